@@ -1,0 +1,15 @@
+/** @type {import('jest').Config} */
+module.exports = {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  // End-to-end suites need a running lab: `npm run test:lab` selects them.
+  testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/'],
+  transform: {
+    '\\.(t|j|mj)s$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
+  },
+  // Several dependencies ship ES modules only, which jest loads after a transform.
+  transformIgnorePatterns: ['/node_modules/(?!(execa|@gitbeaker|@kubernetes/client-node|openid-client|oauth4webapi|jose|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sindresorhus|figures|@sec-ant)/)'],
+};
