@@ -1,0 +1,178 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { z } from 'zod';
+import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from './problems';
+import { dnsLabel, type ModuleFile, moduleSchema, type ServiceFile, serviceSchema } from './schema';
+
+export interface Service extends ServiceFile {
+  readonly kind: string;
+}
+
+/** One use of a service by a module, with everything resolved. */
+export interface ServiceUse {
+  readonly name: string;
+  readonly kind: string;
+  readonly version: string;
+  readonly storage: string;
+  readonly production?: { readonly version: string; readonly reason: string };
+}
+
+export interface Module extends Omit<ModuleFile, 'services'> {
+  /** From the file's name: `catalog/modules/orders.yaml` is `orders`. */
+  readonly name: string;
+  readonly services: readonly ServiceUse[];
+}
+
+/** Everything that runs, as frozen plain data, sorted by name. */
+export interface Catalog {
+  readonly modules: readonly Module[];
+  readonly services: Readonly<Record<string, Service>>;
+}
+
+/** Text by file name: what `loadCatalog` reads from disk, and what tests hand in. */
+export type CatalogTexts = {
+  readonly modules: Record<string, string>;
+  readonly services: Record<string, string>;
+};
+
+function parseAll<T>(
+  folder: string,
+  texts: Record<string, string>,
+  schema: z.ZodType<T>,
+  problems: Problem[],
+): Map<string, T> {
+  const parsed = new Map<string, T>();
+  for (const fileName of Object.keys(texts).sort()) {
+    const file = `catalog/${folder}/${fileName}`;
+    const name = basename(fileName, '.yaml');
+    const named = dnsLabel.safeParse(name);
+    if (!named.success) {
+      const [what = '', remedy = ''] = (named.error.issues[0]?.message ?? '').split(' | ');
+      problems.push({ file, what: `the file's name "${name}" ${what}.`, remedy });
+      continue;
+    }
+    const result = parseYaml(texts[fileName] ?? '', file, schema);
+    if ('value' in result) parsed.set(name, result.value);
+    else problems.push(...result.problems);
+  }
+  return parsed;
+}
+
+/**
+ * Parses a catalog from texts.
+ * @throws ProblemsError with every fault of every file
+ */
+export function parseCatalog(texts: CatalogTexts): Catalog {
+  const problems: Problem[] = [];
+  const serviceFiles = parseAll('services', texts.services, serviceSchema, problems);
+  const moduleFiles = parseAll('modules', texts.modules, moduleSchema, problems);
+
+  const services: Record<string, Service> = {};
+  for (const [kind, file] of serviceFiles) services[kind] = { ...file, kind };
+  const brokenServices = new Set(Object.keys(texts.services).map((name) => basename(name, '.yaml')));
+
+  const modules: Module[] = [];
+  const nodePorts = new Map<number, string>();
+  for (const [name, file] of moduleFiles) {
+    const where = `catalog/modules/${name}.yaml`;
+    const seen = new Set<string>();
+    const uses = file.services.map((use, index): ServiceUse => {
+      const useName = use.name ?? use.kind;
+      const service = services[use.kind];
+      const versions = Object.keys(service?.versions ?? {});
+      if (!service) {
+        // A service whose own file is broken is reported there; saying it twice helps nobody.
+        if (!brokenServices.has(use.kind)) {
+          problems.push({
+            file: where,
+            key: `services.${index}.kind`,
+            what: `"${use.kind}" is not a service of the catalog.`,
+            remedy: didYouMean(use.kind, Object.keys(services)),
+          });
+        }
+      } else {
+        for (const [key, version] of [
+          ['version', use.version],
+          ['production.version', use.production?.version],
+        ] as const) {
+          if (version !== undefined && !versions.includes(version)) {
+            problems.push({
+              file: where,
+              key: `services.${index}.${key}`,
+              what: `"${version}" is not a version of ${use.kind}.`,
+              remedy: didYouMean(version, versions),
+            });
+          }
+        }
+      }
+      if (seen.has(useName)) {
+        problems.push({
+          file: where,
+          key: `services.${index}`,
+          what: `a second service is called "${useName}".`,
+          remedy: 'Give one of them a "name".',
+        });
+      }
+      seen.add(useName);
+      return {
+        name: useName,
+        kind: use.kind,
+        version: use.version,
+        storage: use.storage,
+        production: use.production,
+      };
+    });
+    const nodePort = file.production.nodePort;
+    if (nodePort !== undefined) {
+      const other = nodePorts.get(nodePort);
+      if (other) {
+        problems.push({
+          file: where,
+          key: 'production.nodePort',
+          what: `${nodePort} is taken by ${other}.`,
+          remedy: 'Choose another port of 30000 to 32767.',
+        });
+      }
+      nodePorts.set(nodePort, name);
+    }
+    modules.push({ ...file, name, services: uses });
+  }
+  if (problems.length > 0) throw new ProblemsError(problems);
+  return deepFreeze({ modules, services });
+}
+
+function readTexts(folder: string): Record<string, string> {
+  if (!existsSync(folder)) return {};
+  const texts: Record<string, string> = {};
+  for (const name of readdirSync(folder).sort()) {
+    if (name.endsWith('.yaml')) texts[name] = readFileSync(join(folder, name), 'utf8');
+  }
+  return texts;
+}
+
+/**
+ * Reads `modules/*.yaml` and `services/*.yaml` below a folder.
+ * @throws ProblemsError with every fault of every file
+ */
+export function loadCatalog(folder: string): Catalog {
+  return parseCatalog({
+    modules: readTexts(join(folder, 'modules')),
+    services: readTexts(join(folder, 'services')),
+  });
+}
+
+/** @throws ProblemsError when no module has the name */
+export function findModule(catalog: Catalog, name: string): Module {
+  const found = catalog.modules.find((module) => module.name === name);
+  if (found) return found;
+  throw new ProblemsError([
+    {
+      file: 'catalog/modules',
+      what: `there is no module "${name}".`,
+      remedy: didYouMean(
+        name,
+        catalog.modules.map((module) => module.name),
+      ),
+    },
+  ]);
+}

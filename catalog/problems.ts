@@ -1,0 +1,155 @@
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+
+/** One fault in a file that a person wrote: where, what, and what to do about it. */
+export interface Problem {
+  /** Path as the person knows it, e.g. `catalog/modules/orders.yaml`. */
+  readonly file: string;
+  /** 1-based line; absent when the fault has no place in the text. */
+  readonly line?: number;
+  /** Dotted key, e.g. `services.0.version`; absent for faults of the whole file. */
+  readonly key?: string;
+  readonly what: string;
+  readonly remedy: string;
+}
+
+export function describeProblem(problem: Problem): string {
+  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}`;
+  const key = problem.key ? ` ${problem.key}:` : '';
+  return `${place}:${key} ${problem.what} ${problem.remedy}`.trimEnd();
+}
+
+/** All faults found in one go. Its message has one line a fault and is fit to show as it is. */
+export class ProblemsError extends Error {
+  constructor(readonly problems: readonly Problem[]) {
+    super(problems.map(describeProblem).join('\n'));
+    this.name = 'ProblemsError';
+  }
+}
+
+/** Edit distance with a cut: enough to say "did you mean", never a reason to guess far. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const distance = (a: string, b: string): number => {
+    let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
+    for (let i = 1; i <= a.length; i++) {
+      const row = [i];
+      for (let j = 1; j <= b.length; j++) {
+        row.push(
+          Math.min(
+            (row[j - 1] ?? 0) + 1,
+            (previous[j] ?? 0) + 1,
+            (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+          ),
+        );
+      }
+      previous = row;
+    }
+    return previous[b.length] ?? 0;
+  };
+  const ranked = candidates
+    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.far - b.far || a.candidate.localeCompare(b.candidate));
+  const best = ranked[0];
+  return best && best.far <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;
+}
+
+export function didYouMean(word: string, candidates: readonly string[]): string {
+  const near = nearest(word, candidates);
+  if (near) return `Did you mean "${near}"?`;
+  return candidates.length > 0 ? `Known: ${[...candidates].sort().join(', ')}.` : '';
+}
+
+export type Parsed<T> = { readonly value: T } | { readonly problems: readonly Problem[] };
+
+interface Keyed {
+  shape?: Record<string, z.ZodType>;
+  def?: { innerType?: Keyed; in?: Keyed; element?: Keyed; valueType?: Keyed };
+}
+
+/** The keys that the schema allows at a path, for "did you mean". */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  const unwrap = (node: Keyed | undefined): Keyed | undefined => {
+    let current = node;
+    while (current && !current.shape && (current.def?.innerType ?? current.def?.in)) {
+      current = current.def?.innerType ?? current.def?.in;
+    }
+    return current;
+  };
+  let node = unwrap(schema as unknown as Keyed);
+  for (const part of path) {
+    node = unwrap(
+      typeof part === 'number'
+        ? node?.def?.element
+        : ((node?.shape?.[String(part)] as unknown as Keyed | undefined) ?? node?.def?.valueType),
+    );
+  }
+  return Object.keys(node?.shape ?? {});
+}
+
+function lineOf(document: Document, counter: LineCounter, path: readonly PropertyKey[]): number | undefined {
+  for (let length = path.length; length >= 0; length--) {
+    const node = document.getIn(path.slice(0, length), true) as
+      | { range?: [number, number, number] }
+      | undefined;
+    if (node?.range) return counter.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+/**
+ * Parses YAML text against a schema. Never throws: every fault comes back located.
+ * @param file name used in the problems
+ * @param at path inside the document at which the schema applies, e.g. `['config']`
+ */
+export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    return {
+      problems: document.errors.map((error) => ({
+        file,
+        line: counter.linePos(error.pos[0]).line,
+        what: `is not valid YAML: ${error.message.split('\n')[0]}.`,
+        remedy: 'Correct the syntax at this line.',
+      })),
+    };
+  }
+  let data: unknown;
+  try {
+    data = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    return {
+      problems: [
+        { file, what: `cannot be read: ${(error as Error).message}.`, remedy: 'Write it without aliases.' },
+      ],
+    };
+  }
+  const result = schema.safeParse(data ?? {});
+  if (result.success) return { value: result.data };
+  const problems = result.error.issues.flatMap((issue): Problem[] => {
+    const line = lineOf(document, counter, issue.path);
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        file,
+        line: lineOf(document, counter, [...issue.path, key]) ?? line,
+        key: [...issue.path, key].join('.'),
+        what: 'is not a known key.',
+        remedy: didYouMean(key, keysAt(schema, issue.path)),
+      }));
+    }
+    const [what, remedy] = issue.message.split(' | ');
+    return [
+      { file, line, key: issue.path.join('.'), what: `${what}.`.replace(/\.\.$/, '.'), remedy: remedy ?? '' },
+    ];
+  });
+  return { problems };
+}
+
+/** Freezes plain data all the way down, so that no part of the program edits the model. */
+export function deepFreeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,91 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
+import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
+
+const PREFIX = 'switchyard:';
+
+/** A stack file: `config` with our keys, and whatever Pulumi itself keeps there (`encryptionsalt`, …). */
+const stackFileSchema = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+
+/**
+ * Parses the text of a stack file.
+ * @param name the environment, which the file must agree with
+ * @throws ProblemsError with every fault
+ */
+export function parseStack(text: string, file: string, name: string): StackSettings {
+  const outer = parseYaml(text, file, stackFileSchema);
+  if ('problems' in outer) throw new ProblemsError(outer.problems);
+  // Our keys carry the project's prefix; other namespaces (gitlab:, kubernetes:) belong to providers.
+  const ours = text.replace(/^(\s+)["']?switchyard:([A-Za-z]+)["']?:/gm, '$1$2:');
+  const parsed = parseYaml(
+    ours,
+    file,
+    z.looseObject({
+      config: z.preprocess((config) => {
+        if (config === null || typeof config !== 'object') return config;
+        const foreign = Object.keys(outer.value.config).filter((key) => !key.startsWith(PREFIX));
+        return Object.fromEntries(Object.entries(config).filter(([key]) => !foreign.includes(key)));
+      }, stackSchema),
+    }),
+  );
+  const problems: Problem[] = [];
+  for (const key of Object.keys(outer.value.config)) {
+    if (!key.includes(':')) {
+      problems.push({
+        file,
+        key: `config.${key}`,
+        what: 'has no namespace.',
+        remedy: `Write "${PREFIX}${key}".`,
+      });
+    }
+  }
+  if ('problems' in parsed) throw new ProblemsError([...problems, ...parsed.problems]);
+  const settings = parsed.value.config;
+  if (settings.environment !== name) {
+    problems.push({
+      file,
+      key: 'config.environment',
+      what: `is "${settings.environment}", but the file is for "${name}".`,
+      remedy: 'Make the two agree.',
+    });
+  }
+  if (problems.length > 0) throw new ProblemsError(problems);
+  return deepFreeze(settings);
+}
+
+/** Names of the environments that a folder has a file for. */
+export function stackNames(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((file) => /^Pulumi\.[^.]+\.yaml$/.test(file))
+    .map((file) => basename(file, '.yaml').slice('Pulumi.'.length))
+    .sort();
+}
+
+/**
+ * Reads `Pulumi.<name>.yaml` in a folder.
+ * @throws ProblemsError when there is none, or with every fault in it
+ */
+export function loadStack(folder: string, name: string): StackSettings {
+  const file = `stacks/Pulumi.${name}.yaml`;
+  const path = join(folder, `Pulumi.${name}.yaml`);
+  if (!existsSync(path)) {
+    throw new ProblemsError([
+      { file, what: `there is no environment "${name}".`, remedy: didYouMean(name, stackNames(folder)) },
+    ]);
+  }
+  return parseStack(readFileSync(path, 'utf8'), file, name);
+}
+
+const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
+
+/** An image name as this stack pulls it: replaced if the stack says so, behind the mirror if there is one. */
+export function resolveImage(settings: StackSettings, key: string, image: string): string {
+  const chosen = settings.images.replace[key] ?? image;
+  return settings.images.mirror && !hasRegistry(chosen) ? `${settings.images.mirror}/${chosen}` : chosen;
+}
+
+export const imageFor = (settings: StackSettings, role: ImageRole): string =>
+  resolveImage(settings, role, defaultImages[role]);
