@@ -181,7 +181,9 @@ function toServiceError(error: unknown): Partial<grpc.ServiceError> {
   return { code: grpc.status.UNKNOWN, details: message, metadata };
 }
 
-function unary<Request, Response>(handler: (request: Request) => Promise<Response>): Unary<Request, Response> {
+function unary<Request, Response>(
+  handler: (request: Request) => Promise<Response>,
+): Unary<Request, Response> {
   return (call, callback) => {
     handler(call.request).then(
       (response) => callback(null, response),
@@ -231,7 +233,9 @@ function diffResponse(outcome: DiffOutcome): pb.DiffResponse {
       diff.setInputdiff(true);
       response.getDetaileddiffMap().set(path, diff);
     }
-    response.setDiffsList([...new Set(Object.keys(outcome.details).map((path) => path.split(/[.[]/)[0] ?? path))]);
+    response.setDiffsList([
+      ...new Set(Object.keys(outcome.details).map((path) => path.split(/[.[]/)[0] ?? path)),
+    ]);
   }
   return response;
 }
@@ -307,7 +311,8 @@ export function providerService(
       const inputs = toProps(request.getNews());
       const outcome = await provider.diffConfig?.(decodeConfig(oldInputs), decodeConfig(inputs));
       if (outcome) return diffResponse(outcome);
-      const changed = JSON.stringify(Object.entries(oldInputs).sort()) !== JSON.stringify(Object.entries(inputs).sort());
+      const changed =
+        JSON.stringify(Object.entries(oldInputs).sort()) !== JSON.stringify(Object.entries(inputs).sort());
       return diffResponse({ changes: changed });
     }),
     configure: unary(async (request: pb.ConfigureRequest) => {
@@ -394,7 +399,9 @@ export function providerService(
     }),
     invoke: unary(async (request: pb.InvokeRequest) => {
       if (!provider.invoke) {
-        throw new Error(`${request.getTok()} is not covered by the lab's ${name} plug-in; use the official plug-in for it`);
+        throw new Error(
+          `${request.getTok()} is not covered by the lab's ${name} plug-in; use the official plug-in for it`,
+        );
       }
       const response = new pb.InvokeResponse();
       response.setReturn(toStruct(await provider.invoke(request.getTok(), toProps(request.getArgs()))));
@@ -421,7 +428,11 @@ function engineAddress(args: string[]): string | undefined {
  * Serves a plug-in to the real engine: binds a free loopback port, prints it (the engine reads it from stdout)
  * and runs until the engine ends the process. `makeProvider` gets the engine's log.
  */
-export function servePlugin(name: string, version: string, makeProvider: (log: EngineLog) => PluginProvider): void {
+export function servePlugin(
+  name: string,
+  version: string,
+  makeProvider: (log: EngineLog) => PluginProvider,
+): void {
   const log = new EngineLog();
   const address = engineAddress(process.argv.slice(2));
   if (address) log.connect(address);

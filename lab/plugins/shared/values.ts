@@ -34,7 +34,8 @@ export function unwrapSecrets(value: unknown): unknown {
 
 /** The same value without `undefined` members, which the engine's wire format cannot carry. */
 export function withoutUndefined(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((inner) => (inner === undefined ? null : withoutUndefined(inner)));
+  if (Array.isArray(value))
+    return value.map((inner) => (inner === undefined ? null : withoutUndefined(inner)));
   if (!isRecord(value)) return value;
   return Object.fromEntries(
     Object.entries(value)
