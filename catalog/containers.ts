@@ -44,7 +44,7 @@ export const restrictedContainer = {
   runAsNonRoot: true,
   capabilities: { drop: ['ALL'] },
   seccompProfile: { type: 'RuntimeDefault' },
-} as const;
+};
 
 /**
  * A service's container and the volumes that it mounts, the same in a test Pod (a native sidecar) and in

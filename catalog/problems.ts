@@ -63,15 +63,16 @@ export type Parsed<T> = { readonly value: T } | { readonly problems: readonly Pr
 
 interface Keyed {
   shape?: Record<string, z.ZodType>;
-  def?: { innerType?: Keyed; in?: Keyed; element?: Keyed; valueType?: Keyed };
+  def?: { innerType?: Keyed; out?: Keyed; element?: Keyed; valueType?: Keyed };
 }
 
 /** The keys that the schema allows at a path, for "did you mean". */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   const unwrap = (node: Keyed | undefined): Keyed | undefined => {
     let current = node;
-    while (current && !current.shape && (current.def?.innerType ?? current.def?.in)) {
-      current = current.def?.innerType ?? current.def?.in;
+    // Defaults wrap an inner type; `z.preprocess` is a pipe whose shape is on its far side.
+    while (current && !current.shape && (current.def?.innerType ?? current.def?.out)) {
+      current = current.def?.innerType ?? current.def?.out;
     }
     return current;
   };
@@ -137,7 +138,8 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
         remedy: didYouMean(key, keysAt(schema, issue.path)),
       }));
     }
-    const [what, remedy] = issue.message.split(' | ');
+    const missing = issue.code === 'invalid_type' && /received undefined$/.test(issue.message);
+    const [what, remedy] = missing ? ['is missing.', 'Add it.'] : issue.message.split(' | ');
     return [
       { file, line, key: issue.path.join('.'), what: `${what}.`.replace(/\.\.$/, '.'), remedy: remedy ?? '' },
     ];

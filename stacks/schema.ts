@@ -57,6 +57,20 @@ export const stackSchema = z.strictObject({
     nodePort: z.number().int().min(30000).max(32767).optional(),
     storage: quantity.default('100Gi'),
   }),
+  /**
+   * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
+   * passphrase, the seed. They travel as one Secret.
+   */
+  deployEnvironment: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^[A-Z][A-Z0-9_]*$/,
+          say('is not an environment variable name', 'Use capitals, digits and "_".'),
+        ),
+    )
+    .default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
   images: z
     .strictObject({
       /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */

@@ -1,0 +1,48 @@
+import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
+import { jenkinsResources } from './jenkins/resources';
+import type { Model } from './model';
+import { productionResources } from './production/resources';
+import { registryResources } from './registry/resources';
+import type { Declaration } from './shared/declaration';
+import { testingResources } from './testing/resources';
+
+/** One box of the picture with all that it is made of. */
+export interface BoxDeclaration {
+  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production';
+  /** Set when the box belongs to one module. */
+  readonly module?: string;
+  readonly name: string;
+  readonly declarations: readonly Declaration[];
+}
+
+/**
+ * The whole topology as plain data, in an order in which each declaration comes after those that it needs.
+ * Pure: `render`, the rules and the tests read it without a Pulumi engine.
+ */
+export function topologyBoxes(model: Model): BoxDeclaration[] {
+  return [
+    { box: 'gitlab', name: 'gitlab', declarations: gitlabSharedResources(model) },
+    { box: 'registry', name: 'registry', declarations: registryResources(model) },
+    { box: 'jenkins', name: 'jenkins', declarations: jenkinsResources(model) },
+    ...model.modules.flatMap((module): BoxDeclaration[] => [
+      {
+        box: 'gitlab',
+        module: module.name,
+        name: `gitlab-module-${module.name}`,
+        declarations: gitlabModuleResources(model, module),
+      },
+      {
+        box: 'testing',
+        module: module.name,
+        name: `testing-${module.name}`,
+        declarations: testingResources(model, module),
+      },
+      {
+        box: 'production',
+        module: module.name,
+        name: `production-${module.name}`,
+        declarations: productionResources(model, module),
+      },
+    ]),
+  ];
+}

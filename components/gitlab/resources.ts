@@ -1,0 +1,136 @@
+import type { Module } from '../../catalog/load';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { names } from '../shared/naming';
+import { outputRef, secretRef } from '../shared/references';
+
+const BRANCH = 'main';
+const group = outputRef('gitlab-group', 'id');
+
+function project(
+  name: string,
+  description: string,
+  path: string,
+  settings: Extract<Declaration, { type: 'gitlab:index/project:Project' }>['args'] = {},
+): Declaration {
+  return {
+    type: 'gitlab:index/project:Project',
+    name,
+    provider: 'gitlab',
+    args: {
+      name: path,
+      path,
+      namespaceId: group as unknown as number,
+      description,
+      visibilityLevel: 'private',
+      defaultBranch: BRANCH,
+      initializeWithReadme: true,
+      ...settings,
+    },
+  };
+}
+
+function protectedMain(name: string, projectName: string, push: 'no one' | 'maintainer'): Declaration {
+  return {
+    type: 'gitlab:index/branchProtection:BranchProtection',
+    name,
+    provider: 'gitlab',
+    args: {
+      project: outputRef(projectName, 'id'),
+      branch: BRANCH,
+      pushAccessLevel: push,
+      mergeAccessLevel: 'maintainer',
+      allowForcePush: false,
+    },
+  };
+}
+
+/** Where GitLab reaches a module's Jenkins job: the gitlab-plugin's path. */
+export const hookUrl = (model: Model, module: string): string =>
+  `${model.settings.jenkins.url}/project/${model.settings.gitlab.group}/${module}`;
+
+export const hookTokenPurpose = (module: string): string => `hook/${module}`;
+
+/** The group, the bot, the release ledger and the pipeline library: what all modules share. */
+export function gitlabSharedResources(model: Model): Declaration[] {
+  const { gitlab } = model.settings;
+  return [
+    {
+      type: 'gitlab:index/group:Group',
+      name: 'gitlab-group',
+      provider: 'gitlab',
+      args: {
+        name: gitlab.group,
+        path: gitlab.group,
+        description: 'Made by Switchyard',
+        visibilityLevel: 'private',
+      },
+    },
+    {
+      type: 'gitlab:index/groupAccessToken:GroupAccessToken',
+      name: 'gitlab-bot',
+      provider: 'gitlab',
+      args: {
+        group,
+        name: 'switchyard-bot',
+        // One bot for all posts: GitLab takes a status of the same name from another user for a retry.
+        accessLevel: 'maintainer',
+        scopes: ['api', 'read_repository', 'write_repository'],
+        expiresAt: gitlab.botTokenExpires,
+      },
+    },
+    project('gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
+    protectedMain('gitlab-ledger-main', 'gitlab-ledger', 'maintainer'),
+    project('gitlab-library', 'Jenkins shared library, written by Switchyard', names.libraryProject),
+    protectedMain('gitlab-library-main', 'gitlab-library', 'maintainer'),
+    ...Object.keys(model.library)
+      .sort()
+      .map(
+        (path): Declaration => ({
+          type: 'gitlab:index/repositoryFile:RepositoryFile',
+          name: `gitlab-library-${path.replace(/[^A-Za-z0-9]+/g, '-')}`,
+          provider: 'gitlab',
+          args: {
+            project: outputRef('gitlab-library', 'id'),
+            branch: BRANCH,
+            filePath: path,
+            content: Buffer.from(model.library[path] ?? '').toString('base64'),
+            encoding: 'base64',
+            commitMessage: `Update ${path}`,
+            authorName: 'Switchyard',
+            authorEmail: 'switchyard@localhost',
+          },
+          dependsOn: ['gitlab-library-main'],
+        }),
+      ),
+  ];
+}
+
+/** One module's project, protected main branch and hook. */
+export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
+  const name = `gitlab-${module.name}`;
+  const url = hookUrl(model, module.name);
+  return [
+    project(name, module.description, module.name, {
+      mergeMethod: model.settings.gitlab.mergeMethod,
+      onlyAllowMergeIfPipelineSucceeds: true,
+      removeSourceBranchAfterMerge: true,
+      sharedRunnersEnabled: false,
+    }),
+    protectedMain(`${name}-main`, name, 'no one'),
+    {
+      type: 'gitlab:index/projectHook:ProjectHook',
+      name: `${name}-hook`,
+      provider: 'gitlab',
+      args: {
+        project: outputRef(name, 'id'),
+        url,
+        token: secretRef(hookTokenPurpose(module.name)),
+        pushEvents: true,
+        pushEventsBranchFilter: BRANCH,
+        mergeRequestsEvents: true,
+        enableSslVerification: url.startsWith('https:'),
+      },
+    },
+  ];
+}

@@ -1,0 +1,16 @@
+import type { Catalog, Module } from '../catalog/load';
+import type { StackSettings } from '../stacks/schema';
+
+/** What is released: module → image by digest. Read from the release ledger of the environment. */
+export type Releases = Readonly<Record<string, { readonly image: string; readonly commit: string }>>;
+
+/** Everything that the topology is made from, as plain data. */
+export interface Model {
+  readonly settings: StackSettings;
+  readonly catalog: Catalog;
+  /** The modules of this environment, sorted by name. */
+  readonly modules: readonly Module[];
+  readonly releases: Releases;
+  /** Files of the Jenkins shared library: path in its repository → text. */
+  readonly library: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,61 @@
+import type { ImageArgs } from '@pulumi/docker';
+import type {
+  BranchProtectionArgs,
+  GroupAccessTokenArgs,
+  GroupArgs,
+  ProjectArgs,
+  ProjectHookArgs,
+  RepositoryFileArgs,
+} from '@pulumi/gitlab';
+import type { types } from '@pulumi/kubernetes';
+
+type Core = {
+  'kubernetes:core/v1:Namespace': types.input.core.v1.Namespace;
+  'kubernetes:core/v1:ConfigMap': types.input.core.v1.ConfigMap;
+  'kubernetes:core/v1:Secret': types.input.core.v1.Secret;
+  'kubernetes:core/v1:Service': types.input.core.v1.Service;
+  'kubernetes:core/v1:ServiceAccount': types.input.core.v1.ServiceAccount;
+  'kubernetes:core/v1:PersistentVolumeClaim': types.input.core.v1.PersistentVolumeClaim;
+  'kubernetes:core/v1:ResourceQuota': types.input.core.v1.ResourceQuota;
+  'kubernetes:core/v1:LimitRange': types.input.core.v1.LimitRange;
+  'kubernetes:apps/v1:Deployment': types.input.apps.v1.Deployment;
+  'kubernetes:apps/v1:StatefulSet': types.input.apps.v1.StatefulSet;
+  'kubernetes:rbac.authorization.k8s.io/v1:Role': types.input.rbac.v1.Role;
+  'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': types.input.rbac.v1.RoleBinding;
+  'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;
+  'kubernetes:policy/v1:PodDisruptionBudget': types.input.policy.v1.PodDisruptionBudget;
+};
+
+/** The arguments of each resource type that the topology uses, as the official packages type them. */
+export interface ArgsByType extends Core {
+  'gitlab:index/group:Group': GroupArgs;
+  'gitlab:index/groupAccessToken:GroupAccessToken': GroupAccessTokenArgs;
+  'gitlab:index/project:Project': ProjectArgs;
+  'gitlab:index/projectHook:ProjectHook': ProjectHookArgs;
+  'gitlab:index/branchProtection:BranchProtection': BranchProtectionArgs;
+  'gitlab:index/repositoryFile:RepositoryFile': RepositoryFileArgs;
+  'docker:index/image:Image': ImageArgs;
+}
+
+export type ResourceType = keyof ArgsByType;
+export type KubernetesType = keyof Core;
+
+/** Which provider registers it: a cluster by its role, GitLab, or the Docker engine. */
+export type ProviderRole = 'ci' | 'production' | 'gitlab' | 'docker';
+
+/** One resource, as plain data: what a component registers and what `render` prints. */
+export type Declaration = {
+  [T in ResourceType]: {
+    readonly type: T;
+    /** Unique in the topology; also the Pulumi name, so that a URN can be told from the model. */
+    readonly name: string;
+    readonly provider: ProviderRole;
+    readonly args: ArgsByType[T];
+    /** Names of declarations that must exist before, beyond those that the arguments refer to. */
+    readonly dependsOn?: readonly string[];
+    /** Set on what holds data: Pulumi refuses to delete it until it is unprotected. */
+    readonly protect?: boolean;
+    /** Arguments that something else changes by design. */
+    readonly ignoreChanges?: readonly string[];
+  };
+}[ResourceType];

@@ -1,0 +1,50 @@
+/** Physical names that the outside world needs fixed: Jenkins, the registry and people refer to them. */
+export const names = {
+  ciNamespace: 'ci',
+  agentsNamespace: 'ci-agents',
+  deployNamespace: 'ci-deploy',
+  buildNamespace: 'ci-build',
+  registryNamespace: 'registry',
+  testNamespace: (module: string) => `test-${module}`,
+  productionNamespace: (module: string) => `prod-${module}`,
+  pullSecret: 'registry-pull',
+  ledgerProject: 'release-ledger',
+  libraryProject: 'pipeline-library',
+  deployer: 'deployer',
+  /** Registry users: who may push, who may only pull. */
+  pushUser: 'push',
+  pullUser: 'pull',
+} as const;
+
+export interface LabelInputs {
+  readonly name: string;
+  readonly component: string;
+  readonly environment: string;
+  readonly module?: string;
+  readonly purpose?: string;
+}
+
+/** Labels of everything that we make; clean-up touches only what carries them. */
+export function labels({
+  name,
+  component,
+  environment,
+  module,
+  purpose,
+}: LabelInputs): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': name,
+    'app.kubernetes.io/component': component,
+    'app.kubernetes.io/part-of': 'switchyard',
+    'app.kubernetes.io/managed-by': 'pulumi',
+    'switchyard.dev/environment': environment,
+    ...(module ? { 'switchyard.dev/module': module } : {}),
+    ...(purpose ? { 'switchyard.dev/purpose': purpose } : {}),
+  };
+}
+
+/** The labels by which Services and workloads select: never more, since selectors cannot change. */
+export const selector = (name: string, component: string): Record<string, string> => ({
+  'app.kubernetes.io/name': name,
+  'app.kubernetes.io/component': component,
+});

@@ -1,0 +1,121 @@
+import * as docker from '@pulumi/docker';
+import * as gitlab from '@pulumi/gitlab';
+import * as k8s from '@pulumi/kubernetes';
+import * as pulumi from '@pulumi/pulumi';
+import type { Declaration, ProviderRole, ResourceType } from './declaration';
+import { type Piece, parseReferences, type Reference, referencesIn } from './references';
+import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
+
+type Constructor = new (
+  name: string,
+  args: never,
+  opts?: pulumi.CustomResourceOptions,
+) => pulumi.CustomResource;
+
+const constructors: Record<ResourceType, Constructor> = {
+  'kubernetes:core/v1:Namespace': k8s.core.v1.Namespace,
+  'kubernetes:core/v1:ConfigMap': k8s.core.v1.ConfigMap,
+  'kubernetes:core/v1:Secret': k8s.core.v1.Secret,
+  'kubernetes:core/v1:Service': k8s.core.v1.Service,
+  'kubernetes:core/v1:ServiceAccount': k8s.core.v1.ServiceAccount,
+  'kubernetes:core/v1:PersistentVolumeClaim': k8s.core.v1.PersistentVolumeClaim,
+  'kubernetes:core/v1:ResourceQuota': k8s.core.v1.ResourceQuota,
+  'kubernetes:core/v1:LimitRange': k8s.core.v1.LimitRange,
+  'kubernetes:apps/v1:Deployment': k8s.apps.v1.Deployment,
+  'kubernetes:apps/v1:StatefulSet': k8s.apps.v1.StatefulSet,
+  'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
+  'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
+  'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
+  'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
+  'gitlab:index/group:Group': gitlab.Group,
+  'gitlab:index/groupAccessToken:GroupAccessToken': gitlab.GroupAccessToken,
+  'gitlab:index/project:Project': gitlab.Project,
+  'gitlab:index/projectHook:ProjectHook': gitlab.ProjectHook,
+  'gitlab:index/branchProtection:BranchProtection': gitlab.BranchProtection,
+  'gitlab:index/repositoryFile:RepositoryFile': gitlab.RepositoryFile,
+  'docker:index/image:Image': docker.Image,
+};
+
+export interface RegistrarInputs {
+  /** Root of all derived secrets. */
+  readonly seed: pulumi.Output<string>;
+  /** Secrets that the environment brings, by name; each already an `Output` secret. */
+  readonly given: Readonly<Record<string, pulumi.Output<string>>>;
+  readonly providers: Readonly<Record<ProviderRole, pulumi.ProviderResource>>;
+}
+
+/** Turns declarations into resources and puts run-time values in the place of references. */
+export class Registrar {
+  private readonly registered = new Map<string, pulumi.CustomResource>();
+
+  constructor(private readonly inputs: RegistrarInputs) {}
+
+  /** @throws Error when a declaration refers to one that was not registered before it: a fault of the program */
+  register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
+    const construct = constructors[declaration.type];
+    const referred = referencesIn(declaration.args).flatMap((reference) =>
+      reference.kind === 'output' ? [reference.resource] : [],
+    );
+    for (const name of referred) this.find(name, declaration.name);
+    const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
+      parent,
+      provider: this.inputs.providers[declaration.provider],
+      dependsOn: (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name)),
+      protect: declaration.protect,
+      ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
+      deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
+    });
+    this.registered.set(declaration.name, resource);
+    return resource;
+  }
+
+  private find(name: string, wantedBy: string): pulumi.CustomResource {
+    const found = this.registered.get(name);
+    if (!found) throw new Error(`"${wantedBy}" needs "${name}", which is not declared before it`);
+    return found;
+  }
+
+  private value(reference: Reference): pulumi.Output<unknown> {
+    const { seed, given } = this.inputs;
+    switch (reference.kind) {
+      case 'secret':
+        return seed.apply((root) => deriveSecret(root, reference.purpose));
+      case 'basic':
+        return seed.apply((root) => basicCredentials(root, reference.user, reference.purpose));
+      case 'htpasswd':
+        return seed.apply((root) => htpasswdLine(root, reference.user, reference.purpose));
+      case 'given': {
+        const value = given[reference.name];
+        if (!value) throw new Error(`secret "${reference.name}" is used but was not given`);
+        return value;
+      }
+      case 'output': {
+        const resource = this.find(reference.resource, 'a reference');
+        return (resource as unknown as Record<string, pulumi.Output<unknown>>)[
+          reference.property
+        ] as pulumi.Output<unknown>;
+      }
+    }
+  }
+
+  private resolve(value: unknown): unknown {
+    if (typeof value === 'string') return this.resolveText(parseReferences(value));
+    if (Array.isArray(value)) return value.map((inner) => this.resolve(inner));
+    if (value !== null && typeof value === 'object') {
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, this.resolve(inner)]));
+    }
+    return value;
+  }
+
+  private resolveText(pieces: Piece[]): unknown {
+    const [only] = pieces;
+    if (pieces.length === 1 && only !== undefined) return typeof only === 'string' ? only : this.value(only);
+    return pulumi
+      .all(
+        pieces.map((piece) =>
+          typeof piece === 'string' ? pulumi.output<unknown>(piece) : this.value(piece),
+        ),
+      )
+      .apply((values) => values.join(''));
+  }
+}
