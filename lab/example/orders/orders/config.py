@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Optional
 
 VERSION_FILE = Path(__file__).resolve().parent.parent / "VERSION"
 
@@ -22,6 +22,7 @@ class Config:
     mysql_database: str
     redis_host: str
     redis_port: int
+    redis_password: Optional[str]
     mongodb_host: str
     mongodb_port: int
     mongodb_database: str
@@ -29,7 +30,7 @@ class Config:
     startup_seconds: int
     drain_seconds: int
 
-    def __repr__(self) -> str:  # the password must not reach a log
+    def __repr__(self) -> str:  # passwords must not reach a log
         return f"Config(port={self.port}, version={self.version!r})"
 
 
@@ -67,6 +68,7 @@ def load(env: Mapping[str, str], version_file: Path = VERSION_FILE) -> Config:
         mysql_database=text("MYSQL_DATABASE"),
         redis_host=text("REDIS_HOST"),
         redis_port=number("REDIS_PORT", 6379),
+        redis_password=env.get("REDIS_PASSWORD") or None,
         mongodb_host=text("MONGODB_HOST"),
         mongodb_port=number("MONGODB_PORT", 27017),
         mongodb_database=text("MONGODB_DATABASE"),

@@ -117,6 +117,7 @@ class Cache:
         self._redis = redis.Redis(
             host=config.redis_host,
             port=config.redis_port,
+            password=config.redis_password,
             socket_timeout=2,
             socket_connect_timeout=2,
             decode_responses=True,

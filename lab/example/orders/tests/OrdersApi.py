@@ -110,7 +110,10 @@ class OrdersApi:
 
     def _redis(self) -> Any:
         return redis.Redis(
-            host=setting("REDIS_HOST", "127.0.0.1"), port=int(setting("REDIS_PORT", "6379")), decode_responses=True
+            host=setting("REDIS_HOST", "127.0.0.1"),
+            port=int(setting("REDIS_PORT", "6379")),
+            password=os.environ.get("REDIS_PASSWORD") or None,
+            decode_responses=True,
         )
 
     def cached_order(self, order_id: int) -> Optional[dict[str, Any]]:

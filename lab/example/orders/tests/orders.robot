@@ -6,7 +6,7 @@ Library           Collections
 Suite Setup       Wait Until Ready    ${READY_SECONDS}
 
 *** Variables ***
-${BASE_URL}         http://127.0.0.1:8080
+${BASE_URL}         %{BASE_URL=http://127.0.0.1:8080}
 ${READY_SECONDS}    120
 
 *** Test Cases ***

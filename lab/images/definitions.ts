@@ -1,0 +1,47 @@
+/** One image of the lab: its folder beside this file holds its Dockerfile. */
+export interface ImageDefinition {
+  /** Folder, and repository in the mirror. */
+  name: string;
+  tag: string;
+  /** `name` of the image that its Dockerfile starts from. */
+  parent?: string;
+  /** Programs of the toolchain's `bin` folder that go into the build context: name there → path in the context. */
+  programs?: Readonly<Record<string, string>>;
+  /** Further content that is made on the host. */
+  extra?: 'robot-libraries' | 'agent-program' | 'jenkins';
+}
+
+/** In build order: a parent comes before its children, what the cluster needs to start comes first. */
+export const IMAGES: readonly ImageDefinition[] = [
+  { name: 'pause', tag: '3.10', parent: 'debian' },
+  { name: 'coredns', tag: '1.12.4', programs: { coredns: 'coredns' } },
+  {
+    name: 'local-path-provisioner',
+    tag: '0.0.32',
+    parent: 'debian',
+    programs: { 'local-path-provisioner': 'local-path-provisioner' },
+  },
+  { name: 'python', tag: '3.11', parent: 'debian' },
+  {
+    name: 'agent',
+    tag: 'lab',
+    parent: 'debian',
+    programs: { kubernetes: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
+    extra: 'agent-program',
+  },
+  { name: 'jenkins', tag: 'lab', parent: 'debian', extra: 'jenkins' },
+  { name: 'registry', tag: '2.8', parent: 'debian' },
+  {
+    name: 'buildkit',
+    tag: '0.34',
+    parent: 'debian',
+    programs: { buildkitd: 'buildkitd', buildctl: 'buildctl' },
+  },
+  { name: 'mariadb', tag: '10.11', parent: 'debian' },
+  { name: 'redis', tag: '7.0', parent: 'debian' },
+  { name: 'ferretdb', tag: '1.24', parent: 'debian', programs: { ferretdb: 'ferretdb' } },
+  { name: 'robot', tag: '7', parent: 'python', extra: 'robot-libraries' },
+];
+
+/** The image that everything else starts from; made from debootstrap, not from a Dockerfile. */
+export const BASE = { name: 'debian', tag: 'bookworm' } as const;

@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
+import { hostSources, sourcesList } from './apt';
+import { imageHash, makeContext } from './context';
+import { BASE, IMAGES, type ImageDefinition } from './definitions';
+import { CONTENT_LABEL, contentInMirror } from './mirror';
+
+export interface ImageOptions {
+  /** Registry to push to, plain http, host:port. @default 198.18.0.2:5000, the lab's mirror */
+  mirror?: string;
+  /** Address of the engine. @default the lab's own engine */
+  dockerHost?: string;
+}
+
+const ROOTFS = join(__dirname, 'debian', 'rootfs.sh');
+
+/** Docker as the lab uses it: its own engine, its own client configuration, builds by BuildKit. */
+function docker(options: ImageOptions) {
+  const mirror = options.mirror ?? '198.18.0.2:5000';
+  const env = {
+    DOCKER_HOST: options.dockerHost ?? `unix://${join(labHome(), 'run', 'docker.sock')}`,
+    DOCKER_CONFIG: join(labHome(), 'docker-client'),
+    DOCKER_BUILDKIT: '1',
+    DOCKER_CONTEXT: '',
+  };
+  let client: string | undefined;
+  return {
+    reference: (image: { name: string; tag: string }) => `${mirror}/${image.name}:${image.tag}`,
+    mirror,
+    exec: (log: StepLog, ...args: string[]) => {
+      client ??= findClient();
+      mkdirSync(env.DOCKER_CONFIG, { recursive: true });
+      return log.exec(client, args, { env, timeoutSeconds: 1200 });
+    },
+  };
+}
+
+/** Clients from 23 on build only through the buildx plug-in, which Debian 12 does not have; its own 20.10 needs none. */
+function findClient(): string {
+  for (const client of ['/usr/bin/docker', 'docker']) {
+    try {
+      const run = (...args: string[]) =>
+        execFileSync(client, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+      const major = Number(/ (\d+)\./.exec(run('--version'))?.[1]);
+      if (major >= 19 && major < 23) return client;
+      run('buildx', 'version');
+      return client;
+    } catch {
+      // the next one may do
+    }
+  }
+  throw new LabError(
+    'no Docker client here can build with BuildKit (secrets in RUN)',
+    "Install Debian's: apt-get install docker.io",
+  );
+}
+
+/** The base image: debootstrap once per machine and content, then `docker import`. */
+function baseStep(options: ImageOptions): Step {
+  const engine = docker(options);
+  const hash = () => hashFiles([ROOTFS]);
+  return {
+    name: 'image-debian',
+    title: `Image ${BASE.name}:${BASE.tag}`,
+    inputs: hash,
+    done: async () => (await contentInMirror(engine.mirror, BASE.name, BASE.tag)) === (await hash()),
+    run: async (log) => {
+      const content = await hash();
+      const archive = join(cacheHome(), 'images', `debian-bookworm-${content.slice(0, 16)}.tar`);
+      if (!existsSync(archive)) {
+        mkdirSync(join(cacheHome(), 'images'), { recursive: true });
+        const uri = hostSources().find((source) => source.suite === 'bookworm')?.uri ?? '';
+        await log.exec('sh', [ROOTFS, archive, uri], { timeoutSeconds: 900 });
+      }
+      const changes = [
+        `LABEL ${CONTENT_LABEL}=${content}`,
+        'CMD ["bash"]',
+        'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      ];
+      await engine.exec(
+        log,
+        'import',
+        ...changes.flatMap((change) => ['--change', change]),
+        archive,
+        engine.reference(BASE),
+      );
+      await engine.exec(log, 'push', '--quiet', engine.reference(BASE));
+    },
+  };
+}
+
+function imageStep(image: ImageDefinition, hash: () => Promise<string>, options: ImageOptions): Step {
+  const engine = docker(options);
+  return {
+    name: `image-${image.name}`,
+    title: `Image ${image.name}:${image.tag}`,
+    inputs: hash,
+    done: async () => (await contentInMirror(engine.mirror, image.name, image.tag)) === (await hash()),
+    run: async (log) => {
+      const content = await hash();
+      const context = await makeContext(image, log);
+      const secrets = mkdtempSync(join(tmpdir(), 'switchyard-apt-'));
+      try {
+        const sources = join(secrets, 'sources.list');
+        writeFileSync(sources, sourcesList(hostSources()));
+        // The host's package sources come in as a secret: they are there while RUN runs and in no layer.
+        await engine.exec(
+          log,
+          ...['build', '--progress=plain', '--network=host', `--secret=id=apt,src=${sources}`],
+          ...['--build-arg', `MIRROR=${engine.mirror}`, '--label', `${CONTENT_LABEL}=${content}`],
+          ...['--tag', engine.reference(image), context],
+        );
+      } finally {
+        rmSync(secrets, { recursive: true, force: true });
+      }
+      await engine.exec(log, 'push', '--quiet', engine.reference(image));
+    },
+  };
+}
+
+/**
+ * One step per image; each needs the toolchain's programs, the lab's engine and its mirror, and ends with the image in
+ * the mirror. An image is made again when its files, its programs or its parent changed.
+ */
+export function baseImageSteps(options: ImageOptions = {}): Step[] {
+  const hashes = new Map<string, () => Promise<string>>([[BASE.name, () => hashFiles([ROOTFS])]]);
+  const steps = [baseStep(options)];
+  for (const image of IMAGES) {
+    const parent = image.parent ? hashes.get(image.parent) : undefined;
+    if (image.parent && !parent) throw new Error(`${image.name}: ${image.parent} must come before it`);
+    const hash = async () => imageHash(image, await parent?.());
+    hashes.set(image.name, hash);
+    steps.push(imageStep(image, hash, options));
+  }
+  return steps;
+}
