@@ -1,0 +1,123 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { exitCode, Failure } from './failure';
+
+const commitId = z.string().regex(/^[0-9a-f]{40}$/);
+
+const testsSchema = z.strictObject({
+  total: z.number().int().min(0),
+  passed: z.number().int().min(0),
+  failed: z.number().int().min(0),
+  skipped: z.number().int().min(0),
+  failing: z.array(z.strictObject({ name: z.string(), message: z.string() })),
+});
+
+/**
+ * What one run of the pipeline knows of a merge request: the merge certificate. `source` starts it, `build`
+ * and `verdict` add to it, `report` signs it, `merge` and `deploy` act on nothing else.
+ */
+export const certificateSchema = z.strictObject({
+  version: z.literal(1),
+  module: z.string().min(1),
+  /** Full path of the GitLab project, e.g. `switchyard/orders`. */
+  project: z.string().min(1),
+  /** The merge request's iid. */
+  mergeRequest: z.number().int().min(1),
+  sourceBranch: z.string().min(1),
+  targetBranch: z.string().min(1),
+  /** Head of the target branch that the merge result was made on. */
+  baseSha: commitId,
+  /** Head of the source branch. */
+  headSha: commitId,
+  /** Tree of the merge result: what was built and tested. Absent while head and base do not merge. */
+  treeSha: commitId.optional(),
+  /** Unix seconds of the head's commit: SOURCE_DATE_EPOCH of the image. */
+  commitEpoch: z.number().int().min(0),
+  build: z.string().min(1),
+  conflicts: z.array(z.string()).optional(),
+  image: z
+    .strictObject({
+      /** `host[:port]/path`, without tag or digest. */
+      repository: z.string().min(1),
+      tag: z.string().min(1),
+      digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+    })
+    .optional(),
+  tests: testsSchema.optional(),
+});
+
+export type Certificate = Readonly<z.infer<typeof certificateSchema>>;
+export type Tests = z.infer<typeof testsSchema>;
+
+/** Tested and nothing failed. Zero tests prove nothing, so they are not green. */
+export const isGreen = (certificate: Certificate): boolean =>
+  certificate.treeSha !== undefined &&
+  certificate.image !== undefined &&
+  certificate.tests !== undefined &&
+  certificate.tests.failed === 0 &&
+  certificate.tests.passed > 0;
+
+/** JSON with keys sorted all the way down: the bytes that are signed. */
+export function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+    entries.sort(([a], [b]) => (a < b ? -1 : 1));
+    return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(',')}}`;
+  }
+  return JSON.stringify(value);
+}
+
+/** HMAC-SHA256 over the canonical JSON, in hex. */
+export const sign = (certificate: Certificate, key: string): string =>
+  createHmac('sha256', key).update(canonical(certificate)).digest('hex');
+
+/** Compares in constant time. */
+export function isSignedBy(certificate: Certificate, signature: string, key: string): boolean {
+  const expected = Buffer.from(sign(certificate, key), 'hex');
+  const given = Buffer.from(signature, 'hex');
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+export const certificateFile = (workspace: string): string =>
+  join(workspace, '.switchyard', 'certificate.json');
+
+export function writeCertificate(workspace: string, certificate: Certificate): void {
+  const file = certificateFile(workspace);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.new`, `${JSON.stringify(certificate, null, 2)}\n`);
+  renameSync(`${file}.new`, file);
+}
+
+/** @throws Failure (exit 2) when it is missing or not a certificate */
+export function readCertificate(workspace: string): Certificate {
+  const file = certificateFile(workspace);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    throw new Failure(
+      exitCode.input,
+      `${file}: is missing.`,
+      'Run `delivery source` first, in the same folder.',
+    );
+  }
+  const parsed = certificateSchema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Failure(
+    exitCode.input,
+    `${file}: ${issue?.path.join('.') || 'the file'} is not part of a certificate (${issue?.message}).`,
+    'Run `delivery source` again.',
+  );
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,329 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import {
+  emptyLedger,
+  type Ledger,
+  parseLedger,
+  type Release,
+  serialiseLedger,
+  withRelease,
+} from '../catalog/ledger';
+import { type Certificate, isGreen, parseJson } from './certificate';
+import { exitCode, Failure } from './failure';
+import { WorkingCopy } from './git';
+import { type CommitState, GitLabError, type MergeRequest } from './gitlab';
+import { marker, type NoteReading, readNote } from './note';
+import type { Registry } from './registry';
+import { type Context, cloneUrl, putNote } from './verify';
+
+const LEDGER_BRANCH = 'main';
+
+export interface DeployRequest {
+  readonly module: string;
+  readonly project: string;
+  readonly ledgerProject: string;
+  readonly environment: string;
+  readonly commit: string;
+  readonly branch: string;
+  readonly build: string;
+  readonly rollback: boolean;
+  /** Folder for the module's repository. */
+  readonly folder: string;
+  readonly key: string;
+}
+
+/** The merge request that a commit on the target branch came from: the merged one that names it, else the only one. */
+export function pickMergeRequest(
+  requests: readonly MergeRequest[],
+  commit: string,
+  branch: string,
+): MergeRequest | undefined {
+  const merged = requests.filter((request) => request.state === 'merged' && request.target_branch === branch);
+  return (
+    merged.find((request) => request.merge_commit_sha === commit || request.squash_commit_sha === commit) ??
+    merged.find((request) => request.sha === commit)
+  );
+}
+
+/** Why a certificate does not cover what was pushed, or undefined when it does. */
+export function whyNotCovered(
+  reading: NoteReading,
+  pushed: { module: string; project: string; mergeRequest: number; branch: string; tree: string },
+): string | undefined {
+  if ('fault' in reading) {
+    return {
+      'no certificate': 'its merge request has no certificate',
+      unreadable: "its merge request's certificate cannot be read",
+      tampered: "its merge request's certificate was changed: the signature does not hold",
+    }[reading.fault];
+  }
+  const { certificate } = reading;
+  if (
+    certificate.module !== pushed.module ||
+    certificate.project !== pushed.project ||
+    certificate.mergeRequest !== pushed.mergeRequest ||
+    certificate.targetBranch !== pushed.branch
+  ) {
+    return `the certificate belongs to ${certificate.project}!${certificate.mergeRequest}`;
+  }
+  if (!isGreen(certificate)) return 'its tests did not pass';
+  if (certificate.treeSha !== pushed.tree) {
+    return `its tree ${pushed.tree.slice(0, 12)} is not the tested ${certificate.treeSha?.slice(0, 12)}`;
+  }
+  return undefined;
+}
+
+/** How the commit to deploy relates to the one in the ledger. */
+export type Relation = 'first' | 'same' | 'newer' | 'older' | 'unrelated';
+
+export type LedgerDecision =
+  | { readonly do: 'write' | 'keep' }
+  | { readonly do: 'skip' | 'refuse'; readonly why: string };
+
+/** The ledger never goes back by itself: that would undo a newer release. */
+export function decideLedger(
+  current: Release | undefined,
+  next: Release,
+  relation: Relation,
+  rollback: boolean,
+): LedgerDecision {
+  if (!current || relation === 'first') return { do: 'write' };
+  if (relation === 'same' && current.image === next.image) return { do: 'keep' };
+  if (relation === 'newer' || relation === 'same' || rollback) return { do: 'write' };
+  const live = current.commit.slice(0, 12);
+  return relation === 'older'
+    ? { do: 'skip', why: `${live}, which is newer, is in the ledger already` }
+    : {
+        do: 'refuse',
+        why: `${live} in the ledger is not part of this branch's history; use --rollback if it must go`,
+      };
+}
+
+export const ledgerFile = (environment: string): string => `${environment}.yaml`;
+
+/**
+ * Puts one release into the ledger. Two deployers that meet both get in: whoever finds the file changed reads
+ * it again, decides again, and writes again.
+ * @returns whether anything was written
+ */
+export async function recordRelease(
+  context: Pick<Context, 'gitlab'>,
+  request: Pick<DeployRequest, 'module' | 'ledgerProject' | 'environment'>,
+  next: Release,
+  decide: (current: Release | undefined) => Promise<LedgerDecision>,
+  pause: (attempt: number) => number = (attempt) => 200 * attempt * (0.5 + Math.random()),
+  tries = 8,
+): Promise<boolean> {
+  const { gitlab } = context;
+  const path = ledgerFile(request.environment);
+  for (let attempt = 1; ; attempt++) {
+    const found = await gitlab.file(request.ledgerProject, path, LEDGER_BRANCH);
+    const ledger: Ledger = found ? parseLedger(found.text, `${request.ledgerProject}/${path}`) : emptyLedger;
+    const decision = await decide(ledger.modules[request.module]);
+    if (decision.do === 'keep') return false;
+    if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
+    if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
+    try {
+      await gitlab.commitFile(request.ledgerProject, {
+        branch: LEDGER_BRANCH,
+        path,
+        text: serialiseLedger(withRelease(ledger, request.module, next)),
+        message: `${request.environment}: ${request.module} ${next.commit.slice(0, 12)}\n\nMerge request !${next.mergeRequest}\n${next.build}\n`,
+        lastCommit: found?.lastCommit,
+      });
+      return true;
+    } catch (error) {
+      const raced = error instanceof GitLabError && [400, 409].includes(error.status) && attempt < tries;
+      if (!raced) throw error;
+      await sleep(pause(attempt));
+    }
+  }
+}
+
+const deploymentSchema = z.strictObject({
+  module: z.string(),
+  project: z.string(),
+  environment: z.string(),
+  commit: z.string(),
+  branch: z.string(),
+  mergeRequest: z.number(),
+  image: z.string(),
+});
+export type Deployment = z.infer<typeof deploymentSchema>;
+
+const deploymentFile = (workspace: string): string => join(workspace, '.switchyard', 'deployment.json');
+
+export function writeDeployment(workspace: string, deployment: Deployment): void {
+  const file = deploymentFile(workspace);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(deployment, null, 2)}\n`);
+}
+
+export function readDeployment(workspace: string): Deployment {
+  const file = deploymentFile(workspace);
+  let text = '';
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    // Reported below, like a file that says nothing.
+  }
+  const parsed = deploymentSchema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new Failure(
+    exitCode.input,
+    `${file}: is missing or not a deployment.`,
+    'Run `delivery deploy` first, in the same folder.',
+  );
+}
+
+/** The certificate in the bot's own note; notes of others count for nothing. */
+async function findCertificate(
+  context: Context,
+  project: string,
+  iid: number,
+  key: string,
+): Promise<NoteReading> {
+  const own = await context.gitlab.ownId();
+  const notes = await context.gitlab.notes(project, iid);
+  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  return mine ? readNote(mine.body, key) : { fault: 'no certificate' };
+}
+
+/**
+ * Deploys a commit of the main branch as far as the ledger: finds the certificate, checks that it covers the
+ * pushed tree, promotes the tested image and records it. Every end but success is posted on the commit.
+ */
+export async function deploy(
+  context: Context,
+  registry: Registry,
+  registryAddress: string,
+  request: DeployRequest,
+): Promise<Deployment> {
+  const post = (state: CommitState, description: string) =>
+    context.gitlab.setStatus(request.project, request.commit, {
+      state,
+      ref: request.branch,
+      targetUrl: request.build,
+      description,
+    });
+  await post('running', `deploying to ${request.environment}`);
+  try {
+    return await toLedger(context, registry, registryAddress, request);
+  } catch (error) {
+    const [line = 'not deployed'] = (error as Error).message.split('\n');
+    const skipped = error instanceof Failure && error.code === exitCode.nothing;
+    await post(skipped ? 'canceled' : 'failed', line);
+    throw error;
+  }
+}
+
+async function toLedger(
+  context: Context,
+  registry: Registry,
+  registryAddress: string,
+  request: DeployRequest,
+): Promise<Deployment> {
+  const refuse = (why: string): never => {
+    throw new Failure(
+      exitCode.red,
+      `not deployed: ${why}.`,
+      'Only what was tested is deployed: bring the change in through a merge request.',
+    );
+  };
+  const copy = new WorkingCopy(request.folder, {
+    url: cloneUrl(context.gitlabUrl, request.project),
+    token: context.token,
+  });
+  await copy.open();
+  await copy.fetchUntil([request.branch], () => copy.has(request.commit));
+  if (!(await copy.has(request.commit))) refuse(`${request.commit.slice(0, 12)} is not on ${request.branch}`);
+
+  const requests = await context.gitlab.mergeRequestsOf(request.project, request.commit);
+  const found = pickMergeRequest(requests, request.commit, request.branch);
+  if (!found) return refuse('no merged merge request brought this commit');
+  const reading = await findCertificate(context, request.project, found.iid, request.key);
+  const why = whyNotCovered(reading, {
+    module: request.module,
+    project: request.project,
+    mergeRequest: found.iid,
+    branch: request.branch,
+    tree: await copy.tree(request.commit),
+  });
+  if (why || !('certificate' in reading) || !reading.certificate.image)
+    return refuse(why ?? 'it has no image');
+
+  const { repository, digest } = reading.certificate.image;
+  const host = registryAddress.split('/')[0] ?? '';
+  if (!repository.startsWith(`${registryAddress}/`)) {
+    refuse(`its image ${repository} is not in ${registryAddress}`);
+  }
+  const next: Release = {
+    image: `${repository}@${digest}`,
+    commit: request.commit,
+    mergeRequest: found.iid,
+    build: request.build,
+  };
+  const relationTo = async (current: Release | undefined): Promise<Relation> => {
+    if (!current) return 'first';
+    if (current.commit === request.commit) return 'same';
+    await copy.fetchUntil(
+      [request.branch],
+      async () =>
+        (await copy.has(current.commit)) && (await copy.haveCommonAncestor(current.commit, request.commit)),
+    );
+    if (!(await copy.has(current.commit))) return 'unrelated';
+    if (await copy.isAncestor(current.commit, request.commit)) return 'newer';
+    return (await copy.isAncestor(request.commit, current.commit)) ? 'older' : 'unrelated';
+  };
+  await registry.tag(repository.slice(host.length + 1), digest, `release-${request.commit.slice(0, 12)}`);
+  const written = await recordRelease(context, request, next, async (current) =>
+    decideLedger(current, next, await relationTo(current), request.rollback),
+  );
+  context.say(
+    written
+      ? `ledger: ${request.environment} ${request.module} is now ${request.commit.slice(0, 12)}, ${next.image}`
+      : `ledger: ${request.environment} ${request.module} is ${request.commit.slice(0, 12)} already`,
+  );
+  return {
+    module: request.module,
+    project: request.project,
+    environment: request.environment,
+    commit: request.commit,
+    branch: request.branch,
+    mergeRequest: found.iid,
+    image: next.image,
+  };
+}
+
+/** Posts what came of the rollout on the commit, and in the merge request's note. */
+export async function reportRollout(
+  context: Context,
+  deployment: Deployment,
+  succeeded: boolean,
+  build: string,
+  key: string,
+): Promise<void> {
+  const { project, commit, environment, module } = deployment;
+  await context.gitlab.setStatus(project, commit, {
+    state: succeeded ? 'success' : 'failed',
+    ref: deployment.branch,
+    targetUrl: build,
+    description: succeeded
+      ? `${module} ${commit.slice(0, 12)} runs in ${environment}`
+      : `the rollout of ${module} ${commit.slice(0, 12)} to ${environment} failed`,
+  });
+  const reading = await findCertificate(context, project, deployment.mergeRequest, key);
+  if (!('certificate' in reading)) {
+    context.say(`note of !${deployment.mergeRequest} left as it is: ${reading.fault}`);
+    return;
+  }
+  const certificate: Certificate = reading.certificate;
+  await putNote(
+    context,
+    certificate,
+    { state: succeeded ? 'deployed' : 'rollout failed', commit, environment, build },
+    key,
+  );
+}

@@ -1,0 +1,26 @@
+/** What a command of `delivery` says to the pipeline that called it. */
+export const exitCode = {
+  done: 0,
+  /** Tests failed, or GitLab, the registry or a check said no. */
+  red: 1,
+  /** A setting, flag, file or declaration is wrong. */
+  input: 2,
+  /** The target branch moved: the merge result has to be made and tested again. */
+  again: 3,
+  /** Closed, draft, superseded, or merged by people: nothing is left to do. */
+  nothing: 4,
+} as const;
+
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
+
+/** A fault or an early end that is fit to show as it is: one line, no stack trace. */
+export class Failure extends Error {
+  constructor(
+    readonly code: ExitCode,
+    what: string,
+    remedy = '',
+  ) {
+    super(`${what} ${remedy}`.trim());
+    this.name = 'Failure';
+  }
+}

@@ -1,0 +1,184 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { exitCode, Failure } from './failure';
+
+export interface GitRemote {
+  /** URL without credentials. */
+  readonly url: string;
+  readonly token: string;
+}
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * The environment that gives git its credentials: an HTTP header bound to this one URL, so that the token is
+ * in no argument, URL, file or message, and reaches no other host through a redirect or a submodule.
+ */
+export function gitEnvironment(
+  remote: GitRemote,
+  base: Record<string, string | undefined> = process.env,
+): Record<string, string> {
+  const inherited = Object.fromEntries(
+    Object.entries(base).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && !/^(GIT_(?!SSL_)|GITLAB_TOKEN|SWITCHYARD_CERTIFICATE)/.test(entry[0]),
+    ),
+  );
+  const basic = Buffer.from(`oauth2:${remote.token}`).toString('base64');
+  const identity = { NAME: 'Switchyard', EMAIL: 'switchyard@localhost', DATE: '@0 +0000' };
+  return {
+    ...inherited,
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_CONFIG_COUNT: '2',
+    GIT_CONFIG_KEY_0: `http.${remote.url}.extraHeader`,
+    GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic}`,
+    GIT_CONFIG_KEY_1: 'safe.directory',
+    GIT_CONFIG_VALUE_1: '*',
+    ...Object.fromEntries(
+      ['AUTHOR', 'COMMITTER'].flatMap((who) =>
+        Object.entries(identity).map(([key, value]) => [`GIT_${who}_${key}`, value]),
+      ),
+    ),
+  };
+}
+
+/** A working copy of one project. */
+export class WorkingCopy {
+  private readonly environment: Record<string, string>;
+
+  constructor(
+    readonly folder: string,
+    private readonly remote: GitRemote,
+  ) {
+    this.environment = gitEnvironment(remote);
+  }
+
+  private run(args: readonly string[]): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const child = spawn('git', args, {
+        cwd: this.folder,
+        env: this.environment,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (chunk) => {
+        stdout += chunk;
+      });
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      child.on('error', (error: NodeJS.ErrnoException) =>
+        reject(
+          new Failure(
+            exitCode.input,
+            `git cannot be started (${error.code ?? error.message}).`,
+            'Put git 2.30 or newer on PATH.',
+          ),
+        ),
+      );
+      child.on('close', (code) => resolve({ code: code ?? 1, stdout, stderr }));
+    });
+  }
+
+  private async git(...args: string[]): Promise<string> {
+    const result = await this.run(args);
+    if (result.code !== 0) {
+      const lines = result.stderr.split('\n').filter((line) => line.trim());
+      const said = lines.find((line) => /^(fatal|error|remote):/.test(line)) ?? lines[0] ?? '';
+      throw new Failure(
+        exitCode.red,
+        `git ${args[0]} of ${this.remote.url} failed: ${said.slice(0, 300)}.`,
+        'Check that the project exists and that GITLAB_TOKEN may read it.',
+      );
+    }
+    return result.stdout.trim();
+  }
+
+  /** An empty repository that knows the remote; what was in the folder's repository stays. */
+  async open(): Promise<void> {
+    mkdirSync(this.folder, { recursive: true });
+    await this.git('init', '--quiet', '--initial-branch=switchyard');
+    const remotes = await this.git('remote');
+    await this.git(
+      'remote',
+      remotes.split('\n').includes('origin') ? 'set-url' : 'add',
+      'origin',
+      this.remote.url,
+    );
+  }
+
+  /**
+   * Fetches branches, deeper and deeper until `enough` holds, at last whole: a long history costs nothing
+   * while the branches meet early.
+   */
+  async fetchUntil(branches: readonly string[], enough: () => Promise<boolean>): Promise<void> {
+    const specs = branches.map((branch) => `+refs/heads/${branch}:refs/remotes/origin/${branch}`);
+    const fetch = (...depth: string[]) =>
+      this.git('fetch', '--quiet', '--no-tags', ...depth, 'origin', ...specs);
+    for (const depth of [50, 500, 5000]) {
+      await fetch(`--depth=${depth}`);
+      if (await enough()) return;
+      if ((await this.git('rev-parse', '--is-shallow-repository')) === 'false') return;
+    }
+    await fetch('--unshallow');
+  }
+
+  /** Commit id of a branch as fetched. */
+  head(branch: string): Promise<string> {
+    return this.git('rev-parse', '--verify', `refs/remotes/origin/${branch}^{commit}`);
+  }
+
+  async has(commit: string): Promise<boolean> {
+    return (await this.run(['cat-file', '-e', `${commit}^{commit}`])).code === 0;
+  }
+
+  tree(commit: string): Promise<string> {
+    return this.git('rev-parse', '--verify', `${commit}^{tree}`);
+  }
+
+  /** Committer's time, Unix seconds. */
+  async epoch(commit: string): Promise<number> {
+    return Number(await this.git('show', '--no-patch', '--format=%ct', commit));
+  }
+
+  async haveCommonAncestor(a: string, b: string): Promise<boolean> {
+    return (await this.run(['merge-base', a, b])).code === 0;
+  }
+
+  async isAncestor(ancestor: string, commit: string): Promise<boolean> {
+    return (await this.run(['merge-base', '--is-ancestor', ancestor, commit])).code === 0;
+  }
+
+  /**
+   * Checks out what merging `head` into `base` gives, with an identity and time that never change.
+   * @returns the tree of the merge result, or the paths in conflict
+   */
+  async checkOutMerge(base: string, head: string): Promise<{ tree: string } | { conflicts: string[] }> {
+    await this.git('checkout', '--quiet', '--force', '--detach', base);
+    await this.git('clean', '--quiet', '-ffdx');
+    const merged = await this.run([
+      'merge',
+      '--quiet',
+      '--no-ff',
+      '--no-verify',
+      '-m',
+      `Merge ${head}`,
+      head,
+    ]);
+    if (merged.code === 0) return { tree: await this.tree('HEAD') };
+    const conflicts = (await this.git('diff', '--name-only', '--diff-filter=U')).split('\n').filter(Boolean);
+    if (conflicts.length === 0) {
+      throw new Failure(
+        exitCode.red,
+        `git merge of ${head} into ${base} failed: ${(merged.stderr || merged.stdout).split('\n')[0]}.`,
+      );
+    }
+    await this.git('merge', '--abort');
+    return { conflicts };
+  }
+}

@@ -1,0 +1,154 @@
+// Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
+// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do.
+
+def call(Map settings) {
+    String module = settings.module
+    if (!(module ==~ /[a-z][a-z0-9-]*/)) {
+        error("modulePipeline: module: '${module}' is not the name of a module of the catalog")
+    }
+    String action = env.gitlabActionType
+    String branch = env.gitlabBranch
+    withCredentials([
+        string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN'),
+        string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY')
+    ]) {
+        if (action == 'MERGE') {
+            verify(module)
+        } else if (action == 'PUSH' && branch == 'main') {
+            deploy(module)
+        } else {
+            echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
+        }
+    }
+}
+
+// Tests the merge result, again whenever the target branch moved in the meantime.
+void verify(String module) {
+    int rounds = 3
+    for (int round = 1; round <= rounds; round++) {
+        if (verifyOnce(module) != 3) {
+            return
+        }
+        echo("modulePipeline: the target branch moved (round ${round} of ${rounds})")
+    }
+    error("modulePipeline: the target branch moved ${rounds} times during the tests; push again or retry when it is quieter")
+}
+
+int verifyOnce(String module) {
+    int code = 0
+    node('delivery') {
+        try {
+            stage('Source') {
+                container('delivery') {
+                    code = sh(script: "delivery source --module ${module}", returnStatus: true)
+                }
+            }
+            if (code == 0) {
+                stage('Image') {
+                    container('delivery') {
+                        code = sh(script: 'delivery build && delivery test-pod', returnStatus: true)
+                    }
+                }
+            }
+            if (code == 0) {
+                stage('Test') {
+                    stash(name: 'workspace', includes: 'source/**,.switchyard/**')
+                    test(module, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(),
+                        Integer.parseInt(readFile('.switchyard/timeout-minutes').trim()))
+                    unstash('results')
+                    container('delivery') {
+                        code = sh(script: 'delivery verdict', returnStatus: true)
+                    }
+                }
+            }
+        } finally {
+            // Also when a stage broke off: nobody waits for a status that never comes.
+            if (code != 4) {
+                stage('Report') {
+                    container('delivery') {
+                        int reported = sh(script: "delivery report --module ${module}", returnStatus: true)
+                        if (code == 0) {
+                            code = reported
+                        }
+                    }
+                }
+            }
+        }
+        if (code == 0) {
+            stage('Merge') {
+                lock("merge-${module}") {
+                    container('delivery') {
+                        code = sh(script: 'delivery merge', returnStatus: true)
+                    }
+                }
+            }
+        }
+    }
+    if (code != 0 && code != 3 && code != 4) {
+        error("modulePipeline: ${module} is red; the reason stands above and in the merge request's note")
+    }
+    return code
+}
+
+// One Pod holds the module, its services and Robot; `delivery test-pod` wrote it.
+void test(String module, String pod, String results, int minutes) {
+    podTemplate(yaml: pod, namespace: "test-${module}") {
+        node(POD_LABEL) {
+            unstash('workspace')
+            container('robot') {
+                timeout(time: minutes, unit: 'MINUTES') {
+                    dir('source') {
+                        // The results decide (`delivery verdict`), not the exit code.
+                        sh(script: 'sh ../.switchyard/test.sh', returnStatus: true)
+                    }
+                }
+            }
+            stash(name: 'results', includes: "${results}/**", allowEmpty: true)
+            junit(testResults: "${results}/xunit.xml", allowEmptyResults: true)
+            archiveArtifacts(artifacts: "${results}/**", allowEmptyArchive: true)
+            catchError(buildResult: 'FAILURE', stageResult: 'FAILURE') {
+                robot(outputPath: results, passThreshold: 100.0, unstableThreshold: 100.0)
+            }
+        }
+    }
+}
+
+// Records the tested image in the ledger, then runs the topology's own program for this module.
+void deploy(String module) {
+    lock('deploy') {
+        node('delivery') {
+            int code = 0
+            stage('Ledger') {
+                container('delivery') {
+                    code = sh(script: "delivery deploy --module ${module}", returnStatus: true)
+                }
+            }
+            if (code == 0) {
+                int rollout = 1
+                try {
+                    stage('Rollout') {
+                        node('deploy') {
+                            container('deploy') {
+                                timeout(time: 30, unit: 'MINUTES') {
+                                    rollout = sh(script: 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes',
+                                        returnStatus: true)
+                                }
+                            }
+                        }
+                    }
+                } finally {
+                    stage('Outcome') {
+                        container('delivery') {
+                            code = sh(script: "delivery rollout --exit-code ${rollout}", returnStatus: true)
+                        }
+                    }
+                }
+            }
+            if (code != 0 && code != 4) {
+                error("modulePipeline: ${module} was not deployed; the reason stands above and in the commit's status")
+            }
+        }
+    }
+}
+
+return this

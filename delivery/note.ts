@@ -1,0 +1,149 @@
+import { type Certificate, certificateSchema, isGreen, isSignedBy, parseJson, sign } from './certificate';
+
+/** Marks the one note per merge request that the bot edits in place. */
+export const marker = '<!-- switchyard:merge-certificate -->';
+const FAILING_SHOWN = 20;
+const EXCERPT = 300;
+
+/** What became of a tested merge request. */
+export type Progress =
+  | { readonly state: 'tested' }
+  | { readonly state: 'left'; readonly why: string }
+  | { readonly state: 'merged'; readonly commit: string }
+  | {
+      readonly state: 'deployed' | 'rollout failed';
+      readonly commit: string;
+      readonly environment: string;
+      readonly build: string;
+    };
+
+/**
+ * Text of others, made inert: no Markdown, no HTML, no mention, no reference, no quick action, one line.
+ * GitLab renders the entities as the characters themselves.
+ */
+export function inert(text: string, limit = EXCERPT): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  const cut = line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
+  return cut.replace(/[^\p{L}\p{N} .,;()=…'"/-]/gu, (character) => `&#${character.codePointAt(0)};`);
+}
+
+/** Replaces secret values, and whatever looks like a GitLab token, by `[hidden]`. */
+export function redact(text: string, secrets: readonly string[]): string {
+  const hidden = secrets
+    .filter((secret) => secret.length >= 4)
+    .reduce((all, secret) => all.replaceAll(secret, '[hidden]'), text);
+  return hidden.replace(/\bgl[a-z]{2,6}-[\w-]{16,}/g, '[hidden]');
+}
+
+/** One line on the outcome: heading of the note, and description of the commit status. */
+export function verdictLine(certificate: Certificate): string {
+  const { tests, conflicts } = certificate;
+  if (conflicts) return `conflicts with ${certificate.targetBranch} in ${listed(conflicts, 3)}`;
+  if (!certificate.image) return 'the image was not built';
+  if (!tests) return 'the tests did not run to their end';
+  if (tests.failed > 0) {
+    const names = listed(
+      tests.failing.map(({ name }) => name),
+      2,
+    );
+    return `${tests.failed} of ${tests.total} tests failed: ${names}`;
+  }
+  if (tests.passed === 0) return `no test passed (${tests.total} found), and that proves nothing`;
+  return `${tests.passed} tests passed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`;
+}
+
+const listed = (words: readonly string[], limit: number): string =>
+  words.slice(0, limit).join(', ') + (words.length > limit ? ` and ${words.length - limit} more` : '');
+
+function progressLine(progress: Progress): string {
+  switch (progress.state) {
+    case 'tested':
+      return '';
+    case 'left':
+      return `not merged: ${inert(progress.why)}`;
+    case 'merged':
+      return `merged as ${progress.commit.slice(0, 12)}`;
+    case 'deployed':
+      return `deployed to ${inert(progress.environment)}: ${progress.commit.slice(0, 12)} ([build](${progress.build}))`;
+    case 'rollout failed':
+      return `merged as ${progress.commit.slice(0, 12)}, but the rollout to ${inert(progress.environment)} failed ([build](${progress.build}))`;
+  }
+}
+
+/** The note. The same certificate and progress give the same text. */
+export function renderNote(certificate: Certificate, progress: Progress, key: string): string {
+  const { tests } = certificate;
+  const rows: [string, string][] = [
+    ['Verdict', inert(verdictLine(certificate), 500)],
+    [
+      'Merge result',
+      `${certificate.headSha.slice(0, 12)} into ${inert(certificate.targetBranch)} at ${certificate.baseSha.slice(0, 12)}`,
+    ],
+  ];
+  if (tests) {
+    rows.push([
+      'Tests',
+      `${tests.total} total, ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`,
+    ]);
+  }
+  if (certificate.image)
+    rows.push(['Image', `\`${certificate.image.repository}@${certificate.image.digest}\``]);
+  rows.push([
+    'Build',
+    tests
+      ? `[log](${certificate.build}) · [tests](${certificate.build}testReport/) · [Robot report](${certificate.build}robot/)`
+      : `[log](${certificate.build})`,
+  ]);
+  const after = progressLine(progress);
+  if (after) rows.push(['Then', after]);
+
+  const failing = tests?.failing ?? [];
+  const failures =
+    failing.length === 0
+      ? ''
+      : [
+          '| Failing test | Message |',
+          '|---|---|',
+          ...failing
+            .slice(0, FAILING_SHOWN)
+            .map(({ name, message }) => `| ${inert(name)} | ${inert(message)} |`),
+          ...(failing.length > FAILING_SHOWN
+            ? [`| and ${failing.length - FAILING_SHOWN} more | see the build |`]
+            : []),
+          '',
+          '',
+        ].join('\n');
+
+  return `${marker}
+**Switchyard: ${isGreen(certificate) ? 'passed' : 'failed'}**
+
+| | |
+|---|---|
+${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}
+
+${failures}<details><summary>Merge certificate</summary>
+
+\`\`\`json
+${JSON.stringify(certificate, null, 2)}
+\`\`\`
+
+Signature: \`${sign(certificate, key)}\`
+
+</details>
+`;
+}
+
+export type NoteReading =
+  | { readonly certificate: Certificate }
+  | { readonly fault: 'no certificate' | 'unreadable' | 'tampered' };
+
+/** The certificate of a note, only if its signature holds. */
+export function readNote(body: string, key: string): NoteReading {
+  const text = body.replace(/\r\n/g, '\n');
+  if (!text.startsWith(marker)) return { fault: 'no certificate' };
+  const match = /\n```json\n([\s\S]*?)\n```\n\nSignature: `([0-9a-f]{64})`\n/.exec(`${text}\n`);
+  if (!match) return { fault: 'unreadable' };
+  const parsed = certificateSchema.safeParse(parseJson(match[1] ?? ''));
+  if (!parsed.success) return { fault: 'unreadable' };
+  return isSignedBy(parsed.data, match[2] ?? '', key) ? { certificate: parsed.data } : { fault: 'tampered' };
+}

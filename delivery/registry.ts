@@ -1,0 +1,155 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from './certificate';
+import { exitCode, Failure } from './failure';
+
+const configSchema = z.looseObject({
+  auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).default({}),
+});
+
+/**
+ * The `user:password` (base64) that docker's config.json keeps for a registry, or undefined.
+ * @throws Failure (exit 2) when the file is not one
+ */
+export function credentialsFor(text: string, host: string, file: string): string | undefined {
+  const parsed = configSchema.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw new Failure(
+      exitCode.input,
+      `${file}: is not a docker config.`,
+      'Write {"auths": {"host:port": {"auth": "…"}}}.',
+    );
+  }
+  for (const [key, entry] of Object.entries(parsed.data.auths)) {
+    if (key.replace(/^https?:\/\//, '').replace(/\/.*$/, '') === host && entry.auth) return entry.auth;
+  }
+  return undefined;
+}
+
+export function readDockerConfig(folder: string | undefined, host: string): string | undefined {
+  if (!folder) return undefined;
+  const file = join(folder, 'config.json');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+  return credentialsFor(text, host, file);
+}
+
+const manifestTypes = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+
+/** Parameters of a `WWW-Authenticate: Bearer …` challenge. */
+export function bearerChallenge(header: string | null): Record<string, string> | undefined {
+  if (!header || !/^bearer /i.test(header)) return undefined;
+  return Object.fromEntries(
+    [...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = '', value = '']) => [key, value]),
+  );
+}
+
+/** The distribution API (v2), as far as giving a manifest another tag needs. */
+export class Registry {
+  private bearer: string | undefined;
+
+  constructor(
+    private readonly options: {
+      readonly host: string;
+      readonly plainHttp: boolean;
+      /** base64 of `user:password`. */
+      readonly credentials?: string;
+    },
+  ) {}
+
+  private authorization(): Record<string, string> {
+    if (this.bearer) return { authorization: `Bearer ${this.bearer}` };
+    return this.options.credentials ? { authorization: `Basic ${this.options.credentials}` } : {};
+  }
+
+  private async send(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetch(url, { ...init, signal: AbortSignal.timeout(30_000) });
+    } catch (error) {
+      const { message, cause } = error as Error & { cause?: { message?: string } };
+      throw new Failure(
+        exitCode.red,
+        `registry: ${new URL(url).host} cannot be reached (${cause?.message || message}).`,
+        'Check REGISTRY, REGISTRY_PLAIN_HTTP and the network.',
+      );
+    }
+  }
+
+  private async request(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: ArrayBuffer,
+  ): Promise<Response> {
+    const url = `${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/${path}`;
+    const init = () => ({
+      method,
+      headers: { ...headers, ...this.authorization() },
+      body,
+    });
+    let response = await this.send(url, init());
+    const challenge =
+      response.status === 401 ? bearerChallenge(response.headers.get('www-authenticate')) : undefined;
+    if (challenge?.realm && !this.bearer) {
+      this.bearer = await this.token(challenge);
+      response = await this.send(url, init());
+    }
+    if (response.ok) return response;
+    throw new Failure(
+      exitCode.red,
+      `registry: ${method} ${path} at ${this.options.host} answered ${response.status}.`,
+      response.status === 401 || response.status === 403
+        ? 'Check the credentials in DOCKER_CONFIG and that they may push.'
+        : response.status === 404
+          ? 'The image is gone: test the merge request again, so that it is built again.'
+          : '',
+    );
+  }
+
+  private async token(challenge: Record<string, string>): Promise<string> {
+    const url = new URL(challenge.realm ?? '');
+    for (const key of ['service', 'scope']) if (challenge[key]) url.searchParams.set(key, challenge[key]);
+    const response = await this.send(url.href, {
+      headers: this.options.credentials ? { authorization: `Basic ${this.options.credentials}` } : {},
+    });
+    const parsed = z
+      .looseObject({ token: z.string().optional(), access_token: z.string().optional() })
+      .safeParse(response.ok ? parseJson(await response.text()) : undefined);
+    const token = parsed.data?.token ?? parsed.data?.access_token;
+    if (token) return token;
+    throw new Failure(
+      exitCode.red,
+      `registry: ${url.host} gave no token (${response.status}).`,
+      'Check DOCKER_CONFIG.',
+    );
+  }
+
+  /**
+   * Gives the manifest of a digest, an index as well as an image, a further tag. Bytes and media type stay, so
+   * the digest does.
+   */
+  async tag(path: string, digest: string, tag: string): Promise<void> {
+    const found = await this.request('GET', `${path}/manifests/${digest}`, { accept: manifestTypes });
+    const type = found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json';
+    const bytes = await found.arrayBuffer();
+    const put = await this.request('PUT', `${path}/manifests/${tag}`, { 'content-type': type }, bytes);
+    const given = put.headers.get('docker-content-digest');
+    if (given && given !== digest) {
+      throw new Failure(
+        exitCode.red,
+        `registry: ${path}:${tag} became ${given}, not ${digest}.`,
+        'Something rewrites manifests on the way.',
+      );
+    }
+  }
+}

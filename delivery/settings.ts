@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { exitCode, Failure } from './failure';
+
+const required = (text: string) => z.string(`is not set | ${text}`).min(1, `is empty | ${text}`);
+const flag = z
+  .enum(['true', 'false'], 'is neither true nor false | Write true or false.')
+  .default('false')
+  .transform((value) => value === 'true');
+
+/**
+ * Every environment variable that `delivery` reads. The Pod template sets the first block, Jenkins's
+ * credentials the second, Jenkins and its GitLab plug-in the third. An absent one is named when a command
+ * needs it.
+ */
+const variables = {
+  GITLAB_URL: z.url('is not a URL | Write it with its scheme, e.g. https://gitlab.example.com.'),
+  SWITCHYARD_GITLAB_GROUP: required('Name the GitLab group that holds the module projects.'),
+  REGISTRY: required('Give host:port of the image registry.').regex(
+    /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
+    'is not host[:port][/prefix] | Leave the scheme out.',
+  ),
+  REGISTRY_PLAIN_HTTP: flag,
+  BUILDKIT_HOST: required('Give the address of buildkitd, e.g. tcp://buildkitd.ci-build:1234.'),
+  SWITCHYARD_CATALOG: required('Give the folder that holds modules/ and services/.'),
+  SWITCHYARD_STACKS: required('Give the folder that holds Pulumi.<environment>.yaml.'),
+  SWITCHYARD_ENVIRONMENT: required('Name the environment that the main branch deploys to.').regex(
+    /^[a-z][a-z0-9-]*$/,
+    'is not the name of an environment | Use lower-case letters, digits and "-".',
+  ),
+  SWITCHYARD_PULL_SECRETS: z
+    .string()
+    .default('registry-pull')
+    .transform((value) => value.split(',').filter(Boolean)),
+  SWITCHYARD_BUILD_ATTESTATIONS: flag,
+
+  GITLAB_TOKEN: required('Bind the credential gitlab-bot-token.'),
+  SWITCHYARD_CERTIFICATE_KEY: required('Bind the credential certificate-key.').min(
+    32,
+    'is shorter than 32 characters | Use a long random key.',
+  ),
+
+  BUILD_URL: z.url('is not a URL | Set the address of Jenkins in its location configuration.'),
+  gitlabMergeRequestIid: z.coerce
+    .number('is not a number | Start this from a merge request hook, or give --merge-request.')
+    .int()
+    .min(1, 'is not a merge request number | Count from 1.'),
+  gitlabAfter: required('Start this from a push hook, or give --commit.').regex(
+    /^[0-9a-f]{40}$/,
+    'is not a full commit id | Give all 40 hex digits.',
+  ),
+  gitlabBranch: required('Start this from a push hook, or give --branch.'),
+} as const;
+
+type Variables = typeof variables;
+export type Settings<K extends keyof Variables> = { [P in K]: z.infer<Variables[P]> };
+
+/**
+ * Reads the named variables, all faults collected.
+ * @param overrides values of command-line flags, which win over the environment
+ * @throws Failure (exit 2), one line a fault
+ */
+export function readSettings<K extends keyof Variables>(
+  names: readonly K[],
+  environment: Record<string, string | undefined> = process.env,
+  overrides: Partial<Record<K, string | undefined>> = {},
+): Settings<K> {
+  const faults: string[] = [];
+  const values: Partial<Record<K, unknown>> = {};
+  for (const name of names) {
+    const given = overrides[name] ?? environment[name];
+    const parsed = variables[name].safeParse(given === '' ? undefined : given);
+    if (parsed.success) values[name] = parsed.data;
+    else {
+      const [what = '', remedy = ''] = (parsed.error.issues[0]?.message ?? '').split(' | ');
+      faults.push(`environment: ${name} ${given ? what : 'is not set'}. ${remedy}`);
+    }
+  }
+  if (faults.length > 0) throw new Failure(exitCode.input, faults.join('\n'));
+  return values as Settings<K>;
+}

@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import { stringify } from 'yaml';
+import {
+  containerResources,
+  moduleEnvironment,
+  restrictedContainer,
+  serviceContainer,
+} from '../catalog/containers';
+import type { Catalog, Module } from '../catalog/load';
+import { imageFor, resolveImage } from '../stacks/load';
+import type { StackSettings } from '../stacks/schema';
+import type { Certificate } from './certificate';
+import { exitCode, Failure } from './failure';
+
+export interface TestPodInput {
+  readonly catalog: Catalog;
+  readonly module: Module;
+  readonly settings: StackSettings;
+  readonly certificate: Certificate;
+  readonly pullSecrets: readonly string[];
+  /** Unix seconds after which the reaper may take the Pod. */
+  readonly expires: number;
+}
+
+/** User id of Jenkins's agents; tests share the workspace with the agent, so they run as the same user. */
+const AGENT_USER = 1000;
+/** Seconds that a Pod may take before and after its tests: pulls, start of the services, results. */
+const MARGIN = 600;
+
+const environment = (values: Record<string, string>) =>
+  Object.keys(values)
+    .sort()
+    .map((name) => ({ name, value: values[name] ?? '' }));
+
+/**
+ * The Pod in which a merge request is tested: each service a native sidecar, which is ready before the rest
+ * starts; the module by digest; Robot; Jenkins's agent. A pure function of its input.
+ */
+export function testPod(input: TestPodInput) {
+  const { module, catalog, settings, certificate } = input;
+  if (!certificate.image) {
+    throw new Failure(exitCode.input, 'the certificate names no image.', 'Run `delivery build` first.');
+  }
+  // Lives as long as the Pod and guards nothing but empty databases; the same run gives the same Pod.
+  const password = createHash('sha256')
+    .update(`test ${module.name} ${certificate.headSha} ${certificate.baseSha}`)
+    .digest('hex')
+    .slice(0, 24);
+  const access = {
+    host: '127.0.0.1',
+    user: module.name.replace(/-/g, '_').slice(0, 32),
+    password,
+    database: module.name.replace(/-/g, '_'),
+  };
+  const services = module.services.map((use) => {
+    const service = catalog.services[use.kind];
+    const version = service?.versions[use.version];
+    if (!service || !version) {
+      throw new Failure(
+        exitCode.input,
+        `catalog/modules/${module.name}.yaml: there is no ${use.kind} ${use.version}.`,
+        'Name a version of catalog/services.',
+      );
+    }
+    const image = resolveImage(settings, `${use.kind}:${use.version}`, version.image);
+    return { service, ...serviceContainer(use, service, image, access) };
+  });
+  const used = new Map<number, string>([[module.port, module.name]]);
+  for (const [index, { service }] of services.entries()) {
+    const name = module.services[index]?.name ?? service.kind;
+    const other = used.get(service.port);
+    if (other) {
+      throw new Failure(
+        exitCode.input,
+        `catalog/modules/${module.name}.yaml: ${name} and ${other} both listen on ${service.port} in the test Pod.`,
+        'Containers of a Pod share their ports: use one of the two, or another port.',
+      );
+    }
+    used.set(service.port, name);
+  }
+  const found = Object.assign({}, ...services.map(({ service }) => moduleEnvironment(service, access)));
+  const baseUrl = `http://127.0.0.1:${module.port}`;
+  const scratch = { name: 'scratch', mountPath: '/tmp' };
+  const own = (name: string) => ({ ...scratch, name: `${name}-tmp` });
+
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      labels: {
+        'app.kubernetes.io/component': 'test',
+        'app.kubernetes.io/managed-by': 'switchyard',
+        'app.kubernetes.io/name': module.name,
+        'switchyard.dev/environment': 'test',
+        'switchyard.dev/expires': String(input.expires),
+        'switchyard.dev/module': module.name,
+        'switchyard.dev/purpose': 'test',
+      },
+      annotations: {
+        'switchyard.dev/head': certificate.headSha,
+        'switchyard.dev/merge-request': String(certificate.mergeRequest),
+        'switchyard.dev/tree': certificate.treeSha ?? '',
+      },
+    },
+    spec: {
+      restartPolicy: 'Never',
+      activeDeadlineSeconds: module.test.timeoutMinutes * 60 + MARGIN,
+      terminationGracePeriodSeconds: 5,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      ...(input.pullSecrets.length > 0
+        ? { imagePullSecrets: input.pullSecrets.map((name) => ({ name })) }
+        : {}),
+      securityContext: {
+        runAsNonRoot: true,
+        fsGroup: AGENT_USER,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      initContainers: services.map(({ container }) => ({ ...container, restartPolicy: 'Always' })),
+      containers: [
+        {
+          name: 'app',
+          image: `${certificate.image.repository}@${certificate.image.digest}`,
+          env: environment({ ...module.environment, ...found, PORT: String(module.port) }),
+          ports: [{ name: 'http', containerPort: module.port }],
+          readinessProbe: {
+            httpGet: { path: module.probes.ready, port: module.port },
+            periodSeconds: 1,
+            timeoutSeconds: 5,
+            failureThreshold: 120,
+          },
+          resources: containerResources(module.resources),
+          securityContext: restrictedContainer,
+          volumeMounts: [own('app')],
+        },
+        {
+          name: 'robot',
+          image: imageFor(settings, 'robot'),
+          command: ['sleep', 'infinity'],
+          env: environment({ ...found, BASE_URL: baseUrl, HOME: '/tmp', PYTHONDONTWRITEBYTECODE: '1' }),
+          resources: containerResources({ cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' }),
+          securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+          volumeMounts: [own('robot')],
+        },
+        {
+          name: 'jnlp',
+          image: imageFor(settings, 'agent'),
+          resources: containerResources({ cpu: '50m', memory: '128Mi', memoryLimit: '512Mi' }),
+          securityContext: {
+            ...restrictedContainer,
+            readOnlyRootFilesystem: false,
+            runAsUser: AGENT_USER,
+          },
+        },
+      ],
+      volumes: [
+        ...services.flatMap(({ dataVolume, scratchVolumes }) => [
+          { name: dataVolume, emptyDir: {} },
+          ...scratchVolumes,
+        ]),
+        { name: 'app-tmp', emptyDir: {} },
+        { name: 'robot-tmp', emptyDir: {} },
+      ],
+    },
+  };
+}
+
+/** The Pod as YAML: keys sorted, no aliases, nothing folded. */
+export const podYaml = (pod: ReturnType<typeof testPod>): string =>
+  stringify(pod, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
+
+/** Shell that runs the module's tests in a checkout; results of an earlier or a committed run never count. */
+export const testScript = (module: Module): string => `#!/bin/sh
+# Runs the tests of ${module.name}: catalog/modules/${module.name}.yaml, test.command
+rm -rf -- ${quote(module.test.results)}
+mkdir -p -- ${quote(module.test.results)}
+${module.test.command}
+`;
+
+const quote = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;

@@ -1,0 +1,272 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Module } from '../catalog/load';
+import { type Certificate, isGreen } from './certificate';
+import { exitCode, Failure } from './failure';
+import { WorkingCopy } from './git';
+import { type GitLab, GitLabError, type MergeRequest } from './gitlab';
+import { marker, type Progress, renderNote, verdictLine } from './note';
+
+/** What every command towards GitLab needs. */
+export interface Context {
+  readonly gitlab: GitLab;
+  /** GitLab's address, without a path. */
+  readonly gitlabUrl: string;
+  readonly token: string;
+  readonly say: (line: string) => void;
+}
+
+export const cloneUrl = (gitlabUrl: string, project: string): string =>
+  `${gitlabUrl.replace(/\/+$/, '')}/${project}.git`;
+
+/** Why a merge request needs no test run, or undefined when it does. A hook is a hint; this is the truth. */
+export function whyNotTest(request: MergeRequest): string | undefined {
+  if (request.state !== 'opened') return `merge request !${request.iid} is ${request.state}`;
+  if (!request.sha) return `merge request !${request.iid} has no commits`;
+  if (request.source_project_id !== request.target_project_id) {
+    return `merge request !${request.iid} comes from a fork, whose code gets no credentials here`;
+  }
+  return undefined;
+}
+
+export interface SourceRequest {
+  readonly module: string;
+  readonly project: string;
+  readonly mergeRequest: number;
+  readonly build: string;
+  readonly folder: string;
+}
+
+/**
+ * Posts the aggregate status as running and checks out the merge result of the merge request's head, as it is
+ * now, and its target branch's head.
+ * @throws Failure 4 when there is nothing to test
+ */
+export async function takeSource(context: Context, request: SourceRequest): Promise<Certificate> {
+  const found = await context.gitlab.mergeRequest(request.project, request.mergeRequest);
+  const why = whyNotTest(found);
+  if (why || !found.sha) throw new Failure(exitCode.nothing, `${why}.`);
+  const headSha = found.sha;
+  await context.gitlab.setStatus(request.project, headSha, {
+    state: 'running',
+    ref: found.source_branch,
+    targetUrl: request.build,
+    description: `testing the merge result with ${found.target_branch}`,
+  });
+
+  const copy = new WorkingCopy(request.folder, {
+    url: cloneUrl(context.gitlabUrl, request.project),
+    token: context.token,
+  });
+  await copy.open();
+  await copy.fetchUntil([found.source_branch, found.target_branch], async () =>
+    copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+  );
+  if (!(await copy.has(headSha))) {
+    throw new Failure(
+      exitCode.nothing,
+      `commit ${headSha} is no longer on ${found.source_branch}; the newer commit has its own build.`,
+    );
+  }
+  const baseSha = await copy.head(found.target_branch);
+  const merged = await copy.checkOutMerge(baseSha, headSha);
+  return {
+    version: 1,
+    module: request.module,
+    project: request.project,
+    mergeRequest: request.mergeRequest,
+    sourceBranch: found.source_branch,
+    targetBranch: found.target_branch,
+    baseSha,
+    headSha,
+    commitEpoch: await copy.epoch(headSha),
+    build: request.build,
+    ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
+  };
+}
+
+/** Writes the bot's one note: edits its own when there is one. Notes of others are never touched. */
+export async function putNote(
+  context: Context,
+  certificate: Certificate,
+  progress: Progress,
+  key: string,
+): Promise<void> {
+  const { gitlab } = context;
+  const body = renderNote(certificate, progress, key);
+  const own = await gitlab.ownId();
+  const notes = await gitlab.notes(certificate.project, certificate.mergeRequest);
+  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  if (!mine) await gitlab.createNote(certificate.project, certificate.mergeRequest, body);
+  else if (mine.body.trim() !== body.trim()) {
+    await gitlab.editNote(certificate.project, certificate.mergeRequest, mine.id, body);
+  }
+}
+
+/** Posts the final status and the note. @returns whether the certificate is green */
+export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
+  const green = isGreen(certificate);
+  // The note first: whoever sees the status, `merge` and `deploy` among them, finds the certificate.
+  await putNote(context, certificate, { state: 'tested' }, key);
+  await context.gitlab.setStatus(certificate.project, certificate.headSha, {
+    state: green ? 'success' : 'failed',
+    ref: certificate.sourceBranch,
+    targetUrl: certificate.build,
+    description: verdictLine(certificate),
+  });
+  return green;
+}
+
+/** Ends the status of a merge request whose merge result was not even made. */
+export async function reportBroken(
+  context: Context,
+  project: string,
+  iid: number,
+  build: string,
+): Promise<void> {
+  const found = await context.gitlab.mergeRequest(project, iid);
+  if (whyNotTest(found) || !found.sha) return;
+  await context.gitlab.setStatus(project, found.sha, {
+    state: 'failed',
+    ref: found.source_branch,
+    targetUrl: build,
+    description: 'the build broke off before the merge result was made; see its log',
+  });
+}
+
+export type MergeDecision =
+  | { readonly do: 'merge' }
+  | { readonly do: 'again' | 'leave' | 'refuse'; readonly why: string };
+
+/** Whether a tested merge request may be merged, given what GitLab says of it now. */
+export function decideMerge(
+  certificate: Certificate,
+  request: MergeRequest,
+  targetHead: string,
+  policy: Module['merge'],
+): MergeDecision {
+  const name = `!${request.iid}`;
+  if (!isGreen(certificate)) return { do: 'refuse', why: verdictLine(certificate) };
+  if (request.state !== 'opened') return { do: 'leave', why: `${name} is ${request.state}` };
+  if (request.sha !== certificate.headSha) {
+    return { do: 'leave', why: `${name} has a newer commit, which has its own build` };
+  }
+  if (request.target_branch !== certificate.targetBranch) {
+    return { do: 'again', why: `${name} now targets ${request.target_branch}` };
+  }
+  if (request.draft) return { do: 'leave', why: `${name} is a draft` };
+  if (targetHead !== certificate.baseSha) {
+    return { do: 'again', why: `${certificate.targetBranch} moved to ${targetHead.slice(0, 12)}` };
+  }
+  if (policy === 'manual')
+    return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
+  return { do: 'merge' };
+}
+
+/** What an error of GitLab's merge endpoint means. */
+export function explainMergeError(status: number, detail: string): Exclude<MergeDecision, { do: 'merge' }> {
+  const said = detail ? `: ${detail}` : '';
+  switch (status) {
+    case 401:
+    case 403:
+      return {
+        do: 'refuse',
+        why: `the bot may not merge (${status}${said}); allow it to merge into the protected branch`,
+      };
+    case 404:
+      return { do: 'leave', why: `the merge request is gone (404${said})` };
+    case 405:
+      return { do: 'leave', why: `GitLab does not let it be merged yet (405${said})` };
+    case 406:
+    case 409:
+      return {
+        do: 'leave',
+        why: `the source branch moved (${status}${said}); the newer commit has its own build`,
+      };
+    case 422:
+      return { do: 'refuse', why: `GitLab tried and failed to merge it (422${said})` };
+    default:
+      return { do: 'refuse', why: `GitLab answered ${status}${said}` };
+  }
+}
+
+/**
+ * Merges exactly what was tested: with `sha`, and only on the tested base.
+ * @param patience pauses before GitLab's 405 is believed, since it judges mergeability with a delay
+ * @returns the commit on the target branch
+ * @throws Failure 3 when the target moved, 4 when it is left to people, 1 when it is refused
+ */
+export async function merge(
+  context: Context,
+  certificate: Certificate,
+  policy: Module['merge'],
+  key: string,
+  folder: string,
+  patience: readonly number[] = [1000, 2000, 4000, 8000],
+): Promise<string> {
+  const { gitlab } = context;
+  const { project, mergeRequest: iid } = certificate;
+  const decide = async () =>
+    decideMerge(
+      certificate,
+      await gitlab.mergeRequest(project, iid),
+      await gitlab.branchHead(project, certificate.targetBranch),
+      policy,
+    );
+
+  let decision = await decide();
+  let merged: MergeRequest | undefined;
+  for (let attempt = 0; decision.do === 'merge' && !merged; attempt++) {
+    try {
+      merged = await gitlab.merge(project, iid, certificate.headSha);
+    } catch (error) {
+      if (!(error instanceof GitLabError)) throw error;
+      const pause = patience[attempt];
+      if (error.status === 405 && pause !== undefined) {
+        await sleep(pause);
+        decision = await decide();
+      } else if (error.status === 0 || error.status >= 500) {
+        // Nobody knows whether it was carried out: look.
+        const now = await gitlab.mergeRequest(project, iid);
+        if (now.state === 'merged' && now.sha === certificate.headSha) merged = now;
+        else throw error;
+      } else decision = explainMergeError(error.status, error.detail);
+    }
+  }
+
+  if (!merged) {
+    const why = decision.do === 'merge' ? 'GitLab did not say why' : decision.why;
+    if (decision.do === 'again') {
+      await gitlab.setStatus(project, certificate.headSha, {
+        state: 'pending',
+        ref: certificate.sourceBranch,
+        targetUrl: certificate.build,
+        description: `target moved; testing again (${why})`,
+      });
+      throw new Failure(exitCode.again, `not merged: ${why}. The merge result has to be tested again.`);
+    }
+    if (isGreen(certificate)) await putNote(context, certificate, { state: 'left', why }, key);
+    throw new Failure(decision.do === 'refuse' ? exitCode.red : exitCode.nothing, `not merged: ${why}.`);
+  }
+
+  const commit = merged.merge_commit_sha || merged.squash_commit_sha || certificate.headSha;
+  const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
+  await copy.open();
+  await copy.fetchUntil([certificate.targetBranch], () => copy.has(commit));
+  const tree = await copy.tree(commit);
+  if (tree !== certificate.treeSha) {
+    const why = `merged as ${commit.slice(0, 12)}, but its tree ${tree.slice(0, 12)} is not the tested ${certificate.treeSha?.slice(0, 12)}; it will not be deployed`;
+    await gitlab.setStatus(project, commit, {
+      state: 'failed',
+      ref: certificate.targetBranch,
+      targetUrl: certificate.build,
+      description: why,
+    });
+    throw new Failure(
+      exitCode.red,
+      `${why}.`,
+      'Someone pushed at the same moment: open a merge request to test main.',
+    );
+  }
+  await putNote(context, certificate, { state: 'merged', commit }, key);
+  return commit;
+}
