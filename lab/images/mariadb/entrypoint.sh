@@ -20,14 +20,16 @@ take() {
 text() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/\\\\'/g")"; }
 name() { printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"; }
 
-case "${1:-mariadbd}" in
+[ $# -gt 0 ] || set -- mariadbd
+case "$1" in
   -*) set -- mariadbd "$@" ;;
   mysqld) shift; set -- mariadbd "$@" ;;
 esac
 [ "$1" = mariadbd ] || exec "$@"
 
 for unknown in MYSQL_ONETIME_PASSWORD MYSQL_RANDOM_ROOT_PASSWORD; do
-  eval "[ -z \"\${$unknown-}\" ]" || fail "$unknown is not supported here; set MYSQL_ROOT_PASSWORD"
+  eval "asked=\${$unknown-}"
+  [ -z "$asked" ] || fail "$unknown is not supported here; set MYSQL_ROOT_PASSWORD"
 done
 
 data=/var/lib/mysql

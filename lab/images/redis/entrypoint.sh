@@ -1,7 +1,8 @@
 #!/bin/sh
 # As the official image: options alone mean `redis-server`, which listens on every address without protected mode.
 set -eu
-case "${1:-redis-server}" in
+[ $# -gt 0 ] || set -- redis-server
+case "$1" in
   -* | *.conf) set -- redis-server "$@" ;;
 esac
 [ "$1" = redis-server ] || exec "$@"

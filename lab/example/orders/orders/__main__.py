@@ -10,8 +10,9 @@ from types import FrameType
 from typing import Optional
 
 from .config import ConfigError, load
+from .retrying import retry
 from .service import Server, Service, make_handler
-from .stores import Audit, Cache, Database, retry
+from .stores import Audit, Cache, Database
 
 
 def main() -> int:

@@ -2,10 +2,9 @@
 
 import json
 import queue
-import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Iterator, Optional
 
 import pymongo
 import pymysql
@@ -13,22 +12,7 @@ import pymysql.cursors
 import redis
 
 from .config import Config
-
-# Applied in order and recorded in schema_migrations; append only, never edit one that was released.
-MIGRATIONS: tuple[tuple[int, str], ...] = (
-    (
-        1,
-        """CREATE TABLE orders (
-             id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-             customer VARCHAR(120) NOT NULL,
-             item VARCHAR(120) NOT NULL,
-             quantity INT UNSIGNED NOT NULL,
-             created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
-             KEY orders_customer (customer)
-           ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4""",
-    ),
-    (2, "ALTER TABLE orders ADD COLUMN state VARCHAR(16) NOT NULL DEFAULT 'open'"),
-)
+from .schema import MIGRATIONS
 
 
 class Database:
@@ -174,25 +158,3 @@ class Audit:
 
     def close(self) -> None:
         self._client.close()
-
-
-def retry(
-    what: str,
-    action: Callable[[], Any],
-    seconds: float,
-    log: Callable[[str], None],
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> Any:
-    """Runs `action` until it succeeds, waiting 0.2 s, then twice as long each time up to 5 s; gives up after `seconds`."""
-    deadline = clock() + seconds
-    pause = 0.2
-    while True:
-        try:
-            return action()
-        except Exception as error:  # whichever driver it is, the remedy is the same: wait and try again
-            if clock() + pause > deadline:
-                raise
-            log(f"{what} is not there yet ({type(error).__name__}: {error}); next try in {pause:g} s")
-            sleep(pause)
-            pause = min(pause * 2, 5.0)

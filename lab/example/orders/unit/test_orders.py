@@ -7,8 +7,9 @@ from pathlib import Path
 from orders.config import ConfigError, load
 from orders.metrics import Metrics
 from orders.model import validate
-from orders.service import match
-from orders.stores import MIGRATIONS, retry
+from orders.retrying import retry
+from orders.routes import match
+from orders.schema import MIGRATIONS
 
 ENV = {
     "MYSQL_HOST": "db",
