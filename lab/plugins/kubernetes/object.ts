@@ -231,6 +231,13 @@ export function toOutputs(live: KubeObject, manager: string, inputs: KubeObject)
   return outputs;
 }
 
+/** Inputs as they go into the state: the contents of a Secret are secret, whatever the program said. */
+export function protectInputs(inputs: KubeObject): KubeObject {
+  if (inputs.kind !== 'Secret' || inputs.apiVersion !== 'v1') return inputs;
+  const wrapped = ['data', 'stringData'].filter((key) => inputs[key] !== undefined);
+  return { ...inputs, ...Object.fromEntries(wrapped.map((key) => [key, secret(inputs[key])])) };
+}
+
 const SERVER_METADATA = new Set([
   'managedFields',
   'resourceVersion',

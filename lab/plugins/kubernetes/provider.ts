@@ -41,6 +41,7 @@ import {
   ownedFields,
   parseId,
   parseTypeToken,
+  protectInputs,
   redact,
   specOf,
   staticallyNamespaced,
@@ -144,7 +145,7 @@ export class KubernetesProvider implements PluginProvider {
       namespaced === true && !metadata.namespace
         ? { ...named, metadata: { ...metadata, namespace: this.session.namespace } }
         : named;
-    return { inputs: placed, failures };
+    return { inputs: protectInputs(placed), failures };
   }
 
   /** Asks the API server; `undefined` while it does not serve the kind (its definition may be of the same program). */
@@ -279,14 +280,14 @@ export class KubernetesProvider implements PluginProvider {
     const manager = fieldManagerOf(call.oldOutputs) ?? fieldManagerFor(call.urn);
     if (!known) {
       const inputs = toImportedInputs(live);
-      return { id, inputs, outputs: toOutputs(live, manager, inputs) };
+      return { id, inputs: protectInputs(inputs), outputs: toOutputs(live, manager, inputs) };
     }
     const inputs = await this.driftedInputs(call, live, manager);
     const recreated = metadataOf(live).uid !== metadataOf(call.oldOutputs).uid;
     // What the cluster itself writes (status, counters, versions) is no drift: the recorded state stays as it was.
     if (!recreated && jsonEqual(inputs, call.oldInputs))
-      return { id, inputs: call.oldInputs, outputs: call.oldOutputs };
-    return { id, inputs, outputs: toOutputs(live, manager, inputs) };
+      return { id, inputs: protectInputs(inputs), outputs: protectInputs(call.oldOutputs) };
+    return { id, inputs: protectInputs(inputs), outputs: toOutputs(live, manager, inputs) };
   }
 
   /**

@@ -1,0 +1,351 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as k8s from '@pulumi/kubernetes';
+import * as pulumi from '@pulumi/pulumi';
+import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
+import { execa } from 'execa';
+import { MIRROR } from '../../../lab/machine/addresses';
+import { buildPlugins } from '../../../lab/plugins/build';
+import { cacheHome, labHome } from '../../../lab/steps';
+
+// The whole life of objects, by the real engine, against the lab's cluster; kubectl is the independent witness.
+
+jest.setTimeout(300_000);
+
+const KUBECONFIG = path.join(labHome(), 'kubeconfig');
+const NAMESPACE = 'plugin-lifecycle';
+const PAUSE = `${MIRROR}/pause:3.10`;
+const SECRET_TEXT = 'correct-horse-battery-staple';
+
+/** What the program declares; each test changes one thing of it. */
+interface Shape {
+  image: string;
+  label: string;
+  selector: string;
+  cpu: string;
+  importSettings: boolean;
+  clash: boolean;
+}
+
+const shape: Shape = {
+  image: PAUSE,
+  label: 'one',
+  selector: 'web',
+  cpu: '50m',
+  importSettings: false,
+  clash: false,
+};
+
+const restricted = {
+  allowPrivilegeEscalation: false,
+  runAsNonRoot: true,
+  runAsUser: 65534,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+async function program(): Promise<Record<string, unknown>> {
+  const provider = new k8s.Provider('lab', {
+    kubeconfig: KUBECONFIG,
+    context: 'lab',
+    enablePatchForce: true,
+  });
+  const namespace = new k8s.core.v1.Namespace('space', { metadata: { name: NAMESPACE } }, { provider });
+  const inside = { provider, parent: namespace };
+  const metadata = { namespace: namespace.metadata.name };
+  const labels = { app: shape.selector };
+
+  const secret = new k8s.core.v1.Secret(
+    'database',
+    { metadata, stringData: { password: pulumi.secret(SECRET_TEXT) } },
+    inside,
+  );
+  const settings = new k8s.core.v1.ConfigMap('settings', { metadata, data: { mode: shape.label } }, inside);
+  const claim = new k8s.core.v1.PersistentVolumeClaim(
+    'data',
+    { metadata, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '16Mi' } } } },
+    inside,
+  );
+  const deployment = new k8s.apps.v1.Deployment(
+    'web',
+    {
+      metadata: { ...metadata, name: 'web', labels: { release: shape.label } },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: {
+            terminationGracePeriodSeconds: 1,
+            containers: [
+              {
+                name: 'web',
+                image: shape.image,
+                envFrom: [
+                  { secretRef: { name: secret.metadata.name } },
+                  { configMapRef: { name: settings.metadata.name } },
+                ],
+                resources: {
+                  requests: { cpu: shape.cpu, memory: '8Mi' },
+                  limits: { cpu: '1000m', memory: '16Mi' },
+                },
+                securityContext: restricted,
+              },
+            ],
+          },
+        },
+      },
+    },
+    { ...inside, customTimeouts: { create: '2m', update: '90s' } },
+  );
+  const service = new k8s.core.v1.Service(
+    'web',
+    {
+      metadata: { ...metadata, name: 'web' },
+      spec: { selector: labels, ports: [{ port: 80, targetPort: 8080 }] },
+    },
+    inside,
+  );
+  const definition = new k8s.apiextensions.v1.CustomResourceDefinition(
+    'checklists',
+    {
+      metadata: { name: 'checklists.lifecycle.switchyard.dev' },
+      spec: {
+        group: 'lifecycle.switchyard.dev',
+        scope: 'Namespaced',
+        names: { kind: 'Checklist', plural: 'checklists', singular: 'checklist' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: {
+              openAPIV3Schema: {
+                type: 'object',
+                properties: {
+                  spec: {
+                    type: 'object',
+                    properties: { items: { type: 'array', items: { type: 'string' } } },
+                  },
+                },
+              },
+            },
+          },
+        ],
+      },
+    },
+    { provider },
+  );
+  const checklist = new k8s.apiextensions.CustomResource(
+    'first',
+    {
+      apiVersion: 'lifecycle.switchyard.dev/v1',
+      kind: 'Checklist',
+      metadata: { ...metadata, name: 'first' },
+      spec: { items: ['a'] },
+    },
+    { ...inside, dependsOn: definition },
+  );
+  if (shape.importSettings) {
+    new k8s.core.v1.ConfigMap(
+      'found',
+      { metadata: { ...metadata, name: 'found' }, data: { by: 'hand' } },
+      { ...inside, import: `${NAMESPACE}/found` },
+    );
+  }
+  if (shape.clash) {
+    new k8s.core.v1.ConfigMap(
+      'clash',
+      { metadata: { ...metadata, name: 'foreign' }, data: { by: 'program' } },
+      inside,
+    );
+  }
+  return {
+    deploymentUid: deployment.metadata.uid,
+    settings: settings.metadata.name,
+    address: service.spec.clusterIP,
+    claim: claim.metadata.name,
+    secret: secret.metadata.name,
+    checklist: checklist.metadata.name,
+  };
+}
+
+function kubectl(...args: string[]): Promise<string> {
+  return execa('kubectl', ['--kubeconfig', KUBECONFIG, ...args]).then(({ stdout }) => stdout);
+}
+
+function get(kind: string, name: string, jsonpath: string): Promise<string> {
+  return kubectl('-n', NAMESPACE, 'get', kind, name, '-o', `jsonpath=${jsonpath}`);
+}
+
+describe('the kubernetes plug-in', () => {
+  const work = mkdtempSync(path.join(tmpdir(), 'plugin-kubernetes-'));
+  let stack: Stack;
+
+  beforeAll(async () => {
+    const bin = path.join(work, 'bin');
+    await buildPlugins({ outDir: path.join(work, 'js'), binDir: bin, only: ['kubernetes'] });
+    mkdirSync(path.join(work, 'state'));
+    stack = await LocalWorkspace.createOrSelectStack(
+      { stackName: 'lifecycle', projectName: 'plugin-kubernetes', program },
+      {
+        pulumiCommand: await PulumiCommand.get({ root: cacheHome() }),
+        workDir: work,
+        envVars: {
+          PATH: [bin, path.join(cacheHome(), 'bin'), process.env.PATH].join(path.delimiter),
+          PULUMI_BACKEND_URL: `file://${path.join(work, 'state')}`,
+          PULUMI_CONFIG_PASSPHRASE: 'only for this test',
+          PULUMI_SKIP_UPDATE_CHECK: 'true',
+          PULUMI_HOME: path.join(work, 'home'),
+        },
+      },
+    );
+  });
+
+  afterAll(async () => {
+    await stack?.destroy().catch(() => undefined);
+    await kubectl('delete', 'namespace', NAMESPACE, '--ignore-not-found');
+    rmSync(work, { recursive: true, force: true });
+  });
+
+  test('a preview of everything new works before the namespace and the custom kind exist', async () => {
+    const { changeSummary } = await stack.preview();
+    expect(changeSummary.create).toBeGreaterThanOrEqual(9);
+    await expect(kubectl('get', 'namespace', NAMESPACE)).rejects.toThrow(/not found/);
+  });
+
+  test('up creates all of it and returns when it is ready', async () => {
+    const { outputs } = await stack.up();
+    expect(await get('deployment', 'web', '{.status.availableReplicas}')).toBe('1');
+    expect(await get('deployment', 'web', '{.metadata.uid}')).toBe(outputs.deploymentUid?.value);
+    expect(await get('service', 'web', '{.spec.clusterIP}')).toBe(outputs.address?.value);
+    expect(outputs.settings?.value).toMatch(/^settings-[0-9a-f]{8}$/);
+    expect(await get('checklists.lifecycle.switchyard.dev', 'first', '{.spec.items[0]}')).toBe('a');
+    const encoded = await get('secret', String(outputs.secret?.value), '{.data.password}');
+    expect(Buffer.from(encoded, 'base64').toString()).toBe(SECRET_TEXT);
+  });
+
+  test('the secret is nowhere in the state, neither plain nor encoded', async () => {
+    const state = JSON.stringify((await stack.exportStack()).deployment);
+    expect(state).toContain('kubernetes:core/v1:Secret');
+    expect(state).not.toContain(SECRET_TEXT);
+    expect(state).not.toContain(Buffer.from(SECRET_TEXT).toString('base64'));
+  });
+
+  test('a second preview and a refresh find nothing to do', async () => {
+    await stack.preview({ expectNoChanges: true });
+    await stack.refresh({ expectNoChanges: true });
+    await stack.up({ expectNoChanges: true });
+  });
+
+  test('another spelling of the same amount is no change', async () => {
+    shape.cpu = '0.05';
+    await stack.preview({ expectNoChanges: true });
+    shape.cpu = '50m';
+  });
+
+  test('a changed label updates the Deployment in place; changed settings are made anew and rolled out', async () => {
+    const before = await get('deployment', 'web', '{.metadata.uid}');
+    shape.label = 'two';
+    const { outputs } = await stack.up();
+    expect(await get('deployment', 'web', '{.metadata.uid}')).toBe(before);
+    expect(await get('deployment', 'web', '{.metadata.labels.release}')).toBe('two');
+    const settings = String(outputs.settings?.value);
+    expect(await get('configmap', settings, '{.data.mode}')).toBe('two');
+    expect(
+      await get('deployment', 'web', '{.spec.template.spec.containers[0].envFrom[1].configMapRef.name}'),
+    ).toBe(settings);
+    const maps = await kubectl('-n', NAMESPACE, 'get', 'configmap', '-o', 'name');
+    expect(maps.split('\n').filter((name) => name.includes('/settings-'))).toHaveLength(1);
+  });
+
+  test('a changed selector replaces the Deployment', async () => {
+    const before = await get('deployment', 'web', '{.metadata.uid}');
+    shape.selector = 'web2';
+    const { summary } = await stack.up();
+    expect(summary.resourceChanges?.replace).toBe(1);
+    expect(await get('deployment', 'web', '{.metadata.uid}')).not.toBe(before);
+    expect(await get('deployment', 'web', '{.spec.selector.matchLabels.app}')).toBe('web2');
+  });
+
+  test('an image that does not exist fails within the time-out, with the image and the cause', async () => {
+    shape.image = `${MIRROR}/no-such-image:1`;
+    const started = Date.now();
+    const failure = await stack.up().then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    expect(failure).toMatch(/not ready/);
+    expect(failure).toMatch(/container "web" of Pod web-\S+: (ImagePullBackOff|ErrImagePull)/);
+    expect(failure).toContain('no-such-image:1');
+    expect(Date.now() - started).toBeLessThan(110_000);
+    shape.image = PAUSE;
+    await stack.up();
+    expect(await get('deployment', 'web', '{.status.availableReplicas}')).toBe('1');
+    await stack.preview({ expectNoChanges: true });
+  });
+
+  test('refresh finds what others changed of ours, up puts it back, and what others added is not ours', async () => {
+    await kubectl('-n', NAMESPACE, 'scale', 'deployment', 'web', '--replicas=0');
+    await kubectl('-n', NAMESPACE, 'label', 'deployment', 'web', 'team=others');
+    const { summary } = await stack.refresh();
+    expect(summary.resourceChanges?.update).toBe(1);
+    const { summary: repaired } = await stack.up();
+    expect(repaired.resourceChanges?.update).toBe(1);
+    expect(await get('deployment', 'web', '{.spec.replicas}/{.status.availableReplicas}')).toBe('1/1');
+    expect(await get('deployment', 'web', '{.metadata.labels.team}')).toBe('others');
+    await stack.refresh({ expectNoChanges: true });
+  });
+
+  test('refresh forgets what is gone and up makes it again', async () => {
+    await kubectl('-n', NAMESPACE, 'delete', 'service', 'web');
+    const { summary } = await stack.refresh();
+    expect(summary.resourceChanges?.delete).toBe(1);
+    await stack.up();
+    expect(await get('service', 'web', '{.spec.ports[0].port}')).toBe('80');
+  });
+
+  test('an object made by hand is imported by namespace/name', async () => {
+    await kubectl('-n', NAMESPACE, 'create', 'configmap', 'found', '--from-literal=by=hand');
+    shape.importSettings = true;
+    const { summary } = await stack.up();
+    expect(summary.resourceChanges?.import).toBe(1);
+    await stack.preview({ expectNoChanges: true });
+    await stack.refresh({ expectNoChanges: true });
+  });
+
+  test('an object of somebody else is never taken over silently', async () => {
+    await kubectl('-n', NAMESPACE, 'create', 'configmap', 'foreign', '--from-literal=by=hand');
+    shape.clash = true;
+    await expect(stack.up()).rejects.toThrow(
+      /ConfigMap plugin-lifecycle\/foreign already exists in the cluster: import it/,
+    );
+    expect(await get('configmap', 'foreign', '{.data.by}')).toBe('hand');
+    shape.clash = false;
+  });
+
+  test('a field that the kind does not have is refused by the preview', async () => {
+    const typo = await LocalWorkspace.createOrSelectStack(
+      {
+        stackName: 'typo',
+        projectName: 'plugin-kubernetes',
+        program: async () => {
+          const provider = new k8s.Provider('lab', { kubeconfig: readFileSync(KUBECONFIG, 'utf8') });
+          const metadata = { name: 'typo', namespace: 'default' };
+          const misspelt = { metadata, spec: { podSelector: {}, polcyTypes: ['Ingress'] } };
+          new k8s.networking.v1.NetworkPolicy('typo', misspelt, { provider });
+        },
+      },
+      { pulumiCommand: await PulumiCommand.get({ root: cacheHome() }), envVars: stack.workspace.envVars },
+    );
+    await expect(typo.preview()).rejects.toThrow(/unknown field "spec\.polcyTypes"/);
+  });
+
+  test('destroy leaves nothing', async () => {
+    await stack.destroy();
+    await expect(kubectl('get', 'namespace', NAMESPACE)).rejects.toThrow(/not found/);
+    await expect(kubectl('get', 'crd', 'checklists.lifecycle.switchyard.dev')).rejects.toThrow(/not found/);
+    expect((await stack.exportStack()).deployment?.resources ?? []).toHaveLength(1);
+  });
+});
