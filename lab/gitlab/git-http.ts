@@ -1,0 +1,268 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { branchRights, tagRights } from './access';
+import { type App, digestOf, isPast, type RefChange } from './app';
+import { gitEnvironment } from './git';
+import { ApiError } from './http';
+import { LEVEL, type Project, type User } from './model';
+
+/**
+ * Runs inside git's quarantine, so it sees the new objects before they are accepted. The rules arrive as
+ * lines `kind push force pattern` in SWITCHYARD_RULES, already decided for the user who pushes.
+ */
+export const PRE_RECEIVE = `#!/bin/sh
+zero=0000000000000000000000000000000000000000
+refuse() { echo "GitLab: $1" >&2; exit 1; }
+while read -r old new ref; do
+  case $ref in
+    refs/heads/*) kind=branch name=\${ref#refs/heads/} ;;
+    refs/tags/*) kind=tag name=\${ref#refs/tags/} ;;
+    *) refuse "You are not allowed to change $ref: only branches and tags can be pushed." ;;
+  esac
+  protected=0 push=0 force=1
+  while read -r rule_kind rule_push rule_force pattern; do
+    [ "$rule_kind" = "$kind" ] || continue
+    case $name in
+      $pattern)
+        protected=1
+        [ "$rule_push" = 1 ] && push=1
+        [ "$rule_force" = 1 ] || force=0 ;;
+    esac
+  done <<RULES
+$SWITCHYARD_RULES
+RULES
+  if [ "$kind" = branch ]; then
+    if [ "$new" = "$zero" ]; then
+      [ "$name" = "$SWITCHYARD_DEFAULT_BRANCH" ] && refuse "The default branch of a project cannot be deleted."
+      if [ "$protected" = 1 ]; then
+        [ "$SWITCHYARD_MAINTAINER" = 1 ] || refuse "You are not allowed to delete protected branches from this project. Only a project maintainer or owner can delete a protected branch."
+        refuse "You can only delete protected branches using the web interface."
+      fi
+    elif [ "$protected" = 1 ]; then
+      if [ "$old" != "$zero" ] && [ -n "$(git rev-list --max-count=1 "$old" "^$new")" ] && [ "$force" = 0 ]; then
+        refuse "You are not allowed to force push code to a protected branch on this project."
+      fi
+      [ "$push" = 1 ] || refuse "You are not allowed to push code to protected branches on this project."
+    fi
+  else
+    if [ "$protected" = 1 ]; then
+      [ "$new" = "$zero" ] && refuse "Protected tags cannot be deleted."
+      [ "$old" = "$zero" ] || refuse "Protected tags cannot be updated."
+      [ "$push" = 1 ] || refuse "You are not allowed to create this tag as it is protected."
+    elif [ "$old" != "$zero" ] && [ "$SWITCHYARD_MAINTAINER" != 1 ]; then
+      refuse "You are not allowed to change existing tags on this project."
+    fi
+  fi
+done
+exit 0
+`;
+
+const GIT_PATH = /^\/(.+?)(\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+
+interface Caller {
+  user?: User;
+  scopes: readonly string[];
+  /** Set for a deploy token: the only project it opens. */
+  deployProject?: number;
+}
+
+/** Whether the request is for git's smart HTTP protocol and not for the API. */
+export function isGitRequest(url: string): boolean {
+  const path = new URL(url, 'http://host').pathname;
+  return !path.startsWith('/api/') && GIT_PATH.test(path);
+}
+
+/** Serves clone, fetch and push through `git http-backend`, with token authentication. */
+export async function serveGit(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://host');
+  const [, rawPath = '', suffix, action = ''] = GIT_PATH.exec(url.pathname) ?? [];
+  const path = decodeURIComponent(rawPath);
+  const answer = (status: number, body: string, headers: Record<string, string> = {}): void => {
+    response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
+    response.end(body);
+    request.resume();
+  };
+  const denied = (): void =>
+    answer(401, 'HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect or you\'re required to use a token instead of a password.\n', {
+      'WWW-Authenticate': 'Basic realm="GitLab"',
+    });
+
+  let caller: Caller | undefined;
+  try {
+    caller = authenticateGit(app, request.headers.authorization);
+  } catch (error) {
+    if (error instanceof ApiError) return denied();
+    throw error;
+  }
+  const project = app.findProject(/^\d+$/.test(path) ? '' : path);
+  const service = action === 'info/refs' ? url.searchParams.get('service') : action;
+  const pushing = service === 'git-receive-pack';
+  if (service !== 'git-upload-pack' && service !== 'git-receive-pack') {
+    return answer(403, 'Git access over the dumb HTTP protocol is not served.\n');
+  }
+  if (!caller && (pushing || !project || project.settings.visibility !== 'public')) return denied();
+  const visible = project && mayRead(app, caller, project);
+  if (!project || !visible) {
+    return answer(404, "The project you were looking for could not be found or you don't have permission to view it.\n");
+  }
+  if (!suffix) return answer(301, '', { Location: `${app.externalUrl}/${path}.git/${action}${url.search}` });
+  if (caller && !hasGitScope(caller, pushing)) {
+    return answer(403, pushing ? 'You are not allowed to push code to this project.\n' : 'You are not allowed to download code from this project.\n');
+  }
+  if (pushing) {
+    if (project.archived || project.marked_for_deletion_on !== null || !caller?.user || app.projectLevel(caller.user, project) < LEVEL.developer) {
+      return answer(403, 'You are not allowed to push code to this project.\n');
+    }
+  }
+  const user = caller?.user;
+  if (action !== 'git-receive-pack' || !user) {
+    await backend(app, project, request, response, url, action, {});
+    return;
+  }
+  await app.exclusively(project, () => receive(app, project, user, request, response, url));
+}
+
+async function receive(app: App, project: Project, user: User, request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+  const scratch = await mkdtemp(join(tmpdir(), 'switchyard-push-'));
+  const pushed = join(scratch, 'pushed');
+  const env = {
+    SWITCHYARD_RULES: rulesFor(app, project, user),
+    SWITCHYARD_DEFAULT_BRANCH: project.default_branch,
+    SWITCHYARD_MAINTAINER: app.projectLevel(user, project) >= LEVEL.maintainer ? '1' : '0',
+    SWITCHYARD_PUSHED: pushed,
+  };
+  const follow = async (): Promise<void> => {
+    const lines = await readFile(pushed, 'utf8').catch(() => '');
+    const changes: RefChange[] = lines
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const [before = '', after = '', ...ref] = line.split(' ');
+        return { before, after, ref: ref.join(' ') };
+      });
+    await app.refsChanged(project, user, changes);
+  };
+  try {
+    await backend(app, project, request, response, url, 'git-receive-pack', env, follow);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+function rulesFor(app: App, project: Project, user: User): string {
+  const actor = app.actor(user, project);
+  const lines: string[] = [];
+  for (const rule of app.tables.protectedBranches.filter((row) => row.project_id === project.id)) {
+    const rights = branchRights([{ ...rule, name: 'x' }], 'x', actor);
+    lines.push(`branch ${Number(rights.push)} ${Number(rights.force)} ${rule.name}`);
+  }
+  for (const rule of app.tables.protectedTags.filter((row) => row.project_id === project.id)) {
+    lines.push(`tag ${Number(tagRights([{ ...rule, name: 'x' }], 'x', actor).create)} 0 ${rule.name}`);
+  }
+  // A pattern with a character that no ref name can have matches nothing; the shell would read it as a glob.
+  return lines.filter((line) => !/[?[\]\\~^:]/.test(line)).join('\n');
+}
+
+function authenticateGit(app: App, authorization: string | undefined): Caller | undefined {
+  if (authorization === undefined) return undefined;
+  const basic = /^Basic (.+)$/i.exec(authorization)?.[1];
+  const bearer = /^Bearer (.+)$/i.exec(authorization)?.[1];
+  const decoded = basic ? Buffer.from(basic, 'base64').toString() : `oauth2:${bearer ?? ''}`;
+  const colon = decoded.indexOf(':');
+  const [username, password] = [decoded.slice(0, colon), decoded.slice(colon + 1)];
+  const digest = digestOf(password);
+  const deploy = app.tables.deployTokens.find((token) => token.username === username && token.digest === digest);
+  if (deploy && !deploy.revoked && !isPast(deploy.expires_at)) return { scopes: deploy.scopes, deployProject: deploy.project_id };
+  if (colon < 1) throw new ApiError(401, { message: '401 Unauthorized' });
+  const { user, token } = app.useToken(password);
+  return { user, scopes: token.scopes };
+}
+
+function mayRead(app: App, caller: Caller | undefined, project: Project): boolean {
+  if (caller?.deployProject !== undefined) return caller.deployProject === project.id;
+  if (project.settings.visibility === 'public') return true;
+  if (!caller?.user) return false;
+  if (project.settings.visibility === 'internal') return true;
+  return app.projectLevel(caller.user, project) >= LEVEL.reporter;
+}
+
+function hasGitScope(caller: Caller, pushing: boolean): boolean {
+  const enough = pushing ? ['api', 'write_repository'] : ['api', 'read_api', 'read_repository', 'write_repository'];
+  return caller.scopes.some((scope) => enough.includes(scope));
+}
+
+/** The CGI exchange with `git http-backend`; resolves when the answer is complete. */
+async function backend(
+  app: App,
+  project: Project,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  action: string,
+  env: Record<string, string>,
+  /** Runs when git is done and before the client learns of it, so that a pusher sees what the push set off. */
+  follow: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const header = (name: string): string => {
+    const value = request.headers[name];
+    return (Array.isArray(value) ? value.join(',') : value) ?? '';
+  };
+  const child = spawn('git', ['-c', `core.hooksPath=${app.hooksDir}`, 'http-backend'], {
+    env: gitEnvironment({
+      GIT_PROJECT_ROOT: app.repositoriesDir,
+      GIT_HTTP_EXPORT_ALL: '1',
+      PATH_INFO: `/${project.id}.git/${action}`,
+      REQUEST_METHOD: request.method ?? 'GET',
+      QUERY_STRING: url.search.slice(1),
+      CONTENT_TYPE: header('content-type'),
+      HTTP_CONTENT_ENCODING: header('content-encoding'),
+      GIT_PROTOCOL: header('git-protocol'),
+      REMOTE_USER: 'git',
+      REMOTE_ADDR: request.socket.remoteAddress ?? '',
+      ...(header('content-length') ? { CONTENT_LENGTH: header('content-length') } : {}),
+      ...env,
+    }),
+  });
+  const stderr: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+  child.stdin.on('error', () => undefined);
+  request.pipe(child.stdin);
+
+  let head = Buffer.alloc(0);
+  let started = false;
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (started) {
+      if (!response.write(chunk)) {
+        child.stdout.pause();
+        response.once('drain', () => child.stdout.resume());
+      }
+      return;
+    }
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    started = true;
+    const headers: Record<string, string> = {};
+    let status = 200;
+    for (const line of head.subarray(0, end).toString().split('\r\n')) {
+      const colon = line.indexOf(':');
+      const [name, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
+      if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
+      else headers[name] = value;
+    }
+    response.writeHead(status, headers);
+    response.write(head.subarray(end + 4));
+  });
+  response.once('close', () => child.stdout.resume());
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve(status ?? 128));
+  });
+  if (code !== 0) app.log.warn(`git http-backend for ${app.projectPath(project)}: exit ${code} ${Buffer.concat(stderr).toString().trim()}`);
+  await follow();
+  if (!started) response.writeHead(500, { 'Content-Type': 'text/plain' });
+  response.end();
+}

@@ -1,0 +1,269 @@
+import { type App, now, personOf } from './app';
+import type { Repository } from './git';
+import { ApiError, messageError, unauthorized } from './http';
+import { type MergeRequest, type Pipeline, type Project, type User, ZERO_SHA } from './model';
+import { isDraft, type MergeRequestAction, mergeRequestPayload, type Payload } from './payloads';
+
+/** GitLab's `detailed_merge_status`, as far as it can come up here. */
+export type DetailedMergeStatus =
+  | 'not_open'
+  | 'draft_status'
+  | 'commits_status'
+  | 'conflict'
+  | 'need_rebase'
+  | 'ci_must_pass'
+  | 'ci_still_running'
+  | 'mergeable';
+
+export interface MergeOptions {
+  sha?: string;
+  squash?: boolean;
+  should_remove_source_branch?: boolean;
+  merge_commit_message?: string;
+  squash_commit_message?: string;
+  auto_merge?: boolean;
+}
+
+export interface MergeRequests {
+  /** The newest pipeline of the merge request's head on its source branch. */
+  headPipeline(mr: MergeRequest): Pipeline | undefined;
+  forPipeline(pipeline: Pipeline): MergeRequest | undefined;
+  mergeability(project: Project, mr: MergeRequest): Promise<{ detailed: DetailedMergeStatus }>;
+  /** Follows a changed branch: new head of its merge requests, and those that a push merged. */
+  branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void>;
+  /** Brings open merge requests up to date with the repository (after a crash between push and bookkeeping). */
+  catchUp(project: Project): Promise<void>;
+  create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest>;
+  /** @throws ApiError 400, 401, 405, 409 or 422 as GitLab's accept-merge-request does */
+  merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest>;
+  emit(project: Project, user: User, mr: MergeRequest, action: MergeRequestAction, options?: { oldrev?: string; changes?: Payload }): Promise<void>;
+}
+
+export type NewMergeRequest = Pick<
+  MergeRequest,
+  'title' | 'description' | 'source_branch' | 'target_branch' | 'labels' | 'assignee_ids' | 'reviewer_ids' | 'squash' | 'force_remove_source_branch'
+>;
+
+export function createMergeRequests(app: App): MergeRequests {
+  const { mergeRequests, pipelines } = app.tables;
+  const open = (project: Project): MergeRequest[] => mergeRequests.filter((mr) => mr.project_id === project.id && mr.state === 'opened');
+
+  const headPipeline = (mr: MergeRequest): Pipeline | undefined =>
+    pipelines.filter((row) => row.project_id === mr.project_id && row.sha === mr.sha && row.ref === mr.source_branch).at(-1);
+
+  /** Test-merges, keeps the result and the fetchable merge ref; `undefined` where a branch is missing. */
+  async function check(project: Project, mr: MergeRequest): Promise<NonNullable<MergeRequest['checked']> | undefined> {
+    const repository = app.repository(project);
+    const target = await repository.branch(mr.target_branch);
+    if (!target) return undefined;
+    if (mr.checked?.sha === mr.sha && mr.checked.target_sha === target) return mr.checked;
+    const { sha } = mr;
+    const tree = await repository.mergeTree(target, sha);
+    const ref = `refs/merge-requests/${mr.iid}/merge`;
+    let mergeRef: string | null = null;
+    if (tree) {
+      const author = personOf(app.user(mr.author_id));
+      mergeRef = await repository.commitTree(tree, [target, sha], `Merge ${sha} into ${target}`, author, author);
+      await repository.updateRef(ref, mergeRef);
+    } else {
+      await repository.updateRef(ref, undefined);
+    }
+    const checked = { sha, target_sha: target, mergeable: tree !== undefined, merge_ref: mergeRef };
+    mergeRequests.update(mr, { checked });
+    return checked;
+  }
+
+  async function gitState(project: Project, mr: MergeRequest): Promise<'commits_status' | 'conflict' | 'need_rebase' | undefined> {
+    const repository = app.repository(project);
+    const source = await repository.branch(mr.source_branch);
+    const checked = await check(project, mr);
+    if (!source || !checked || (await repository.isAncestor(mr.sha, checked.target_sha))) return 'commits_status';
+    if (!checked.mergeable) return 'conflict';
+    const linear = project.settings.merge_method !== 'merge';
+    if (linear && !(await repository.isAncestor(checked.target_sha, mr.sha))) return 'need_rebase';
+    return undefined;
+  }
+
+  function ciState(project: Project, mr: MergeRequest): 'ci_must_pass' | 'ci_still_running' | undefined {
+    if (project.settings.only_allow_merge_if_pipeline_succeeds !== true) return undefined;
+    const status = headPipeline(mr)?.status;
+    if (status === 'success') return undefined;
+    if (status === 'skipped' && project.settings.allow_merge_on_skipped_pipeline === true) return undefined;
+    return status === 'running' || status === 'pending' || status === 'created' ? 'ci_still_running' : 'ci_must_pass';
+  }
+
+  async function mergeability(project: Project, mr: MergeRequest): Promise<{ detailed: DetailedMergeStatus }> {
+    if (mr.state !== 'opened') return { detailed: 'not_open' };
+    if (isDraft(mr.title)) return { detailed: 'draft_status' };
+    return { detailed: (await gitState(project, mr)) ?? ciState(project, mr) ?? 'mergeable' };
+  }
+
+  async function emit(
+    project: Project,
+    user: User,
+    mr: MergeRequest,
+    action: MergeRequestAction,
+    options: { oldrev?: string; changes?: Payload } = {},
+  ): Promise<void> {
+    app.webhooks.emit(project, 'merge_requests_events', await mergeRequestPayload(app, project, user, mr, action, options));
+  }
+
+  async function diffRefs(repository: Repository, target: string, sha: string): Promise<Pick<MergeRequest, 'sha' | 'base_sha' | 'start_sha'>> {
+    return { sha, start_sha: target, base_sha: (await repository.mergeBase(target, sha)) ?? target };
+  }
+
+  async function newHead(project: Project, mr: MergeRequest, sha: string): Promise<void> {
+    const repository = app.repository(project);
+    const target = (await repository.branch(mr.target_branch)) ?? mr.start_sha;
+    await repository.updateRef(`refs/merge-requests/${mr.iid}/head`, sha);
+    mergeRequests.update(mr, { ...(await diffRefs(repository, target, sha)), updated_at: now(), merge_error: null });
+    await check(project, mr);
+  }
+
+  function markMerged(mr: MergeRequest, user: User, mergeSha: string | null, squashSha: string | null): void {
+    mergeRequests.update(mr, {
+      state: 'merged',
+      merge_commit_sha: mergeSha,
+      squash_commit_sha: squashSha,
+      merge_user_id: user.id,
+      merged_at: now(),
+      updated_at: now(),
+      merge_error: null,
+    });
+  }
+
+  async function branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void> {
+    if (after === ZERO_SHA) return;
+    const repository = app.repository(project);
+    for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
+      const oldrev = mr.sha;
+      await newHead(project, mr, after);
+      await emit(project, user, mr, 'update', { oldrev });
+    }
+    for (const mr of open(project).filter((row) => row.target_branch === branch)) {
+      if (!(await repository.isAncestor(mr.sha, after))) continue;
+      if (before !== ZERO_SHA && (await repository.isAncestor(mr.sha, before))) continue;
+      markMerged(mr, user, null, null);
+      await emit(project, user, mr, 'merge');
+    }
+  }
+
+  async function catchUp(project: Project): Promise<void> {
+    for (const mr of open(project)) {
+      const head = await app.repository(project).branch(mr.source_branch);
+      if (head && head !== mr.sha) await newHead(project, mr, head);
+    }
+  }
+
+  async function create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest> {
+    const repository = app.repository(project);
+    const [source, target] = [await repository.branch(data.source_branch), await repository.branch(data.target_branch)];
+    const faults: string[] = [];
+    if (data.source_branch === data.target_branch) faults.push("You can't use same project/branch for source and target");
+    if (!source) faults.push(`Source branch "${data.source_branch}" does not exist`);
+    if (!target) faults.push(`Target branch "${data.target_branch}" does not exist`);
+    if (!source || !target || faults.length > 0) throw messageError(400, faults);
+    const twin = open(project).find((mr) => mr.source_branch === data.source_branch && mr.target_branch === data.target_branch);
+    if (twin) throw messageError(409, [`Another open merge request already exists for this source branch: !${twin.iid}`]);
+    const iid = project.next_mr_iid;
+    await repository.updateRef(`refs/merge-requests/${iid}/head`, source);
+    const refs = await diffRefs(repository, target, source);
+    app.tables.projects.update(project, { next_mr_iid: iid + 1 });
+    const mr = mergeRequests.insert({
+      ...data,
+      ...refs,
+      iid,
+      project_id: project.id,
+      author_id: user.id,
+      state: 'opened',
+      discussion_locked: null,
+      merge_commit_sha: null,
+      squash_commit_sha: null,
+      merge_user_id: null,
+      merged_at: null,
+      closed_by_id: null,
+      closed_at: null,
+      merge_error: null,
+      created_at: now(),
+      updated_at: now(),
+      checked: null,
+    });
+    await check(project, mr);
+    await emit(project, user, mr, 'open');
+    return mr;
+  }
+
+  function requiresSha(project: Project): boolean {
+    const namespace = app.namespace(project.namespace_id);
+    return app.ancestry(namespace).some((group) => group.settings.require_sha_for_merge === true);
+  }
+
+  async function merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest> {
+    const rights = app.branchRights(user, project, mr.target_branch);
+    if (!rights.merge && !rights.push) throw unauthorized();
+    if (options.sha === undefined && requiresSha(project)) throw messageError(400, '400 Bad request - SHA must be provided when merging');
+    const methodNotAllowed = (): ApiError => messageError(405, '405 Method Not Allowed');
+    if (mr.state !== 'opened' || isDraft(mr.title) || project.archived) throw methodNotAllowed();
+    if (options.auto_merge && headPipeline(mr)?.status !== 'success') {
+      app.log.warn('auto-merge is not covered by this stand-in: merge explicitly, with sha');
+      throw methodNotAllowed();
+    }
+    const git = await gitState(project, mr);
+    if (git === 'commits_status' || ciState(project, mr)) throw methodNotAllowed();
+    if (git) throw messageError(422, 'Branch cannot be merged');
+    if (options.sha !== undefined && options.sha !== mr.sha) throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
+
+    const option = project.settings.squash_option;
+    const squash = option === 'always' || (options.squash ?? mr.squash);
+    if (squash && option === 'never') {
+      throw messageError(422, 'Squashing is not allowed: this project does not allow squashing commits when merge requests are accepted.');
+    }
+    const removeSource = options.should_remove_source_branch ?? mr.force_remove_source_branch;
+    const repository = app.repository(project);
+    const checked = await check(project, mr);
+    if (!checked) throw methodNotAllowed();
+    const target = checked.target_sha;
+    const committer = personOf(user);
+    let tip = mr.sha;
+    let squashSha: string | null = null;
+    if (squash) {
+      const base = (await repository.mergeBase(target, mr.sha)) ?? target;
+      squashSha = await repository.commitTree(await repository.treeOf(mr.sha), [base], options.squash_commit_message ?? mr.title, personOf(app.user(mr.author_id)), committer);
+      tip = squashSha;
+    }
+    let mergeSha: string | null = null;
+    if (project.settings.merge_method !== 'ff') {
+      const tree = await repository.mergeTree(target, tip);
+      if (!tree) throw messageError(422, 'Branch cannot be merged');
+      const message = options.merge_commit_message ?? defaultMergeMessage(project, mr);
+      mergeSha = await repository.commitTree(tree, [target, tip], message, committer, committer);
+      tip = mergeSha;
+    }
+    await repository.updateRef(`refs/heads/${mr.target_branch}`, tip, target);
+    markMerged(mr, user, mergeSha, squashSha);
+    await app.refsChanged(project, user, [{ ref: `refs/heads/${mr.target_branch}`, before: target, after: tip }]);
+    await emit(project, user, mr, 'merge');
+    if (removeSource && mr.source_branch !== project.default_branch && !app.isProtected(project, mr.source_branch)) {
+      const ref = `refs/heads/${mr.source_branch}`;
+      await repository.updateRef(ref, undefined, mr.sha);
+      await app.refsChanged(project, user, [{ ref, before: mr.sha, after: ZERO_SHA }]);
+    }
+    return mr;
+  }
+
+  function defaultMergeMessage(project: Project, mr: MergeRequest): string {
+    return `Merge branch '${mr.source_branch}' into '${mr.target_branch}'\n\n${mr.title}\n\nSee merge request ${app.projectPath(project)}!${mr.iid}`;
+  }
+
+  return {
+    headPipeline,
+    forPipeline: (pipeline) =>
+      mergeRequests.filter((mr) => mr.project_id === pipeline.project_id && mr.state === 'opened' && mr.source_branch === pipeline.ref && mr.sha === pipeline.sha).at(-1),
+    mergeability,
+    branchChanged,
+    catchUp,
+    create,
+    merge,
+    emit,
+  };
+}

@@ -1,0 +1,292 @@
+import type { JobState } from './statuses';
+import type { Row, Store, Table } from './store';
+
+/** Access levels as GitLab numbers them. An administrator counts as 60. */
+export const LEVEL = { none: 0, guest: 10, planner: 15, reporter: 20, developer: 30, maintainer: 40, owner: 50, admin: 60 };
+export const ZERO_SHA = '0'.repeat(40);
+
+export interface User extends Row {
+  username: string;
+  name: string;
+  email: string;
+  state: 'active' | 'blocked';
+  admin: boolean;
+  bot: boolean;
+  created_at: string;
+}
+
+export interface AccessToken extends Row {
+  user_id: number;
+  name: string;
+  description: string | null;
+  scopes: string[];
+  /** sha256 of the token; the token itself is shown once and never kept. */
+  digest: string;
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+  revoked: boolean;
+  kind: 'personal' | 'project' | 'group';
+  resource_id: number | null;
+  access_level: number | null;
+}
+
+/** A group, or the personal namespace of a user. */
+export interface Namespace extends Row {
+  kind: 'group' | 'user';
+  name: string;
+  path: string;
+  parent_id: number | null;
+  owner_id: number | null;
+  created_at: string;
+  marked_for_deletion_on: string | null;
+  archived: boolean;
+  settings: Record<string, unknown>;
+}
+
+export interface Member extends Row {
+  source: 'group' | 'project';
+  source_id: number;
+  user_id: number;
+  access_level: number;
+  expires_at: string | null;
+  created_at: string;
+  created_by: number;
+}
+
+export interface Project extends Row {
+  name: string;
+  path: string;
+  namespace_id: number;
+  creator_id: number;
+  created_at: string;
+  last_activity_at: string;
+  archived: boolean;
+  marked_for_deletion_on: string | null;
+  default_branch: string;
+  /** The next merge request's iid and the next pipeline's. */
+  next_mr_iid: number;
+  next_pipeline_iid: number;
+  settings: Record<string, unknown>;
+}
+
+export interface DeployToken extends Row {
+  project_id: number;
+  name: string;
+  username: string;
+  scopes: string[];
+  digest: string;
+  expires_at: string | null;
+  revoked: boolean;
+}
+
+export interface DeployKey extends Row {
+  project_id: number;
+  title: string;
+  key: string;
+  can_push: boolean;
+  created_at: string;
+  expires_at: string | null;
+}
+
+export interface Variable extends Row {
+  owner: 'project' | 'group';
+  owner_id: number;
+  key: string;
+  value: string;
+  variable_type: 'env_var' | 'file';
+  protected: boolean;
+  masked: boolean;
+  hidden: boolean;
+  raw: boolean;
+  environment_scope: string;
+  description: string | null;
+}
+
+export interface Label extends Row {
+  project_id: number;
+  name: string;
+  color: string;
+  description: string | null;
+  priority: number | null;
+}
+
+export interface AccessRule {
+  id: number;
+  access_level: number;
+  user_id: number | null;
+  group_id: number | null;
+}
+
+export interface ProtectedBranch extends Row {
+  project_id: number;
+  name: string;
+  push: AccessRule[];
+  merge: AccessRule[];
+  allow_force_push: boolean;
+}
+
+export interface ProtectedTag extends Row {
+  project_id: number;
+  name: string;
+  create: AccessRule[];
+}
+
+export interface Hook extends Row {
+  project_id: number;
+  url: string;
+  name: string | null;
+  description: string | null;
+  token: string | null;
+  created_at: string;
+  events: Record<string, boolean>;
+  enable_ssl_verification: boolean;
+  push_events_branch_filter: string | null;
+  branch_filter_strategy: 'wildcard' | 'regex' | 'all_branches';
+  custom_headers: Record<string, string>;
+  uuid: string;
+  recent_failures: number;
+  disabled_until: string | null;
+}
+
+/** One delivery attempt. A row with `response_status: null` is still to be delivered, also after a restart. */
+export interface HookEvent extends Row {
+  hook_id: number;
+  project_id: number;
+  trigger: string;
+  event: string;
+  url: string;
+  idempotency_key: string;
+  request_headers: Record<string, string>;
+  request_data: Record<string, unknown>;
+  response_headers: Record<string, string>;
+  response_body: string;
+  response_status: string | null;
+  execution_duration: number;
+  error: string | null;
+  created_at: string;
+}
+
+export interface Pipeline extends Row {
+  iid: number;
+  project_id: number;
+  sha: string;
+  ref: string;
+  source: 'external';
+  status: JobState;
+  user_id: number;
+  created_at: string;
+  updated_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+export interface CommitStatus extends Row {
+  project_id: number;
+  pipeline_id: number;
+  user_id: number;
+  sha: string;
+  ref: string;
+  name: string;
+  status: JobState;
+  target_url: string | null;
+  description: string | null;
+  coverage: number | null;
+  retried: boolean;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+export interface MergeRequest extends Row {
+  iid: number;
+  project_id: number;
+  author_id: number;
+  title: string;
+  description: string | null;
+  state: 'opened' | 'closed' | 'merged';
+  source_branch: string;
+  target_branch: string;
+  /** Head of the source branch as of the last push that was seen. */
+  sha: string;
+  base_sha: string;
+  start_sha: string;
+  labels: string[];
+  assignee_ids: number[];
+  reviewer_ids: number[];
+  squash: boolean;
+  force_remove_source_branch: boolean;
+  discussion_locked: boolean | null;
+  merge_commit_sha: string | null;
+  squash_commit_sha: string | null;
+  merge_user_id: number | null;
+  merged_at: string | null;
+  closed_by_id: number | null;
+  closed_at: string | null;
+  merge_error: string | null;
+  created_at: string;
+  updated_at: string;
+  /** What the test merge of `sha` with `target_sha` gave. */
+  checked: { sha: string; target_sha: string; mergeable: boolean; merge_ref: string | null } | null;
+}
+
+export interface Note extends Row {
+  project_id: number;
+  merge_request_id: number;
+  author_id: number;
+  body: string;
+  internal: boolean;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface Settings extends Row {
+  allow_local_requests_from_web_hooks_and_services: boolean;
+  deletion_adjourned_period: number;
+  default_project_visibility: string;
+  default_group_visibility: string;
+}
+
+export interface Tables {
+  users: Table<User>;
+  tokens: Table<AccessToken>;
+  namespaces: Table<Namespace>;
+  members: Table<Member>;
+  projects: Table<Project>;
+  deployTokens: Table<DeployToken>;
+  deployKeys: Table<DeployKey>;
+  variables: Table<Variable>;
+  labels: Table<Label>;
+  protectedBranches: Table<ProtectedBranch>;
+  protectedTags: Table<ProtectedTag>;
+  hooks: Table<Hook>;
+  hookEvents: Table<HookEvent>;
+  pipelines: Table<Pipeline>;
+  statuses: Table<CommitStatus>;
+  mergeRequests: Table<MergeRequest>;
+  notes: Table<Note>;
+  settings: Table<Settings>;
+}
+
+export function openTables(store: Store): Tables {
+  return {
+    users: store.table('users'),
+    tokens: store.table('tokens'),
+    namespaces: store.table('namespaces'),
+    members: store.table('members'),
+    projects: store.table('projects'),
+    deployTokens: store.table('deploy_tokens'),
+    deployKeys: store.table('deploy_keys'),
+    variables: store.table('variables'),
+    labels: store.table('labels'),
+    protectedBranches: store.table('protected_branches'),
+    protectedTags: store.table('protected_tags'),
+    hooks: store.table('hooks'),
+    hookEvents: store.table('hook_events'),
+    pipelines: store.table('pipelines'),
+    statuses: store.table('statuses'),
+    mergeRequests: store.table('merge_requests'),
+    notes: store.table('notes'),
+    settings: store.table('settings'),
+  };
+}
