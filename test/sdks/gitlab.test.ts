@@ -52,7 +52,7 @@ test('secrets stay secret: the hook token going in, and every created token comi
   });
   expect(await pulumi.isSecret(hook.token)).toBe(true);
   expect(await pulumi.isSecret(hook.url)).toBe(false);
-  const secretOutputs: (string[] | undefined)[] = [];
+  const secretOutputs: unknown[] = [];
   const opts: pulumi.CustomResourceOptions = {
     transformations: [
       ({ props, opts }) => {
