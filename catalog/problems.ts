@@ -27,27 +27,32 @@ export class ProblemsError extends Error {
   }
 }
 
-/** Edit distance with a cut: enough to say "did you mean", never a reason to guess far. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const distance = (a: string, b: string): number => {
-    let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
-    for (let i = 1; i <= a.length; i++) {
-      const row = [i];
-      for (let j = 1; j <= b.length; j++) {
-        row.push(
-          Math.min(
-            (row[j - 1] ?? 0) + 1,
-            (previous[j] ?? 0) + 1,
-            (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-          ),
-        );
-      }
-      previous = row;
+/** Edits between two words, a swap of neighbours counting as one: what typing errors are made of. */
+function editDistance(a: string, b: string): number {
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;
+  for (let i = 1; i <= a.length; i++) {
+    rows.push([i]);
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      rows[i]?.push(
+        Math.min(
+          at(i - 1, j) + 1,
+          at(i, j - 1) + 1,
+          at(i - 1, j - 1) + (same ? 0 : 1),
+          swapped ? at(i - 2, j - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      );
     }
-    return previous[b.length] ?? 0;
-  };
+  }
+  return at(a.length, b.length);
+}
+
+/** The candidate that a misspelt word most likely meant; none where every candidate is far. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
-    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, far: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.far - b.far || a.candidate.localeCompare(b.candidate));
   const best = ranked[0];
   return best && best.far <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;

@@ -4,6 +4,7 @@ import type { Model } from './model';
 import { productionResources } from './production/resources';
 import { registryResources } from './registry/resources';
 import type { Declaration } from './shared/declaration';
+import { inOrder } from './shared/order';
 import { testingResources } from './testing/resources';
 
 /** One box of the picture with all that it is made of. */
@@ -20,6 +21,10 @@ export interface BoxDeclaration {
  * Pure: `render`, the rules and the tests read it without a Pulumi engine.
  */
 export function topologyBoxes(model: Model): BoxDeclaration[] {
+  return boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
+}
+
+function boxes(model: Model): BoxDeclaration[] {
   return [
     { box: 'gitlab', name: 'gitlab', declarations: gitlabSharedResources(model) },
     { box: 'registry', name: 'registry', declarations: registryResources(model) },

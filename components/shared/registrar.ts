@@ -3,7 +3,8 @@ import * as gitlab from '@pulumi/gitlab';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
-import { type Piece, parseReferences, type Reference, referencesIn } from './references';
+import { needsOf } from './order';
+import { type Piece, parseReferences, type Reference } from './references';
 import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
 
 type Constructor = new (
@@ -53,10 +54,7 @@ export class Registrar {
   /** @throws Error when a declaration refers to one that was not registered before it: a fault of the program */
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
     const construct = constructors[declaration.type];
-    const referred = referencesIn(declaration.args).flatMap((reference) =>
-      reference.kind === 'output' ? [reference.resource] : [],
-    );
-    for (const name of referred) this.find(name, declaration.name);
+    for (const name of needsOf(declaration)) this.find(name, declaration.name);
     const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
       parent,
       provider: this.inputs.providers[declaration.provider],

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { loadCatalog } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
-import type { Model, Releases } from '../components/model';
 import { loadStack } from '../stacks/load';
+import type { Model, Releases } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {

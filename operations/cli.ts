@@ -1,0 +1,163 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { findModule } from '../catalog/load';
+import { ProblemsError } from '../catalog/problems';
+import { topologyBoxes } from '../components/boxes';
+import { ONLY_VARIABLE } from '../components/inputs';
+import { defaultFolders, loadModel } from '../components/load';
+import { typeToken } from '../components/shared/box';
+import program from '../index';
+import { stackNames } from '../stacks/load';
+import { secretSources } from '../stacks/secrets';
+import { buildDeliveryImage } from './build';
+import { type Operation, runOperation } from './engine';
+import { renderTopology, writeRendered } from './render';
+
+/** Exit codes, for scripts. */
+const EXIT = { failed: 1, badInput: 2, declined: 3 } as const;
+
+/** The checkout, or the folder that the delivery image was laid out in. */
+const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
+
+class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly code: number,
+  ) {
+    super(message);
+  }
+}
+
+interface RunOptions {
+  readonly only?: string;
+  readonly yes?: boolean;
+}
+
+const PROJECT = 'switchyard';
+
+/** URNs of the production boxes of some modules: told from the model alone, since names are fixed there. */
+function urnsOf(environment: string, modules: readonly string[]): string[] {
+  const { model } = { model: loadModel(defaultFolders(root), environment) };
+  return topologyBoxes({
+    ...model,
+    // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
+    releases: Object.fromEntries(modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }])),
+  })
+    .filter((box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module))
+    .flatMap((box) =>
+      box.declarations.map(
+        (declaration) =>
+          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken('production', 'Production')}$${declaration.type}::${declaration.name}`,
+      ),
+    );
+}
+
+async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) return false;
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return (await prompt.question(`${question} [y/N] `)).trim().toLowerCase() === 'y';
+  } finally {
+    prompt.close();
+  }
+}
+
+async function operate(operation: Operation, environment: string, options: RunOptions): Promise<void> {
+  const folders = defaultFolders(root);
+  const model = loadModel(folders, environment);
+  for (const name of [secretSources.seed, secretSources.gitlabToken, ...model.settings.deployEnvironment]) {
+    if (!process.env[name] && name !== secretSources.seed && name !== secretSources.gitlabToken) {
+      throw new Refusal(
+        `${name} is not set. Set it in the environment of this command: deployEnvironment of stacks/Pulumi.${environment}.yaml names it.`,
+        EXIT.badInput,
+      );
+    }
+  }
+  const only = options.only?.split(',').filter((name) => name !== '');
+  for (const name of only ?? []) findModule(model.catalog, name);
+  if (only) process.env[ONLY_VARIABLE] = only.join(',');
+  if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
+    if (!(await confirm(`${operation} ${environment}?`))) {
+      throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
+    }
+  }
+  // A deploy evaluates one module's production box and builds no image.
+  if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts')))
+    await buildDeliveryImage(root);
+  const result = await runOperation(operation, {
+    environment,
+    backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
+    stacks: folders.stacks,
+    program,
+    targets: only ? urnsOf(environment, only) : undefined,
+    print: (text) => process.stdout.write(text),
+  });
+  const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
+  process.stdout.write(
+    `${operation} of ${environment}: ${counts.length > 0 ? counts.join(', ') : 'no change'}\n`,
+  );
+}
+
+function cli(): Command {
+  const command = new Command('switchyard')
+    .description("A company's CI/CD topology as one program")
+    .showHelpAfterError('(see --help)')
+    .exitOverride();
+  for (const operation of ['preview', 'up', 'refresh', 'destroy'] as const) {
+    command
+      .command(`${operation} <environment>`)
+      .description(`Pulumi's ${operation} of an environment`)
+      .option('--only <modules>', 'production of these modules only, separated by commas')
+      .option('--yes', 'do not ask')
+      .action((environment: string, options: RunOptions) => operate(operation, environment, options));
+  }
+  command
+    .command('render <environment> [module]')
+    .description('write all manifests and the list of resources; needs no engine, cluster or network')
+    .requiredOption('--out <folder>', 'where to')
+    .action((environment: string, module: string | undefined, options: { out: string }) => {
+      const model = loadModel(defaultFolders(root), environment);
+      if (module !== undefined) findModule(model.catalog, module);
+      const files = renderTopology(model, module);
+      writeRendered(files, resolve(options.out));
+      process.stdout.write(`${files.size} files in ${options.out}\n`);
+    });
+  command
+    .command('check [environment]')
+    .description('check the catalog and the stack files')
+    .action((environment: string | undefined) => {
+      const folders = defaultFolders(root);
+      for (const name of environment ? [environment] : stackNames(folders.stacks)) {
+        const model = loadModel(folders, name);
+        process.stdout.write(`${name}: ${model.modules.length} modules, no fault\n`);
+      }
+    });
+  return command;
+}
+
+/** One line a fault, never a stack trace, except for faults of this program itself when DEBUG asks for it. */
+function report(error: unknown): number {
+  if (error instanceof Refusal) {
+    process.stderr.write(`${error.message}\n`);
+    return error.code;
+  }
+  if (error instanceof ProblemsError) {
+    process.stderr.write(`${error.message}\n`);
+    return EXIT.badInput;
+  }
+  if (error instanceof Error && 'exitCode' in error && 'code' in error) {
+    // Commander has said it already; help and version end with 0.
+    return error.exitCode === 0 ? 0 : EXIT.badInput;
+  }
+  process.stderr.write(`${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`);
+  if (process.env.DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return EXIT.failed;
+}
+
+cli()
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.exitCode = report(error);
+  });

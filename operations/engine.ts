@@ -1,0 +1,86 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type EngineEvent,
+  LocalWorkspace,
+  type OutputMap,
+  type PulumiFn,
+  type Stack,
+} from '@pulumi/pulumi/automation';
+import { stringify } from 'yaml';
+
+export type Operation = 'preview' | 'up' | 'refresh' | 'destroy';
+
+export interface EngineInputs {
+  readonly environment: string;
+  /** State backend, as `pulumi login` takes it. */
+  readonly backend: string;
+  /** Folder with `Pulumi.<environment>.yaml`. */
+  readonly stacks: string;
+  readonly program: PulumiFn;
+  /** URNs to which the operation is limited. @default all */
+  readonly targets?: readonly string[];
+  /** Gets each line that the engine prints. */
+  readonly print: (text: string) => void;
+}
+
+export interface OperationResult {
+  /** Operation → number of resources, `same` left out. */
+  readonly changes: Readonly<Record<string, number>>;
+  readonly outputs: OutputMap;
+}
+
+/** The name under which Pulumi keeps an environment's state. */
+const PROJECT = 'switchyard';
+
+async function openStack(inputs: EngineInputs, workDir: string): Promise<Stack> {
+  // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
+  // changes a file that people keep in git.
+  const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
+  writeFileSync(join(workDir, `Pulumi.${inputs.environment}.yaml`), source);
+  writeFileSync(
+    join(workDir, 'Pulumi.yaml'),
+    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: inputs.backend } }),
+  );
+  return LocalWorkspace.createOrSelectStack(
+    { stackName: inputs.environment, projectName: PROJECT, program: inputs.program },
+    { workDir, envVars: { PULUMI_BACKEND_URL: inputs.backend, PULUMI_SKIP_UPDATE_CHECK: 'true' } },
+  );
+}
+
+const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(changes).flatMap(([kind, count]) => (kind === 'same' || !count ? [] : [[kind, count]])),
+  );
+
+/** Runs one operation of Pulumi's engine on the program. Interrupting it cancels the engine, which saves its state. */
+export async function runOperation(operation: Operation, inputs: EngineInputs): Promise<OperationResult> {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  const cancel = new AbortController();
+  const onSignal = () => cancel.abort();
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  try {
+    const stack = await openStack(inputs, workDir);
+    let changes: Record<string, number> = {};
+    const options = {
+      onOutput: inputs.print,
+      signal: cancel.signal,
+      color: (process.stdout.isTTY ? 'always' : 'never') as 'always' | 'never',
+      onEvent: (event: EngineEvent) => {
+        if (event.summaryEvent) changes = withoutSame(event.summaryEvent.resourceChanges);
+      },
+      ...(inputs.targets ? { target: [...inputs.targets] } : {}),
+    };
+    if (operation === 'preview') await stack.preview(options);
+    else if (operation === 'up') await stack.up(options);
+    else if (operation === 'refresh') await stack.refresh(options);
+    else await stack.destroy(options);
+    return { changes, outputs: operation === 'destroy' ? {} : await stack.outputs() };
+  } finally {
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+    rmSync(workDir, { recursive: true, force: true });
+  }
+}

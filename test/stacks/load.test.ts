@@ -1,0 +1,58 @@
+import { ProblemsError } from '../../catalog/problems';
+import { imageFor, loadStack, parseStack, resolveImage, stackNames } from '../../stacks/load';
+import { root, stackText } from '../support/model';
+
+const parse = (text: string, name = 'test') => parseStack(text, `stacks/Pulumi.${name}.yaml`, name);
+const messageOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.message;
+    throw error;
+  }
+  return '';
+};
+
+test('every stack file of this repository is valid', () => {
+  const folder = `${root}/stacks`;
+  expect(stackNames(folder)).toEqual(expect.arrayContaining(['lab', 'production']));
+  for (const name of stackNames(folder)) expect(loadStack(folder, name).environment).toBe(name);
+});
+
+test("a provider's own config stands beside ours and is left alone", () => {
+  expect(parse(`${stackText}  gitlab:insecure: false\n`).gitlab.group).toBe('switchyard');
+});
+
+test('a key without a namespace is refused', () => {
+  expect(messageOf(() => parse(`${stackText}  jenkins: {}\n`))).toContain(
+    'config.jenkins: has no namespace. Write "switchyard:jenkins".',
+  );
+});
+
+test('a misspelt key is refused at its line with the right one', () => {
+  expect(messageOf(() => parse(stackText.replace('switchyard:backend', 'switchyard:backnd')))).toBe(
+    'stacks/Pulumi.test.yaml:2: config.backend: is missing. Add it.\n' +
+      'stacks/Pulumi.test.yaml:3: config.backnd: is not a known key. Did you mean "backend"?',
+  );
+});
+
+test('a file for another environment is refused', () => {
+  expect(messageOf(() => parse(stackText, 'staging'))).toBe(
+    'stacks/Pulumi.staging.yaml: config.environment: is "test", but the file is for "staging". Make the two agree.',
+  );
+});
+
+test('an unknown environment is refused with the nearest name', () => {
+  expect(messageOf(() => loadStack(`${root}/stacks`, 'prodction'))).toBe(
+    'stacks/Pulumi.prodction.yaml: there is no environment "prodction". Did you mean "production"?',
+  );
+});
+
+test('one key puts every image behind a mirror, and names that carry a registry stay', () => {
+  const settings = parse(
+    `${stackText}  switchyard:images: { mirror: "mirror.test:5000", replace: { robot: "robot:7", "cache:1.0": "other.test/cache:1" } }\n`,
+  );
+  expect(imageFor(settings, 'robot')).toBe('mirror.test:5000/robot:7');
+  expect(imageFor(settings, 'registry')).toMatch(/^mirror\.test:5000\/registry:/);
+  expect(resolveImage(settings, 'cache:1.0', 'cache:1.0')).toBe('other.test/cache:1');
+});
