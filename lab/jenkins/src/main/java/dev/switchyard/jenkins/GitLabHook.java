@@ -1,0 +1,211 @@
+package dev.switchyard.jenkins;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/** The gitlab-plugin's dispatch (1.9.x): which hook starts a build, and with which variables. */
+final class GitLabHook {
+  private static final String NOTHING = "0000000000000000000000000000000000000000";
+
+  /** What a hook leads to: a build with variables, or the reason for none. */
+  record Decision(Map<String, String> env, String cause, String description, String reason) {
+    static Decision none(String reason) {
+      return new Decision(null, null, null, reason);
+    }
+  }
+
+  /** The trigger's settings and the plugin's defaults. */
+  static Map<String, Object> defaults() {
+    Map<String, Object> d = new LinkedHashMap<>();
+    d.put("triggerOnPush", true);
+    d.put("triggerOnMergeRequest", true);
+    d.put("triggerOpenMergeRequestOnPush", "never");
+    d.put("triggerOnlyIfNewCommitsPushed", false);
+    d.put("triggerOnAcceptedMergeRequest", false);
+    d.put("triggerOnClosedMergeRequest", false);
+    d.put("triggerOnApprovedMergeRequest", false);
+    d.put("triggerToBranchDeleteRequest", false);
+    d.put("ciSkip", true);
+    d.put("skipWorkInProgressMergeRequest", true);
+    d.put("setBuildDescription", true);
+    d.put("branchFilterType", "All");
+    d.put("includeBranchesSpec", "");
+    d.put("excludeBranchesSpec", "");
+    d.put("sourceBranchRegex", "");
+    d.put("targetBranchRegex", "");
+    d.put("secretToken", "");
+    return d;
+  }
+
+  static String check(Map<String, Object> t) {
+    if (!t.get("triggerOpenMergeRequestOnPush").equals("never"))
+      return "triggerOpenMergeRequestOnPush: only 'never' is covered (the others ask GitLab for its open merge requests)";
+    if (!String.valueOf(t.get("branchFilterType")).matches("All|NameBasedFilter|RegexBasedFilter"))
+      return "branchFilterType '" + t.get("branchFilterType") + "' is not one of All, NameBasedFilter, RegexBasedFilter";
+    for (String key : new String[] {"sourceBranchRegex", "targetBranchRegex"}) {
+      try {
+        Pattern.compile((String) t.get(key));
+      } catch (PatternSyntaxException e) {
+        return key + " is not a regular expression";
+      }
+    }
+    return null;
+  }
+
+  private static boolean on(Map<String, Object> trigger, String key) {
+    return Boolean.TRUE.equals(trigger.get(key));
+  }
+
+  /** @param built whether the job built this commit for this target branch already */
+  static Decision push(Map<String, Object> trigger, JsonNode hook) {
+    String ref = hook.path("ref").asText();
+    if (!ref.startsWith("refs/heads/")) return Decision.none("ref '" + ref + "' is no branch");
+    String branch = ref.substring("refs/heads/".length());
+    boolean removed = hook.path("after").asText().equals(NOTHING);
+    if (!on(trigger, "triggerOnPush")) return Decision.none("push events do not trigger this job");
+    if (removed && !on(trigger, "triggerToBranchDeleteRequest")) return Decision.none("branch " + branch + " was removed");
+    JsonNode commits = hook.path("commits");
+    JsonNode last = commits.size() > 0 ? commits.get(commits.size() - 1) : null;
+    if (on(trigger, "ciSkip") && last != null && last.path("message").asText().contains("[ci-skip]")) return Decision.none("[ci-skip] in the last commit");
+    if (!allowed(trigger, branch, branch)) return Decision.none("branch " + branch + " is filtered out");
+    Map<String, String> env = new TreeMap<>();
+    JsonNode project = hook.path("project");
+    put(env, "gitlabActionType", "PUSH");
+    put(env, "gitlabBranch", branch);
+    put(env, "gitlabSourceBranch", branch);
+    put(env, "gitlabTargetBranch", branch);
+    put(env, "gitlabBefore", hook.path("before").asText());
+    put(env, "gitlabAfter", hook.path("after").asText());
+    put(env, "gitlabMergeRequestLastCommit", hook.path("after").asText());
+    put(env, "gitlabUserName", hook.path("user_name").asText());
+    put(env, "gitlabUserUsername", hook.path("user_username").asText());
+    put(env, "gitlabUserEmail", hook.path("user_email").asText());
+    repository(env, "Source", project);
+    repository(env, "Target", project);
+    put(env, "gitlabSourceNamespace", project.path("namespace").asText());
+    put(env, "gitlabTargetNamespace", project.path("namespace").asText());
+    String who = last != null ? last.path("author").path("name").asText() : hook.path("user_name").asText();
+    return new Decision(env, "Started by GitLab push by " + who, "Started by GitLab push by " + who, null);
+  }
+
+  /** Remembers whether a last commit was built for a target branch. */
+  interface Built {
+    Integer number(String sha, String targetBranch);
+  }
+
+  static Decision mergeRequest(Map<String, Object> trigger, JsonNode hook, Built built) {
+    JsonNode mr = hook.path("object_attributes");
+    String state = mr.path("state").asText();
+    String action = mr.path("action").asText();
+    String source = mr.path("source_branch").asText();
+    String target = mr.path("target_branch").asText();
+    JsonNode last = mr.path("last_commit");
+    String sha = last.path("id").asText();
+    boolean opened = on(trigger, "triggerOnMergeRequest")
+        && (state.equals("opened") || state.equals("reopened") || state.equals("updated"))
+        && (action.isEmpty() || action.equals("open") || action.equals("reopen") || action.equals("update"));
+    boolean byState = opened
+        || on(trigger, "triggerOnAcceptedMergeRequest") && state.equals("merged") && action.equals("merge")
+        || on(trigger, "triggerOnClosedMergeRequest") && state.equals("closed") && action.equals("close")
+        || on(trigger, "triggerOnApprovedMergeRequest") && state.equals("opened") && action.equals("approved");
+    String which = "merge request !" + mr.path("iid").asText();
+    if (!byState) return Decision.none(which + ": state '" + state + "' with action '" + action + "' does not trigger this job");
+    if (on(trigger, "triggerOnlyIfNewCommitsPushed") && action.equals("update") && mr.path("oldrev").asText().isEmpty())
+      return Decision.none(which + ": updated without new commits");
+    boolean draft = mr.path("draft").asBoolean() || mr.path("work_in_progress").asBoolean();
+    if (on(trigger, "skipWorkInProgressMergeRequest") && draft) return Decision.none(which + " is a draft");
+    if (on(trigger, "ciSkip") && (mr.path("description").asText().contains("[ci-skip]") || last.path("message").asText().contains("[ci-skip]")))
+      return Decision.none(which + ": [ci-skip]");
+    if (!allowed(trigger, target, source)) return Decision.none(which + ": " + source + " to " + target + " is filtered out");
+    if (opened) {
+      Integer number = built.number(sha, target);
+      if (number != null) return Decision.none(which + ": last commit has already been built in build #" + number);
+    }
+    Map<String, String> env = new TreeMap<>();
+    put(env, "gitlabActionType", "MERGE");
+    put(env, "gitlabBranch", source);
+    put(env, "gitlabSourceBranch", source);
+    put(env, "gitlabTargetBranch", target);
+    put(env, "gitlabMergeRequestTitle", mr.path("title").asText());
+    put(env, "gitlabMergeRequestDescription", mr.path("description").asText());
+    put(env, "gitlabMergeRequestId", mr.path("id").asText());
+    put(env, "gitlabMergeRequestIid", mr.path("iid").asText());
+    put(env, "gitlabMergeRequestState", state);
+    put(env, "gitlabMergeRequestAction", action);
+    put(env, "gitlabMergedByUser", mr.path("state").asText().equals("merged") ? hook.path("user").path("username").asText() : "");
+    put(env, "gitlabMergeRequestAssignee", hook.path("assignees").path(0).path("username").asText());
+    put(env, "gitlabMergeRequestLastCommit", sha);
+    put(env, "gitlabMergeRequestTargetProjectId", mr.path("target_project_id").asText());
+    put(env, "gitlabMergeCommitSha", mr.path("merge_commit_sha").isTextual() ? mr.path("merge_commit_sha").asText() : "");
+    put(env, "gitlabUserName", hook.path("user").path("name").asText());
+    put(env, "gitlabUserUsername", hook.path("user").path("username").asText());
+    put(env, "gitlabUserEmail", hook.path("user").path("email").asText());
+    repository(env, "Source", mr.path("source"));
+    repository(env, "Target", mr.path("target"));
+    put(env, "gitlabSourceNamespace", mr.path("source").path("namespace").asText());
+    put(env, "gitlabTargetNamespace", mr.path("target").path("namespace").asText());
+    String line = "GitLab Merge Request #" + mr.path("iid").asText() + " : " + source + " => " + target;
+    return new Decision(env, "Triggered by " + line, line, null);
+  }
+
+  private static void repository(Map<String, String> env, String side, JsonNode project) {
+    put(env, "gitlab" + side + "RepoName", project.path("name").asText());
+    put(env, "gitlab" + side + "RepoHomepage", project.path("web_url").asText(project.path("homepage").asText()));
+    put(env, "gitlab" + side + "RepoURL", project.path("git_ssh_url").asText());
+    put(env, "gitlab" + side + "RepoSshUrl", project.path("git_ssh_url").asText());
+    put(env, "gitlab" + side + "RepoHttpUrl", project.path("git_http_url").asText());
+  }
+
+  private static void put(Map<String, String> env, String key, String value) {
+    if (value != null && !value.isEmpty() && !value.equals("null")) env.put(key, value);
+  }
+
+  private static boolean allowed(Map<String, Object> trigger, String target, String source) {
+    return switch ((String) trigger.get("branchFilterType")) {
+      case "NameBasedFilter" -> {
+        String include = (String) trigger.get("includeBranchesSpec");
+        String exclude = (String) trigger.get("excludeBranchesSpec");
+        yield !matches(exclude, target, false) && matches(include, target, true);
+      }
+      case "RegexBasedFilter" -> regex(trigger, "targetBranchRegex", target) && regex(trigger, "sourceBranchRegex", source);
+      default -> true;
+    };
+  }
+
+  private static boolean regex(Map<String, Object> trigger, String key, String branch) {
+    String regex = (String) trigger.get(key);
+    return regex.isEmpty() || branch.matches(regex);
+  }
+
+  /** Comma-separated Ant patterns: `*` within a path part, `**` across parts, `?` one character. */
+  private static boolean matches(String spec, String branch, boolean whenEmpty) {
+    if (spec.isBlank()) return whenEmpty;
+    for (String one : spec.split(",")) {
+      if (branch.matches(antPattern(one.trim()))) return true;
+    }
+    return false;
+  }
+
+  static String antPattern(String glob) {
+    StringBuilder out = new StringBuilder();
+    for (int i = 0; i < glob.length(); i++) {
+      char c = glob.charAt(i);
+      if (glob.startsWith("**/", i)) {
+        out.append("(?:.*/)?");
+        i += 2;
+      } else if (glob.startsWith("**", i)) {
+        out.append(".*");
+        i++;
+      } else if (c == '*') out.append("[^/]*");
+      else if (c == '?') out.append("[^/]");
+      else out.append(Pattern.quote(String.valueOf(c)));
+    }
+    return out.toString();
+  }
+
+  private GitLabHook() {}
+}
