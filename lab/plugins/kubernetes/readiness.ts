@@ -51,8 +51,8 @@ const GRACE = {
   unschedulable: 120,
 } as const;
 
-/** Restarts before a crashing container is called a crash loop. */
-const CRASH_RESTARTS = 3;
+/** Restarts (some three minutes of them) after which a crashing container has failed for certain. */
+const CRASH_RESTARTS = 5;
 
 const READY: Assessment = { ready: true, waitingFor: '', problems: [] };
 
@@ -114,9 +114,10 @@ function containerProblems(pod: string, status: Props): Problem[] {
           : {};
       const exit = last.exitCode === undefined ? '' : `, last exit code ${String(last.exitCode)}`;
       const text = `${container}: CrashLoopBackOff after ${restarts} restarts${exit}; see kubectl logs ${pod} --previous`;
-      return restarts < CRASH_RESTARTS
-        ? []
-        : [{ key: `${String(status.name)}/CrashLoopBackOff`, text, graceSeconds: GRACE.crash }];
+      if (restarts < 2) return [];
+      // Between two crashes the container runs, so the clock starts over: the count decides.
+      const graceSeconds = restarts >= CRASH_RESTARTS ? 0 : GRACE.crash;
+      return [{ key: `${String(status.name)}/CrashLoopBackOff`, text, graceSeconds }];
     }
     default:
       return [];
@@ -148,18 +149,15 @@ function problemsOfPods(pods: KubeObject[]): Problem[] {
   return [...new Map(all.map((problem) => [problem.key, problem])).values()];
 }
 
-/** A controller that may not create Pods (quota, Pod Security) says so in events only. */
-function creationProblems(events: KubeObject[]): Problem[] {
+/**
+ * A controller that may not create Pods (quota, Pod Security) says so in events only. `missing`: Pods are still
+ * lacking; an event of a trouble that is over stays around for an hour.
+ */
+function creationProblems(events: KubeObject[], missing: boolean): Problem[] {
   const failed = events.filter((event) => event.reason === 'FailedCreate').at(-1);
-  return failed
-    ? [
-        {
-          key: 'FailedCreate',
-          text: `Pods cannot be created: ${String(failed.message ?? '')}`,
-          graceSeconds: GRACE.config,
-        },
-      ]
-    : [];
+  if (!failed || !missing) return [];
+  const text = `Pods cannot be created: ${String(failed.message ?? '')}`;
+  return [{ key: 'FailedCreate', text, graceSeconds: GRACE.config }];
 }
 
 function assessDeployment(object: KubeObject, related: Related): Assessment {
@@ -171,7 +169,7 @@ function assessDeployment(object: KubeObject, related: Related): Assessment {
   const available = numberOf(status.availableReplicas);
   const total = numberOf(status.replicas);
   if (updated >= wanted && available >= wanted && total <= updated) return READY;
-  const problems = [...problemsOfPods(related.pods), ...creationProblems(related.events)];
+  const problems = [...problemsOfPods(related.pods), ...creationProblems(related.events, updated < wanted)];
   const progressing = conditionOf(object, 'Progressing');
   if (progressing?.status === 'False' && progressing.reason === 'ProgressDeadlineExceeded') {
     problems.push({
@@ -199,7 +197,7 @@ function assessStatefulSet(object: KubeObject, related: Related): Assessment {
   if (ready >= wanted && updated >= toUpdate && numberOf(status.replicas) <= wanted) return READY;
   return waiting(`${Math.min(updated, wanted)}/${toUpdate} replicas updated, ${ready}/${wanted} ready`, [
     ...problemsOfPods(related.pods),
-    ...creationProblems(related.events),
+    ...creationProblems(related.events, numberOf(status.replicas) < wanted),
   ]);
 }
 
@@ -214,7 +212,7 @@ function assessDaemonSet(object: KubeObject, related: Related): Assessment {
   if (updated >= wanted && available >= wanted) return READY;
   return waiting(`${updated}/${wanted} nodes updated, ${available}/${wanted} available`, [
     ...problemsOfPods(related.pods),
-    ...creationProblems(related.events),
+    ...creationProblems(related.events, related.pods.length < wanted),
   ]);
 }
 
@@ -224,7 +222,7 @@ function assessReplicas(object: KubeObject, related: Related): Assessment {
   if (observed(object) && ready >= wanted) return READY;
   return waiting(`${ready}/${wanted} replicas ready`, [
     ...problemsOfPods(related.pods),
-    ...creationProblems(related.events),
+    ...creationProblems(related.events, numberOf(statusOf(object).replicas) < wanted),
   ]);
 }
 
@@ -239,7 +237,7 @@ function assessJob(object: KubeObject, related: Related): Assessment {
   const wanted = numberOf(specOf(object).completions, 1);
   return waiting(`${numberOf(succeeded)}/${wanted} completions (${numberOf(active)} Pods active)`, [
     ...problemsOfPods(related.pods),
-    ...creationProblems(related.events),
+    ...creationProblems(related.events, numberOf(active) === 0),
   ]);
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
@@ -172,7 +172,9 @@ async function program(): Promise<Record<string, unknown>> {
 }
 
 function kubectl(...args: string[]): Promise<string> {
-  return execa('kubectl', ['--kubeconfig', KUBECONFIG, ...args]).then(({ stdout }) => stdout);
+  return execa(path.join(cacheHome(), 'bin', 'kubectl'), ['--kubeconfig', KUBECONFIG, ...args]).then(
+    ({ stdout }) => stdout,
+  );
 }
 
 function get(kind: string, name: string, jsonpath: string): Promise<string> {
@@ -226,8 +228,14 @@ describe('the kubernetes plug-in', () => {
     expect(Buffer.from(encoded, 'base64').toString()).toBe(SECRET_TEXT);
   });
 
-  test('the secret is nowhere in the state, neither plain nor encoded', async () => {
-    const state = JSON.stringify((await stack.exportStack()).deployment);
+  test('the secret is nowhere in the state on disk, neither plain nor encoded', () => {
+    const folder = path.join(work, 'state');
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    const state = files
+      .map((entry) => readFileSync(path.join(entry.parentPath, entry.name), 'utf8'))
+      .join('\n');
     expect(state).toContain('kubernetes:core/v1:Secret');
     expect(state).not.toContain(SECRET_TEXT);
     expect(state).not.toContain(Buffer.from(SECRET_TEXT).toString('base64'));
@@ -346,6 +354,6 @@ describe('the kubernetes plug-in', () => {
     await stack.destroy();
     await expect(kubectl('get', 'namespace', NAMESPACE)).rejects.toThrow(/not found/);
     await expect(kubectl('get', 'crd', 'checklists.lifecycle.switchyard.dev')).rejects.toThrow(/not found/);
-    expect((await stack.exportStack()).deployment?.resources ?? []).toHaveLength(1);
+    expect((await stack.exportStack()).deployment?.resources ?? []).toEqual([]);
   });
 });

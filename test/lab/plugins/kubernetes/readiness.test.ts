@@ -86,10 +86,17 @@ describe('a Deployment', () => {
   });
 });
 
+test('an old refusal to create Pods is no problem once the Pods are there', () => {
+  const events = [{ reason: 'FailedCreate', message: 'exceeded quota: small' }];
+  expect(assess(deployment({ availableReplicas: 1 }), related({ events })).problems).toEqual([]);
+});
+
 describe('a Pod', () => {
   test('that crashes again and again is a problem with its last exit code; a first crash is not', () => {
     expect(podProblems(waitingPod('CrashLoopBackOff', '', 1))).toEqual([]);
-    expect(podProblems(waitingPod('CrashLoopBackOff', '', 5))[0]?.text).toContain('last exit code 3');
+    expect(podProblems(waitingPod('CrashLoopBackOff', '', 2))).toMatchObject([{ graceSeconds: 150 }]);
+    const [lost] = podProblems(waitingPod('CrashLoopBackOff', '', 5));
+    expect(lost).toMatchObject({ graceSeconds: 0, text: expect.stringContaining('last exit code 3') });
   });
 
   test('that only starts its container is no problem', () => {
