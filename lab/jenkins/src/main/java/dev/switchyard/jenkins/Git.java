@@ -22,6 +22,7 @@ final class Git {
   private final String remote;
   private final Credentials.Pair credentials;
   private Path indexFile;
+  private Path workTree;
 
   /** @param credentials null for an open repository */
   Git(Path home, String remote, Credentials.Pair credentials) {
@@ -68,10 +69,12 @@ final class Git {
     Files.createDirectories(folder);
     Path index = folder.resolveSibling(folder.getFileName() + ".index");
     indexFile = index;
+    workTree = folder;
     run(cache, "read-tree", commit);
-    run(cache, "checkout-index", "-q", "-a", "-f", "--prefix=" + folder + "/");
+    run(cache, "checkout-index", "-q", "-a", "-f");
     Files.deleteIfExists(index);
     indexFile = null;
+    workTree = null;
   }
 
   private record Result(int code, byte[] out, String err) {}
@@ -91,7 +94,11 @@ final class Git {
     env.put("GIT_TERMINAL_PROMPT", "0");
     env.put("GIT_CONFIG_NOSYSTEM", "1");
     env.put("LC_ALL", "C");
-    if (indexFile != null) env.put("GIT_INDEX_FILE", indexFile.toString());
+    if (indexFile != null) {
+      env.put("GIT_INDEX_FILE", indexFile.toString());
+      env.put("GIT_WORK_TREE", workTree.toString());
+      builder.directory(workTree.toFile());
+    }
     if (credentials != null) {
       // By environment, so that the secret is in no argument list.
       String basic = Base64.getEncoder().encodeToString((credentials.username() + ":" + credentials.password()).getBytes(StandardCharsets.UTF_8));
