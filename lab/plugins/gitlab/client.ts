@@ -13,14 +13,16 @@ export class GitLabError extends Error {
     /** What GitLab said. */
     readonly reason: string,
   ) {
-    super(`GitLab: ${method} ${path}: ${status} ${reason}${remedy(status, reason)}`);
+    super(`GitLab: ${method} ${path}: ${status} ${reason}${remedy(path, status, reason)}`);
   }
 }
 
-function remedy(status: number, reason: string): string {
-  if (/requests to the local (?:network|host)|requests to localhost/i.test(reason)) {
+function remedy(path: string, status: number, reason: string): string {
+  // The API of hooks says only that the URL is invalid; other places say why.
+  const blockedHook = /\/hooks(?:\/|$)/.test(path) && /invalid url given/i.test(reason);
+  if (blockedHook || /requests to (?:the local (?:network|host)|localhost)/i.test(reason)) {
     return (
-      '. An administrator must allow hooks to private addresses: ' +
+      '. If the URL is right, it is a private address, and an administrator must allow hooks to those: ' +
       'PUT /application/settings {"allow_local_requests_from_web_hooks_and_services": true}'
     );
   }

@@ -179,15 +179,13 @@ export const projectVariable: Kind = {
   },
   async update(client, id, changed, inputs) {
     const { path, scope } = variableParts(id);
-    await client.put(path, {
-      ...bodyOf(projectVariable, { value: inputs.value, ...changed }, [
-        'project',
-        'key',
-        'environmentScope',
-        'hidden',
-      ]),
-      filter: { environment_scope: scope },
-    });
+    const body = bodyOf(projectVariable, { value: inputs.value, ...changed }, [
+      'project',
+      'key',
+      'environmentScope',
+      'hidden',
+    ]);
+    await client.put(`${path}?${new URLSearchParams({ 'filter[environment_scope]': scope })}`, body);
     return undefined;
   },
   async delete(client, id) {
