@@ -2,7 +2,10 @@ import type { AccessRule, ProtectedBranch, ProtectedTag } from './model';
 
 /** GitLab's wildcard: `*` stands for any characters, also slashes; all else is literal. */
 export function matchesPattern(pattern: string, name: string): boolean {
-  const source = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('.*');
+  const source = pattern
+    .split('*')
+    .map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+    .join('.*');
   return new RegExp(`^${source}$`, 's').test(name);
 }
 
@@ -41,7 +44,11 @@ export function branchRights(
   };
 }
 
-export function tagRights(rules: readonly ProtectedTag[], tag: string, actor: Actor): { protected: boolean; create: boolean } {
+export function tagRights(
+  rules: readonly ProtectedTag[],
+  tag: string,
+  actor: Actor,
+): { protected: boolean; create: boolean } {
   const matching = rules.filter((rule) => matchesPattern(rule.name, tag));
   if (matching.length === 0) return { protected: false, create: actor.level >= 30 };
   return { protected: true, create: matching.some((rule) => allows(rule.create, actor)) };

@@ -3,9 +3,10 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { type Actor, branchRights } from './access';
-import { PRE_RECEIVE } from './git-http';
 import { type Person, Repository } from './git';
+import { PRE_RECEIVE } from './git-http';
 import { ApiError } from './http';
+import { createMergeRequests, type MergeRequests } from './merge-requests';
 import {
   type AccessToken,
   LEVEL,
@@ -18,7 +19,6 @@ import {
   type User,
   ZERO_SHA,
 } from './model';
-import { type MergeRequests, createMergeRequests } from './merge-requests';
 import { pushPayload } from './payloads';
 import { Store } from './store';
 import { Webhooks } from './webhooks';
@@ -38,7 +38,8 @@ export interface RefChange {
 
 export const now = (): string => new Date().toISOString();
 export const digestOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
-export const newToken = (prefix: string): string => prefix + randomBytes(20).toString('base64url').slice(0, 26);
+export const newToken = (prefix: string): string =>
+  prefix + randomBytes(20).toString('base64url').slice(0, 26);
 export const personOf = (user: User): Person => ({ name: user.name, email: user.email });
 
 /** Everything that routes share: state, repositories, who may do what, and what a changed ref sets off. */
@@ -78,11 +79,22 @@ export class App {
         default_group_visibility: 'private',
       });
     }
-    const root = users.find((user) => user.username === 'root') ?? this.createUser({ username: 'root', name: 'Administrator', email: 'admin@example.com', admin: true });
+    const root =
+      users.find((user) => user.username === 'root') ??
+      this.createUser({ username: 'root', name: 'Administrator', email: 'admin@example.com', admin: true });
     const digest = digestOf(rootToken);
-    this.tables.tokens.deleteWhere((token) => token.name === 'root token' && token.user_id === root.id && token.digest !== digest);
+    this.tables.tokens.deleteWhere(
+      (token) => token.name === 'root token' && token.user_id === root.id && token.digest !== digest,
+    );
     if (!this.tables.tokens.find((token) => token.digest === digest)) {
-      this.createToken({ user: root, name: 'root token', scopes: ['api', 'sudo', 'read_repository', 'write_repository'], expires_at: null, kind: 'personal', secret: rootToken });
+      this.createToken({
+        user: root,
+        name: 'root token',
+        scopes: ['api', 'sudo', 'read_repository', 'write_repository'],
+        expires_at: null,
+        kind: 'personal',
+        secret: rootToken,
+      });
     }
     for (const project of this.tables.projects.filter()) await this.mergeRequests.catchUp(project);
     this.purge();
@@ -115,9 +127,25 @@ export class App {
   // Users and tokens
 
   createUser(data: { username: string; name: string; email: string; admin?: boolean; bot?: boolean }): User {
-    const user = this.tables.users.insert({ admin: false, bot: false, state: 'active', created_at: now(), ...data });
+    const user = this.tables.users.insert({
+      admin: false,
+      bot: false,
+      state: 'active',
+      created_at: now(),
+      ...data,
+    });
     if (!user.bot) {
-      this.tables.namespaces.insert({ kind: 'user', name: user.name, path: user.username, parent_id: null, owner_id: user.id, created_at: now(), marked_for_deletion_on: null, archived: false, settings: {} });
+      this.tables.namespaces.insert({
+        kind: 'user',
+        name: user.name,
+        path: user.username,
+        parent_id: null,
+        owner_id: user.id,
+        created_at: now(),
+        marked_for_deletion_on: null,
+        archived: false,
+        settings: {},
+      });
     }
     return user;
   }
@@ -152,10 +180,16 @@ export class App {
   }
 
   /** @throws ApiError 401 for a token that is unknown, revoked or expired */
-  authenticate(headers: IncomingHttpHeaders, query: Record<string, unknown>): { user?: User; token?: AccessToken } {
+  authenticate(
+    headers: IncomingHttpHeaders,
+    query: Record<string, unknown>,
+  ): { user?: User; token?: AccessToken } {
     const bearer = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
     const header = headers['private-token'];
-    const secret = (Array.isArray(header) ? header[0] : header) ?? bearer ?? (typeof query.private_token === 'string' ? query.private_token : undefined);
+    const secret =
+      (Array.isArray(header) ? header[0] : header) ??
+      bearer ??
+      (typeof query.private_token === 'string' ? query.private_token : undefined);
     if (secret === undefined) return {};
     return this.useToken(secret);
   }
@@ -166,10 +200,16 @@ export class App {
     const user = token ? this.tables.users.get(token.user_id) : undefined;
     if (!token || !user || user.state !== 'active') throw new ApiError(401, { message: '401 Unauthorized' });
     if (token.revoked) {
-      throw new ApiError(401, { error: 'invalid_token', error_description: 'Token was revoked. You have to re-authorize from the user.' });
+      throw new ApiError(401, {
+        error: 'invalid_token',
+        error_description: 'Token was revoked. You have to re-authorize from the user.',
+      });
     }
     if (isPast(token.expires_at)) {
-      throw new ApiError(401, { error: 'invalid_token', error_description: 'Token is expired. You can either do re-authorization or token refresh.' });
+      throw new ApiError(401, {
+        error: 'invalid_token',
+        error_description: 'Token is expired. You can either do re-authorization or token refresh.',
+      });
     }
     return { user, token };
   }
@@ -188,7 +228,9 @@ export class App {
       const group = namespaces.get(Number(idOrPath));
       return group?.kind === 'group' ? group : undefined;
     }
-    return namespaces.find((group) => group.kind === 'group' && this.namespacePath(group).toLowerCase() === idOrPath.toLowerCase());
+    return namespaces.find(
+      (group) => group.kind === 'group' && this.namespacePath(group).toLowerCase() === idOrPath.toLowerCase(),
+    );
   }
 
   findProject(idOrPath: string): Project | undefined {
@@ -206,16 +248,23 @@ export class App {
   /** The namespace and what it lies in, innermost first. */
   ancestry(namespace: Namespace): Namespace[] {
     const chain = [namespace];
-    for (let parent = namespace.parent_id; parent !== null; parent = chain.at(-1)?.parent_id ?? null) chain.push(this.namespace(parent));
+    for (let parent = namespace.parent_id; parent !== null; parent = chain.at(-1)?.parent_id ?? null)
+      chain.push(this.namespace(parent));
     return chain;
   }
 
   namespacePath(namespace: Namespace): string {
-    return this.ancestry(namespace).reverse().map((part) => part.path).join('/');
+    return this.ancestry(namespace)
+      .reverse()
+      .map((part) => part.path)
+      .join('/');
   }
 
   namespaceName(namespace: Namespace): string {
-    return this.ancestry(namespace).reverse().map((part) => part.name).join(' / ');
+    return this.ancestry(namespace)
+      .reverse()
+      .map((part) => part.name)
+      .join(' / ');
   }
 
   projectPath(project: Project): string {
@@ -225,12 +274,23 @@ export class App {
   /** Direct members of the project or group, then inherited ones (the highest level of a user wins). */
   membersOf(source: 'group' | 'project', id: number, inherited: boolean): Member[] {
     const { members } = this.tables;
-    const direct = members.filter((member) => member.source === source && member.source_id === id && !isPast(member.expires_at));
+    const direct = members.filter(
+      (member) => member.source === source && member.source_id === id && !isPast(member.expires_at),
+    );
     if (!inherited) return direct;
-    const start = source === 'project' ? this.namespace(this.tables.projects.get(id)?.namespace_id ?? 0) : this.namespace(id);
+    const start =
+      source === 'project'
+        ? this.namespace(this.tables.projects.get(id)?.namespace_id ?? 0)
+        : this.namespace(id);
     const ids = this.ancestry(start).map((group) => group.id);
     const groups = source === 'group' ? ids.slice(1) : ids;
-    const all = [...direct, ...members.filter((member) => member.source === 'group' && groups.includes(member.source_id) && !isPast(member.expires_at))];
+    const all = [
+      ...direct,
+      ...members.filter(
+        (member) =>
+          member.source === 'group' && groups.includes(member.source_id) && !isPast(member.expires_at),
+      ),
+    ];
     const best = new Map<number, Member>();
     for (const member of all) {
       const known = best.get(member.user_id);
@@ -242,7 +302,10 @@ export class App {
   groupLevel(user: User | undefined, group: Namespace): number {
     if (!user) return LEVEL.none;
     if (user.admin) return LEVEL.admin;
-    return this.membersOf('group', group.id, true).find((member) => member.user_id === user.id)?.access_level ?? LEVEL.none;
+    return (
+      this.membersOf('group', group.id, true).find((member) => member.user_id === user.id)?.access_level ??
+      LEVEL.none
+    );
   }
 
   projectLevel(user: User | undefined, project: Project): number {
@@ -250,12 +313,19 @@ export class App {
     if (user.admin) return LEVEL.admin;
     const namespace = this.namespace(project.namespace_id);
     if (namespace.kind === 'user' && namespace.owner_id === user.id) return LEVEL.owner;
-    return this.membersOf('project', project.id, true).find((member) => member.user_id === user.id)?.access_level ?? LEVEL.none;
+    return (
+      this.membersOf('project', project.id, true).find((member) => member.user_id === user.id)
+        ?.access_level ?? LEVEL.none
+    );
   }
 
   canSee(user: User | undefined, project: Project): boolean {
     const { visibility } = project.settings;
-    return visibility === 'public' || (visibility === 'internal' && user !== undefined) || this.projectLevel(user, project) > LEVEL.none;
+    return (
+      visibility === 'public' ||
+      (visibility === 'internal' && user !== undefined) ||
+      this.projectLevel(user, project) > LEVEL.none
+    );
   }
 
   actor(user: User, project: Project): Actor {
@@ -268,7 +338,11 @@ export class App {
   }
 
   isProtected(project: Project, branch: string): boolean {
-    return branchRights(this.tables.protectedBranches.filter((rule) => rule.project_id === project.id), branch, { id: 0, level: 0 }).protected;
+    return branchRights(
+      this.tables.protectedBranches.filter((rule) => rule.project_id === project.id),
+      branch,
+      { id: 0, level: 0 },
+    ).protected;
   }
 
   // Deletion
@@ -277,7 +351,19 @@ export class App {
   destroyProject(project: Project): void {
     const t = this.tables;
     this.store.transaction(() => {
-      for (const table of [t.deployTokens, t.deployKeys, t.labels, t.protectedBranches, t.protectedTags, t.hooks, t.hookEvents, t.pipelines, t.statuses, t.mergeRequests, t.notes]) {
+      for (const table of [
+        t.deployTokens,
+        t.deployKeys,
+        t.labels,
+        t.protectedBranches,
+        t.protectedTags,
+        t.hooks,
+        t.hookEvents,
+        t.pipelines,
+        t.statuses,
+        t.mergeRequests,
+        t.notes,
+      ]) {
         table.deleteWhere((row) => row.project_id === project.id);
       }
       t.variables.deleteWhere((row) => row.owner === 'project' && row.owner_id === project.id);
@@ -290,8 +376,10 @@ export class App {
 
   destroyGroup(group: Namespace): void {
     const t = this.tables;
-    for (const child of t.namespaces.filter((candidate) => candidate.parent_id === group.id)) this.destroyGroup(child);
-    for (const project of t.projects.filter((candidate) => candidate.namespace_id === group.id)) this.destroyProject(project);
+    for (const child of t.namespaces.filter((candidate) => candidate.parent_id === group.id))
+      this.destroyGroup(child);
+    for (const project of t.projects.filter((candidate) => candidate.namespace_id === group.id))
+      this.destroyProject(project);
     this.store.transaction(() => {
       t.variables.deleteWhere((row) => row.owner === 'group' && row.owner_id === group.id);
       t.members.deleteWhere((row) => row.source === 'group' && row.source_id === group.id);
@@ -302,7 +390,9 @@ export class App {
 
   /** A bot lives as long as its project or group; its token cannot be used after that. */
   private destroyResourceTokens(kind: 'project' | 'group', id: number): void {
-    for (const token of this.tables.tokens.filter((candidate) => candidate.kind === kind && candidate.resource_id === id)) {
+    for (const token of this.tables.tokens.filter(
+      (candidate) => candidate.kind === kind && candidate.resource_id === id,
+    )) {
       const bot = this.tables.users.get(token.user_id);
       if (bot) this.tables.users.update(bot, { state: 'blocked' });
       this.tables.tokens.delete(token.id);
@@ -311,9 +401,17 @@ export class App {
 
   /** Destroys what was marked longer ago than `deletion_adjourned_period` days. */
   purge(): void {
-    const due = new Date(Date.now() - this.settings.deletion_adjourned_period * 86_400_000).toISOString().slice(0, 10);
-    for (const project of this.tables.projects.filter((row) => row.marked_for_deletion_on !== null && row.marked_for_deletion_on < due)) this.destroyProject(project);
-    for (const group of this.tables.namespaces.filter((row) => row.marked_for_deletion_on !== null && row.marked_for_deletion_on < due)) this.destroyGroup(group);
+    const due = new Date(Date.now() - this.settings.deletion_adjourned_period * 86_400_000)
+      .toISOString()
+      .slice(0, 10);
+    for (const project of this.tables.projects.filter(
+      (row) => row.marked_for_deletion_on !== null && row.marked_for_deletion_on < due,
+    ))
+      this.destroyProject(project);
+    for (const group of this.tables.namespaces.filter(
+      (row) => row.marked_for_deletion_on !== null && row.marked_for_deletion_on < due,
+    ))
+      this.destroyGroup(group);
   }
 
   // Refs
@@ -357,12 +455,19 @@ export class App {
   }
 
   /** Everything that follows from changed refs: default branch, protection, merge requests, hooks. */
-  async refsChanged(project: Project, user: User, changes: readonly RefChange[], pushOptions: Record<string, string> = {}): Promise<void> {
+  async refsChanged(
+    project: Project,
+    user: User,
+    changes: readonly RefChange[],
+    pushOptions: Record<string, string> = {},
+  ): Promise<void> {
     const repository = this.repository(project);
     this.tables.projects.update(project, { last_activity_at: now() });
     for (const change of changes) {
       if (change.before === change.after) continue;
-      const branch = change.ref.startsWith('refs/heads/') ? change.ref.slice('refs/heads/'.length) : undefined;
+      const branch = change.ref.startsWith('refs/heads/')
+        ? change.ref.slice('refs/heads/'.length)
+        : undefined;
       if (branch !== undefined && change.before === ZERO_SHA) await this.firstBranch(project, branch);
       const payload = await pushPayload(this, repository, project, user, change, pushOptions);
       if (branch === undefined) {
@@ -377,7 +482,10 @@ export class App {
   /** The first branch becomes the default one; the default branch is protected when it comes to be. */
   private async firstBranch(project: Project, branch: string): Promise<void> {
     const repository = this.repository(project);
-    if (!(await repository.branch(project.default_branch)) && (await repository.refs('refs/heads/')).length === 1) {
+    if (
+      !(await repository.branch(project.default_branch)) &&
+      (await repository.refs('refs/heads/')).length === 1
+    ) {
       this.tables.projects.update(project, { default_branch: branch });
       await repository.setHead(branch);
     }

@@ -86,9 +86,13 @@ export async function serveGit(app: App, request: IncomingMessage, response: Ser
     request.resume();
   };
   const denied = (): void =>
-    answer(401, 'HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect or you\'re required to use a token instead of a password.\n', {
-      'WWW-Authenticate': 'Basic realm="GitLab"',
-    });
+    answer(
+      401,
+      "HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect or you're required to use a token instead of a password.\n",
+      {
+        'WWW-Authenticate': 'Basic realm="GitLab"',
+      },
+    );
 
   let caller: Caller | undefined;
   try {
@@ -106,14 +110,27 @@ export async function serveGit(app: App, request: IncomingMessage, response: Ser
   if (!caller && (pushing || !project || project.settings.visibility !== 'public')) return denied();
   const visible = project && mayRead(app, caller, project);
   if (!project || !visible) {
-    return answer(404, "The project you were looking for could not be found or you don't have permission to view it.\n");
+    return answer(
+      404,
+      "The project you were looking for could not be found or you don't have permission to view it.\n",
+    );
   }
   if (!suffix) return answer(301, '', { Location: `${app.externalUrl}/${path}.git/${action}${url.search}` });
   if (caller && !hasGitScope(caller, pushing)) {
-    return answer(403, pushing ? 'You are not allowed to push code to this project.\n' : 'You are not allowed to download code from this project.\n');
+    return answer(
+      403,
+      pushing
+        ? 'You are not allowed to push code to this project.\n'
+        : 'You are not allowed to download code from this project.\n',
+    );
   }
   if (pushing) {
-    if (project.archived || project.marked_for_deletion_on !== null || !caller?.user || app.projectLevel(caller.user, project) < LEVEL.developer) {
+    if (
+      project.archived ||
+      project.marked_for_deletion_on !== null ||
+      !caller?.user ||
+      app.projectLevel(caller.user, project) < LEVEL.developer
+    ) {
       return answer(403, 'You are not allowed to push code to this project.\n');
     }
   }
@@ -125,7 +142,14 @@ export async function serveGit(app: App, request: IncomingMessage, response: Ser
   await app.exclusively(project, () => receive(app, project, user, request, response, url));
 }
 
-async function receive(app: App, project: Project, user: User, request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+async function receive(
+  app: App,
+  project: Project,
+  user: User,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'switchyard-push-'));
   const pushed = join(scratch, 'pushed');
   const env = {
@@ -174,8 +198,11 @@ function authenticateGit(app: App, authorization: string | undefined): Caller | 
   const colon = decoded.indexOf(':');
   const [username, password] = [decoded.slice(0, colon), decoded.slice(colon + 1)];
   const digest = digestOf(password);
-  const deploy = app.tables.deployTokens.find((token) => token.username === username && token.digest === digest);
-  if (deploy && !deploy.revoked && !isPast(deploy.expires_at)) return { scopes: deploy.scopes, deployProject: deploy.project_id };
+  const deploy = app.tables.deployTokens.find(
+    (token) => token.username === username && token.digest === digest,
+  );
+  if (deploy && !deploy.revoked && !isPast(deploy.expires_at))
+    return { scopes: deploy.scopes, deployProject: deploy.project_id };
   if (colon < 1) throw new ApiError(401, { message: '401 Unauthorized' });
   const { user, token } = app.useToken(password);
   return { user, scopes: token.scopes };
@@ -190,7 +217,9 @@ function mayRead(app: App, caller: Caller | undefined, project: Project): boolea
 }
 
 function hasGitScope(caller: Caller, pushing: boolean): boolean {
-  const enough = pushing ? ['api', 'write_repository'] : ['api', 'read_api', 'read_repository', 'write_repository'];
+  const enough = pushing
+    ? ['api', 'write_repository']
+    : ['api', 'read_api', 'read_repository', 'write_repository'];
   return caller.scopes.some((scope) => enough.includes(scope));
 }
 
@@ -261,7 +290,10 @@ async function backend(
     child.once('error', reject);
     child.once('close', (status) => resolve(status ?? 128));
   });
-  if (code !== 0) app.log.warn(`git http-backend for ${app.projectPath(project)}: exit ${code} ${Buffer.concat(stderr).toString().trim()}`);
+  if (code !== 0)
+    app.log.warn(
+      `git http-backend for ${app.projectPath(project)}: exit ${code} ${Buffer.concat(stderr).toString().trim()}`,
+    );
   await follow();
   if (!started) response.writeHead(500, { 'Content-Type': 'text/plain' });
   response.end();

@@ -83,7 +83,8 @@ export class Repository {
       child.once('close', (status) => resolve(status ?? 128));
     });
     const errors = Buffer.concat(stderr).toString();
-    if (!(options.codes ?? [0]).includes(code)) throw new GitError(`git ${args[0]}: ${errors.trim() || `exit ${code}`}`);
+    if (!(options.codes ?? [0]).includes(code))
+      throw new GitError(`git ${args[0]}: ${errors.trim() || `exit ${code}`}`);
     return { code, stdout: Buffer.concat(stdout), stderr: errors };
   }
 
@@ -93,7 +94,14 @@ export class Repository {
 
   async create(defaultBranch: string): Promise<void> {
     await mkdir(this.dir, { recursive: true });
-    await this.run(['init', '--quiet', '--bare', `--initial-branch=${defaultBranch}`, this.dir]);
+    await this.run([
+      'init',
+      '--quiet',
+      '--bare',
+      '--template=',
+      `--initial-branch=${defaultBranch}`,
+      this.dir,
+    ]);
     const config: Record<string, string> = {
       'http.receivepack': 'true',
       'uploadpack.allowAnySHA1InWant': 'true',
@@ -108,13 +116,18 @@ export class Repository {
       const [section, name] = key.split('.');
       return `[${section}]\n\t${name} = ${value}\n`;
     });
-    await writeFile(join(this.dir, 'config'), `[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n${lines.join('')}`);
+    await writeFile(
+      join(this.dir, 'config'),
+      `[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n${lines.join('')}`,
+    );
   }
 
   /** The commit that a branch, tag, sha or HEAD names. */
   async resolve(ref: string): Promise<string | undefined> {
     if (ref === '' || ref.startsWith('-')) return undefined;
-    const { code, stdout } = await this.run(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { codes: [0, 1, 128] });
+    const { code, stdout } = await this.run(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], {
+      codes: [0, 1, 128],
+    });
     return code === 0 ? stdout.toString().trim() : undefined;
   }
 
@@ -129,7 +142,9 @@ export class Repository {
   }
 
   /** All refs below a prefix: name without the prefix, the commit, the tag object and its message. */
-  async refs(prefix: string): Promise<{ name: string; commit: string; target: string; message: string | null }[]> {
+  async refs(
+    prefix: string,
+  ): Promise<{ name: string; commit: string; target: string; message: string | null }[]> {
     const format = '%(refname)%00%(objectname)%00%(*objectname)%00%(objecttype)%00%(contents)%00%01';
     const out = await this.output(['for-each-ref', `--format=${format}`, prefix]);
     return out
@@ -137,7 +152,12 @@ export class Repository {
       .filter((line) => line !== '')
       .map((line) => {
         const [name = '', target = '', peeled = '', type = '', contents = ''] = line.split('\u0000');
-        return { name: name.slice(prefix.length), commit: peeled || target, target, message: type === 'tag' ? contents.trimEnd() : null };
+        return {
+          name: name.slice(prefix.length),
+          commit: peeled || target,
+          target,
+          message: type === 'tag' ? contents.trimEnd() : null,
+        };
       });
   }
 
@@ -147,7 +167,8 @@ export class Repository {
       .split('\u0000\u0001\n')
       .filter((entry) => entry !== '')
       .map((entry) => {
-        const [id = '', parents = '', an = '', ae = '', ad = '', cn = '', ce = '', cd = '', body = ''] = entry.split('\u0000');
+        const [id = '', parents = '', an = '', ae = '', ad = '', cn = '', ce = '', cd = '', body = ''] =
+          entry.split('\u0000');
         const message = body.replace(/\n$/, '');
         return {
           id,
@@ -171,16 +192,18 @@ export class Repository {
 
   async tree(ref: string, path: string, recursive: boolean): Promise<TreeEntry[] | undefined> {
     const target = path === '' ? ref : `${ref}:${path}`;
-    const { code, stdout } = await this.run(['ls-tree', '-z', ...(recursive ? ['-r', '-t'] : []), target], { codes: [0, 128] });
+    const { code, stdout } = await this.run(['ls-tree', '-z', ...(recursive ? ['-r', '-t'] : []), target], {
+      codes: [0, 128],
+    });
     if (code !== 0) return undefined;
     const prefix = path === '' ? '' : `${path}/`;
     return parseTree(stdout).map((entry) => ({ ...entry, path: prefix + entry.path }));
   }
 
   async entry(ref: string, path: string): Promise<TreeEntry | undefined> {
-    return parseTree((await this.run(['ls-tree', '-z', '--full-tree', ref, path], { codes: [0, 128] })).stdout).find(
-      (entry) => entry.path === path,
-    );
+    return parseTree(
+      (await this.run(['ls-tree', '-z', '--full-tree', ref, path], { codes: [0, 128] })).stdout,
+    ).find((entry) => entry.path === path);
   }
 
   async blob(id: string): Promise<Buffer> {
@@ -193,7 +216,9 @@ export class Repository {
   }
 
   async isAncestor(ancestor: string, descendant: string): Promise<boolean> {
-    return (await this.run(['merge-base', '--is-ancestor', ancestor, descendant], { codes: [0, 1] })).code === 0;
+    return (
+      (await this.run(['merge-base', '--is-ancestor', ancestor, descendant], { codes: [0, 1] })).code === 0
+    );
   }
 
   /** The changed files between two commits (or of a root commit, when `from` is undefined). */
@@ -201,7 +226,9 @@ export class Repository {
     const range = from === undefined ? ['--root', to] : [from, to];
     const base = ['diff-tree', '-r', '-M', '--no-commit-id', '--no-color', '--full-index'];
     const raw = (await this.run([...base, '--raw', '-z', ...range])).stdout.toString().split('\u0000');
-    const patches = (await this.output([...base, '-p', ...range])).split(/^(?=diff --git )/m).filter((part) => part.startsWith('diff --git '));
+    const patches = (await this.output([...base, '-p', ...range]))
+      .split(/^(?=diff --git )/m)
+      .filter((part) => part.startsWith('diff --git '));
     const changes: FileChange[] = [];
     for (let index = 0; index < raw.length; ) {
       const head = raw[index] ?? '';
@@ -235,14 +262,22 @@ export class Repository {
       if (base !== undefined) await this.run(['read-tree', base], { env });
       for (const change of changes) {
         if (change.kind === 'delete') {
-          await this.run(['update-index', '-z', '--index-info'], { env, input: `0 ${ZERO_SHA}\t${change.path}\u0000` });
+          await this.run(['update-index', '-z', '--index-info'], {
+            env,
+            input: `0 ${ZERO_SHA}\t${change.path}\u0000`,
+          });
           continue;
         }
         const id =
           change.kind === 'entry'
             ? change.id
-            : (await this.run(['hash-object', '-w', '--stdin'], { input: change.content })).stdout.toString().trim();
-        await this.run(['update-index', '--add', '-z', '--index-info'], { env, input: `${change.mode} ${id}\t${change.path}\u0000` });
+            : (await this.run(['hash-object', '-w', '--stdin'], { input: change.content })).stdout
+                .toString()
+                .trim();
+        await this.run(['update-index', '--add', '-z', '--index-info'], {
+          env,
+          input: `${change.mode} ${id}\t${change.path}\u0000`,
+        });
       }
       return (await this.run(['write-tree'], { env })).stdout.toString().trim();
     } finally {
@@ -250,7 +285,13 @@ export class Repository {
     }
   }
 
-  async commitTree(tree: string, parents: readonly string[], message: string, author: Person, committer: Person): Promise<string> {
+  async commitTree(
+    tree: string,
+    parents: readonly string[],
+    message: string,
+    author: Person,
+    committer: Person,
+  ): Promise<string> {
     const { stdout } = await this.run(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent])], {
       input: message.endsWith('\n') ? message : `${message}\n`,
       env: {
@@ -269,7 +310,9 @@ export class Repository {
 
   /** The tree of the three-way merge, or undefined where it conflicts. */
   async mergeTree(ours: string, theirs: string): Promise<string | undefined> {
-    const { code, stdout } = await this.run(['merge-tree', '--write-tree', '--no-messages', ours, theirs], { codes: [0, 1] });
+    const { code, stdout } = await this.run(['merge-tree', '--write-tree', '--no-messages', ours, theirs], {
+      codes: [0, 1],
+    });
     return code === 0 ? stdout.toString().trim() : undefined;
   }
 
@@ -293,7 +336,10 @@ export class Repository {
   /** Names of branches or tags that contain the commit. */
   async refsContaining(commit: string, prefix: string): Promise<string[]> {
     const out = await this.output(['for-each-ref', `--contains=${commit}`, '--format=%(refname)', prefix]);
-    return out.split('\n').filter((line) => line !== '').map((line) => line.slice(prefix.length));
+    return out
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => line.slice(prefix.length));
   }
 
   async count(args: readonly string[]): Promise<number> {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { App } from './app';
-import { LEVEL, type AccessToken, type Namespace, type Project, type User } from './model';
+import { type AccessToken, LEVEL, type Namespace, type Project, type User } from './model';
 
 /** An answer that is not a success: the status and exactly the body that GitLab sends. */
 export class ApiError extends Error {
@@ -17,9 +17,11 @@ export class ApiError extends Error {
 export const messageError = (status: number, message: unknown): ApiError => new ApiError(status, { message });
 export const plainError = (status: number, error: string): ApiError => new ApiError(status, { error });
 /** `{"message":"404 Project Not Found"}` */
-export const notFound = (what?: string): ApiError => messageError(404, what ? `404 ${what} Not Found` : '404 Not found');
+export const notFound = (what?: string): ApiError =>
+  messageError(404, what ? `404 ${what} Not Found` : '404 Not found');
 export const unauthorized = (): ApiError => messageError(401, '401 Unauthorized');
-export const forbidden = (reason?: string): ApiError => messageError(403, `403 Forbidden${reason ? ` - ${reason}` : ''}`);
+export const forbidden = (reason?: string): ApiError =>
+  messageError(403, `403 Forbidden${reason ? ` - ${reason}` : ''}`);
 export const badRequest = (reason: string): ApiError => messageError(400, reason);
 
 /** Parameters arrive as JSON, as a form or in the query: numbers and booleans may be written as text. */
@@ -58,7 +60,8 @@ export function parseParams<S extends Shape>(shape: S, raw: Record<string, unkno
     }
     const [head, ...rest] = issue.path.map(String);
     const name = `${head}${rest.map((part) => `[${part}]`).join('')}`;
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${name}[${key}] is not a parameter of this request`).join(', ');
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => `${name}[${key}] is not a parameter of this request`).join(', ');
     let value: unknown = raw;
     for (const part of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
     if (value === undefined) return `${name} is missing`;
@@ -136,7 +139,11 @@ export class Context {
   group(level = LEVEL.none): Namespace {
     const group = this.app.findGroup(this.path.id ?? '');
     const own = group ? this.app.groupLevel(this.maybeUser, group) : LEVEL.none;
-    const visible = group && (own > LEVEL.none || group.settings.visibility === 'public' || (this.maybeUser && group.settings.visibility === 'internal'));
+    const visible =
+      group &&
+      (own > LEVEL.none ||
+        group.settings.visibility === 'public' ||
+        (this.maybeUser && group.settings.visibility === 'internal'));
     if (!group || !visible) {
       if (!this.maybeUser && this.request.method !== 'GET') throw unauthorized();
       throw notFound('Group');
@@ -212,17 +219,27 @@ export class Api {
       url: `${API_PREFIX}${path}`,
       exposeHeadRoute: false,
       handler: async (request, reply) => {
-        const { token, user } = this.app.authenticate(request.headers, request.query as Record<string, unknown>);
+        const { token, user } = this.app.authenticate(
+          request.headers,
+          request.query as Record<string, unknown>,
+        );
         if (!user && !options.anonymous) throw unauthorized();
         if (token) requireScope(token, method, options.scopes ?? []);
         const raw = { ...plainKeys(request.query as Record<string, unknown>), ...bodyOf(request) };
         delete raw.private_token;
         const params = parseParams(paginated as S, raw);
         const paging = params as { page?: number; per_page?: number };
-        const context = new Context(this.app, request, request.params as Record<string, string>, token, user, {
-          page: paging.page ?? 1,
-          perPage: Math.min(paging.per_page ?? 20, 100),
-        });
+        const context = new Context(
+          this.app,
+          request,
+          request.params as Record<string, string>,
+          token,
+          user,
+          {
+            page: paging.page ?? 1,
+            perPage: Math.min(paging.per_page ?? 20, 100),
+          },
+        );
         const body = await handler(context, params);
         await send(reply, context, body);
         return reply;
@@ -234,7 +251,8 @@ export class Api {
 function bodyOf(request: FastifyRequest): Record<string, unknown> {
   const body = request.body;
   if (body === undefined || body === null || body === '') return {};
-  if (typeof body !== 'object' || Array.isArray(body)) throw plainError(400, 'The request body must be an object');
+  if (typeof body !== 'object' || Array.isArray(body))
+    throw plainError(400, 'The request body must be an object');
   return plainKeys(body as Record<string, unknown>);
 }
 

@@ -13,7 +13,10 @@ async function main(): Promise<void> {
       host: { type: 'string', default: process.env.SWITCHYARD_GITLAB_HOST ?? '127.0.0.1' },
       port: { type: 'string', default: process.env.SWITCHYARD_GITLAB_PORT ?? '8929' },
       'external-url': { type: 'string', default: process.env.SWITCHYARD_GITLAB_EXTERNAL_URL },
-      'allow-local-hooks': { type: 'boolean', default: process.env.SWITCHYARD_GITLAB_ALLOW_LOCAL_HOOKS === '1' },
+      'allow-local-hooks': {
+        type: 'boolean',
+        default: process.env.SWITCHYARD_GITLAB_ALLOW_LOCAL_HOOKS === '1',
+      },
     },
   });
   const { data, 'token-file': tokenFile, host, port } = values;

@@ -1,6 +1,6 @@
 import { type App, now, personOf } from './app';
 import type { Repository } from './git';
-import { ApiError, messageError, unauthorized } from './http';
+import { type ApiError, messageError, unauthorized } from './http';
 import { type MergeRequest, type Pipeline, type Project, type User, ZERO_SHA } from './model';
 import { isDraft, type MergeRequestAction, mergeRequestPayload, type Payload } from './payloads';
 
@@ -36,23 +36,43 @@ export interface MergeRequests {
   create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest>;
   /** @throws ApiError 400, 401, 405, 409 or 422 as GitLab's accept-merge-request does */
   merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest>;
-  emit(project: Project, user: User, mr: MergeRequest, action: MergeRequestAction, options?: { oldrev?: string; changes?: Payload }): Promise<void>;
+  emit(
+    project: Project,
+    user: User,
+    mr: MergeRequest,
+    action: MergeRequestAction,
+    options?: { oldrev?: string; changes?: Payload },
+  ): Promise<void>;
 }
 
 export type NewMergeRequest = Pick<
   MergeRequest,
-  'title' | 'description' | 'source_branch' | 'target_branch' | 'labels' | 'assignee_ids' | 'reviewer_ids' | 'squash' | 'force_remove_source_branch'
+  | 'title'
+  | 'description'
+  | 'source_branch'
+  | 'target_branch'
+  | 'labels'
+  | 'assignee_ids'
+  | 'reviewer_ids'
+  | 'squash'
+  | 'force_remove_source_branch'
 >;
 
 export function createMergeRequests(app: App): MergeRequests {
   const { mergeRequests, pipelines } = app.tables;
-  const open = (project: Project): MergeRequest[] => mergeRequests.filter((mr) => mr.project_id === project.id && mr.state === 'opened');
+  const open = (project: Project): MergeRequest[] =>
+    mergeRequests.filter((mr) => mr.project_id === project.id && mr.state === 'opened');
 
   const headPipeline = (mr: MergeRequest): Pipeline | undefined =>
-    pipelines.filter((row) => row.project_id === mr.project_id && row.sha === mr.sha && row.ref === mr.source_branch).at(-1);
+    pipelines
+      .filter((row) => row.project_id === mr.project_id && row.sha === mr.sha && row.ref === mr.source_branch)
+      .at(-1);
 
   /** Test-merges, keeps the result and the fetchable merge ref; `undefined` where a branch is missing. */
-  async function check(project: Project, mr: MergeRequest): Promise<NonNullable<MergeRequest['checked']> | undefined> {
+  async function check(
+    project: Project,
+    mr: MergeRequest,
+  ): Promise<NonNullable<MergeRequest['checked']> | undefined> {
     const repository = app.repository(project);
     const target = await repository.branch(mr.target_branch);
     if (!target) return undefined;
@@ -63,7 +83,13 @@ export function createMergeRequests(app: App): MergeRequests {
     let mergeRef: string | null = null;
     if (tree) {
       const author = personOf(app.user(mr.author_id));
-      mergeRef = await repository.commitTree(tree, [target, sha], `Merge ${sha} into ${target}`, author, author);
+      mergeRef = await repository.commitTree(
+        tree,
+        [target, sha],
+        `Merge ${sha} into ${target}`,
+        author,
+        author,
+      );
       await repository.updateRef(ref, mergeRef);
     } else {
       await repository.updateRef(ref, undefined);
@@ -73,11 +99,15 @@ export function createMergeRequests(app: App): MergeRequests {
     return checked;
   }
 
-  async function gitState(project: Project, mr: MergeRequest): Promise<'commits_status' | 'conflict' | 'need_rebase' | undefined> {
+  async function gitState(
+    project: Project,
+    mr: MergeRequest,
+  ): Promise<'commits_status' | 'conflict' | 'need_rebase' | undefined> {
     const repository = app.repository(project);
     const source = await repository.branch(mr.source_branch);
     const checked = await check(project, mr);
-    if (!source || !checked || (await repository.isAncestor(mr.sha, checked.target_sha))) return 'commits_status';
+    if (!source || !checked || (await repository.isAncestor(mr.sha, checked.target_sha)))
+      return 'commits_status';
     if (!checked.mergeable) return 'conflict';
     const linear = project.settings.merge_method !== 'merge';
     if (linear && !(await repository.isAncestor(checked.target_sha, mr.sha))) return 'need_rebase';
@@ -89,10 +119,15 @@ export function createMergeRequests(app: App): MergeRequests {
     const status = headPipeline(mr)?.status;
     if (status === 'success') return undefined;
     if (status === 'skipped' && project.settings.allow_merge_on_skipped_pipeline === true) return undefined;
-    return status === 'running' || status === 'pending' || status === 'created' ? 'ci_still_running' : 'ci_must_pass';
+    return status === 'running' || status === 'pending' || status === 'created'
+      ? 'ci_still_running'
+      : 'ci_must_pass';
   }
 
-  async function mergeability(project: Project, mr: MergeRequest): Promise<{ detailed: DetailedMergeStatus }> {
+  async function mergeability(
+    project: Project,
+    mr: MergeRequest,
+  ): Promise<{ detailed: DetailedMergeStatus }> {
     if (mr.state !== 'opened') return { detailed: 'not_open' };
     if (isDraft(mr.title)) return { detailed: 'draft_status' };
     return { detailed: (await gitState(project, mr)) ?? ciState(project, mr) ?? 'mergeable' };
@@ -105,10 +140,18 @@ export function createMergeRequests(app: App): MergeRequests {
     action: MergeRequestAction,
     options: { oldrev?: string; changes?: Payload } = {},
   ): Promise<void> {
-    app.webhooks.emit(project, 'merge_requests_events', await mergeRequestPayload(app, project, user, mr, action, options));
+    app.webhooks.emit(
+      project,
+      'merge_requests_events',
+      await mergeRequestPayload(app, project, user, mr, action, options),
+    );
   }
 
-  async function diffRefs(repository: Repository, target: string, sha: string): Promise<Pick<MergeRequest, 'sha' | 'base_sha' | 'start_sha'>> {
+  async function diffRefs(
+    repository: Repository,
+    target: string,
+    sha: string,
+  ): Promise<Pick<MergeRequest, 'sha' | 'base_sha' | 'start_sha'>> {
     return { sha, start_sha: target, base_sha: (await repository.mergeBase(target, sha)) ?? target };
   }
 
@@ -116,7 +159,11 @@ export function createMergeRequests(app: App): MergeRequests {
     const repository = app.repository(project);
     const target = (await repository.branch(mr.target_branch)) ?? mr.start_sha;
     await repository.updateRef(`refs/merge-requests/${mr.iid}/head`, sha);
-    mergeRequests.update(mr, { ...(await diffRefs(repository, target, sha)), updated_at: now(), merge_error: null });
+    mergeRequests.update(mr, {
+      ...(await diffRefs(repository, target, sha)),
+      updated_at: now(),
+      merge_error: null,
+    });
     await check(project, mr);
   }
 
@@ -132,7 +179,13 @@ export function createMergeRequests(app: App): MergeRequests {
     });
   }
 
-  async function branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void> {
+  async function branchChanged(
+    project: Project,
+    user: User,
+    branch: string,
+    before: string,
+    after: string,
+  ): Promise<void> {
     if (after === ZERO_SHA) return;
     const repository = app.repository(project);
     for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
@@ -157,14 +210,23 @@ export function createMergeRequests(app: App): MergeRequests {
 
   async function create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest> {
     const repository = app.repository(project);
-    const [source, target] = [await repository.branch(data.source_branch), await repository.branch(data.target_branch)];
+    const [source, target] = [
+      await repository.branch(data.source_branch),
+      await repository.branch(data.target_branch),
+    ];
     const faults: string[] = [];
-    if (data.source_branch === data.target_branch) faults.push("You can't use same project/branch for source and target");
+    if (data.source_branch === data.target_branch)
+      faults.push("You can't use same project/branch for source and target");
     if (!source) faults.push(`Source branch "${data.source_branch}" does not exist`);
     if (!target) faults.push(`Target branch "${data.target_branch}" does not exist`);
     if (!source || !target || faults.length > 0) throw messageError(400, faults);
-    const twin = open(project).find((mr) => mr.source_branch === data.source_branch && mr.target_branch === data.target_branch);
-    if (twin) throw messageError(409, [`Another open merge request already exists for this source branch: !${twin.iid}`]);
+    const twin = open(project).find(
+      (mr) => mr.source_branch === data.source_branch && mr.target_branch === data.target_branch,
+    );
+    if (twin)
+      throw messageError(409, [
+        `Another open merge request already exists for this source branch: !${twin.iid}`,
+      ]);
     const iid = project.next_mr_iid;
     await repository.updateRef(`refs/merge-requests/${iid}/head`, source);
     const refs = await diffRefs(repository, target, source);
@@ -198,10 +260,16 @@ export function createMergeRequests(app: App): MergeRequests {
     return app.ancestry(namespace).some((group) => group.settings.require_sha_for_merge === true);
   }
 
-  async function merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest> {
+  async function merge(
+    project: Project,
+    user: User,
+    mr: MergeRequest,
+    options: MergeOptions,
+  ): Promise<MergeRequest> {
     const rights = app.branchRights(user, project, mr.target_branch);
     if (!rights.merge && !rights.push) throw unauthorized();
-    if (options.sha === undefined && requiresSha(project)) throw messageError(400, '400 Bad request - SHA must be provided when merging');
+    if (options.sha === undefined && requiresSha(project))
+      throw messageError(400, '400 Bad request - SHA must be provided when merging');
     const methodNotAllowed = (): ApiError => messageError(405, '405 Method Not Allowed');
     if (mr.state !== 'opened' || isDraft(mr.title) || project.archived) throw methodNotAllowed();
     if (options.auto_merge && headPipeline(mr)?.status !== 'success') {
@@ -211,12 +279,16 @@ export function createMergeRequests(app: App): MergeRequests {
     const git = await gitState(project, mr);
     if (git === 'commits_status' || ciState(project, mr)) throw methodNotAllowed();
     if (git) throw messageError(422, 'Branch cannot be merged');
-    if (options.sha !== undefined && options.sha !== mr.sha) throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
+    if (options.sha !== undefined && options.sha !== mr.sha)
+      throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
 
     const option = project.settings.squash_option;
     const squash = option === 'always' || (options.squash ?? mr.squash);
     if (squash && option === 'never') {
-      throw messageError(422, 'Squashing is not allowed: this project does not allow squashing commits when merge requests are accepted.');
+      throw messageError(
+        422,
+        'Squashing is not allowed: this project does not allow squashing commits when merge requests are accepted.',
+      );
     }
     const removeSource = options.should_remove_source_branch ?? mr.force_remove_source_branch;
     const repository = app.repository(project);
@@ -228,7 +300,13 @@ export function createMergeRequests(app: App): MergeRequests {
     let squashSha: string | null = null;
     if (squash) {
       const base = (await repository.mergeBase(target, mr.sha)) ?? target;
-      squashSha = await repository.commitTree(await repository.treeOf(mr.sha), [base], options.squash_commit_message ?? mr.title, personOf(app.user(mr.author_id)), committer);
+      squashSha = await repository.commitTree(
+        await repository.treeOf(mr.sha),
+        [base],
+        options.squash_commit_message ?? mr.title,
+        personOf(app.user(mr.author_id)),
+        committer,
+      );
       tip = squashSha;
     }
     let mergeSha: string | null = null;
@@ -241,9 +319,15 @@ export function createMergeRequests(app: App): MergeRequests {
     }
     await repository.updateRef(`refs/heads/${mr.target_branch}`, tip, target);
     markMerged(mr, user, mergeSha, squashSha);
-    await app.refsChanged(project, user, [{ ref: `refs/heads/${mr.target_branch}`, before: target, after: tip }]);
+    await app.refsChanged(project, user, [
+      { ref: `refs/heads/${mr.target_branch}`, before: target, after: tip },
+    ]);
     await emit(project, user, mr, 'merge');
-    if (removeSource && mr.source_branch !== project.default_branch && !app.isProtected(project, mr.source_branch)) {
+    if (
+      removeSource &&
+      mr.source_branch !== project.default_branch &&
+      !app.isProtected(project, mr.source_branch)
+    ) {
       const ref = `refs/heads/${mr.source_branch}`;
       await repository.updateRef(ref, undefined, mr.sha);
       await app.refsChanged(project, user, [{ ref, before: mr.sha, after: ZERO_SHA }]);
@@ -258,7 +342,15 @@ export function createMergeRequests(app: App): MergeRequests {
   return {
     headPipeline,
     forPipeline: (pipeline) =>
-      mergeRequests.filter((mr) => mr.project_id === pipeline.project_id && mr.state === 'opened' && mr.source_branch === pipeline.ref && mr.sha === pipeline.sha).at(-1),
+      mergeRequests
+        .filter(
+          (mr) =>
+            mr.project_id === pipeline.project_id &&
+            mr.state === 'opened' &&
+            mr.source_branch === pipeline.ref &&
+            mr.sha === pipeline.sha,
+        )
+        .at(-1),
     mergeability,
     branchChanged,
     catchUp,

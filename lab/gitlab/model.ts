@@ -2,7 +2,16 @@ import type { JobState } from './statuses';
 import type { Row, Store, Table } from './store';
 
 /** Access levels as GitLab numbers them. An administrator counts as 60. */
-export const LEVEL = { none: 0, guest: 10, planner: 15, reporter: 20, developer: 30, maintainer: 40, owner: 50, admin: 60 };
+export const LEVEL = {
+  none: 0,
+  guest: 10,
+  planner: 15,
+  reporter: 20,
+  developer: 30,
+  maintainer: 40,
+  owner: 50,
+  admin: 60,
+};
 export const ZERO_SHA = '0'.repeat(40);
 
 export interface User extends Row {

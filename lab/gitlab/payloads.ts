@@ -1,6 +1,14 @@
 import type { App, RefChange } from './app';
 import type { CommitInfo, Repository } from './git';
-import { type CommitStatus, type MergeRequest, type Note, type Pipeline, type Project, type User, ZERO_SHA } from './model';
+import {
+  type CommitStatus,
+  type MergeRequest,
+  type Note,
+  type Pipeline,
+  type Project,
+  type User,
+  ZERO_SHA,
+} from './model';
 
 /** The bodies of hook requests: https://docs.gitlab.com/user/project/integrations/webhook_events/ */
 export type Payload = Record<string, unknown>;
@@ -9,7 +17,11 @@ const VISIBILITY_LEVEL: Record<string, number> = { private: 0, internal: 10, pub
 
 export function urlsOf(app: App, project: Project): { web: string; http: string; ssh: string } {
   const path = app.projectPath(project);
-  return { web: `${app.externalUrl}/${path}`, http: `${app.externalUrl}/${path}.git`, ssh: `git@${new URL(app.externalUrl).hostname}:${path}.git` };
+  return {
+    web: `${app.externalUrl}/${path}`,
+    http: `${app.externalUrl}/${path}.git`,
+    ssh: `git@${new URL(app.externalUrl).hostname}:${path}.git`,
+  };
 }
 
 export function hookProject(app: App, project: Project): Payload {
@@ -36,7 +48,12 @@ export function hookProject(app: App, project: Project): Payload {
 
 function hookRepository(app: App, project: Project): Payload {
   const urls = urlsOf(app, project);
-  return { name: project.name, url: urls.ssh, description: project.settings.description ?? null, homepage: urls.web };
+  return {
+    name: project.name,
+    url: urls.ssh,
+    description: project.settings.description ?? null,
+    homepage: urls.web,
+  };
 }
 
 export function hookUser(user: User): Payload {
@@ -67,7 +84,11 @@ export async function pushPayload(
   } else if (!deleted) {
     const created = change.before === ZERO_SHA;
     const head = created ? await repository.branch(project.default_branch) : undefined;
-    const range = created ? (head && head !== change.after ? [change.after, `^${head}`] : [change.after]) : [change.after, `^${change.before}`];
+    const range = created
+      ? head && head !== change.after
+        ? [change.after, `^${head}`]
+        : [change.after]
+      : [change.after, `^${change.before}`];
     commits = await repository.log([`--max-count=${PUSH_COMMITS}`, ...range]);
     total = await repository.count(range);
   }
@@ -116,7 +137,10 @@ export async function pushPayload(
 }
 
 export async function lastCommit(app: App, project: Project, sha: string): Promise<Payload | null> {
-  const commit = await app.repository(project).commit(sha).catch(() => undefined);
+  const commit = await app
+    .repository(project)
+    .commit(sha)
+    .catch(() => undefined);
   if (!commit) return null;
   return {
     id: commit.id,
@@ -190,7 +214,14 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
 function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
   return mr.labels.map((name) => {
     const label = app.tables.labels.find((row) => row.project_id === project.id && row.name === name);
-    return { id: label?.id ?? null, title: name, color: label?.color ?? null, project_id: project.id, description: label?.description ?? null, type: 'ProjectLabel' };
+    return {
+      id: label?.id ?? null,
+      title: name,
+      color: label?.color ?? null,
+      project_id: project.id,
+      description: label?.description ?? null,
+      type: 'ProjectLabel',
+    };
   });
 }
 
@@ -223,7 +254,14 @@ export async function mergeRequestPayload(
   };
 }
 
-export async function notePayload(app: App, project: Project, user: User, mr: MergeRequest, note: Note, action: 'create' | 'update'): Promise<Payload> {
+export async function notePayload(
+  app: App,
+  project: Project,
+  user: User,
+  mr: MergeRequest,
+  note: Note,
+  action: 'create' | 'update',
+): Promise<Payload> {
   return {
     object_kind: 'note',
     event_type: 'note',
@@ -254,7 +292,12 @@ export async function notePayload(app: App, project: Project, user: User, mr: Me
   };
 }
 
-export async function pipelinePayload(app: App, project: Project, pipeline: Pipeline, statuses: readonly CommitStatus[]): Promise<Payload> {
+export async function pipelinePayload(
+  app: App,
+  project: Project,
+  pipeline: Pipeline,
+  statuses: readonly CommitStatus[],
+): Promise<Payload> {
   const mr = app.mergeRequests.forPipeline(pipeline);
   const web = urlsOf(app, project).web;
   return {

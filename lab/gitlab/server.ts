@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyError } from 'fastify';
 import pino from 'pino';
 import { App, type Log } from './app';
-import { isGitRequest, serveGit } from './git-http';
 import { GitError } from './git';
+import { isGitRequest, serveGit } from './git-http';
 import { Api, ApiError } from './http';
 import { accountRoutes } from './routes/accounts';
 import { groupRoutes } from './routes/groups';
@@ -124,14 +124,18 @@ async function restServer(app: App): Promise<http.RequestListener> {
       return http.createServer();
     },
   });
-  rest.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
-    const result: Record<string, unknown> = {};
-    for (const [key, value] of new URLSearchParams(String(body))) {
-      if (key.endsWith('[]')) result[key] = [...((result[key] as string[] | undefined) ?? []), value];
-      else result[key] = value;
-    }
-    done(null, result);
-  });
+  rest.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, done) => {
+      const result: Record<string, unknown> = {};
+      for (const [key, value] of new URLSearchParams(String(body))) {
+        if (key.endsWith('[]')) result[key] = [...((result[key] as string[] | undefined) ?? []), value];
+        else result[key] = value;
+      }
+      done(null, result);
+    },
+  );
   // python-gitlab and curl send "application/json" with an empty body on DELETE and POST.
   rest.removeContentTypeParser('application/json');
   rest.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
@@ -150,11 +154,15 @@ async function restServer(app: App): Promise<http.RequestListener> {
     const status = 'statusCode' in error ? (error.statusCode ?? 500) : 500;
     if (status === 415) return reply.code(415).send({ error: 'The provided content-type is not supported.' });
     if (status < 500) return reply.code(status).send({ error: error.message });
-    app.log.warn(`${request.method} ${request.url}: ${error instanceof GitError ? error.message : (error.stack ?? error.message)}`);
+    app.log.warn(
+      `${request.method} ${request.url}: ${error instanceof GitError ? error.message : (error.stack ?? error.message)}`,
+    );
     return reply.code(500).send({ message: '500 Internal Server Error' });
   });
   rest.setNotFoundHandler(async (request, reply) => {
-    app.log.warn(`NOT COVERED: ${request.method} ${request.url.split('?')[0]} is no route of this GitLab stand-in; answered 404`);
+    app.log.warn(
+      `NOT COVERED: ${request.method} ${request.url.split('?')[0]} is no route of this GitLab stand-in; answered 404`,
+    );
     return reply.code(404).send({ error: '404 Not Found' });
   });
 

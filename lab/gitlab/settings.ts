@@ -8,7 +8,8 @@ export interface Attribute {
 }
 
 const attribute = (type: z.ZodType, initial: unknown): Attribute => ({ type, initial });
-const feature = (initial: string): Attribute => attribute(z.enum(['disabled', 'private', 'enabled']), initial);
+const feature = (initial: string): Attribute =>
+  attribute(z.enum(['disabled', 'private', 'enabled']), initial);
 
 export const VISIBILITY = z.enum(['private', 'internal', 'public']);
 
@@ -33,9 +34,15 @@ export const PROJECT_ATTRIBUTES: Record<string, Attribute> = {
   ci_forward_deployment_enabled: attribute(bool, true),
   ci_forward_deployment_rollback_allowed: attribute(bool, true),
   ci_id_token_sub_claim_components: attribute(list(z.string()), ['project_path', 'ref_type', 'ref']),
-  ci_pipeline_variables_minimum_override_role: attribute(z.enum(['no_one_allowed', 'developer', 'maintainer', 'owner']), 'developer'),
+  ci_pipeline_variables_minimum_override_role: attribute(
+    z.enum(['no_one_allowed', 'developer', 'maintainer', 'owner']),
+    'developer',
+  ),
   ci_push_repository_for_job_token_allowed: attribute(bool, false),
-  ci_restrict_pipeline_cancellation_role: attribute(z.enum(['developer', 'maintainer', 'no_one']), 'developer'),
+  ci_restrict_pipeline_cancellation_role: attribute(
+    z.enum(['developer', 'maintainer', 'no_one']),
+    'developer',
+  ),
   ci_separated_caches: attribute(bool, true),
   container_registry_access_level: feature('enabled'),
   emails_enabled: attribute(bool, true),
@@ -73,7 +80,10 @@ export const PROJECT_ATTRIBUTES: Record<string, Attribute> = {
   request_access_enabled: attribute(bool, true),
   requirements_access_level: feature('enabled'),
   resolve_outdated_diff_discussions: attribute(bool, false),
-  resource_group_default_process_mode: attribute(z.enum(['unordered', 'oldest_first', 'newest_first', 'newest_ready_first']), 'unordered'),
+  resource_group_default_process_mode: attribute(
+    z.enum(['unordered', 'oldest_first', 'newest_first', 'newest_ready_first']),
+    'unordered',
+  ),
   security_and_compliance_access_level: feature('private'),
   shared_runners_enabled: attribute(bool, true),
   snippets_access_level: feature('enabled'),
@@ -106,7 +116,10 @@ export const GROUP_ATTRIBUTES: Record<string, Attribute> = {
   visibility: attribute(VISIBILITY, 'private'),
   auto_devops_enabled: attribute(bool, null),
   default_branch: attribute(text, null),
-  default_branch_protection: attribute(z.preprocess((value) => (typeof value === 'string' ? Number(value) : value), z.literal([0, 1, 2, 3, 4])), 2),
+  default_branch_protection: attribute(
+    z.preprocess((value) => (typeof value === 'string' ? Number(value) : value), z.literal([0, 1, 2, 3, 4])),
+    2,
+  ),
   emails_enabled: attribute(bool, true),
   lfs_enabled: attribute(bool, true),
   max_artifacts_size: attribute(int(0), null),
@@ -114,13 +127,19 @@ export const GROUP_ATTRIBUTES: Record<string, Attribute> = {
   only_allow_merge_if_pipeline_succeeds: attribute(bool, false),
   allow_merge_on_skipped_pipeline: attribute(bool, false),
   only_allow_merge_if_all_discussions_are_resolved: attribute(bool, false),
-  project_creation_level: attribute(z.enum(['noone', 'administrator', 'owner', 'maintainer', 'developer']), 'developer'),
+  project_creation_level: attribute(
+    z.enum(['noone', 'administrator', 'owner', 'maintainer', 'developer']),
+    'developer',
+  ),
   request_access_enabled: attribute(bool, true),
   require_sha_for_merge: attribute(bool, true),
   require_two_factor_authentication: attribute(bool, false),
   share_with_group_lock: attribute(bool, false),
   prevent_sharing_groups_outside_hierarchy: attribute(bool, false),
-  shared_runners_setting: attribute(z.enum(['enabled', 'disabled_and_overridable', 'disabled_and_unoverridable']), 'enabled'),
+  shared_runners_setting: attribute(
+    z.enum(['enabled', 'disabled_and_overridable', 'disabled_and_unoverridable']),
+    'enabled',
+  ),
   subgroup_creation_level: attribute(z.enum(['owner', 'maintainer']), 'maintainer'),
   two_factor_grace_period: attribute(int(0), 48),
   wiki_access_level: feature('enabled'),

@@ -74,7 +74,19 @@ export class Store {
 
   constructor(file: string) {
     this.db = new DatabaseSync(file);
-    this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA locking_mode = EXCLUSIVE;');
+    try {
+      // Exclusive: two servers on one data folder would each overwrite what the other wrote.
+      this.db.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;',
+      );
+      this.db.exec('BEGIN IMMEDIATE; COMMIT;');
+    } catch (error) {
+      this.db.close();
+      const busy = error instanceof Error && /locked|busy/.test(error.message);
+      throw busy
+        ? new Error(`${file} is in use by another server: stop it, or use another data folder`)
+        : error;
+    }
     this.db.exec(`CREATE TABLE IF NOT EXISTS rows (kind TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS sequences (kind TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;`);
   }

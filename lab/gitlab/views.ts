@@ -28,7 +28,16 @@ import { alertStatus } from './webhooks';
 type View = Record<string, unknown>;
 
 export function basicUser(app: App, user: User): View {
-  return { id: user.id, username: user.username, public_email: null, name: user.name, state: user.state, locked: false, avatar_url: null, web_url: `${app.externalUrl}/${user.username}` };
+  return {
+    id: user.id,
+    username: user.username,
+    public_email: null,
+    name: user.name,
+    state: user.state,
+    locked: false,
+    avatar_url: null,
+    web_url: `${app.externalUrl}/${user.username}`,
+  };
 }
 
 export function fullUser(app: App, user: User): View {
@@ -46,7 +55,8 @@ export function fullUser(app: App, user: User): View {
     private_profile: false,
     two_factor_enabled: false,
     confirmed_at: user.created_at,
-    namespace_id: app.tables.namespaces.find((row) => row.kind === 'user' && row.owner_id === user.id)?.id ?? null,
+    namespace_id:
+      app.tables.namespaces.find((row) => row.kind === 'user' && row.owner_id === user.id)?.id ?? null,
   };
 }
 
@@ -62,7 +72,9 @@ export function tokenView(token: AccessToken): View {
     last_used_at: token.last_used_at,
     active: !token.revoked && !isPast(token.expires_at),
     expires_at: token.expires_at,
-    ...(token.kind === 'personal' ? {} : { access_level: token.access_level, resource_type: token.kind, resource_id: token.resource_id }),
+    ...(token.kind === 'personal'
+      ? {}
+      : { access_level: token.access_level, resource_type: token.kind, resource_id: token.resource_id }),
   };
 }
 
@@ -149,7 +161,11 @@ export function projectView(app: App, project: Project, level: number, empty: bo
     container_registry_enabled: settings.container_registry_access_level !== 'disabled',
     can_create_merge_request_in: level >= LEVEL.developer,
     shared_with_groups: [],
-    permissions: { project_access: level > 0 && level < LEVEL.admin ? { access_level: level, notification_level: 3 } : null, group_access: null },
+    permissions: {
+      project_access:
+        level > 0 && level < LEVEL.admin ? { access_level: level, notification_level: 3 } : null,
+      group_access: null,
+    },
   };
 }
 
@@ -202,14 +218,21 @@ export function hookEventView(event: HookEvent): View {
   };
 }
 
-const LEVEL_NAMES: Record<number, string> = { 0: 'No one', 30: 'Developers + Maintainers', 40: 'Maintainers', 60: 'Administrators' };
+const LEVEL_NAMES: Record<number, string> = {
+  0: 'No one',
+  30: 'Developers + Maintainers',
+  40: 'Maintainers',
+  60: 'Administrators',
+};
 
 function ruleView(app: App, rule: AccessRule): View {
   const user = rule.user_id === null ? undefined : app.tables.users.get(rule.user_id);
   return {
     id: rule.id,
     access_level: rule.access_level,
-    access_level_description: user ? user.name : (LEVEL_NAMES[rule.access_level] ?? String(rule.access_level)),
+    access_level_description: user
+      ? user.name
+      : (LEVEL_NAMES[rule.access_level] ?? String(rule.access_level)),
     deploy_key_id: null,
     user_id: rule.user_id,
     group_id: rule.group_id,
@@ -343,7 +366,13 @@ export function pipelineDetailView(app: App, project: Project, pipeline: Pipelin
   };
 }
 
-export async function mergeRequestView(app: App, project: Project, mr: MergeRequest, caller: User | undefined, detailed: boolean): Promise<View> {
+export async function mergeRequestView(
+  app: App,
+  project: Project,
+  mr: MergeRequest,
+  caller: User | undefined,
+  detailed: boolean,
+): Promise<View> {
   const user = (id: number | null): View | null => (id === null ? null : basicUser(app, app.user(id)));
   const { detailed: status } = await app.mergeRequests.mergeability(project, mr);
   const pipeline = app.mergeRequests.headPipeline(mr);
@@ -393,7 +422,12 @@ export async function mergeRequestView(app: App, project: Project, mr: MergeRequ
     reference: `!${mr.iid}`,
     references: { short: `!${mr.iid}`, relative: `!${mr.iid}`, full: `${path}!${mr.iid}` },
     web_url: `${urlsOf(app, project).web}/-/merge_requests/${mr.iid}`,
-    time_stats: { time_estimate: 0, total_time_spent: 0, human_time_estimate: null, human_total_time_spent: null },
+    time_stats: {
+      time_estimate: 0,
+      total_time_spent: 0,
+      human_time_estimate: null,
+      human_total_time_spent: null,
+    },
     squash: mr.squash,
     squash_on_merge: mr.squash || project.settings.squash_option === 'always',
     task_completion_status: { count: 0, completed_count: 0 },
@@ -414,7 +448,9 @@ export async function mergeRequestView(app: App, project: Project, mr: MergeRequ
     diff_refs: { base_sha: mr.base_sha, head_sha: mr.sha, start_sha: mr.start_sha },
     merge_error: mr.merge_error,
     first_contribution: false,
-    user: { can_merge: caller !== undefined && level >= LEVEL.developer && rightsToMerge(app, project, mr, caller) },
+    user: {
+      can_merge: caller !== undefined && level >= LEVEL.developer && rightsToMerge(app, project, mr, caller),
+    },
   };
 }
 

@@ -36,11 +36,18 @@ export function alertStatus(hook: Pick<Hook, 'recent_failures' | 'disabled_until
 }
 
 /** The counters after one more failure at `at`: from the fourth in a row on a pause, doubling up to a day. */
-export function afterFailure(hook: Pick<Hook, 'recent_failures' | 'disabled_until'>, at: number): Pick<Hook, 'recent_failures' | 'disabled_until'> {
-  if (alertStatus(hook, at) !== 'executable') return { recent_failures: hook.recent_failures, disabled_until: hook.disabled_until };
+export function afterFailure(
+  hook: Pick<Hook, 'recent_failures' | 'disabled_until'>,
+  at: number,
+): Pick<Hook, 'recent_failures' | 'disabled_until'> {
+  if (alertStatus(hook, at) !== 'executable')
+    return { recent_failures: hook.recent_failures, disabled_until: hook.disabled_until };
   const failures = Math.min(hook.recent_failures + 1, PERMANENT_AFTER + 1);
   if (failures <= TEMPORARY_AFTER) return { recent_failures: failures, disabled_until: hook.disabled_until };
-  const backoff = Math.min(INITIAL_BACKOFF_MS * 2 ** (hook.recent_failures - TEMPORARY_AFTER), MAX_BACKOFF_MS);
+  const backoff = Math.min(
+    INITIAL_BACKOFF_MS * 2 ** (hook.recent_failures - TEMPORARY_AFTER),
+    MAX_BACKOFF_MS,
+  );
   return { recent_failures: failures, disabled_until: new Date(at + backoff).toISOString() };
 }
 
@@ -50,7 +57,13 @@ LOCALHOST.addAddress('::1', 'ipv6');
 LOCALHOST.addAddress('0.0.0.0');
 LOCALHOST.addAddress('::', 'ipv6');
 const LOCAL_NETWORK = new BlockList();
-for (const [net, bits] of [['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['100.64.0.0', 10]] as const) LOCAL_NETWORK.addSubnet(net, bits);
+for (const [net, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+] as const)
+  LOCAL_NETWORK.addSubnet(net, bits);
 LOCAL_NETWORK.addSubnet('fc00::', 7, 'ipv6');
 const LINK_LOCAL = new BlockList();
 LINK_LOCAL.addSubnet('169.254.0.0', 16);
@@ -64,15 +77,20 @@ export async function blockedReason(url: string, allowLocal: boolean): Promise<s
   } catch {
     return 'is blocked: URI is invalid';
   }
-  if (!['http:', 'https:'].includes(parsed.protocol)) return 'is blocked: Only allowed schemes are http, https';
+  if (!['http:', 'https:'].includes(parsed.protocol))
+    return 'is blocked: Only allowed schemes are http, https';
   if (allowLocal) return undefined;
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  const addresses = isIP(host) ? [{ address: host, family: isIP(host) }] : await lookup(host, { all: true }).catch(() => []);
+  const addresses = isIP(host)
+    ? [{ address: host, family: isIP(host) }]
+    : await lookup(host, { all: true }).catch(() => []);
   for (const { address, family } of addresses) {
     const kind = family === 6 ? 'ipv6' : 'ipv4';
     if (LOCALHOST.check(address, kind)) return 'is blocked: Requests to localhost are not allowed';
-    if (LOCAL_NETWORK.check(address, kind)) return 'is blocked: Requests to the local network are not allowed';
-    if (LINK_LOCAL.check(address, kind)) return 'is blocked: Requests to the link local network are not allowed';
+    if (LOCAL_NETWORK.check(address, kind))
+      return 'is blocked: Requests to the local network are not allowed';
+    if (LINK_LOCAL.check(address, kind))
+      return 'is blocked: Requests to the link local network are not allowed';
   }
   return undefined;
 }
@@ -93,10 +111,14 @@ export class Webhooks {
 
   /** Queues a delivery to each hook of the project that wants the event; written down before it is sent. */
   emit(project: Project, event: HookEventName, payload: Payload, branch?: string): void {
-    for (const hook of this.app.tables.hooks.filter((row) => row.project_id === project.id && row.events[event] === true)) {
+    for (const hook of this.app.tables.hooks.filter(
+      (row) => row.project_id === project.id && row.events[event] === true,
+    )) {
       if (event === 'push_events' && branch !== undefined && !wantsBranch(hook, branch)) continue;
       if (alertStatus(hook, Date.now()) !== 'executable') {
-        this.app.log.warn(`hook ${hook.id} of ${this.app.projectPath(project)} is disabled after ${hook.recent_failures} failures: its ${event} is dropped`);
+        this.app.log.warn(
+          `hook ${hook.id} of ${this.app.projectPath(project)} is disabled after ${hook.recent_failures} failures: its ${event} is dropped`,
+        );
         continue;
       }
       this.start(hook, this.record(hook, event, payload));
@@ -119,7 +141,12 @@ export class Webhooks {
 
   async resend(hook: Hook, event: HookEvent): Promise<HookEvent> {
     const { id: _, ...copy } = event;
-    const repeated = this.app.tables.hookEvents.insert({ ...copy, url: hook.url, response_status: null, created_at: now() });
+    const repeated = this.app.tables.hookEvents.insert({
+      ...copy,
+      url: hook.url,
+      response_status: null,
+      created_at: now(),
+    });
     return this.deliver(hook, repeated, true);
   }
 
@@ -162,20 +189,28 @@ export class Webhooks {
       error: null,
       created_at: now(),
     });
-    const old = this.app.tables.hookEvents.filter((candidate) => candidate.hook_id === hook.id && candidate.response_status !== null);
-    for (const event of old.slice(0, Math.max(0, old.length - EVENTS_KEPT_PER_HOOK))) this.app.tables.hookEvents.delete(event.id);
+    const old = this.app.tables.hookEvents.filter(
+      (candidate) => candidate.hook_id === hook.id && candidate.response_status !== null,
+    );
+    for (const event of old.slice(0, Math.max(0, old.length - EVENTS_KEPT_PER_HOOK)))
+      this.app.tables.hookEvents.delete(event.id);
     return row;
   }
 
   private start(hook: Hook, event: HookEvent): void {
-    const delivery = this.deliver(hook, event, false).catch((error: Error) => this.app.log.warn(`hook ${hook.id}: ${error.message}`));
+    const delivery = this.deliver(hook, event, false).catch((error: Error) =>
+      this.app.log.warn(`hook ${hook.id}: ${error.message}`),
+    );
     this.running.add(delivery);
     void delivery.finally(() => this.running.delete(delivery));
   }
 
   private async deliver(hook: Hook, event: HookEvent, forced: boolean): Promise<HookEvent> {
     const started = performance.now();
-    const reason = await blockedReason(hook.url, this.app.settings.allow_local_requests_from_web_hooks_and_services);
+    const reason = await blockedReason(
+      hook.url,
+      this.app.settings.allow_local_requests_from_web_hooks_and_services,
+    );
     const response: Response = reason
       ? { status: 'internal error', headers: {}, body: '', error: `URL ${reason}` }
       : await this.post(hook, event);
@@ -192,9 +227,12 @@ export class Webhooks {
     });
     const code = Number(response.status);
     if (code >= 200 && code < 400) {
-      if (hook.recent_failures > 0 || hook.disabled_until) hooks.update(hook, { recent_failures: 0, disabled_until: null });
+      if (hook.recent_failures > 0 || hook.disabled_until)
+        hooks.update(hook, { recent_failures: 0, disabled_until: null });
     } else {
-      this.app.log.warn(`hook ${hook.id} (${event.event}) to ${hook.url}: ${response.error ?? `HTTP ${response.status}`}`);
+      this.app.log.warn(
+        `hook ${hook.id} (${event.event}) to ${hook.url}: ${response.error ?? `HTTP ${response.status}`}`,
+      );
       if (!forced) hooks.update(hook, afterFailure(hook, Date.now()));
     }
     return event;
@@ -203,7 +241,11 @@ export class Webhooks {
   private post(hook: Hook, event: HookEvent): Promise<Response> {
     const url = new URL(hook.url);
     const body = Buffer.from(JSON.stringify(event.request_data));
-    const headers: Record<string, string> = { ...event.request_headers, ...hook.custom_headers, 'Content-Length': String(body.length) };
+    const headers: Record<string, string> = {
+      ...event.request_headers,
+      ...hook.custom_headers,
+      'Content-Length': String(body.length),
+    };
     if (hook.token) headers['X-Gitlab-Token'] = hook.token;
     const failed = (error: string): Response => ({ status: 'internal error', headers: {}, body: '', error });
     return new Promise((resolve) => {
@@ -224,21 +266,37 @@ export class Webhooks {
           response.once('end', () =>
             resolve({
               status: String(response.statusCode),
-              headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name.replace(/\b[a-z]/g, (c) => c.toUpperCase()), String(value)])),
+              headers: Object.fromEntries(
+                Object.entries(response.headers).map(([name, value]) => [
+                  name.replace(/\b[a-z]/g, (c) => c.toUpperCase()),
+                  String(value),
+                ]),
+              ),
               body: Buffer.concat(chunks).subarray(0, BODY_LIMIT).toString(),
               error: null,
             }),
           );
         },
       );
-      call.once('error', (error) => resolve(failed(error.name === 'AbortError' || error.name === 'TimeoutError' ? 'execution expired' : `Failed to open TCP connection: ${error.message}`)));
+      call.once('error', (error) =>
+        resolve(
+          failed(
+            error.name === 'AbortError' || error.name === 'TimeoutError'
+              ? 'execution expired'
+              : `Failed to open TCP connection: ${error.message}`,
+          ),
+        ),
+      );
       call.end(body);
     });
   }
 }
 
 /** `push_events_branch_filter` read by the hook's strategy; an empty filter takes every branch. */
-export function wantsBranch(hook: Pick<Hook, 'push_events_branch_filter' | 'branch_filter_strategy'>, branch: string): boolean {
+export function wantsBranch(
+  hook: Pick<Hook, 'push_events_branch_filter' | 'branch_filter_strategy'>,
+  branch: string,
+): boolean {
   const filter = hook.push_events_branch_filter;
   if (!filter || hook.branch_filter_strategy === 'all_branches') return true;
   if (hook.branch_filter_strategy === 'regex') return new RegExp(filter).test(branch);

@@ -1,7 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type App, now } from '../app';
-import { type Api, ApiError, bool, type Context, messageError, nonEmpty, notFound, plainError, text } from '../http';
+import {
+  type Api,
+  type ApiError,
+  bool,
+  type Context,
+  messageError,
+  nonEmpty,
+  notFound,
+  plainError,
+  text,
+} from '../http';
 import { type Hook, type HookEvent, LEVEL, type Project, type User, ZERO_SHA } from '../model';
 import { mergeRequestPayload, notePayload, type Payload, pipelinePayload, pushPayload } from '../payloads';
 import { hookEventView, hookView } from '../views';
@@ -34,7 +44,9 @@ const shape = {
   push_events_branch_filter: text.optional(),
   branch_filter_strategy: z.enum(['wildcard', 'regex', 'all_branches']).optional(),
   custom_headers: pairs,
-  ...Object.fromEntries([...Object.keys(HOOK_EVENTS), ...NOT_DELIVERED].map((name) => [name, bool.optional()])),
+  ...Object.fromEntries(
+    [...Object.keys(HOOK_EVENTS), ...NOT_DELIVERED].map((name) => [name, bool.optional()]),
+  ),
 };
 
 interface HookParams {
@@ -59,13 +71,16 @@ export function hookRoutes(api: Api, app: App): void {
   const checkUrl = async (url: string): Promise<void> => {
     const reason = await blockedReason(url, app.settings.allow_local_requests_from_web_hooks_and_services);
     if (reason === undefined) return;
-    app.log.warn(`hook URL ${url} ${reason} (application setting allow_local_requests_from_web_hooks_and_services)`);
+    app.log.warn(
+      `hook URL ${url} ${reason} (application setting allow_local_requests_from_web_hooks_and_services)`,
+    );
     throw plainError(422, 'Invalid url given');
   };
   const events = (p: Record<string, unknown>): Record<string, boolean> => {
     const result: Record<string, boolean> = {};
     for (const name of NOT_DELIVERED) {
-      if (p[name] === true) throw plainError(400, `${name} is not covered by this stand-in: it never sends them`);
+      if (p[name] === true)
+        throw plainError(400, `${name} is not covered by this stand-in: it never sends them`);
       result[name] = false;
     }
     for (const name of Object.keys(HOOK_EVENTS)) if (p[name] !== undefined) result[name] = p[name] === true;
@@ -83,15 +98,23 @@ export function hookRoutes(api: Api, app: App): void {
     ...(p.name === undefined ? {} : { name: p.name }),
     ...(p.description === undefined ? {} : { description: p.description }),
     ...(p.token === undefined ? {} : { token: p.token === '' ? null : p.token }),
-    ...(p.enable_ssl_verification === undefined ? {} : { enable_ssl_verification: p.enable_ssl_verification }),
-    ...(p.push_events_branch_filter === undefined ? {} : { push_events_branch_filter: p.push_events_branch_filter }),
+    ...(p.enable_ssl_verification === undefined
+      ? {}
+      : { enable_ssl_verification: p.enable_ssl_verification }),
+    ...(p.push_events_branch_filter === undefined
+      ? {}
+      : { push_events_branch_filter: p.push_events_branch_filter }),
     ...(p.branch_filter_strategy === undefined ? {} : { branch_filter_strategy: p.branch_filter_strategy }),
   });
-  const headers = (p: HookParams): Record<string, string> => Object.fromEntries((p.custom_headers ?? []).map(({ key, value }) => [key, value]));
+  const headers = (p: HookParams): Record<string, string> =>
+    Object.fromEntries((p.custom_headers ?? []).map(({ key, value }) => [key, value]));
 
   api.route('GET', '/projects/:id/hooks', {}, (c) => {
     const project = c.project(LEVEL.maintainer);
-    return c.page(hooks.filter((row) => row.project_id === project.id), hookView);
+    return c.page(
+      hooks.filter((row) => row.project_id === project.id),
+      hookView,
+    );
   });
   api.route('GET', '/projects/:id/hooks/:hook_id', {}, (c) => hookView(find(c).hook));
   api.route('POST', '/projects/:id/hooks', { url: nonEmpty, ...shape }, async (c, p) => {
@@ -115,7 +138,14 @@ export function hookRoutes(api: Api, app: App): void {
       disabled_until: null,
       ...fields(params),
       // Only push events are on by themselves.
-      events: { push_events: true, tag_push_events: false, merge_requests_events: false, note_events: false, pipeline_events: false, ...events(p) },
+      events: {
+        push_events: true,
+        tag_push_events: false,
+        merge_requests_events: false,
+        note_events: false,
+        pipeline_events: false,
+        ...events(p),
+      },
     });
     return c.created(hookView(hook));
   });
@@ -156,13 +186,22 @@ export function hookRoutes(api: Api, app: App): void {
 
   api.route('GET', '/projects/:id/hooks/:hook_id/events', { status: text.optional() }, (c, p) => {
     const { hook } = find(c);
-    const ranges: Record<string, [number, number]> = { successful: [200, 299], client_failure: [400, 499], server_failure: [500, 599] };
-    const range = p.status === undefined ? undefined : (ranges[p.status] ?? [Number(p.status), Number(p.status)]);
+    const ranges: Record<string, [number, number]> = {
+      successful: [200, 299],
+      client_failure: [400, 499],
+      server_failure: [500, 599],
+    };
+    const range =
+      p.status === undefined ? undefined : (ranges[p.status] ?? [Number(p.status), Number(p.status)]);
     if (range?.some(Number.isNaN)) throw plainError(400, 'status does not have a valid value');
     const since = new Date(Date.now() - 7 * 86_400_000).toISOString();
     const wanted = hookEvents.filter((event) => {
-      if (event.hook_id !== hook.id || event.response_status === null || event.created_at < since) return false;
-      return range === undefined || (Number(event.response_status) >= range[0] && Number(event.response_status) <= range[1]);
+      if (event.hook_id !== hook.id || event.response_status === null || event.created_at < since)
+        return false;
+      return (
+        range === undefined ||
+        (Number(event.response_status) >= range[0] && Number(event.response_status) <= range[1])
+      );
     });
     return c.page(wanted.reverse(), hookEventView);
   });
@@ -178,8 +217,13 @@ export function hookRoutes(api: Api, app: App): void {
     const { project, hook } = find(c);
     const trigger = c.path.trigger as HookEventName;
     if (!Object.hasOwn(HOOK_EVENTS, trigger)) throw plainError(400, 'trigger does not have a valid value');
-    const sent: HookEvent = await app.webhooks.test(hook, trigger, await sample(app, project, c.user, trigger));
-    if (sent.error !== null || Number(sent.response_status) >= 400) throw messageError(422, sent.error ?? sent.response_body);
+    const sent: HookEvent = await app.webhooks.test(
+      hook,
+      trigger,
+      await sample(app, project, c.user, trigger),
+    );
+    if (sent.error !== null || Number(sent.response_status) >= 400)
+      throw messageError(422, sent.error ?? sent.response_body);
     return c.created({ message: '201 Created' });
   });
 }
@@ -195,12 +239,26 @@ async function sample(app: App, project: Project, user: User, trigger: HookEvent
       const head = await repository.branch(project.default_branch);
       if (!head) throw none('at least one commit');
       const commits = await repository.log(['--max-count=3', head]);
-      return pushPayload(app, repository, project, user, { ref: `refs/heads/${project.default_branch}`, before: commits.at(-1)?.id ?? ZERO_SHA, after: head }, {});
+      return pushPayload(
+        app,
+        repository,
+        project,
+        user,
+        { ref: `refs/heads/${project.default_branch}`, before: commits.at(-1)?.id ?? ZERO_SHA, after: head },
+        {},
+      );
     }
     case 'tag_push_events': {
       const tag = (await repository.refs('refs/tags/')).at(-1);
       if (!tag) throw none('tags');
-      return pushPayload(app, repository, project, user, { ref: `refs/tags/${tag.name}`, before: ZERO_SHA, after: tag.target }, {});
+      return pushPayload(
+        app,
+        repository,
+        project,
+        user,
+        { ref: `refs/tags/${tag.name}`, before: ZERO_SHA, after: tag.target },
+        {},
+      );
     }
     case 'merge_requests_events': {
       const mr = mergeRequests.filter(mine).at(-1);
@@ -216,7 +274,12 @@ async function sample(app: App, project: Project, user: User, trigger: HookEvent
     case 'pipeline_events': {
       const pipeline = pipelines.filter(mine).at(-1);
       if (!pipeline) throw none('CI pipelines');
-      return pipelinePayload(app, project, pipeline, statuses.filter((row) => row.pipeline_id === pipeline.id && !row.retried));
+      return pipelinePayload(
+        app,
+        project,
+        pipeline,
+        statuses.filter((row) => row.pipeline_id === pipeline.id && !row.retried),
+      );
     }
   }
 }

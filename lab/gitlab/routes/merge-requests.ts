@@ -1,6 +1,18 @@
 import { z } from 'zod';
 import { type App, now } from '../app';
-import { type Api, bool, type Context, forbidden, int, list, messageError, nonEmpty, notFound, plainError, text } from '../http';
+import {
+  type Api,
+  bool,
+  type Context,
+  forbidden,
+  int,
+  list,
+  messageError,
+  nonEmpty,
+  notFound,
+  plainError,
+  text,
+} from '../http';
 import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
 import { isDraft, notePayload } from '../payloads';
 import { commitView, mergeRequestView, noteView, pipelineView } from '../views';
@@ -36,7 +48,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
 
   const find = (c: Context, level = 0): { project: Project; mr: MergeRequest } => {
     const project = c.project(level);
-    if (project.settings.visibility === 'private' && app.projectLevel(c.user, project) < LEVEL.reporter) throw forbidden();
+    if (project.settings.visibility === 'private' && app.projectLevel(c.user, project) < LEVEL.reporter)
+      throw forbidden();
     const iid = c.number('iid');
     const mr = mergeRequests.find((row) => row.project_id === project.id && row.iid === iid);
     if (!mr) throw notFound();
@@ -44,7 +57,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   };
 
   const select = (c: Context, p: ListParams, of: (mr: MergeRequest) => boolean): MergeRequest[] => {
-    const author = p.author_username === undefined ? undefined : users.find((user) => user.username === p.author_username);
+    const author =
+      p.author_username === undefined ? undefined : users.find((user) => user.username === p.author_username);
     const wanted = mergeRequests.filter(
       (mr) =>
         of(mr) &&
@@ -56,7 +70,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         (p.author_id === undefined || mr.author_id === p.author_id) &&
         (p.author_username === undefined || mr.author_id === author?.id) &&
         (p.labels === undefined || p.labels.every((label) => mr.labels.includes(label))) &&
-        (p.search === undefined || `${mr.title} ${mr.description ?? ''}`.toLowerCase().includes(p.search.toLowerCase())) &&
+        (p.search === undefined ||
+          `${mr.title} ${mr.description ?? ''}`.toLowerCase().includes(p.search.toLowerCase())) &&
         (p.iids === undefined || p.iids.includes(mr.iid)) &&
         (p.draft === undefined || isDraft(mr.title) === p.draft) &&
         (p.wip === undefined || isDraft(mr.title) === (p.wip === 'yes')) &&
@@ -65,7 +80,9 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         (p.updated_before === undefined || Date.parse(mr.updated_at) <= Date.parse(p.updated_before)),
     );
     const key = p.order_by ?? 'created_at';
-    wanted.sort((a, b) => (String(a[key]).localeCompare(String(b[key])) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
+    wanted.sort(
+      (a, b) => (String(a[key]).localeCompare(String(b[key])) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1),
+    );
     return wanted;
   };
 
@@ -75,12 +92,22 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       const project = app.tables.projects.get(mr.project_id);
       return project !== undefined && app.projectLevel(c.user, project) >= LEVEL.reporter;
     });
-    return Promise.all(c.page(rows, (mr) => mergeRequestView(app, app.tables.projects.get(mr.project_id) as Project, mr, c.user, false)));
+    return Promise.all(
+      c.page(rows, (mr) =>
+        mergeRequestView(app, app.tables.projects.get(mr.project_id) as Project, mr, c.user, false),
+      ),
+    );
   });
   api.route('GET', '/projects/:id/merge_requests', listShape, (c, p) => {
     const project = c.project();
-    if (project.settings.visibility === 'private' && app.projectLevel(c.user, project) < LEVEL.reporter) throw forbidden();
-    return Promise.all(c.page(select(c, p, (mr) => mr.project_id === project.id), (mr) => mergeRequestView(app, project, mr, c.user, false)));
+    if (project.settings.visibility === 'private' && app.projectLevel(c.user, project) < LEVEL.reporter)
+      throw forbidden();
+    return Promise.all(
+      c.page(
+        select(c, p, (mr) => mr.project_id === project.id),
+        (mr) => mergeRequestView(app, project, mr, c.user, false),
+      ),
+    );
   });
 
   const editable = {
@@ -93,20 +120,35 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     squash: bool.optional(),
   };
   const people = (ids: readonly number[]): number[] => {
-    for (const id of ids) if (id !== 0 && !users.get(id)) throw messageError(400, { assignees: ['is invalid'] });
+    for (const id of ids)
+      if (id !== 0 && !users.get(id)) throw messageError(400, { assignees: ['is invalid'] });
     return ids.filter((id) => id !== 0);
   };
   const assignees = (p: { assignee_id?: number; assignee_ids?: number[] }): number[] | undefined =>
-    p.assignee_ids !== undefined ? people(p.assignee_ids) : p.assignee_id !== undefined ? people([p.assignee_id]) : undefined;
+    p.assignee_ids !== undefined
+      ? people(p.assignee_ids)
+      : p.assignee_id !== undefined
+        ? people([p.assignee_id])
+        : undefined;
 
   api.route(
     'POST',
     '/projects/:id/merge_requests',
-    { title: nonEmpty, source_branch: nonEmpty, target_branch: nonEmpty, target_project_id: int(1).optional(), ...editable },
+    {
+      title: nonEmpty,
+      source_branch: nonEmpty,
+      target_branch: nonEmpty,
+      target_project_id: int(1).optional(),
+      ...editable,
+    },
     async (c, p) => {
       const project = c.project(LEVEL.developer);
       if (project.archived || project.settings.merge_requests_access_level === 'disabled') throw forbidden();
-      if (p.target_project_id !== undefined && p.target_project_id !== project.id) throw plainError(400, 'target_project_id of another project (a fork) is not covered by this stand-in');
+      if (p.target_project_id !== undefined && p.target_project_id !== project.id)
+        throw plainError(
+          400,
+          'target_project_id of another project (a fork) is not covered by this stand-in',
+        );
       const mr = await app.exclusively(project, () =>
         app.mergeRequests.create(project, c.user, {
           title: p.title,
@@ -117,7 +159,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
           assignee_ids: assignees(p) ?? [],
           reviewer_ids: people(p.reviewer_ids ?? []),
           squash: p.squash ?? ['always', 'default_on'].includes(String(project.settings.squash_option)),
-          force_remove_source_branch: p.remove_source_branch ?? project.settings.remove_source_branch_after_merge === true,
+          force_remove_source_branch:
+            p.remove_source_branch ?? project.settings.remove_source_branch_after_merge === true,
         }),
       );
       return c.created(await mergeRequestView(app, project, mr, c.user, true));
@@ -126,14 +169,22 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   api.route(
     'GET',
     '/projects/:id/merge_requests/:iid',
-    { include_diverged_commits_count: bool.optional(), include_rebase_in_progress: bool.optional(), render_html: z.literal([false, 'false']).optional() },
+    {
+      include_diverged_commits_count: bool.optional(),
+      include_rebase_in_progress: bool.optional(),
+      render_html: z.literal([false, 'false']).optional(),
+    },
     async (c, p) => {
       const { project, mr } = find(c);
       const view = await mergeRequestView(app, project, mr, c.user, true);
-      const target = p.include_diverged_commits_count ? await app.repository(project).branch(mr.target_branch) : undefined;
+      const target = p.include_diverged_commits_count
+        ? await app.repository(project).branch(mr.target_branch)
+        : undefined;
       return {
         ...view,
-        ...(target ? { diverged_commits_count: await app.repository(project).count([target, `^${mr.sha}`]) } : {}),
+        ...(target
+          ? { diverged_commits_count: await app.repository(project).count([target, `^${mr.sha}`]) }
+          : {}),
         ...(p.include_rebase_in_progress ? { rebase_in_progress: false } : {}),
       };
     },
@@ -141,21 +192,51 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   api.route(
     'PUT',
     '/projects/:id/merge_requests/:iid',
-    { title: nonEmpty.optional(), target_branch: nonEmpty.optional(), state_event: z.enum(['close', 'reopen']).optional(), add_labels: list(z.string()).optional(), remove_labels: list(z.string()).optional(), discussion_locked: bool.optional(), ...editable },
+    {
+      title: nonEmpty.optional(),
+      target_branch: nonEmpty.optional(),
+      state_event: z.enum(['close', 'reopen']).optional(),
+      add_labels: list(z.string()).optional(),
+      remove_labels: list(z.string()).optional(),
+      discussion_locked: bool.optional(),
+      ...editable,
+    },
     async (c, p) => {
       const { project, mr } = find(c);
-      if (mr.author_id !== c.user.id && app.projectLevel(c.user, project) < LEVEL.developer) throw forbidden();
-      if (Object.keys(p).length === 0) throw plainError(400, 'assignee_id, assignee_ids, description, discussion_locked, labels, remove_source_branch, reviewer_ids, squash, state_event, target_branch, title are missing, at least one parameter must be provided');
+      if (mr.author_id !== c.user.id && app.projectLevel(c.user, project) < LEVEL.developer)
+        throw forbidden();
+      if (Object.keys(p).length === 0)
+        throw plainError(
+          400,
+          'assignee_id, assignee_ids, description, discussion_locked, labels, remove_source_branch, reviewer_ids, squash, state_event, target_branch, title are missing, at least one parameter must be provided',
+        );
       return app.exclusively(project, async () => {
-        const before = { title: mr.title, description: mr.description, target_branch: mr.target_branch, labels: mr.labels, draft: isDraft(mr.title) };
+        const before = {
+          title: mr.title,
+          description: mr.description,
+          target_branch: mr.target_branch,
+          labels: mr.labels,
+          draft: isDraft(mr.title),
+        };
         if (p.state_event === 'reopen' && mr.state === 'closed') {
-          const twin = mergeRequests.find((row) => row.project_id === project.id && row.state === 'opened' && row.source_branch === mr.source_branch && row.target_branch === mr.target_branch);
-          if (twin) throw messageError(409, [`Another open merge request already exists for this source branch: !${twin.iid}`]);
+          const twin = mergeRequests.find(
+            (row) =>
+              row.project_id === project.id &&
+              row.state === 'opened' &&
+              row.source_branch === mr.source_branch &&
+              row.target_branch === mr.target_branch,
+          );
+          if (twin)
+            throw messageError(409, [
+              `Another open merge request already exists for this source branch: !${twin.iid}`,
+            ]);
         }
         if (p.target_branch !== undefined && !(await app.repository(project).branch(p.target_branch))) {
           throw messageError(400, [`Target branch "${p.target_branch}" does not exist`]);
         }
-        const labels = [...new Set([...(p.labels ?? mr.labels), ...(p.add_labels ?? [])])].filter((label) => !p.remove_labels?.includes(label));
+        const labels = [...new Set([...(p.labels ?? mr.labels), ...(p.add_labels ?? [])])].filter(
+          (label) => !p.remove_labels?.includes(label),
+        );
         const assigned = assignees(p);
         mergeRequests.update(mr, {
           labels,
@@ -164,17 +245,27 @@ export function mergeRequestRoutes(api: Api, app: App): void {
           ...(p.description === undefined ? {} : { description: p.description }),
           ...(p.target_branch === undefined ? {} : { target_branch: p.target_branch, checked: null }),
           ...(p.squash === undefined ? {} : { squash: p.squash }),
-          ...(p.remove_source_branch === undefined ? {} : { force_remove_source_branch: p.remove_source_branch }),
+          ...(p.remove_source_branch === undefined
+            ? {}
+            : { force_remove_source_branch: p.remove_source_branch }),
           ...(p.discussion_locked === undefined ? {} : { discussion_locked: p.discussion_locked }),
           ...(assigned === undefined ? {} : { assignee_ids: assigned }),
           ...(p.reviewer_ids === undefined ? {} : { reviewer_ids: people(p.reviewer_ids) }),
         });
-        const after = { title: mr.title, description: mr.description, target_branch: mr.target_branch, labels: mr.labels, draft: isDraft(mr.title) };
+        const after = {
+          title: mr.title,
+          description: mr.description,
+          target_branch: mr.target_branch,
+          labels: mr.labels,
+          draft: isDraft(mr.title),
+        };
         const changes: Record<string, unknown> = {};
         for (const key of Object.keys(after) as (keyof typeof after)[]) {
-          if (JSON.stringify(before[key]) !== JSON.stringify(after[key])) changes[key] = { previous: before[key], current: after[key] };
+          if (JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+            changes[key] = { previous: before[key], current: after[key] };
         }
-        if (Object.keys(changes).length > 0) await app.mergeRequests.emit(project, c.user, mr, 'update', { changes });
+        if (Object.keys(changes).length > 0)
+          await app.mergeRequests.emit(project, c.user, mr, 'update', { changes });
         if (p.state_event === 'close' && mr.state === 'opened') {
           mergeRequests.update(mr, { state: 'closed', closed_at: now(), closed_by_id: c.user.id });
           await app.mergeRequests.emit(project, c.user, mr, 'close');
@@ -209,20 +300,27 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     async (c, p) => {
       const { project, mr } = find(c);
       const { merge_when_pipeline_succeeds: old, auto_merge: auto, ...options } = p;
-      await app.exclusively(project, () => app.mergeRequests.merge(project, c.user, mr, { ...options, auto_merge: auto ?? old ?? false }));
+      await app.exclusively(project, () =>
+        app.mergeRequests.merge(project, c.user, mr, { ...options, auto_merge: auto ?? old ?? false }),
+      );
       return mergeRequestView(app, project, mr, c.user, true);
     },
   );
   api.route('GET', '/projects/:id/merge_requests/:iid/merge_ref', {}, async (c) => {
     const { project, mr } = find(c);
     await app.mergeRequests.mergeability(project, mr);
-    const ref = mr.state === 'opened' ? await app.repository(project).resolve(`refs/merge-requests/${mr.iid}/merge`) : undefined;
+    const ref =
+      mr.state === 'opened'
+        ? await app.repository(project).resolve(`refs/merge-requests/${mr.iid}/merge`)
+        : undefined;
     if (!ref) throw messageError(400, 'Merge request is not mergeable');
     return { commit_id: ref };
   });
   api.route('GET', '/projects/:id/merge_requests/:iid/commits', {}, async (c) => {
     const { project, mr } = find(c);
-    return c.page(await app.repository(project).log([mr.sha, `^${mr.base_sha}`]), (commit) => commitView(app, project, commit));
+    return c.page(await app.repository(project).log([mr.sha, `^${mr.base_sha}`]), (commit) =>
+      commitView(app, project, commit),
+    );
   });
   api.route('GET', '/projects/:id/merge_requests/:iid/diffs', {}, async (c) => {
     const { project, mr } = find(c);
@@ -230,29 +328,62 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   });
   api.route('GET', '/projects/:id/merge_requests/:iid/changes', {}, async (c) => {
     const { project, mr } = find(c);
-    return { ...(await mergeRequestView(app, project, mr, c.user, true)), changes: (await app.repository(project).diff(mr.base_sha, mr.sha)).map(diffView), overflow: false };
+    return {
+      ...(await mergeRequestView(app, project, mr, c.user, true)),
+      changes: (await app.repository(project).diff(mr.base_sha, mr.sha)).map(diffView),
+      overflow: false,
+    };
   });
   api.route('GET', '/projects/:id/merge_requests/:iid/pipelines', {}, (c) => {
     const { project, mr } = find(c);
-    const own = app.tables.pipelines.filter((row) => row.project_id === project.id && row.ref === mr.source_branch && row.sha === mr.sha);
+    const own = app.tables.pipelines.filter(
+      (row) => row.project_id === project.id && row.ref === mr.source_branch && row.sha === mr.sha,
+    );
     return c.page(own.reverse(), (row) => pipelineView(app, project, row));
   });
   api.route('GET', '/projects/:id/merge_requests/:iid/approvals', {}, (c) => {
     const { mr } = find(c);
-    return { id: mr.id, iid: mr.iid, project_id: mr.project_id, title: mr.title, state: mr.state, merge_status: mr.checked?.mergeable ? 'can_be_merged' : 'cannot_be_merged', approved: true, approvals_required: 0, approvals_left: 0, approved_by: [], user_has_approved: false, user_can_approve: false };
+    return {
+      id: mr.id,
+      iid: mr.iid,
+      project_id: mr.project_id,
+      title: mr.title,
+      state: mr.state,
+      merge_status: mr.checked?.mergeable ? 'can_be_merged' : 'cannot_be_merged',
+      approved: true,
+      approvals_required: 0,
+      approvals_left: 0,
+      approved_by: [],
+      user_has_approved: false,
+      user_can_approve: false,
+    };
   });
 
   const body = z.string().refine((value) => value.trim() !== '', { error: 'is empty' });
   const checkLength = (value: string): void => {
-    if (value.length > NOTE_LIMIT) throw messageError(400, `400 Bad request - Note {:note=>["is too long (maximum is ${NOTE_LIMIT} characters)"]}`);
+    if (value.length > NOTE_LIMIT)
+      throw messageError(
+        400,
+        `400 Bad request - Note {:note=>["is too long (maximum is ${NOTE_LIMIT} characters)"]}`,
+      );
   };
-  api.route('GET', '/projects/:id/merge_requests/:iid/notes', { sort: z.enum(['asc', 'desc']).optional(), order_by: z.enum(['created_at', 'updated_at']).optional(), activity_filter: z.enum(['all_notes', 'only_comments', 'only_activity']).optional() }, (c, p) => {
-    const { project, mr } = find(c);
-    const key = p.order_by ?? 'created_at';
-    const wanted = p.activity_filter === 'only_activity' ? [] : notes.filter((note) => note.merge_request_id === mr.id);
-    wanted.sort((a, b) => (a[key].localeCompare(b[key]) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
-    return c.page(wanted, (note) => noteView(app, project, mr, note));
-  });
+  api.route(
+    'GET',
+    '/projects/:id/merge_requests/:iid/notes',
+    {
+      sort: z.enum(['asc', 'desc']).optional(),
+      order_by: z.enum(['created_at', 'updated_at']).optional(),
+      activity_filter: z.enum(['all_notes', 'only_comments', 'only_activity']).optional(),
+    },
+    (c, p) => {
+      const { project, mr } = find(c);
+      const key = p.order_by ?? 'created_at';
+      const wanted =
+        p.activity_filter === 'only_activity' ? [] : notes.filter((note) => note.merge_request_id === mr.id);
+      wanted.sort((a, b) => (a[key].localeCompare(b[key]) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
+      return c.page(wanted, (note) => noteView(app, project, mr, note));
+    },
+  );
   const findNote = (c: Context): { project: Project; mr: MergeRequest; note: Note } => {
     const { project, mr } = find(c);
     const note = notes.get(c.number('note_id'));
@@ -262,23 +393,37 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   /** The author may change a note, and maintainers may. */
   const administer = (c: Context): { project: Project; mr: MergeRequest; note: Note } => {
     const found = findNote(c);
-    if (found.note.author_id !== c.user.id && app.projectLevel(c.user, found.project) < LEVEL.maintainer) throw forbidden();
+    if (found.note.author_id !== c.user.id && app.projectLevel(c.user, found.project) < LEVEL.maintainer)
+      throw forbidden();
     return found;
   };
   api.route('GET', '/projects/:id/merge_requests/:iid/notes/:note_id', {}, (c) => {
     const { project, mr, note } = findNote(c);
     return noteView(app, project, mr, note);
   });
-  api.route('POST', '/projects/:id/merge_requests/:iid/notes', { body, internal: bool.optional(), created_at: text.optional() }, async (c, p) => {
-    const { project, mr } = find(c);
-    if (project.archived) throw forbidden();
-    if (mr.discussion_locked && app.projectLevel(c.user, project) < LEVEL.reporter) throw forbidden();
-    checkLength(p.body);
-    const created = p.created_at ?? now();
-    const note = notes.insert({ project_id: project.id, merge_request_id: mr.id, author_id: c.user.id, body: p.body, internal: p.internal ?? false, created_at: created, updated_at: created });
-    app.webhooks.emit(project, 'note_events', await notePayload(app, project, c.user, mr, note, 'create'));
-    return c.created(noteView(app, project, mr, note));
-  });
+  api.route(
+    'POST',
+    '/projects/:id/merge_requests/:iid/notes',
+    { body, internal: bool.optional(), created_at: text.optional() },
+    async (c, p) => {
+      const { project, mr } = find(c);
+      if (project.archived) throw forbidden();
+      if (mr.discussion_locked && app.projectLevel(c.user, project) < LEVEL.reporter) throw forbidden();
+      checkLength(p.body);
+      const created = p.created_at ?? now();
+      const note = notes.insert({
+        project_id: project.id,
+        merge_request_id: mr.id,
+        author_id: c.user.id,
+        body: p.body,
+        internal: p.internal ?? false,
+        created_at: created,
+        updated_at: created,
+      });
+      app.webhooks.emit(project, 'note_events', await notePayload(app, project, c.user, mr, note, 'create'));
+      return c.created(noteView(app, project, mr, note));
+    },
+  );
   api.route('PUT', '/projects/:id/merge_requests/:iid/notes/:note_id', { body }, async (c, p) => {
     const { project, mr, note } = administer(c);
     checkLength(p.body);

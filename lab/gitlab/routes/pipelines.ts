@@ -12,8 +12,21 @@ const STATUS_LOCK_MS = 10_000;
 export function pipelineRoutes(api: Api, app: App): void {
   const { pipelines, statuses, projects } = app.tables;
 
-  const newest = (project: Project, sha: string, ref: string | undefined, id: number | undefined): Pipeline | undefined =>
-    pipelines.filter((row) => row.project_id === project.id && row.sha === sha && (ref === undefined || row.ref === ref) && (id === undefined || row.id === id)).at(-1);
+  const newest = (
+    project: Project,
+    sha: string,
+    ref: string | undefined,
+    id: number | undefined,
+  ): Pipeline | undefined =>
+    pipelines
+      .filter(
+        (row) =>
+          row.project_id === project.id &&
+          row.sha === sha &&
+          (ref === undefined || row.ref === ref) &&
+          (id === undefined || row.id === id),
+      )
+      .at(-1);
 
   interface Posted {
     state: (typeof POSTABLE_STATES)[number];
@@ -29,7 +42,8 @@ export function pipelineRoutes(api: Api, app: App): void {
   async function post(project: Project, user: User, sha: string, p: Posted): Promise<CommitStatus> {
     const repository = app.repository(project);
     const match = newest(project, sha, p.ref, p.pipeline_id);
-    if (p.pipeline_id !== undefined && !match) throw messageError(404, '404 Pipeline for pipeline_id, sha and ref Not Found');
+    if (p.pipeline_id !== undefined && !match)
+      throw messageError(404, '404 Pipeline for pipeline_id, sha and ref Not Found');
     const ref = p.ref ?? match?.ref ?? (await repository.refsContaining(sha, 'refs/heads/'))[0];
     if (ref === undefined || ref === '') throw messageError(404, '404 References for commit Not Found');
     const rights = app.branchRights(user, project, ref);
@@ -38,7 +52,16 @@ export function pipelineRoutes(api: Api, app: App): void {
       throw messageError(400, { target_url: ['is blocked: Only allowed schemes are http, https'] });
     }
     const name = p.name ?? p.context ?? 'default';
-    const open = match && statuses.find((row) => row.pipeline_id === match.id && row.name === name && row.ref === ref && row.user_id === user.id && isOpenState(row.status));
+    const open =
+      match &&
+      statuses.find(
+        (row) =>
+          row.pipeline_id === match.id &&
+          row.name === name &&
+          row.ref === ref &&
+          row.user_id === user.id &&
+          isOpenState(row.status),
+      );
     const outcome = postState(open ? open.status : 'created', p.state);
     if ('refusal' in outcome) throw messageError(400, outcome.refusal);
 
@@ -56,7 +79,10 @@ export function pipelineRoutes(api: Api, app: App): void {
     const [pipeline, status] = app.store.transaction(() => {
       const target = match ?? createPipeline(project, user, sha, ref, time);
       if (open) return [target, statuses.update(open, { status: state, ...optional, ...times })] as const;
-      for (const old of statuses.filter((row) => row.pipeline_id === target.id && row.name === name && !row.retried)) statuses.update(old, { retried: true });
+      for (const old of statuses.filter(
+        (row) => row.pipeline_id === target.id && row.name === name && !row.retried,
+      ))
+        statuses.update(old, { retried: true });
       const fresh = statuses.insert({
         project_id: project.id,
         pipeline_id: target.id,
@@ -84,7 +110,19 @@ export function pipelineRoutes(api: Api, app: App): void {
   function createPipeline(project: Project, user: User, sha: string, ref: string, time: string): Pipeline {
     const iid = project.next_pipeline_iid;
     projects.update(project, { next_pipeline_iid: iid + 1 });
-    return pipelines.insert({ iid, project_id: project.id, sha, ref, source: 'external', status: 'created', user_id: user.id, created_at: time, updated_at: time, started_at: null, finished_at: null });
+    return pipelines.insert({
+      iid,
+      project_id: project.id,
+      sha,
+      ref,
+      source: 'external',
+      status: 'created',
+      user_id: user.id,
+      created_at: time,
+      updated_at: time,
+      started_at: null,
+      finished_at: null,
+    });
   }
 
   async function recompute(project: Project, pipeline: Pipeline): Promise<void> {
@@ -98,7 +136,8 @@ export function pipelineRoutes(api: Api, app: App): void {
       started_at: pipeline.started_at ?? (status === 'running' ? time : null),
       finished_at: isFinished(status) ? (changed ? time : pipeline.finished_at) : null,
     });
-    if (changed) app.webhooks.emit(project, 'pipeline_events', await pipelinePayload(app, project, pipeline, latest));
+    if (changed)
+      app.webhooks.emit(project, 'pipeline_events', await pipelinePayload(app, project, pipeline, latest));
   }
 
   api.route(
@@ -111,7 +150,9 @@ export function pipelineRoutes(api: Api, app: App): void {
       context: text.optional(),
       target_url: text.optional(),
       description: text.optional(),
-      coverage: z.preprocess((value) => (typeof value === 'string' ? Number(value) : value), z.number()).optional(),
+      coverage: z
+        .preprocess((value) => (typeof value === 'string' ? Number(value) : value), z.number())
+        .optional(),
       pipeline_id: int(1).optional(),
     },
     async (c, p) => {
@@ -120,28 +161,45 @@ export function pipelineRoutes(api: Api, app: App): void {
       const given = c.path.sha ?? '';
       const sha = /^[0-9a-f]{7,40}$/.test(given) ? await app.repository(project).resolve(given) : undefined;
       if (!sha) throw messageError(404, '404 Commit Not Found');
-      const result = await app.lock(`status:${project.id}:${sha}`, () => post(project, c.user, sha, p as Posted), STATUS_LOCK_MS);
+      const result = await app.lock(
+        `status:${project.id}:${sha}`,
+        () => post(project, c.user, sha, p as Posted),
+        STATUS_LOCK_MS,
+      );
       if (result === BUSY) throw messageError(409, 'Another update to this commit status is in progress');
       return c.created(statusView(app, result));
     },
   );
-  api.route('GET', '/projects/:id/repository/commits/:sha/statuses', { ref: text.optional(), stage: text.optional(), name: text.optional(), pipeline_id: int(1).optional(), all: bool.optional(), order_by: z.enum(['id', 'pipeline_id']).optional(), sort: z.enum(['asc', 'desc']).optional() }, async (c, p) => {
-    const project = c.project(LEVEL.guest);
-    const sha = await app.repository(project).resolve(c.path.sha ?? '');
-    if (!sha) throw notFound('Commit');
-    const wanted = statuses.filter(
-      (row) =>
-        row.project_id === project.id &&
-        row.sha === sha &&
-        (p.all === true || !row.retried) &&
-        (p.ref === undefined || row.ref === p.ref) &&
-        (p.stage === undefined || p.stage === 'external') &&
-        (p.name === undefined || row.name === p.name) &&
-        (p.pipeline_id === undefined || row.pipeline_id === p.pipeline_id),
-    );
-    if (p.sort === 'desc') wanted.reverse();
-    return c.page(wanted, (row) => statusView(app, row));
-  });
+  api.route(
+    'GET',
+    '/projects/:id/repository/commits/:sha/statuses',
+    {
+      ref: text.optional(),
+      stage: text.optional(),
+      name: text.optional(),
+      pipeline_id: int(1).optional(),
+      all: bool.optional(),
+      order_by: z.enum(['id', 'pipeline_id']).optional(),
+      sort: z.enum(['asc', 'desc']).optional(),
+    },
+    async (c, p) => {
+      const project = c.project(LEVEL.guest);
+      const sha = await app.repository(project).resolve(c.path.sha ?? '');
+      if (!sha) throw notFound('Commit');
+      const wanted = statuses.filter(
+        (row) =>
+          row.project_id === project.id &&
+          row.sha === sha &&
+          (p.all === true || !row.retried) &&
+          (p.ref === undefined || row.ref === p.ref) &&
+          (p.stage === undefined || p.stage === 'external') &&
+          (p.name === undefined || row.name === p.name) &&
+          (p.pipeline_id === undefined || row.pipeline_id === p.pipeline_id),
+      );
+      if (p.sort === 'desc') wanted.reverse();
+      return c.page(wanted, (row) => statusView(app, row));
+    },
+  );
 
   const find = (c: Context): { project: Project; pipeline: Pipeline } => {
     const project = c.project(LEVEL.guest);
@@ -152,7 +210,14 @@ export function pipelineRoutes(api: Api, app: App): void {
   api.route(
     'GET',
     '/projects/:id/pipelines',
-    { sha: text.optional(), ref: text.optional(), status: text.optional(), source: text.optional(), order_by: z.enum(['id', 'status', 'ref', 'updated_at', 'user_id']).optional(), sort: z.enum(['asc', 'desc']).optional() },
+    {
+      sha: text.optional(),
+      ref: text.optional(),
+      status: text.optional(),
+      source: text.optional(),
+      order_by: z.enum(['id', 'status', 'ref', 'updated_at', 'user_id']).optional(),
+      sort: z.enum(['asc', 'desc']).optional(),
+    },
     (c, p) => {
       const project = c.project(LEVEL.guest);
       const wanted = pipelines.filter(
@@ -163,7 +228,8 @@ export function pipelineRoutes(api: Api, app: App): void {
           (p.status === undefined || row.status === p.status) &&
           (p.source === undefined || row.source === p.source),
       );
-      const key = (row: Pipeline): string => (p.order_by === undefined || p.order_by === 'id' ? '' : String(row[p.order_by]));
+      const key = (row: Pipeline): string =>
+        p.order_by === undefined || p.order_by === 'id' ? '' : String(row[p.order_by]);
       wanted.sort((a, b) => (key(a).localeCompare(key(b)) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
       return c.page(wanted, (row) => pipelineView(app, project, row));
     },

@@ -1,13 +1,58 @@
 import { z } from 'zod';
 import { type App, digestOf, isPast, newToken, now } from '../app';
-import { type Api, bool, type Context, date, int, list, messageError, nonEmpty, notFound, plainError, text } from '../http';
-import { type AccessRule, type DeployKey, type DeployToken, type Label, LEVEL, type Project, type ProtectedBranch, type ProtectedTag, type Variable } from '../model';
-import { deployKeyView, deployTokenView, labelView, protectedBranchView, protectedTagView, variableView } from '../views';
+import {
+  type Api,
+  bool,
+  type Context,
+  date,
+  int,
+  list,
+  messageError,
+  nonEmpty,
+  notFound,
+  plainError,
+  text,
+} from '../http';
+import {
+  type AccessRule,
+  type DeployKey,
+  type DeployToken,
+  type Label,
+  LEVEL,
+  type Project,
+  type ProtectedBranch,
+  type ProtectedTag,
+  type Variable,
+} from '../model';
+import {
+  deployKeyView,
+  deployTokenView,
+  labelView,
+  protectedBranchView,
+  protectedTagView,
+  variableView,
+} from '../views';
 
-const DEPLOY_SCOPES = ['read_repository', 'read_registry', 'write_registry', 'read_package_registry', 'write_package_registry'] as const;
-const branchLevel = z.preprocess((value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value), z.literal([0, 30, 40, 60]));
+const DEPLOY_SCOPES = [
+  'read_repository',
+  'read_registry',
+  'write_registry',
+  'read_package_registry',
+  'write_package_registry',
+] as const;
+const branchLevel = z.preprocess(
+  (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
+  z.literal([0, 30, 40, 60]),
+);
 const ruleList = z
-  .array(z.strictObject({ access_level: branchLevel.optional(), user_id: int(1).optional(), id: int(1).optional(), _destroy: bool.optional() }))
+  .array(
+    z.strictObject({
+      access_level: branchLevel.optional(),
+      user_id: int(1).optional(),
+      id: int(1).optional(),
+      _destroy: bool.optional(),
+    }),
+  )
   .optional();
 
 /** The smaller things that belong to a project, and to a group: tokens, keys, variables, labels, protection. */
@@ -32,17 +77,35 @@ function deployTokens(api: Api, app: App): void {
   api.route('GET', '/projects/:id/deploy_tokens', { active: bool.optional() }, (c, p) => {
     const project = c.project(LEVEL.maintainer);
     const active = (token: DeployToken): boolean => !token.revoked && !isPast(token.expires_at);
-    return c.page(table.filter((row) => row.project_id === project.id && (p.active === undefined || active(row) === p.active)), deployTokenView);
+    return c.page(
+      table.filter(
+        (row) => row.project_id === project.id && (p.active === undefined || active(row) === p.active),
+      ),
+      deployTokenView,
+    );
   });
   api.route('GET', '/projects/:id/deploy_tokens/:token_id', {}, (c) => deployTokenView(find(c)));
   const scopes = list(z.enum(DEPLOY_SCOPES)).refine((value) => value.length > 0, { error: 'is empty' });
-  api.route('POST', '/projects/:id/deploy_tokens', { name: nonEmpty, username: nonEmpty.optional(), expires_at: date.optional(), scopes }, (c, p) => {
-    const project = c.project(LEVEL.maintainer);
-    const secret = newToken('gldt-');
-    const token = table.insert({ project_id: project.id, name: p.name, username: p.username ?? 'pending', scopes: p.scopes, digest: digestOf(secret), expires_at: p.expires_at ?? null, revoked: false });
-    if (p.username === undefined) table.update(token, { username: `gitlab+deploy-token-${token.id}` });
-    return c.created({ ...deployTokenView(token), token: secret });
-  });
+  api.route(
+    'POST',
+    '/projects/:id/deploy_tokens',
+    { name: nonEmpty, username: nonEmpty.optional(), expires_at: date.optional(), scopes },
+    (c, p) => {
+      const project = c.project(LEVEL.maintainer);
+      const secret = newToken('gldt-');
+      const token = table.insert({
+        project_id: project.id,
+        name: p.name,
+        username: p.username ?? 'pending',
+        scopes: p.scopes,
+        digest: digestOf(secret),
+        expires_at: p.expires_at ?? null,
+        revoked: false,
+      });
+      if (p.username === undefined) table.update(token, { username: `gitlab+deploy-token-${token.id}` });
+      return c.created({ ...deployTokenView(token), token: secret });
+    },
+  );
   api.route('DELETE', '/projects/:id/deploy_tokens/:token_id', {}, (c) => {
     table.delete(find(c).id);
     return c.noContent();
@@ -59,22 +122,50 @@ function deployKeys(api: Api, app: App): void {
   };
   api.route('GET', '/projects/:id/deploy_keys', {}, (c) => {
     const project = c.project(LEVEL.maintainer);
-    return c.page(table.filter((row) => row.project_id === project.id), deployKeyView);
+    return c.page(
+      table.filter((row) => row.project_id === project.id),
+      deployKeyView,
+    );
   });
   api.route('GET', '/projects/:id/deploy_keys/:key_id', {}, (c) => deployKeyView(find(c)));
-  api.route('POST', '/projects/:id/deploy_keys', { title: nonEmpty, key: nonEmpty, can_push: bool.optional(), expires_at: date.optional() }, (c, p) => {
-    const project = c.project(LEVEL.maintainer);
-    const key = p.key.trim();
-    if (!/^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]+={0,3}( .*)?$/.test(key)) {
-      throw messageError(400, { key: ['is invalid'], fingerprint_sha256: ['cannot be generated'] });
-    }
-    const material = (value: string): string => value.split(' ').slice(0, 2).join(' ');
-    if (table.find((row) => row.project_id === project.id && material(row.key) === material(key))) {
-      throw messageError(400, { 'deploy_key.fingerprint_sha256': ['has already been taken'] });
-    }
-    return c.created(deployKeyView(table.insert({ project_id: project.id, title: p.title, key, can_push: p.can_push ?? false, created_at: now(), expires_at: p.expires_at ?? null })));
-  });
-  api.route('PUT', '/projects/:id/deploy_keys/:key_id', { title: nonEmpty.optional(), can_push: bool.optional() }, (c, p) => deployKeyView(table.update(find(c), p)));
+  api.route(
+    'POST',
+    '/projects/:id/deploy_keys',
+    { title: nonEmpty, key: nonEmpty, can_push: bool.optional(), expires_at: date.optional() },
+    (c, p) => {
+      const project = c.project(LEVEL.maintainer);
+      const key = p.key.trim();
+      if (
+        !/^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]+={0,3}( .*)?$/.test(
+          key,
+        )
+      ) {
+        throw messageError(400, { key: ['is invalid'], fingerprint_sha256: ['cannot be generated'] });
+      }
+      const material = (value: string): string => value.split(' ').slice(0, 2).join(' ');
+      if (table.find((row) => row.project_id === project.id && material(row.key) === material(key))) {
+        throw messageError(400, { 'deploy_key.fingerprint_sha256': ['has already been taken'] });
+      }
+      return c.created(
+        deployKeyView(
+          table.insert({
+            project_id: project.id,
+            title: p.title,
+            key,
+            can_push: p.can_push ?? false,
+            created_at: now(),
+            expires_at: p.expires_at ?? null,
+          }),
+        ),
+      );
+    },
+  );
+  api.route(
+    'PUT',
+    '/projects/:id/deploy_keys/:key_id',
+    { title: nonEmpty.optional(), can_push: bool.optional() },
+    (c, p) => deployKeyView(table.update(find(c), p)),
+  );
   api.route('DELETE', '/projects/:id/deploy_keys/:key_id', {}, (c) => {
     table.delete(find(c).id);
     return c.noContent();
@@ -84,12 +175,23 @@ function deployKeys(api: Api, app: App): void {
 function variables(api: Api, app: App, owner: 'project' | 'group'): void {
   const table = app.tables.variables;
   const base = owner === 'project' ? '/projects/:id/variables' : '/groups/:id/variables';
-  const ownerId = (c: Context): number => (owner === 'project' ? c.project(LEVEL.maintainer) : c.group(LEVEL.owner)).id;
+  const ownerId = (c: Context): number =>
+    (owner === 'project' ? c.project(LEVEL.maintainer) : c.group(LEVEL.owner)).id;
   const scopeFilter = { 'filter[environment_scope]': text.optional() };
   const find = (c: Context, scope: string | undefined): Variable => {
     const id = ownerId(c);
-    const wanted = table.filter((row) => row.owner === owner && row.owner_id === id && row.key === c.path.key && (scope === undefined || row.environment_scope === scope));
-    if (wanted.length > 1) throw messageError(409, 'There are multiple variables with provided parameters. Please use \'filter[environment_scope]\'');
+    const wanted = table.filter(
+      (row) =>
+        row.owner === owner &&
+        row.owner_id === id &&
+        row.key === c.path.key &&
+        (scope === undefined || row.environment_scope === scope),
+    );
+    if (wanted.length > 1)
+      throw messageError(
+        409,
+        "There are multiple variables with provided parameters. Please use 'filter[environment_scope]'",
+      );
     if (!wanted[0]) throw notFound('Variable');
     return wanted[0];
   };
@@ -106,37 +208,56 @@ function variables(api: Api, app: App, owner: 'project' | 'group'): void {
   };
   api.route('GET', base, {}, (c) => {
     const id = ownerId(c);
-    return c.page(table.filter((row) => row.owner === owner && row.owner_id === id), variableView);
-  });
-  api.route('GET', `${base}/:key`, scopeFilter, (c, p) => variableView(find(c, p['filter[environment_scope]'])));
-  api.route('POST', base, { key: nonEmpty, value: text, masked_and_hidden: bool.optional(), ...attributes }, (c, p) => {
-    const id = ownerId(c);
-    const scope = p.environment_scope ?? '*';
-    if (!/^[A-Za-z0-9_]{1,255}$/.test(p.key)) throw messageError(400, { key: ["can contain only letters, digits and '_'."] });
-    if (table.find((row) => row.owner === owner && row.owner_id === id && row.key === p.key && row.environment_scope === scope)) {
-      throw messageError(400, { key: [`(${p.key}) has already been taken`] });
-    }
-    const hidden = p.masked_and_hidden ?? false;
-    const masked = hidden || (p.masked ?? false);
-    checkMask(p.value, masked);
-    return c.created(
-      variableView(
-        table.insert({
-          owner,
-          owner_id: id,
-          key: p.key,
-          value: p.value,
-          variable_type: p.variable_type ?? 'env_var',
-          protected: p.protected ?? false,
-          masked,
-          hidden,
-          raw: p.raw ?? false,
-          environment_scope: scope,
-          description: p.description ?? null,
-        }),
-      ),
+    return c.page(
+      table.filter((row) => row.owner === owner && row.owner_id === id),
+      variableView,
     );
   });
+  api.route('GET', `${base}/:key`, scopeFilter, (c, p) =>
+    variableView(find(c, p['filter[environment_scope]'])),
+  );
+  api.route(
+    'POST',
+    base,
+    { key: nonEmpty, value: text, masked_and_hidden: bool.optional(), ...attributes },
+    (c, p) => {
+      const id = ownerId(c);
+      const scope = p.environment_scope ?? '*';
+      if (!/^[A-Za-z0-9_]{1,255}$/.test(p.key))
+        throw messageError(400, { key: ["can contain only letters, digits and '_'."] });
+      if (
+        table.find(
+          (row) =>
+            row.owner === owner &&
+            row.owner_id === id &&
+            row.key === p.key &&
+            row.environment_scope === scope,
+        )
+      ) {
+        throw messageError(400, { key: [`(${p.key}) has already been taken`] });
+      }
+      const hidden = p.masked_and_hidden ?? false;
+      const masked = hidden || (p.masked ?? false);
+      checkMask(p.value, masked);
+      return c.created(
+        variableView(
+          table.insert({
+            owner,
+            owner_id: id,
+            key: p.key,
+            value: p.value,
+            variable_type: p.variable_type ?? 'env_var',
+            protected: p.protected ?? false,
+            masked,
+            hidden,
+            raw: p.raw ?? false,
+            environment_scope: scope,
+            description: p.description ?? null,
+          }),
+        ),
+      );
+    },
+  );
   api.route('PUT', `${base}/:key`, { value: text.optional(), ...attributes, ...scopeFilter }, (c, p) => {
     const { 'filter[environment_scope]': scope, ...change } = p;
     const variable = find(c, scope);
@@ -154,28 +275,67 @@ function labels(api: Api, app: App): void {
   const find = (c: Context, level: number): Label => {
     const project = c.project(level);
     const name = c.path.label_id ?? '';
-    const label = table.find((row) => row.project_id === project.id && (row.name === name || String(row.id) === name));
+    const label = table.find(
+      (row) => row.project_id === project.id && (row.name === name || String(row.id) === name),
+    );
     if (!label) throw notFound('Label');
     return label;
   };
   const color = z.string().regex(/^(#[0-9A-Fa-f]{3}|#[0-9A-Fa-f]{6}|[a-z]+)$/);
-  const taken = (project: Project, name: string): boolean => table.find((row) => row.project_id === project.id && row.name === name) !== undefined;
-  api.route('GET', '/projects/:id/labels', { search: text.optional(), with_counts: bool.optional() }, (c, p) => {
-    const project = c.project();
-    return c.page(table.filter((row) => row.project_id === project.id && (p.search === undefined || row.name.includes(p.search))), labelView);
-  });
+  const taken = (project: Project, name: string): boolean =>
+    table.find((row) => row.project_id === project.id && row.name === name) !== undefined;
+  api.route(
+    'GET',
+    '/projects/:id/labels',
+    { search: text.optional(), with_counts: bool.optional() },
+    (c, p) => {
+      const project = c.project();
+      return c.page(
+        table.filter(
+          (row) => row.project_id === project.id && (p.search === undefined || row.name.includes(p.search)),
+        ),
+        labelView,
+      );
+    },
+  );
   api.route('GET', '/projects/:id/labels/:label_id', {}, (c) => labelView(find(c, 0)));
-  api.route('POST', '/projects/:id/labels', { name: nonEmpty, color, description: text.optional(), priority: int(0).optional() }, (c, p) => {
-    const project = c.project(LEVEL.reporter);
-    if (taken(project, p.name)) throw messageError(409, 'Label already exists');
-    return c.created(labelView(table.insert({ project_id: project.id, name: p.name, color: p.color, description: p.description ?? null, priority: p.priority ?? null })));
-  });
-  api.route('PUT', '/projects/:id/labels/:label_id', { new_name: nonEmpty.optional(), color: color.optional(), description: text.optional(), priority: int(0).optional() }, (c, p) => {
-    const label = find(c, LEVEL.reporter);
-    const { new_name: name, ...change } = p;
-    if (name !== undefined && name !== label.name && taken(c.project(), name)) throw messageError(400, { title: ['has already been taken'] });
-    return labelView(table.update(label, { ...change, ...(name === undefined ? {} : { name }) }));
-  });
+  api.route(
+    'POST',
+    '/projects/:id/labels',
+    { name: nonEmpty, color, description: text.optional(), priority: int(0).optional() },
+    (c, p) => {
+      const project = c.project(LEVEL.reporter);
+      if (taken(project, p.name)) throw messageError(409, 'Label already exists');
+      return c.created(
+        labelView(
+          table.insert({
+            project_id: project.id,
+            name: p.name,
+            color: p.color,
+            description: p.description ?? null,
+            priority: p.priority ?? null,
+          }),
+        ),
+      );
+    },
+  );
+  api.route(
+    'PUT',
+    '/projects/:id/labels/:label_id',
+    {
+      new_name: nonEmpty.optional(),
+      color: color.optional(),
+      description: text.optional(),
+      priority: int(0).optional(),
+    },
+    (c, p) => {
+      const label = find(c, LEVEL.reporter);
+      const { new_name: name, ...change } = p;
+      if (name !== undefined && name !== label.name && taken(c.project(), name))
+        throw messageError(400, { title: ['has already been taken'] });
+      return labelView(table.update(label, { ...change, ...(name === undefined ? {} : { name }) }));
+    },
+  );
   api.route('DELETE', '/projects/:id/labels/:label_id', {}, (c) => {
     table.delete(find(c, LEVEL.reporter).id);
     return c.noContent();
@@ -186,26 +346,36 @@ type RuleInput = { access_level?: unknown; user_id?: number; id?: number; _destr
 
 function rulesFrom(app: App, single: unknown, many: readonly RuleInput[] | undefined): AccessRule[] {
   const rules: AccessRule[] = [];
-  if (single !== undefined) rules.push({ id: app.ruleId(), access_level: Number(single), user_id: null, group_id: null });
+  if (single !== undefined)
+    rules.push({ id: app.ruleId(), access_level: Number(single), user_id: null, group_id: null });
   for (const entry of many ?? []) {
-    if (entry._destroy !== undefined || entry.id !== undefined) throw plainError(400, 'id and _destroy are only for an update');
+    if (entry._destroy !== undefined || entry.id !== undefined)
+      throw plainError(400, 'id and _destroy are only for an update');
     rules.push(rule(app, entry));
   }
-  return rules.length > 0 ? rules : [{ id: app.ruleId(), access_level: LEVEL.maintainer, user_id: null, group_id: null }];
+  return rules.length > 0
+    ? rules
+    : [{ id: app.ruleId(), access_level: LEVEL.maintainer, user_id: null, group_id: null }];
 }
 
 function rule(app: App, entry: RuleInput): AccessRule {
-  if (entry.user_id !== undefined && !app.tables.users.get(entry.user_id)) throw messageError(422, { user: ["can't be blank"] });
+  if (entry.user_id !== undefined && !app.tables.users.get(entry.user_id))
+    throw messageError(422, { user: ["can't be blank"] });
   return {
     id: app.ruleId(),
-    access_level: entry.user_id === undefined ? Number(entry.access_level ?? LEVEL.maintainer) : LEVEL.maintainer,
+    access_level:
+      entry.user_id === undefined ? Number(entry.access_level ?? LEVEL.maintainer) : LEVEL.maintainer,
     user_id: entry.user_id ?? null,
     group_id: null,
   };
 }
 
 /** An update adds, changes (by id) and removes (by id with _destroy) single rules. */
-function changedRules(app: App, rules: readonly AccessRule[], changes: readonly RuleInput[] | undefined): AccessRule[] {
+function changedRules(
+  app: App,
+  rules: readonly AccessRule[],
+  changes: readonly RuleInput[] | undefined,
+): AccessRule[] {
   let result = [...rules];
   for (const change of changes ?? []) {
     if (change.id === undefined) {
@@ -215,7 +385,10 @@ function changedRules(app: App, rules: readonly AccessRule[], changes: readonly 
     const old = result.find((candidate) => candidate.id === change.id);
     if (!old) throw notFound();
     if (change._destroy) result = result.filter((candidate) => candidate !== old);
-    else result = result.map((candidate) => (candidate === old ? { ...rule(app, change), id: old.id } : candidate));
+    else
+      result = result.map((candidate) =>
+        candidate === old ? { ...rule(app, change), id: old.id } : candidate,
+      );
   }
   return result;
 }
@@ -230,18 +403,34 @@ function protectedBranches(api: Api, app: App): void {
   };
   api.route('GET', '/projects/:id/protected_branches', { search: text.optional() }, (c, p) => {
     const project = c.project(LEVEL.developer);
-    return c.page(table.filter((row) => row.project_id === project.id && (p.search === undefined || row.name.includes(p.search))), (row) => protectedBranchView(app, row));
+    return c.page(
+      table.filter(
+        (row) => row.project_id === project.id && (p.search === undefined || row.name.includes(p.search)),
+      ),
+      (row) => protectedBranchView(app, row),
+    );
   });
-  api.route('GET', '/projects/:id/protected_branches/:name', {}, (c) => protectedBranchView(app, find(c, LEVEL.developer)));
+  api.route('GET', '/projects/:id/protected_branches/:name', {}, (c) =>
+    protectedBranchView(app, find(c, LEVEL.developer)),
+  );
   // code_owner_approval_required and unprotect levels need Premium; what cannot be enforced is not accepted.
   const off = z.literal([false, 'false']).optional();
   api.route(
     'POST',
     '/projects/:id/protected_branches',
-    { name: nonEmpty, push_access_level: branchLevel.optional(), merge_access_level: branchLevel.optional(), allowed_to_push: ruleList, allowed_to_merge: ruleList, allow_force_push: bool.optional(), code_owner_approval_required: off },
+    {
+      name: nonEmpty,
+      push_access_level: branchLevel.optional(),
+      merge_access_level: branchLevel.optional(),
+      allowed_to_push: ruleList,
+      allowed_to_merge: ruleList,
+      allow_force_push: bool.optional(),
+      code_owner_approval_required: off,
+    },
     (c, p) => {
       const project = c.project(LEVEL.maintainer);
-      if (table.find((row) => row.project_id === project.id && row.name === p.name)) throw messageError(409, `Protected branch '${p.name}' already exists`);
+      if (table.find((row) => row.project_id === project.id && row.name === p.name))
+        throw messageError(409, `Protected branch '${p.name}' already exists`);
       const created = table.insert({
         project_id: project.id,
         name: p.name,
@@ -252,15 +441,25 @@ function protectedBranches(api: Api, app: App): void {
       return c.created(protectedBranchView(app, created));
     },
   );
-  api.route('PATCH', '/projects/:id/protected_branches/:name', { allow_force_push: bool.optional(), allowed_to_push: ruleList, allowed_to_merge: ruleList, code_owner_approval_required: off }, (c, p) => {
-    const found = find(c, LEVEL.maintainer);
-    table.update(found, {
-      push: changedRules(app, found.push, p.allowed_to_push),
-      merge: changedRules(app, found.merge, p.allowed_to_merge),
-      ...(p.allow_force_push === undefined ? {} : { allow_force_push: p.allow_force_push }),
-    });
-    return protectedBranchView(app, found);
-  });
+  api.route(
+    'PATCH',
+    '/projects/:id/protected_branches/:name',
+    {
+      allow_force_push: bool.optional(),
+      allowed_to_push: ruleList,
+      allowed_to_merge: ruleList,
+      code_owner_approval_required: off,
+    },
+    (c, p) => {
+      const found = find(c, LEVEL.maintainer);
+      table.update(found, {
+        push: changedRules(app, found.push, p.allowed_to_push),
+        merge: changedRules(app, found.merge, p.allowed_to_merge),
+        ...(p.allow_force_push === undefined ? {} : { allow_force_push: p.allow_force_push }),
+      });
+      return protectedBranchView(app, found);
+    },
+  );
   api.route('DELETE', '/projects/:id/protected_branches/:name', {}, (c) => {
     table.delete(find(c, LEVEL.maintainer).id);
     return c.noContent();
@@ -277,14 +476,34 @@ function protectedTags(api: Api, app: App): void {
   };
   api.route('GET', '/projects/:id/protected_tags', {}, (c) => {
     const project = c.project(LEVEL.developer);
-    return c.page(table.filter((row) => row.project_id === project.id), (row) => protectedTagView(app, row));
+    return c.page(
+      table.filter((row) => row.project_id === project.id),
+      (row) => protectedTagView(app, row),
+    );
   });
-  api.route('GET', '/projects/:id/protected_tags/:name', {}, (c) => protectedTagView(app, find(c, LEVEL.developer)));
-  api.route('POST', '/projects/:id/protected_tags', { name: nonEmpty, create_access_level: branchLevel.optional(), allowed_to_create: ruleList }, (c, p) => {
-    const project = c.project(LEVEL.maintainer);
-    if (table.find((row) => row.project_id === project.id && row.name === p.name)) throw messageError(409, `Protected tag '${p.name}' already exists`);
-    return c.created(protectedTagView(app, table.insert({ project_id: project.id, name: p.name, create: rulesFrom(app, p.create_access_level, p.allowed_to_create) })));
-  });
+  api.route('GET', '/projects/:id/protected_tags/:name', {}, (c) =>
+    protectedTagView(app, find(c, LEVEL.developer)),
+  );
+  api.route(
+    'POST',
+    '/projects/:id/protected_tags',
+    { name: nonEmpty, create_access_level: branchLevel.optional(), allowed_to_create: ruleList },
+    (c, p) => {
+      const project = c.project(LEVEL.maintainer);
+      if (table.find((row) => row.project_id === project.id && row.name === p.name))
+        throw messageError(409, `Protected tag '${p.name}' already exists`);
+      return c.created(
+        protectedTagView(
+          app,
+          table.insert({
+            project_id: project.id,
+            name: p.name,
+            create: rulesFrom(app, p.create_access_level, p.allowed_to_create),
+          }),
+        ),
+      );
+    },
+  );
   api.route('DELETE', '/projects/:id/protected_tags/:name', {}, (c) => {
     table.delete(find(c, LEVEL.maintainer).id);
     return c.noContent();
