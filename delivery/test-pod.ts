@@ -22,6 +22,8 @@ export interface TestPodInput {
   readonly expires: number;
 }
 
+/** User id of modules, the same as in production. */
+const MODULE_USER = 10001;
 /** User id of Jenkins's agents; tests share the workspace with the agent, so they run as the same user. */
 const AGENT_USER = 1000;
 /** Seconds that a Pod may take before and after its tests: pulls, start of the services, results. */
@@ -121,7 +123,7 @@ export function testPod(input: TestPodInput) {
         {
           name: 'app',
           image: `${certificate.image.repository}@${certificate.image.digest}`,
-          env: environment({ ...module.environment, ...found, PORT: String(module.port) }),
+          env: environment({ ...found, ...module.environment, PORT: String(module.port) }),
           ports: [{ name: 'http', containerPort: module.port }],
           readinessProbe: {
             httpGet: { path: module.probes.ready, port: module.port },
@@ -130,7 +132,7 @@ export function testPod(input: TestPodInput) {
             failureThreshold: 120,
           },
           resources: containerResources(module.resources),
-          securityContext: restrictedContainer,
+          securityContext: { ...restrictedContainer, runAsUser: MODULE_USER },
           volumeMounts: [own('app')],
         },
         {

@@ -150,5 +150,3 @@ void deploy(String module) {
         }
     }
 }
-
-return this

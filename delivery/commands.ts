@@ -1,0 +1,355 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { findModule, loadCatalog } from '../catalog/load';
+import { ProblemsError } from '../catalog/problems';
+import { loadStack } from '../stacks/load';
+import { certificateFile, readCertificate, writeCertificate } from './certificate';
+import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
+import { exitCode, Failure } from './failure';
+import { GitLab } from './gitlab';
+import { buildImage } from './image';
+import { redact, verdictLine } from './note';
+import { Registry, readDockerConfig } from './registry';
+import { readSettings } from './settings';
+import { podYaml, testPod, testScript } from './test-pod';
+import { addTests, readFolders } from './verdict';
+import { type Context, merge, report, reportBroken, takeSource } from './verify';
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** The checkout inside the workspace. */
+const SOURCE = 'source';
+
+function context(): Context & { group: string } {
+  const settings = readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'SWITCHYARD_GITLAB_GROUP']);
+  return {
+    gitlab: new GitLab({ url: settings.GITLAB_URL, token: settings.GITLAB_TOKEN }),
+    gitlabUrl: settings.GITLAB_URL,
+    token: settings.GITLAB_TOKEN,
+    group: settings.SWITCHYARD_GITLAB_GROUP,
+    say,
+  };
+}
+
+const moduleOf = (name: string) =>
+  findModule(loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG), name);
+
+const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
+  return Number(text);
+}
+
+interface Common {
+  readonly workspace: string;
+  readonly json: boolean;
+}
+
+/** `delivery`, one command a step of the pipeline. Split from `run` so that tests can look at it. */
+export function program(): Command {
+  const top = new Command('delivery')
+    .description('What happens to a commit: the steps that the Jenkins shared library calls.')
+    .option('--workspace <folder>', 'folder that holds source/ and .switchyard/', '.')
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
+        '3 the target branch moved, test again; 4 nothing to do.',
+    )
+    .showHelpAfterError()
+    .exitOverride();
+  const common = (): Common => {
+    const options = top.opts<Common>();
+    return { workspace: resolve(options.workspace), json: options.json };
+  };
+  const result = (value: unknown, line: string): void => say(common().json ? JSON.stringify(value) : line);
+
+  top
+    .command('source')
+    .description('Post the status as running and check out the merge result.')
+    .requiredOption('--module <name>', 'module of the catalog')
+    .option('--merge-request <iid>', 'default: gitlabMergeRequestIid')
+    .action(async (options: { module: string; mergeRequest?: string }) => {
+      const module = moduleOf(options.module);
+      const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
+        gitlabMergeRequestIid: options.mergeRequest,
+      });
+      const { group, ...towards } = context();
+      const { workspace } = common();
+      rmSync(certificateFile(workspace), { force: true });
+      const certificate = await takeSource(towards, {
+        module: module.name,
+        project: `${group}/${module.name}`,
+        mergeRequest: settings.gitlabMergeRequestIid,
+        build: settings.BUILD_URL,
+        folder: join(workspace, SOURCE),
+      });
+      writeCertificate(workspace, certificate);
+      if (certificate.conflicts)
+        throw new Failure(exitCode.red, `!${certificate.mergeRequest} ${verdictLine(certificate)}.`);
+      result(
+        certificate,
+        `merge result ${certificate.treeSha}: ${certificate.headSha} into ${certificate.targetBranch} at ${certificate.baseSha}`,
+      );
+    });
+
+  top
+    .command('build')
+    .description('Build the merge result’s image and push it.')
+    .action(async () => {
+      const settings = readSettings([
+        'REGISTRY',
+        'REGISTRY_PLAIN_HTTP',
+        'BUILDKIT_HOST',
+        'SWITCHYARD_BUILD_ATTESTATIONS',
+      ]);
+      const { workspace } = common();
+      const certificate = readCertificate(workspace);
+      const module = moduleOf(certificate.module);
+      const context = join(workspace, SOURCE);
+      if (!existsSync(join(context, module.image.dockerfile))) {
+        throw new Failure(
+          exitCode.red,
+          `${certificate.project}: there is no ${module.image.dockerfile} in the merge result.`,
+          `Add it, or name another in catalog/modules/${module.name}.yaml: image.dockerfile.`,
+        );
+      }
+      const built = await buildImage({
+        module,
+        certificate,
+        registry: settings.REGISTRY,
+        plainHttp: settings.REGISTRY_PLAIN_HTTP,
+        attestations: settings.SWITCHYARD_BUILD_ATTESTATIONS,
+        context,
+      });
+      writeCertificate(workspace, built);
+      result(built.image, `image ${built.image?.repository}@${built.image?.digest}`);
+    });
+
+  top
+    .command('test-pod')
+    .description('Write the test Pod and the script that runs the tests in it.')
+    .option('--out <file>', 'where the Pod goes; default .switchyard/test-pod.yaml in the workspace')
+    .option('--expires <seconds>', 'Unix seconds after which the Pod may be reaped', wholeNumber)
+    .action((options: { out?: string; expires?: number }) => {
+      const settings = readSettings([
+        'SWITCHYARD_CATALOG',
+        'SWITCHYARD_STACKS',
+        'SWITCHYARD_ENVIRONMENT',
+        'SWITCHYARD_PULL_SECRETS',
+      ]);
+      const { workspace } = common();
+      const certificate = readCertificate(workspace);
+      const catalog = loadCatalog(settings.SWITCHYARD_CATALOG);
+      const module = findModule(catalog, certificate.module);
+      const lifetime = module.test.timeoutMinutes * 60 + 1200;
+      const pod = testPod({
+        catalog,
+        module,
+        settings: loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT),
+        certificate,
+        pullSecrets: settings.SWITCHYARD_PULL_SECRETS,
+        expires: options.expires ?? Math.floor(Date.now() / 1000) + lifetime,
+      });
+      const folder = join(workspace, '.switchyard');
+      mkdirSync(folder, { recursive: true });
+      const out = options.out ? resolve(options.out) : join(folder, 'test-pod.yaml');
+      writeFileSync(out, podYaml(pod));
+      writeFileSync(join(folder, 'test.sh'), testScript(module));
+      writeFileSync(join(folder, 'results'), join(SOURCE, module.test.results));
+      writeFileSync(join(folder, 'timeout-minutes'), String(module.test.timeoutMinutes));
+      result(
+        { pod: out },
+        `test Pod: ${[...module.services.map((use) => use.name), 'app', 'robot', 'jnlp'].join(', ')}`,
+      );
+    });
+
+  top
+    .command('verdict')
+    .description('Read the test results. Exit 1 when a test failed, and when none passed.')
+    .option(
+      '--results <folder...>',
+      'folders that hold output.xml or xunit.xml; default: as `test-pod` noted',
+    )
+    .action((options: { results?: string[] }) => {
+      const { workspace } = common();
+      const noted = join(workspace, '.switchyard', 'results');
+      if (!options.results && !existsSync(noted)) {
+        throw new Failure(
+          exitCode.input,
+          `${noted}: is missing.`,
+          'Run `delivery test-pod` first, or give --results.',
+        );
+      }
+      const folders = options.results ?? [readFileSync(noted, 'utf8').trim()];
+      const certificate = readCertificate(workspace);
+      const { tests, faults } = readFolders(folders.map((folder) => resolve(workspace, folder)));
+      const broken = faults.map((message) => ({ name: 'results', message }));
+      const counted = addTests(tests, {
+        total: broken.length,
+        passed: 0,
+        failed: broken.length,
+        skipped: 0,
+        failing: broken,
+      });
+      const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
+        (value) => value !== undefined,
+      );
+      const judged = {
+        ...certificate,
+        tests: {
+          ...counted,
+          failing: counted.failing.slice(0, 100).map(({ name, message }) => ({
+            name: redact(name.slice(0, 500), secrets),
+            message: redact(message, secrets).replaceAll(`${workspace}/`, ''),
+          })),
+        },
+      };
+      writeCertificate(workspace, judged);
+      for (const { name, message } of judged.tests.failing) say(`failed: ${name}: ${message.split('\n')[0]}`);
+      result(judged.tests, `verdict: ${verdictLine(judged)}`);
+      if (counted.failed > 0 || counted.passed === 0)
+        throw new Failure(exitCode.red, `${verdictLine(judged)}.`);
+    });
+
+  top
+    .command('report')
+    .description('Post the final status and the note. Exit 1 when the certificate is not green.')
+    .option('--module <name>', 'posts a failed status even when `source` left no certificate')
+    .option('--merge-request <iid>', 'default: gitlabMergeRequestIid')
+    .action(async (options: { module?: string; mergeRequest?: string }) => {
+      const key = certificateKey();
+      const { workspace } = common();
+      if (options.module && !existsSync(certificateFile(workspace))) {
+        const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
+          gitlabMergeRequestIid: options.mergeRequest,
+        });
+        const { group, ...towards } = context();
+        await reportBroken(
+          towards,
+          `${group}/${options.module}`,
+          settings.gitlabMergeRequestIid,
+          settings.BUILD_URL,
+        );
+        throw new Failure(
+          exitCode.red,
+          'reported as failed: the merge result was not made.',
+          'See the log above.',
+        );
+      }
+      const certificate = readCertificate(workspace);
+      const green = await report(context(), certificate, key);
+      if (!green) throw new Failure(exitCode.red, `reported as failed: ${verdictLine(certificate)}.`);
+      result({ green }, `reported: ${verdictLine(certificate)}`);
+    });
+
+  top
+    .command('merge')
+    .description('Merge exactly what was tested.')
+    .action(async () => {
+      const key = certificateKey();
+      const { workspace } = common();
+      const certificate = readCertificate(workspace);
+      const policy = moduleOf(certificate.module).merge;
+      const commit = await merge(context(), certificate, policy, key, join(workspace, SOURCE));
+      result({ commit }, `merged as ${commit}`);
+    });
+
+  top
+    .command('deploy')
+    .description('Check the certificate of a pushed commit, promote its image, record it in the ledger.')
+    .requiredOption('--module <name>', 'module of the catalog')
+    .option('--commit <sha>', 'default: gitlabAfter')
+    .option('--branch <name>', 'default: gitlabBranch')
+    .option('--rollback', 'allow an older commit to replace a newer one', false)
+    .action(async (options: { module: string; commit?: string; branch?: string; rollback: boolean }) => {
+      const settings = readSettings(
+        [
+          'BUILD_URL',
+          'gitlabAfter',
+          'gitlabBranch',
+          'REGISTRY',
+          'REGISTRY_PLAIN_HTTP',
+          'SWITCHYARD_ENVIRONMENT',
+          'SWITCHYARD_CERTIFICATE_KEY',
+        ],
+        process.env,
+        { gitlabAfter: options.commit, gitlabBranch: options.branch },
+      );
+      const module = moduleOf(options.module);
+      const { group, ...towards } = context();
+      const { workspace } = common();
+      const host = settings.REGISTRY.split('/')[0] ?? '';
+      const registry = new Registry({
+        host,
+        plainHttp: settings.REGISTRY_PLAIN_HTTP,
+        credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
+      });
+      const deployment = await deploy(towards, registry, settings.REGISTRY, {
+        module: module.name,
+        project: `${group}/${module.name}`,
+        ledgerProject: `${group}/release-ledger`,
+        environment: settings.SWITCHYARD_ENVIRONMENT,
+        commit: settings.gitlabAfter,
+        branch: settings.gitlabBranch,
+        build: settings.BUILD_URL,
+        rollback: options.rollback,
+        folder: join(workspace, SOURCE),
+        key: settings.SWITCHYARD_CERTIFICATE_KEY,
+      });
+      writeDeployment(workspace, deployment);
+      result(deployment, `to be rolled out: ${deployment.image}`);
+    });
+
+  top
+    .command('rollout')
+    .description('Post what came of `switchyard up` on the commit and in the note. Exit 1 when it failed.')
+    .requiredOption('--exit-code <number>', 'exit code of `switchyard up`', wholeNumber)
+    .action(async (options: { exitCode: number }) => {
+      const settings = readSettings(['BUILD_URL', 'SWITCHYARD_CERTIFICATE_KEY']);
+      const deployment = readDeployment(common().workspace);
+      const succeeded = options.exitCode === 0;
+      await reportRollout(
+        context(),
+        deployment,
+        succeeded,
+        settings.BUILD_URL,
+        settings.SWITCHYARD_CERTIFICATE_KEY,
+      );
+      if (!succeeded) {
+        throw new Failure(
+          exitCode.red,
+          `the rollout of ${deployment.module} to ${deployment.environment} failed (exit code ${options.exitCode}).`,
+          'The reason is in the log of `switchyard up` above; production keeps serving the Pods it had.',
+        );
+      }
+      result(
+        deployment,
+        `rolled out: ${deployment.module} ${deployment.commit.slice(0, 12)} in ${deployment.environment}`,
+      );
+    });
+
+  return top;
+}
+
+/** Runs the command line and gives its exit code; every fault is one clear line on stderr. */
+export async function run(argv: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync(argv, { from: 'user' });
+    return exitCode.done;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.input;
+    const code =
+      error instanceof Failure ? error.code : error instanceof ProblemsError ? exitCode.input : exitCode.red;
+    const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
+      (value) => value !== undefined,
+    );
+    for (const line of (error as Error).message.split('\n'))
+      process.stderr.write(`delivery: ${redact(line, secrets)}\n`);
+    return code;
+  }
+}

@@ -1,5 +1,0 @@
-import { run } from './cli';
-
-run(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
-});
