@@ -5,6 +5,7 @@ import { hashFiles, LabError, labHome, type Step } from '../steps';
 import { createCgroups, removeCgroups } from './cgroups';
 import { runningDaemons, stopDaemon } from './daemons';
 import { holder, removeMountpoints, startHolder, stopHolder } from './holder';
+import { restoreHostSettings, saveHostSettings } from './host-settings';
 import { createLink, linkUp, removeLink, setKernel } from './network';
 import { sleep } from './process';
 
@@ -38,6 +39,7 @@ export function machineSteps(): Step[] {
       },
       run: async (log) => {
         mkdirSync(join(labHome(), 'logs'), { recursive: true });
+        saveHostSettings();
         const machine = await startHolder();
         log.line(`PID 1 of the machine is ${machine.pid} on the host`);
         createLink(machine);
@@ -64,6 +66,7 @@ export async function stopMachine(): Promise<void> {
     left = removeCgroups();
   }
   removeMountpoints();
+  restoreHostSettings();
   const home = labHome();
   for (const path of mountsBelow(readFileSync('/proc/self/mountinfo', 'utf8'), home)) {
     execFileSync('umount', ['--lazy', path], { stdio: 'ignore' });

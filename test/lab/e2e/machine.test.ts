@@ -1,0 +1,83 @@
+import { execFileSync } from 'node:child_process';
+import { addonSteps, dnsAnswers, kubeconfigPath, nodeSteps, storageSteps } from '../../../lab/cluster';
+import { daemonProcess, holder, machineSteps, runningDaemons } from '../../../lab/machine';
+import { isAlive, sleep } from '../../../lab/machine/process';
+import { lockLab, runSteps } from '../../../lab/steps';
+import { toolchainSteps, toolPath } from '../../../lab/toolchain';
+
+/** Recovery of the machine and the cluster. Needs root and a lab whose images are in the mirror; leaves it running. */
+jest.setTimeout(300_000);
+
+const DAEMONS = [
+  'containerd',
+  'dockerd',
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-proxy',
+  'kube-scheduler',
+  'kubelet',
+  'mirror',
+  's3',
+];
+
+const up = () =>
+  runSteps([...toolchainSteps(), ...machineSteps(), ...storageSteps(), ...nodeSteps(), ...addonSteps()]);
+const kubectl = (...args: string[]): string =>
+  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
+
+let release: () => void;
+beforeAll(async () => {
+  release = lockLab();
+  await up();
+});
+afterAll(() => release());
+
+test('every daemon runs and the cluster answers', async () => {
+  expect(runningDaemons()).toEqual(expect.arrayContaining(DAEMONS));
+  expect(kubectl('get', 'nodes', '-o', 'name').trim()).toBe('node/lab');
+  expect(await dnsAnswers()).toBe(true);
+});
+
+test('a second start changes nothing and is quick', async () => {
+  const before = DAEMONS.map((name) => daemonProcess(name));
+  const begun = Date.now();
+  const results = await up();
+  expect(results.filter(({ skipped }) => !skipped)).toEqual([]);
+  expect(DAEMONS.map((name) => daemonProcess(name))).toEqual(before);
+  expect(Date.now() - begun).toBeLessThan(15_000);
+});
+
+test.each(DAEMONS)(
+  'after kill -9 of %s the next start brings it back and leaves the others alone',
+  async (name) => {
+    const victim = daemonProcess(name);
+    if (!victim) throw new Error(`${name} runs`);
+    const others = DAEMONS.filter((other) => other !== name);
+    const before = others.map((other) => daemonProcess(other));
+    process.kill(victim.pid, 'SIGKILL');
+    while (isAlive(victim)) await sleep(20);
+    await up();
+    expect(daemonProcess(name)).toBeDefined();
+    expect(daemonProcess(name)).not.toEqual(victim);
+    // Control-plane programs end themselves when the API server or etcd goes away: those may be new.
+    const mayRestart = name === 'etcd' || name === 'kube-apiserver' ? others : [];
+    others.forEach((other, index) => {
+      if (!mayRestart.includes(other)) expect([other, daemonProcess(other)]).toEqual([other, before[index]]);
+    });
+    expect(kubectl('get', '--raw', '/readyz')).toBe('ok');
+  },
+);
+
+test('after kill -9 of the machine itself the next start brings everything back with its data', async () => {
+  kubectl('create', 'configmap', 'survivor', '-n', 'default', '--from-literal=a=b');
+  const victim = holder();
+  if (!victim) throw new Error('the machine runs');
+  process.kill(victim.pid, 'SIGKILL');
+  while (isAlive(victim)) await sleep(20);
+  expect(runningDaemons()).toEqual([]);
+  await up();
+  expect(kubectl('get', 'configmap', 'survivor', '-n', 'default', '-o', 'jsonpath={.data.a}')).toBe('b');
+  expect(await dnsAnswers()).toBe(true);
+  kubectl('delete', 'configmap', 'survivor', '-n', 'default');
+});
