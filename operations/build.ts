@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
-const programs = { delivery: 'delivery/main.ts', switchyard: 'operations/cli.ts' } as const;
+const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' } as const;
 
 /**
  * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs,

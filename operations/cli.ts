@@ -10,7 +10,6 @@ import { defaultFolders, loadModel } from '../components/load';
 import { typeToken } from '../components/shared/box';
 import program from '../index';
 import { stackNames } from '../stacks/load';
-import { secretSources } from '../stacks/secrets';
 import { buildDeliveryImage } from './build';
 import { type Operation, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
@@ -39,7 +38,7 @@ const PROJECT = 'switchyard';
 
 /** URNs of the production boxes of some modules: told from the model alone, since names are fixed there. */
 function urnsOf(environment: string, modules: readonly string[]): string[] {
-  const { model } = { model: loadModel(defaultFolders(root), environment) };
+  const model = loadModel(defaultFolders(root), environment);
   return topologyBoxes({
     ...model,
     // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
@@ -67,14 +66,6 @@ async function confirm(question: string): Promise<boolean> {
 async function operate(operation: Operation, environment: string, options: RunOptions): Promise<void> {
   const folders = defaultFolders(root);
   const model = loadModel(folders, environment);
-  for (const name of [secretSources.seed, secretSources.gitlabToken, ...model.settings.deployEnvironment]) {
-    if (!process.env[name] && name !== secretSources.seed && name !== secretSources.gitlabToken) {
-      throw new Refusal(
-        `${name} is not set. Set it in the environment of this command: deployEnvironment of stacks/Pulumi.${environment}.yaml names it.`,
-        EXIT.badInput,
-      );
-    }
-  }
   const only = options.only?.split(',').filter((name) => name !== '');
   for (const name of only ?? []) findModule(model.catalog, name);
   if (only) process.env[ONLY_VARIABLE] = only.join(',');
@@ -87,6 +78,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
   if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts')))
     await buildDeliveryImage(root);
   const result = await runOperation(operation, {
+    root,
     environment,
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -13,6 +13,8 @@ import { stringify } from 'yaml';
 export type Operation = 'preview' | 'up' | 'refresh' | 'destroy';
 
 export interface EngineInputs {
+  /** The checkout: build contexts are relative to it, as they are under plain `pulumi up`. */
+  readonly root: string;
   readonly environment: string;
   /** State backend, as `pulumi login` takes it. */
   readonly backend: string;
@@ -43,6 +45,9 @@ async function openStack(inputs: EngineInputs, workDir: string): Promise<Stack> 
     join(workDir, 'Pulumi.yaml'),
     stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: inputs.backend } }),
   );
+  for (const folder of ['components', 'dist']) {
+    if (existsSync(join(inputs.root, folder))) symlinkSync(join(inputs.root, folder), join(workDir, folder));
+  }
   return LocalWorkspace.createOrSelectStack(
     { stackName: inputs.environment, projectName: PROJECT, program: inputs.program },
     { workDir, envVars: { PULUMI_BACKEND_URL: inputs.backend, PULUMI_SKIP_UPDATE_CHECK: 'true' } },

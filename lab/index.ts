@@ -1,0 +1,82 @@
+import { Command } from 'commander';
+import { addonSteps, kubeconfigPath, nodeSteps, storageSteps } from './cluster';
+import { GITLAB_URL, gitlabSteps } from './gitlab';
+import { baseImageSteps } from './images';
+import { jenkinsJarStep } from './jenkins';
+import { journeySteps, PRODUCTION_URL } from './journey';
+import { machineSteps, stopMachine } from './machine';
+import { pluginSteps } from './plugins';
+import { elapsed, LabError, lockLab, runSteps, type Step, type StepResult } from './steps';
+import { toolchainSteps } from './toolchain';
+import { packageStep } from './toolchain/packages';
+import { JENKINS_URL, topologySteps } from './topology';
+
+/** Everything on one machine, in the order in which each part needs the ones before it. */
+export function labSteps(): Step[] {
+  return [
+    packageStep(),
+    ...toolchainSteps(),
+    ...machineSteps(),
+    ...storageSteps(),
+    ...pluginSteps(),
+    jenkinsJarStep(),
+    ...baseImageSteps(),
+    ...nodeSteps(),
+    ...addonSteps(),
+    ...gitlabSteps(),
+    ...topologySteps(),
+    ...journeySteps(),
+  ];
+}
+
+/** How to look at what a step made. */
+const look: Readonly<Record<string, string>> = {
+  cluster: `KUBECONFIG=${kubeconfigPath()} kubectl get pods --all-namespaces`,
+  gitlab: `${GITLAB_URL}/api/v4/version`,
+  topology: `${JENKINS_URL}/api/json`,
+  journey: `${PRODUCTION_URL}/version`,
+};
+
+function table(results: readonly StepResult[]): string {
+  const rows = results.map((result) => [
+    result.title,
+    result.skipped ? 'already done' : elapsed(result.milliseconds),
+    look[result.name] ?? '',
+  ]);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const program = new Command('lab').description('the whole topology on this machine').showHelpAfterError();
+program
+  .command('up', { isDefault: true })
+  .description('set up everything and let the example travel from a push to production')
+  .action(async () => {
+    const release = lockLab();
+    const results = await runSteps(labSteps());
+    process.stdout.write(`\n${table(results)}\n`);
+    release();
+  });
+program
+  .command('down')
+  .description('leave no process, mount, interface or file of ours; keeps the built toolchain')
+  .action(async () => {
+    const release = lockLab();
+    await stopMachine();
+    release();
+    process.stdout.write('the lab is gone; the built toolchain is kept\n');
+  });
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(
+    `${error instanceof LabError || error instanceof Error ? error.message : String(error)}\n`,
+  );
+  process.exitCode = 1;
+});
