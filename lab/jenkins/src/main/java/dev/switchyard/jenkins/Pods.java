@@ -322,14 +322,21 @@ final class Pods {
       Set<String> containers = new java.util.TreeSet<>();
       running.getSpec().getContainers().forEach(c -> containers.add(c.getName()));
       return new Agent(client, namespace, name, nodeLabels, containers, sidecars, retention.equals("always"), retention.equals("onFailure"));
-    } catch (IOException | InterruptedException | RuntimeException e) {
+    } catch (KubernetesClientException e) {
       delete(client, namespace, name, build);
+      throw new AbortException("Pod " + namespace + "/" + name + ": " + reason(e));
+    } catch (IOException | InterruptedException | RuntimeException e) {
+      boolean interrupted = Thread.interrupted();
+      delete(client, namespace, name, build);
+      if (interrupted) Thread.currentThread().interrupt();
       throw e;
     }
   }
 
   static String reason(KubernetesClientException e) {
     String message = e.getStatus() != null && e.getStatus().getMessage() != null ? e.getStatus().getMessage() : e.getMessage();
+    // Below the status there is no answer of the API server: the cause tells what went wrong on the way.
+    if (e.getStatus() == null && e.getCause() != null) message += " " + e.getCause().getMessage();
     return message + (e.getCode() > 0 ? " (" + e.getCode() + ")" : "");
   }
 
