@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { IMAGES } from '../images/definitions';
 import { CLUSTER_DOMAIN, DNS_IP, MIRROR } from '../machine/addresses';
 
 const NAMESPACE = 'kube-system';
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
 function tagOf(name: string): string {
   const image = IMAGES.find((candidate) => candidate.name === name);
@@ -16,20 +19,21 @@ const restricted = {
   capabilities: { drop: ['ALL'] },
 };
 
-const COREFILE = `.:1053 {
+const COREFILE = `${CLUSTER_DOMAIN}:1053 in-addr.arpa:1053 {
+    errors
+    kubernetes ${CLUSTER_DOMAIN} in-addr.arpa {
+        pods insecure
+        ttl 5
+    }
+    cache 5
+}
+.:1053 {
     errors
     health :8080
     ready :8181
-    kubernetes ${CLUSTER_DOMAIN} in-addr.arpa {
-        pods insecure
-        fallthrough in-addr.arpa
-        ttl 5
-    }
     template ANY ANY {
         rcode NXDOMAIN
     }
-    cache 5
-    loop
 }
 `;
 
@@ -69,7 +73,8 @@ export function corednsManifests(): object[] {
         selector: { matchLabels: labels },
         strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
         template: {
-          metadata: { labels },
+          // A changed Corefile rolls the Pods: CoreDNS reads it once.
+          metadata: { labels, annotations: { 'switchyard.dev/config': digest(COREFILE) } },
           spec: {
             serviceAccountName: 'coredns',
             priorityClassName: 'system-cluster-critical',
@@ -225,7 +230,7 @@ export function storageManifests(home: string): object[] {
               {
                 name,
                 image,
-                args: ['start', '--config', '/etc/config/config.json'],
+                args: ['start', '--config', '/etc/config/config.json', '--configmap-name', name],
                 env: [
                   { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
                   { name: 'CONFIG_MOUNT_PATH', value: '/etc/config/' },
