@@ -1,0 +1,419 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
+import type { Certificate } from '../../delivery/certificate';
+import { type Deployment, deploy, recordRelease, reportRollout } from '../../delivery/deploy';
+import { exitCode, Failure } from '../../delivery/failure';
+import { readNote } from '../../delivery/note';
+import { Registry } from '../../delivery/registry';
+import { merge, putNote, report, takeSource } from '../../delivery/verify';
+import { KEY } from './certificates';
+import { LEDGER, makeRegistry, makeWorld, PROJECT, type World } from './world';
+
+const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
+const passed = { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] };
+const failed = {
+  total: 2,
+  passed: 1,
+  failed: 1,
+  skipped: 0,
+  failing: [{ name: 'Orders.Stock is kept', message: '3 != 2' }],
+};
+
+// Real git and a real server, on a machine that may be busy.
+jest.setTimeout(60_000);
+
+let world: World;
+let registry: Awaited<ReturnType<typeof makeRegistry>>;
+let digest: string;
+let counter = 0;
+
+beforeAll(async () => {
+  world = await makeWorld();
+  registry = await makeRegistry();
+  digest = registry.put('modules/orders', '{"schemaVersion":2}', 'application/vnd.oci.image.index.v1+json');
+}, 60_000);
+afterAll(async () => {
+  await world?.close();
+  await registry?.close();
+});
+
+const folder = (): string => join(world.folder, `work-${counter++}`);
+const ended = async (promise: Promise<unknown>): Promise<Failure> => {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error('expected a failure');
+};
+
+/** `source`, then what `build` and `verdict` add. */
+async function tested(iid: number, tests: Certificate['tests'], work = folder()): Promise<Certificate> {
+  const certificate = await takeSource(world.context, {
+    module: 'orders',
+    project: PROJECT,
+    mergeRequest: iid,
+    build: BUILD,
+    folder: work,
+  });
+  return {
+    ...certificate,
+    image: { repository: `${registry.host}/modules/orders`, tag: 'mr', digest },
+    tests,
+  };
+}
+const mergeNow = (certificate: Certificate) =>
+  merge(world.context, certificate, 'automatic', KEY, folder(), []);
+const deployNow = (commit: string, more: { rollback?: boolean } = {}): Promise<Deployment> =>
+  deploy(
+    world.context,
+    new Registry({ host: registry.host, plainHttp: true, credentials: registry.credentials }),
+    registry.host,
+    {
+      module: 'orders',
+      project: PROJECT,
+      ledgerProject: LEDGER,
+      environment: 'production',
+      commit,
+      branch: 'main',
+      build: BUILD,
+      rollback: false,
+      folder: folder(),
+      key: KEY,
+      ...more,
+    },
+  );
+const ledgerNow = async () => {
+  const file = await world.context.gitlab.file(LEDGER, 'production.yaml', 'main');
+  return parseLedger(file?.text ?? '', 'production.yaml').modules.orders;
+};
+/** A merge request that touches one file of its own, all the way into main. */
+async function merged(name: string): Promise<{ certificate: Certificate; commit: string; iid: number }> {
+  await world.push(name, { [`${name}.txt`]: 'x\n' }, 'origin/main');
+  const iid = await world.open(name);
+  const certificate = await tested(iid, passed);
+  await report(world.context, certificate, KEY);
+  return { certificate, commit: await mergeNow(certificate), iid };
+}
+
+describe('a merge request whose tests pass', () => {
+  let certificate: Certificate;
+  let iid: number;
+  let commit: string;
+
+  it('is tested as the merge result, under a running status on its head', async () => {
+    const head = await world.push('feature', { 'a.txt': '1\n2\n3\n4\n' }, 'origin/main');
+    const base = await world.push('main', { 'b.txt': '2\n' }, 'origin/main');
+    iid = await world.open('feature');
+    const work = folder();
+    certificate = await tested(iid, passed, work);
+    expect(certificate).toMatchObject({
+      baseSha: base,
+      headSha: head,
+      sourceBranch: 'feature',
+      targetBranch: 'main',
+    });
+    // Neither branch holds both.
+    expect(readFileSync(join(work, 'a.txt'), 'utf8')).toBe('1\n2\n3\n4\n');
+    expect(readFileSync(join(work, 'b.txt'), 'utf8')).toBe('2\n');
+    expect(await world.statuses(head)).toMatchObject([
+      { status: 'running', ref: 'feature', name: 'switchyard' },
+    ]);
+  });
+
+  it('keeps the token out of the checkout', () => {
+    const config = readFileSync(join(world.folder, `work-${counter - 1}`, '.git', 'config'), 'utf8');
+    expect(config).not.toContain(world.context.token);
+    expect(config).not.toMatch(/extraHeader|@127/i);
+  });
+
+  it('gets one status and one note, however often it is reported', async () => {
+    expect(await report(world.context, certificate, KEY)).toBe(true);
+    expect(await report(world.context, certificate, KEY)).toBe(true);
+    const notes = await world.notes(iid);
+    expect(notes).toHaveLength(1);
+    expect(readNote(notes[0]?.body ?? '', KEY)).toEqual({ certificate });
+    expect((await world.statuses(certificate.headSha)).at(-1)).toMatchObject({
+      status: 'success',
+      description: '2 tests passed',
+    });
+  });
+
+  it('is merged, and main has exactly the tested tree', async () => {
+    commit = await mergeNow(certificate);
+    expect(await world.context.gitlab.branchHead(PROJECT, 'main')).toBe(commit);
+    expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('merged');
+    expect((await world.notes(iid))[0]?.body).toContain(`merged as ${commit.slice(0, 12)}`);
+  });
+
+  it('is deployed by the tested digest: promoted, in the ledger, running', async () => {
+    const deployment = await deployNow(commit);
+    expect(registry.manifests.get(`modules/orders:release-${commit.slice(0, 12)}`)).toEqual(
+      registry.manifests.get(`modules/orders:${digest}`),
+    );
+    expect(await ledgerNow()).toEqual({
+      image: `${registry.host}/modules/orders@${digest}`,
+      commit,
+      mergeRequest: iid,
+      build: BUILD,
+    });
+    expect((await world.statuses(commit)).at(-1)).toMatchObject({ status: 'running', ref: 'main' });
+
+    await reportRollout(world.context, deployment, true, BUILD, KEY);
+    expect((await world.statuses(commit)).at(-1)).toMatchObject({
+      status: 'success',
+      description: `orders ${commit.slice(0, 12)} runs in production`,
+    });
+    const notes = await world.notes(iid);
+    expect(notes).toHaveLength(1);
+    expect(notes[0]?.body).toContain('deployed to production');
+    expect(readNote(notes[0]?.body ?? '', KEY)).toEqual({ certificate });
+  });
+
+  it('deployed a second time, changes nothing in the ledger', async () => {
+    const before = await world.context.gitlab.file(LEDGER, 'production.yaml', 'main');
+    await deployNow(commit);
+    expect(await world.context.gitlab.file(LEDGER, 'production.yaml', 'main')).toEqual(before);
+  });
+
+  it('is not tested again once it is merged', async () => {
+    expect(await ended(tested(iid, passed))).toMatchObject({ code: exitCode.nothing });
+  });
+});
+
+describe('a merge request whose tests fail', () => {
+  it('stays open with a failed status and a note that names the failing test; main stays', async () => {
+    await world.push('broken', { 'broken.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('broken');
+    const main = await world.context.gitlab.branchHead(PROJECT, 'main');
+    const certificate = await tested(iid, failed);
+    expect(await report(world.context, certificate, KEY)).toBe(false);
+    expect((await world.statuses(certificate.headSha)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: '1 of 2 tests failed: Orders.Stock is kept',
+    });
+    expect((await world.notes(iid))[0]?.body).toMatch(/\| Orders\.Stock is kept \| 3 &#33;= 2 \|/);
+
+    expect(await ended(mergeNow(certificate))).toMatchObject({ code: exitCode.red });
+    expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
+    expect(await world.context.gitlab.branchHead(PROJECT, 'main')).toBe(main);
+  });
+});
+
+describe('a merge request in conflict', () => {
+  it('is reported with the files, and has no tree to test', async () => {
+    await world.push('conflict', { 'a.txt': 'mine\n' }, 'origin/main');
+    await world.push('main', { 'a.txt': 'theirs\n' }, 'origin/main');
+    const iid = await world.open('conflict');
+    const certificate = await takeSource(world.context, {
+      module: 'orders',
+      project: PROJECT,
+      mergeRequest: iid,
+      build: BUILD,
+      folder: folder(),
+    });
+    expect(certificate.conflicts).toEqual(['a.txt']);
+    expect(certificate.treeSha).toBeUndefined();
+    expect(await report(world.context, certificate, KEY)).toBe(false);
+    expect((await world.statuses(certificate.headSha)).at(-1)?.description).toBe(
+      'conflicts with main in a.txt',
+    );
+  });
+});
+
+describe('what moves while the tests run', () => {
+  it('the target branch: not merged, status pending again, and the next round is merged', async () => {
+    await world.push('stale', { 'stale.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('stale');
+    const first = await tested(iid, passed);
+    await report(world.context, first, KEY);
+    const moved = await world.push('main', { 'b.txt': '3\n' }, 'origin/main');
+    expect(await ended(mergeNow(first))).toMatchObject({ code: exitCode.again });
+    expect((await world.statuses(first.headSha)).at(-1)).toMatchObject({
+      status: 'pending',
+      description: `target moved; testing again (main moved to ${moved.slice(0, 12)})`,
+    });
+
+    const second = await tested(iid, passed);
+    expect(second.baseSha).toBe(moved);
+    await report(world.context, second, KEY);
+    await mergeNow(second);
+    expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('merged');
+  });
+
+  it('the source branch: GitLab refuses the old sha, and the newer commit is left to its own build', async () => {
+    await world.push('moving', { 'moving.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('moving');
+    const certificate = await tested(iid, passed);
+    await report(world.context, certificate, KEY);
+    const main = await world.context.gitlab.branchHead(PROJECT, 'main');
+    const newer = await world.push('moving', { 'moving.txt': 'y\n' });
+    // A client that still believes the old head, as in the instant between asking and merging.
+    await expect(world.context.gitlab.merge(PROJECT, iid, certificate.headSha)).rejects.toMatchObject({
+      status: expect.any(Number),
+    });
+    expect(await ended(mergeNow(certificate))).toMatchObject({
+      code: exitCode.nothing,
+      message: expect.stringContaining('newer commit'),
+    });
+    expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).sha).toBe(newer);
+    expect(await world.context.gitlab.branchHead(PROJECT, 'main')).toBe(main);
+  });
+});
+
+describe('what is left to people', () => {
+  it('a draft, and a module that merges by hand, are not merged but say so in the note', async () => {
+    await world.push('draft', { 'draft.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('draft', { title: 'Draft: not yet' });
+    const certificate = await tested(iid, passed);
+    await report(world.context, certificate, KEY);
+    expect(await ended(mergeNow(certificate))).toMatchObject({ code: exitCode.nothing });
+    expect((await world.notes(iid))[0]?.body).toContain('is a draft');
+    expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
+
+    await world.push('manual', { 'manual.txt': 'x\n' }, 'origin/main');
+    const other = await world.open('manual');
+    const green = await tested(other, passed);
+    await report(world.context, green, KEY);
+    expect(await ended(merge(world.context, green, 'manual', KEY, folder(), []))).toMatchObject({
+      code: exitCode.nothing,
+    });
+    expect((await world.context.gitlab.mergeRequest(PROJECT, other)).state).toBe('opened');
+  });
+});
+
+describe('a push to main that nobody tested', () => {
+  it('is refused with a failed status and the remedy; ledger and registry stay', async () => {
+    const before = await ledgerNow();
+    const commit = await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    const failure = await ended(deployNow(commit));
+    expect(failure).toMatchObject({ code: exitCode.red });
+    expect(failure.message).toMatch(/no merged merge request brought this commit.*through a merge request/);
+    expect((await world.statuses(commit)).at(-1)).toMatchObject({ status: 'failed' });
+    expect(await ledgerNow()).toEqual(before);
+    expect(registry.manifests.has(`modules/orders:release-${commit.slice(0, 12)}`)).toBe(false);
+  });
+
+  it('is refused when it was merged by hand without a certificate', async () => {
+    const head = await world.push('byhand', { 'byhand.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('byhand');
+    await world.context.gitlab.setStatus(PROJECT, head, {
+      state: 'success',
+      ref: 'byhand',
+      description: 'forged',
+    });
+    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
+    expect((await ended(deployNow(commit ?? ''))).message).toContain('its merge request has no certificate');
+  });
+
+  it.each([
+    [
+      'changed',
+      (body: string) => body.replace('"failed": 0', '"failed": 00').replace('"passed": 2', '"passed": 9'),
+      'cannot be read',
+    ],
+    [
+      'changed and still JSON',
+      (body: string) => body.replace('"passed": 2', '"passed": 9'),
+      'the signature does not hold',
+    ],
+  ])('is refused when its certificate was %s', async (name, change, why) => {
+    const { commit, iid } = await merged(`tampered-${name.length}`);
+    const note = (await world.notes(iid))[0];
+    await world.context.gitlab.editNote(PROJECT, iid, note?.id ?? 0, change(note?.body ?? ''));
+    expect((await ended(deployNow(commit))).message).toContain(why);
+  });
+
+  it('is refused when the certificate is a true one of another merge request', async () => {
+    const one = await merged('other-one');
+    const two = await merged('other-two');
+    const theirs = (await world.notes(one.iid))[0]?.body ?? '';
+    const note = (await world.notes(two.iid))[0];
+    await world.context.gitlab.editNote(PROJECT, two.iid, note?.id ?? 0, theirs);
+    expect((await ended(deployNow(two.commit))).message).toContain(`belongs to ${PROJECT}!${one.iid}`);
+  });
+
+  it('counts no certificate that someone else wrote, though its signature holds', async () => {
+    const head = await world.push('copied', { 'copied.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('copied');
+    const certificate = await tested(iid, passed);
+    await putNote(world.context, certificate, { state: 'tested' }, KEY);
+    const note = (await world.notes(iid))[0];
+    await world.api(
+      'DELETE',
+      `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${iid}/notes/${note?.id}`,
+    );
+    await world.api('POST', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${iid}/notes`, {
+      body: note?.body,
+    });
+    await world.context.gitlab.setStatus(PROJECT, head, {
+      state: 'success',
+      ref: 'copied',
+      description: 'x',
+    });
+    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
+    expect((await ended(deployNow(commit ?? ''))).message).toContain('has no certificate');
+  });
+});
+
+describe('the ledger', () => {
+  it('never goes back to an older commit by itself, and does when told to', async () => {
+    const older = await merged('older');
+    const newer = await merged('newer');
+    await deployNow(newer.commit);
+    expect(await ended(deployNow(older.commit))).toMatchObject({ code: exitCode.nothing });
+    expect((await world.statuses(older.commit)).at(-1)).toMatchObject({ status: 'canceled' });
+    expect((await ledgerNow())?.commit).toBe(newer.commit);
+    await deployNow(older.commit, { rollback: true });
+    expect((await ledgerNow())?.commit).toBe(older.commit);
+  });
+
+  it('loses nothing when deployers meet', async () => {
+    const release = (module: string): Release => ({
+      image: `${registry.host}/modules/${module}@${digest}`,
+      commit: 'a'.repeat(40),
+      mergeRequest: 1,
+      build: BUILD,
+    });
+    const modules = ['billing', 'invoices', 'search', 'stock'];
+    await Promise.all(
+      modules.map((module) =>
+        recordRelease(
+          world.context,
+          { module, ledgerProject: LEDGER, environment: 'race' },
+          release(module),
+          async () => ({ do: 'write' }),
+          (attempt) => 5 * attempt * Math.random(),
+          20,
+        ),
+      ),
+    );
+    const file = await world.context.gitlab.file(LEDGER, 'race.yaml', 'main');
+    expect(file?.text).toBe(
+      serialiseLedger({ modules: Object.fromEntries(modules.map((name) => [name, release(name)])) }),
+    );
+  });
+
+  it('with a broken file is refused with file and line, and not overwritten', async () => {
+    await world.context.gitlab.commitFile(LEDGER, {
+      branch: 'main',
+      path: 'broken.yaml',
+      text: 'modules:\n  orders: latest\n',
+      message: 'by hand',
+    });
+    const record = recordRelease(
+      world.context,
+      { module: 'orders', ledgerProject: LEDGER, environment: 'broken' },
+      { image: `x@${digest}`, commit: 'a'.repeat(40), mergeRequest: 1, build: BUILD },
+      async () => ({ do: 'write' }),
+    );
+    await expect(record).rejects.toThrow(/broken\.yaml:2/);
+    expect((await world.context.gitlab.file(LEDGER, 'broken.yaml', 'main'))?.text).toContain('latest');
+  });
+});
+
+it('leaves its work only where it was told to', () => {
+  expect(existsSync(join(process.cwd(), '.switchyard'))).toBe(false);
+});

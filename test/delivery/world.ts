@@ -1,0 +1,183 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gitEnvironment } from '../../delivery/git';
+import { GitLab } from '../../delivery/gitlab';
+import type { Context } from '../../delivery/verify';
+import { startGitLab } from '../../lab/gitlab/server';
+
+export const ROOT_TOKEN = 'glpat-root-token-of-the-tests';
+export const PROJECT = 'switchyard/orders';
+export const LEDGER = 'switchyard/release-ledger';
+
+/** What the tests read of GitLab's answers. */
+interface Answer extends Array<Answer> {
+  id: number;
+  iid: number;
+  token: string;
+  system: boolean;
+}
+
+/** A GitLab with the module's project, the ledger's project and a bot; and whatever a test needs of git. */
+export interface World {
+  readonly url: string;
+  readonly folder: string;
+  /** As the bot. */
+  readonly context: Context;
+  readonly said: string[];
+  /** A request as root; fails on anything but a success. */
+  api(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** Commits files on a branch and pushes it; `undefined` deletes a file. @returns the commit */
+  push(branch: string, files: Record<string, string | undefined>, from?: string): Promise<string>;
+  /** Opens a merge request of a branch into main. @returns its iid */
+  open(branch: string, more?: Record<string, unknown>): Promise<number>;
+  /** Statuses `switchyard` of a commit, newest last. */
+  statuses(commit: string): Promise<{ status: string; description: string; ref: string; name: string }[]>;
+  notes(iid: number): Promise<{ id: number; body: string; author: { id: number } }[]>;
+  close(): Promise<void>;
+}
+
+export async function makeWorld(): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), 'delivery-'));
+  const server = await startGitLab({ dataDir: join(folder, 'gitlab'), rootToken: ROOT_TOKEN });
+  const api = async (method: string, path: string, body?: unknown) => {
+    const response = await fetch(`${server.url}/api/v4${path}`, {
+      method,
+      headers: { 'private-token': ROOT_TOKEN, ...(body ? { 'content-type': 'application/json' } : {}) },
+      body: body ? JSON.stringify(body) : undefined,
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  };
+  const group = await api('POST', '/groups', { name: 'switchyard', path: 'switchyard' });
+  for (const path of ['orders', 'release-ledger']) {
+    await api('POST', '/projects', {
+      name: path,
+      path,
+      namespace_id: group.id,
+      only_allow_merge_if_pipeline_succeeds: path === 'orders',
+      default_branch: 'main',
+    });
+  }
+  const bot = await api('POST', `/groups/${group.id}/access_tokens`, {
+    name: 'bot',
+    scopes: ['api', 'read_repository', 'write_repository'],
+    access_level: 40,
+    expires_at: new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10),
+  });
+
+  const clone = join(folder, 'clone');
+  mkdirSync(clone);
+  const url = `${server.url}/${PROJECT}.git`;
+  // Not the synchronous kind: the server that git talks to runs in this process.
+  const git = async (...args: string[]): Promise<string> => {
+    const env = gitEnvironment({ url, token: ROOT_TOKEN });
+    return (await promisify(execFile)('git', args, { cwd: clone, env, timeout: 20_000 })).stdout.trim();
+  };
+  await git('init', '--quiet', '--initial-branch=main');
+  await git('remote', 'add', 'origin', url);
+  const push: World['push'] = async (branch, files, from) => {
+    if (from) {
+      await git('fetch', '--quiet', 'origin');
+      await git('checkout', '--quiet', '-B', branch, from);
+    }
+    for (const [path, text] of Object.entries(files)) {
+      const file = join(clone, path);
+      if (text === undefined) rmSync(file);
+      else {
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, text);
+      }
+    }
+    await git('add', '--all');
+    await git('commit', '--quiet', '-m', `Change ${Object.keys(files).join(', ')}`);
+    await git('push', '--quiet', 'origin', `HEAD:refs/heads/${branch}`);
+    return git('rev-parse', 'HEAD');
+  };
+  await push('main', { Dockerfile: 'FROM scratch\n', 'a.txt': '1\n2\n3\n', 'b.txt': '1\n' });
+
+  const said: string[] = [];
+  const project = encodeURIComponent(PROJECT);
+  return {
+    url: server.url,
+    folder,
+    context: {
+      gitlab: new GitLab({ url: server.url, token: bot.token, pause: () => 1 }),
+      gitlabUrl: server.url,
+      token: bot.token,
+      say: (line) => said.push(line),
+    },
+    said,
+    api,
+    push,
+    open: async (branch, more = {}) =>
+      (
+        await api('POST', `/projects/${project}/merge_requests`, {
+          source_branch: branch,
+          target_branch: 'main',
+          title: branch,
+          ...more,
+        })
+      ).iid,
+    statuses: async (commit) => {
+      const all = await api('GET', `/projects/${project}/repository/commits/${commit}/statuses?all=true`);
+      return all.sort((a: { id: number }, b: { id: number }) => a.id - b.id);
+    },
+    notes: async (iid) =>
+      (await api('GET', `/projects/${project}/merge_requests/${iid}/notes?sort=asc`)).filter(
+        (note: { system: boolean }) => !note.system,
+      ),
+    close: async () => {
+      await server.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Keeps manifests like a registry, with Basic authentication: what promotion needs to be seen working. */
+export async function makeRegistry(): Promise<{
+  host: string;
+  credentials: string;
+  manifests: Map<string, { type: string; bytes: Buffer }>;
+  put(path: string, text: string, type: string): string;
+  close(): Promise<void>;
+}> {
+  const manifests = new Map<string, { type: string; bytes: Buffer }>();
+  const credentials = Buffer.from('push:secret').toString('base64');
+  const digestOf = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const server: Server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const match = /^\/v2\/(.+)\/manifests\/(.+)$/.exec(request.url ?? '');
+    if (request.headers.authorization !== `Basic ${credentials}`) response.writeHead(401).end();
+    else if (!match) response.writeHead(404).end();
+    else if (request.method === 'PUT') {
+      const bytes = Buffer.concat(chunks);
+      manifests.set(`${match[1]}:${match[2]}`, { type: request.headers['content-type'] ?? '', bytes });
+      response.writeHead(201, { 'docker-content-digest': digestOf(bytes) }).end();
+    } else {
+      const found = manifests.get(`${match[1]}:${match[2]}`);
+      if (!found || !request.headers.accept?.includes(found.type)) response.writeHead(404).end();
+      else response.writeHead(200, { 'content-type': found.type }).end(found.bytes);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials,
+    manifests,
+    put: (path, text, type) => {
+      const bytes = Buffer.from(text);
+      const digest = digestOf(bytes);
+      manifests.set(`${path}:${digest}`, { type, bytes });
+      return digest;
+    },
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
