@@ -201,7 +201,7 @@ export class KubernetesProvider implements PluginProvider {
       );
     }
     await this.settle(inputs, call.signal);
-    await this.refuseForeign(inputs, manager);
+    await this.refuseForeign(call, manager);
     const live = await this.applySettled(call, inputs, manager);
     return {
       id: objectId(live),
@@ -209,10 +209,13 @@ export class KubernetesProvider implements PluginProvider {
     };
   }
 
-  /** An object of that name that another made is never taken over silently (official default since 4.24). */
-  private async refuseForeign(inputs: KubeObject, manager: string): Promise<void> {
+  /**
+   * An object of that name that another made is never taken over silently (the official provider's default).
+   * One that is on its way out, such as the predecessor that `skipAwait` did not wait for, is let go first.
+   */
+  private async refuseForeign(call: CreateCall, manager: string): Promise<void> {
     const { client, inputs: settings } = this.session;
-    if (flagSetting(settings.upsertExistingObjects, 'PULUMI_K8S_UPSERT_EXISTING_OBJECTS')) return;
+    const { inputs } = call;
     const live = await client.get(
       String(inputs.apiVersion),
       String(inputs.kind),
@@ -220,8 +223,19 @@ export class KubernetesProvider implements PluginProvider {
       nameOf(inputs),
     );
     if (!live) return;
+    if (metadataOf(live).deletionTimestamp !== undefined) {
+      await waitUntilGone({
+        client,
+        object: live,
+        timeoutSeconds: timeoutFor(inputs, call.timeoutSeconds),
+        signal: call.signal,
+        onStatus: (text) => this.log.status(call.urn, text),
+      });
+      return;
+    }
+    if (flagSetting(settings.upsertExistingObjects, 'PULUMI_K8S_UPSERT_EXISTING_OBJECTS')) return;
     // Made by this very resource in a run that was killed before it could record it.
-    if (ownedFields(live, manager) !== undefined && metadataOf(live).deletionTimestamp === undefined) return;
+    if (ownedFields(live, manager) !== undefined) return;
     throw new Error(
       `${describe(inputs)} already exists in the cluster: import it (resource option import: "${objectId(inputs)}"), ` +
         'choose another name, or set upsertExistingObjects on the provider',

@@ -104,6 +104,21 @@ describe('the kubernetes provider', () => {
       expect(patches()).toEqual([]);
     });
 
+    test('waits for a predecessor of the same name to go', async () => {
+      await create(MAP);
+      const live = api.objects.get(MAP_PATH) ?? {};
+      const going = {
+        ...live,
+        metadata: { ...(live.metadata as Props), deletionTimestamp: '2026-11-24T10:00:00Z' },
+      };
+      api.objects.set(MAP_PATH, going);
+      setTimeout(() => api.objects.delete(MAP_PATH), 150);
+      api.seen.length = 0;
+      await create(MAP);
+      expect(api.objects.get(MAP_PATH)).not.toHaveProperty('metadata.uid', (live.metadata as Props).uid);
+      expect(patches()).toHaveLength(1);
+    });
+
     test('goes on with an object that its own killed run had made', async () => {
       await create(MAP);
       await expect(create(MAP)).resolves.toMatchObject({ id: 'shop/settings' });
