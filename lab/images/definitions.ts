@@ -17,7 +17,7 @@ export const IMAGES: readonly ImageDefinition[] = [
   { name: 'coredns', tag: '1.12.4', programs: { coredns: 'coredns' } },
   {
     name: 'local-path-provisioner',
-    tag: '0.0.32',
+    tag: '0.0.30',
     parent: 'debian',
     programs: { 'local-path-provisioner': 'local-path-provisioner' },
   },
