@@ -1,0 +1,247 @@
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { parse } from 'yaml';
+import type { Release } from '../../catalog/ledger';
+import { findModule, loadCatalog } from '../../catalog/load';
+import { decideLedger, type Relation } from '../../delivery/deploy';
+import { gitEnvironment } from '../../delivery/git';
+import type { MergeRequest } from '../../delivery/gitlab';
+import { buildctlArguments, digestOf } from '../../delivery/image';
+import { bearerChallenge, credentialsFor } from '../../delivery/registry';
+import { readSettings } from '../../delivery/settings';
+import { podYaml, testPod, testScript } from '../../delivery/test-pod';
+import { decideMerge, explainMergeError } from '../../delivery/verify';
+import { loadStack } from '../../stacks/load';
+import { green, red, sha } from './certificates';
+
+const root = join(__dirname, '..', '..');
+const catalog = loadCatalog(join(root, 'catalog'));
+const orders = findModule(catalog, 'orders');
+const settings = loadStack(join(root, 'stacks'), 'lab');
+
+const request: MergeRequest = {
+  iid: 7,
+  state: 'opened',
+  draft: false,
+  sha: green.headSha,
+  title: 'Feature',
+  source_branch: 'feature',
+  target_branch: 'main',
+  source_project_id: 1,
+  target_project_id: 1,
+};
+
+describe('a merge', () => {
+  it('happens only for a green certificate of this head on this base', () => {
+    expect(decideMerge(green, request, green.baseSha, 'automatic')).toEqual({ do: 'merge' });
+  });
+
+  it.each([
+    ['refuse', red, request, green.baseSha, 'automatic'],
+    [
+      'refuse',
+      { ...green, tests: { ...green.tests, passed: 0, total: 0 } },
+      request,
+      green.baseSha,
+      'automatic',
+    ],
+    ['leave', green, { ...request, state: 'closed' }, green.baseSha, 'automatic'],
+    ['leave', green, { ...request, draft: true }, green.baseSha, 'automatic'],
+    ['leave', green, { ...request, sha: sha('f') }, green.baseSha, 'automatic'],
+    ['leave', green, request, green.baseSha, 'manual'],
+    ['again', green, request, sha('f'), 'automatic'],
+    ['again', green, { ...request, target_branch: 'release' }, green.baseSha, 'automatic'],
+  ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {
+    const decision = decideMerge(certificate as typeof green, state as MergeRequest, base, policy);
+    expect(decision.do).toBe(outcome);
+  });
+
+  it.each([
+    [401, 'refuse'],
+    [404, 'leave'],
+    [405, 'leave'],
+    [406, 'leave'],
+    [409, 'leave'],
+    [422, 'refuse'],
+    [418, 'refuse'],
+  ])('that GitLab answers with %d ends with "%s" and says the number and why', (status, outcome) => {
+    const decision = explainMergeError(status, 'because');
+    expect(decision.do).toBe(outcome);
+    expect(decision.why).toContain(String(status));
+    expect(decision.why).toContain('because');
+  });
+});
+
+describe('the ledger decision', () => {
+  const release = (commit: string): Release => ({
+    image: green.image ? `${green.image.repository}@${green.image.digest}` : '',
+    commit,
+    mergeRequest: 7,
+    build: green.build,
+  });
+
+  it('writes an older or unrelated commit only as a rollback', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom<Relation>('first', 'same', 'newer', 'older', 'unrelated'),
+        fc.boolean(),
+        (relation, rollback) => {
+          const decision = decideLedger(release(sha('1')), release(sha('2')), relation, rollback);
+          const backwards = relation === 'older' || relation === 'unrelated';
+          if (backwards && !rollback) expect(['skip', 'refuse']).toContain(decision.do);
+          else expect(['write', 'keep']).toContain(decision.do);
+        },
+      ),
+    );
+  });
+});
+
+describe('the image build', () => {
+  const plan = {
+    module: { ...orders, image: { dockerfile: 'docker/Dockerfile', args: { B: '2,3', A: '1' } } },
+    certificate: green,
+    registry: 'registry.example:5000',
+    plainHttp: false,
+    attestations: false,
+    context: '/w/source',
+    metadataFile: '/t/metadata.json',
+  };
+
+  it('pushes under the merge request and head, dated by the commit, with the cache beside it', () => {
+    const args = buildctlArguments(plan);
+    expect(args).toEqual(
+      expect.arrayContaining([
+        '--frontend=dockerfile.v0',
+        '--local=context=/w/source',
+        '--local=dockerfile=/w/source/docker',
+        '--opt=filename=Dockerfile',
+        '--opt=build-arg:A=1',
+        '--opt=build-arg:B=2,3',
+        '--opt=build-arg:SOURCE_DATE_EPOCH=1760000000',
+        '--output=type=image,name=registry.example:5000/modules/orders:mr-7-bbbbbbbb,push=true,rewrite-timestamp=true',
+        '--import-cache=type=registry,ref=registry.example:5000/modules/orders:buildcache',
+        '--metadata-file=/t/metadata.json',
+      ]),
+    );
+    expect(args.join(' ')).not.toContain('insecure');
+    expect(buildctlArguments({ ...plan, plainHttp: true }).join(' ')).toContain('registry.insecure=true');
+  });
+
+  it('takes the digest from the metadata, and nothing else for one', () => {
+    expect(digestOf(JSON.stringify({ 'containerimage.digest': green.image?.digest }))).toBe(
+      green.image?.digest,
+    );
+    for (const text of ['', '{}', '{"containerimage.digest":"latest"}'])
+      expect(() => digestOf(text)).toThrow(/digest/);
+  });
+});
+
+describe('the test Pod', () => {
+  const input = {
+    catalog,
+    module: orders,
+    settings,
+    certificate: green,
+    pullSecrets: ['registry-pull'],
+    expires: 1_760_003_600,
+  };
+  const pod = testPod(input);
+
+  it('is the same bytes for the same input', () => {
+    expect(podYaml(testPod(input))).toBe(podYaml(pod));
+    expect(parse(podYaml(pod))).toEqual(JSON.parse(JSON.stringify(pod)));
+  });
+
+  it('has each service as a native sidecar that is awaited, and the module by digest', () => {
+    expect(pod.spec.initContainers.map(({ name }) => name)).toEqual(orders.services.map(({ name }) => name));
+    for (const service of pod.spec.initContainers) {
+      expect(service.restartPolicy).toBe('Always');
+      expect(service.startupProbe).toBeDefined();
+    }
+    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['app', 'robot', 'jnlp']);
+    expect(pod.spec.containers[0]?.image).toBe(`${green.image?.repository}@${green.image?.digest}`);
+  });
+
+  it('fits Pod Security restricted in every container and brings no service account', () => {
+    expect(pod.spec.automountServiceAccountToken).toBe(false);
+    expect(pod.spec.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    for (const container of [...pod.spec.initContainers, ...pod.spec.containers]) {
+      expect(container.securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+        runAsNonRoot: true,
+      });
+      expect(container.resources.limits.memory).toBeDefined();
+    }
+  });
+
+  it('mounts nothing that it does not declare, and says when it may be reaped', () => {
+    const volumes = pod.spec.volumes.map(({ name }) => name);
+    const mounts = [...pod.spec.initContainers, ...pod.spec.containers].flatMap((container) =>
+      'volumeMounts' in container ? container.volumeMounts.map(({ name }) => name) : [],
+    );
+    expect(new Set(volumes).size).toBe(volumes.length);
+    expect([...new Set(mounts)].sort()).toEqual([...volumes].sort());
+    expect(pod.metadata.labels).toMatchObject({
+      'switchyard.dev/expires': '1760003600',
+      'switchyard.dev/module': 'orders',
+      'switchyard.dev/purpose': 'test',
+    });
+  });
+
+  it('is refused without an image, and when two containers want one port', () => {
+    expect(() => testPod({ ...input, certificate: { ...green, image: undefined } })).toThrow(
+      /delivery build/,
+    );
+    expect(() => testPod({ ...input, module: { ...orders, port: 3306 } })).toThrow(/both listen on 3306/);
+  });
+
+  it('runs the tests after results of before are gone', () => {
+    const script = testScript({
+      ...orders,
+      test: { ...orders.test, results: "it's", command: 'robot tests' },
+    });
+    expect(script).toContain("rm -rf -- 'it'\\''s'");
+    expect(script.indexOf('rm -rf')).toBeLessThan(script.indexOf('robot tests'));
+  });
+});
+
+describe('settings and credentials', () => {
+  it('names every missing variable at once, with its remedy', () => {
+    expect(() =>
+      readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'BUILDKIT_HOST'], { GITLAB_URL: 'gitlab' }),
+    ).toThrow(/GITLAB_URL is not a URL[\s\S]*GITLAB_TOKEN is not set[\s\S]*BUILDKIT_HOST is not set/);
+  });
+
+  it('gives git its token only by a header bound to the project, and no child the other secrets', () => {
+    const environment = gitEnvironment(
+      { url: 'https://gitlab.example/a/b.git', token: 'secret-token' },
+      { PATH: '/bin', GITLAB_TOKEN: 'secret-token', SWITCHYARD_CERTIFICATE_KEY: 'k', GIT_DIR: '/x' },
+    );
+    expect(JSON.stringify(environment)).not.toContain('secret-token');
+    expect(environment).toMatchObject({
+      PATH: '/bin',
+      GIT_CONFIG_KEY_0: 'http.https://gitlab.example/a/b.git.extraHeader',
+    });
+    expect(environment).not.toHaveProperty('SWITCHYARD_CERTIFICATE_KEY');
+    expect(environment).not.toHaveProperty('GIT_DIR');
+  });
+
+  it('finds the registry in docker’s config, and reads a bearer challenge', () => {
+    const config = JSON.stringify({
+      auths: { 'https://r.example:5000/v2/': { auth: 'eA==' }, other: { auth: 'bm8=' } },
+    });
+    expect(credentialsFor(config, 'r.example:5000', 'config.json')).toBe('eA==');
+    expect(credentialsFor(config, 'r.example', 'config.json')).toBeUndefined();
+    expect(() => credentialsFor('[]', 'r', 'config.json')).toThrow(/config\.json: is not a docker config/);
+    expect(bearerChallenge('Bearer realm="https://a/t",service="s",scope="repository:m:pull,push"')).toEqual({
+      realm: 'https://a/t',
+      service: 's',
+      scope: 'repository:m:pull,push',
+    });
+    expect(bearerChallenge('Basic realm="x"')).toBeUndefined();
+  });
+});
