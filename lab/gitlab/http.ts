@@ -31,8 +31,10 @@ export const int = (min = 0): z.ZodType<number> =>
     z.number().int().min(min),
   ) as z.ZodType<number>;
 export const bool = z.preprocess((value) => {
-  if (value === 'true' || value === '1' || value === 1) return true;
-  if (value === 'false' || value === '0' || value === 0) return false;
+  // As Grape reads them; Python's clients send "True".
+  const word = String(value).toLowerCase();
+  if (['true', 't', 'yes', 'y', 'on', '1'].includes(word)) return true;
+  if (['false', 'f', 'no', 'n', 'off', '0'].includes(word)) return false;
   return value;
 }, z.boolean()) as z.ZodType<boolean>;
 export const text = z.preprocess(
@@ -227,6 +229,12 @@ export class Api {
         if (token) requireScope(token, method, options.scopes ?? []);
         const raw = { ...plainKeys(request.query as Record<string, unknown>), ...bodyOf(request) };
         delete raw.private_token;
+        // Clients may repeat in the body what the path says already, python-gitlab in its encoded form.
+        for (const [name, value] of Object.entries(request.params as Record<string, string>)) {
+          const repeated =
+            raw[name] === value || raw[name] === encodeURIComponent(value) || String(raw[name]) === value;
+          if (!Object.hasOwn(shape, name) && repeated) delete raw[name];
+        }
         const params = parseParams(paginated as S, raw);
         const paging = params as { page?: number; per_page?: number };
         const context = new Context(

@@ -64,7 +64,7 @@ export function memberRoutes(api: Api, app: App, source: 'project' | 'group'): v
     (c, p) => {
       const { id, level: own } = owner(c, adminLevel);
       const user = users.get(p.user_id);
-      if (!user || user.state !== 'active') throw notFound('User');
+      if (user?.state !== 'active') throw notFound('User');
       if (p.access_level > own) throw forbidden();
       if (members.find((row) => row.source === source && row.source_id === id && row.user_id === user.id))
         throw messageError(409, 'Member already exists');

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type App, now, personOf } from '../app';
-import { type Api, bool, forbidden, int, messageError, nonEmpty, notFound, text } from '../http';
+import { type Api, bool, forbidden, int, messageError, nonEmpty, text } from '../http';
 import { LEVEL, type Namespace, type Project, type User, ZERO_SHA } from '../model';
 import { NOT_ENFORCED, projectDefaults, projectShape } from '../settings';
 import { projectView } from '../views';

@@ -95,7 +95,7 @@ export function repositoryRoutes(api: Api, app: App): void {
     const path = c.path.file_path ?? '';
     const commit = await commitOf(repository, ref);
     const entry = await repository.entry(commit, path);
-    if (!entry || entry.type !== 'blob') throw notFound('File');
+    if (entry?.type !== 'blob') throw notFound('File');
     const content = await repository.blob(entry.id);
     const view = {
       file_name: path.split('/').at(-1) ?? path,
@@ -670,7 +670,7 @@ async function changesFor(
   const existing = start ? await repository.entry(start, source) : undefined;
   if (action.action === 'create') {
     if (existing) throw messageError(400, 'A file with this name already exists');
-  } else if (!existing || existing.type !== 'blob') {
+  } else if (existing?.type !== 'blob') {
     throw messageError(400, "A file with this name doesn't exist");
   }
   if (action.last_commit_id !== undefined && start) {

@@ -162,7 +162,7 @@ export interface Receiver {
 }
 
 /** A server that keeps what is posted to it. */
-export async function startReceiver(): Promise<Receiver> {
+export async function startReceiver(port = 0): Promise<Receiver> {
   const receiver: Receiver = { url: '', received: [], status: 200, close: async () => undefined };
   const server = http.createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -176,7 +176,7 @@ export async function startReceiver(): Promise<Receiver> {
       response.end('taken');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
   receiver.close = () =>
     new Promise((resolve) => {

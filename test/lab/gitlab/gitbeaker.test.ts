@@ -1,0 +1,101 @@
+import { Gitlab } from '@gitbeaker/rest';
+import { ROOT_TOKEN, startTestGitLab, stopAll, type TestGitLab } from './support';
+
+let gitlab: TestGitLab;
+let api: InstanceType<typeof Gitlab<false>>;
+
+beforeAll(async () => {
+  gitlab = await startTestGitLab();
+  api = new Gitlab({ host: gitlab.url, token: ROOT_TOKEN });
+});
+afterAll(stopAll);
+
+describe('@gitbeaker/rest', () => {
+  it('takes a merge request from a new group to main', async () => {
+    const group = await api.Groups.create('Team', 'team');
+    const project = await api.Projects.create({
+      name: 'orders',
+      namespaceId: group.id,
+      initializeWithReadme: true,
+      onlyAllowMergeIfPipelineSucceeds: true,
+    });
+    expect(await api.Projects.show('team/orders')).toMatchObject({
+      id: project.id,
+      path_with_namespace: 'team/orders',
+    });
+
+    await api.ProtectedBranches.unprotect(project.id, 'main');
+    const rule = await api.ProtectedBranches.protect(project.id, 'main', {
+      pushAccessLevel: 0,
+      mergeAccessLevel: 40,
+    });
+    expect(rule.push_access_levels?.[0]?.access_level).toBe(0);
+
+    const hook = await api.ProjectHooks.add(project.id, 'http://ci.example.com/hook', {
+      mergeRequestsEvents: true,
+      token: 'secret',
+    });
+    expect(await api.ProjectHooks.show(project.id, hook.id)).toMatchObject({
+      merge_requests_events: true,
+      push_events: true,
+    });
+
+    const commit = await api.Commits.create(
+      project.id,
+      'topic',
+      'Change',
+      [{ action: 'create', filePath: 'a.txt', content: 'a' }],
+      { startBranch: 'main' },
+    );
+    const mr = await api.MergeRequests.create(project.id, 'topic', 'main', 'Topic');
+    expect(mr).toMatchObject({ iid: 1, sha: commit.id });
+    await expect(api.MergeRequests.create(project.id, 'topic', 'main', 'Again')).rejects.toMatchObject({
+      cause: { response: { status: 409 } },
+    });
+    await expect(api.MergeRequests.merge(project.id, mr.iid, { sha: commit.id })).rejects.toMatchObject({
+      cause: { response: { status: 405 } },
+    });
+
+    await api.Commits.editStatus(project.id, commit.id, 'success', {
+      ref: 'topic',
+      name: 'switchyard',
+      targetUrl: 'http://ci.example.com/1',
+    });
+    expect(await api.Commits.allStatuses(project.id, commit.id)).toMatchObject([
+      { status: 'success', name: 'switchyard' },
+    ]);
+
+    const note = await api.MergeRequestNotes.create(project.id, mr.iid, 'Tested');
+    await api.MergeRequestNotes.edit(project.id, mr.iid, note.id, { body: 'Tested twice' });
+    expect(await api.MergeRequestNotes.all(project.id, mr.iid)).toMatchObject([{ body: 'Tested twice' }]);
+
+    expect(await api.MergeRequests.merge(project.id, mr.iid, { sha: commit.id })).toMatchObject({
+      state: 'merged',
+    });
+    expect((await api.RepositoryFiles.show(project.id, 'a.txt', 'main')).last_commit_id).toBe(commit.id);
+    expect(await api.MergeRequests.all({ projectId: project.id, state: 'opened' })).toEqual([]);
+  });
+
+  it('pages through a list to its end', async () => {
+    const project = await api.Projects.create({ name: 'paged', initializeWithReadme: true });
+    for (let index = 0; index < 7; index += 1)
+      await api.ProjectVariables.create(project.id, `KEY_${index}`, 'v');
+    const all = await api.ProjectVariables.all(project.id, { perPage: 3 });
+    expect(all.map(({ key }) => key)).toEqual(Array.from({ length: 7 }, (_, index) => `KEY_${index}`));
+  });
+
+  it('makes, rotates and revokes the token of a bot', async () => {
+    const project = await api.Projects.create({ name: 'bots', initializeWithReadme: true });
+    const token = await api.ProjectAccessTokens.create(project.id, 'bot', ['api'], '2027-01-01', {
+      accessLevel: 40,
+    });
+    const bot = new Gitlab({ host: gitlab.url, token: String(token.token) });
+    expect(await bot.Users.showCurrentUser()).toMatchObject({ id: token.user_id, bot: true });
+    await bot.RepositoryFiles.create(project.id, 'production.yaml', 'main', 'modules: {}\n', 'Ledger');
+    const next = await api.ProjectAccessTokens.rotate(project.id, token.id, { expiresAt: '2027-02-01' });
+    await expect(bot.Users.showCurrentUser()).rejects.toMatchObject({ cause: { response: { status: 401 } } });
+    await api.ProjectAccessTokens.revoke(project.id, next.id);
+    const left = await api.ProjectAccessTokens.all(project.id);
+    expect(left.filter(({ active }) => active)).toEqual([]);
+  });
+});
