@@ -10,12 +10,17 @@ export function jenkinsJarStep(): Step {
     name: 'jenkins-jar',
     title: 'Jenkins stand-in (Maven)',
     inputs: () => hashFiles([join(FOLDER, 'pom.xml'), join(FOLDER, 'src', 'main')]),
-    done: async () => existsSync(join(FOLDER, 'target', 'jenkins.jar')) && existsSync(join(FOLDER, 'target', 'lib')),
+    done: async () =>
+      existsSync(join(FOLDER, 'target', 'jenkins.jar')) && existsSync(join(FOLDER, 'target', 'lib')),
     run: async (log) => {
       // `clean` so that no jar of an older pom.xml stays in target/lib.
-      await log.exec('mvn', ['-B', '-ntp', '-q', '-DskipTests', '-f', join(FOLDER, 'pom.xml'), 'clean', 'package'], {
-        timeoutSeconds: 600,
-      });
+      await log.exec(
+        'mvn',
+        ['-B', '-ntp', '-q', '-DskipTests', '-f', join(FOLDER, 'pom.xml'), 'clean', 'package'],
+        {
+          timeoutSeconds: 600,
+        },
+      );
     },
   };
 }
