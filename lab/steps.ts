@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -316,6 +317,11 @@ export function lockLab(): () => void {
         const release = (): void => {
           if (held && readIdentity(file)?.pid === process.pid) rmSync(file, { force: true });
           held = false;
+          // After a tear-down the lock was the last file of ours in the default state folder.
+          const parent = dirname(file);
+          if (!process.env.SWITCHYARD_LAB_HOME && existsSync(parent) && readdirSync(parent).length === 0) {
+            rmdirSync(parent);
+          }
         };
         process.once('exit', release);
         return release;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { hashFiles, LabError, labHome, type Step } from '../steps';
 import { createCgroups, removeCgroups } from './cgroups';
@@ -51,11 +51,11 @@ export function machineSteps(): Step[] {
 }
 
 /**
- * Ends the lab: its processes, mounts, interfaces, cgroups and LAB_HOME. The cache stays.
- * Works on whatever is left after a crash or a reboot, and twice.
- * @throws LabError naming what would not go
+ * Ends the machine: its processes, mounts, interfaces and cgroups; host settings are as before. LAB_HOME stays, so
+ * that a start goes on with the same data.
+ * @throws LabError naming a cgroup that would not go
  */
-export async function stopMachine(): Promise<void> {
+export async function endMachine(): Promise<void> {
   // dockerd and databases get the chance to write; everything else goes with PID 1.
   await Promise.all(runningDaemons().map((name) => stopDaemon(name, 3)));
   await stopHolder();
@@ -67,20 +67,22 @@ export async function stopMachine(): Promise<void> {
   }
   removeMountpoints();
   restoreHostSettings();
+  if (left.length > 0) {
+    throw new LabError(`cgroups still hold processes: ${left[0]}`, 'See `cat` of its cgroup.procs');
+  }
+}
+
+/**
+ * Ends the machine and removes LAB_HOME. The cache stays. Works on whatever is left after a crash or a reboot,
+ * and twice.
+ * @throws LabError naming what would not go
+ */
+export async function stopMachine(): Promise<void> {
+  await endMachine();
   const home = labHome();
   for (const path of mountsBelow(readFileSync('/proc/self/mountinfo', 'utf8'), home)) {
     execFileSync('umount', ['--lazy', path], { stdio: 'ignore' });
   }
   rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   if (existsSync(home)) throw new LabError(`${home} could not be removed`, 'Remove it by hand');
-  if (
-    !process.env.SWITCHYARD_LAB_HOME &&
-    existsSync(dirname(home)) &&
-    readdirSync(dirname(home)).length === 0
-  ) {
-    rmdirSync(dirname(home));
-  }
-  if (left.length > 0) {
-    throw new LabError(`cgroups still hold processes: ${left[0]}`, 'See `cat` of its cgroup.procs');
-  }
 }

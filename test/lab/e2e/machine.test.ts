@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { addonSteps, dnsAnswers, kubeconfigPath, nodeSteps, storageSteps } from '../../../lab/cluster';
-import { daemonProcess, holder, machineSteps, runningDaemons } from '../../../lab/machine';
+import { daemonProcess, endMachine, holder, machineSteps, runningDaemons } from '../../../lab/machine';
+import { cgroupMounts } from '../../../lab/machine/cgroups';
 import { isAlive, sleep } from '../../../lab/machine/process';
-import { lockLab, runSteps } from '../../../lab/steps';
+import { labHome, lockLab, runSteps } from '../../../lab/steps';
 import { toolchainSteps, toolPath } from '../../../lab/toolchain';
 
 /** Recovery of the machine and the cluster. Needs root and a lab whose images are in the mirror; leaves it running. */
@@ -80,4 +82,19 @@ test('after kill -9 of the machine itself the next start brings everything back 
   expect(kubectl('get', 'configmap', 'survivor', '-n', 'default', '-o', 'jsonpath={.data.a}')).toBe('b');
   expect(await dnsAnswers()).toBe(true);
   kubectl('delete', 'configmap', 'survivor', '-n', 'default');
+});
+
+test('the end leaves no process, mount, interface or cgroup, may be called twice, and a start goes on from there', async () => {
+  await endMachine();
+  await endMachine();
+  expect(holder()).toBeUndefined();
+  expect(existsSync('/sys/class/net/swy-host')).toBe(false);
+  const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
+  expect(mountinfo).not.toContain(labHome());
+  for (const { path } of cgroupMounts(mountinfo)) expect(existsSync(`${path}/switchyard-lab`)).toBe(false);
+  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+  expect(processes).not.toContain(labHome());
+  expect(processes).not.toMatch(/tini -- sleep infinity|containerd-shim/);
+  await up();
+  expect(runningDaemons()).toEqual(expect.arrayContaining(DAEMONS));
 });
