@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { hashFiles, LabError, labHome, type Step } from '../steps';
 import { createCgroups, removeCgroups } from './cgroups';
 import { runningDaemons, stopDaemon } from './daemons';
