@@ -272,9 +272,8 @@ function variables(api: Api, app: App, owner: 'project' | 'group'): void {
 
 function labels(api: Api, app: App): void {
   const table = app.tables.labels;
-  const find = (c: Context, level: number): Label => {
+  const find = (c: Context, level: number, name = c.path.label_id ?? ''): Label => {
     const project = c.project(level);
-    const name = c.path.label_id ?? '';
     const label = table.find(
       (row) => row.project_id === project.id && (row.name === name || String(row.id) === name),
     );
@@ -319,22 +318,25 @@ function labels(api: Api, app: App): void {
       );
     },
   );
-  api.route(
-    'PUT',
-    '/projects/:id/labels/:label_id',
-    {
-      new_name: nonEmpty.optional(),
-      color: color.optional(),
-      description: text.optional(),
-      priority: int(0).optional(),
-    },
-    (c, p) => {
-      const label = find(c, LEVEL.reporter);
-      const { new_name: name, ...change } = p;
-      if (name !== undefined && name !== label.name && taken(c.project(), name))
-        throw messageError(400, { title: ['has already been taken'] });
-      return labelView(table.update(label, { ...change, ...(name === undefined ? {} : { name }) }));
-    },
+  const changes = {
+    new_name: nonEmpty.optional(),
+    color: color.optional(),
+    description: text.optional(),
+    priority: int(0).optional(),
+  };
+  const change = (label: Label, project: Project, p: { new_name?: string } & Partial<Label>) => {
+    const { new_name: name, ...rest } = p;
+    if (name !== undefined && name !== label.name && taken(project, name)) {
+      throw messageError(400, { title: ['has already been taken'] });
+    }
+    return labelView(table.update(label, { ...rest, ...(name === undefined ? {} : { name }) }));
+  };
+  api.route('PUT', '/projects/:id/labels/:label_id', changes, (c, p) =>
+    change(find(c, LEVEL.reporter), c.project(), p),
+  );
+  // The older form with the name in the body, which python-gitlab still uses.
+  api.route('PUT', '/projects/:id/labels', { name: nonEmpty, ...changes }, (c, { name, ...p }) =>
+    change(find(c, LEVEL.reporter, name), c.project(), p),
   );
   api.route('DELETE', '/projects/:id/labels/:label_id', {}, (c) => {
     table.delete(find(c, LEVEL.reporter).id);
