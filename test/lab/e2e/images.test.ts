@@ -1,0 +1,125 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { cacheHome, labHome } from '../../../lab/steps';
+
+const NAMESPACE = 'e2e-images';
+const MIRROR = '198.18.0.2:5000';
+
+const kubectl = (args: string[], input?: string) => {
+  const { status, stdout, stderr } = spawnSync(
+    join(cacheHome(), 'bin', 'kubectl'),
+    ['--kubeconfig', join(labHome(), 'kubeconfig'), ...args],
+    { encoding: 'utf8', input, timeout: 150_000 },
+  );
+  if (status !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+  return stdout;
+};
+
+/** A Pod as the restricted profile demands, with a read-only root besides. */
+const pod = (name: string, image: string, user: number, more: object, paths: string[]) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: NAMESPACE },
+  spec: {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 5,
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [
+      {
+        name,
+        image: `${MIRROR}/${image}`,
+        ...more,
+        securityContext: {
+          runAsUser: user,
+          readOnlyRootFilesystem: true,
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+        },
+        volumeMounts: paths.map((mountPath, index) => ({ name: `v${index}`, mountPath })),
+      },
+    ],
+    volumes: paths.map((_, index) => ({ name: `v${index}`, emptyDir: {} })),
+  },
+});
+
+const env = (values: Record<string, string>) =>
+  Object.entries(values).map(([name, value]) => ({ name, value }));
+const mysql = { MYSQL_DATABASE: 'd_b', MYSQL_USER: 'u', MYSQL_PASSWORD: "p'\\w", MYSQL_ROOT_PASSWORD: 'r' };
+
+const PODS = [
+  pod(
+    'mariadb',
+    'mariadb:10.11',
+    12345,
+    { env: env(mysql), readinessProbe: { tcpSocket: { port: 3306 }, periodSeconds: 1 } },
+    ['/var/lib/mysql', '/run/mysqld', '/tmp'],
+  ),
+  pod('redis', 'redis:7.0', 12345, { args: ['redis-server', '--requirepass', 'p', '--save', '60', '1'] }, [
+    '/data',
+  ]),
+  pod(
+    'registry',
+    'registry:2.8',
+    12345,
+    { readinessProbe: { httpGet: { path: '/v2/', port: 5000 }, periodSeconds: 1 } },
+    ['/var/lib/registry', '/tmp'],
+  ),
+  pod('robot', 'robot:7', 12345, { command: ['sleep', 'infinity'] }, ['/tmp']),
+];
+
+describe('images in Pods under the restricted profile, as a user their files do not belong to', () => {
+  beforeAll(() => {
+    const namespace = {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    };
+    kubectl(['apply', '-f', '-'], JSON.stringify(namespace));
+    kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: PODS }));
+    kubectl([
+      '-n',
+      NAMESPACE,
+      'wait',
+      '--for=condition=Ready',
+      '--timeout=120s',
+      ...PODS.map((one) => `pod/${one.metadata.name}`),
+    ]);
+  }, 180_000);
+
+  afterAll(() => {
+    kubectl(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
+  });
+
+  const inside = (name: string, ...command: string[]) =>
+    kubectl(['-n', NAMESPACE, 'exec', name, '--', ...command]).trim();
+
+  test('mariadb: the user reaches exactly the database it was promised', () => {
+    const client = ['mariadb', '-h127.0.0.1', '-uu', `-p${mysql.MYSQL_PASSWORD}`, '-N', '-e'];
+    expect(
+      inside(
+        'mariadb',
+        ...client,
+        'CREATE TABLE d_b.t (i INT); INSERT INTO d_b.t VALUES (7); SELECT i FROM d_b.t',
+      ),
+    ).toBe('7');
+    expect(() => inside('mariadb', ...client, 'SELECT 1 FROM mysql.global_priv')).toThrow(/denied/);
+    expect(() => inside('mariadb', ...client, 'CREATE DATABASE dxb')).toThrow(/denied/);
+  });
+
+  test('redis: takes its password and can save', () => {
+    expect(inside('redis', 'redis-cli', 'ping')).toMatch(/NOAUTH/);
+    expect(inside('redis', 'redis-cli', '--no-auth-warning', '-a', 'p', 'save')).toBe('OK');
+  });
+
+  test('robot: has Robot Framework and the clients of all three services', () => {
+    expect(
+      inside(
+        'robot',
+        'python3',
+        '-c',
+        'import robot, RequestsLibrary, pymysql, redis, pymongo; print(robot.__version__)',
+      ),
+    ).toBe('7.5');
+  });
+});
