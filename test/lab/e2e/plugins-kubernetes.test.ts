@@ -1,10 +1,11 @@
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
-import { execa } from 'execa';
 import { MIRROR } from '../../../lab/machine/addresses';
 import { buildPlugins } from '../../../lab/plugins/build';
 import { cacheHome, labHome } from '../../../lab/steps';
@@ -171,10 +172,9 @@ async function program(): Promise<Record<string, unknown>> {
   };
 }
 
-function kubectl(...args: string[]): Promise<string> {
-  return execa(path.join(cacheHome(), 'bin', 'kubectl'), ['--kubeconfig', KUBECONFIG, ...args]).then(
-    ({ stdout }) => stdout,
-  );
+async function kubectl(...args: string[]): Promise<string> {
+  const command = path.join(cacheHome(), 'bin', 'kubectl');
+  return (await promisify(execFile)(command, ['--kubeconfig', KUBECONFIG, ...args])).stdout.trim();
 }
 
 function get(kind: string, name: string, jsonpath: string): Promise<string> {
