@@ -181,7 +181,9 @@ describe('the test Pod', () => {
   it('mounts nothing that it does not declare, and says when it may be reaped', () => {
     const volumes = pod.spec.volumes.map(({ name }) => name);
     const mounts = [...pod.spec.initContainers, ...pod.spec.containers].flatMap((container) =>
-      'volumeMounts' in container ? container.volumeMounts.map(({ name }) => name) : [],
+      'volumeMounts' in container && container.volumeMounts
+        ? container.volumeMounts.map(({ name }) => name)
+        : [],
     );
     expect(new Set(volumes).size).toBe(volumes.length);
     expect([...new Set(mounts)].sort()).toEqual([...volumes].sort());
