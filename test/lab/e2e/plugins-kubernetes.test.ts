@@ -284,11 +284,11 @@ describe('the kubernetes plug-in', () => {
       () => '',
       (error: Error) => error.message,
     );
-    expect(failure).toMatch(/not ready/);
+    shape.image = PAUSE;
+    expect(failure).toMatch(/waited for/);
     expect(failure).toMatch(/container "web" of Pod web-\S+: (ImagePullBackOff|ErrImagePull)/);
     expect(failure).toContain('no-such-image:1');
     expect(Date.now() - started).toBeLessThan(110_000);
-    shape.image = PAUSE;
     await stack.up();
     expect(await get('deployment', 'web', '{.status.availableReplicas}')).toBe('1');
     await stack.preview({ expectNoChanges: true });
