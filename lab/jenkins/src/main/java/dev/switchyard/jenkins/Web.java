@@ -248,6 +248,10 @@ final class Web {
       return text(200, metrics());
     }
     mayRead(r);
+    if (is(p, "me", "api", "json")) {
+      if (r.user == null) throw html(404, "Not Found");
+      return json(r, ordered("_class", "hudson.model.User", "absoluteUrl", controller.rootUrl() + "user/" + r.user, "description", null, "fullName", r.user, "id", r.user));
+    }
     if (p.isEmpty()) return html(200, "Jenkins " + VERSION + " (stand-in)");
     if (is(p, "crumbIssuer", "api", "json")) {
       if (!Casc.at(controller.casc, "jenkins").containsKey("crumbIssuer")) throw html(404, "Not Found");
