@@ -11,5 +11,7 @@ module.exports = {
     ],
   },
   // Several dependencies ship ES modules only, which jest loads after a transform.
-  transformIgnorePatterns: ['/node_modules/(?!(execa|@gitbeaker|@kubernetes/client-node|openid-client|oauth4webapi|jose|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sindresorhus|figures|@sec-ant|socks-proxy-agent|agent-base)/)'],
+  transformIgnorePatterns: [
+    '/node_modules/(?!(execa|@gitbeaker|@kubernetes/client-node|openid-client|oauth4webapi|jose|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sindresorhus|figures|@sec-ant|socks-proxy-agent|agent-base)/)',
+  ],
 };

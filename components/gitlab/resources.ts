@@ -64,6 +64,8 @@ export function gitlabSharedResources(model: Model): Declaration[] {
         path: gitlab.group,
         description: 'Made by Switchyard',
         visibilityLevel: 'private',
+        // GitLab otherwise keeps a deleted group for weeks under another path, and the next `up` finds it in the way.
+        permanentlyRemoveOnDelete: true,
       },
     },
     {
