@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import {
   containerResources,
+  MODULE_USER,
   moduleEnvironment,
   restrictedContainer,
   serviceContainer,
@@ -22,8 +23,6 @@ export interface TestPodInput {
   readonly expires: number;
 }
 
-/** User id of modules, the same as in production. */
-const MODULE_USER = 10001;
 /** User id of Jenkins's agents; tests share the workspace with the agent, so they run as the same user. */
 const AGENT_USER = 1000;
 /** Seconds that a Pod may take before and after its tests: pulls, start of the services, results. */

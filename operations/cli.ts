@@ -11,7 +11,7 @@ import { typeToken } from '../components/shared/box';
 import program from '../index';
 import { stackNames } from '../stacks/load';
 import { buildDeliveryImage } from './build';
-import { type Operation, runOperation } from './engine';
+import { type Operation, PROJECT, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
 
 /** Exit codes, for scripts. */
@@ -33,8 +33,6 @@ interface RunOptions {
   readonly only?: string;
   readonly yes?: boolean;
 }
-
-const PROJECT = 'switchyard';
 
 /** URNs of the production boxes of some modules: told from the model alone, since names are fixed there. */
 function urnsOf(environment: string, modules: readonly string[]): string[] {

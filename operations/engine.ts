@@ -34,7 +34,7 @@ export interface OperationResult {
 }
 
 /** The name under which Pulumi keeps an environment's state. */
-const PROJECT = 'switchyard';
+export const PROJECT = 'switchyard';
 
 async function openStack(inputs: EngineInputs, workDir: string): Promise<Stack> {
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours

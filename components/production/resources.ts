@@ -1,5 +1,6 @@
 import {
   containerResources,
+  MODULE_USER,
   moduleEnvironment,
   restrictedContainer,
   serviceContainer,
@@ -12,7 +13,6 @@ import { fencedNamespace, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { secretRef } from '../shared/references';
 
-const MODULE_USER = 10001;
 const DATABASE = 'module';
 
 /** Pod-internal name of the variable through which a template's `{password}` reaches a service's container. */
