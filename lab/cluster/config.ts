@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import {
   CLUSTER_DOMAIN,
   DNS_IP,
+  DOCKER_BRIDGE,
   MIRROR,
   NODE_IP,
   NODE_NAME,
@@ -174,7 +175,7 @@ export function mirrorConfig(home: string): object {
   };
 }
 
-/** daemon.json of dockerd. It has no network of its own: builds use the host's. */
+/** daemon.json of dockerd. Its bridge serves `RUN` steps of images; nothing is forwarded out of the machine. */
 export function dockerConfig(home: string): object {
   return {
     'data-root': join(home, 'docker'),
@@ -182,7 +183,7 @@ export function dockerConfig(home: string): object {
     pidfile: '/run/dockerd.pid',
     hosts: [`unix://${join(home, 'run', 'docker.sock')}`],
     'deprecated-key-path': join(home, 'docker', 'key.json'),
-    bridge: 'none',
+    bip: DOCKER_BRIDGE,
     iptables: false,
     ip6tables: false,
     'ip-forward': false,

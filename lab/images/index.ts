@@ -58,6 +58,19 @@ function findClient(): string {
   );
 }
 
+/**
+ * A node keeps the image that it has under a tag (`imagePullPolicy: IfNotPresent`), so a running one is told to forget
+ * an image made anew. An answer of 1 means that it never had it.
+ */
+async function forgetOnNode(log: StepLog, reference: string): Promise<void> {
+  const socket = join(labHome(), 'run', 'containerd.sock');
+  if (!existsSync(socket)) return;
+  await log.exec('ctr', ['--address', socket, '--namespace', 'k8s.io', 'images', 'rm', reference], {
+    accept: [0, 1],
+    timeoutSeconds: 30,
+  });
+}
+
 /** The base image: debootstrap once per machine and content, then `docker import`. */
 function baseStep(options: ImageOptions): Step {
   const engine = docker(options);
@@ -88,6 +101,7 @@ function baseStep(options: ImageOptions): Step {
         engine.reference(BASE),
       );
       await engine.exec(log, 'push', '--quiet', engine.reference(BASE));
+      await forgetOnNode(log, engine.reference(BASE));
     },
   };
 }
@@ -117,6 +131,7 @@ function imageStep(image: ImageDefinition, hash: () => Promise<string>, options:
         rmSync(secrets, { recursive: true, force: true });
       }
       await engine.exec(log, 'push', '--quiet', engine.reference(image));
+      await forgetOnNode(log, engine.reference(image));
     },
   };
 }

@@ -45,14 +45,11 @@ const GRACE = {
   config: 45,
   /** A registry may be starting. */
   imagePull: 60,
-  /** A restarting container may wait for its database. */
-  crash: 150,
+  /** A restarting container may wait for its database; the fifth restart is the first that is waited for longer. */
+  crash: 100,
   /** A volume may be being made, a node may be coming. */
   unschedulable: 120,
 } as const;
-
-/** Restarts (some three minutes of them) after which a crashing container has failed for certain. */
-const CRASH_RESTARTS = 5;
 
 const READY: Assessment = { ready: true, waitingFor: '', problems: [] };
 
@@ -115,9 +112,7 @@ function containerProblems(pod: string, status: Props): Problem[] {
       const exit = last.exitCode === undefined ? '' : `, last exit code ${String(last.exitCode)}`;
       const text = `${container}: CrashLoopBackOff after ${restarts} restarts${exit}; see kubectl logs ${pod} --previous`;
       if (restarts < 2) return [];
-      // Between two crashes the container runs, so the clock starts over: the count decides.
-      const graceSeconds = restarts >= CRASH_RESTARTS ? 0 : GRACE.crash;
-      return [{ key: `${String(status.name)}/CrashLoopBackOff`, text, graceSeconds }];
+      return [{ key: `${String(status.name)}/CrashLoopBackOff`, text, graceSeconds: GRACE.crash }];
     }
     default:
       return [];
