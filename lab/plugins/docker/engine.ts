@@ -43,6 +43,11 @@ export interface RegistryAuth {
   serveraddress: string;
 }
 
+/** Credentials as the engine reads them: base64url with padding; without it older engines see no credentials at all. */
+export function authHeader(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+}
+
 /** One line of what a build or push says. */
 export interface Progress {
   text?: string;
@@ -81,7 +86,7 @@ export class Engine {
       : {};
     const response = await this.request('POST', `/build?${new URLSearchParams(query)}`, archive, {
       'Content-Type': 'application/x-tar',
-      'X-Registry-Config': Buffer.from(JSON.stringify(registries)).toString('base64url'),
+      'X-Registry-Config': authHeader(registries),
     });
     let imageId: string | undefined;
     await follow(await expectSuccess(response, 'build'), 'The build failed', (progress) => {
@@ -104,7 +109,7 @@ export class Engine {
       `/images/${repository}/push?${new URLSearchParams({ tag })}`,
       undefined,
       {
-        'X-Registry-Auth': Buffer.from(JSON.stringify(auth ?? {})).toString('base64url'),
+        'X-Registry-Auth': authHeader(auth ?? {}),
       },
     );
     let digest: string | undefined;
