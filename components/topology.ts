@@ -19,8 +19,6 @@ export interface TopologyArgs {
   readonly only?: readonly string[];
 }
 
-const kind = (box: string): string => `${box.charAt(0).toUpperCase()}${box.slice(1)}`;
-
 /** The company's CI/CD: every box, wired. */
 export class Topology extends pulumi.ComponentResource {
   /** Addresses for people. */
@@ -55,7 +53,7 @@ export class Topology extends pulumi.ComponentResource {
         !args.only || (box === 'production' && module !== undefined && args.only.includes(module)),
     );
     for (const { box, name: boxName, declarations } of wanted) {
-      new Box(typeToken(box, kind(box)), boxName, declarations, registrar, child);
+      new Box(typeToken(box), boxName, declarations, registrar, child);
     }
     const scheme = settings.registry.scheme;
     this.urls = {

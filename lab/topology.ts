@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { dockerSocket, kubeconfigPath } from './cluster';
 import { secret } from './cluster/daemons';
 import { GITLAB_URL, rootTokenFile } from './gitlab';
+import { contentInMirror } from './images/mirror';
+import { MIRROR } from './machine/addresses';
 import { cacheHome, hashFiles, labHome, type Step } from './steps';
 
 export const REPOSITORY = join(__dirname, '..');
@@ -41,17 +43,47 @@ const sources = (): Promise<string> =>
     ),
   );
 
+/** Images of the lab that the topology builds its own upon, and the resource that does. */
+const BASES = { jenkins: 'jenkins-image', agent: 'delivery-image' } as const;
+type Bases = Partial<Record<keyof typeof BASES, string>>;
+
+/** Which contents the running topology was built upon. */
+const basesFile = (): string => join(labHome(), 'bases.json');
+
+async function basesInMirror(): Promise<Bases> {
+  const contents: Bases = {};
+  for (const name of Object.keys(BASES) as (keyof typeof BASES)[]) {
+    contents[name] = await contentInMirror(MIRROR, name, 'lab');
+  }
+  return contents;
+}
+
+/** Resources whose base changed behind its tag: their own inputs stayed the same, so Pulumi has to be told. */
+function outdated(now: Bases): string[] {
+  if (!existsSync(basesFile())) return [];
+  const then = JSON.parse(readFileSync(basesFile(), 'utf8')) as Bases;
+  return (Object.keys(BASES) as (keyof typeof BASES)[])
+    .filter((name) => then[name] !== now[name])
+    .map((name) => BASES[name]);
+}
+
 /** `up` of the lab stack. */
 export function topologySteps(): Step[] {
   return [
     {
       name: 'topology',
       title: 'Topology: switchyard up lab',
-      inputs: sources,
+      inputs: async () => hashFiles([], [await sources(), JSON.stringify(await basesInMirror())]),
       done: async () => existsSync(join(labHome(), 's3')) && (await jenkinsAnswers()),
       run: async (log) => {
-        const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
+        const bases = await basesInMirror();
+        const replace = outdated(bases);
+        const [command, args] = switchyard([
+          ...['up', ENVIRONMENT, '--yes'],
+          ...(replace.length > 0 ? ['--replace', ...replace] : []),
+        ]);
         await log.exec(command, args, { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 });
+        writeFileSync(basesFile(), JSON.stringify(bases));
       },
     },
   ];

@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { CommandError } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
-import { topologyBoxes } from '../components/boxes';
+import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import { ONLY_VARIABLE } from '../components/inputs';
 import { defaultFolders, loadModel } from '../components/load';
+import type { Model } from '../components/model';
 import { typeToken } from '../components/shared/box';
+import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
 import { stackNames } from '../stacks/load';
 import { buildDeliveryImage } from './build';
@@ -31,24 +34,49 @@ class Refusal extends Error {
 
 interface RunOptions {
   readonly only?: string;
+  readonly replace?: string[];
   readonly yes?: boolean;
 }
 
-/** URNs of the production boxes of some modules: told from the model alone, since names are fixed there. */
-function urnsOf(environment: string, modules: readonly string[]): string[] {
-  const model = loadModel(defaultFolders(root), environment);
-  return topologyBoxes({
-    ...model,
-    // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
-    releases: Object.fromEntries(modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }])),
-  })
-    .filter((box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module))
-    .flatMap((box) =>
-      box.declarations.map(
+/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
+function urnsOf(
+  environment: string,
+  model: Model,
+  wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
+): string[] {
+  return topologyBoxes(model).flatMap((box) =>
+    box.declarations
+      .filter((declaration) => wanted(box, declaration))
+      .map(
         (declaration) =>
-          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken('production', 'Production')}$${declaration.type}::${declaration.name}`,
+          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
       ),
+  );
+}
+
+/** The production boxes of some modules. */
+function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
+  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
+  const releases = Object.fromEntries(
+    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
+  );
+  return urnsOf(
+    environment,
+    { ...model, releases },
+    (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
+  );
+}
+
+/** @throws Refusal for a name that the topology does not have */
+function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
+  return resources.flatMap((name) => {
+    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
+    if (found.length > 0) return found;
+    throw new Refusal(
+      `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,
+      EXIT.badInput,
     );
+  });
 }
 
 async function confirm(question: string): Promise<boolean> {
@@ -81,7 +109,8 @@ async function operate(operation: Operation, environment: string, options: RunOp
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,
     program,
-    targets: only ? urnsOf(environment, only) : undefined,
+    targets: only ? productionUrns(environment, model, only) : undefined,
+    replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => process.stdout.write(text),
   });
   const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
@@ -96,12 +125,18 @@ function cli(): Command {
     .showHelpAfterError('(see --help)')
     .exitOverride();
   for (const operation of ['preview', 'up', 'refresh', 'destroy'] as const) {
-    command
+    const subcommand = command
       .command(`${operation} <environment>`)
       .description(`Pulumi's ${operation} of an environment`)
       .option('--only <modules>', 'production of these modules only, separated by commas')
-      .option('--yes', 'do not ask')
-      .action((environment: string, options: RunOptions) => operate(operation, environment, options));
+      .option('--yes', 'do not ask');
+    if (operation === 'preview' || operation === 'up') {
+      subcommand.option(
+        '--replace <resources...>',
+        'make these anew although their inputs are unchanged, as after a change behind a tag',
+      );
+    }
+    subcommand.action((environment: string, options: RunOptions) => operate(operation, environment, options));
   }
   command
     .command('render <environment> [module]')
@@ -136,6 +171,13 @@ function report(error: unknown): number {
   if (error instanceof ProblemsError) {
     process.stderr.write(`${error.message}\n`);
     return EXIT.badInput;
+  }
+  if (error instanceof CommandError) {
+    // The engine has printed its own diagnostics.
+    process.stderr.write(
+      'The engine ended with an error; its reasons stand above. What was done is kept: run the same command again.\n',
+    );
+    return EXIT.failed;
   }
   if (error instanceof Error && 'exitCode' in error && 'code' in error) {
     // Commander has said it already; help and version end with 0.

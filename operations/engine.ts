@@ -23,6 +23,8 @@ export interface EngineInputs {
   readonly program: PulumiFn;
   /** URNs to which the operation is limited. @default all */
   readonly targets?: readonly string[];
+  /** URNs of resources to make anew although nothing of their inputs changed. @default none */
+  readonly replace?: readonly string[];
   /** Gets each line that the engine prints. */
   readonly print: (text: string) => void;
 }
@@ -78,8 +80,9 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
       },
       ...(inputs.targets ? { target: [...inputs.targets] } : {}),
     };
-    if (operation === 'preview') await stack.preview(options);
-    else if (operation === 'up') await stack.up(options);
+    const planned = { ...options, ...(inputs.replace ? { replace: [...inputs.replace] } : {}) };
+    if (operation === 'preview') await stack.preview(planned);
+    else if (operation === 'up') await stack.up(planned);
     else if (operation === 'refresh') await stack.refresh(options);
     else await stack.destroy(options);
     return { changes, outputs: operation === 'destroy' ? {} : await stack.outputs() };

@@ -92,7 +92,7 @@ int verifyOnce(String module) {
 
 // One Pod holds the module, its services and Robot; `delivery test-pod` wrote it.
 void test(String module, String pod, String results, int minutes) {
-    podTemplate(yaml: pod, namespace: "test-${module}") {
+    podTemplate(yaml: pod, namespace: "test-${module}", showRawYaml: false) {
         node(POD_LABEL) {
             unstash('workspace')
             container('robot') {

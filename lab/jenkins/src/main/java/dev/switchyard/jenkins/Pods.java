@@ -158,7 +158,6 @@ final class Pods {
     List<Object> finished = new ArrayList<>();
     for (Object each : containers) {
       Map<String, Object> container = new LinkedHashMap<>((Map<String, Object>) each);
-      container.putIfAbsent("workingDir", WORKING_DIR);
       List<Object> mounts = new ArrayList<>(maps(container.get("volumeMounts")));
       if (mounts.stream().noneMatch(m -> WORKING_DIR.equals(((Map<?, ?>) m).get("mountPath"))))
         mounts.add(Map.of("name", "workspace-volume", "mountPath", WORKING_DIR, "readOnly", false));
@@ -223,7 +222,8 @@ final class Pods {
       words(container, "args", c.get("args"));
       if (Boolean.TRUE.equals(c.get("ttyEnabled"))) container.put("tty", true);
       if (Boolean.TRUE.equals(c.get("alwaysPullImage"))) container.put("imagePullPolicy", "Always");
-      if (c.get("workingDir") instanceof String dir && !dir.isEmpty()) container.put("workingDir", dir);
+      // Only a containerTemplate has a working directory by default; a container from yaml keeps its image's own.
+      container.put("workingDir", c.get("workingDir") instanceof String dir && !dir.isEmpty() ? dir : WORKING_DIR);
       List<Object> env = env(c.get("envVars"));
       if (!env.isEmpty()) container.put("env", env);
       Map<String, Object> resources = new LinkedHashMap<>();
