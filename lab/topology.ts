@@ -33,7 +33,7 @@ export function labEnvironment(): Record<string, string> {
 /** Runs `switchyard …` from this checkout against the lab. */
 export const switchyard = (args: string[]): [string, string[]] => [
   process.execPath,
-  ['--require', 'tsx/cjs', join(REPOSITORY, 'operations', 'cli.ts'), ...args],
+  ['--import', 'tsx', join(REPOSITORY, 'operations', 'cli.ts'), ...args],
 ];
 
 const sources = (): Promise<string> =>

@@ -1,6 +1,20 @@
 import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+
+/** Pulumi loads a TypeScript compiler for function serialisation, which no program of ours uses. */
+const withoutCompiler: Plugin = {
+  name: 'without-compiler',
+  setup(builder) {
+    builder.onResolve({ filter: /\/typescript-shim$/ }, ({ path }) => ({
+      path,
+      namespace: 'without-compiler',
+    }));
+    builder.onLoad({ filter: /.*/, namespace: 'without-compiler' }, () => ({
+      contents: 'module.exports = {};',
+    }));
+  },
+};
 
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
 const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' } as const;
@@ -9,8 +23,7 @@ const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' 
  * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs,
  * catalog and stacks of this checkout. Same sources, same bytes.
  */
-export async function buildDeliveryImage(root: string): Promise<void> {
-  const out = join(root, 'dist', 'image');
+export async function buildDeliveryImage(root: string, out = join(root, 'dist', 'image')): Promise<void> {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const [name, entry] of Object.entries(programs)) {
@@ -22,7 +35,8 @@ export async function buildDeliveryImage(root: string): Promise<void> {
       platform: 'node',
       target: 'node22',
       format: 'cjs',
-      // Reached only by function serialisation, builds and ts-node, none of which runs inside the image.
+      plugins: [withoutCompiler],
+      // Reached only by builds and ts-node, neither of which runs inside the image.
       external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js'],
       logLevel: 'warning',
     });

@@ -13,7 +13,6 @@ import { typeToken } from '../components/shared/box';
 import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
 import { stackNames } from '../stacks/load';
-import { buildDeliveryImage } from './build';
 import { type Operation, PROJECT, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
 
@@ -101,8 +100,11 @@ async function operate(operation: Operation, environment: string, options: RunOp
     }
   }
   // A deploy evaluates one module's production box and builds no image.
-  if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts')))
+  if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
+    // Loaded here, because the delivery image, which has no bundler, runs this file too.
+    const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
+  }
   const result = await runOperation(operation, {
     root,
     environment,
