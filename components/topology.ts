@@ -5,6 +5,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { topologyBoxes } from './boxes';
 import type { Model } from './model';
 import { Box, typeToken } from './shared/box';
+import type { ProviderRole } from './shared/declaration';
 import { Registrar } from './shared/registrar';
 
 export interface TopologyArgs {
@@ -19,6 +20,48 @@ export interface TopologyArgs {
   readonly only?: readonly string[];
 }
 
+function provider(
+  role: ProviderRole,
+  { model: { settings }, gitlabToken }: TopologyArgs,
+  opts: pulumi.CustomResourceOptions,
+): pulumi.ProviderResource {
+  switch (role) {
+    case 'ci':
+    case 'production':
+      return withoutEnvironment(
+        'KUBECONFIG',
+        () =>
+          new k8s.Provider(
+            `${role}-cluster`,
+            { context: settings.clusters[role].context, enableServerSideApply: true },
+            opts,
+          ),
+      );
+    case 'gitlab':
+      return new gitlab.Provider(
+        'gitlab',
+        { baseUrl: `${settings.gitlab.url}/api/v4/`, token: gitlabToken },
+        opts,
+      );
+    case 'docker':
+      return withoutEnvironment('DOCKER_HOST', () => new docker.Provider('docker', {}, opts));
+  }
+}
+
+/**
+ * The SDKs copy such a variable into the provider's state, where one machine's path would be a change on the next. The
+ * plug-ins themselves read it all the same.
+ */
+function withoutEnvironment<T>(variable: string, make: () => T): T {
+  const value = process.env[variable];
+  delete process.env[variable];
+  try {
+    return make();
+  } finally {
+    if (value !== undefined) process.env[variable] = value;
+  }
+}
+
 /** The company's CI/CD: every box, wired. */
 export class Topology extends pulumi.ComponentResource {
   /** Addresses for people. */
@@ -28,25 +71,10 @@ export class Topology extends pulumi.ComponentResource {
     super(typeToken('index', 'Topology'), name, {}, opts);
     const { settings } = args.model;
     const child = { parent: this };
-    const cluster = (role: 'ci' | 'production') =>
-      new k8s.Provider(
-        `${role}-cluster`,
-        { context: settings.clusters[role].context, enableServerSideApply: true },
-        child,
-      );
     const registrar = new Registrar({
       seed: args.seed,
       given: args.given,
-      providers: {
-        ci: cluster('ci'),
-        production: cluster('production'),
-        gitlab: new gitlab.Provider(
-          'gitlab',
-          { baseUrl: `${settings.gitlab.url}/api/v4/`, token: args.gitlabToken },
-          child,
-        ),
-        docker: new docker.Provider('docker', {}, child),
-      },
+      provider: (role) => provider(role, args, child),
     });
     const wanted = topologyBoxes(args.model).filter(
       ({ box, module }) =>

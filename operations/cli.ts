@@ -88,6 +88,16 @@ async function confirm(question: string): Promise<boolean> {
   }
 }
 
+/** The engine prints its diagnostics as it goes; what its command line says before that is only in the error. */
+function engineFailure(error: CommandError, operation: Operation, printed: boolean): Refusal {
+  const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
+  const kept = 'What was done is kept: run the same command again.';
+  return new Refusal(
+    printed ? `${operation} failed; the reasons stand above. ${kept}` : `${operation} failed: ${said}`,
+    EXIT.failed,
+  );
+}
+
 async function operate(operation: Operation, environment: string, options: RunOptions): Promise<void> {
   const folders = defaultFolders(root);
   const model = loadModel(folders, environment);
@@ -105,6 +115,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
   }
+  let printed = false;
   const result = await runOperation(operation, {
     root,
     environment,
@@ -113,7 +124,12 @@ async function operate(operation: Operation, environment: string, options: RunOp
     program,
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
-    print: (text) => process.stdout.write(text),
+    print: (text) => {
+      printed = true;
+      process.stdout.write(text);
+    },
+  }).catch((error: unknown) => {
+    throw error instanceof CommandError ? engineFailure(error, operation, printed) : error;
   });
   const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
   process.stdout.write(
@@ -173,13 +189,6 @@ function report(error: unknown): number {
   if (error instanceof ProblemsError) {
     process.stderr.write(`${error.message}\n`);
     return EXIT.badInput;
-  }
-  if (error instanceof CommandError) {
-    // The engine has printed its own diagnostics.
-    process.stderr.write(
-      'The engine ended with an error; its reasons stand above. What was done is kept: run the same command again.\n',
-    );
-    return EXIT.failed;
   }
   if (error instanceof Error && 'exitCode' in error && 'code' in error) {
     // Commander has said it already; help and version end with 0.

@@ -104,6 +104,8 @@ function deployPod(model: Model, image: string): string {
           image,
           [
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+            // Pulumi asks the password file for its home, and that one is read-only.
+            { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
             { name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment },
           ],
           [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }],

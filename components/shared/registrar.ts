@@ -42,12 +42,14 @@ export interface RegistrarInputs {
   readonly seed: pulumi.Output<string>;
   /** Secrets that the environment brings, by name; each already an `Output` secret. */
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
-  readonly providers: Readonly<Record<ProviderRole, pulumi.ProviderResource>>;
+  /** Makes a provider when the first resource needs it. */
+  readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
 }
 
 /** Turns declarations into resources and puts run-time values in the place of references. */
 export class Registrar {
   private readonly registered = new Map<string, pulumi.CustomResource>();
+  private readonly providers = new Map<ProviderRole, pulumi.ProviderResource>();
 
   constructor(private readonly inputs: RegistrarInputs) {}
 
@@ -57,7 +59,7 @@ export class Registrar {
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
     const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
       parent,
-      provider: this.inputs.providers[declaration.provider],
+      provider: this.provider(declaration.provider),
       dependsOn: (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name)),
       protect: declaration.protect,
       ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
@@ -65,6 +67,12 @@ export class Registrar {
     });
     this.registered.set(declaration.name, resource);
     return resource;
+  }
+
+  private provider(role: ProviderRole): pulumi.ProviderResource {
+    const provider = this.providers.get(role) ?? this.inputs.provider(role);
+    this.providers.set(role, provider);
+    return provider;
   }
 
   private find(name: string, wantedBy: string): pulumi.CustomResource {

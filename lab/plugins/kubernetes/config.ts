@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { existsSync, statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import path from 'node:path';
@@ -153,11 +154,16 @@ LAB_ADDRESSES.addAddress('::1', 'ipv6');
 // RFC 2544: reserved for tests; the lab's node, Pods and Services live there, so in-cluster clients match too.
 LAB_ADDRESSES.addSubnet('198.18.0.0', 15);
 
+type Lookup = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
+
+const allAddresses: Lookup = (host) => lookup(host, { all: true });
+
 /**
  * This plug-in is test equipment: it refuses every API server but one on loopback or in the lab's own range
- * (198.18.0.0/15), so that it can never touch a company's cluster by mistake.
+ * (198.18.0.0/15), so that it can never touch a company's cluster by mistake. A name, as a Pod uses it, must resolve
+ * to such addresses only.
  */
-export function assertLabServer(server: string): void {
+export async function assertLabServer(server: string, addressesOf = allAddresses): Promise<void> {
   let url: URL;
   try {
     url = new URL(server);
@@ -165,10 +171,13 @@ export function assertLabServer(server: string): void {
     throw new Error(`kubernetes provider: the kubeconfig's server "${server}" is not a URL`);
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  const family = isIP(host);
-  const allowed =
-    host === 'localhost' || (family !== 0 && LAB_ADDRESSES.check(host, family === 6 ? 'ipv6' : 'ipv4'));
-  if (allowed) return;
+  const addresses = isIP(host)
+    ? [{ address: host, family: isIP(host) }]
+    : await addressesOf(host).catch(() => []);
+  const inLab = addresses.every(({ address, family }) =>
+    LAB_ADDRESSES.check(address, family === 6 ? 'ipv6' : 'ipv4'),
+  );
+  if (addresses.length > 0 && inLab) return;
   throw new Error(
     `kubernetes provider: refusing API server ${url.host}: this is the lab's own plug-in and speaks only to loopback ` +
       'or 198.18.0.0/15. Install the official one: pulumi plugin install resource kubernetes v4.34.2',

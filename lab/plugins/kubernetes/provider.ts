@@ -90,7 +90,7 @@ export class KubernetesProvider implements PluginProvider {
     return { changes: true, replaces: moved ? ['kubeconfig'] : [] };
   }
 
-  /** Reads the kubeconfig and vets the address; contacts nothing. */
+  /** Reads the kubeconfig and vets the address; contacts no API server. */
   async configure(raw: Props): Promise<void> {
     const failures = checkProviderInputs(raw);
     if (failures.length > 0) {
@@ -100,7 +100,7 @@ export class KubernetesProvider implements PluginProvider {
     }
     const inputs = parseProviderInputs(raw);
     const config = loadKubeConfig(inputs);
-    assertLabServer(config.getCurrentCluster()?.server ?? '');
+    await assertLabServer(config.getCurrentCluster()?.server ?? '');
     const context = config.getContextObject(config.getCurrentContext());
     this.current = {
       inputs,

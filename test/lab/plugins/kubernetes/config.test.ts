@@ -26,26 +26,40 @@ function kubeconfig(server: string): string {
 }
 
 describe('the API server', () => {
+  const names: Record<string, string[]> = {
+    localhost: ['127.0.0.1'],
+    'kubernetes.default.svc': ['198.19.0.1'],
+    'mixed.example.com': ['198.19.0.1', '10.0.0.1'],
+    '127.0.0.1.example.com': ['203.0.113.1'],
+  };
+  const known = async (host: string) => {
+    const addresses = names[host];
+    if (!addresses) throw new Error(`getaddrinfo ENOTFOUND ${host}`);
+    return addresses.map((address) => ({ address, family: 4 }));
+  };
+
   test.each([
     'https://127.0.0.1:6443',
     'https://localhost:6443',
     'https://[::1]:6443',
     'https://198.18.0.2:6443',
     'https://198.19.0.1:443',
-  ])('%s is one of the lab', (server) => {
-    expect(() => assertLabServer(server)).not.toThrow();
+    'https://kubernetes.default.svc',
+  ])('%s is one of the lab', async (server) => {
+    await expect(assertLabServer(server, known)).resolves.toBeUndefined();
   });
 
   test.each([
     'https://10.0.0.1:6443',
     'https://198.20.0.1:6443',
     'https://198.17.255.255',
-    'https://kubernetes.default.svc',
+    'https://unknown.default.svc',
+    'https://mixed.example.com',
     'https://127.0.0.1.example.com',
     'https://localhost.example.com',
     'https://[2001:db8::1]:6443',
-  ])('%s is refused, with the remedy', (server) => {
-    expect(() => assertLabServer(server)).toThrow(
+  ])('%s is refused, with the remedy', async (server) => {
+    await expect(assertLabServer(server, known)).rejects.toThrow(
       /refusing API server .* pulumi plugin install resource kubernetes v4\.34\.2/,
     );
   });

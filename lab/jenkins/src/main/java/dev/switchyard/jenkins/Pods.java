@@ -431,9 +431,14 @@ final class Pods {
     try (ExecWatch watch = input == null ? target.writingOutput(out).writingError(err).exec(command)
         : target.redirectingInput().writingOutput(out).writingError(err).exec(command)) {
       if (input != null && input.length > 0) {
-        OutputStream stdin = watch.getInput();
-        for (int at = 0; at < input.length; at += 65536) stdin.write(input, at, Math.min(65536, input.length - at));
-        stdin.flush();
+        try {
+          OutputStream stdin = watch.getInput();
+          for (int at = 0; at < input.length; at += 65536) stdin.write(input, at, Math.min(65536, input.length - at));
+          stdin.flush();
+        } catch (IOException | KubernetesClientException e) {
+          // A command that has all it reads may end before the last frame is acknowledged: its exit code tells.
+          LOG.fine(() -> "stdin of " + container + ": " + e.getMessage());
+        }
       }
       Integer code = watch.exitCode().get();
       return code == null ? -1 : code;

@@ -993,7 +993,9 @@ final class Steps {
     if (!Files.exists(source)) throw new AbortException("No such saved stash ‘" + name + "’");
     byte[] content = Files.readAllBytes(source);
     if (content.length > 0)
-      bytes("mkdir -p -- \"$1\" && head -c " + content.length + " | tar -xmf - --no-same-owner --no-same-permissions -C \"$1\"", content, current.get().cwd);
+      // tar stops at the end mark; what pads the archive is read all the same, or the sender meets a closed connection.
+      bytes("mkdir -p -- \"$1\" && head -c " + content.length + " | { tar -xmf - --no-same-owner --no-same-permissions -C \"$1\"; code=$?;"
+          + " cat >/dev/null; exit $code; }", content, current.get().cwd);
     return null;
   }
 

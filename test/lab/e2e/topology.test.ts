@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import {
+  finalStatus,
+  mergeRequest,
+  notesOf,
+  openMergeRequest,
+  productionVersion,
+  travel,
+} from '../../../lab/journey';
+import { cacheHome, openLog } from '../../../lab/steps';
+import { ENVIRONMENT, labEnvironment, rootToken, switchyard } from '../../../lab/topology';
+
+// The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
+jest.setTimeout(900_000);
+
+const log = openLog('e2e');
+const exec = promisify(execFile);
+
+async function run(...args: string[]): Promise<string> {
+  const [command, all] = switchyard(args);
+  const { stdout } = await exec(command, all, {
+    cwd: join(__dirname, '../../..'),
+    env: { ...process.env, ...labEnvironment() },
+    maxBuffer: 64 << 20,
+  });
+  return stdout.trim().split('\n').at(-1) ?? '';
+}
+
+async function kubectl(...args: string[]): Promise<string> {
+  const { stdout } = await exec(join(cacheHome(), 'bin', 'kubectl'), args, {
+    env: { ...process.env, KUBECONFIG: kubeconfigPath() },
+    maxBuffer: 64 << 20,
+  });
+  return stdout;
+}
+
+const gitlab = async (path: string): Promise<{ status: number; body: unknown }> => {
+  const response = await fetch(`${GITLAB_URL}/api/v4/${path}`, {
+    headers: { 'PRIVATE-TOKEN': rootToken() },
+  });
+  return { status: response.status, body: await response.json() };
+};
+
+/** A version that production does not serve yet, by counting on from the one it does. */
+async function nextVersion(): Promise<string> {
+  const [major, minor, patch] = String(await productionVersion())
+    .split('.')
+    .map(Number);
+  return `${major}.${minor}.${Number(patch) + 1}`;
+}
+
+const setVersion = (version: string) => (checkout: string) =>
+  writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
+
+describe('an environment that is up', () => {
+  test('a second up changes nothing', async () => {
+    expect(await run('up', ENVIRONMENT, '--yes')).toBe('up of lab: no change');
+  });
+
+  test('refresh finds what up made', async () => {
+    expect(await run('refresh', ENVIRONMENT, '--yes')).toBe('refresh of lab: no change');
+  });
+});
+
+describe('the green path', () => {
+  test('a push travels to a production answer with the new version', async () => {
+    const version = await nextVersion();
+    await travel(log, `release-${version}`, `Release ${version}`, setVersion(version), version);
+    expect(await productionVersion()).toBe(version);
+  });
+
+  test('up after a deploy changes nothing: the ledger says what runs', async () => {
+    expect(await run('up', ENVIRONMENT, '--yes')).toBe('up of lab: no change');
+  });
+});
+
+describe('the red path', () => {
+  test('a failing test is named in the merge request, which stays open; production is untouched', async () => {
+    const before = await productionVersion();
+    const branch = 'broken';
+    const iid = await openMergeRequest(log, branch, 'A change that breaks a promise', (checkout) => {
+      setVersion('9.9.9')(checkout);
+      const suite = join(checkout, 'tests', 'orders.robot');
+      const heading = '*** Test Cases ***\n';
+      writeFileSync(
+        suite,
+        readFileSync(suite, 'utf8').replace(
+          heading,
+          `${heading}Orders Are Free Of Charge\n    Should Be Equal    costs    nothing\n\n`,
+        ),
+      );
+    });
+    const opened = await mergeRequest(iid as number);
+    const verdict = await finalStatus(String(opened.sha), 300);
+    expect(verdict.state).toBe('failed');
+    const after = await mergeRequest(iid as number);
+    expect(after.state).toBe('opened');
+    const notes = (await notesOf(iid as number)).filter((note) => !note.system);
+    expect(notes).toHaveLength(1);
+    expect(notes[0]?.body).toContain('Orders Are Free Of Charge');
+    expect(notes[0]?.body).toContain('costs != nothing');
+    expect(await productionVersion()).toBe(before);
+  });
+
+  test('a commit that mends it is merged, and the note is edited, not repeated', async () => {
+    const version = await nextVersion();
+    await travel(log, 'broken', 'A change that keeps its promises', setVersion(version), version);
+    expect(await productionVersion()).toBe(version);
+  });
+});
+
+describe('destroy', () => {
+  test('leaves nothing that the stack made, and up brings it back', async () => {
+    expect(await run('destroy', ENVIRONMENT, '--yes')).toMatch(/^destroy of lab: \d+ delete$/);
+    const selector = 'app.kubernetes.io/part-of=switchyard';
+    expect(await kubectl('get', 'namespaces', '-l', selector, '-o', 'name')).toBe('');
+    expect(await kubectl('get', 'persistentvolumes', '-o', 'name')).toBe('');
+    expect((await gitlab('groups/switchyard')).status).toBe(404);
+    expect((await gitlab('projects?search=orders')).body).toEqual([]);
+    expect(await run('up', ENVIRONMENT, '--yes')).toMatch(/^up of lab: \d+ create/);
+  });
+});
