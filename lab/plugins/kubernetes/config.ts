@@ -1,9 +1,10 @@
 import { lookup } from 'node:dns/promises';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import path from 'node:path';
 import type { KubeConfig as KubeConfigType } from '@kubernetes/client-node';
 import { KubeConfig } from '@kubernetes/client-node';
+import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import type { CheckFailure } from '../shared/server';
 import { containsUnknown, type Props, UNKNOWN } from '../shared/values';
@@ -95,8 +96,9 @@ export function flagSetting(input: boolean | undefined, variable: string, env = 
 export function loadKubeConfig(inputs: ProviderInputs, env = process.env): KubeConfigType {
   const config = new KubeConfig();
   const source = inputs.kubeconfig?.trim() ?? '';
+  let files: string[] = [];
   if (source === '') {
-    const files = (env.KUBECONFIG ?? '').split(path.delimiter).filter((file) => file !== '');
+    files = (env.KUBECONFIG ?? '').split(path.delimiter).filter((file) => file !== '');
     const missing = files.find((file) => !existsSync(file));
     if (missing)
       throw new Error(`KUBECONFIG: ${missing}: no such file; set KUBECONFIG or the provider's kubeconfig`);
@@ -107,6 +109,7 @@ export function loadKubeConfig(inputs: ProviderInputs, env = process.env): KubeC
       throw new Error(`kubernetes provider: kubeconfig: ${file}: no such file; give its path or its content`);
     }
     config.loadFromFile(file);
+    files = [file];
   } else {
     try {
       config.loadFromString(source);
@@ -117,6 +120,8 @@ export function loadKubeConfig(inputs: ProviderInputs, env = process.env): KubeC
       );
     }
   }
+  const texts = files.length > 0 ? files.map((file) => readFileSync(file, 'utf8')) : [source];
+  for (const text of texts) takeTokenFiles(config, text);
   if (inputs.context !== undefined) {
     if (!config.getContextObject(inputs.context)) {
       const names = config.getContexts().map((context) => context.name);
@@ -146,6 +151,26 @@ export function loadKubeConfig(inputs: ProviderInputs, env = process.env): KubeC
     );
   }
   return config;
+}
+
+const tokenFilesSchema = z.looseObject({
+  users: z
+    .array(z.looseObject({ name: z.string(), user: z.looseObject({ tokenFile: z.string().optional() }) }))
+    .optional(),
+});
+
+/** kubectl and the official plug-in read `tokenFile` of a user, which @kubernetes/client-node leaves out. */
+function takeTokenFiles(config: KubeConfigType, text: string): void {
+  const parsed = tokenFilesSchema.safeParse(parseDocument(text).toJS());
+  if (!parsed.success) return;
+  for (const { name, user } of parsed.data.users ?? []) {
+    if (!user.tokenFile) continue;
+    config.users = config.users.map((known) =>
+      known.name === name && !known.token
+        ? { ...known, authProvider: { name: 'tokenFile', config: { tokenFile: user.tokenFile } } }
+        : known,
+    );
+  }
 }
 
 const LAB_ADDRESSES = new BlockList();

@@ -1,6 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import path, { join } from 'node:path';
 import {
   assertLabServer,
   checkProviderInputs,
@@ -24,6 +25,28 @@ function kubeconfig(server: string): string {
     contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'admin', namespace: 'shop' } }],
   });
 }
+
+test("a user's token file is read, as kubectl does", async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
+  try {
+    const tokenFile = join(folder, 'token');
+    writeFileSync(tokenFile, 'token-of-the-pod');
+    const file = join(folder, 'config');
+    const plain = JSON.parse(kubeconfig('https://127.0.0.1:6443'));
+    plain.users = plain.users.map(({ name }: { name: string }) => ({ name, user: { tokenFile } }));
+    writeFileSync(file, JSON.stringify(plain));
+    for (const config of [
+      loadKubeConfig({ kubeconfig: file }),
+      loadKubeConfig({ kubeconfig: JSON.stringify(plain) }),
+    ]) {
+      const options: RequestOptions = { headers: {} };
+      await config.applyToHTTPSOptions(options);
+      expect(options.headers).toMatchObject({ Authorization: 'Bearer token-of-the-pod' });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 describe('the API server', () => {
   const names: Record<string, string[]> = {
