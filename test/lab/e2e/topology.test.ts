@@ -13,7 +13,7 @@ import {
   travel,
 } from '../../../lab/journey';
 import { cacheHome, openLog } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, rootToken, switchyard } from '../../../lab/topology';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -21,13 +21,10 @@ jest.setTimeout(900_000);
 const log = openLog('e2e');
 const exec = promisify(execFile);
 
+/** Runs `switchyard …` and returns its last line; what it printed goes to the suite's log. @throws LabError */
 async function run(...args: string[]): Promise<string> {
   const [command, all] = switchyard(args);
-  const { stdout } = await exec(command, all, {
-    cwd: join(__dirname, '../../..'),
-    env: { ...process.env, ...labEnvironment() },
-    maxBuffer: 64 << 20,
-  });
+  const { stdout } = await log.exec(command, all, { cwd: REPOSITORY, env: labEnvironment() });
   return stdout.trim().split('\n').at(-1) ?? '';
 }
 
