@@ -27,6 +27,7 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
+  'kubernetes:networking.k8s.io/v1:Ingress': k8s.networking.v1.Ingress,
   'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
   'gitlab:index/group:Group': gitlab.Group,
   'gitlab:index/groupAccessToken:GroupAccessToken': gitlab.GroupAccessToken,
@@ -62,6 +63,7 @@ export class Registrar {
       provider: this.provider(declaration.provider),
       dependsOn: (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name)),
       protect: declaration.protect,
+      retainOnDelete: declaration.retainOnDelete,
       ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
       deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
     });
