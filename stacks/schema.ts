@@ -96,7 +96,7 @@ export const stackSchema = z.strictObject({
     .superRefine(({ url, ingress }, context) => {
       if (!ingress || !URL.canParse(url)) return;
       const { hostname, protocol } = new URL(url);
-      if (ingress.host !== hostname) {
+      if (hostName.safeParse(ingress.host).success && ingress.host !== hostname) {
         context.addIssue({
           code: 'custom',
           path: ['ingress', 'host'],

@@ -56,6 +56,8 @@ while true; do
     if [ "$status" = 200 ]; then
       loaded=$current
     else
+      # A refused one may be in force in part: whatever comes next is loaded, be it what was there before.
+      loaded=''
       pause "$retry"
       continue
     fi

@@ -151,6 +151,18 @@ describe('the reload sidecar', () => {
     },
   );
 
+  test('loads the former configuration again after a refused one', async () => {
+    start();
+    await until(() => said.includes('configuration reloaded'));
+    answer = 500;
+    casc.set({ 'jenkins.yaml': 'broken' });
+    await until(() => said.includes('refuses'));
+    answer = 200;
+    casc.set({ 'jenkins.yaml': 'one' });
+    await until(() => lines().length === 3);
+    expect(lines()[2]).toMatch(/ configuration reloaded$/);
+  });
+
   test('keeps the token out of the arguments of every process', async () => {
     hold = true;
     start();
