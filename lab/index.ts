@@ -3,6 +3,7 @@ import { kubeconfigPath } from './cluster';
 import { GITLAB_URL } from './gitlab';
 import { PRODUCTION_URL } from './journey';
 import { stopMachine } from './machine';
+import { preflight } from './machine/preflight';
 import { labSteps } from './sequence';
 import { elapsed, LabError, lockLab, runSteps, type StepResult } from './steps';
 import { JENKINS_URL } from './topology';
@@ -37,6 +38,7 @@ program
   .command('up', { isDefault: true })
   .description('set up everything and let the example travel from a push to production')
   .action(async () => {
+    preflight();
     const release = lockLab();
     const results = await runSteps(labSteps());
     process.stdout.write(`\n${table(results)}\n`);

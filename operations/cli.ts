@@ -12,7 +12,8 @@ import type { Model } from '../components/model';
 import { typeToken } from '../components/shared/box';
 import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
-import { stackNames } from '../stacks/load';
+import { secretsInStack, stackNames } from '../stacks/load';
+import { missingSecrets, neededSecrets } from '../stacks/secrets';
 import { type Operation, PROJECT, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
 
@@ -90,6 +91,12 @@ async function confirm(question: string): Promise<boolean> {
 
 /** The engine prints its diagnostics as it goes; what its command line says before that is only in the error. */
 function engineFailure(error: CommandError, operation: Operation, printed: boolean): Refusal {
+  if (/spawn pulumi ENOENT/.test(error.message)) {
+    return new Refusal(
+      'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
+      EXIT.failed,
+    );
+  }
   const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
   const kept = 'What was done is kept: run the same command again.';
   return new Refusal(
@@ -104,6 +111,12 @@ async function operate(operation: Operation, environment: string, options: RunOp
   const only = options.only?.split(',').filter((name) => name !== '');
   for (const name of only ?? []) findModule(model.catalog, name);
   if (only) process.env[ONLY_VARIABLE] = only.join(',');
+  if (operation === 'preview' || operation === 'up') {
+    const inStack = secretsInStack(folders.stacks, environment);
+    const needed = neededSecrets(model.settings.deployEnvironment);
+    const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
+    if (missing.length > 0) throw new ProblemsError(missing);
+  }
   if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
     if (!(await confirm(`${operation} ${environment}?`))) {
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
