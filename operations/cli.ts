@@ -16,6 +16,7 @@ import { secretsInStack, stackNames } from '../stacks/load';
 import { missingSecrets, neededSecrets } from '../stacks/secrets';
 import { type Operation, PROJECT, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
+import { existingId, worldOf } from './repair';
 
 /** Exit codes, for scripts. */
 const EXIT = { failed: 1, badInput: 2, declined: 3 } as const;
@@ -135,6 +136,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,
     program,
+    existingId: (create) => existingId(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => {
