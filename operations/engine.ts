@@ -43,7 +43,9 @@ export interface OperationResult {
 /** The name under which Pulumi keeps an environment's state. */
 export const PROJECT = 'switchyard';
 
-async function openStack(inputs: EngineInputs, workDir: string): Promise<Stack> {
+type StackInputs = Pick<EngineInputs, 'root' | 'environment' | 'backend' | 'stacks' | 'program'>;
+
+async function openStack(inputs: StackInputs, workDir: string): Promise<Stack> {
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
   const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
@@ -122,6 +124,17 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
   } finally {
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
+    rmSync(workDir, { recursive: true, force: true });
+  }
+}
+
+/** Removes the lock of a run that is gone: what `pulumi cancel` does. */
+export async function breakLock(inputs: StackInputs): Promise<void> {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  try {
+    const stack = await openStack(inputs, workDir);
+    await stack.cancel();
+  } finally {
     rmSync(workDir, { recursive: true, force: true });
   }
 }
