@@ -97,6 +97,16 @@ async function breakStaleLock(log: StepLog, message: string): Promise<void> {
   await log.exec(command, args, { cwd: REPOSITORY, env: labEnvironment() });
 }
 
+/** `switchyard up` of the lab; a lock that a killed run left is broken first. */
+export async function upLab(log: StepLog, ...options: string[]): Promise<void> {
+  const [command, args] = switchyard(['up', ENVIRONMENT, '--yes', ...options]);
+  const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 };
+  const { code, stderr } = await log.exec(command, args, { ...where, accept: [0, LOCKED] });
+  if (code !== LOCKED) return;
+  await breakStaleLock(log, stderr);
+  await log.exec(command, args, where);
+}
+
 /** `up` of the lab stack. */
 export function topologySteps(): Step[] {
   return [
@@ -108,16 +118,7 @@ export function topologySteps(): Step[] {
       run: async (log) => {
         const bases = await basesInMirror();
         const replace = outdated(bases);
-        const [command, args] = switchyard([
-          ...['up', ENVIRONMENT, '--yes'],
-          ...(replace.length > 0 ? ['--replace', ...replace] : []),
-        ]);
-        const options = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 };
-        const { code, stderr } = await log.exec(command, args, { ...options, accept: [0, LOCKED] });
-        if (code === LOCKED) {
-          await breakStaleLock(log, stderr);
-          await log.exec(command, args, options);
-        }
+        await upLab(log, ...(replace.length > 0 ? ['--replace', ...replace] : []));
         writeFileSync(basesFile(), JSON.stringify(bases));
       },
     },

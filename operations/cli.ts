@@ -17,7 +17,7 @@ import { missingSecrets, neededSecrets } from '../stacks/secrets';
 import { breakLock, type Operation, PROJECT, runOperation } from './engine';
 import { lockHolders } from './lock';
 import { renderTopology, writeRendered } from './render';
-import { existingId, worldOf } from './repair';
+import { settle, worldOf } from './repair';
 
 /** Exit codes, for scripts. */
 const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4 } as const;
@@ -151,7 +151,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,
     program,
-    existingId: (create) => existingId(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
+    settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => {

@@ -29,7 +29,7 @@ export interface EngineInputs {
   /** URNs of resources to make anew although nothing of their inputs changed. @default none */
   readonly replace?: readonly string[];
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
-  readonly existingId: (create: PendingCreate) => Promise<string | undefined>;
+  readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Gets each line that the engine prints. */
   readonly print: (text: string) => void;
 }
@@ -84,7 +84,7 @@ async function settlePending(stack: Stack, workDir: string, inputs: EngineInputs
   const args = ['refresh', '--yes', '--skip-preview', '--non-interactive', '--run-program=false'];
   args.push('--stack', inputs.environment, '--clear-pending-creates');
   for (const create of pending) {
-    const id = await inputs.existingId(create);
+    const id = await inputs.settle(create);
     if (id === undefined) continue;
     inputs.print(`  ${create.urn.split('::').at(-1)} exists as ${id}\n`);
     // The flag takes pairs: a URN, then the id.

@@ -8,9 +8,12 @@ export interface PendingCreate {
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Name of its provider resource, as in `ci-cluster`. */
   readonly provider: string;
+  /** Ids of this type that the state holds: what stands there was not left by the killed run. */
+  readonly known: readonly string[];
 }
 
 const deploymentSchema = z.looseObject({
+  resources: z.array(z.looseObject({ type: z.string(), id: z.string().optional() })).nullish(),
   pending_operations: z
     .array(
       z.looseObject({
@@ -34,7 +37,10 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
     if (type !== 'creating') continue;
     // A provider reference is the URN of the provider, then its id.
     const provider = resource.provider.split('::').at(-2) ?? '';
-    pending.set(resource.urn, { ...resource, provider });
+    const known = (parsed.data?.resources ?? []).flatMap((other) =>
+      other.type === resource.type && other.id ? [other.id] : [],
+    );
+    pending.set(resource.urn, { ...resource, provider, known });
   }
   return [...pending.values()];
 }
@@ -48,6 +54,8 @@ export interface World {
   ) => Promise<boolean>;
   /** Body of a GitLab API path; undefined when GitLab answers 404. */
   readonly gitlab: (path: string) => Promise<unknown>;
+  /** DELETE of a GitLab API path. */
+  readonly removeFromGitlab: (path: string) => Promise<void>;
 }
 
 const objectSchema = z.looseObject({
@@ -68,7 +76,7 @@ async function kubernetesId(create: PendingCreate, world: World): Promise<string
 const listed = z.array(z.looseObject({ id: z.number() }));
 const identified = z.looseObject({ id: z.number() });
 
-async function gitlabId({ type, inputs }: PendingCreate, world: World): Promise<string | undefined> {
+async function gitlabId({ type, inputs, known }: PendingCreate, world: World): Promise<string | undefined> {
   const text = (key: string): string => String(inputs[key] ?? '');
   const project = text('project');
   const idOf = (body: unknown): string | undefined => {
@@ -103,17 +111,29 @@ async function gitlabId({ type, inputs }: PendingCreate, world: World): Promise<
       const path = `projects/${encodeURIComponent(project)}/repository/files/${encodeURIComponent(file)}?ref=${encodeURIComponent(branch)}`;
       return (await world.gitlab(path)) === undefined ? undefined : `${project}:${branch}:${file}`;
     }
+    case 'gitlab:index/groupAccessToken:GroupAccessToken': {
+      // A token's value is told once: one that nobody wrote down is of no use, and is made anew.
+      const path = `groups/${text('group')}/access_tokens`;
+      const tokens = z
+        .array(z.looseObject({ id: z.number(), name: z.string(), active: z.boolean() }))
+        .safeParse(await world.gitlab(path));
+      for (const { id, name, active } of tokens.data ?? []) {
+        const lost = name === inputs.name && active && !known.includes(`${text('group')}:${id}`);
+        if (lost) await world.removeFromGitlab(`${path}/${id}`);
+      }
+      return undefined;
+    }
     default:
-      // A token's value is told once: one that nobody wrote down is made anew, and ends on its own day.
       return undefined;
   }
 }
 
 /**
- * The id of what a pending creation made, in the form in which its provider imports it; undefined when there is
- * nothing to take over, or nothing that can be.
+ * Finds what a pending creation made.
+ * @returns its id in the form in which its provider imports it; undefined when there is nothing, or when it could not
+ * be taken over and was removed
  */
-export function existingId(create: PendingCreate, world: World): Promise<string | undefined> {
+export function settle(create: PendingCreate, world: World): Promise<string | undefined> {
   if (create.type.startsWith('kubernetes:')) return kubernetesId(create, world);
   if (create.type.startsWith('gitlab:')) return gitlabId(create, world);
   return Promise.resolve(undefined);
@@ -121,6 +141,16 @@ export function existingId(create: PendingCreate, world: World): Promise<string 
 
 /** The world of an environment: its clusters by their contexts, its GitLab by its token. */
 export function worldOf(settings: StackSettings, token: string): World {
+  const ask = async (method: string, path: string): Promise<Response | undefined> => {
+    const response = await fetch(`${settings.gitlab.url}/api/v4/${path}`, {
+      method,
+      headers: { 'PRIVATE-TOKEN': token },
+      signal: AbortSignal.timeout(30_000),
+    });
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`GitLab answers ${response.status} to ${method} ${path.split('?')[0]}`);
+    return response;
+  };
   return {
     objectExists: async (cluster, object) => {
       // Loaded only here: a run that follows a clean one never needs it.
@@ -136,14 +166,9 @@ export function worldOf(settings: StackSettings, token: string): World {
         throw error;
       }
     },
-    gitlab: async (path) => {
-      const response = await fetch(`${settings.gitlab.url}/api/v4/${path}`, {
-        headers: { 'PRIVATE-TOKEN': token },
-        signal: AbortSignal.timeout(30_000),
-      });
-      if (response.status === 404) return undefined;
-      if (!response.ok) throw new Error(`GitLab answers ${response.status} to ${path.split('?')[0]}`);
-      return response.json();
+    gitlab: async (path) => (await ask('GET', path))?.json(),
+    removeFromGitlab: async (path) => {
+      await ask('DELETE', path);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { existingId, type PendingCreate, pendingCreates, type World } from '../../operations/repair';
+import { type PendingCreate, pendingCreates, settle, type World } from '../../operations/repair';
 
 const urn = (type: string, name: string) =>
   `urn:pulumi:lab::switchyard::switchyard:index:Topology$${type}::${name}`;
@@ -28,6 +28,7 @@ const create = (type: string, inputs: Record<string, unknown>, provider = 'ci-cl
   type,
   inputs,
   provider,
+  known: [],
 });
 
 function world(
@@ -46,6 +47,9 @@ function world(
       asked.push(path);
       return answers[path];
     },
+    removeFromGitlab: async (path) => {
+      asked.push(`DELETE ${path}`);
+    },
   };
 }
 
@@ -56,12 +60,12 @@ test('an object of a cluster is found in the cluster of its role, by group, vers
     { metadata: { name: 'shop', namespace: 'prod-shop' } },
     'production-cluster',
   );
-  expect(await existingId(deployment, there)).toBe('prod-shop/shop');
-  expect(await existingId(create('kubernetes:core/v1:Namespace', { metadata: { name: 'ci' } }), there)).toBe(
+  expect(await settle(deployment, there)).toBe('prod-shop/shop');
+  expect(await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'ci' } }), there)).toBe(
     'ci',
   );
   expect(
-    await existingId(create('kubernetes:core/v1:Namespace', { metadata: { name: 'other' } }), there),
+    await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'other' } }), there),
   ).toBeUndefined();
 });
 
@@ -102,15 +106,30 @@ test.each([
     '9:main:vars/a.groovy',
   ],
 ])('%s is found where GitLab has it, and nowhere else', async (type, inputs, answers, id) => {
-  expect(await existingId(create(type, inputs, 'gitlab'), world(answers))).toBe(id);
-  expect(await existingId(create(type, inputs, 'gitlab'), world({}))).toBeUndefined();
+  expect(await settle(create(type, inputs, 'gitlab'), world(answers))).toBe(id);
+  expect(await settle(create(type, inputs, 'gitlab'), world({}))).toBeUndefined();
 });
 
-test('a token and an image are made anew, and nobody is asked', async () => {
+test('a token whose value is lost is revoked; the one that the state knows stays', async () => {
+  const tokens = [
+    { id: 1, name: 'bot', active: true },
+    { id: 2, name: 'bot', active: true },
+    { id: 3, name: 'bot', active: false },
+    { id: 4, name: 'other', active: true },
+  ];
+  const there = world({ 'groups/7/access_tokens': tokens });
+  const pending = {
+    ...create('gitlab:index/groupAccessToken:GroupAccessToken', { group: '7', name: 'bot' }),
+    known: ['7:1'],
+  };
+  expect(await settle(pending, there)).toBeUndefined();
+  expect(there.asked.filter((path) => path.startsWith('DELETE'))).toEqual([
+    'DELETE groups/7/access_tokens/2',
+  ]);
+});
+
+test('an image is made anew, and nobody is asked', async () => {
   const nobody = world({});
-  expect(
-    await existingId(create('gitlab:index/groupAccessToken:GroupAccessToken', { group: '7' }), nobody),
-  ).toBeUndefined();
-  expect(await existingId(create('docker:index/image:Image', { imageName: 'a/b' }), nobody)).toBeUndefined();
+  expect(await settle(create('docker:index/image:Image', { imageName: 'a/b' }), nobody)).toBeUndefined();
   expect(nobody.asked).toEqual([]);
 });
