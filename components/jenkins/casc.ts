@@ -65,7 +65,7 @@ export function cascYaml(model: Model): string {
         ],
       },
       timestamper: { allPipelines: true },
-      // The plugin answers as soon as it is installed: without `metrics` only to who may read Jenkins.
+      // The plugin answers as soon as it is installed: without `metrics` it asks for a login.
       prometheusConfiguration: {
         path: 'prometheus',
         useAuthenticatedEndpoint: jenkins.metrics === undefined,

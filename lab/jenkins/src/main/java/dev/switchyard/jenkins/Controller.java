@@ -251,6 +251,7 @@ final class Controller {
     build.folder = jobFolder(job.fullName).resolve("builds/" + build.number);
     build.queueId = item.id;
     build.building = true;
+    build.timestamped = Boolean.TRUE.equals(Casc.at(casc, "unclassified.timestamper").get("allPipelines"));
     build.timestamp = System.currentTimeMillis();
     build.env.putAll(item.env);
     build.params.putAll(item.params);

@@ -145,6 +145,18 @@ class ReloadTest {
   }
 
   @Test
+  void aBuildAfterTheReloadFollowsTheNewSettings() throws Exception {
+    assertEquals(200, hook("orders", "orders-token"));
+    assertTrue(Files.readString(finished(controller.build("switchyard/orders", 1)).log()).contains("\nbuilt\n"));
+    write(Files.readString(folder.resolve("casc/jenkins.yaml")) + "unclassified: { timestamper: { allPipelines: true } }\n");
+    assertEquals(200, reload("the-token").statusCode());
+    assertEquals(200, hook("orders", "orders-token"));
+    String log = Files.readString(finished(controller.build("switchyard/orders", 2)).log());
+    assertTrue(log.lines().allMatch(line -> line.matches("\\[\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z\\] .*")), log);
+    assertTrue(log.contains("Z] built\n"), log);
+  }
+
+  @Test
   void aWrongTokenOrNoneIsRefusedAndNothingIsApplied() throws Exception {
     configure("orders", "billing");
     assertEquals(401, reload("the-tokem").statusCode());
