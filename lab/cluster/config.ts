@@ -162,12 +162,12 @@ export function kubeProxyConfig(home: string): object {
 }
 
 /** config.yml of the mirror (docker-registry 2.8). */
-export function mirrorConfig(home: string): object {
+export function mirrorConfig(folder: string): object {
   return {
     version: 0.1,
     log: { level: 'warn' },
     storage: {
-      filesystem: { rootdirectory: join(home, 'mirror') },
+      filesystem: { rootdirectory: folder },
       delete: { enabled: true },
       cache: { blobdescriptor: 'inmemory' },
     },

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { MIRROR, NODE_IP, NODE_NAME, S3_REGION, SERVICE_CIDR, STATE_BUCKET } from '../machine/addresses';
 import type { Daemon } from '../machine/daemons';
 import { answers, get } from '../machine/probe';
-import { labHome } from '../steps';
+import { cacheHome, labHome } from '../steps';
 import { toolPath } from '../toolchain';
 import {
   cniConfig,
@@ -36,7 +36,7 @@ export const dockerSocket = (): string => home('run', 'docker.sock');
 
 /** The registry that stands for the upstream mirror of an air-gapped site. */
 export function mirrorDaemon(): Daemon {
-  const config = write(home('mirror.json'), json(mirrorConfig(labHome())));
+  const config = write(home('mirror.json'), json(mirrorConfig(join(cacheHome(), 'mirror'))));
   return {
     name: 'mirror',
     command: 'docker-registry',
