@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { loadCatalog } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import type { StackSettings } from '../stacks/schema';
 import type { Model, Releases } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
@@ -31,6 +32,20 @@ function readTree(folder: string): Record<string, string> {
   return files;
 }
 
+/** Where a stack's settings name modules, and which. */
+function namedModules({ modules, gitlab }: StackSettings): [key: string, module: string][] {
+  return [
+    ...(modules ?? []).map((name, index): [string, string] => [`modules.${index}`, name]),
+    ...Object.keys(gitlab.projects).map((name): [string, string] => [`gitlab.projects.${name}`, name]),
+    ...gitlab.deployKeys.flatMap((key, index) =>
+      (key.modules ?? []).map((name, at): [string, string] => [
+        `gitlab.deployKeys.${index}.modules.${at}`,
+        name,
+      ]),
+    ),
+  ];
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @throws ProblemsError with the faults of all files at once
@@ -50,11 +65,11 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
   const catalog = collect(() => loadCatalog(folders.catalog));
   if (settings && catalog) {
     const known = catalog.modules.map((module) => module.name);
-    for (const [index, name] of (settings.modules ?? []).entries()) {
+    for (const [key, name] of namedModules(settings)) {
       if (!known.includes(name)) {
         problems.push({
           file: `stacks/Pulumi.${environment}.yaml`,
-          key: `config.modules.${index}`,
+          key: `config.${key}`,
           what: `there is no module "${name}" in the catalog.`,
           remedy: didYouMean(name, known),
         });

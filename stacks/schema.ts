@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
+import { clusterSchemas } from './clusters';
+import { gitlabSchema } from './gitlab';
+import { httpUrl, say, variableName } from './shapes';
 
-const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
-const httpUrl = z.url({
-  protocol: /^https?$/,
-  error: say('is not an http(s) URL', 'Write it whole, e.g. "https://gitlab.example.com".'),
-});
 const quantity = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
@@ -16,8 +14,15 @@ const registryAddress = z
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   );
 
-/** A cluster by role: a context of the ambient kubeconfig. The default provider is never used. */
-const clusterSchema = z.strictObject({ context: z.string().min(1) });
+/** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
+const registryLogin = z.strictObject({ user: z.string().regex(/^[^\s:«»]+$/), passwordFrom: variableName });
+const existingRegistry = z.strictObject({ pull: registryLogin, push: registryLogin });
+
+/** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
+const existingJenkins = z.strictObject({
+  namespace: dnsLabel,
+  serviceAccount: dnsLabel.default('jenkins'),
+});
 
 /**
  * The typed config of one environment: what stands under `config:` in `stacks/Pulumi.<env>.yaml`, without the
@@ -30,20 +35,14 @@ export const stackSchema = z.strictObject({
   modules: z.array(dnsLabel).optional(),
   /** Pulumi's state backend, as `pulumi login` takes it. */
   backend: z.string().min(1),
-  clusters: z.strictObject({ ci: clusterSchema, production: clusterSchema }),
-  gitlab: z.strictObject({
-    url: httpUrl,
-    /** Path of the group that holds all projects. */
-    group: dnsLabel.default('switchyard'),
-    /** How merge requests are merged: GitLab's `merge_method`. */
-    mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
-    /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. */
-    botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }),
-  }),
+  clusters: clusterSchemas,
+  gitlab: gitlabSchema,
   jenkins: z.strictObject({
     /** Address at which GitLab and people reach Jenkins. */
     url: httpUrl,
     nodePort: z.number().int().min(30000).max(32767).optional(),
+    /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
+    existing: existingJenkins.optional(),
     storage: quantity.default('20Gi'),
     resources: z
       .strictObject({ cpu: z.string(), memory: z.string(), memoryLimit: z.string() })
@@ -56,21 +55,14 @@ export const stackSchema = z.strictObject({
     scheme: z.enum(['https', 'http']).default('https'),
     nodePort: z.number().int().min(30000).max(32767).optional(),
     storage: quantity.default('100Gi'),
+    /** A registry that is there already, at `address`: whom to log in as. @default one is made */
+    existing: existingRegistry.optional(),
   }),
   /**
    * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
    * passphrase, the seed. They travel as one Secret.
    */
-  deployEnvironment: z
-    .array(
-      z
-        .string()
-        .regex(
-          /^[A-Z][A-Z0-9_]*$/,
-          say('is not an environment variable name', 'Use capitals, digits and "_".'),
-        ),
-    )
-    .default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+  deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
   images: z
     .strictObject({
       /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */

@@ -1,9 +1,11 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
+import { type GitLabSettings, jobFolder, projectPath } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
+import { kubeconfigVolume } from './deploy-access';
 
 const AGENT_USER = 1000;
 
@@ -61,6 +63,12 @@ const agentPod = (spec: object) =>
     { sortMapEntries: true, aliasDuplicateObjects: false },
   );
 
+/** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
+function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
+  const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
+  return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
+}
+
 /** The Pod in which a merge request is built, judged and merged. */
 function deliveryPod(model: Model, image: string): string {
   const { settings } = model;
@@ -77,6 +85,7 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          ...existingProjects(settings.gitlab),
         ],
         [{ name: 'docker', mountPath: '/docker', readOnly: true }],
       ),
@@ -114,10 +123,7 @@ function deployPod(model: Model, image: string): string {
       },
       jnlpContainer(image),
     ],
-    volumes: [
-      { name: 'kubeconfig', configMap: { name: 'deploy-kubeconfig' } },
-      { name: 'tmp', emptyDir: {} },
-    ],
+    volumes: [kubeconfigVolume(model.settings), { name: 'tmp', emptyDir: {} }],
   });
 }
 
@@ -126,7 +132,7 @@ const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) =
 /** Job DSL of one module's pipeline. Triggers stand here, not in the Jenkinsfile: they must hold before its first run. */
 export function jobScript(model: Model, module: Module): string {
   const { gitlab } = model.settings;
-  return `pipelineJob(${quote(`${gitlab.group}/${module.name}`)}) {
+  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${module.name}`)}) {
   description(${quote(module.description)})
   logRotator { numToKeep(100) }
   properties {
@@ -150,7 +156,7 @@ export function jobScript(model: Model, module: Module): string {
       scm {
         git {
           remote {
-            url(${quote(`${gitlab.url}/${gitlab.group}/${module.name}.git`)})
+            url(${quote(`${gitlab.url}/${projectPath(gitlab, module.name)}.git`)})
             credentials(${quote(credentialIds.botLogin)})
           }
           branch('^\${gitlabSourceBranch}')
@@ -257,7 +263,7 @@ export function cascYaml(model: Model): string {
       globalJobDslSecurityConfiguration: { useScriptSecurity: false },
     },
     jobs: [
-      { script: `folder(${quote(settings.gitlab.group)}) { description('Modules') }\n` },
+      { script: `folder(${quote(jobFolder(settings.gitlab))}) { description('Modules') }\n` },
       ...model.modules.map((module) => ({ script: jobScript(model, module) })),
     ],
   };

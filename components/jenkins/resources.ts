@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
+import { deployVariables } from '../../stacks/secrets';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -10,6 +10,7 @@ import { labels, names, selector } from '../shared/naming';
 import { givenRef, outputRef, secretRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { cascSecrets, cascYaml, credentialIds } from './casc';
+import { productionAccess } from './deploy-access';
 
 const PORT = 8080;
 const USER = 1000;
@@ -36,11 +37,11 @@ function builtImage(
       },
       registry: {
         server: `${registry.scheme}://${registry.address}`,
-        username: names.pushUser,
+        username: registry.existing?.push.user ?? names.pushUser,
         password: secretRef(`registry/${names.pushUser}`),
       },
     },
-    dependsOn: ['registry-service'],
+    dependsOn: registry.existing ? [] : ['registry-service'],
     // A Service exists a moment before its address answers, and the engine pushes at once when it built from its cache.
     needsAnswer: `${registry.scheme}://${registry.address}/v2/`,
   };
@@ -216,41 +217,19 @@ function deployAccess(model: Model): Declaration[] {
   const common = labels({ name: names.deployer, component: 'jenkins', environment: settings.environment });
   const within = (name: string) => ({ namespace: names.deployNamespace, name, labels: common });
   const after = { dependsOn: ['deploy-namespace'] };
-  const account = '/var/run/secrets/kubernetes.io/serviceaccount';
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: 'cluster',
-        cluster: { server: 'https://kubernetes.default.svc', 'certificate-authority': `${account}/ca.crt` },
-      },
-    ],
-    users: [{ name: names.deployer, user: { tokenFile: `${account}/token` } }],
-    contexts: [
-      {
-        name: settings.clusters.production.context,
-        context: { cluster: 'cluster', user: names.deployer, namespace: names.deployNamespace },
-      },
-    ],
-    'current-context': settings.clusters.production.context,
-  };
   return [
     object('kubernetes:core/v1:ServiceAccount', 'deploy-account', 'ci', within(names.deployer), {}, after),
-    object(
-      'kubernetes:core/v1:ConfigMap',
-      'deploy-kubeconfig',
-      'ci',
-      within('deploy-kubeconfig'),
-      { data: { config: stringify(kubeconfig, { sortMapEntries: true }) } },
-      after,
-    ),
+    ...productionAccess(model),
     object(
       'kubernetes:core/v1:Secret',
       'deploy-environment',
       'ci',
       within('deploy-environment'),
-      { stringData: Object.fromEntries(settings.deployEnvironment.map((name) => [name, givenRef(name)])) },
+      {
+        stringData: Object.fromEntries(
+          deployVariables(settings).map(({ variable }) => [variable, givenRef(variable)]),
+        ),
+      },
       after,
     ),
     object(

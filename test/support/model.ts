@@ -9,7 +9,7 @@ export const root = join(__dirname, '..', '..');
 export const stackText = `config:
   switchyard:environment: test
   switchyard:backend: file:///state
-  switchyard:clusters: { ci: { context: one }, production: { context: two } }
+  switchyard:clusters: { ci: { context: one }, production: { context: two, server: "https://two.test:6443" } }
   switchyard:gitlab: { url: "https://gitlab.test", botTokenExpires: "2030-01-01" }
   switchyard:jenkins: { url: "https://jenkins.test" }
   switchyard:registry: { address: "registry.test:5000" }
