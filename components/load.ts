@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { loadCatalog } from '../catalog/load';
+import { loadCatalog, type Module } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { roles } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import type { Model, Releases } from './model';
@@ -46,6 +47,21 @@ function namedModules({ modules, gitlab }: StackSettings): [key: string, module:
   ];
 }
 
+/** GitLab refuses a role in a project below the one that a person has by the group. */
+function roleConflicts({ environment, gitlab }: StackSettings, modules: readonly Module[]): Problem[] {
+  const { ownersRole, members } = gitlab;
+  if (!ownersRole) return [];
+  const owners = new Set(modules.flatMap((module) => module.owners));
+  return Object.entries(members)
+    .filter(([user, role]) => owners.has(user) && roles.indexOf(role) > roles.indexOf(ownersRole))
+    .map(([user, role]) => ({
+      file: `stacks/Pulumi.${environment}.yaml`,
+      key: `config.gitlab.members.${user}`,
+      what: `is ${role} in the group, and as an owner of a module only ${ownersRole} in its project.`,
+      remedy: 'Raise ownersRole, or lower the role in the group.',
+    }));
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @throws ProblemsError with the faults of all files at once
@@ -75,6 +91,7 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
         });
       }
     }
+    problems.push(...roleConflicts(settings, catalog.modules));
     if (problems.length === 0) {
       const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
       return { settings, catalog, modules, releases, library: readTree(folders.library) };

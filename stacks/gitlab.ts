@@ -12,11 +12,9 @@ const fullPath = z
     say('is not a path in GitLab', 'Write it as in the address bar, without the host: "platform/orders".'),
   );
 
+export const roles = ['guest', 'reporter', 'developer', 'maintainer'] as const;
 /** Roles that a person may get; a group's owner is made by hand, since it may delete what Switchyard made. */
-const role = z.enum(
-  ['guest', 'reporter', 'developer', 'maintainer'],
-  say('is not a role', 'Use guest, reporter, developer or maintainer.'),
-);
+const role = z.enum(roles, say('is not a role', 'Use guest, reporter, developer or maintainer.'));
 export type MemberRole = z.infer<typeof role>;
 
 const days = (most: number) => z.number().int().min(1).max(most);
@@ -99,6 +97,13 @@ const settings = z.strictObject({
   botTokenRotation: z.strictObject({ days: days(365), before: days(364) }).optional(),
 });
 
+/** A text as part of a resource's name: its letters and digits. */
+export const slug = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+
 type Written = z.infer<typeof settings>;
 
 function faults(given: Written, context: z.RefinementCtx): void {
@@ -122,20 +127,21 @@ function faults(given: Written, context: z.RefinementCtx): void {
       'Write e.g. { days: 180, before: 30 }.',
     );
   }
-  const twice = (kind: 'labels' | 'deployKeys', values: readonly string[], key: string) =>
+  const alike = (kind: 'labels' | 'deployKeys', key: string, values: readonly string[]) =>
     values.forEach((value, index) => {
-      if (values.indexOf(value) < index)
-        fault([kind, index, key], `"${value}" is there twice`, 'Keep one of the two.');
+      const first = values.findIndex((other) => slug(other) === slug(value));
+      if (first < index)
+        fault([kind, index, key], `"${value}" is too like "${values[first]}"`, 'Change a letter or a digit.');
     });
-  twice(
+  alike(
     'labels',
-    given.labels.map(({ name }) => name),
     'name',
+    given.labels.map(({ name }) => name),
   );
-  twice(
+  alike(
     'deployKeys',
-    given.deployKeys.map(({ title }) => title),
     'title',
+    given.deployKeys.map(({ title }) => title),
   );
 }
 

@@ -1,15 +1,8 @@
 import type { Module } from '../../catalog/load';
-import type { GitLabSettings } from '../../stacks/gitlab';
+import { type GitLabSettings, slug } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
 import { foundRef, outputRef } from '../shared/references';
 import { group, numeric } from './projects';
-
-/** Part of a resource's name. */
-const slug = (text: string): string =>
-  text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-|-$/g, '');
 
 function lifetime({
   botToken,

@@ -6,14 +6,22 @@ import { parseStack } from '../../stacks/load';
 
 export const root = join(__dirname, '..', '..');
 
-export const stackText = `config:
+/** The test stack with further keys (YAML flow style), or another `clusters`. */
+export const stackWith = (keys: {
+  readonly clusters?: string;
+  readonly gitlab?: string;
+  readonly jenkins?: string;
+  readonly registry?: string;
+}): string => `config:
   switchyard:environment: test
   switchyard:backend: file:///state
-  switchyard:clusters: { ci: { context: one }, production: { context: two, server: "https://two.test:6443" } }
-  switchyard:gitlab: { url: "https://gitlab.test", botTokenExpires: "2030-01-01" }
-  switchyard:jenkins: { url: "https://jenkins.test" }
-  switchyard:registry: { address: "registry.test:5000" }
+  switchyard:clusters: { ${keys.clusters ?? 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }'} }
+  switchyard:gitlab: { url: "https://gitlab.test", ${keys.gitlab ?? 'botTokenExpires: "2030-01-01"'} }
+  switchyard:jenkins: { url: "https://jenkins.test", ${keys.jenkins ?? ''} }
+  switchyard:registry: { address: "registry.test:5000", ${keys.registry ?? ''} }
 `;
+
+export const stackText = stackWith({});
 
 export const catalogTexts: CatalogTexts = {
   services: {
@@ -53,3 +61,16 @@ export function testModel(overrides: Partial<Model> = {}): Model {
     ...overrides,
   };
 }
+
+/** The test model of a stack with other keys. */
+export const modelOf = ({
+  jenkinsUrl = 'https://jenkins.test',
+  ...keys
+}: Parameters<typeof stackWith>[0] & { readonly jenkinsUrl?: string }): Model =>
+  testModel({
+    settings: parseStack(
+      stackWith(keys).replace('https://jenkins.test', jenkinsUrl),
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
+  });
