@@ -39,7 +39,14 @@ const projectShape = identified.extend({
   default_branch: z.string().nullable(),
   merge_method: z.string(),
   only_allow_merge_if_pipeline_succeeds: z.boolean(),
+  path_with_namespace: z.string(),
+  shared_with_groups: z
+    .array(z.looseObject({ group_full_path: z.string(), group_access_level: z.number() }))
+    .default([]),
 });
+
+/** GitLab's number of the role maintainer. */
+const MAINTAINER = 40;
 
 interface Finding {
   readonly id?: string;
@@ -101,6 +108,18 @@ async function findProject(ask: Ask, file: string, path: string, model: Model): 
       fault(
         `"${path}" merges by "${project.merge_method}", the stack by "${gitlab.mergeMethod}".`,
         'Change either the project or gitlab.mergeMethod.',
+      ),
+    );
+  const within = project.path_with_namespace.startsWith(`${gitlab.group}/`);
+  const shared = project.shared_with_groups.some(
+    (share) => share.group_full_path === gitlab.group && share.group_access_level >= MAINTAINER,
+  );
+  // A group that is made only now cannot have been given anything.
+  if (gitlab.groupExists && !within && !shared)
+    problems.push(
+      fault(
+        `"${path}" is neither in the group "${gitlab.group}" nor shared with it, so its bot cannot work there.`,
+        'Share the project with the group, as maintainer.',
       ),
     );
   return { id: String(project.id), problems };

@@ -19,7 +19,18 @@ const variables = {
   SWITCHYARD_GITLAB_PROJECTS: z
     .string()
     .default('')
-    .transform((value) => new Map(value.split(',').map((pair) => pair.split('=') as [string, string]))),
+    .transform(
+      (value) =>
+        new Map(
+          value
+            .split(',')
+            .filter(Boolean)
+            .map((pair): [string, string] => {
+              const [module = '', path = ''] = pair.split('=');
+              return [module, path];
+            }),
+        ),
+    ),
   REGISTRY: required('Give host:port of the image registry.').regex(
     /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
     'is not host[:port][/prefix] | Leave the scheme out.',

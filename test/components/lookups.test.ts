@@ -10,6 +10,8 @@ const good = {
   default_branch: 'main',
   merge_method: 'merge',
   only_allow_merge_if_pipeline_succeeds: true,
+  path_with_namespace: 'old/shop',
+  shared_with_groups: [{ group_full_path: 'team/ci', group_access_level: 40 }],
 };
 
 /** A GitLab that answers these paths, and what it was asked. */
@@ -86,6 +88,23 @@ test('an existing project whose settings would break the pipeline is refused, wi
     '"old/shop" can be merged without a green pipeline. Turn on "Pipelines must succeed" in its merge request settings.',
     '"old/shop" merges by "merge", the stack by "ff". Change either the project or gitlab.mergeMethod.',
   ]);
+});
+
+test('an existing project must let the bot of an existing group in', async () => {
+  const model = modelOf({
+    gitlab: 'group: { existing: team/ci }, projects: { shop: { existing: old/shop } }',
+  });
+  const messages = (project: object) =>
+    faults(model, {
+      'groups/team%2Fci?with_projects=false': { id: 3 },
+      'projects/old%2Fshop': { ...good, ...project },
+    });
+  expect(await messages({})).toEqual([]);
+  expect(await messages({ shared_with_groups: [], path_with_namespace: 'team/ci/shop' })).toEqual([]);
+  for (const shared_with_groups of [[], [{ group_full_path: 'team/ci', group_access_level: 30 }]])
+    expect(await messages({ shared_with_groups })).toEqual([
+      'stacks/Pulumi.test.yaml: config.gitlab.projects.shop.existing: "old/shop" is neither in the group "team/ci" nor shared with it, so its bot cannot work there. Share the project with the group, as maintainer.',
+    ]);
 });
 
 describe('hooks to a private address', () => {
