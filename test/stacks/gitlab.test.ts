@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { ProblemsError } from '../../catalog/problems';
 import { isOneCluster } from '../../stacks/clusters';
 import { jobFolder, projectPath } from '../../stacks/gitlab';
@@ -140,4 +141,69 @@ test('an up needs each secret that a setting names; a deploy only what a deploy 
     'CI_CONFIG',
     'PROD_CONFIG',
   ]);
+});
+
+test('whatever stands under gitlab and clusters is valid or refused with located faults, never a crash', () => {
+  const keys = [
+    'group',
+    'projects',
+    'squash',
+    'approvals',
+    'members',
+    'labels',
+    'deployKeys',
+    'botTokenExpires',
+    'botTokenRotation',
+    'tier',
+    'ownersRole',
+    'existing',
+    'create',
+    'name',
+    'title',
+    'key',
+    'days',
+    'before',
+  ];
+  const words = fc.constantFrom(
+    'a/b',
+    'main',
+    'free',
+    'premium',
+    '2030-01-01',
+    '#ffffff',
+    'developer',
+    'ssh-rsa AAAA',
+  );
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      words,
+      fc.integer({ min: 0, max: 400 }),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...keys, 'odd'), tie('value'), { maxKeys: 4 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 5 }), value, (given, clusters) => {
+      const text = stackWith({})
+        .replace(
+          /switchyard:gitlab: .*/,
+          `switchyard:gitlab: ${JSON.stringify({ url: 'https://gitlab.test', ...given })}`,
+        )
+        .replace(/production: \{[^}]*\}/, `production: ${JSON.stringify(clusters)}`);
+      try {
+        parse(text);
+      } catch (error) {
+        if (!(error instanceof ProblemsError)) throw error;
+        for (const problem of error.problems) {
+          expect(problem.file).toBe('stacks/Pulumi.test.yaml');
+          expect(problem.line).toBeGreaterThan(0);
+          expect(problem.key).toMatch(/^config\.(gitlab|clusters)/);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
 });
