@@ -12,14 +12,21 @@ export const stackWith = (keys: {
   readonly gitlab?: string;
   readonly jenkins?: string;
   readonly registry?: string;
-}): string => `config:
+}): string => {
+  const {
+    clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
+    gitlab = 'botTokenExpires: "2030-01-01"',
+  } = keys;
+  const further = (text?: string): string => (text ? `, ${text}` : '');
+  return `config:
   switchyard:environment: test
   switchyard:backend: file:///state
-  switchyard:clusters: { ${keys.clusters ?? 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }'} }
-  switchyard:gitlab: { url: "https://gitlab.test", ${keys.gitlab ?? 'botTokenExpires: "2030-01-01"'} }
-  switchyard:jenkins: { url: "https://jenkins.test", ${keys.jenkins ?? ''} }
-  switchyard:registry: { address: "registry.test:5000", ${keys.registry ?? ''} }
+  switchyard:clusters: { ${clusters} }
+  switchyard:gitlab: { url: "https://gitlab.test"${further(gitlab)} }
+  switchyard:jenkins: { url: "https://jenkins.test"${further(keys.jenkins)} }
+  switchyard:registry: { address: "registry.test:5000"${further(keys.registry)} }
 `;
+};
 
 export const stackText = stackWith({});
 

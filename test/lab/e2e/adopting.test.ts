@@ -12,6 +12,7 @@ import { type GitLab, startGitLab } from '../../../lab/gitlab/server';
 import { buildPlugins } from '../../../lab/plugins/build';
 import { cacheHome } from '../../../lab/steps';
 import { modelOf } from '../../support/model';
+import type { Body } from '../gitlab/support';
 
 // The GitLab boxes of the topology by the real engine and the lab's plug-in, against a GitLab of the test's own.
 jest.setTimeout(300_000);
@@ -52,7 +53,7 @@ const api = (route: string, init: RequestInit = {}) =>
     ...init,
     headers: { 'PRIVATE-TOKEN': TOKEN, 'Content-Type': 'application/json' },
   });
-const json = async (route: string) => (await api(route)).json();
+const json = async (route: string): Promise<Body> => (await api(route)).json();
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'adopting-e2e-'));
