@@ -7,6 +7,12 @@ import { httpUrl, say, variableName } from './shapes';
 const quantity = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
+const hostName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+    say('is not a host name', 'Write "ci.example.com", without scheme and port.'),
+  );
 const registryAddress = z
   .string()
   .regex(
@@ -37,17 +43,73 @@ export const stackSchema = z.strictObject({
   backend: z.string().min(1),
   clusters: clusterSchemas,
   gitlab: gitlabSchema,
-  jenkins: z.strictObject({
-    /** Address at which GitLab and people reach Jenkins. */
-    url: httpUrl,
-    nodePort: z.number().int().min(30000).max(32767).optional(),
-    /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
-    existing: existingJenkins.optional(),
-    storage: quantity.default('20Gi'),
-    resources: z
-      .strictObject({ cpu: z.string(), memory: z.string(), memoryLimit: z.string() })
-      .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
-  }),
+  jenkins: z
+    .strictObject({
+      /** Address at which GitLab and people reach Jenkins. */
+      url: httpUrl,
+      /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
+      existing: existingJenkins.optional(),
+      /** Port on every node, for sites without an ingress controller (30000–32767). */
+      nodePort: z.number().int().min(30000).max(32767).optional(),
+      /** An ingress that leads `url` to Jenkins. @default none: something of the site's own does */
+      ingress: z
+        .strictObject({
+          /** Host of `url`. */
+          host: hostName,
+          /** @default the cluster's default ingress class */
+          className: dnsLabel.optional(),
+          /** TLS Secret of the namespace `ci`; cert-manager makes it if `annotations` ask for it. */
+          tlsSecret: dnsLabel.optional(),
+          annotations: z.record(z.string(), z.string()).default({}),
+          /** Namespace of the ingress controller: besides agents the only one that may reach Jenkins. */
+          namespace: dnsLabel.default('ingress-nginx'),
+        })
+        .optional(),
+      /** Size of Jenkins' home: build history, logs, archived results. */
+      storage: quantity.default('20Gi'),
+      /** Class of that volume; one with `reclaimPolicy: Retain` survives even its claim. @default the cluster's */
+      storageClass: z.string().min(1).optional(),
+      /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
+      onDelete: z
+        .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
+        .default('retain'),
+      /** Whether who is not logged in may read jobs and logs. */
+      anonymousRead: z.boolean().default(false),
+      /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
+      evictable: z.boolean().default(false),
+      /** Metrics for Prometheus, readable by whoever reaches Jenkins. @default none */
+      metrics: z
+        .strictObject({
+          /** Namespace that Prometheus runs in, which may reach Jenkins. */
+          namespace: dnsLabel.default('monitoring'),
+        })
+        .optional(),
+      /** Agent Pods at a time, test Pods among them. */
+      maximumAgents: z.number().int().min(1).max(1000).default(20),
+      resources: z
+        .strictObject({ cpu: z.string(), memory: z.string(), memoryLimit: z.string() })
+        .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
+      /** Disk that image builds may fill with their cache; BuildKit prunes beyond it. */
+      buildCache: quantity.default('20Gi'),
+    })
+    .superRefine(({ url, ingress }, context) => {
+      if (!ingress || !URL.canParse(url)) return;
+      const { hostname, protocol } = new URL(url);
+      if (hostName.safeParse(ingress.host).success && ingress.host !== hostname) {
+        context.addIssue({
+          code: 'custom',
+          path: ['ingress', 'host'],
+          message: say(`is not the host of url, "${hostname}"`, 'Make the two agree.'),
+        });
+      }
+      if (protocol === 'http:' && ingress.tlsSecret) {
+        context.addIssue({
+          code: 'custom',
+          path: ['url'],
+          message: say('is http, but the ingress has a certificate', 'Write https.'),
+        });
+      }
+    }),
   registry: z.strictObject({
     /** Address by which nodes, builds and people name images. */
     address: registryAddress,

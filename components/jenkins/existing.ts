@@ -5,7 +5,8 @@ import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { secretRef } from '../shared/references';
-import { cascSecrets, cascYaml } from './casc';
+import { cascYaml } from './casc';
+import { cascSecrets } from './names';
 
 interface Metadata {
   readonly namespace?: string;

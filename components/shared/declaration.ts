@@ -29,6 +29,7 @@ type Core = {
   'kubernetes:rbac.authorization.k8s.io/v1:Role': types.input.rbac.v1.Role;
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': types.input.rbac.v1.RoleBinding;
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;
+  'kubernetes:networking.k8s.io/v1:Ingress': types.input.networking.v1.Ingress;
   'kubernetes:policy/v1:PodDisruptionBudget': types.input.policy.v1.PodDisruptionBudget;
 };
 
@@ -74,6 +75,8 @@ export type Declaration = {
     readonly needsAnswer?: string;
     /** Set on what holds data: Pulumi refuses to delete it until it is unprotected. */
     readonly protect?: boolean;
+    /** Set on what must outlive the stack: Pulumi forgets it and leaves it where it is. */
+    readonly retainOnDelete?: boolean;
     /** Arguments that something else changes by design. */
     readonly ignoreChanges?: readonly string[];
   };

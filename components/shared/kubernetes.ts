@@ -17,7 +17,11 @@ export function object<T extends KubernetesType>(
     readonly annotations?: Record<string, string>;
   },
   rest: Omit<ArgsByType[T], 'metadata' | 'apiVersion' | 'kind'>,
-  options: { readonly dependsOn?: readonly string[]; readonly protect?: boolean } = {},
+  options: {
+    readonly dependsOn?: readonly string[];
+    readonly protect?: boolean;
+    readonly retainOnDelete?: boolean;
+  } = {},
 ): Declaration {
   const metadata = {
     name: where.name,

@@ -96,7 +96,7 @@ test('every container outside the build namespace is unprivileged with a read-on
       });
     }
   }
-  expect(containers).toBe(4);
+  expect(containers).toBe(5);
 });
 
 test('Jenkins may touch Pods only where its agents run', () => {

@@ -53,16 +53,21 @@ final class Controller {
 
   // ---- configuration ----
 
-  /** Takes over a checked configuration; jobs that it no longer declares stay on disk but are not served. */
+  /**
+   * Takes over a checked configuration, all of it or nothing. As in Jenkins, a reload adds and changes jobs and removes
+   * none: one that is no longer declared stays as it was. Unlike there, it is gone after a restart.
+   */
   synchronized void configure(Map<String, Object> tree) {
     List<String> scripts = Casc.listAt(tree, "jobs").stream().map(j -> (String) j.get("script")).toList();
     Map<String, Job> declared = JobDsl.run(scripts, plugins);
     for (Job job : declared.values())
       if (job.gitLabConnection != null && connections(tree).stream().noneMatch(c -> c.get("name").equals(job.gitLabConnection)))
         throw new BootError("pipelineJob '" + job.fullName + "': the GitLab connection '" + job.gitLabConnection + "' is not configured");
-    casc = tree;
-    jobs = declared;
     for (Job job : declared.values()) if (!job.folder) builds.computeIfAbsent(job.fullName, this::loadBuilds);
+    Map<String, Job> all = new LinkedHashMap<>(jobs);
+    all.putAll(declared);
+    casc = tree;
+    jobs = all;
   }
 
   static List<Map<String, Object>> connections(Map<String, Object> tree) {
@@ -246,6 +251,7 @@ final class Controller {
     build.folder = jobFolder(job.fullName).resolve("builds/" + build.number);
     build.queueId = item.id;
     build.building = true;
+    build.timestamped = Boolean.TRUE.equals(Casc.at(casc, "unclassified.timestamper").get("allPipelines"));
     build.timestamp = System.currentTimeMillis();
     build.env.putAll(item.env);
     build.params.putAll(item.params);

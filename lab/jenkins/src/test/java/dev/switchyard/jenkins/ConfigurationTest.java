@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ConfigurationTest {
   static final Plugins ALL = Plugins.parse("plugins.txt", String.join("\n", "configuration-as-code:1", "job-dsl:1", "kubernetes:1", "workflow-aggregator:1",
-      "gitlab-plugin:1", "kubernetes-credentials-provider:1", "credentials-binding:1", "robot:1", "junit:1", "lockable-resources:1"));
+      "gitlab-plugin:1", "kubernetes-credentials-provider:1", "credentials-binding:1", "robot:1", "junit:1", "lockable-resources:1", "timestamper:1"));
 
   @TempDir Path folder;
 
