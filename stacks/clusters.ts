@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { httpUrl, variableName } from './shapes';
 
+/** Context of the kubeconfig. */
 const context = z.string().min(1);
 /**
  * Environment variable that holds the kubeconfig's text, for machines without a file. @default the ambient kubeconfig:
@@ -13,7 +14,9 @@ const kubeconfig = variableName.optional();
  * default provider is never used.
  */
 export const clusterSchemas = z.strictObject({
+  /** Where Jenkins, the registry, builds and tests run. */
   ci: z.strictObject({ context, kubeconfig }),
+  /** Where modules and their services run; may be the same cluster. */
   production: z.strictObject({
     context,
     kubeconfig,

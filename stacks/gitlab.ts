@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
-import { adoptable, httpUrl, say } from './shapes';
+import { httpUrl, oneOf, say } from './shapes';
 
 const tiers = ['free', 'premium', 'ultimate'] as const;
 export type GitLabTier = (typeof tiers)[number];
@@ -20,12 +20,16 @@ export type MemberRole = z.infer<typeof role>;
 const days = (most: number) => z.number().int().min(1).max(most);
 
 const label = z.strictObject({
+  /** As people see it; `scope::name` makes labels of one scope exclude each other. */
   name: z.string().min(1),
+  /** Six hex digits. */
   color: z.string().regex(/^#[0-9a-f]{6}$/, say('is not a colour', 'Write six small hex digits: "#1f75cb".')),
+  /** What it is for. */
   description: z.string().optional(),
 });
 
 const deployKey = z.strictObject({
+  /** What the key is for. */
   title: z.string().min(1),
   /** The public half, as `ssh-keygen` writes it: type and key, a comment if you like. */
   key: z
@@ -53,7 +57,31 @@ const approvals = z.strictObject({
   codeOwners: z.boolean().default(false),
 });
 
+/** The group, either to be made or there already. */
+const groupChoice = z
+  .strictObject({
+    /** Path of a group of its own at the top level. */
+    create: dnsLabel.optional(),
+    /** Full path of a group that is there and stays when Switchyard goes. */
+    existing: fullPath.optional(),
+  })
+  .superRefine(oneOf('create', 'existing'));
+
+/** A project of GitLab's that is there already. */
+const existingProject = z.strictObject({
+  /** Its full path. */
+  existing: fullPath,
+});
+
+const rotation = z.strictObject({
+  /** Days that a token lives. */
+  days: days(365),
+  /** Days before its end from which on an `up` makes a new one. */
+  before: days(364),
+});
+
 const settings = z.strictObject({
+  /** Address of GitLab. */
   url: httpUrl,
   /** What the instance is licensed for. Nothing of a higher tier is made; asking for it is an error. */
   tier: z.enum(tiers).default('free'),
@@ -62,7 +90,7 @@ const settings = z.strictObject({
    * is there already and stays when Switchyard goes.
    */
   group: z
-    .union([dnsLabel, adoptable(dnsLabel, fullPath)], {
+    .union([dnsLabel, groupChoice], {
       error: say(
         'is neither a path nor one of create and existing',
         'Write a path, or "{ existing: team/ci }".',
@@ -70,7 +98,7 @@ const settings = z.strictObject({
     })
     .default('switchyard'),
   /** Projects that are there already, by module; all other modules get a new one in the group. */
-  projects: z.record(dnsLabel, z.strictObject({ existing: fullPath })).default({}),
+  projects: z.record(dnsLabel, existingProject).default({}),
   /** How merge requests are merged: GitLab's `merge_method`; `ff` keeps history a line. */
   mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
   /** Whether a merge request's commits become one: GitLab's `squash_option`. */
@@ -87,6 +115,7 @@ const settings = z.strictObject({
   members: z.record(z.string().min(1), role).default({}),
   /** Labels of every module's project. */
   labels: z.array(label).default([]),
+  /** SSH keys of machines that read modules' repositories. */
   deployKeys: z.array(deployKey).default([]),
   /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. Not with rotation. */
   botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }).optional(),
@@ -94,7 +123,7 @@ const settings = z.strictObject({
    * The bot's token lives `days`; an `up` in its last `before` days makes a new one and revokes the old. Run `up` more
    * often than that. @default { days: 180, before: 30 }, unless botTokenExpires is given
    */
-  botTokenRotation: z.strictObject({ days: days(365), before: days(364) }).optional(),
+  botTokenRotation: rotation.optional(),
 });
 
 /** A text as part of a resource's name: its letters and digits. */
@@ -116,11 +145,11 @@ function faults(given: Written, context: z.RefinementCtx): void {
       'Leave it out, or set tier to what your licence says.',
     );
   }
-  const rotation = given.botTokenRotation;
-  if (given.botTokenExpires !== undefined && rotation) {
+  const rule = given.botTokenRotation;
+  if (given.botTokenExpires !== undefined && rule) {
     fault(['botTokenRotation'], 'cannot stand beside botTokenExpires', 'Keep one of the two.');
   }
-  if (rotation && rotation.before >= rotation.days) {
+  if (rule && rule.before >= rule.days) {
     fault(
       ['botTokenRotation', 'before'],
       'is not shorter than days, so each up would rotate',
@@ -147,14 +176,13 @@ function faults(given: Written, context: z.RefinementCtx): void {
 
 /** The group's full path, and whether it is Switchyard's own. */
 function settled({ group, botTokenExpires, botTokenRotation, ...rest }: Written) {
-  const existing = typeof group !== 'string' && 'existing' in group;
-  const path = typeof group === 'string' ? group : 'existing' in group ? group.existing : group.create;
+  const { create = '', existing } = typeof group === 'string' ? { create: group } : group;
   return {
     ...rest,
     /** Full path of the group. */
-    group: path,
+    group: existing ?? create,
     /** The group was there before, and stays. */
-    groupExists: existing,
+    groupExists: existing !== undefined,
     botToken:
       botTokenExpires === undefined
         ? { rotation: botTokenRotation ?? { days: 180, before: 30 } }

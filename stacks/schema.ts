@@ -21,12 +21,24 @@ const registryAddress = z
   );
 
 /** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
-const registryLogin = z.strictObject({ user: z.string().regex(/^[^\s:«»]+$/), passwordFrom: variableName });
-const existingRegistry = z.strictObject({ pull: registryLogin, push: registryLogin });
+const registryLogin = z.strictObject({
+  /** Name of the user. */
+  user: z.string().regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".')),
+  /** Environment variable that holds the password. */
+  passwordFrom: variableName,
+});
+const existingRegistry = z.strictObject({
+  /** Who may only pull: clusters and tests. */
+  pull: registryLogin,
+  /** Who may push as well: builds. */
+  push: registryLogin,
+});
 
 /** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
 const existingJenkins = z.strictObject({
+  /** Namespace that Jenkins runs in. */
   namespace: dnsLabel,
+  /** Service account of the controller. */
   serviceAccount: dnsLabel.default('jenkins'),
 });
 
@@ -41,7 +53,9 @@ export const stackSchema = z.strictObject({
   modules: z.array(dnsLabel).optional(),
   /** Pulumi's state backend, as `pulumi login` takes it. */
   backend: z.string().min(1),
+  /** The clusters by role. */
   clusters: clusterSchemas,
+  /** Where the code is. */
   gitlab: gitlabSchema,
   jenkins: z
     .strictObject({

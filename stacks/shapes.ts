@@ -13,23 +13,13 @@ export const variableName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]*$/, say('is not an environment variable name', 'Use capitals, digits and "_".'));
 
-/** Something that Switchyard makes and removes, or that was there before and stays. */
-export type Adoptable<C, E> = { readonly create: C } | { readonly existing: E };
-
-/** `{ create: … }` or `{ existing: … }`, one of the two. */
-export function adoptable<C, E>(create: z.ZodType<C>, existing: z.ZodType<E>) {
-  return z
-    .strictObject({ create: create.optional(), existing: existing.optional() })
-    .superRefine((given, context) => {
-      if ((given.create === undefined) === (given.existing === undefined)) {
-        context.addIssue({
-          code: 'custom',
-          message: say('needs one of create and existing', 'Write the one that is meant, and only that.'),
-        });
-      }
-    })
-    .transform(
-      ({ create: made, existing: found }): Adoptable<C, E> =>
-        found === undefined ? { create: made as C } : { existing: found },
-    );
-}
+/** A refinement: of these optional keys one is there, and only one. */
+export const oneOf =
+  <K extends string>(...keys: readonly K[]) =>
+  (given: Partial<Record<K, unknown>>, context: z.RefinementCtx): void => {
+    if (keys.filter((key) => given[key] !== undefined).length === 1) return;
+    context.addIssue({
+      code: 'custom',
+      message: say(`needs one of ${keys.join(' and ')}`, 'Write the one that is meant, and only that.'),
+    });
+  };
