@@ -214,7 +214,9 @@ const isLoopback = (host: string): boolean => host === 'localhost' || inList(LOO
 
 const applicationSettings = z.looseObject({
   allow_local_requests_from_web_hooks_and_services: z.boolean(),
-  outbound_local_requests_whitelist: z.array(z.string()).default([]),
+  // The list's documented name, and the one by which GitLab gives it out.
+  outbound_local_requests_whitelist: z.array(z.string()).optional(),
+  outbound_local_requests_allowlist_raw: z.string().nullish(),
 });
 
 /**
@@ -227,8 +229,11 @@ async function hookProblems(ask: Ask, file: string, url: string): Promise<Proble
   if (!isLoopback(hostname) && !inList(LOCAL, hostname)) return [];
   const parsed = applicationSettings.safeParse(await ask('application/settings'));
   if (!parsed.success || parsed.data.allow_local_requests_from_web_hooks_and_services) return [];
-  // An entry may be an address, a name or a network; one that is there at all is its administrator's doing.
-  if (parsed.data.outbound_local_requests_whitelist.length > 0) return [];
+  // An entry may be an address, a name or a network; one that is there at all is its administrator's doing. Of a GitLab
+  // that shows no list nothing is known either.
+  const { outbound_local_requests_whitelist: list, outbound_local_requests_allowlist_raw: raw } = parsed.data;
+  const shown = list !== undefined || raw !== undefined;
+  if (!shown || (list ?? []).length > 0 || (raw ?? '').trim() !== '') return [];
   return [
     {
       file,

@@ -134,6 +134,15 @@ describe('hooks to a private address', () => {
     expect(await faults(at('http://10.1.2.3'), settings(true))).toEqual([]);
     expect(await faults(at('http://10.1.2.3'), settings(false, ['10.1.2.3']))).toEqual([]);
     expect(await faults(at('http://10.1.2.3'), {})).toEqual([]);
+    const named = (outbound_local_requests_allowlist_raw?: string) => ({
+      'application/settings': {
+        allow_local_requests_from_web_hooks_and_services: false,
+        outbound_local_requests_allowlist_raw,
+      },
+    });
+    expect(await faults(at('http://10.1.2.3'), named('10.0.0.0/8'))).toEqual([]);
+    expect(await faults(at('http://10.1.2.3'), named())).toEqual([]);
+    expect(await faults(at('http://10.1.2.3'), named(''))).toHaveLength(1);
   });
 
   test.each(['https://jenkins.test', 'http://198.18.0.2:30080', 'http://8.8.8.8'])(
