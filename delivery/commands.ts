@@ -23,13 +23,20 @@ const say = (line: string): void => {
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
 
-function context(): Context & { group: string } {
-  const settings = readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'SWITCHYARD_GITLAB_GROUP']);
+function context(): Context & { group: string; projectOf: (module: string) => string } {
+  const settings = readSettings([
+    'GITLAB_URL',
+    'GITLAB_TOKEN',
+    'SWITCHYARD_GITLAB_GROUP',
+    'SWITCHYARD_GITLAB_PROJECTS',
+  ]);
+  const group = settings.SWITCHYARD_GITLAB_GROUP;
   return {
     gitlab: new GitLab({ url: settings.GITLAB_URL, token: settings.GITLAB_TOKEN }),
     gitlabUrl: settings.GITLAB_URL,
     token: settings.GITLAB_TOKEN,
-    group: settings.SWITCHYARD_GITLAB_GROUP,
+    group,
+    projectOf: (module) => settings.SWITCHYARD_GITLAB_PROJECTS.get(module) ?? `${group}/${module}`,
     say,
   };
 }
@@ -78,12 +85,12 @@ export function program(): Command {
       const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
         gitlabMergeRequestIid: options.mergeRequest,
       });
-      const { group, ...towards } = context();
+      const { group: _group, projectOf, ...towards } = context();
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
       const certificate = await takeSource(towards, {
         module: module.name,
-        project: `${group}/${module.name}`,
+        project: projectOf(module.name),
         mergeRequest: settings.gitlabMergeRequestIid,
         build: settings.BUILD_URL,
         folder: join(workspace, SOURCE),
@@ -228,10 +235,10 @@ export function program(): Command {
         const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
           gitlabMergeRequestIid: options.mergeRequest,
         });
-        const { group, ...towards } = context();
+        const { group: _group, projectOf, ...towards } = context();
         await reportBroken(
           towards,
-          `${group}/${options.module}`,
+          projectOf(options.module),
           settings.gitlabMergeRequestIid,
           settings.BUILD_URL,
         );
@@ -281,7 +288,7 @@ export function program(): Command {
         { gitlabAfter: options.commit, gitlabBranch: options.branch },
       );
       const module = moduleOf(options.module);
-      const { group, ...towards } = context();
+      const { group, projectOf, ...towards } = context();
       const { workspace } = common();
       const host = settings.REGISTRY.split('/')[0] ?? '';
       const registry = new Registry({
@@ -291,7 +298,7 @@ export function program(): Command {
       });
       const deployment = await deploy(towards, registry, settings.REGISTRY, {
         module: module.name,
-        project: `${group}/${module.name}`,
+        project: projectOf(module.name),
         ledgerProject: `${group}/release-ledger`,
         environment: settings.SWITCHYARD_ENVIRONMENT,
         commit: settings.gitlabAfter,

@@ -12,6 +12,7 @@ const USER = 1000;
 /** Distribution with credentials and a volume of its own. */
 export function registryResources(model: Model): Declaration[] {
   const { settings } = model;
+  if (settings.registry.existing) return [];
   const about = { name: 'registry', component: 'registry', environment: settings.environment };
   const common = labels(about);
   const within = (name: string) => ({ namespace: names.registryNamespace, name, labels: common });

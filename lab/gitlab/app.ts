@@ -74,6 +74,7 @@ export class App {
     if (!settings.get(1)) {
       settings.insert({
         allow_local_requests_from_web_hooks_and_services: allowLocalHooks,
+        outbound_local_requests_allowlist_raw: '',
         deletion_adjourned_period: 30,
         default_project_visibility: 'private',
         default_group_visibility: 'private',

@@ -89,8 +89,11 @@ export interface DeployToken extends Row {
   revoked: boolean;
 }
 
+/** A deploy key in one project. */
 export interface DeployKey extends Row {
   project_id: number;
+  /** Number of the key itself, the same in each project that it was joined to. @default this row's own */
+  key_id?: number;
   title: string;
   key: string;
   can_push: boolean;
@@ -251,6 +254,8 @@ export interface Note extends Row {
 
 export interface Settings extends Row {
   allow_local_requests_from_web_hooks_and_services: boolean;
+  /** Local addresses, names and networks that hooks may go to all the same, one a line. @default none */
+  outbound_local_requests_allowlist_raw?: string;
   deletion_adjourned_period: number;
   default_project_visibility: string;
   default_group_visibility: string;

@@ -5,7 +5,7 @@ import https from 'node:https';
 import { BlockList, isIP } from 'node:net';
 import { matchesPattern } from './access';
 import { type App, GITLAB_VERSION, now } from './app';
-import type { Hook, HookEvent, Project } from './model';
+import type { Hook, HookEvent, Project, Settings } from './model';
 import type { Payload } from './payloads';
 
 /** GitLab's own numbers (app/models/concerns/web_hooks/auto_disabling.rb and `webhook_timeout`). */
@@ -69,8 +69,33 @@ const LINK_LOCAL = new BlockList();
 LINK_LOCAL.addSubnet('169.254.0.0', 16);
 LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6');
 
+/** Entries are a name, an address or a network, the first two with a port if only that one is meant. */
+function isListed(list: string, url: URL, host: string): boolean {
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  const family = isIP(host);
+  return list
+    .split(/[;,\s]+/)
+    .filter(Boolean)
+    .some((entry) => {
+      if (entry === host || entry === `${url.hostname}:${port}`) return true;
+      const [net = '', bits] = entry.split('/');
+      if (bits === undefined || family === 0 || isIP(net) !== family) return false;
+      if (!/^\d+$/.test(bits) || Number(bits) > (family === 6 ? 128 : 32)) return false;
+      const block = new BlockList();
+      const kind = family === 6 ? 'ipv6' : 'ipv4';
+      block.addSubnet(net, Number(bits), kind);
+      return block.check(host, kind);
+    });
+}
+
 /** Why GitLab does not send to this URL, or undefined. A host that does not resolve is let through, to fail later. */
-export async function blockedReason(url: string, allowLocal: boolean): Promise<string | undefined> {
+export async function blockedReason(
+  url: string,
+  settings: Pick<
+    Settings,
+    'allow_local_requests_from_web_hooks_and_services' | 'outbound_local_requests_allowlist_raw'
+  >,
+): Promise<string | undefined> {
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -79,8 +104,9 @@ export async function blockedReason(url: string, allowLocal: boolean): Promise<s
   }
   if (!['http:', 'https:'].includes(parsed.protocol))
     return 'is blocked: Only allowed schemes are http, https';
-  if (allowLocal) return undefined;
+  if (settings.allow_local_requests_from_web_hooks_and_services) return undefined;
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
+  if (isListed(settings.outbound_local_requests_allowlist_raw ?? '', parsed, host)) return undefined;
   const addresses = isIP(host)
     ? [{ address: host, family: isIP(host) }]
     : await lookup(host, { all: true }).catch(() => []);
@@ -207,10 +233,7 @@ export class Webhooks {
 
   private async deliver(hook: Hook, event: HookEvent, forced: boolean): Promise<HookEvent> {
     const started = performance.now();
-    const reason = await blockedReason(
-      hook.url,
-      this.app.settings.allow_local_requests_from_web_hooks_and_services,
-    );
+    const reason = await blockedReason(hook.url, this.app.settings);
     const response: Response = reason
       ? { status: 'internal error', headers: {}, body: '', error: `URL ${reason}` }
       : await this.post(hook, event);

@@ -246,6 +246,7 @@ export function accountRoutes(api: Api, app: App): void {
 
   const settings: Shape = {
     allow_local_requests_from_web_hooks_and_services: bool.optional(),
+    outbound_local_requests_allowlist_raw: text.optional(),
     deletion_adjourned_period: int(1).optional(),
     default_project_visibility: VISIBILITY.optional(),
     default_group_visibility: VISIBILITY.optional(),

@@ -69,7 +69,7 @@ export function hookRoutes(api: Api, app: App): void {
     return { project, hook };
   };
   const checkUrl = async (url: string): Promise<void> => {
-    const reason = await blockedReason(url, app.settings.allow_local_requests_from_web_hooks_and_services);
+    const reason = await blockedReason(url, app.settings);
     if (reason === undefined) return;
     app.log.warn(
       `hook URL ${url} ${reason} (application setting allow_local_requests_from_web_hooks_and_services)`,

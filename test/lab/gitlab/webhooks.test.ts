@@ -196,6 +196,14 @@ describe('the hook itself', () => {
     }
     expect((await create('http://198.18.0.2:30080/project/x')).status).toBe(201);
     await gitlab.ok('PUT', '/application/settings', {
+      outbound_local_requests_allowlist_raw: '10.1.0.0/16\nlocalhost:8080, 127.0.0.1 10.9.0.0/odd',
+    });
+    expect((await create('http://10.1.2.3/')).status).toBe(201);
+    expect((await create('http://127.0.0.1/x')).status).toBe(201);
+    for (const url of ['http://10.2.0.1/', 'http://[::1]/', 'http://10.9.0.1/'])
+      expect([url, (await create(url)).status]).toEqual([url, 422]);
+    await gitlab.ok('PUT', '/application/settings', { outbound_local_requests_allowlist_raw: '' });
+    await gitlab.ok('PUT', '/application/settings', {
       allow_local_requests_from_web_hooks_and_services: true,
     });
     expect((await create('http://127.0.0.1/x')).status).toBe(201);
