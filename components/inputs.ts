@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import { parseLedger } from '../catalog/ledger';
+import { type Ledger, parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import {
   missingSecrets,
@@ -9,7 +9,6 @@ import {
   secretSources,
 } from '../stacks/secrets';
 import { defaultFolders, loadModel } from './load';
-import type { Releases } from './model';
 import { names } from './shared/naming';
 import type { TopologyArgs } from './topology';
 
@@ -26,7 +25,7 @@ export async function fetchReleases(
   group: string,
   token: string,
   environment: string,
-): Promise<Releases> {
+): Promise<Ledger['modules']> {
   const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
   const file = `${environment}.yaml`;
   const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;

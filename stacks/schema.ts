@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
+import { backendFault } from './backend';
 
 const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
 const httpUrl = z.url({
@@ -16,6 +17,11 @@ const registryAddress = z
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   );
 
+const backendUrl = z.string().superRefine((url, context) => {
+  const fault = backendFault(url);
+  if (fault) context.addIssue({ code: 'custom', message: say(fault.what, fault.remedy) });
+});
+
 /** A cluster by role: a context of the ambient kubeconfig. The default provider is never used. */
 const clusterSchema = z.strictObject({ context: z.string().min(1) });
 
@@ -28,8 +34,15 @@ export const stackSchema = z.strictObject({
   environment: dnsLabel,
   /** Modules of this environment. @default all of the catalog */
   modules: z.array(dnsLabel).optional(),
-  /** Pulumi's state backend, as `pulumi login` takes it. */
-  backend: z.string().min(1),
+  /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
+  backend: backendUrl,
+  /**
+   * A second backend, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
+   * account or region. @default a folder of whoever runs it, see docs/environments.md
+   */
+  stateCopies: backendUrl.optional(),
+  /** Whoever changes this environment types its name first, unless they say `--yes`: set it for production. */
+  confirm: z.boolean().default(false),
   clusters: z.strictObject({ ci: clusterSchema, production: clusterSchema }),
   gitlab: z.strictObject({
     url: httpUrl,
