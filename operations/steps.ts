@@ -9,6 +9,8 @@ export type StepKind = 'create' | 'update' | 'replace' | 'delete' | 'import' | '
 /** What one run does, or would do, to one resource. */
 export interface Step extends ResourceName {
   readonly operation: StepKind;
+  /** `planned` by a preview; `begun` and not known to have ended, where a run was cut off. */
+  readonly state: 'planned' | 'begun' | 'done' | 'failed';
   /** Name of the box's instance, as in `production-orders`. */
   readonly boxName: string;
   /** Paths of the properties that change, as in `spec.replicas`; empty for creations and deletions. */
@@ -43,25 +45,32 @@ function propertiesOf(metadata: StepEventMetadata): string[] {
   return inputs.length > 0 ? inputs : [...(metadata.diffs ?? metadata.keys ?? [])].sort();
 }
 
+function stateOf({ resOpFailedEvent, resOutputsEvent, resourcePreEvent }: EngineEvent): Step['state'] {
+  if (resOpFailedEvent) return 'failed';
+  if ((resOutputsEvent ?? resourcePreEvent)?.planning) return 'planned';
+  return resOutputsEvent ? 'done' : 'begun';
+}
+
 /** Gathers what a run does from the engine's events: each resource once, in the order in which they came. */
 export class StepGatherer {
   private readonly steps = new Map<string, Step>();
 
   /** @param event any event of the engine; those that say nothing about a resource are passed over */
   take(event: EngineEvent): void {
-    const metadata = (event.resOutputsEvent ?? event.resourcePreEvent)?.metadata;
+    const metadata = (event.resOpFailedEvent ?? event.resOutputsEvent ?? event.resourcePreEvent)?.metadata;
     const operation = metadata && stepKind(metadata.op);
     if (!metadata || !operation || !isRealResource(metadata.type)) return;
     const known = this.steps.get(metadata.urn);
-    const state = metadata.old ?? metadata.new;
+    const resource = metadata.old ?? metadata.new;
     const replaces = operation === 'replace' || known?.operation === 'replace';
     const loses = replaces || operation === 'delete';
-    const properties = operation === 'update' || operation === 'replace' ? propertiesOf(metadata) : [];
+    const compared = metadata.old && metadata.new ? propertiesOf(metadata) : [];
     this.steps.set(metadata.urn, {
       ...parseUrn(metadata.urn),
       operation: replaces ? 'replace' : operation,
-      boxName: state?.parent ? parseUrn(state.parent).name : '',
-      properties: properties.length > 0 ? properties : (known?.properties ?? []),
+      state: stateOf(event),
+      boxName: resource?.parent ? parseUrn(resource.parent).name : '',
+      properties: compared.length > 0 ? compared : (known?.properties ?? []),
       data: known?.data ?? (loses ? dataHeld(metadata.type, metadata.old?.inputs ?? {}) : undefined),
       protected: known?.protected ?? metadata.old?.protect ?? false,
     });

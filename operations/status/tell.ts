@@ -32,8 +32,8 @@ export interface StatusFacts {
   readonly modules: readonly ModuleFacts[];
   /** What could not be read, one sentence each. */
   readonly problems: readonly string[];
-  /** Could the clusters be read? Else nothing is said about what runs. */
-  readonly clusterRead: boolean;
+  /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
+  readonly complete: boolean;
 }
 
 export type Verdict =
@@ -46,8 +46,8 @@ export type Verdict =
   | 'unknown';
 
 /** What runs, held against what is released. */
-export function verdict({ released, running }: ModuleFacts, clusterRead: boolean): Verdict {
-  if (!clusterRead) return 'unknown';
+export function verdict({ released, running }: ModuleFacts, complete: boolean): Verdict {
+  if (!complete) return 'unknown';
   if (!released) return running ? 'not in the ledger' : 'not released';
   if (!running) return 'not running';
   if (running.image !== released.image) return 'another image';
@@ -73,10 +73,10 @@ const podsText = (running: Running | undefined): string =>
 
 /** The status as a table. */
 export function statusLines(facts: StatusFacts): string[] {
-  const { environment, modules, problems, clusterRead } = facts;
+  const { environment, modules, problems, complete } = facts;
   const rows = modules.map((module) => [
     module.name,
-    verdict(module, clusterRead),
+    verdict(module, complete),
     podsText(module.running),
     module.released ? `${shortDigest(module.released.image)} ${module.released.commit.slice(0, 10)}` : '-',
     module.released ? `!${module.released.mergeRequest}` : '-',
@@ -87,7 +87,7 @@ export function statusLines(facts: StatusFacts): string[] {
     jobText(module.lastJob),
   ]);
   const head = ['module', 'state', 'pods', 'released', 'mr', 'services', 'last job'];
-  const well = modules.filter((module) => verdict(module, clusterRead) === 'as released').length;
+  const well = modules.filter((module) => verdict(module, complete) === 'as released').length;
   return [
     ...columns([head, ...rows]),
     ...problems.map((problem) => `could not be read: ${problem}`),
@@ -97,6 +97,6 @@ export function statusLines(facts: StatusFacts): string[] {
 
 /** The status as a JSON document's fields. */
 export const statusDocument = (facts: StatusFacts): Record<string, unknown> => ({
-  modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.clusterRead) })),
+  modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
   problems: facts.problems,
 });
