@@ -98,5 +98,10 @@ export async function readStatus(model: Model, sources: Sources): Promise<Status
       lastJob: lastJobs.get(name),
     };
   });
-  return { environment: model.settings.environment, modules, problems, complete: ledger !== undefined && objects !== undefined };
+  return {
+    environment: model.settings.environment,
+    modules,
+    problems,
+    complete: ledger !== undefined && objects !== undefined,
+  };
 }
