@@ -1,21 +1,9 @@
 import { losing, type Step } from './steps';
 
-const kinds = ['create', 'import', 'update', 'replace', 'delete', 'forget'] as const;
-
 /** `3 create, 1 replace` */
 export function countsText(changes: Readonly<Record<string, number>>): string {
   const counts = Object.entries(changes).map(([kind, count]) => `${count} ${kind}`);
   return counts.length > 0 ? counts.join(', ') : 'no change';
-}
-
-/** How many resources each operation meets, without boxes and providers. */
-export function countSteps(steps: readonly Step[]): Record<string, number> {
-  return Object.fromEntries(
-    kinds.flatMap((kind) => {
-      const count = steps.filter(({ operation }) => operation === kind).length;
-      return count > 0 ? [[kind, count]] : [];
-    }),
-  );
 }
 
 const line = ({ operation, kind, name, properties }: Step): string => {
@@ -27,12 +15,18 @@ const line = ({ operation, kind, name, properties }: Step): string => {
 /**
  * What a person reads before they say yes: what would go or be made anew, and apart from it what takes data with it.
  * @param steps what a preview found
+ * @param changes how many of each, as the result will count them
  */
-export function confirmationText(operation: string, environment: string, steps: readonly Step[]): string[] {
+export function confirmationText(
+  operation: string,
+  environment: string,
+  steps: readonly Step[],
+  changes: Readonly<Record<string, number>>,
+): string[] {
   const gone = losing(steps);
   const data = gone.filter((step) => step.data !== undefined);
   const rest = gone.filter((step) => step.data === undefined);
-  const lines = [`${operation} of ${environment} would do: ${countsText(countSteps(steps))}`];
+  const lines = [`${operation} of ${environment} would do: ${countsText(changes)}`];
   if (rest.length > 0) lines.push('Replaced or deleted:', ...rest.map(line));
   if (data.length > 0) {
     lines.push('DATA GOES with these:', ...data.map((step) => `${line(step)}: ${step.data}`));

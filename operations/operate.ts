@@ -187,10 +187,10 @@ export async function confirmed(
   terminal: Terminal,
   operation: string,
   session: Session,
-  steps: readonly Step[],
+  planned: Pick<Watched, 'steps' | 'changes'>,
 ): Promise<void> {
   const { environment, confirm } = session.model.settings;
-  const [head, ...rest] = confirmationText(operation, environment, steps);
+  const [head, ...rest] = confirmationText(operation, environment, planned.steps, planned.changes);
   terminal.note(head ?? '');
   for (const line of rest) terminal.note(terminal.colours.bold(line));
   const question = questionFor(operation, environment, confirm);
@@ -241,7 +241,7 @@ export async function operate(
         if (Object.keys(planned.changes).length === 0) {
           return { document: { ...planned.document, operation }, lines: [`${title}: no change`] };
         }
-        await confirmed(terminal, operation, session, planned.steps);
+        await confirmed(terminal, operation, session, planned);
       }
       const result = await watch(session, operation, terminal, { targets, replace, title });
       const listed = operation === 'preview' ? result.steps.map(stepLine) : [];

@@ -63,7 +63,8 @@ export class Terminal {
   progress(title: string): { readonly take: (event: EngineEvent) => void; readonly end: () => void } {
     const progress = new Progress(title, this.colours, Date.now());
     const paint = () => {
-      const size = { columns: this.stderr.columns ?? 80, rows: this.stderr.rows ?? 24 };
+      // A terminal that does not know its size says 0.
+      const size = { columns: this.stderr.columns || 80, rows: this.stderr.rows || 24 };
       const lines = progress.block(Date.now(), size);
       this.stderr.write(`${erase(this.block)}${lines.join('\n')}\n`);
       this.block = lines.length;

@@ -72,7 +72,7 @@ async function fix(
       ...limits,
       title: `preview of the fix of ${environment}`,
     });
-    await confirmed(terminal, 'fix', session, planned.steps);
+    await confirmed(terminal, 'fix', session, planned);
   }
   const { document } = await watch(session, 'up', terminal, { ...limits, title: `fix of ${environment}` });
   return {

@@ -1,4 +1,4 @@
-import { confirmationText, countSteps, questionFor } from '../../operations/confirm';
+import { confirmationText, countsText, questionFor } from '../../operations/confirm';
 import type { Step } from '../../operations/steps';
 import { parseUrn } from '../../operations/urns';
 import { urnOf } from '../support/events';
@@ -15,15 +15,20 @@ const step = (operation: Step['operation'], type: string, name: string, more: Pa
 
 test('what is replaced or deleted is listed, and apart from it what takes data with it', () => {
   expect(
-    confirmationText('up', 'production', [
-      step('create', 'kubernetes:core/v1:Secret', 'new'),
-      step('update', 'kubernetes:apps/v1:Deployment', 'changed', { properties: ['spec.replicas'] }),
-      step('replace', 'kubernetes:core/v1:Service', 'moved', { properties: ['metadata.name'] }),
-      step('delete', 'kubernetes:core/v1:PersistentVolumeClaim', 'disk', {
-        data: 'a volume of 1Gi with all that is on it',
-        protected: true,
-      }),
-    ]),
+    confirmationText(
+      'up',
+      'production',
+      [
+        step('create', 'kubernetes:core/v1:Secret', 'new'),
+        step('update', 'kubernetes:apps/v1:Deployment', 'changed', { properties: ['spec.replicas'] }),
+        step('replace', 'kubernetes:core/v1:Service', 'moved', { properties: ['metadata.name'] }),
+        step('delete', 'kubernetes:core/v1:PersistentVolumeClaim', 'disk', {
+          data: 'a volume of 1Gi with all that is on it',
+          protected: true,
+        }),
+      ],
+      { create: 1, update: 1, replace: 1, delete: 1 },
+    ),
   ).toEqual([
     'up of production would do: 1 create, 1 update, 1 replace, 1 delete',
     'Replaced or deleted:',
@@ -35,10 +40,9 @@ test('what is replaced or deleted is listed, and apart from it what takes data w
 });
 
 test('where nothing goes, nothing is listed', () => {
-  expect(confirmationText('up', 'lab', [step('create', 'kubernetes:core/v1:Secret', 'new')])).toEqual([
-    'up of lab would do: 1 create',
-  ]);
-  expect(countSteps([])).toEqual({});
+  const steps = [step('create', 'kubernetes:core/v1:Secret', 'new')];
+  expect(confirmationText('up', 'lab', steps, { create: 1 })).toEqual(['up of lab would do: 1 create']);
+  expect(countsText({})).toBe('no change');
 });
 
 test('production asks for its name: no other answer is a yes', () => {
