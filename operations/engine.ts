@@ -31,6 +31,8 @@ export interface EngineInputs {
   /** Folder with `Pulumi.<environment>.yaml`. */
   readonly stacks: string;
   readonly program: PulumiFn;
+  /** Only look at a stack that is there; else it is made where there is none. @default false */
+  readonly existing?: boolean;
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Gets each sentence for the person who watches. */
@@ -59,7 +61,12 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
   );
 
 /** Opens a stack of a backend in a folder of its own. */
-async function openStack(inputs: EngineInputs, backend: string, workDir: string): Promise<Stack> {
+async function openStack(
+  inputs: EngineInputs,
+  backend: string,
+  workDir: string,
+  existing = false,
+): Promise<Stack> {
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
   const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
@@ -71,10 +78,14 @@ async function openStack(inputs: EngineInputs, backend: string, workDir: string)
   for (const folder of ['components', 'dist']) {
     if (existsSync(join(inputs.root, folder))) symlinkSync(join(inputs.root, folder), join(workDir, folder));
   }
-  return LocalWorkspace.createOrSelectStack(
-    { stackName: inputs.environment, projectName: PROJECT, program: inputs.program },
-    { workDir, envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' } },
-  );
+  const stack = { stackName: inputs.environment, projectName: PROJECT, program: inputs.program };
+  const options = {
+    workDir,
+    envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' },
+  };
+  return existing
+    ? LocalWorkspace.selectStack(stack, options)
+    : LocalWorkspace.createOrSelectStack(stack, options);
 }
 
 /**
@@ -98,7 +109,7 @@ export class Engine {
   static async open(inputs: EngineInputs): Promise<Engine> {
     const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
     try {
-      return new Engine(inputs, workDir, await openStack(inputs, inputs.backend, workDir));
+      return new Engine(inputs, workDir, await openStack(inputs, inputs.backend, workDir, inputs.existing));
     } catch (error) {
       rmSync(workDir, { recursive: true, force: true });
       throw error;

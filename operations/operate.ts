@@ -73,6 +73,9 @@ export function engineFailure(
       EXIT.locked,
     );
   }
+  if (error.name === 'StackNotFoundError') {
+    return new Refusal(`${environment} was never brought up: its backend has no such stack.`, EXIT.failed);
+  }
   if (/spawn pulumi ENOENT/.test(error.message)) {
     return new Refusal(
       'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
@@ -91,13 +94,18 @@ export async function withSession<T>(
   operation: string,
   terminal: Terminal,
   use: (session: Session) => Promise<T>,
-  before: (folders: Folders, model: Model) => Promise<void> | void = () => {},
+  options: {
+    /** What comes before the engine is started: checks, and what the program reads. */
+    readonly before?: (folders: Folders, model: Model) => Promise<void> | void;
+    /** Refuse an environment that was never brought up. @default false: it is begun */
+    readonly existing?: boolean;
+  } = {},
 ): Promise<T> {
   const folders = defaultFolders(root);
   const model = loadModel(folders, environment);
   const { settings } = model;
   const backend = backendOf(settings);
-  await before(folders, model);
+  await options.before?.(folders, model);
   let engine: Engine | undefined;
   try {
     const opened = await Engine.open({
@@ -107,6 +115,7 @@ export async function withSession<T>(
       stateCopies: settings.stateCopies,
       stacks: folders.stacks,
       program,
+      existing: options.existing,
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
       note: (text) => terminal.note(text),
     });
@@ -195,7 +204,7 @@ export async function confirmed(
   for (const line of rest) terminal.note(terminal.colours.bold(line));
   const question = questionFor(operation, environment, confirm);
   const answer = await terminal.ask(question.text);
-  if (answer === undefined || !question.accepts(answer)) throw nothingDone(operation);
+  if (answer === undefined || !question.accepts(answer.trim())) throw nothingDone(operation);
 }
 
 export const nothingDone = (operation: string): Refusal =>
@@ -252,6 +261,6 @@ export async function operate(
         lines: [...listed, ...warned, `${title}: ${countsText(result.changes)}`],
       };
     },
-    prepare,
+    { before: prepare },
   );
 }

@@ -82,12 +82,16 @@ export class Terminal {
     };
   }
 
-  /** Asks a person. @returns undefined when there is nobody to ask */
+  /** Asks a person. @returns undefined when there is nobody to ask, or they went away */
   async ask(question: string): Promise<string | undefined> {
     if (!process.stdin.isTTY) return undefined;
     const prompt = createInterface({ input: process.stdin, output: process.stderr });
     try {
-      return (await prompt.question(question)).trim();
+      // End of input (Ctrl-D) leaves the question open for ever, and an interruption (Ctrl-C) makes it an error.
+      const gone = new Promise<undefined>((resolve) => {
+        prompt.once('close', () => resolve(undefined));
+      });
+      return await Promise.race([prompt.question(question).catch(() => undefined), gone]);
     } finally {
       prompt.close();
     }

@@ -102,11 +102,14 @@ export async function drift(
         exitCode: report.resources.length > 0 ? EXIT.drift : 0,
       };
     },
-    async (folders, model) => {
-      if (!options.fix) return;
-      requireSecrets(folders, model);
-      if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
-      await layOutImage();
+    {
+      existing: true,
+      before: async (folders, model) => {
+        if (!options.fix) return;
+        requireSecrets(folders, model);
+        if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
+        await layOutImage();
+      },
     },
   );
 }
