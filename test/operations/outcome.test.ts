@@ -1,8 +1,12 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ProblemsError } from '../../catalog/problems';
 import { cli } from '../../operations/cli';
 import { documentOf, ended, FailedRun } from '../../operations/outcome';
 import { backendOf } from '../../operations/place';
 import { EXIT, exitCodes, Refusal } from '../../operations/refusal';
+import { root } from '../support/model';
 
 /** Runs the command line in this process. */
 async function run(...args: string[]): Promise<{ out: string; err: string; code: unknown }> {
@@ -48,6 +52,31 @@ test('with --json stdout is one document, also when the input is refused', async
     errors: [{ file: 'stacks/Pulumi.la.yaml', remedy: 'Did you mean "lab"?' }],
   });
   expect(bad.err).toBe('stacks/Pulumi.la.yaml: there is no environment "la". Did you mean "lab"?\n');
+});
+
+test('the faults of all environments come at once, and one that they share stands once', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'switchyard-check-'));
+  try {
+    for (const part of ['catalog', 'stacks'])
+      cpSync(join(root, part), join(folder, part), { recursive: true });
+    const broken = (file: string) =>
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^(.*backend: ).*$/m, '$1nowhere'));
+    for (const name of ['lab', 'production']) broken(join(folder, 'stacks', `Pulumi.${name}.yaml`));
+    writeFileSync(join(folder, 'catalog', 'modules', 'broken.yaml'), 'prot: 1\n');
+    jest.replaceProperty(process, 'env', {
+      ...process.env,
+      SWITCHYARD_CATALOG: join(folder, 'catalog'),
+      SWITCHYARD_STACKS: join(folder, 'stacks'),
+    });
+    const { err, code } = await run('check');
+    expect(code).toBe(EXIT.badInput);
+    const lines = err.trim().split('\n');
+    expect(lines.filter((line) => line.includes('is not the URL of a state backend'))).toHaveLength(2);
+    expect(lines.filter((line) => line.includes('prot: is not a known key'))).toHaveLength(1);
+  } finally {
+    jest.restoreAllMocks();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test('every exit code is explained in the help, once', () => {
