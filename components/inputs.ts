@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import { parseLedger } from '../catalog/ledger';
+import { type Ledger, parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import {
   deployVariables,
@@ -13,7 +13,6 @@ import {
 import { wantedBoxes } from './boxes';
 import { defaultFolders, loadModel } from './load';
 import { lookUp } from './lookups';
-import type { Releases } from './model';
 import { names } from './shared/naming';
 import type { TopologyArgs } from './topology';
 
@@ -30,7 +29,7 @@ export async function fetchReleases(
   group: string,
   token: string,
   environment: string,
-): Promise<Releases> {
+): Promise<Ledger['modules']> {
   const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
   const file = `${environment}.yaml`;
   const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;

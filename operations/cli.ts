@@ -1,256 +1,44 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline/promises';
-import { CommandError, ConcurrentUpdateError } from '@pulumi/pulumi/automation';
-import { Command } from 'commander';
-import { findModule } from '../catalog/load';
-import { ProblemsError } from '../catalog/problems';
-import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
-import { ONLY_VARIABLE } from '../components/inputs';
-import { defaultFolders, loadModel } from '../components/load';
-import type { Model } from '../components/model';
-import { typeToken } from '../components/shared/box';
-import type { Declaration } from '../components/shared/declaration';
-import program from '../index';
-import { secretsInStack, stackNames } from '../stacks/load';
-import { deployVariables, missingSecrets, neededSecrets, stackVariables } from '../stacks/secrets';
-import { breakLock, type Operation, PROJECT, runOperation } from './engine';
-import { explain } from './explain';
-import { lockHolders } from './lock';
-import { renderTopology, writeRendered } from './render';
-import { settle, worldOf } from './repair';
+import { Command, CommanderError } from 'commander';
+import { cancel } from './commands/cancel';
+import { check } from './commands/check';
+import { completion } from './commands/completion';
+import { destroy } from './commands/destroy';
+import { drift } from './commands/drift';
+import { preview } from './commands/preview';
+import { refresh } from './commands/refresh';
+import { render } from './commands/render';
+import { status } from './commands/status';
+import { up } from './commands/up';
+import { EXIT, exitCodes } from './refusal';
 
-/** Characters of the engine's output that are kept to tell a failure's remedy. */
-const KEPT = 200_000;
-
-/** Exit codes, for scripts. */
-const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4 } as const;
-
-/** The checkout, or the folder that the delivery image was laid out in. */
-const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
-
-class Refusal extends Error {
-  constructor(
-    message: string,
-    readonly code: number,
-  ) {
-    super(message);
-  }
-}
-
-interface RunOptions {
-  readonly only?: string;
-  readonly replace?: string[];
-  readonly yes?: boolean;
-}
-
-/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
-function urnsOf(
-  environment: string,
-  model: Model,
-  wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
-): string[] {
-  return topologyBoxes(model).flatMap((box) =>
-    box.declarations
-      .filter((declaration) => wanted(box, declaration))
-      .map(
-        (declaration) =>
-          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
-      ),
-  );
-}
-
-/** The production boxes of some modules. */
-function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
-  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
-  const releases = Object.fromEntries(
-    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
-  );
-  return urnsOf(
-    environment,
-    { ...model, releases },
-    (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
-  );
-}
-
-/** @throws Refusal for a name that the topology does not have */
-function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
-  return resources.flatMap((name) => {
-    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
-    if (found.length > 0) return found;
-    throw new Refusal(
-      `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,
-      EXIT.badInput,
-    );
-  });
-}
-
-async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY) return false;
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return (await prompt.question(`${question} [y/N] `)).trim().toLowerCase() === 'y';
-  } finally {
-    prompt.close();
-  }
-}
-
-/** The engine prints its diagnostics as it goes; what its command line says before that is only in the error. */
-function engineFailure(
-  error: CommandError,
-  operation: Operation,
-  environment: string,
-  printed: string,
-): Refusal {
-  if (error instanceof ConcurrentUpdateError) {
-    const holders = lockHolders(error.message).map(
-      ({ user, host, pid, since }) => `created by ${user}@${host} (pid ${pid}) at ${since}`,
-    );
-    return new Refusal(
-      `${environment} is locked, ${holders.join('; ') || 'another run is under way'}. Wait for it; when that process is gone, say: switchyard cancel ${environment}`,
-      EXIT.locked,
-    );
-  }
-  if (/spawn pulumi ENOENT/.test(error.message)) {
-    return new Refusal(
-      'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
-      EXIT.failed,
-    );
-  }
-  const remedies = explain(`${printed}\n${error.message}`).map((remedy) => `\n${remedy}`);
-  const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
-  const kept = 'What was done is kept: run the same command again.';
-  return new Refusal(
-    `${printed ? `${operation} failed; the reasons stand above. ${kept}` : `${operation} failed: ${said}`}${remedies.join('')}`,
-    EXIT.failed,
-  );
-}
-
-async function operate(operation: Operation, environment: string, options: RunOptions): Promise<void> {
-  const folders = defaultFolders(root);
-  const model = loadModel(folders, environment);
-  const only = options.only?.split(',').filter((name) => name !== '');
-  for (const name of only ?? []) findModule(model.catalog, name);
-  if (only) process.env[ONLY_VARIABLE] = only.join(',');
-  if (operation === 'preview' || operation === 'up') {
-    const inStack = secretsInStack(folders.stacks, environment);
-    const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
-    const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
-    if (missing.length > 0) throw new ProblemsError(missing);
-  }
-  if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
-    if (!(await confirm(`${operation} ${environment}?`))) {
-      throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
-    }
-  }
-  // A deploy evaluates one module's production box and builds no image.
-  if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
-    // Loaded here, because the delivery image, which has no bundler, runs this file too.
-    const { buildDeliveryImage } = await import('./build');
-    await buildDeliveryImage(root);
-  }
-  let printed = '';
-  const result = await runOperation(operation, {
-    root,
-    environment,
-    backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
-    stacks: folders.stacks,
-    program,
-    settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
-    targets: only ? productionUrns(environment, model, only) : undefined,
-    replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
-    print: (text) => {
-      // The end of it is what tells of a failure.
-      printed = (printed + text).slice(-KEPT);
-      process.stdout.write(text);
-    },
-  }).catch((error: unknown) => {
-    throw error instanceof CommandError ? engineFailure(error, operation, environment, printed) : error;
-  });
-  const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
-  process.stdout.write(
-    `${operation} of ${environment}: ${counts.length > 0 ? counts.join(', ') : 'no change'}\n`,
-  );
-}
-
-function cli(): Command {
-  const command = new Command('switchyard')
+/** The `switchyard` command line: one file a command in `commands/`. */
+export function cli(): Command {
+  const program = new Command('switchyard')
     .description("A company's CI/CD topology as one program")
     .showHelpAfterError('(see --help)')
+    .addHelpText(
+      'after',
+      `\nExit codes:\n${exitCodes.map(([code, meaning]) => `  ${code}  ${meaning}`).join('\n')}\n\nMore: docs/environments.md`,
+    )
+    // Before the commands are added: each takes over what the program is set to.
     .exitOverride();
-  for (const operation of ['preview', 'up', 'refresh', 'destroy'] as const) {
-    const subcommand = command
-      .command(`${operation} <environment>`)
-      .description(`Pulumi's ${operation} of an environment`)
-      .option('--only <modules>', 'production of these modules only, separated by commas')
-      .option('--yes', 'do not ask');
-    if (operation === 'preview' || operation === 'up') {
-      subcommand.option(
-        '--replace <resources...>',
-        'make these anew although their inputs are unchanged, as after a change behind a tag',
-      );
-    }
-    subcommand.action((environment: string, options: RunOptions) => operate(operation, environment, options));
+  for (const add of [preview, up, refresh, destroy, drift, status, cancel, check, render, completion]) {
+    add(program);
   }
-  command
-    .command('cancel <environment>')
-    .description('break the lock of a run that is gone; its half-done work is settled by the next one')
-    .option('--yes', 'do not ask')
-    .action(async (environment: string, options: { yes?: boolean }) => {
-      const folders = defaultFolders(root);
-      const { settings } = loadModel(folders, environment);
-      if (!options.yes && !(await confirm(`Break the lock of ${environment}?`))) {
-        throw new Refusal('Nothing was done. Say --yes to cancel without being asked.', EXIT.declined);
-      }
-      const backend = process.env.PULUMI_BACKEND_URL ?? settings.backend;
-      await breakLock({ environment, backend, stacks: folders.stacks, root, program });
-      process.stdout.write(`${environment} is unlocked\n`);
-    });
-  command
-    .command('render <environment> [module]')
-    .description('write all manifests and the list of resources; needs no engine, cluster or network')
-    .requiredOption('--out <folder>', 'where to')
-    .action((environment: string, module: string | undefined, options: { out: string }) => {
-      const model = loadModel(defaultFolders(root), environment);
-      if (module !== undefined) findModule(model.catalog, module);
-      const files = renderTopology(model, module);
-      writeRendered(files, resolve(options.out));
-      process.stdout.write(`${files.size} files in ${options.out}\n`);
-    });
-  command
-    .command('check [environment]')
-    .description('check the catalog and the stack files')
-    .action((environment: string | undefined) => {
-      const folders = defaultFolders(root);
-      for (const name of environment ? [environment] : stackNames(folders.stacks)) {
-        const model = loadModel(folders, name);
-        process.stdout.write(`${name}: ${model.modules.length} modules, no fault\n`);
-      }
-    });
-  return command;
+  return program;
 }
 
-/** One line a fault, never a stack trace, except for faults of this program itself when DEBUG asks for it. */
-function report(error: unknown): number {
-  if (error instanceof Refusal) {
-    process.stderr.write(`${error.message}\n`);
-    return error.code;
-  }
-  if (error instanceof ProblemsError) {
-    process.stderr.write(`${error.message}\n`);
-    return EXIT.badInput;
-  }
-  if (error instanceof Error && 'exitCode' in error && 'code' in error) {
-    // Commander has said it already; help and version end with 0.
-    return error.exitCode === 0 ? 0 : EXIT.badInput;
-  }
-  process.stderr.write(`${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`);
-  if (process.env.DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+/** Commander has said what was wrong, or shown the help that was asked for. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.badInput;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   return EXIT.failed;
 }
 
-cli()
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.exitCode = report(error);
-  });
+if (require.main === module) {
+  cli()
+    .parseAsync()
+    .catch((error: unknown) => {
+      process.exitCode = exitCodeOf(error);
+    });
+}

@@ -38,6 +38,6 @@ const explanations: readonly Explanation[] = [
   },
 ];
 
-/** What to do about failures that the engine printed; one line each, none for a failure that says it itself. */
-export const explain = (printed: string): string[] =>
-  explanations.filter(({ seen }) => seen.test(printed)).map(({ remedy }) => remedy);
+/** What to do about the faults of a run; one line each, none for a failure that says it itself. */
+export const explain = (faults: readonly string[]): string[] =>
+  explanations.filter(({ seen }) => faults.some((fault) => seen.test(fault))).map(({ remedy }) => remedy);

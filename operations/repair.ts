@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { StackSettings } from '../stacks/schema';
+import { gitlabOf, type ObjectName, readObject } from './outside';
 
 /** A resource whose creation began in a run that was killed before it could say how it ended. */
 export interface PendingCreate {
@@ -48,10 +49,7 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
 /** What is there in reality, as far as a killed run may have made it. */
 export interface World {
   /** Is there such an object? `cluster` is the role whose cluster is meant. */
-  readonly objectExists: (
-    cluster: 'ci' | 'production',
-    object: { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } },
-  ) => Promise<boolean>;
+  readonly objectExists: (cluster: 'ci' | 'production', object: ObjectName) => Promise<boolean>;
   /** Body of a GitLab API path; undefined when GitLab answers 404. */
   readonly gitlab: (path: string) => Promise<unknown>;
   /** DELETE of a GitLab API path. */
@@ -156,37 +154,10 @@ export function settle(create: PendingCreate, world: World): Promise<string | un
 
 /** The world of an environment: its clusters by their contexts, its GitLab by its token. */
 export function worldOf(settings: StackSettings, token: string): World {
-  const ask = async (method: string, path: string): Promise<Response | undefined> => {
-    const response = await fetch(`${settings.gitlab.url}/api/v4/${path}`, {
-      method,
-      headers: { 'PRIVATE-TOKEN': token },
-      signal: AbortSignal.timeout(30_000),
-    });
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`GitLab answers ${response.status} to ${method} ${path.split('?')[0]}`);
-    return response;
-  };
+  const gitlab = gitlabOf(settings, token);
   return {
-    objectExists: async (cluster, object) => {
-      // Loaded only here: a run that follows a clean one never needs it.
-      const { ApiException, KubeConfig, KubernetesObjectApi } = await import('@kubernetes/client-node');
-      const config = new KubeConfig();
-      const { context, kubeconfig } = settings.clusters[cluster];
-      const text = kubeconfig && process.env[kubeconfig];
-      if (text) config.loadFromString(text);
-      else config.loadFromDefault();
-      config.setCurrentContext(context);
-      try {
-        await KubernetesObjectApi.makeApiClient(config).read(object);
-        return true;
-      } catch (error) {
-        if (error instanceof ApiException && error.code === 404) return false;
-        throw error;
-      }
-    },
-    gitlab: async (path) => (await ask('GET', path))?.json(),
-    removeFromGitlab: async (path) => {
-      await ask('DELETE', path);
-    },
+    objectExists: async (cluster, object) => (await readObject(settings, cluster, object)) !== undefined,
+    gitlab: gitlab.get,
+    removeFromGitlab: gitlab.remove,
   };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
+import { backendFault } from './backend';
 import { clusterSchemas } from './clusters';
 import { gitlabSchema } from './gitlab';
 import { httpUrl, say, variableName } from './shapes';
@@ -42,6 +43,11 @@ const existingJenkins = z.strictObject({
   serviceAccount: dnsLabel.default('jenkins'),
 });
 
+const backendUrl = z.string().superRefine((url, context) => {
+  const fault = backendFault(url);
+  if (fault) context.addIssue({ code: 'custom', message: say(fault.what, fault.remedy) });
+});
+
 /**
  * The typed config of one environment: what stands under `config:` in `stacks/Pulumi.<env>.yaml`, without the
  * `switchyard:` prefix. Secrets are not here: see `stacks/secrets.ts`.
@@ -51,8 +57,15 @@ export const stackSchema = z.strictObject({
   environment: dnsLabel,
   /** Modules of this environment. @default all of the catalog */
   modules: z.array(dnsLabel).optional(),
-  /** Pulumi's state backend, as `pulumi login` takes it. */
-  backend: z.string().min(1),
+  /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
+  backend: backendUrl,
+  /**
+   * A second backend, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
+   * account or region. @default a folder of whoever runs it, see docs/environments.md
+   */
+  stateCopies: backendUrl.optional(),
+  /** Whoever changes this environment types its name first, unless they say `--yes`: set it for production. */
+  confirm: z.boolean().default(false),
   /** The clusters by role. */
   clusters: clusterSchemas,
   /** Where the code is. */

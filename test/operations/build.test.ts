@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildDeliveryImage } from '../../operations/build';
 
+// Bundling takes its time on a busy machine.
+jest.setTimeout(60_000);
+
 const root = join(__dirname, '..', '..');
 
 test('the programs of the delivery image run where there is no node_modules', async () => {

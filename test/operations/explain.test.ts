@@ -32,12 +32,12 @@ test.each([
     /need GitLab Premium/,
   ],
 ])('%s: one remedy, and only that', (_who, printed, remedy) => {
-  const remedies = explain(`Updating\n${printed}\nfailed`);
+  const remedies = explain([`Updating\n${printed}\nfailed`]);
   expect(remedies).toHaveLength(1);
   expect(remedies[0]).toMatch(remedy);
 });
 
 test('a failure that says what to do itself gets nothing added', () => {
-  expect(explain('kubernetes:apps/v1:Deployment: the image cannot be pulled')).toEqual([]);
-  expect(explain('')).toEqual([]);
+  expect(explain(['kubernetes:apps/v1:Deployment: the image cannot be pulled'])).toEqual([]);
+  expect(explain([''])).toEqual([]);
 });

@@ -1,0 +1,37 @@
+import { describeProblem, type Problem, ProblemsError } from '../../catalog/problems';
+import { defaultFolders, loadModel } from '../../components/load';
+import { stackNames } from '../../stacks/load';
+import { type CommonOptions, toItsEnd, withJson } from '../outcome';
+import { root } from '../place';
+import type { AddCommand } from './command';
+
+/** @throws ProblemsError with the faults of every environment; one of the catalog stands there once */
+function checkAll(environment: string | undefined): { readonly name: string; readonly modules: number }[] {
+  const folders = defaultFolders(root);
+  const problems = new Map<string, Problem>();
+  const checked = (environment ? [environment] : stackNames(folders.stacks)).flatMap((name) => {
+    try {
+      return [{ name, modules: loadModel(folders, name).modules.length }];
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) throw error;
+      for (const problem of error.problems) problems.set(describeProblem(problem), problem);
+      return [];
+    }
+  });
+  if (problems.size > 0) throw new ProblemsError([...problems.values()]);
+  return checked;
+}
+
+export const check: AddCommand = (program) => {
+  withJson(program.command('check [environment]'))
+    .description('check the catalog and the stack files')
+    .action((environment: string | undefined, options: CommonOptions) =>
+      toItsEnd('Check', environment, options, () => {
+        const environments = checkAll(environment);
+        return {
+          document: { environments },
+          lines: environments.map(({ name, modules }) => `${name}: ${modules} modules, no fault`),
+        };
+      }),
+    );
+};

@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { type CommonOptions, type Outcome, toItsEnd, withJson } from '../outcome';
+import type { Terminal } from '../terminal';
+
+/** Adds a command to the program. One file each, so that a command is found by its name. */
+export type AddCommand = (program: Command) => void;
+
+export interface RunOptions extends CommonOptions {
+  readonly only?: string;
+  readonly replace?: string[];
+  readonly yes?: boolean;
+}
+
+/** A command on one environment whose result is an {@link Outcome}. */
+export function environmentCommand<O extends CommonOptions>(
+  program: Command,
+  name: string,
+  description: string,
+  run: (environment: string, options: O, terminal: Terminal) => Promise<Outcome> | Outcome,
+): Command {
+  const kind = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+  return withJson(program.command(`${name} <environment>`))
+    .description(description)
+    .action((environment: string, options: O) =>
+      toItsEnd(kind, environment, options, (terminal) => run(environment, options, terminal)),
+    );
+}
+
+/** One of Pulumi's operations, with the options that all of them have. */
+export function operationCommand(
+  program: Command,
+  operation: 'preview' | 'up' | 'refresh' | 'destroy',
+  description: string,
+): Command {
+  return environmentCommand<RunOptions>(
+    program,
+    operation,
+    description,
+    async (environment, options, terminal) => {
+      // Loaded here: Pulumi takes a second to load, and the other commands need none of it.
+      const { operate } = await import('../operate');
+      return operate(operation, environment, options, terminal);
+    },
+  ).option('--only <modules>', 'production of these modules only, separated by commas');
+}
+
+export const yes = (command: Command): Command => command.option('--yes', 'do not ask');
+
+export const replace = (command: Command): Command =>
+  command.option(
+    '--replace <resources...>',
+    'make these anew although their inputs are unchanged, as after a change behind a tag',
+  );

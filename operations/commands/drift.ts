@@ -1,0 +1,20 @@
+import type { DriftOptions } from '../drift';
+import type { CommonOptions } from '../outcome';
+import { type AddCommand, environmentCommand, yes } from './command';
+
+export const drift: AddCommand = (program) => {
+  yes(
+    environmentCommand<CommonOptions & DriftOptions>(
+      program,
+      'drift',
+      'compare what is there with what was applied, and say who changed it; exit code 5 when something differs',
+      async (environment, options, terminal) => {
+        const { drift: run } = await import('../drift');
+        return run(environment, options, terminal);
+      },
+    )
+      .option('--fix', 'put back what drifted, and nothing else')
+      .option('--note <file>', 'write the differences as a Markdown note')
+      .option('--metrics <file>', "write the counts in Prometheus' text format"),
+  );
+};

@@ -1,0 +1,115 @@
+import { writeFileSync } from 'node:fs';
+import { fetchReleases } from '../../components/inputs';
+import {
+  confirmed,
+  layOutImage,
+  nothingDone,
+  requireSecrets,
+  type Session,
+  watch,
+  withSession,
+} from '../operate';
+import type { Outcome } from '../outcome';
+import { gitlabOf, readObject } from '../outside';
+import { EXIT } from '../refusal';
+import type { Terminal } from '../terminal';
+import { type Witnesses, withAuthors } from './authors';
+import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
+import { type DriftReport, driftLines, driftMetrics, driftNote } from './tell';
+
+export interface DriftOptions {
+  readonly fix?: boolean;
+  readonly yes?: boolean;
+  /** File for the Markdown note. */
+  readonly note?: string;
+  /** File for Prometheus' text format. */
+  readonly metrics?: string;
+}
+
+function witnessesOf({ model }: Session, token: string): Witnesses {
+  const { settings } = model;
+  const gitlab = gitlabOf(settings, token);
+  return {
+    object: (cluster, object) => readObject(settings, cluster, object),
+    // An edition without audit events, or a token that may not read them, answers 403.
+    gitlab: (path) => gitlab.get(path).catch(() => undefined),
+  };
+}
+
+/** Looks at what is there and changes nothing, neither outside nor in the state. */
+async function look(session: Session, terminal: Terminal): Promise<DriftReport> {
+  const { environment, gitlab } = session.model.settings;
+  const gathered = new SeenGatherer();
+  await watch(session, 'previewRefresh', terminal, {
+    title: `drift of ${environment}`,
+    onEvent: (event) => gathered.take(event),
+  });
+  const token = await session.gitlabToken();
+  const needed = gathered.seen.length > 0;
+  const found = findDrift(gathered.seen, {
+    autoscaled: needed ? autoscaledWorkloads((await session.engine.state()).deployment) : new Set(),
+    releases: needed ? await fetchReleases(gitlab.url, gitlab.group, token, environment) : {},
+  });
+  return {
+    environment,
+    checkedAt: new Date().toISOString(),
+    boxes: [...gathered.boxes].sort(),
+    resources: await withAuthors(found, witnessesOf(session, token)),
+  };
+}
+
+/** Puts back what drifted, and nothing else. */
+async function fix(
+  session: Session,
+  report: DriftReport,
+  options: DriftOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const { environment } = report;
+  const limits = { targets: report.resources.map(({ urn }) => urn), refresh: true };
+  if (!options.yes) {
+    const planned = await watch(session, 'preview', terminal, {
+      ...limits,
+      title: `preview of the fix of ${environment}`,
+    });
+    await confirmed(terminal, 'fix', session, planned);
+  }
+  const { document } = await watch(session, 'up', terminal, { ...limits, title: `fix of ${environment}` });
+  return {
+    document: { ...report, fix: document },
+    lines: [...driftLines(report), `fix of ${environment}: ${report.resources.length} put back`],
+  };
+}
+
+/** `drift`: what is there against what was applied last; with `--fix`, put back. */
+export async function drift(
+  environment: string,
+  options: DriftOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  return withSession(
+    environment,
+    'drift',
+    terminal,
+    async (session) => {
+      const report = await look(session, terminal);
+      if (options.note) writeFileSync(options.note, driftNote(report));
+      if (options.metrics) writeFileSync(options.metrics, driftMetrics(report));
+      if (report.resources.length > 0 && options.fix) return fix(session, report, options, terminal);
+      return {
+        document: { ...report },
+        lines: driftLines(report),
+        exitCode: report.resources.length > 0 ? EXIT.drift : 0,
+      };
+    },
+    {
+      existing: true,
+      before: async (folders, model) => {
+        if (!options.fix) return;
+        requireSecrets(folders, model);
+        if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
+        await layOutImage();
+      },
+    },
+  );
+}

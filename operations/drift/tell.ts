@@ -1,0 +1,106 @@
+import type { Author, DriftedResource } from './find';
+
+/** What one look found. */
+export interface DriftReport {
+  readonly environment: string;
+  /** RFC 3339. */
+  readonly checkedAt: string;
+  /** Boxes that were looked at, sorted. */
+  readonly boxes: readonly string[];
+  readonly resources: readonly DriftedResource[];
+}
+
+const byBox = ({ boxes, resources }: DriftReport): [string, readonly DriftedResource[]][] =>
+  [...new Set([...boxes, ...resources.map(({ box }) => box)])]
+    .sort()
+    .map((box) => [box, resources.filter((resource) => resource.box === box)]);
+
+const authorText = (by: Author | undefined): string =>
+  by === undefined ? 'unknown' : `${by.who}${by.at ? ` at ${by.at}` : ''}`;
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
+
+/** The report for a terminal: boxes, their resources, their fields. */
+export function driftLines(report: DriftReport): string[] {
+  const lines = byBox(report).flatMap(([box, resources]) =>
+    resources.length === 0
+      ? []
+      : [
+          box,
+          ...resources.flatMap((resource) => [
+            `  ${resource.kind} ${resource.name}${resource.gone ? ' is gone' : ''}${resource.by ? ` (${authorText(resource.by)})` : ''}`,
+            ...resource.fields.map(
+              ({ path, declared, live, by }) =>
+                `    ${path}: ${declared} → ${live}${resource.by ? '' : ` (${authorText(by)})`}`,
+            ),
+          ]),
+        ],
+  );
+  const { resources, environment } = report;
+  const last =
+    resources.length === 0
+      ? 'no drift'
+      : `${count(resources.length, 'resource')} drifted from what was applied`;
+  return [...lines, `drift of ${environment}: ${last}`];
+}
+
+/** First line of the note, by which the next one finds it and edits it in place. */
+export const driftMarker = (environment: string): string => `<!-- switchyard:drift:${environment} -->`;
+
+/** Text from outside, fit for a cell of a Markdown table: it must not break the table nor become a link or a mention. */
+const cell = (text: string): string => `\`${text.replaceAll('`', "'").replaceAll('|', '\\|')}\``;
+
+/** The report as a note for GitLab. */
+export function driftNote(report: DriftReport): string {
+  const { environment, checkedAt, resources } = report;
+  const head = [driftMarker(environment), `### Drift of ${environment}`, ''];
+  const found =
+    resources.length === 0
+      ? [`No drift at ${checkedAt}.`]
+      : [
+          `**${count(resources.length, 'resource')}** differ from what was applied, at ${checkedAt}. Put back: \`switchyard drift ${environment} --fix\`.`,
+        ];
+  const tables = byBox(report).flatMap(([box, inBox]) =>
+    inBox.length === 0
+      ? []
+      : [
+          '',
+          `#### ${box}`,
+          '',
+          '| resource | field | declared | live | last changed by |',
+          '|---|---|---|---|---|',
+          ...inBox.flatMap((resource) => {
+            const name = `${resource.kind} ${cell(resource.name)}`;
+            if (resource.gone) return [`| ${name} | | | **gone** | ${cell(authorText(resource.by))} |`];
+            return resource.fields.map(
+              ({ path, declared, live, by }) =>
+                `| ${name} | ${cell(path)} | ${cell(declared)} | ${cell(live)} | ${cell(authorText(by ?? resource.by))} |`,
+            );
+          }),
+        ],
+  );
+  return `${[...head, ...found, ...tables].join('\n')}\n`;
+}
+
+const label = (value: string): string =>
+  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+
+/**
+ * The report in Prometheus' text format, for a Pushgateway or the node exporter's textfile collector
+ * (https://prometheus.io/docs/instrumenting/exposition_formats). A box without drift says 0, so that an alert resolves.
+ */
+export function driftMetrics(report: DriftReport): string {
+  const environment = label(report.environment);
+  const rows = byBox(report).map(
+    ([box, resources]) =>
+      `switchyard_drift_resources{environment="${environment}",box="${label(box)}"} ${resources.length}`,
+  );
+  return `${[
+    '# HELP switchyard_drift_resources Resources that differ from what was applied.',
+    '# TYPE switchyard_drift_resources gauge',
+    ...rows,
+    '# HELP switchyard_drift_checked_timestamp_seconds When drift was last looked for.',
+    '# TYPE switchyard_drift_checked_timestamp_seconds gauge',
+    `switchyard_drift_checked_timestamp_seconds{environment="${environment}"} ${Math.floor(Date.parse(report.checkedAt) / 1000)}`,
+  ].join('\n')}\n`;
+}

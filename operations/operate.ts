@@ -1,0 +1,274 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { OutputMap } from '@pulumi/pulumi/automation';
+import { findModule } from '../catalog/load';
+import { ProblemsError } from '../catalog/problems';
+import { ONLY_VARIABLE } from '../components/inputs';
+import { defaultFolders, type Folders, loadModel } from '../components/load';
+import type { Model } from '../components/model';
+import program from '../index';
+import { secretsInStack } from '../stacks/load';
+import {
+  deployVariables,
+  missingSecrets,
+  neededSecrets,
+  secretSources,
+  stackVariables,
+} from '../stacks/secrets';
+import { confirmationText, countsText, questionFor } from './confirm';
+import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
+import { explain } from './explain';
+import { FaultGatherer } from './faults';
+import { lockHolders } from './lock';
+import { FailedRun, type Outcome } from './outcome';
+import { backendOf, root } from './place';
+import { EXIT, Refusal } from './refusal';
+import { settle, worldOf } from './repair';
+import { losing, type Step, StepGatherer } from './steps';
+import type { Terminal } from './terminal';
+import { productionUrns, replaceUrns } from './urns';
+
+export interface OperateOptions {
+  readonly only?: string;
+  readonly replace?: string[];
+  readonly yes?: boolean;
+}
+
+/** An environment, read and checked, with the engine on it. */
+export interface Session {
+  readonly folders: Folders;
+  readonly model: Model;
+  readonly engine: Engine;
+  /** GitLab's token, from the environment or the stack; empty where neither has it. */
+  readonly gitlabToken: () => Promise<string>;
+}
+
+/** @throws ProblemsError naming each secret that the program will need and nobody brings */
+export function requireSecrets(folders: Folders, model: Model, only?: readonly string[]): void {
+  const { environment } = model.settings;
+  const inStack = secretsInStack(folders.stacks, environment);
+  const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
+  const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
+  if (missing.length > 0) throw new ProblemsError(missing);
+}
+
+/** Lays out what the program builds the delivery image from, where this is a checkout. */
+export async function layOutImage(): Promise<void> {
+  if (!existsSync(join(root, 'delivery', 'cli.ts'))) return;
+  // Loaded here, because the delivery image, which has no bundler, runs this file too.
+  const { buildDeliveryImage } = await import('./build');
+  await buildDeliveryImage(root);
+}
+
+/** Turns what the engine's command line says before its first event into a sentence. */
+export function engineFailure(
+  error: unknown,
+  operation: string,
+  environment: string,
+  told: boolean,
+): Refusal {
+  if (error instanceof Refusal || !(error instanceof Error)) {
+    return error instanceof Refusal ? error : new Refusal(String(error), EXIT.failed);
+  }
+  const holders = lockHolders(error.message).map(
+    ({ user, host, pid, since }) => `created by ${user}@${host} (pid ${pid}) at ${since}`,
+  );
+  if (holders.length > 0 || error.name === 'ConcurrentUpdateError') {
+    return new Refusal(
+      `${environment} is locked, ${holders.join('; ') || 'another run is under way'}. Wait for it; when that process is gone, say: switchyard cancel ${environment}`,
+      EXIT.locked,
+    );
+  }
+  if (error.name === 'StackNotFoundError') {
+    return new Refusal(`${environment} was never brought up: its backend has no such stack.`, EXIT.failed);
+  }
+  if (/spawn pulumi ENOENT/.test(error.message)) {
+    return new Refusal(
+      'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
+      EXIT.failed,
+    );
+  }
+  const kept = 'What was done is kept: run the same command again.';
+  if (told) return new Refusal(`${operation} failed; the reasons stand above. ${kept}`, EXIT.failed);
+  const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
+  return new Refusal(`${operation} failed: ${said}`, EXIT.failed);
+}
+
+/** Opens an environment for as long as `use` takes. */
+export async function withSession<T>(
+  environment: string,
+  operation: string,
+  terminal: Terminal,
+  use: (session: Session) => Promise<T>,
+  options: {
+    /** What comes before the engine is started: checks, and what the program reads. */
+    readonly before?: (folders: Folders, model: Model) => Promise<void> | void;
+    /** Refuse an environment that was never brought up. @default false: it is begun */
+    readonly existing?: boolean;
+  } = {},
+): Promise<T> {
+  const folders = defaultFolders(root);
+  const model = loadModel(folders, environment);
+  const { settings } = model;
+  const backend = backendOf(settings);
+  await options.before?.(folders, model);
+  let engine: Engine | undefined;
+  try {
+    const opened = await Engine.open({
+      root,
+      environment,
+      backend,
+      stateCopies: settings.stateCopies,
+      stacks: folders.stacks,
+      program,
+      existing: options.existing,
+      settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
+      note: (text) => terminal.note(text),
+    });
+    engine = opened;
+    const gitlabToken = async () =>
+      process.env[secretSources.gitlabToken] ?? (await opened.config('switchyard:gitlabToken')) ?? '';
+    return await use({ folders, model, engine, gitlabToken });
+  } catch (error) {
+    if (error instanceof ProblemsError) throw error;
+    throw engineFailure(error, operation, environment, false);
+  } finally {
+    engine?.close();
+  }
+}
+
+export interface Watched extends OperationResult {
+  readonly steps: readonly Step[];
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+const plainOutputs = (outputs: OutputMap): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(outputs).flatMap(([key, { value, secret }]) => (secret ? [] : [[key, value]])),
+  );
+
+/**
+ * Runs an operation of the engine under the eyes of a person: progress, then warnings and faults.
+ * @throws FailedRun with the document of what was done
+ */
+export async function watch(
+  session: Session,
+  operation: EngineOperation,
+  terminal: Terminal,
+  inputs: Partial<RunInputs> & { readonly title: string },
+): Promise<Watched> {
+  const { environment } = session.model.settings;
+  const progress = terminal.progress(inputs.title);
+  const steps = new StepGatherer();
+  const faults = new FaultGatherer();
+  const begun = Date.now();
+  const documentOf = (fields: Readonly<Record<string, unknown>>) => ({
+    operation,
+    seconds: Math.round((Date.now() - begun) / 100) / 10,
+    resources: steps.all(),
+    ...faults.all(),
+    ...fields,
+  });
+  try {
+    const { title: _title, ...rest } = inputs;
+    const result = await session.engine.run(operation, {
+      ...rest,
+      onEvent: (event) => {
+        progress.take(event);
+        steps.take(event);
+        faults.take(event);
+        inputs.onEvent?.(event);
+      },
+    });
+    progress.end();
+    terminal.faults(faults.all());
+    const document = documentOf({ changes: result.changes, outputs: plainOutputs(result.outputs) });
+    return { ...result, steps: steps.all(), document };
+  } catch (error) {
+    progress.end();
+    terminal.faults(faults.all());
+    const remedies = explain(faults.all().errors.map(({ message }) => message));
+    for (const remedy of remedies) terminal.note(remedy);
+    const told = faults.all().errors.length > 0;
+    const failure = engineFailure(error, operation, environment, told);
+    const document = documentOf(told ? {} : { errors: [{ message: failure.message }] });
+    throw new FailedRun(failure.message, failure.code, document);
+  }
+}
+
+/**
+ * Asks whether steps may be taken; whoever says `--yes` is not asked.
+ * @throws Refusal when the answer is no, or nobody is there
+ */
+export async function confirmed(
+  terminal: Terminal,
+  operation: string,
+  session: Session,
+  planned: Pick<Watched, 'steps' | 'changes'>,
+): Promise<void> {
+  const { environment, confirm } = session.model.settings;
+  const [head, ...rest] = confirmationText(operation, environment, planned.steps, planned.changes);
+  terminal.note(head ?? '');
+  for (const line of rest) terminal.note(terminal.colours.bold(line));
+  const question = questionFor(operation, environment, confirm);
+  const answer = await terminal.ask(question.text);
+  if (answer === undefined || !question.accepts(answer.trim())) throw nothingDone(operation);
+}
+
+export const nothingDone = (operation: string): Refusal =>
+  new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
+
+const stepLine = ({ operation, kind, name, properties, data }: Step): string => {
+  const changed = properties.length > 0 ? `: ${properties.join(', ')}` : '';
+  return `${operation.padEnd(8)} ${kind} ${name}${changed}${data ? `  (holds data: ${data})` : ''}`;
+};
+
+/** `preview`, `up`, `refresh` and `destroy`. */
+export async function operate(
+  operation: Operation,
+  environment: string,
+  options: OperateOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const asks = (operation === 'up' || operation === 'destroy') && !options.yes;
+  const only = options.only?.split(',').filter((name) => name !== '');
+  const prepare = async (folders: Folders, model: Model) => {
+    for (const name of only ?? []) findModule(model.catalog, name);
+    if (only) process.env[ONLY_VARIABLE] = only.join(',');
+    if (operation === 'preview' || operation === 'up') requireSecrets(folders, model, only);
+    if (asks && !process.stdin.isTTY) throw nothingDone(operation);
+    // A deploy evaluates one module's production box and builds no image.
+    if (!only && operation !== 'destroy') await layOutImage();
+  };
+  return withSession(
+    environment,
+    operation,
+    terminal,
+    async (session) => {
+      const targets = only ? productionUrns(environment, session.model, only) : undefined;
+      const replace = options.replace ? replaceUrns(environment, session.model, options.replace) : undefined;
+      const title = `${operation} of ${environment}`;
+      if (asks) {
+        const before = operation === 'up' ? 'preview' : 'previewDestroy';
+        const planned = await watch(session, before, terminal, {
+          targets,
+          replace,
+          title: `preview of ${title}`,
+        });
+        if (Object.keys(planned.changes).length === 0) {
+          return { document: { ...planned.document, operation }, lines: [`${title}: no change`] };
+        }
+        await confirmed(terminal, operation, session, planned);
+      }
+      const result = await watch(session, operation, terminal, { targets, replace, title });
+      const listed = operation === 'preview' ? result.steps.map(stepLine) : [];
+      const data = losing(result.steps).filter((step) => step.data !== undefined).length;
+      const warned = operation === 'preview' && data > 0 ? [`${data} of them take data with them`] : [];
+      return {
+        document: result.document,
+        lines: [...listed, ...warned, `${title}: ${countsText(result.changes)}`],
+      };
+    },
+    { before: prepare },
+  );
+}

@@ -1,0 +1,23 @@
+/** Exit codes, for scripts. Documented in docs/environments.md and in `switchyard --help`. */
+export const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4, drift: 5 } as const;
+
+/** What each exit code means, in the order of the codes. */
+export const exitCodes: readonly (readonly [number, string])[] = [
+  [0, 'done'],
+  [EXIT.failed, 'failed; what was done is kept, the same command goes on from there'],
+  [EXIT.badInput, 'a fault in the catalog, in a stack file or on the command line; nothing was done'],
+  [EXIT.declined, 'nothing was done: the question was answered with no, or nobody was there to ask'],
+  [EXIT.locked, 'another run holds the lock of the environment'],
+  [EXIT.drift, '`drift` found differences'],
+];
+
+/** An end that is not a fault of this program: its message is shown as it is, and decides the exit code. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly code: number,
+  ) {
+    super(message);
+    this.name = 'Refusal';
+  }
+}

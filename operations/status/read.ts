@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import type { Ledger } from '../../catalog/ledger';
+import type { Model } from '../../components/model';
+import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
+
+const workloadSchema = z.looseObject({
+  metadata: z.looseObject({ name: z.string(), labels: z.record(z.string(), z.string()).default({}) }),
+  spec: z.looseObject({
+    replicas: z.number().default(1),
+    template: z.looseObject({
+      spec: z.looseObject({ containers: z.array(z.looseObject({ image: z.string() })).min(1) }),
+    }),
+  }),
+  status: z
+    .looseObject({ readyReplicas: z.number().default(0), updatedReplicas: z.number().default(0) })
+    .prefault({}),
+});
+
+/** A workload as the API server tells it; undefined for what is none. */
+export function workloadOf(
+  object: unknown,
+):
+  | { readonly name: string; readonly module: string; readonly component: string; readonly running: Running }
+  | undefined {
+  const parsed = workloadSchema.safeParse(object);
+  if (!parsed.success) return undefined;
+  const { metadata, spec, status } = parsed.data;
+  return {
+    name: metadata.name,
+    module: metadata.labels['switchyard.dev/module'] ?? '',
+    component: metadata.labels['app.kubernetes.io/component'] ?? '',
+    running: {
+      image: spec.template.spec.containers[0]?.image ?? '',
+      // A Pod of the release before is ready too: only those of this one count.
+      ready: Math.min(status.readyReplicas, status.updatedReplicas),
+      desired: spec.replicas,
+    },
+  };
+}
+
+const jobSchema = z.looseObject({
+  number: z.number(),
+  result: z.string().nullish(),
+  timestamp: z.number(),
+  url: z.string().default(''),
+});
+
+/** Jenkins' answer to `lastBuild/api/json`. */
+export function jobOf(body: unknown): LastJob | undefined {
+  const parsed = jobSchema.safeParse(body);
+  if (!parsed.success) return undefined;
+  const { number, result, timestamp, url } = parsed.data;
+  return { number, result: result ?? 'RUNNING', at: new Date(timestamp).toISOString(), url };
+}
+
+/** Where the facts come from; each throws when it cannot answer. */
+export interface Sources {
+  readonly ledger: () => Promise<Ledger['modules']>;
+  /** Workloads of a kind that carry our production label. */
+  readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
+  /** Body of the last build's page; undefined when the job never ran. */
+  readonly lastBuild: (module: string) => Promise<unknown>;
+}
+
+/** Reads what there is to know; what cannot be read is named and does not hide the rest. */
+export async function readStatus(model: Model, sources: Sources): Promise<StatusFacts> {
+  const problems: string[] = [];
+  const attempt = async <T>(what: string, read: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await read();
+    } catch (error) {
+      const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+      problems.push(`${what} (${reason})`);
+      return undefined;
+    }
+  };
+  const [ledger, objects] = await Promise.all([
+    attempt('the release ledger', sources.ledger),
+    attempt('the production cluster', async () => [
+      ...(await sources.workloads('Deployment')),
+      ...(await sources.workloads('StatefulSet')),
+    ]),
+  ]);
+  const workloads = (objects ?? []).flatMap((object) => workloadOf(object) ?? []);
+  const jobs = await attempt('Jenkins', () =>
+    Promise.all(model.modules.map(async ({ name }) => [name, jobOf(await sources.lastBuild(name))] as const)),
+  );
+  const lastJobs = new Map(jobs ?? []);
+  const modules = model.modules.map(({ name }): ModuleFacts => {
+    const own = workloads.filter(({ module }) => module === name);
+    return {
+      name,
+      released: ledger?.[name],
+      running: own.find(({ component }) => component === 'module')?.running,
+      services: Object.fromEntries(
+        own.filter(({ component }) => component === 'service').map((found) => [found.name, found.running]),
+      ),
+      lastJob: lastJobs.get(name),
+    };
+  });
+  return {
+    environment: model.settings.environment,
+    modules,
+    problems,
+    complete: ledger !== undefined && objects !== undefined,
+  };
+}

@@ -1,0 +1,102 @@
+import type { Release } from '../../catalog/ledger';
+
+/** A Deployment or StatefulSet as it runs. */
+export interface Running {
+  readonly image: string;
+  readonly ready: number;
+  readonly desired: number;
+}
+
+/** The last build of a module's job. */
+export interface LastJob {
+  readonly number: number;
+  /** `SUCCESS`, `FAILURE`, …; `RUNNING` while it runs. */
+  readonly result: string;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly url: string;
+}
+
+/** What was read of one module; undefined is "there is none", and what could not be read stands in the problems. */
+export interface ModuleFacts {
+  readonly name: string;
+  readonly released?: Release;
+  readonly running?: Running;
+  /** Its services in production, by name. */
+  readonly services: Readonly<Record<string, Running>>;
+  readonly lastJob?: LastJob;
+}
+
+export interface StatusFacts {
+  readonly environment: string;
+  readonly modules: readonly ModuleFacts[];
+  /** What could not be read, one sentence each. */
+  readonly problems: readonly string[];
+  /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
+  readonly complete: boolean;
+}
+
+export type Verdict =
+  | 'as released'
+  | 'rolling out'
+  | 'another image'
+  | 'not running'
+  | 'not released'
+  | 'not in the ledger'
+  | 'unknown';
+
+/** What runs, held against what is released. */
+export function verdict({ released, running }: ModuleFacts, complete: boolean): Verdict {
+  if (!complete) return 'unknown';
+  if (!released) return running ? 'not in the ledger' : 'not released';
+  if (!running) return 'not running';
+  if (running.image !== released.image) return 'another image';
+  return running.ready >= running.desired && running.desired > 0 ? 'as released' : 'rolling out';
+}
+
+const shortDigest = (image: string): string => image.split('@sha256:')[1]?.slice(0, 12) ?? image;
+
+/** Lays out rows in columns that are as wide as their widest cell. */
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result} ${job.at}` : '-');
+const podsText = (running: Running | undefined): string =>
+  running ? `${running.ready}/${running.desired}` : '-';
+
+/** The status as a table. */
+export function statusLines(facts: StatusFacts): string[] {
+  const { environment, modules, problems, complete } = facts;
+  const rows = modules.map((module) => [
+    module.name,
+    verdict(module, complete),
+    podsText(module.running),
+    module.released ? `${shortDigest(module.released.image)} ${module.released.commit.slice(0, 10)}` : '-',
+    module.released ? `!${module.released.mergeRequest}` : '-',
+    Object.entries(module.services)
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([name, running]) => `${name} ${podsText(running)}`)
+      .join(', ') || '-',
+    jobText(module.lastJob),
+  ]);
+  const head = ['module', 'state', 'pods', 'released', 'mr', 'services', 'last job'];
+  const well = modules.filter((module) => verdict(module, complete) === 'as released').length;
+  return [
+    ...columns([head, ...rows]),
+    ...problems.map((problem) => `could not be read: ${problem}`),
+    `status of ${environment}: ${well} of ${modules.length} modules run as released`,
+  ];
+}
+
+/** The status as a JSON document's fields. */
+export const statusDocument = (facts: StatusFacts): Record<string, unknown> => ({
+  modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
+  problems: facts.problems,
+});

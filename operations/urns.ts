@@ -1,0 +1,85 @@
+import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
+import type { Model } from '../components/model';
+import { typeToken } from '../components/shared/box';
+import type { Declaration } from '../components/shared/declaration';
+import { EXIT, Refusal } from './refusal';
+
+/** The name under which Pulumi keeps an environment's state. */
+export const PROJECT = 'switchyard';
+
+/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
+function urnsOf(
+  environment: string,
+  model: Model,
+  wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
+): string[] {
+  return topologyBoxes(model).flatMap((box) =>
+    box.declarations
+      .filter((declaration) => wanted(box, declaration))
+      .map(
+        (declaration) =>
+          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
+      ),
+  );
+}
+
+/** The production boxes of some modules. */
+export function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
+  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
+  const releases = Object.fromEntries(
+    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
+  );
+  return urnsOf(
+    environment,
+    { ...model, releases },
+    (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
+  );
+}
+
+/** @throws Refusal for a name that the topology does not have */
+export function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
+  return resources.flatMap((name) => {
+    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
+    if (found.length > 0) return found;
+    throw new Refusal(
+      `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,
+      EXIT.badInput,
+    );
+  });
+}
+
+/** What a URN says about a resource. */
+export interface ResourceName {
+  readonly urn: string;
+  /** Pulumi's name of it, unique in the topology. */
+  readonly name: string;
+  /** Type token, as in `kubernetes:apps/v1:Deployment`. */
+  readonly type: string;
+  /** The kind as people say it, as in `Deployment` or `GitLab Project`. */
+  readonly kind: string;
+  /** The box of the picture that it belongs to, as in `jenkins`; `topology` for what stands in none. */
+  readonly box: string;
+}
+
+/** Takes a URN apart: `urn:pulumi:<stack>::<project>::<types, outermost first, $ between>::<name>`. */
+export function parseUrn(urn: string): ResourceName {
+  const [, , types = '', ...rest] = urn.split('::');
+  const chain = types.split('$');
+  const type = chain.at(-1) ?? '';
+  const [pack = '', , kind = ''] = type.split(':');
+  const boxes = chain.flatMap((token) => {
+    const [owner, box] = token.split(':');
+    return owner === 'switchyard' && box && box !== 'index' ? [box] : [];
+  });
+  return {
+    urn,
+    name: rest.join('::'),
+    type,
+    kind: pack === 'gitlab' && !kind.startsWith('GitLab') ? `GitLab ${kind}` : kind,
+    box: boxes.at(-1) ?? 'topology',
+  };
+}
+
+/** Neither boxes, providers nor the stack itself: what stands for something outside of Pulumi. */
+export const isRealResource = (type: string): boolean =>
+  type !== '' && !type.startsWith('pulumi:') && !type.startsWith('switchyard:');

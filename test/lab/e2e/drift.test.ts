@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { cacheHome, openLog } from '../../../lab/steps';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+
+// Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
+jest.setTimeout(300_000);
+
+const log = openLog('e2e-drift');
+const exec = promisify(execFile);
+
+interface Document {
+  readonly result: string;
+  readonly exitCode: number;
+  readonly resources: {
+    readonly name: string;
+    readonly box: string;
+    readonly gone: boolean;
+    readonly by?: { readonly who: string };
+    readonly fields: {
+      readonly path: string;
+      readonly declared: string;
+      readonly live: string;
+      readonly by?: { readonly who: string; readonly at?: string };
+    }[];
+  }[];
+}
+
+/** Exit code of `drift` where it finds some. */
+const DRIFTED = 5;
+
+async function drift(...options: string[]): Promise<Document> {
+  const [command, args] = switchyard(['drift', ENVIRONMENT, '--json', ...options]);
+  const where = { cwd: REPOSITORY, env: labEnvironment(), accept: [0, DRIFTED] };
+  return JSON.parse((await log.exec(command, args, where)).stdout);
+}
+
+const kubectl = async (...args: string[]): Promise<string> =>
+  (
+    await exec(join(cacheHome(), 'bin', 'kubectl'), args, {
+      env: { ...process.env, KUBECONFIG: kubeconfigPath() },
+    })
+  ).stdout;
+
+const project = `${GITLAB_URL}/api/v4/projects/${encodeURIComponent('switchyard/orders')}`;
+const headers = () => ({ 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' });
+const description = async (): Promise<string> =>
+  ((await (await fetch(project, { headers: headers() })).json()) as { description: string }).description;
+
+test('drift made with kubectl and with the GitLab API is found, attributed and put back', async () => {
+  expect(await drift()).toMatchObject({ result: 'succeeded', exitCode: 0, resources: [] });
+  const before = await description();
+
+  const patch = JSON.stringify({ spec: { maxUnavailable: 2 } });
+  await kubectl(
+    '--namespace=prod-orders',
+    'patch',
+    'poddisruptionbudget',
+    'orders',
+    '--type=merge',
+    '-p',
+    patch,
+  );
+  const body = JSON.stringify({ description: 'Changed by hand' });
+  expect((await fetch(project, { method: 'PUT', headers: headers(), body })).status).toBe(200);
+
+  const found = await drift();
+  expect(found).toMatchObject({ result: 'drifted', exitCode: DRIFTED });
+  expect(found.resources).toHaveLength(2);
+  const budget = found.resources.find(({ name }) => name === 'production-orders-disruption');
+  expect(budget).toMatchObject({
+    box: 'production',
+    gone: false,
+    fields: [
+      {
+        path: 'spec.maxUnavailable',
+        declared: '1',
+        live: '2',
+        by: { who: 'kubectl-patch', at: expect.stringMatching(/^\d{4}-/) },
+      },
+    ],
+  });
+  const changed = found.resources.find(({ box }) => box === 'gitlab');
+  expect(changed).toMatchObject({
+    by: { who: expect.any(String) },
+    fields: [{ path: 'description', declared: before, live: 'Changed by hand' }],
+  });
+
+  expect(await drift('--fix', '--yes')).toMatchObject({ exitCode: 0, fix: { changes: { update: 2 } } });
+  expect(await description()).toBe(before);
+  const spec = await kubectl('--namespace=prod-orders', 'get', 'pdb', 'orders', '-o', 'jsonpath={.spec}');
+  expect(JSON.parse(spec)).toMatchObject({ maxUnavailable: 1 });
+  expect(await drift()).toMatchObject({ exitCode: 0, resources: [] });
+});
+
+test('what something else writes by design is no drift', async () => {
+  await kubectl(
+    '--namespace=prod-orders',
+    'annotate',
+    'service',
+    'orders',
+    'example.com/by=hand',
+    '--overwrite',
+  );
+  expect(await drift()).toMatchObject({ exitCode: 0, resources: [] });
+  await kubectl('--namespace=prod-orders', 'annotate', 'service', 'orders', 'example.com/by-');
+});

@@ -1,0 +1,112 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Engine } from '../../operations/engine';
+import { engineFailure } from '../../operations/operate';
+import { EXIT } from '../../operations/refusal';
+
+// Starts a program dozens of times, which takes its time on a busy machine.
+jest.setTimeout(30_000);
+
+/** Stands in for Pulumi's command line: writes down how it is called, and holds a lock where the test says so. */
+const pulumi = `#!/bin/sh
+echo "$PULUMI_BACKEND_URL $*" >> "$CALLS"
+case "$*" in
+  version*) echo v3.259.0 ;;
+  *"stack select"*) [ -z "$MISSING" ] || { echo "error: no stack named 'test' found" >&2; exit 255; } ;;
+  *--help*) echo --run-program ;;
+  *"stack export"*) echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
+  refresh*)
+    echo "error: the stack is currently locked by 1 lock(s). file:///l.json: created by ada@there (pid 12) at 2026-11-24T11:00:00Z" >&2
+    exit 255 ;;
+esac
+`;
+
+let folder: string;
+let environment: NodeJS.ProcessEnv;
+beforeEach(() => {
+  environment = { ...process.env };
+  folder = mkdtempSync(join(tmpdir(), 'switchyard-engine-'));
+  for (const inside of ['bin', 'stacks']) mkdirSync(join(folder, inside));
+  writeFileSync(join(folder, 'bin', 'pulumi'), pulumi);
+  chmodSync(join(folder, 'bin', 'pulumi'), 0o755);
+  writeFileSync(join(folder, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
+  Object.assign(process.env, {
+    PATH: `${join(folder, 'bin')}${delimiter}${process.env.PATH}`,
+    PULUMI_HOME: join(folder, 'home'),
+    CALLS: join(folder, 'calls'),
+  });
+});
+afterEach(() => {
+  process.env = environment;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const notes: string[] = [];
+const open = (more: { stateCopies?: string; existing?: boolean } = {}) =>
+  Engine.open({
+    root: folder,
+    environment: 'test',
+    backend: 'file:///one',
+    stacks: join(folder, 'stacks'),
+    program: async () => {},
+    settle: async () => undefined,
+    note: (text) => notes.push(text),
+    ...more,
+  });
+const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n');
+
+test('the state is kept as it was before the first change of a command, and never with its secrets', async () => {
+  const engine = await open();
+  await engine.prepare();
+  await engine.prepare();
+  engine.close();
+  const kept = join(folder, 'home', 'switchyard', 'states', 'test');
+  const files = readdirSync(kept);
+  expect(files).toHaveLength(1);
+  expect(JSON.parse(readFileSync(join(kept, files[0] ?? ''), 'utf8'))).toMatchObject({ version: 3 });
+  const exports = calls().filter((call) => call.includes('stack export'));
+  expect(exports).toEqual(['file:///one stack export --stack test']);
+});
+
+test('with a second backend the state goes there, and no file stays on the machine', async () => {
+  const engine = await open({ stateCopies: 'gs://copies' });
+  await engine.prepare();
+  engine.close();
+  const imports = calls().filter((call) => call.includes('stack import'));
+  expect(imports).toEqual([expect.stringMatching(/^gs:\/\/copies stack import --file \S+ --stack test/)]);
+  expect(() => readdirSync(join(folder, 'home', 'switchyard'))).toThrow('ENOENT');
+});
+
+test('a held lock says by whom and since when, and has a code of its own', async () => {
+  const engine = await open();
+  const failure = await engine
+    .run('refresh', { onEvent: () => {} })
+    .catch((error) => engineFailure(error, 'refresh', 'test', false));
+  engine.close();
+  expect(failure).toMatchObject({
+    code: EXIT.locked,
+    message: expect.stringContaining(
+      'test is locked, created by ada@there (pid 12) at 2026-11-24T11:00:00Z.',
+    ),
+  });
+});
+
+test('whoever only looks makes no stack', async () => {
+  process.env.MISSING = 'yes';
+  const failure = await open({ existing: true }).catch((error) =>
+    engineFailure(error, 'drift', 'test', false),
+  );
+  expect(failure).toMatchObject({
+    code: EXIT.failed,
+    message: expect.stringContaining('was never brought up'),
+  });
+  expect(calls().filter((call) => call.includes('stack init'))).toEqual([]);
+});
+
+test('without Pulumi on PATH the message says where to get it', () => {
+  const error = new Error('spawn pulumi ENOENT');
+  expect(engineFailure(error, 'up', 'test', false).message).toMatch(
+    /^The Pulumi CLI is not on PATH\. Install it/,
+  );
+});

@@ -1,0 +1,91 @@
+import { jobOf, readStatus, type Sources, workloadOf } from '../../operations/status/read';
+import { statusDocument, statusLines, verdict } from '../../operations/status/tell';
+import { released, testModel } from '../support/model';
+
+const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
+
+const workload = (
+  kind: { name: string; component: string },
+  image: string,
+  status: Record<string, number> = { readyReplicas: 2, updatedReplicas: 2 },
+) => ({
+  metadata: {
+    name: kind.name,
+    labels: { 'switchyard.dev/module': 'shop', 'app.kubernetes.io/component': kind.component },
+  },
+  spec: { replicas: 2, template: { spec: { containers: [{ image }] } } },
+  status,
+});
+const shop = (image: string, status?: Record<string, number>) =>
+  workload({ name: 'shop', component: 'module' }, image, status);
+
+const sources = (overrides: Partial<Sources> = {}): Sources => ({
+  ledger: async () => ({ shop: release }),
+  workloads: async (kind) =>
+    kind === 'Deployment'
+      ? [shop(released.image)]
+      : [
+          workload({ name: 'cache', component: 'service' }, 'cache:1.0', {
+            readyReplicas: 1,
+            updatedReplicas: 1,
+          }),
+        ],
+  lastBuild: async () => ({ number: 12, result: 'SUCCESS', timestamp: 0, url: 'https://jenkins.test/12/' }),
+  ...overrides,
+});
+
+test('a module is told with its release, its Pods, its services and its last job', async () => {
+  const facts = await readStatus(testModel(), sources());
+  expect(statusLines(facts)).toEqual([
+    'module  state        pods  released                 mr  services   last job',
+    'shop    as released  2/2   aaaaaaaaaaaa bbbbbbbbbb  !7  cache 1/2  #12 SUCCESS 1970-01-01T00:00:00.000Z',
+    'status of test: 1 of 1 modules run as released',
+  ]);
+  expect(statusDocument(facts)).toMatchObject({
+    modules: [{ name: 'shop', state: 'as released', released: release, running: { ready: 2, desired: 2 } }],
+    problems: [],
+  });
+});
+
+test.each([
+  ['as released', release, { image: release.image, ready: 2, desired: 2 }],
+  ['rolling out', release, { image: release.image, ready: 1, desired: 2 }],
+  ['rolling out', release, { image: release.image, ready: 0, desired: 0 }],
+  ['another image', release, { image: 'other', ready: 2, desired: 2 }],
+  ['not running', release, undefined],
+  ['not released', undefined, undefined],
+  ['not in the ledger', undefined, { image: 'other', ready: 2, desired: 2 }],
+])('%s', (expected, ledger, running) => {
+  const facts = { name: 'shop', released: ledger, running, services: {} };
+  expect(verdict(facts, true)).toBe(expected);
+  expect(verdict(facts, false)).toBe('unknown');
+});
+
+test('Pods of the release before do not count as ready', () => {
+  expect(workloadOf(shop('a', { readyReplicas: 2, updatedReplicas: 1 }))?.running).toEqual({
+    image: 'a',
+    ready: 1,
+    desired: 2,
+  });
+  expect(workloadOf(shop('a', {}))?.running.ready).toBe(0);
+  expect(workloadOf({ kind: 'Secret' })).toBeUndefined();
+});
+
+test('what cannot be read is named, and hides nothing else', async () => {
+  const down = (what: string) => () => Promise.reject(new Error(`${what} is down\nwith a trace`));
+  const facts = await readStatus(testModel(), sources({ workloads: down('cluster') }));
+  expect(facts.problems).toEqual(['the production cluster (cluster is down)']);
+  const lines = statusLines(facts);
+  expect(lines[1]).toMatch(/^shop +unknown +- +aaaaaaaaaaaa .*#12 SUCCESS/);
+  expect(lines).toContain('could not be read: the production cluster (cluster is down)');
+  const nothing = await readStatus(
+    testModel(),
+    sources({ ledger: down('GitLab'), workloads: down('cluster'), lastBuild: down('Jenkins') }),
+  );
+  expect(nothing.problems).toHaveLength(3);
+});
+
+test('a job that never ran is none, one that runs says so', () => {
+  expect(jobOf(undefined)).toBeUndefined();
+  expect(jobOf({ number: 3, result: null, timestamp: 0 })).toMatchObject({ number: 3, result: 'RUNNING' });
+});
