@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import type { StackSettings } from '../stacks/schema';
 import {
   missingSecrets,
   type NeededSecret,
@@ -70,6 +71,12 @@ function readSecrets(environment: string, deployEnvironment: readonly string[], 
   };
 }
 
+/** Variables whose values the topology puts into Secrets. A deploy of modules does without what the registry needs. */
+function broughtVariables(settings: StackSettings, modulesOnly: boolean): string[] {
+  const keys = modulesOnly ? undefined : settings.registry.s3?.credentialsFrom;
+  return [...new Set([...settings.deployEnvironment, ...(keys ? [keys.accessKey, keys.secretKey] : [])])];
+}
+
 const plain = (output: pulumi.Output<string>): Promise<string> =>
   new Promise((resolve) => {
     output.apply(resolve);
@@ -84,8 +91,8 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     const folders = defaultFolders(root);
     const model = loadModel(folders, environment);
     const problems: Problem[] = [];
-    const secrets = readSecrets(environment, model.settings.deployEnvironment, problems);
     const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
+    const secrets = readSecrets(environment, broughtVariables(model.settings, only !== undefined), problems);
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {
