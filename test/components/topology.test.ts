@@ -16,6 +16,7 @@ const SEED = 'a seed for tests, long enough to be one';
 async function registeredBy(
   only?: readonly string[],
   reach: (url: string) => Promise<void> = async () => undefined,
+  opts?: pulumi.ComponentResourceOptions,
 ): Promise<Registered[]> {
   const registered: Registered[] = [];
   await pulumi.runtime.setMocks({
@@ -31,14 +32,18 @@ async function registeredBy(
   const given = Object.fromEntries(
     testModel().settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
   );
-  const topology = new Topology('switchyard', {
-    model: testModel(),
-    seed: pulumi.secret(SEED),
-    gitlabToken: pulumi.secret('root-token'),
-    given,
-    only,
-    reach,
-  });
+  const topology = new Topology(
+    'switchyard',
+    {
+      model: testModel(),
+      seed: pulumi.secret(SEED),
+      gitlabToken: pulumi.secret('root-token'),
+      given,
+      only,
+      reach,
+    },
+    opts,
+  );
   await new Promise((resolve) => topology.urn.apply(resolve));
   await pulumi.runtime.disconnect();
   return registered;
@@ -84,6 +89,22 @@ test("a provider's state holds nothing of the machine that runs the program", as
   } finally {
     process.env = before;
   }
+});
+
+test('what must outlive the stack is registered protected and retained, and nothing else is', async () => {
+  const kept: [string, boolean | undefined, boolean | undefined][] = [];
+  const seesOptions: pulumi.ResourceTransformation = ({ name, opts }) => {
+    const { protect, retainOnDelete } = opts as pulumi.CustomResourceOptions;
+    if (protect || retainOnDelete) kept.push([name, protect, retainOnDelete]);
+    return undefined;
+  };
+  await registeredBy(undefined, undefined, { transformations: [seesOptions] });
+  const declared = topologyBoxes(testModel())
+    .flatMap((box) => [...box.declarations])
+    .filter(({ protect, retainOnDelete }) => protect || retainOnDelete)
+    .map(({ name, protect, retainOnDelete }) => [name, protect, retainOnDelete]);
+  expect(kept.sort()).toEqual(declared.sort());
+  expect(kept).toContainEqual(['jenkins-home', true, true]);
 });
 
 test('the hook token arrives wrapped as a secret, with the derived value', async () => {

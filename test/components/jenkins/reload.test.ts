@@ -17,6 +17,9 @@ import { join } from 'node:path';
 import { root } from '../../support/model';
 
 // The sidecar's program itself, against a Jenkins that only counts: what it asks for, how often, and what it says.
+// Real processes, on a machine that may be busy.
+jest.setTimeout(60_000);
+
 const SCRIPT = join(root, 'components/jenkins/image/reload-casc.sh');
 const TOKEN = randomBytes(32).toString('hex');
 
@@ -94,7 +97,7 @@ describe('the reload sidecar', () => {
     });
   };
   const until = async (holds: () => boolean) => {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 1200; tries++) {
       if (holds()) return;
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
