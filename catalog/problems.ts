@@ -68,19 +68,30 @@ export type Parsed<T> = { readonly value: T } | { readonly problems: readonly Pr
 
 interface Keyed {
   shape?: Record<string, z.ZodType>;
-  def?: { innerType?: Keyed; out?: Keyed; element?: Keyed; valueType?: Keyed };
+  def?: {
+    innerType?: Keyed;
+    in?: Keyed;
+    out?: Keyed;
+    options?: Keyed[];
+    element?: Keyed;
+    valueType?: Keyed;
+  };
+}
+
+/**
+ * The part of a schema that has keys, an element or values. Defaults wrap an inner type; a pipe has it on its far side
+ * (`z.preprocess`) or on its near one (`.transform`); of a union it is the first that has keys.
+ */
+function unwrap(node: Keyed | undefined): Keyed | undefined {
+  if (!node || node.shape || node.def?.element || node.def?.valueType) return node;
+  const { innerType, in: before, out: after, options = [] } = node.def ?? {};
+  return [innerType, after, before, ...options]
+    .map(unwrap)
+    .find((inner) => inner?.shape || inner?.def?.element || inner?.def?.valueType);
 }
 
 /** The keys that the schema allows at a path, for "did you mean". */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  const unwrap = (node: Keyed | undefined): Keyed | undefined => {
-    let current = node;
-    // Defaults wrap an inner type; `z.preprocess` is a pipe whose shape is on its far side.
-    while (current && !current.shape && (current.def?.innerType ?? current.def?.out)) {
-      current = current.def?.innerType ?? current.def?.out;
-    }
-    return current;
-  };
   let node = unwrap(schema as unknown as Keyed);
   for (const part of path) {
     node = unwrap(
@@ -90,6 +101,16 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
     );
   }
   return Object.keys(node?.shape ?? {});
+}
+
+/** Of a union none of whose options fits, the faults of the option that is nearest to what was written. */
+function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const [best] = issue.errors
+    .filter((faults) => !faults.some((fault) => fault.code === 'invalid_type' && fault.path.length === 0))
+    .sort((a, b) => a.length - b.length);
+  if (!best) return [issue];
+  return best.flatMap((fault) => nearestFaults({ ...fault, path: [...issue.path, ...fault.path] }));
 }
 
 function lineOf(document: Document, counter: LineCounter, path: readonly PropertyKey[]): number | undefined {
@@ -132,7 +153,7 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   }
   const result = schema.safeParse(data ?? {});
   if (result.success) return { value: result.data };
-  const problems = result.error.issues.flatMap((issue): Problem[] => {
+  const problems = result.error.issues.flatMap(nearestFaults).flatMap((issue): Problem[] => {
     const line = lineOf(document, counter, issue.path);
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({

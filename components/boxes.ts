@@ -1,4 +1,5 @@
 import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
+import { aroundJenkins } from './jenkins/existing';
 import { jenkinsResources } from './jenkins/resources';
 import type { Model } from './model';
 import { productionResources, productionSharedResources } from './production/resources';
@@ -23,8 +24,17 @@ export interface BoxDeclaration {
  * Pure: `render`, the rules and the tests read it without a Pulumi engine.
  */
 export function topologyBoxes(model: Model): BoxDeclaration[] {
-  return boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
+  return boxes(model).map((box) => ({
+    ...box,
+    declarations: inOrder(aroundJenkins(model, box.box, box.declarations)),
+  }));
 }
+
+/** All boxes, or with `only` what a deploy of these modules evaluates: their production. */
+export const wantedBoxes = (model: Model, only?: readonly string[]): BoxDeclaration[] =>
+  topologyBoxes(model).filter(
+    ({ box, module }) => !only || (box === 'production' && module !== undefined && only.includes(module)),
+  );
 
 function boxes(model: Model): BoxDeclaration[] {
   return [

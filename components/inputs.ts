@@ -1,15 +1,18 @@
 import * as pulumi from '@pulumi/pulumi';
 import { parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
-import type { StackSettings } from '../stacks/schema';
 import {
+  deployVariables,
   missingSecrets,
   type NeededSecret,
   neededSecrets,
   type SecretName,
   secretSources,
+  stackVariables,
 } from '../stacks/secrets';
+import { wantedBoxes } from './boxes';
 import { defaultFolders, loadModel } from './load';
+import { lookUp } from './lookups';
 import type { Releases } from './model';
 import { names } from './shared/naming';
 import type { TopologyArgs } from './topology';
@@ -55,10 +58,9 @@ export async function fetchReleases(
 }
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
-function readSecrets(environment: string, deployEnvironment: readonly string[], problems: Problem[]) {
+function readSecrets(environment: string, needed: readonly NeededSecret[], problems: Problem[]) {
   const config = new pulumi.Config('switchyard');
   const inStack = (key: SecretName) => config.getSecret(key);
-  const needed = neededSecrets(deployEnvironment);
   problems.push(...missingSecrets(environment, needed, (key) => inStack(key) !== undefined));
   const read = ({ key, variable }: NeededSecret): pulumi.Output<string> =>
     (key && inStack(key)) ?? pulumi.secret(process.env[variable] ?? '');
@@ -67,14 +69,8 @@ function readSecrets(environment: string, deployEnvironment: readonly string[], 
   return {
     seed: value(secretSources.seed),
     gitlabToken: value(secretSources.gitlabToken),
-    given: Object.fromEntries(deployEnvironment.map((name) => [name, value(name)])),
+    given: values,
   };
-}
-
-/** Variables whose values the topology puts into Secrets. A deploy of modules does without what the registry needs. */
-function broughtVariables(settings: StackSettings, modulesOnly: boolean): string[] {
-  const keys = modulesOnly ? undefined : settings.registry.s3?.credentialsFrom;
-  return [...new Set([...settings.deployEnvironment, ...(keys ? [keys.accessKey, keys.secretKey] : [])])];
 }
 
 const plain = (output: pulumi.Output<string>): Promise<string> =>
@@ -92,7 +88,8 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     const model = loadModel(folders, environment);
     const problems: Problem[] = [];
     const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
-    const secrets = readSecrets(environment, broughtVariables(model.settings, only !== undefined), problems);
+    const variables = (only ? deployVariables : stackVariables)(model.settings);
+    const secrets = readSecrets(environment, neededSecrets(variables), problems);
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {
@@ -105,8 +102,10 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     }
     if (problems.length > 0) throw new ProblemsError(problems);
     const { url, group } = model.settings.gitlab;
-    const releases = await fetchReleases(url, group, await plain(secrets.gitlabToken), environment);
-    return { model: { ...model, releases }, ...secrets, only };
+    const token = await plain(secrets.gitlabToken);
+    const found = await lookUp(model, wantedBoxes(model, only), token);
+    const releases = await fetchReleases(url, group, token, environment);
+    return { model: { ...model, releases }, ...secrets, found, only };
   } catch (error) {
     if (error instanceof ProblemsError) throw new pulumi.RunError(error.message);
     throw error;

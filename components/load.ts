@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { type Catalog, loadCatalog } from '../catalog/load';
+import { type Catalog, loadCatalog, type Module } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { roles } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import type { Model, Releases } from './model';
@@ -52,6 +53,35 @@ function missingPasswords(catalog: Catalog, settings: StackSettings, environment
     );
 }
 
+/** Where a stack's settings name modules, and which. */
+function namedModules({ modules, gitlab }: StackSettings): [key: string, module: string][] {
+  return [
+    ...(modules ?? []).map((name, index): [string, string] => [`modules.${index}`, name]),
+    ...Object.keys(gitlab.projects).map((name): [string, string] => [`gitlab.projects.${name}`, name]),
+    ...gitlab.deployKeys.flatMap((key, index) =>
+      (key.modules ?? []).map((name, at): [string, string] => [
+        `gitlab.deployKeys.${index}.modules.${at}`,
+        name,
+      ]),
+    ),
+  ];
+}
+
+/** GitLab refuses a role in a project below the one that a person has by the group. */
+function roleConflicts({ environment, gitlab }: StackSettings, modules: readonly Module[]): Problem[] {
+  const { ownersRole, members } = gitlab;
+  if (!ownersRole) return [];
+  const owners = new Set(modules.flatMap((module) => module.owners));
+  return Object.entries(members)
+    .filter(([user, role]) => owners.has(user) && roles.indexOf(role) > roles.indexOf(ownersRole))
+    .map(([user, role]) => ({
+      file: `stacks/Pulumi.${environment}.yaml`,
+      key: `config.gitlab.members.${user}`,
+      what: `is ${role} in the group, and as an owner of a module only ${ownersRole} in its project.`,
+      remedy: 'Raise ownersRole, or lower the role in the group.',
+    }));
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @throws ProblemsError with the faults of all files at once
@@ -71,17 +101,18 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
   const catalog = collect(() => loadCatalog(folders.catalog));
   if (settings && catalog) {
     const known = catalog.modules.map((module) => module.name);
-    for (const [index, name] of (settings.modules ?? []).entries()) {
+    for (const [key, name] of namedModules(settings)) {
       if (!known.includes(name)) {
         problems.push({
           file: `stacks/Pulumi.${environment}.yaml`,
-          key: `config.modules.${index}`,
+          key: `config.${key}`,
           what: `there is no module "${name}" in the catalog.`,
           remedy: didYouMean(name, known),
         });
       }
     }
     problems.push(...missingPasswords(catalog, settings, environment));
+    problems.push(...roleConflicts(settings, catalog.modules));
     if (problems.length === 0) {
       const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
       return { settings, catalog, modules, releases, library: readTree(folders.library) };

@@ -2,11 +2,12 @@ import * as docker from '@pulumi/docker';
 import * as gitlab from '@pulumi/gitlab';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { topologyBoxes } from './boxes';
+import { wantedBoxes } from './boxes';
 import type { Model } from './model';
 import { Box, typeToken } from './shared/box';
 import type { ProviderRole } from './shared/declaration';
-import { Registrar } from './shared/registrar';
+import { names } from './shared/naming';
+import { type Brought, Registrar } from './shared/registrar';
 
 export interface TopologyArgs {
   readonly model: Model;
@@ -14,7 +15,9 @@ export interface TopologyArgs {
   readonly seed: pulumi.Output<string>;
   /** GitLab token that makes the group, the projects and the hooks. */
   readonly gitlabToken: pulumi.Output<string>;
-  /** The variables that `deployEnvironment` names. */
+  /** What is there already, by `what:key` of its reference: see `components/lookups.ts`. @default nothing */
+  readonly found?: Readonly<Record<string, string>>;
+  /** The variables that the stack's settings name. */
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /** Evaluate the production box of these modules only: what a deploy job does. @default everything */
   readonly only?: readonly string[];
@@ -24,21 +27,30 @@ export interface TopologyArgs {
 
 function provider(
   role: ProviderRole,
-  { model: { settings }, gitlabToken }: TopologyArgs,
+  { model: { settings }, gitlabToken, given }: TopologyArgs,
   opts: pulumi.CustomResourceOptions,
 ): pulumi.ProviderResource {
   switch (role) {
     case 'ci':
-    case 'production':
+    case 'production': {
+      const { context, kubeconfig } = settings.clusters[role];
+      const text = kubeconfig === undefined ? undefined : given[kubeconfig];
       return withoutEnvironment(
         'KUBECONFIG',
         () =>
           new k8s.Provider(
             `${role}-cluster`,
-            { context: settings.clusters[role].context, enableServerSideApply: true },
+            {
+              context,
+              enableServerSideApply: true,
+              ...(text ? { kubeconfig: text } : {}),
+              // Other credentials for the same cluster are no reason to make everything in it anew.
+              ...(kubeconfig === undefined ? {} : { clusterIdentifier: context }),
+            },
             opts,
           ),
       );
+    }
     case 'gitlab':
       return new gitlab.Provider(
         'gitlab',
@@ -64,6 +76,22 @@ function withoutEnvironment<T>(variable: string, make: () => T): T {
   }
 }
 
+/** Logins of an existing registry take the place of the derived ones, by the purpose under which these go. */
+function broughtLogins({ model: { settings }, given }: TopologyArgs): Record<string, Brought> {
+  const { existing } = settings.registry;
+  if (!existing) return {};
+  const logins = [
+    [names.pullUser, existing.pull],
+    [names.pushUser, existing.push],
+  ] as const;
+  return Object.fromEntries(
+    logins.flatMap(([ours, { user, passwordFrom }]) => {
+      const password = given[passwordFrom];
+      return password ? [[`registry/${ours}`, { user, password }]] : [];
+    }),
+  );
+}
+
 /** The company's CI/CD: every box, wired. */
 export class Topology extends pulumi.ComponentResource {
   /** Addresses for people. */
@@ -76,13 +104,12 @@ export class Topology extends pulumi.ComponentResource {
     const registrar = new Registrar({
       seed: args.seed,
       given: args.given,
+      found: args.found,
+      brought: broughtLogins(args),
       provider: (role) => provider(role, args, child),
       reach: args.reach,
     });
-    const wanted = topologyBoxes(args.model).filter(
-      ({ box, module }) =>
-        !args.only || (box === 'production' && module !== undefined && args.only.includes(module)),
-    );
+    const wanted = wantedBoxes(args.model, args.only);
     for (const { box, name: boxName, declarations } of wanted) {
       new Box(typeToken(box), boxName, declarations, registrar, child);
     }

@@ -27,13 +27,20 @@ const say = (line: string): void => {
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
 
-function context(): Context & { group: string } {
-  const settings = readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'SWITCHYARD_GITLAB_GROUP']);
+function context(): Context & { group: string; projectOf: (module: string) => string } {
+  const settings = readSettings([
+    'GITLAB_URL',
+    'GITLAB_TOKEN',
+    'SWITCHYARD_GITLAB_GROUP',
+    'SWITCHYARD_GITLAB_PROJECTS',
+  ]);
+  const group = settings.SWITCHYARD_GITLAB_GROUP;
   return {
     gitlab: new GitLab({ url: settings.GITLAB_URL, token: settings.GITLAB_TOKEN }),
     gitlabUrl: settings.GITLAB_URL,
     token: settings.GITLAB_TOKEN,
-    group: settings.SWITCHYARD_GITLAB_GROUP,
+    group,
+    projectOf: (module) => settings.SWITCHYARD_GITLAB_PROJECTS.get(module) ?? `${group}/${module}`,
     say,
   };
 }
@@ -82,12 +89,12 @@ export function program(): Command {
       const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
         gitlabMergeRequestIid: options.mergeRequest,
       });
-      const { group, ...towards } = context();
+      const { group: _group, projectOf, ...towards } = context();
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
       const certificate = await takeSource(towards, {
         module: module.name,
-        project: `${group}/${module.name}`,
+        project: projectOf(module.name),
         mergeRequest: settings.gitlabMergeRequestIid,
         build: settings.BUILD_URL,
         folder: join(workspace, SOURCE),
@@ -232,10 +239,10 @@ export function program(): Command {
         const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
           gitlabMergeRequestIid: options.mergeRequest,
         });
-        const { group, ...towards } = context();
+        const { group: _group, projectOf, ...towards } = context();
         await reportBroken(
           towards,
-          `${group}/${options.module}`,
+          projectOf(options.module),
           settings.gitlabMergeRequestIid,
           settings.BUILD_URL,
         );
@@ -285,7 +292,7 @@ export function program(): Command {
         { gitlabAfter: options.commit, gitlabBranch: options.branch },
       );
       const module = moduleOf(options.module);
-      const { group, ...towards } = context();
+      const { group, projectOf, ...towards } = context();
       const { workspace } = common();
       const host = settings.REGISTRY.split('/')[0] ?? '';
       const registry = new Registry({
@@ -295,7 +302,7 @@ export function program(): Command {
       });
       const deployment = await deploy(towards, registry, settings.REGISTRY, {
         module: module.name,
-        project: `${group}/${module.name}`,
+        project: projectOf(module.name),
         ledgerProject: `${group}/release-ledger`,
         environment: settings.SWITCHYARD_ENVIRONMENT,
         commit: settings.gitlabAfter,
@@ -360,7 +367,7 @@ export function program(): Command {
     .option('--dry-run', 'only say what would go', false)
     .action(async (options: { namespace: string; days: number; releaseDays: number; dryRun: boolean }) => {
       const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
-      const { gitlab, gitlabUrl, token, group } = context();
+      const { gitlab, gitlabUrl, token, group, projectOf } = context();
       const host = settings.REGISTRY.split('/')[0] ?? '';
       const now = Math.floor(Date.now() / 1000);
       const folder = mkdtempSync(join(tmpdir(), 'switchyard-ledger-'));
@@ -373,7 +380,7 @@ export function program(): Command {
           }),
           gitlab,
           cluster: new Cluster({ token: podToken() }),
-          group,
+          projectOf,
           ledgers: () =>
             readLedgers(
               { url: cloneUrl(gitlabUrl, `${group}/release-ledger`), token },

@@ -70,7 +70,8 @@ export interface CollectRequest {
   readonly registry: Pick<Registry, 'repositories' | 'images' | 'remove'>;
   readonly gitlab: Pick<GitLab, 'mergeRequest'>;
   readonly cluster: Pick<Cluster, 'list' | 'remove' | 'createConfigMap'>;
-  readonly group: string;
+  /** Path of a module's project. */
+  readonly projectOf: (module: string) => string;
   /** Reads the ledgers: once to decide, and again before anything is removed. */
   readonly ledgers: () => Promise<Ledgers>;
   /** Namespace of the registry's Pod. */
@@ -108,7 +109,7 @@ export async function collectRegistry(request: CollectRequest): Promise<Record<s
     )) {
       requests.set(
         number,
-        await requestState(gitlab, `${request.group}/${repository.slice(MODULES.length)}`, number),
+        await requestState(gitlab, request.projectOf(repository.slice(MODULES.length)), number),
       );
     }
     const decisions = decideImages({ images, named, requests, now: request.now, days: request.days });

@@ -15,6 +15,22 @@ const flag = z
 const variables = {
   GITLAB_URL: z.url('is not a URL | Write it with its scheme, e.g. https://gitlab.example.com.'),
   SWITCHYARD_GITLAB_GROUP: required('Name the GitLab group that holds the module projects.'),
+  /** Modules whose project lies elsewhere: `orders=legacy/orders`, separated by commas. */
+  SWITCHYARD_GITLAB_PROJECTS: z
+    .string()
+    .default('')
+    .transform(
+      (value) =>
+        new Map(
+          value
+            .split(',')
+            .filter(Boolean)
+            .map((pair): [string, string] => {
+              const [module = '', path = ''] = pair.split('=');
+              return [module, path];
+            }),
+        ),
+    ),
   REGISTRY: required('Give host:port of the image registry.').regex(
     /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
     'is not host[:port][/prefix] | Leave the scheme out.',

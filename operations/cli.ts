@@ -13,11 +13,15 @@ import { typeToken } from '../components/shared/box';
 import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
 import { secretsInStack, stackNames } from '../stacks/load';
-import { missingSecrets, neededSecrets } from '../stacks/secrets';
+import { deployVariables, missingSecrets, neededSecrets, stackVariables } from '../stacks/secrets';
 import { breakLock, type Operation, PROJECT, runOperation } from './engine';
+import { explain } from './explain';
 import { lockHolders } from './lock';
 import { renderTopology, writeRendered } from './render';
 import { settle, worldOf } from './repair';
+
+/** Characters of the engine's output that are kept to tell a failure's remedy. */
+const KEPT = 200_000;
 
 /** Exit codes, for scripts. */
 const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4 } as const;
@@ -96,7 +100,7 @@ function engineFailure(
   error: CommandError,
   operation: Operation,
   environment: string,
-  printed: boolean,
+  printed: string,
 ): Refusal {
   if (error instanceof ConcurrentUpdateError) {
     const holders = lockHolders(error.message).map(
@@ -113,10 +117,11 @@ function engineFailure(
       EXIT.failed,
     );
   }
+  const remedies = explain(`${printed}\n${error.message}`).map((remedy) => `\n${remedy}`);
   const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
   const kept = 'What was done is kept: run the same command again.';
   return new Refusal(
-    printed ? `${operation} failed; the reasons stand above. ${kept}` : `${operation} failed: ${said}`,
+    `${printed ? `${operation} failed; the reasons stand above. ${kept}` : `${operation} failed: ${said}`}${remedies.join('')}`,
     EXIT.failed,
   );
 }
@@ -129,7 +134,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
   if (only) process.env[ONLY_VARIABLE] = only.join(',');
   if (operation === 'preview' || operation === 'up') {
     const inStack = secretsInStack(folders.stacks, environment);
-    const needed = neededSecrets(model.settings.deployEnvironment);
+    const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
     const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
     if (missing.length > 0) throw new ProblemsError(missing);
   }
@@ -144,7 +149,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
   }
-  let printed = false;
+  let printed = '';
   const result = await runOperation(operation, {
     root,
     environment,
@@ -155,7 +160,8 @@ async function operate(operation: Operation, environment: string, options: RunOp
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => {
-      printed = true;
+      // The end of it is what tells of a failure.
+      printed = (printed + text).slice(-KEPT);
       process.stdout.write(text);
     },
   }).catch((error: unknown) => {

@@ -101,6 +101,21 @@ async function gitlabId({ type, inputs, known }: PendingCreate, world: World): P
       const found = hooks.data?.find((hook) => hook.url === inputs.url);
       return found && `${project}:${found.id}`;
     }
+    case 'gitlab:index/projectLabel:ProjectLabel':
+    case 'gitlab:index/deployKey:DeployKey': {
+      const [folder, field] = type.endsWith('Label') ? ['labels', 'name'] : ['deploy_keys', 'title'];
+      const all = listed.safeParse(
+        await world.gitlab(`projects/${encodeURIComponent(project)}/${folder}?per_page=100`),
+      );
+      const found = all.data?.find((one) => one[field] === inputs[field]);
+      return found && `${project}:${found.id}`;
+    }
+    case 'gitlab:index/groupMembership:GroupMembership':
+    case 'gitlab:index/projectMembership:ProjectMembership': {
+      const [folder, owner] = type.includes('/group') ? ['groups', text('groupId')] : ['projects', project];
+      const path = `${folder}/${encodeURIComponent(owner)}/members/${text('userId')}`;
+      return (await world.gitlab(path)) === undefined ? undefined : `${owner}:${text('userId')}`;
+    }
     case 'gitlab:index/branchProtection:BranchProtection': {
       const branch = text('branch');
       const path = `projects/${encodeURIComponent(project)}/protected_branches/${encodeURIComponent(branch)}`;
@@ -156,8 +171,11 @@ export function worldOf(settings: StackSettings, token: string): World {
       // Loaded only here: a run that follows a clean one never needs it.
       const { ApiException, KubeConfig, KubernetesObjectApi } = await import('@kubernetes/client-node');
       const config = new KubeConfig();
-      config.loadFromDefault();
-      config.setCurrentContext(settings.clusters[cluster].context);
+      const { context, kubeconfig } = settings.clusters[cluster];
+      const text = kubeconfig && process.env[kubeconfig];
+      if (text) config.loadFromString(text);
+      else config.loadFromDefault();
+      config.setCurrentContext(context);
       try {
         await KubernetesObjectApi.makeApiClient(config).read(object);
         return true;

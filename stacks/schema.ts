@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
+import { clusterSchemas } from './clusters';
+import { gitlabSchema } from './gitlab';
+import { httpUrl, say, variableName } from './shapes';
 
-const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
-const httpUrl = z.url({
-  protocol: /^https?$/,
-  error: say('is not an http(s) URL', 'Write it whole, e.g. "https://gitlab.example.com".'),
-});
 const quantity = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
@@ -28,16 +26,32 @@ const cronSchedule = z
     /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
     say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
   );
-const environmentVariable = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]*$/, say('is not an environment variable name', 'Use capitals, digits and "_".'));
 /** What becomes of data when what holds it leaves the topology. */
 const onDelete = z
   .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
   .default('retain');
 
-/** A cluster by role: a context of the ambient kubeconfig. The default provider is never used. */
-const clusterSchema = z.strictObject({ context: z.string().min(1) });
+/** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
+const registryLogin = z.strictObject({
+  /** Name of the user. */
+  user: z.string().regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".')),
+  /** Environment variable that holds the password. */
+  passwordFrom: variableName,
+});
+const existingRegistry = z.strictObject({
+  /** Who may only pull: clusters and tests. */
+  pull: registryLogin,
+  /** Who may push as well: builds. */
+  push: registryLogin,
+});
+
+/** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
+const existingJenkins = z.strictObject({
+  /** Namespace that Jenkins runs in. */
+  namespace: dnsLabel,
+  /** Service account of the controller. */
+  serviceAccount: dnsLabel.default('jenkins'),
+});
 
 /**
  * The typed config of one environment: what stands under `config:` in `stacks/Pulumi.<env>.yaml`, without the
@@ -50,20 +64,16 @@ export const stackSchema = z.strictObject({
   modules: z.array(dnsLabel).optional(),
   /** Pulumi's state backend, as `pulumi login` takes it. */
   backend: z.string().min(1),
-  clusters: z.strictObject({ ci: clusterSchema, production: clusterSchema }),
-  gitlab: z.strictObject({
-    url: httpUrl,
-    /** Path of the group that holds all projects. */
-    group: dnsLabel.default('switchyard'),
-    /** How merge requests are merged: GitLab's `merge_method`. */
-    mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
-    /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. */
-    botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }),
-  }),
+  /** The clusters by role. */
+  clusters: clusterSchemas,
+  /** Where the code is. */
+  gitlab: gitlabSchema,
   jenkins: z
     .strictObject({
       /** Address at which GitLab and people reach Jenkins. */
       url: httpUrl,
+      /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
+      existing: existingJenkins.optional(),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /** An ingress that leads `url` to Jenkins. @default none: something of the site's own does */
@@ -164,9 +174,7 @@ export const stackSchema = z.strictObject({
           /** Folder in the bucket. @default its root */
           folder: z.string().min(1).optional(),
           /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
-          credentialsFrom: z
-            .strictObject({ accessKey: environmentVariable, secretKey: environmentVariable })
-            .optional(),
+          credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
         })
         .optional(),
       /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
@@ -182,6 +190,8 @@ export const stackSchema = z.strictObject({
           schedule: cronSchedule.default('17 3 * * *'),
         })
         .prefault({}),
+      /** A registry that is there already, at `address`: whom to log in as. @default one is made */
+      existing: existingRegistry.optional(),
     })
     .superRefine(({ scheme, tlsSecret, ingress }, context) => {
       const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
@@ -222,7 +232,7 @@ export const stackSchema = z.strictObject({
    * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
    * passphrase, the seed. They travel as one Secret.
    */
-  deployEnvironment: z.array(environmentVariable).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+  deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
   images: z
     .strictObject({
       /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */

@@ -1,4 +1,5 @@
 import type { Problem } from '../catalog/problems';
+import type { StackSettings } from './schema';
 
 /**
  * The few secrets that a person brings. Each comes from the stack file (`pulumi config set --secret`) or from the
@@ -19,14 +20,57 @@ export const secretNames = Object.keys(secretSources) as SecretName[];
 export interface NeededSecret {
   readonly variable: string;
   readonly key?: SecretName;
+  /** The setting that names the variable. @default config.deployEnvironment */
+  readonly place?: string;
 }
 
-/** What an environment needs, the named ones first; `deployEnvironment` of its settings adds plain variables. */
-export function neededSecrets(deployEnvironment: readonly string[]): NeededSecret[] {
-  const named = secretNames.map((key) => ({ key, variable: secretSources[key] }));
-  const others = deployEnvironment.filter((variable) => !named.some((known) => known.variable === variable));
-  return [...named, ...others.map((variable) => ({ variable }))];
+/** A variable that a setting names. */
+interface NamedVariable {
+  readonly variable: string;
+  readonly place: string;
 }
+
+/** What an environment needs, the named ones first; its settings add plain variables. */
+export function neededSecrets(variables: readonly (string | NamedVariable)[]): NeededSecret[] {
+  const named = secretNames.map((key) => ({ key, variable: secretSources[key] }));
+  const others = variables
+    .map((given): NeededSecret => (typeof given === 'string' ? { variable: given } : given))
+    .filter(({ variable }) => !named.some((known) => known.variable === variable));
+  return [...named, ...others];
+}
+
+type Bringing = Pick<StackSettings, 'deployEnvironment' | 'registry'>;
+
+/** Variables that a deploy needs: those that the stack names, and the password for pulling from an existing registry. */
+export function deployVariables({ deployEnvironment, registry: { existing } }: Bringing): NamedVariable[] {
+  return distinct([
+    ...deployEnvironment.map((variable) => ({ variable, place: 'config.deployEnvironment' })),
+    ...(existing
+      ? [{ variable: existing.pull.passwordFrom, place: 'config.registry.existing.pull.passwordFrom' }]
+      : []),
+  ]);
+}
+
+/** Variables that a whole `up` needs. */
+export function stackVariables(settings: Bringing & Pick<StackSettings, 'clusters'>): NamedVariable[] {
+  const { clusters, registry } = settings;
+  const kubeconfigs = (['ci', 'production'] as const).flatMap((role) => {
+    const variable = clusters[role].kubeconfig;
+    return variable === undefined ? [] : [{ variable, place: `config.clusters.${role}.kubeconfig` }];
+  });
+  const push = registry.existing
+    ? [{ variable: registry.existing.push.passwordFrom, place: 'config.registry.existing.push.passwordFrom' }]
+    : [];
+  const keys = Object.entries(registry.s3?.credentialsFrom ?? {}).map(([key, variable]) => ({
+    variable,
+    place: `config.registry.s3.credentialsFrom.${key}`,
+  }));
+  return distinct([...deployVariables(settings), ...push, ...keys, ...kubeconfigs]);
+}
+
+const distinct = (all: readonly NamedVariable[]): NamedVariable[] => [
+  ...new Map(all.map((named) => [named.variable, named])).values(),
+];
 
 /** One fault for each needed secret that neither the stack file nor the environment brings. */
 export function missingSecrets(
@@ -37,9 +81,9 @@ export function missingSecrets(
 ): Problem[] {
   return needed
     .filter(({ key, variable }) => !(key && inStack(key)) && !variables[variable])
-    .map(({ key, variable }) => ({
+    .map(({ key, variable, place }) => ({
       file: `stacks/Pulumi.${environment}.yaml`,
-      key: key ?? 'config.deployEnvironment',
+      key: key ?? place ?? 'config.deployEnvironment',
       what: `the secret ${variable} is missing.`,
       remedy: key
         ? `Set ${variable} in the environment of this command, or run "pulumi config set --secret switchyard:${key}".`

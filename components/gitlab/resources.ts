@@ -1,90 +1,47 @@
 import type { Module } from '../../catalog/load';
+import { jobFolder } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { names } from '../shared/naming';
-import { outputRef, secretRef } from '../shared/references';
-
-const BRANCH = 'main';
-const group = outputRef('gitlab-group', 'id');
-
-function project(
-  name: string,
-  description: string,
-  path: string,
-  settings: Extract<Declaration, { type: 'gitlab:index/project:Project' }>['args'] = {},
-): Declaration {
-  return {
-    type: 'gitlab:index/project:Project',
-    name,
-    provider: 'gitlab',
-    args: {
-      name: path,
-      path,
-      namespaceId: group as unknown as number,
-      description,
-      visibilityLevel: 'private',
-      defaultBranch: BRANCH,
-      initializeWithReadme: true,
-      ...settings,
-    },
-  };
-}
-
-function protectedMain(name: string, projectName: string, push: 'no one' | 'maintainer'): Declaration {
-  return {
-    type: 'gitlab:index/branchProtection:BranchProtection',
-    name,
-    provider: 'gitlab',
-    args: {
-      project: outputRef(projectName, 'id'),
-      branch: BRANCH,
-      pushAccessLevel: push,
-      mergeAccessLevel: 'maintainer',
-      allowForcePush: false,
-    },
-  };
-}
+import { foundRef, outputRef, secretRef } from '../shared/references';
+import { botToken, deployKeys, groupMembers, labels, ownerMembers } from './access';
+import { approvalResources } from './approvals';
+import { BRANCH, existingProject, mergeSettings, project, protectedMain } from './projects';
 
 /** Where GitLab reaches a module's Jenkins job: the gitlab-plugin's path. */
 export const hookUrl = (model: Model, module: string): string =>
-  `${model.settings.jenkins.url}/project/${model.settings.gitlab.group}/${module}`;
+  `${model.settings.jenkins.url}/project/${jobFolder(model.settings.gitlab)}/${module}`;
 
 export const hookTokenPurpose = (module: string): string => `hook/${module}`;
+
+function groupItself({ settings: { gitlab } }: Model): Declaration {
+  const common = { type: 'gitlab:index/group:Group', name: 'gitlab-group', provider: 'gitlab' } as const;
+  if (gitlab.groupExists)
+    return { ...common, args: { path: gitlab.group }, existing: foundRef('group', gitlab.group) };
+  return {
+    ...common,
+    args: {
+      name: gitlab.group,
+      path: gitlab.group,
+      description: 'Made by Switchyard',
+      visibilityLevel: 'private',
+      // GitLab otherwise keeps a deleted group for weeks under another path, and the next `up` finds it in the way.
+      permanentlyRemoveOnDelete: true,
+    },
+  };
+}
 
 /** The group, the bot, the release ledger and the pipeline library: what all modules share. */
 export function gitlabSharedResources(model: Model): Declaration[] {
   const { gitlab } = model.settings;
   return [
-    {
-      type: 'gitlab:index/group:Group',
-      name: 'gitlab-group',
-      provider: 'gitlab',
-      args: {
-        name: gitlab.group,
-        path: gitlab.group,
-        description: 'Made by Switchyard',
-        visibilityLevel: 'private',
-        // GitLab otherwise keeps a deleted group for weeks under another path, and the next `up` finds it in the way.
-        permanentlyRemoveOnDelete: true,
-      },
-    },
-    {
-      type: 'gitlab:index/groupAccessToken:GroupAccessToken',
-      name: 'gitlab-bot',
-      provider: 'gitlab',
-      args: {
-        group,
-        name: 'switchyard-bot',
-        // One bot for all posts: GitLab takes a status of the same name from another user for a retry.
-        accessLevel: 'maintainer',
-        scopes: ['api', 'read_repository', 'write_repository'],
-        expiresAt: gitlab.botTokenExpires,
-      },
-    },
+    groupItself(model),
+    botToken(gitlab),
+    ...groupMembers(gitlab),
     project('gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
-    protectedMain('gitlab-ledger-main', 'gitlab-ledger', 'maintainer'),
+    protectedMain('gitlab-ledger-main', 'gitlab-ledger', { push: 'maintainer' }),
     project('gitlab-library', 'Jenkins shared library, written by Switchyard', names.libraryProject),
-    protectedMain('gitlab-library-main', 'gitlab-library', 'maintainer'),
+    protectedMain('gitlab-library-main', 'gitlab-library', { push: 'maintainer' }),
     ...Object.keys(model.library)
       .sort()
       .map(
@@ -108,18 +65,21 @@ export function gitlabSharedResources(model: Model): Declaration[] {
   ];
 }
 
-/** One module's project, protected main branch and hook. */
+/** One module's project with its main branch, its hook, and who may do what. */
 export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
+  const { gitlab } = model.settings;
   const name = `gitlab-${module.name}`;
   const url = hookUrl(model, module.name);
+  const existing = gitlab.projects[module.name]?.existing;
   return [
-    project(name, module.description, module.name, {
-      mergeMethod: model.settings.gitlab.mergeMethod,
-      onlyAllowMergeIfPipelineSucceeds: true,
-      removeSourceBranchAfterMerge: true,
-      sharedRunnersEnabled: false,
+    existing === undefined
+      ? project(name, module.description, module.name, mergeSettings(gitlab))
+      : existingProject(name, existing),
+    protectedMain(`${name}-main`, name, {
+      push: 'no one',
+      merge: gitlab.mergeRole,
+      codeOwners: gitlab.tier !== 'free' && gitlab.approvals?.codeOwners === true,
     }),
-    protectedMain(`${name}-main`, name, 'no one'),
     {
       type: 'gitlab:index/projectHook:ProjectHook',
       name: `${name}-hook`,
@@ -134,5 +94,9 @@ export function gitlabModuleResources(model: Model, module: Module): Declaration
         enableSslVerification: url.startsWith('https:'),
       },
     },
+    ...approvalResources(gitlab, name),
+    ...ownerMembers(gitlab, module, name),
+    ...deployKeys(gitlab, module, name),
+    ...labels(gitlab, name),
   ];
 }

@@ -1,8 +1,10 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
+import type { GitLabSettings } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
+import { kubeconfigVolume } from './deploy-access';
 
 const AGENT_USER = 1000;
 
@@ -55,6 +57,12 @@ const agentPod = (spec: object) =>
     { sortMapEntries: true, aliasDuplicateObjects: false },
   );
 
+/** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
+export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
+  const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
+  return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
+}
+
 /** The Pod in which a merge request is built, judged and merged. */
 function deliveryPod(model: Model, image: string): string {
   const { settings } = model;
@@ -71,6 +79,7 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          ...existingProjects(settings.gitlab),
         ],
         [{ name: 'docker', mountPath: '/docker', readOnly: true }],
       ),
@@ -108,7 +117,7 @@ function deployPod(model: Model, image: string): string {
       },
       jnlpContainer(image),
     ],
-    volumes: [{ name: 'kubeconfig', configMap: { name: 'deploy-kubeconfig' } }, scratch],
+    volumes: [kubeconfigVolume(model.settings), scratch],
   });
 }
 

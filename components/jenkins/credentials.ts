@@ -1,9 +1,10 @@
-import { stringify } from 'yaml';
+import { deployVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { dockerConfig, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { givenRef, outputRef, secretRef } from '../shared/references';
+import { productionAccess } from './deploy-access';
 import { credentialIds } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
@@ -44,41 +45,19 @@ export function deployAccess(model: Model): Declaration[] {
   const common = labels({ name: names.deployer, component: 'jenkins', environment: settings.environment });
   const within = (name: string) => ({ namespace: names.deployNamespace, name, labels: common });
   const after = { dependsOn: ['deploy-namespace'] };
-  const account = '/var/run/secrets/kubernetes.io/serviceaccount';
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: 'cluster',
-        cluster: { server: 'https://kubernetes.default.svc', 'certificate-authority': `${account}/ca.crt` },
-      },
-    ],
-    users: [{ name: names.deployer, user: { tokenFile: `${account}/token` } }],
-    contexts: [
-      {
-        name: settings.clusters.production.context,
-        context: { cluster: 'cluster', user: names.deployer, namespace: names.deployNamespace },
-      },
-    ],
-    'current-context': settings.clusters.production.context,
-  };
   return [
     object('kubernetes:core/v1:ServiceAccount', 'deploy-account', 'ci', within(names.deployer), {}, after),
-    object(
-      'kubernetes:core/v1:ConfigMap',
-      'deploy-kubeconfig',
-      'ci',
-      within('deploy-kubeconfig'),
-      { data: { config: stringify(kubeconfig, { sortMapEntries: true }) } },
-      after,
-    ),
+    ...productionAccess(model),
     object(
       'kubernetes:core/v1:Secret',
       'deploy-environment',
       'ci',
       within('deploy-environment'),
-      { stringData: Object.fromEntries(settings.deployEnvironment.map((name) => [name, givenRef(name)])) },
+      {
+        stringData: Object.fromEntries(
+          deployVariables(settings).map(({ variable }) => [variable, givenRef(variable)]),
+        ),
+      },
       after,
     ),
     object(

@@ -26,11 +26,11 @@ function builtImage(
       },
       registry: {
         server: `${registry.scheme}://${registry.address}`,
-        username: names.pushUser,
+        username: registry.existing?.push.user ?? names.pushUser,
         password: secretRef(`registry/${names.pushUser}`),
       },
     },
-    dependsOn: ['registry-service'],
+    dependsOn: registry.existing ? [] : ['registry-service'],
     // A Service exists a moment before its address answers, and the engine pushes at once when it built from its cache.
     needsAnswer: `${registry.scheme}://${registry.address}/v2/`,
   };

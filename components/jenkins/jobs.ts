@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { jobFolder, projectPath } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import { cascSecrets, credentialIds } from './names';
 
@@ -6,12 +7,12 @@ const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) =
 
 /** Job DSL of the folder that holds all modules' jobs. */
 export const folderScript = (model: Model): string =>
-  `folder(${quote(model.settings.gitlab.group)}) { description('Modules') }\n`;
+  `folder(${quote(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
 
 /** Job DSL of one module's pipeline. Triggers stand here, not in the Jenkinsfile: they must hold before its first run. */
 export function jobScript(model: Model, module: Module): string {
   const { gitlab } = model.settings;
-  return `pipelineJob(${quote(`${gitlab.group}/${module.name}`)}) {
+  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${module.name}`)}) {
   description(${quote(module.description)})
   logRotator { numToKeep(100) }
   properties {
@@ -35,7 +36,7 @@ export function jobScript(model: Model, module: Module): string {
       scm {
         git {
           remote {
-            url(${quote(`${gitlab.url}/${gitlab.group}/${module.name}.git`)})
+            url(${quote(`${gitlab.url}/${projectPath(gitlab, module.name)}.git`)})
             credentials(${quote(credentialIds.botLogin)})
           }
           branch('^\${gitlabSourceBranch}')

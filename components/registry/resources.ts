@@ -226,6 +226,7 @@ function ingress(model: Model): Declaration[] {
 /** Distribution with users and a place for its images. */
 export function registryResources(model: Model): Declaration[] {
   const { registry } = model.settings;
+  if (registry.existing) return [];
   const common = labels(about(model));
   return [
     ...fencedNamespace({

@@ -1,3 +1,6 @@
+import { lifetime } from '../gitlab/access';
+import { group } from '../gitlab/projects';
+import { existingProjects } from '../jenkins/agents';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
@@ -13,6 +16,8 @@ const NAME = 'registry-retention';
  */
 export function retentionResources(model: Model): Declaration[] {
   const { environment, registry, gitlab } = model.settings;
+  // What keeps another registry's images is its own matter.
+  if (registry.existing) return [];
   const common = labels({ name: NAME, component: 'registry', environment, purpose: 'clean-up' });
   const within = (name: string) => ({ namespace: names.registryNamespace, name, labels: common });
   const after = { dependsOn: ['registry-namespace'] };
@@ -22,12 +27,12 @@ export function retentionResources(model: Model): Declaration[] {
       name: 'registry-ledger-reader',
       provider: 'gitlab',
       args: {
-        group: outputRef('gitlab-group', 'id'),
+        group,
         name: 'switchyard-retention',
         // It reads the ledger and how merge requests ended, and may change nothing.
         accessLevel: 'reporter',
         scopes: ['read_api', 'read_repository'],
-        expiresAt: gitlab.botTokenExpires,
+        ...lifetime(gitlab),
       },
     },
     object(
@@ -106,6 +111,7 @@ export function retentionResources(model: Model): Declaration[] {
             { name: 'REGISTRY', value: registry.address },
             { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
             { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
+            ...existingProjects(gitlab),
           ],
           secrets: [
             { name: NAME, mountPath: '/access', items: [{ key: 'dockerConfig', path: 'config.json' }] },

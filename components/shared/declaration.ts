@@ -1,10 +1,16 @@
 import type { ImageArgs } from '@pulumi/docker';
 import type {
   BranchProtectionArgs,
+  DeployKeyArgs,
   GroupAccessTokenArgs,
   GroupArgs,
+  GroupMembershipArgs,
+  ProjectApprovalRuleArgs,
   ProjectArgs,
   ProjectHookArgs,
+  ProjectLabelArgs,
+  ProjectLevelMrApprovalsArgs,
+  ProjectMembershipArgs,
   RepositoryFileArgs,
 } from '@pulumi/gitlab';
 import type { types } from '@pulumi/kubernetes';
@@ -36,6 +42,12 @@ export interface ArgsByType extends Core {
   'gitlab:index/project:Project': ProjectArgs;
   'gitlab:index/projectHook:ProjectHook': ProjectHookArgs;
   'gitlab:index/branchProtection:BranchProtection': BranchProtectionArgs;
+  'gitlab:index/deployKey:DeployKey': DeployKeyArgs;
+  'gitlab:index/groupMembership:GroupMembership': GroupMembershipArgs;
+  'gitlab:index/projectApprovalRule:ProjectApprovalRule': ProjectApprovalRuleArgs;
+  'gitlab:index/projectLabel:ProjectLabel': ProjectLabelArgs;
+  'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals': ProjectLevelMrApprovalsArgs;
+  'gitlab:index/projectMembership:ProjectMembership': ProjectMembershipArgs;
   'gitlab:index/repositoryFile:RepositoryFile': RepositoryFileArgs;
   'docker:index/image:Image': ImageArgs;
 }
@@ -54,6 +66,11 @@ export type Declaration = {
     readonly name: string;
     readonly provider: ProviderRole;
     readonly args: ArgsByType[T];
+    /**
+     * Id of what is there already: it is read, never changed or deleted, and `args` stay unused. A resource that was made
+     * under this name is let go when the id is its own.
+     */
+    readonly existing?: string;
     /** Names of declarations that must exist before, beyond those that the arguments refer to. */
     readonly dependsOn?: readonly string[];
     /** HTTP address that must answer, with any status, once what it depends on exists. */

@@ -8,7 +8,11 @@ export type Reference =
   | { readonly kind: 'basic'; readonly user: string; readonly purpose: string }
   | { readonly kind: 'htpasswd'; readonly user: string; readonly purpose: string }
   | { readonly kind: 'given'; readonly name: string }
+  | { readonly kind: 'found'; readonly what: Found; readonly key: string }
   | { readonly kind: 'output'; readonly resource: string; readonly property: string };
+
+/** What is there already and is looked up before the first resource. */
+export type Found = 'group' | 'project' | 'user' | 'server';
 
 /** A secret derived from the stack's seed for one purpose: 64 hexadecimal characters. */
 export const secretRef = (purpose: string): string => `«secret:${purpose}»`;
@@ -18,10 +22,15 @@ export const basicRef = (user: string, purpose: string): string => `«basic:${us
 export const htpasswdRef = (user: string, purpose: string): string => `«htpasswd:${user}:${purpose}»`;
 /** A secret that a person or the environment brings; see `stacks/secrets.ts` and `deployEnvironment`. */
 export const givenRef = (name: string): string => `«given:${name}»`;
-/** An output property of another declaration. */
+/**
+ * What was looked up: the id of a GitLab group or project by its full path, of a user by name, or a cluster's API server
+ * by the cluster's role.
+ */
+export const foundRef = (what: Found, key: string): string => `«found:${what}:${key}»`;
+/** An output property of another declaration, or one key of a map that it outputs: `data.token`. */
 export const outputRef = (resource: string, property: string): string => `«output:${resource}:${property}»`;
 
-const PATTERN = /«(secret|basic|htpasswd|given|output):([^«»:]+)(?::([^«»:]+))?»/g;
+const PATTERN = /«(secret|basic|htpasswd|given|found|output):([^«»:]+)(?::([^«»:]+))?»/g;
 
 export type Piece = string | Reference;
 
@@ -35,6 +44,7 @@ export function parseReferences(text: string): Piece[] {
     end = match.index + whole.length;
     if (kind === 'secret') pieces.push({ kind, purpose: first });
     else if (kind === 'given') pieces.push({ kind, name: first });
+    else if (kind === 'found') pieces.push({ kind, what: first as Found, key: second });
     else if (kind === 'output') pieces.push({ kind, resource: first, property: second });
     else if (kind === 'basic' || kind === 'htpasswd') pieces.push({ kind, user: first, purpose: second });
   }

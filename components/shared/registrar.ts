@@ -37,15 +37,34 @@ const constructors: Record<ResourceType, Constructor> = {
   'gitlab:index/project:Project': gitlab.Project,
   'gitlab:index/projectHook:ProjectHook': gitlab.ProjectHook,
   'gitlab:index/branchProtection:BranchProtection': gitlab.BranchProtection,
+  'gitlab:index/deployKey:DeployKey': gitlab.DeployKey,
+  'gitlab:index/groupMembership:GroupMembership': gitlab.GroupMembership,
+  'gitlab:index/projectApprovalRule:ProjectApprovalRule': gitlab.ProjectApprovalRule,
+  'gitlab:index/projectLabel:ProjectLabel': gitlab.ProjectLabel,
+  'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals': gitlab.ProjectLevelMrApprovals,
+  'gitlab:index/projectMembership:ProjectMembership': gitlab.ProjectMembership,
   'gitlab:index/repositoryFile:RepositoryFile': gitlab.RepositoryFile,
   'docker:index/image:Image': docker.Image,
 };
+
+/** A login of something that Switchyard did not make. */
+export interface Brought {
+  readonly user: string;
+  readonly password: pulumi.Output<string>;
+}
 
 export interface RegistrarInputs {
   /** Root of all derived secrets. */
   readonly seed: pulumi.Output<string>;
   /** Secrets that the environment brings, by name; each already an `Output` secret. */
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
+  /**
+   * Credentials that a person brings instead of a derived secret, by the secret's purpose. @default every secret is
+   * derived
+   */
+  readonly brought?: Readonly<Record<string, Brought>>;
+  /** What was looked up, by `what:key` of its reference. */
+  readonly found?: Readonly<Record<string, string>>;
   /** Makes a provider when the first resource needs it. */
   readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
   /** Waits until an address answers. @default {@link untilReachable} */
@@ -63,15 +82,20 @@ export class Registrar {
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
     const construct = constructors[declaration.type];
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
-    const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
-      parent,
-      provider: this.provider(declaration.provider),
-      dependsOn: this.dependencies(declaration),
-      protect: declaration.protect,
-      retainOnDelete: declaration.retainOnDelete,
-      ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
-      deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
-    });
+    const resource = new construct(
+      declaration.name,
+      this.resolve(declaration.existing === undefined ? declaration.args : {}) as never,
+      {
+        parent,
+        id: this.existingId(declaration),
+        provider: this.provider(declaration.provider),
+        dependsOn: this.dependencies(declaration),
+        protect: declaration.protect,
+        retainOnDelete: declaration.retainOnDelete,
+        ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
+        deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
+      },
+    );
     this.registered.set(declaration.name, resource);
     return resource;
   }
@@ -91,6 +115,10 @@ export class Registrar {
     return provider;
   }
 
+  private existingId({ existing }: Declaration): pulumi.Output<pulumi.ID> | undefined {
+    return existing === undefined ? undefined : pulumi.output(this.resolve(existing) as pulumi.Input<string>);
+  }
+
   private find(name: string, wantedBy: string): pulumi.CustomResource {
     const found = this.registered.get(name);
     if (!found) throw new Error(`"${wantedBy}" needs "${name}", which is not declared before it`);
@@ -98,12 +126,25 @@ export class Registrar {
   }
 
   private value(reference: Reference): pulumi.Output<unknown> {
-    const { seed, given } = this.inputs;
+    const { seed, given, brought = {}, found = {} } = this.inputs;
     switch (reference.kind) {
+      case 'found': {
+        const value = found[`${reference.what}:${reference.key}`];
+        if (value === undefined) throw new Error(`${reference.what} "${reference.key}" was not looked up`);
+        return pulumi.output(value);
+      }
       case 'secret':
-        return seed.apply((root) => deriveSecret(root, reference.purpose));
-      case 'basic':
+        return (
+          brought[reference.purpose]?.password ?? seed.apply((root) => deriveSecret(root, reference.purpose))
+        );
+      case 'basic': {
+        const login = brought[reference.purpose];
+        if (login)
+          return login.password.apply((password) =>
+            Buffer.from(`${login.user}:${password}`).toString('base64'),
+          );
         return seed.apply((root) => basicCredentials(root, reference.user, reference.purpose));
+      }
       case 'htpasswd':
         return seed.apply((root) => htpasswdLine(root, reference.user, reference.purpose));
       case 'given': {
@@ -113,9 +154,12 @@ export class Registrar {
       }
       case 'output': {
         const resource = this.find(reference.resource, 'a reference');
-        return (resource as unknown as Record<string, pulumi.Output<unknown>>)[
-          reference.property
+        const [property = '', ...rest] = reference.property.split('.');
+        const output = (resource as unknown as Record<string, pulumi.Output<unknown>>)[
+          property
         ] as pulumi.Output<unknown>;
+        if (rest.length === 0) return output;
+        return output.apply((map) => (map as Record<string, unknown> | undefined)?.[rest.join('.')]);
       }
     }
   }

@@ -89,8 +89,11 @@ export interface DeployToken extends Row {
   revoked: boolean;
 }
 
+/** A deploy key in one project. */
 export interface DeployKey extends Row {
   project_id: number;
+  /** Number of the key itself, the same in each project that it was joined to. @default this row's own */
+  key_id?: number;
   title: string;
   key: string;
   can_push: boolean;

@@ -282,8 +282,8 @@ export function deployTokenView(token: DeployToken): View {
 }
 
 export function deployKeyView(key: DeployKey): View {
-  const { project_id: _, ...rest } = key;
-  return { ...rest, fingerprint: null };
+  const { project_id: _, key_id: number, ...rest } = key;
+  return { ...rest, id: number ?? key.id, fingerprint: null };
 }
 
 export function commitView(app: App, project: Project, commit: CommitInfo): View {

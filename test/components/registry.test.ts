@@ -231,3 +231,11 @@ test('garbage is collected only when asked for, and a registry that cannot colle
     stdout: 'garbage-collect failed; serving all the same\ncalled: garbage-collect /config/config.yml\n',
   });
 });
+
+test('of a registry that is there already nothing is made and nothing is removed', () => {
+  const login = (user: string) => `{ user: ${user}, passwordFrom: REGISTRY_PASSWORD }`;
+  const model = modelWith({
+    stack: registryLine(`existing: { pull: ${login('reader')}, push: ${login('writer')} }`),
+  });
+  expect(namesOf(model).filter((name) => name.startsWith('registry'))).toEqual([]);
+});

@@ -247,3 +247,14 @@ describe('settings and credentials', () => {
     expect(bearerChallenge('Basic realm="x"')).toBeUndefined();
   });
 });
+
+test('a module whose project lies elsewhere is looked for there, and none other is', () => {
+  const projects = (value?: string) =>
+    readSettings(['SWITCHYARD_GITLAB_PROJECTS'], { SWITCHYARD_GITLAB_PROJECTS: value })
+      .SWITCHYARD_GITLAB_PROJECTS;
+  expect([...projects('orders=legacy/orders,shop=old/Shop')]).toEqual([
+    ['orders', 'legacy/orders'],
+    ['shop', 'old/Shop'],
+  ]);
+  expect([...projects()]).toEqual([]);
+});

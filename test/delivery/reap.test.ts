@@ -18,13 +18,13 @@ test('what is past its end goes, to the second', () => {
 });
 
 test('what `up` made, and what anyone else made, is never ours, whatever its end says', () => {
-  for (const labels of [
+  const others: Record<string, string>[] = [
     { ...ours('1'), 'app.kubernetes.io/managed-by': 'pulumi' },
     { ...ours('1'), 'switchyard.dev/purpose': 'production' },
     { 'switchyard.dev/expires': '1' },
     {},
-  ])
-    expect(decideReap(labels, NOW)).toEqual({ remove: false, why: 'not ours' });
+  ];
+  for (const labels of others) expect(decideReap(labels, NOW)).toEqual({ remove: false, why: 'not ours' });
 });
 
 test('an end that is no time removes nothing', () => {

@@ -88,7 +88,7 @@ function world(more: { named?: string[][]; dryRun?: boolean; pods?: string[] } =
         done.push(`ask ${namespace} ${name}`);
       },
     },
-    group: 'switchyard',
+    projectOf: (module) => `switchyard/${module}`,
     ledgers: async () => ledgers[Math.min(reads++, ledgers.length - 1)] ?? { named: new Set() },
     namespace: 'registry',
     days: 30,

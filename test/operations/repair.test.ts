@@ -105,6 +105,35 @@ test.each([
     { 'projects/9/repository/files/vars%2Fa.groovy?ref=main': { file_name: 'a.groovy' } },
     '9:main:vars/a.groovy',
   ],
+  [
+    'gitlab:index/projectLabel:ProjectLabel',
+    { project: '9', name: 'urgent' },
+    {
+      'projects/9/labels?per_page=100': [
+        { id: 1, name: 'other' },
+        { id: 2, name: 'urgent' },
+      ],
+    },
+    '9:2',
+  ],
+  [
+    'gitlab:index/deployKey:DeployKey',
+    { project: '9', title: 'mirror' },
+    { 'projects/9/deploy_keys?per_page=100': [{ id: 5, title: 'mirror' }] },
+    '9:5',
+  ],
+  [
+    'gitlab:index/projectMembership:ProjectMembership',
+    { project: '9', userId: 11 },
+    { 'projects/9/members/11': { id: 11 } },
+    '9:11',
+  ],
+  [
+    'gitlab:index/groupMembership:GroupMembership',
+    { groupId: 7, userId: 11 },
+    { 'groups/7/members/11': { id: 11 } },
+    '7:11',
+  ],
 ])('%s is found where GitLab has it, and nowhere else', async (type, inputs, answers, id) => {
   expect(await settle(create(type, inputs, 'gitlab'), world(answers))).toBe(id);
   expect(await settle(create(type, inputs, 'gitlab'), world({}))).toBeUndefined();

@@ -6,14 +6,29 @@ import { parseStack } from '../../stacks/load';
 
 export const root = join(__dirname, '..', '..');
 
-export const stackText = `config:
+/** The test stack with further keys (YAML flow style), or another `clusters`. */
+export const stackWith = (keys: {
+  readonly clusters?: string;
+  readonly gitlab?: string;
+  readonly jenkins?: string;
+  readonly registry?: string;
+}): string => {
+  const {
+    clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
+    gitlab = 'botTokenExpires: "2030-01-01"',
+  } = keys;
+  const further = (text?: string): string => (text ? `, ${text}` : '');
+  return `config:
   switchyard:environment: test
   switchyard:backend: file:///state
-  switchyard:clusters: { ci: { context: one }, production: { context: two } }
-  switchyard:gitlab: { url: "https://gitlab.test", botTokenExpires: "2030-01-01" }
-  switchyard:jenkins: { url: "https://jenkins.test" }
-  switchyard:registry: { address: "registry.test:5000" }
+  switchyard:clusters: { ${clusters} }
+  switchyard:gitlab: { url: "https://gitlab.test"${further(gitlab)} }
+  switchyard:jenkins: { url: "https://jenkins.test"${further(keys.jenkins)} }
+  switchyard:registry: { address: "registry.test:5000"${further(keys.registry)} }
 `;
+};
+
+export const stackText = stackWith({});
 
 export const catalogTexts: CatalogTexts = {
   services: {
@@ -53,3 +68,16 @@ export function testModel(overrides: Partial<Model> = {}): Model {
     ...overrides,
   };
 }
+
+/** The test model of a stack with other keys. */
+export const modelOf = ({
+  jenkinsUrl = 'https://jenkins.test',
+  ...keys
+}: Parameters<typeof stackWith>[0] & { readonly jenkinsUrl?: string }): Model =>
+  testModel({
+    settings: parseStack(
+      stackWith(keys).replace('https://jenkins.test', jenkinsUrl),
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
+  });

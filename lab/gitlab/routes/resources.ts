@@ -116,8 +116,10 @@ function deployKeys(api: Api, app: App): void {
   const table = app.tables.deployKeys;
   const find = (c: Context): DeployKey => {
     const project = c.project(LEVEL.maintainer);
-    const key = table.get(c.number('key_id'));
-    if (key?.project_id !== project.id) throw notFound('Deploy Key');
+    const key = table.find(
+      (row) => row.project_id === project.id && (row.key_id ?? row.id) === c.number('key_id'),
+    );
+    if (!key) throw notFound('Deploy Key');
     return key;
   };
   api.route('GET', '/projects/:id/deploy_keys', {}, (c) => {
@@ -143,18 +145,25 @@ function deployKeys(api: Api, app: App): void {
         throw messageError(400, { key: ['is invalid'], fingerprint_sha256: ['cannot be generated'] });
       }
       const material = (value: string): string => value.split(' ').slice(0, 2).join(' ');
-      if (table.find((row) => row.project_id === project.id && material(row.key) === material(key))) {
-        throw messageError(400, { 'deploy_key.fingerprint_sha256': ['has already been taken'] });
-      }
+      const same = table.filter((row) => material(row.key) === material(key));
+      // A key that the project has already is given back as it is.
+      const joined = same.find((row) => row.project_id === project.id);
+      if (joined) return c.created(deployKeyView(joined));
+      // One of another project that the caller maintains is joined to this one, with its title.
+      const known = same.find((row) => {
+        const other = app.tables.projects.get(row.project_id);
+        return other && app.projectLevel(c.user, other) >= LEVEL.maintainer;
+      });
       return c.created(
         deployKeyView(
           table.insert({
             project_id: project.id,
-            title: p.title,
+            ...(known ? { key_id: known.key_id ?? known.id } : {}),
+            title: known?.title ?? p.title,
             key,
             can_push: p.can_push ?? false,
-            created_at: now(),
-            expires_at: p.expires_at ?? null,
+            created_at: known?.created_at ?? now(),
+            expires_at: known ? known.expires_at : (p.expires_at ?? null),
           }),
         ),
       );

@@ -306,6 +306,15 @@ function assessNamespace(object: KubeObject): Assessment {
     : waiting(`phase Active (is ${String(statusOf(object).phase ?? 'unknown')})`);
 }
 
+const ACCOUNT_TOKEN = 'kubernetes.io/service-account-token';
+
+/** The token of a service account is put into its Secret by a controller. */
+function assessSecret(object: KubeObject): Assessment {
+  if (object.type !== ACCOUNT_TOKEN) return READY;
+  const filled = isRecord(object.data) && 'token' in object.data && 'ca.crt' in object.data;
+  return filled ? READY : waiting("the service account's token");
+}
+
 const ASSESSORS: Record<string, (object: KubeObject, related: Related) => Assessment> = {
   'apps/Deployment': assessDeployment,
   'apps/StatefulSet': assessStatefulSet,
@@ -316,6 +325,7 @@ const ASSESSORS: Record<string, (object: KubeObject, related: Related) => Assess
   '/Pod': assessPod,
   '/Service': assessService,
   '/PersistentVolumeClaim': assessClaim,
+  '/Secret': assessSecret,
   '/Namespace': assessNamespace,
   'apiextensions.k8s.io/CustomResourceDefinition': assessCondition('Established'),
   'apiregistration.k8s.io/APIService': assessCondition('Available'),
@@ -323,6 +333,8 @@ const ASSESSORS: Record<string, (object: KubeObject, related: Related) => Assess
 
 /** True for the kinds whose readiness is awaited; all others are ready once the API server has them. */
 export function isAwaited(object: KubeObject): boolean {
+  // Of Secrets only those that a controller fills.
+  if (kindKey(object) === '/Secret') return object.type === ACCOUNT_TOKEN;
   return kindKey(object) in ASSESSORS;
 }
 

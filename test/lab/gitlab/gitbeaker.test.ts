@@ -98,4 +98,54 @@ describe('@gitbeaker/rest', () => {
     const left = await api.ProjectAccessTokens.all(project.id);
     expect(left.filter(({ active }) => active)).toEqual([]);
   });
+
+  it('joins a deploy key of one project to another under the same number', async () => {
+    const key = `ssh-ed25519 ${Buffer.alloc(51, 7).toString('base64')}`;
+    const first = await api.Projects.create({ name: 'keys-one', initializeWithReadme: true });
+    const second = await api.Projects.create({ name: 'keys-two', initializeWithReadme: true });
+    const made = await api.DeployKeys.create(first.id, 'mirror', key, { canPush: false });
+    const joined = await api.DeployKeys.create(second.id, 'another title', key, { canPush: true });
+    expect(joined).toMatchObject({ id: made.id, title: 'mirror', can_push: true });
+    expect(await api.DeployKeys.show(first.id, made.id)).toMatchObject({ can_push: false });
+    await api.DeployKeys.remove(second.id, made.id);
+    await expect(api.DeployKeys.show(second.id, made.id)).rejects.toMatchObject({
+      cause: { response: { status: 404 } },
+    });
+    expect(await api.DeployKeys.show(first.id, made.id)).toMatchObject({ title: 'mirror' });
+  });
+
+  it('rotates the token of a group, finds people by name, and makes them members by role', async () => {
+    const group = await api.Groups.create('Crew', 'crew');
+    const token = await api.GroupAccessTokens.create(group.id, 'bot', ['api'], '2027-01-01', {
+      accessLevel: 40,
+    });
+    const next = await api.GroupAccessTokens.rotate(group.id, token.id, { expiresAt: '2027-02-01' });
+    expect(next).toMatchObject({ expires_at: '2027-02-01', revoked: false });
+    expect(next.token).not.toBe(token.token);
+    expect(await api.GroupAccessTokens.show(group.id, token.id)).toMatchObject({ revoked: true });
+
+    const { id } = await gitlab.user('ada');
+    expect(await api.Users.all({ username: 'Ada' })).toMatchObject([{ id, username: 'ada' }]);
+    expect(await api.Users.all({ username: 'nobody' })).toEqual([]);
+    expect(await api.GroupMembers.add(group.id, 30, { userId: id })).toMatchObject({ access_level: 30 });
+    const project = await api.Projects.create({
+      name: 'ship',
+      namespaceId: group.id,
+      squashOption: 'always',
+      initializeWithReadme: true,
+    });
+    expect(project.squash_option).toBe('always');
+    expect(await api.ProjectMembers.add(project.id, 40, { userId: id })).toMatchObject({ access_level: 40 });
+  });
+
+  it('has none of what needs Premium', async () => {
+    const project = await api.Projects.create({ name: 'free', initializeWithReadme: true });
+    for (const path of ['approvals', 'approval_rules'])
+      expect((await gitlab.call('POST', `/projects/${project.id}/${path}`, {})).status).toBe(404);
+    const protection = await gitlab.call('POST', `/projects/${project.id}/protected_branches`, {
+      name: 'release',
+      code_owner_approval_required: true,
+    });
+    expect(protection.status).toBe(400);
+  });
 });

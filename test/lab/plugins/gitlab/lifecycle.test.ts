@@ -239,6 +239,42 @@ test('a token with a rotation rule is rotated in place when it is due', async ()
   expect(await stack.refresh(rotated)).toBeUndefined();
 });
 
+test("the bot's token of a group is rotated when it is due, although no input changed", async () => {
+  const inputs = {
+    group: group.id,
+    name: 'switchyard-bot',
+    scopes: ['api', 'read_repository', 'write_repository'],
+    accessLevel: 'maintainer',
+    rotationConfiguration: { expirationDays: 180, rotateBeforeDays: 30 },
+  };
+  const token = await stack.create('GroupAccessToken', 'gitlab-bot', inputs);
+  await expectSettled(token);
+  const soon = new Date(Date.now() + 29 * 86_400_000).toISOString().slice(0, 10);
+  const old = { ...token, outputs: { ...token.outputs, expiresAt: soon } };
+  expect(await stack.diff(old)).toMatchObject({
+    changes: true,
+    details: { expiresAt: 'update' },
+    replaces: [],
+  });
+  const rotated = await stack.update(old, inputs);
+  expect(rotated.id).toBe(token.id);
+  expect(rotated.outputs.token).not.toBe(token.outputs.token);
+  await expectSettled(rotated);
+  await stack.delete(rotated);
+});
+
+test('a group and a project that were there before are read by their numbers, and nothing is written', async () => {
+  const before = await call('GET', `/projects/${project.id}`);
+  for (const [type, { id }] of [
+    ['Group', group],
+    ['Project', project],
+  ] as const) {
+    const read = await stack.refresh({ type, name: 'adopted', id, inputs: {}, outputs: {} });
+    expect(read).toMatchObject({ id });
+  }
+  expect((await call('GET', `/projects/${project.id}`)).body).toEqual(before.body);
+});
+
 test.each([
   [
     'ProjectVariable',

@@ -231,6 +231,15 @@ describe('a claim', () => {
   });
 });
 
+test("the Secret of a service account's token is waited for until a controller has filled it", () => {
+  const token = (data?: Record<string, string>) =>
+    object('v1', 'Secret', { type: 'kubernetes.io/service-account-token', ...(data ? { data } : {}) });
+  expect(isAwaited(token())).toBe(true);
+  expect(assess(token(), NOTHING_RELATED)).toMatchObject({ ready: false, problems: [] });
+  expect(assess(token({ 'ca.crt': 'YQ==' }), NOTHING_RELATED).ready).toBe(false);
+  expect(assess(token({ 'ca.crt': 'YQ==', token: 'Yg==' }), NOTHING_RELATED).ready).toBe(true);
+});
+
 test('kinds without readiness of their own are not waited for', () => {
   expect(['ConfigMap', 'Secret', 'ServiceAccount'].map((kind) => isAwaited(object('v1', kind, {})))).toEqual([
     false,

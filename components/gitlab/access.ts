@@ -1,0 +1,90 @@
+import type { Module } from '../../catalog/load';
+import { type GitLabSettings, slug } from '../../stacks/gitlab';
+import type { ArgsByType, Declaration } from '../shared/declaration';
+import { foundRef, outputRef } from '../shared/references';
+import { group, numeric } from './projects';
+
+/** When a token of ours ends: on a day, or by rotation. */
+export function lifetime({
+  botToken,
+}: GitLabSettings): Partial<ArgsByType['gitlab:index/groupAccessToken:GroupAccessToken']> {
+  return 'expires' in botToken
+    ? { expiresAt: botToken.expires }
+    : {
+        rotationConfiguration: {
+          expirationDays: botToken.rotation.days,
+          rotateBeforeDays: botToken.rotation.before,
+        },
+      };
+}
+
+/** One bot for all posts: GitLab takes a status of the same name from another user for a retry. */
+export const botToken = (gitlab: GitLabSettings): Declaration => ({
+  type: 'gitlab:index/groupAccessToken:GroupAccessToken',
+  name: 'gitlab-bot',
+  provider: 'gitlab',
+  args: {
+    group,
+    name: 'switchyard-bot',
+    accessLevel: 'maintainer',
+    scopes: ['api', 'read_repository', 'write_repository'],
+    ...lifetime(gitlab),
+  },
+});
+
+/** Members of the group, by role. */
+export const groupMembers = ({ members }: GitLabSettings): Declaration[] =>
+  Object.entries(members)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([user, role]) => ({
+      type: 'gitlab:index/groupMembership:GroupMembership',
+      name: `gitlab-member-${user}`,
+      provider: 'gitlab',
+      args: {
+        groupId: numeric(group),
+        userId: numeric(foundRef('user', user)),
+        accessLevel: role,
+      },
+    }));
+
+/** The people who answer for a module, in its project. */
+export function ownerMembers({ ownersRole }: GitLabSettings, module: Module, name: string): Declaration[] {
+  if (!ownersRole) return [];
+  return [...new Set(module.owners)].sort().map((user) => ({
+    type: 'gitlab:index/projectMembership:ProjectMembership',
+    name: `${name}-owner-${user}`,
+    provider: 'gitlab',
+    args: {
+      project: outputRef(name, 'id'),
+      userId: numeric(foundRef('user', user)),
+      accessLevel: ownersRole,
+    },
+  }));
+}
+
+export const deployKeys = (
+  { deployKeys: keys }: GitLabSettings,
+  module: Module,
+  name: string,
+): Declaration[] =>
+  keys
+    .filter(({ modules }) => modules?.includes(module.name) ?? true)
+    .map(({ title, key, canPush }) => ({
+      type: 'gitlab:index/deployKey:DeployKey',
+      name: `${name}-key-${slug(title)}`,
+      provider: 'gitlab',
+      args: { project: outputRef(name, 'id'), title, key, canPush },
+    }));
+
+export const labels = ({ labels: wanted }: GitLabSettings, name: string): Declaration[] =>
+  wanted.map((label) => ({
+    type: 'gitlab:index/projectLabel:ProjectLabel',
+    name: `${name}-label-${slug(label.name)}`,
+    provider: 'gitlab',
+    args: {
+      project: outputRef(name, 'id'),
+      name: label.name,
+      color: label.color,
+      ...(label.description ? { description: label.description } : {}),
+    },
+  }));

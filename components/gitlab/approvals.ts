@@ -1,0 +1,36 @@
+import type { GitLabSettings } from '../../stacks/gitlab';
+import type { Declaration } from '../shared/declaration';
+import { outputRef } from '../shared/references';
+
+/** Approvals of one module's merge requests. Premium and up: on free there is nothing to declare. */
+export function approvalResources(gitlab: GitLabSettings, name: string): Declaration[] {
+  const { approvals, tier } = gitlab;
+  if (!approvals || tier === 'free') return [];
+  const project = outputRef(name, 'id');
+  return [
+    {
+      type: 'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals',
+      name: `${name}-approvals`,
+      provider: 'gitlab',
+      args: {
+        project,
+        resetApprovalsOnPush: approvals.resetOnPush,
+        mergeRequestsAuthorApproval: approvals.authorMayApprove,
+        mergeRequestsDisableCommittersApproval: !approvals.committersMayApprove,
+        // Otherwise each author sets the number for their own merge request.
+        disableOverridingApproversPerMergeRequest: true,
+      },
+    },
+    {
+      type: 'gitlab:index/projectApprovalRule:ProjectApprovalRule',
+      name: `${name}-approval-rule`,
+      provider: 'gitlab',
+      args: {
+        project,
+        name: 'Any approver',
+        ruleType: 'any_approver',
+        approvalsRequired: approvals.required,
+      },
+    },
+  ];
+}

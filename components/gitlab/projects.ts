@@ -1,0 +1,81 @@
+import type { GitLabSettings } from '../../stacks/gitlab';
+import type { ArgsByType, Declaration } from '../shared/declaration';
+import { foundRef, outputRef } from '../shared/references';
+
+export const BRANCH = 'main';
+export const group = outputRef('gitlab-group', 'id');
+
+/** An id that is known only at run time stands as a reference where the package wants a number. */
+export const numeric = (reference: string): number => reference as unknown as number;
+
+/** A project of ours in the group. */
+export function project(
+  name: string,
+  description: string,
+  path: string,
+  settings: Partial<ArgsByType['gitlab:index/project:Project']> = {},
+): Declaration {
+  return {
+    type: 'gitlab:index/project:Project',
+    name,
+    provider: 'gitlab',
+    args: {
+      name: path,
+      path,
+      namespaceId: numeric(group),
+      description,
+      visibilityLevel: 'private',
+      defaultBranch: BRANCH,
+      initializeWithReadme: true,
+      // GitLab otherwise keeps a deleted project for weeks, and the group with it.
+      permanentlyDeleteOnDestroy: true,
+      ...settings,
+    },
+  };
+}
+
+/** A project that was there before: read, never changed or deleted. */
+export const existingProject = (name: string, path: string): Declaration => ({
+  type: 'gitlab:index/project:Project',
+  name,
+  provider: 'gitlab',
+  args: {},
+  existing: foundRef('project', path),
+});
+
+/** How merge requests of a module's project are merged. */
+export function mergeSettings(gitlab: GitLabSettings): Partial<ArgsByType['gitlab:index/project:Project']> {
+  return {
+    mergeMethod: gitlab.mergeMethod,
+    squashOption: gitlab.squash,
+    onlyAllowMergeIfPipelineSucceeds: true,
+    ...(gitlab.resolveDiscussions ? { onlyAllowMergeIfAllDiscussionsAreResolved: true } : {}),
+    removeSourceBranchAfterMerge: true,
+    sharedRunnersEnabled: false,
+  };
+}
+
+/** Protection of a project's main branch. Code owners need Premium. */
+export function protectedMain(
+  name: string,
+  projectName: string,
+  levels: {
+    readonly push: 'no one' | 'maintainer';
+    readonly merge?: 'developer' | 'maintainer';
+    readonly codeOwners?: boolean;
+  },
+): Declaration {
+  return {
+    type: 'gitlab:index/branchProtection:BranchProtection',
+    name,
+    provider: 'gitlab',
+    args: {
+      project: outputRef(projectName, 'id'),
+      branch: BRANCH,
+      pushAccessLevel: levels.push,
+      mergeAccessLevel: levels.merge ?? 'maintainer',
+      allowForcePush: false,
+      ...(levels.codeOwners ? { codeOwnerApprovalRequired: true } : {}),
+    },
+  };
+}

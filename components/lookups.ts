@@ -1,0 +1,286 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { type Problem, ProblemsError } from '../catalog/problems';
+import { projectPath } from '../stacks/gitlab';
+import type { BoxDeclaration } from './boxes';
+import type { Model } from './model';
+import { type Found, referencesIn } from './shared/references';
+
+/** Asks GitLab; `undefined` when it has no such thing or does not show it to this token. */
+export type Ask = (path: string) => Promise<unknown>;
+
+/** @throws ProblemsError when GitLab does not answer, or with anything but success and "not found" */
+export function gitlabOf(url: string, token: string, file: string): Ask {
+  return async (path) => {
+    const trouble = (what: string, remedy: string) =>
+      new ProblemsError([{ file, key: 'config.gitlab.url', what, remedy }]);
+    let response: Response;
+    try {
+      response = await fetch(`${url}/api/v4/${path}`, {
+        headers: { 'PRIVATE-TOKEN': token },
+        signal: AbortSignal.timeout(30_000),
+      });
+    } catch {
+      throw trouble(`GitLab at ${url} does not answer.`, 'Check the address and that GitLab runs.');
+    }
+    if (response.ok) return response.json();
+    if (response.status === 404 || response.status === 403) return undefined;
+    throw trouble(`GitLab answers ${response.status} to GET ${path.split('?')[0]}.`, 'Check the token.');
+  };
+}
+
+const identified = z.looseObject({ id: z.number() });
+const projectShape = identified.extend({
+  archived: z.boolean(),
+  default_branch: z.string().nullable(),
+  merge_method: z.string(),
+  only_allow_merge_if_pipeline_succeeds: z.boolean(),
+  path_with_namespace: z.string(),
+  shared_with_groups: z
+    .array(z.looseObject({ group_full_path: z.string(), group_access_level: z.number() }))
+    .default([]),
+});
+
+/** GitLab's number of the role maintainer. */
+const MAINTAINER = 40;
+
+interface Finding {
+  readonly id?: string;
+  readonly problems: readonly Problem[];
+}
+
+async function findGroup(ask: Ask, file: string, path: string): Promise<Finding> {
+  const group = identified.safeParse(await ask(`groups/${encodeURIComponent(path)}?with_projects=false`));
+  if (group.success) return { id: String(group.data.id), problems: [] };
+  return {
+    problems: [
+      {
+        file,
+        key: 'config.gitlab.group.existing',
+        what: `GitLab has no group "${path}", or this token may not see it.`,
+        remedy: 'Write its full path, and give a token of one of its owners.',
+      },
+    ],
+  };
+}
+
+/** Settings of an existing project stay its owner's; those without which nothing works are checked. */
+async function findProject(ask: Ask, file: string, path: string, model: Model): Promise<Finding> {
+  const { gitlab } = model.settings;
+  const module = Object.keys(gitlab.projects).find((name) => projectPath(gitlab, name) === path) ?? '';
+  const fault = (what: string, remedy: string): Problem => ({
+    file,
+    key: `config.gitlab.projects.${module}.existing`,
+    what,
+    remedy,
+  });
+  const parsed = projectShape.safeParse(await ask(`projects/${encodeURIComponent(path)}`));
+  if (!parsed.success) {
+    return {
+      problems: [
+        fault(
+          `GitLab has no project "${path}", or this token may not maintain it.`,
+          'Write its full path, and give a token of one of its maintainers.',
+        ),
+      ],
+    };
+  }
+  const project = parsed.data;
+  const problems: Problem[] = [];
+  if (project.archived) problems.push(fault(`"${path}" is archived.`, 'Unarchive it.'));
+  if (project.default_branch !== 'main')
+    problems.push(
+      fault(`the default branch of "${path}" is not main.`, 'Rename it, or make main the default branch.'),
+    );
+  if (!project.only_allow_merge_if_pipeline_succeeds)
+    problems.push(
+      fault(
+        `"${path}" can be merged without a green pipeline.`,
+        'Turn on "Pipelines must succeed" in its merge request settings.',
+      ),
+    );
+  if (project.merge_method !== gitlab.mergeMethod)
+    problems.push(
+      fault(
+        `"${path}" merges by "${project.merge_method}", the stack by "${gitlab.mergeMethod}".`,
+        'Change either the project or gitlab.mergeMethod.',
+      ),
+    );
+  const within = project.path_with_namespace.startsWith(`${gitlab.group}/`);
+  const shared = project.shared_with_groups.some(
+    (share) => share.group_full_path === gitlab.group && share.group_access_level >= MAINTAINER,
+  );
+  // A group that is made only now cannot have been given anything.
+  if (gitlab.groupExists && !within && !shared)
+    problems.push(
+      fault(
+        `"${path}" is neither in the group "${gitlab.group}" nor shared with it, so its bot cannot work there.`,
+        'Share the project with the group, as maintainer.',
+      ),
+    );
+  return { id: String(project.id), problems };
+}
+
+async function findUser(ask: Ask, file: string, name: string, model: Model): Promise<Finding> {
+  const users = z.array(identified).safeParse(await ask(`users?username=${encodeURIComponent(name)}`));
+  const [user] = users.data ?? [];
+  if (user) return { id: String(user.id), problems: [] };
+  const member = name in model.settings.gitlab.members;
+  const module = model.modules.find(({ owners }) => owners.includes(name))?.name ?? '';
+  return {
+    problems: [
+      {
+        file: member ? file : `catalog/modules/${module}.yaml`,
+        key: member ? `config.gitlab.members.${name}` : 'owners',
+        what: `GitLab has no user "${name}".`,
+        remedy: 'Write the user name as in the profile, without "@".',
+      },
+    ],
+  };
+}
+
+const kubeconfigShape = z.looseObject({
+  contexts: z.array(z.looseObject({ name: z.string(), context: z.looseObject({ cluster: z.string() }) })),
+  clusters: z.array(z.looseObject({ name: z.string(), cluster: z.looseObject({ server: z.string() }) })),
+});
+
+/** The API server that a context of these kubeconfigs names; the first file that knows it wins, as for kubectl. */
+export function serverOf(context: string, texts: readonly string[]): string | undefined {
+  const files = texts.map((text) => kubeconfigShape.safeParse(parse(text)).data);
+  const cluster = files.flatMap((file) => file?.contexts ?? []).find(({ name }) => name === context)
+    ?.context.cluster;
+  return files.flatMap((file) => file?.clusters ?? []).find(({ name }) => name === cluster)?.cluster.server;
+}
+
+function kubeconfigTexts(variable: string | undefined): string[] {
+  const text = variable === undefined ? undefined : process.env[variable];
+  if (text) return [text];
+  const paths = process.env.KUBECONFIG?.split(delimiter).filter((path) => path !== '');
+  return (paths ?? [join(homedir(), '.kube', 'config')]).flatMap((path) => {
+    try {
+      return [readFileSync(path, 'utf8')];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function findServer(file: string, { settings }: Model, texts: readonly string[]): Finding {
+  const { context } = settings.clusters.production;
+  const server = serverOf(context, texts);
+  const local = server !== undefined && URL.canParse(server) && isLoopback(new URL(server).hostname);
+  if (server !== undefined && !local) return { id: server, problems: [] };
+  return {
+    problems: [
+      {
+        file,
+        key: 'config.clusters.production.server',
+        what: local
+          ? `the kubeconfig's server of "${context}" is ${server}, which Pods of the ci cluster cannot reach.`
+          : `no kubeconfig here names the server of context "${context}".`,
+        remedy: 'Add the address of its API server, e.g. "https://10.0.0.1:6443".',
+      },
+    ],
+  };
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8);
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** What GitLab takes for its local network: private, link-local, shared and unique local addresses. */
+const LOCAL = new BlockList();
+for (const [net, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+  ['100.64.0.0', 10],
+] as const)
+  LOCAL.addSubnet(net, bits);
+LOCAL.addSubnet('fc00::', 7, 'ipv6');
+LOCAL.addSubnet('fe80::', 10, 'ipv6');
+
+const inList = (list: BlockList, host: string): boolean => {
+  const bare = host.replace(/^\[|\]$/g, '');
+  const family = isIP(bare);
+  return family !== 0 && list.check(bare, family === 6 ? 'ipv6' : 'ipv4');
+};
+const isLoopback = (host: string): boolean => host === 'localhost' || inList(LOOPBACK, host);
+
+const applicationSettings = z.looseObject({
+  allow_local_requests_from_web_hooks_and_services: z.boolean(),
+  outbound_local_requests_whitelist: z.array(z.string()).default([]),
+});
+
+/**
+ * Hooks to an address of the local network are forbidden unless an administrator allows them. Told beforehand where it
+ * can be: when Jenkins' address is such an address by itself (a name may be one too, but that is GitLab's to resolve)
+ * and the token may read the instance's settings.
+ */
+async function hookProblems(ask: Ask, file: string, url: string): Promise<Problem[]> {
+  const { hostname } = new URL(url);
+  if (!isLoopback(hostname) && !inList(LOCAL, hostname)) return [];
+  const parsed = applicationSettings.safeParse(await ask('application/settings'));
+  if (!parsed.success || parsed.data.allow_local_requests_from_web_hooks_and_services) return [];
+  // An entry may be an address, a name or a network; one that is there at all is its administrator's doing.
+  if (parsed.data.outbound_local_requests_whitelist.length > 0) return [];
+  return [
+    {
+      file,
+      key: 'config.jenkins.url',
+      what: `${hostname} is a private address, and this GitLab forbids hooks to those.`,
+      remedy:
+        'Have an administrator allow it (Admin, Settings, Network, Outbound requests: "Allow requests to the local network from webhooks and integrations", or list the address there).',
+    },
+  ];
+}
+
+/**
+ * Looks up all that the boxes' declarations take for there already. Nothing is changed; every fault comes at once.
+ * @returns id, or for a cluster its API server, by `what:key` of the reference
+ * @throws ProblemsError
+ */
+export async function lookUp(
+  model: Model,
+  boxes: readonly BoxDeclaration[],
+  token: string,
+  ask: Ask = gitlabOf(model.settings.gitlab.url, token, `stacks/Pulumi.${model.settings.environment}.yaml`),
+): Promise<Record<string, string>> {
+  const { settings } = model;
+  const file = `stacks/Pulumi.${settings.environment}.yaml`;
+  const declarations = boxes.flatMap((box) => box.declarations);
+  const wanted = new Map<string, { what: Found; key: string }>();
+  for (const { args, existing } of declarations) {
+    for (const reference of referencesIn([args, existing])) {
+      if (reference.kind === 'found') wanted.set(`${reference.what}:${reference.key}`, reference);
+    }
+  }
+  const find = async ({ what, key }: { what: Found; key: string }): Promise<Finding> => {
+    switch (what) {
+      case 'group':
+        return findGroup(ask, file, key);
+      case 'project':
+        return findProject(ask, file, key, model);
+      case 'user':
+        return findUser(ask, file, key, model);
+      case 'server':
+        return findServer(file, model, kubeconfigTexts(settings.clusters.production.kubeconfig));
+    }
+  };
+  const found: Record<string, string> = {};
+  const problems: Problem[] = [];
+  for (const [name, reference] of wanted) {
+    const { id, problems: faults } = await find(reference);
+    if (id !== undefined) found[name] = id;
+    problems.push(...faults);
+  }
+  if (declarations.some(({ type }) => type === 'gitlab:index/projectHook:ProjectHook'))
+    problems.push(...(await hookProblems(ask, file, settings.jenkins.url)));
+  if (problems.length > 0) throw new ProblemsError(problems);
+  return found;
+}

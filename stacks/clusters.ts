@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { httpUrl, variableName } from './shapes';
+
+/** Context of the kubeconfig. */
+const context = z.string().min(1);
+/**
+ * Environment variable that holds the kubeconfig's text, for machines without a file. @default the ambient kubeconfig:
+ * `KUBECONFIG`, else the one in the home folder
+ */
+const kubeconfig = variableName.optional();
+
+/**
+ * The clusters by role, each a context of a kubeconfig. The same context (and kubeconfig) twice is one cluster. The
+ * default provider is never used.
+ */
+export const clusterSchemas = z.strictObject({
+  /** Where Jenkins, the registry, builds and tests run. */
+  ci: z.strictObject({ context, kubeconfig }),
+  /** Where modules and their services run; may be the same cluster. */
+  production: z.strictObject({
+    context,
+    kubeconfig,
+    /**
+     * API server as Pods of the ci cluster reach it; deploy jobs run there. Matters only when production is a cluster
+     * of its own. @default the one that the kubeconfig names
+     */
+    server: httpUrl.optional(),
+  }),
+});
+
+export type Clusters = z.infer<typeof clusterSchemas>;
+type Named = { readonly context: string; readonly kubeconfig?: string | undefined };
+
+/** Whether both roles are played by one cluster, as far as their names tell. */
+export const isOneCluster = ({ ci, production }: { ci: Named; production: Named }): boolean =>
+  ci.context === production.context && ci.kubeconfig === production.kubeconfig;

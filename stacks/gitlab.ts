@@ -1,0 +1,201 @@
+import { z } from 'zod';
+import { dnsLabel } from '../catalog/schema';
+import { httpUrl, oneOf, say } from './shapes';
+
+const tiers = ['free', 'premium', 'ultimate'] as const;
+export type GitLabTier = (typeof tiers)[number];
+
+const fullPath = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/,
+    say('is not a path in GitLab', 'Write it as in the address bar, without the host: "platform/orders".'),
+  );
+
+export const roles = ['guest', 'reporter', 'developer', 'maintainer'] as const;
+/** Roles that a person may get; a group's owner is made by hand, since it may delete what Switchyard made. */
+const role = z.enum(roles, say('is not a role', 'Use guest, reporter, developer or maintainer.'));
+export type MemberRole = z.infer<typeof role>;
+
+const days = (most: number) => z.number().int().min(1).max(most);
+
+const label = z.strictObject({
+  /** As people see it; `scope::name` makes labels of one scope exclude each other. */
+  name: z.string().min(1),
+  /** Six hex digits. */
+  color: z.string().regex(/^#[0-9a-f]{6}$/, say('is not a colour', 'Write six small hex digits: "#1f75cb".')),
+  /** What it is for. */
+  description: z.string().optional(),
+});
+
+const deployKey = z.strictObject({
+  /** What the key is for. */
+  title: z.string().min(1),
+  /** The public half, as `ssh-keygen` writes it: type and key, a comment if you like. */
+  key: z
+    .string()
+    .regex(
+      /^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,3}( [^\n]*)?$/,
+      say('is not a public SSH key', 'Give the content of the .pub file, in one line.'),
+    ),
+  /** May push to branches that nothing protects. */
+  canPush: z.boolean().default(false),
+  /** Modules whose projects take the key. @default all */
+  modules: z.array(dnsLabel).min(1).optional(),
+});
+
+const approvals = z.strictObject({
+  /** Approvals that each merge request needs, from anyone who may approve. */
+  required: z.number().int().min(1).max(100),
+  /** A new commit takes the approvals away. */
+  resetOnPush: z.boolean().default(true),
+  /** Authors may approve their own merge requests. */
+  authorMayApprove: z.boolean().default(false),
+  /** Whoever added a commit may approve. */
+  committersMayApprove: z.boolean().default(false),
+  /** The owners of changed files, by `CODEOWNERS`, must approve. */
+  codeOwners: z.boolean().default(false),
+});
+
+/** The group, either to be made or there already. */
+const groupChoice = z
+  .strictObject({
+    /** Path of a group of its own at the top level. */
+    create: dnsLabel.optional(),
+    /** Full path of a group that is there and stays when Switchyard goes. */
+    existing: fullPath.optional(),
+  })
+  .superRefine(oneOf('create', 'existing'));
+
+/** A project of GitLab's that is there already. */
+const existingProject = z.strictObject({
+  /** Its full path. */
+  existing: fullPath,
+});
+
+const rotation = z.strictObject({
+  /** Days that a token lives. */
+  days: days(365),
+  /** Days before its end from which on an `up` makes a new one. */
+  before: days(364),
+});
+
+const settings = z.strictObject({
+  /** Address of GitLab. */
+  url: httpUrl,
+  /** What the instance is licensed for. Nothing of a higher tier is made; asking for it is an error. */
+  tier: z.enum(tiers).default('free'),
+  /**
+   * The group that holds all projects: its path, or `{ create: <path> }`, or `{ existing: <full path> }` for one that
+   * is there already and stays when Switchyard goes.
+   */
+  group: z
+    .union([dnsLabel, groupChoice], {
+      error: say(
+        'is neither a path nor one of create and existing',
+        'Write a path, or "{ existing: team/ci }".',
+      ),
+    })
+    .default('switchyard'),
+  /** Projects that are there already, by module; all other modules get a new one in the group. */
+  projects: z.record(dnsLabel, existingProject).default({}),
+  /** How merge requests are merged: GitLab's `merge_method`; `ff` keeps history a line. */
+  mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
+  /** Whether a merge request's commits become one: GitLab's `squash_option`. */
+  squash: z.enum(['never', 'always', 'default_on', 'default_off']).default('default_off'),
+  /** Who may merge to main, beside the bot. Nobody pushes to it. */
+  mergeRole: z.enum(['developer', 'maintainer']).default('maintainer'),
+  /** Every discussion of a merge request must be resolved before it is merged. */
+  resolveDiscussions: z.boolean().default(false),
+  /** Needs Premium. @default none */
+  approvals: approvals.optional(),
+  /** Role in its project of each owner that a module names. @default owners get none: they have one by the group */
+  ownersRole: role.optional(),
+  /** Members of the group: user name → role. */
+  members: z.record(z.string().min(1), role).default({}),
+  /** Labels of every module's project. */
+  labels: z.array(label).default([]),
+  /** SSH keys of machines that read modules' repositories. */
+  deployKeys: z.array(deployKey).default([]),
+  /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. Not with rotation. */
+  botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }).optional(),
+  /**
+   * The bot's token lives `days`; an `up` in its last `before` days makes a new one and revokes the old. Run `up` more
+   * often than that. @default { days: 180, before: 30 }, unless botTokenExpires is given
+   */
+  botTokenRotation: rotation.optional(),
+});
+
+/** A text as part of a resource's name: its letters and digits. */
+export const slug = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+
+type Written = z.infer<typeof settings>;
+
+function faults(given: Written, context: z.RefinementCtx): void {
+  const fault = (path: PropertyKey[], what: string, remedy: string) =>
+    context.addIssue({ code: 'custom', path, message: say(what, remedy) });
+  if (given.tier === 'free' && given.approvals) {
+    fault(
+      ['approvals'],
+      'needs GitLab Premium, and tier is "free"',
+      'Leave it out, or set tier to what your licence says.',
+    );
+  }
+  const rule = given.botTokenRotation;
+  if (given.botTokenExpires !== undefined && rule) {
+    fault(['botTokenRotation'], 'cannot stand beside botTokenExpires', 'Keep one of the two.');
+  }
+  if (rule && rule.before >= rule.days) {
+    fault(
+      ['botTokenRotation', 'before'],
+      'is not shorter than days, so each up would rotate',
+      'Write e.g. { days: 180, before: 30 }.',
+    );
+  }
+  const alike = (kind: 'labels' | 'deployKeys', key: string, values: readonly string[]) =>
+    values.forEach((value, index) => {
+      const first = values.findIndex((other) => slug(other) === slug(value));
+      if (first < index)
+        fault([kind, index, key], `"${value}" is too like "${values[first]}"`, 'Change a letter or a digit.');
+    });
+  alike(
+    'labels',
+    'name',
+    given.labels.map(({ name }) => name),
+  );
+  alike(
+    'deployKeys',
+    'title',
+    given.deployKeys.map(({ title }) => title),
+  );
+}
+
+/** The group's full path, and whether it is Switchyard's own. */
+function settled({ group, botTokenExpires, botTokenRotation, ...rest }: Written) {
+  const { create = '', existing } = typeof group === 'string' ? { create: group } : group;
+  return {
+    ...rest,
+    /** Full path of the group. */
+    group: existing ?? create,
+    /** The group was there before, and stays. */
+    groupExists: existing !== undefined,
+    botToken:
+      botTokenExpires === undefined
+        ? { rotation: botTokenRotation ?? { days: 180, before: 30 } }
+        : { expires: botTokenExpires },
+  };
+}
+
+export const gitlabSchema = settings.superRefine(faults).transform(settled);
+export type GitLabSettings = z.infer<typeof gitlabSchema>;
+
+/** Full path of a module's project. */
+export const projectPath = ({ group, projects }: GitLabSettings, module: string): string =>
+  projects[module]?.existing ?? `${group}/${module}`;
+
+/** The folder in Jenkins that holds the modules' jobs: a name without "/", whatever the group's path. */
+export const jobFolder = ({ group }: GitLabSettings): string => group.replaceAll('/', '-');

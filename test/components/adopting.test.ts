@@ -1,0 +1,233 @@
+import { parse } from 'yaml';
+import { topologyBoxes } from '../../components/boxes';
+import { cascYaml } from '../../components/jenkins/casc';
+import type { Model } from '../../components/model';
+import type { Declaration } from '../../components/shared/declaration';
+import { needsOf } from '../../components/shared/order';
+import { modelOf } from '../support/model';
+
+const all = (model: Model): Declaration[] =>
+  topologyBoxes(model).flatMap(({ declarations }) => [...declarations]);
+const find = (model: Model, name: string) => all(model).find((declaration) => declaration.name === name);
+/** Arguments as plain data. */
+const argsOf = <T>(model: Model, name: string): T => {
+  const found = find(model, name);
+  if (!found) throw new Error(`no "${name}"`);
+  return found.args as T;
+};
+const names = (model: Model): string[] => all(model).map(({ name }) => name);
+
+/** Nothing may wait for, or take an output of, what is not declared before it. */
+function expectWhole(model: Model): void {
+  const seen = new Set<string>();
+  for (const declaration of all(model)) {
+    for (const needed of needsOf(declaration))
+      expect({ by: declaration.name, needed, there: seen.has(needed) }).toMatchObject({ there: true });
+    expect(seen.has(declaration.name)).toBe(false);
+    seen.add(declaration.name);
+  }
+}
+
+describe('an existing group and project', () => {
+  const model = modelOf({
+    gitlab: 'group: { existing: team/ci }, projects: { shop: { existing: old/shop } }',
+  });
+
+  test('are read by their numbers and never written', () => {
+    expect(find(model, 'gitlab-group')).toEqual({
+      type: 'gitlab:index/group:Group',
+      name: 'gitlab-group',
+      provider: 'gitlab',
+      args: { path: 'team/ci' },
+      existing: '«found:group:team/ci»',
+    });
+    expect(find(model, 'gitlab-shop')).toEqual({
+      type: 'gitlab:index/project:Project',
+      name: 'gitlab-shop',
+      provider: 'gitlab',
+      args: {},
+      existing: '«found:project:old/shop»',
+    });
+    expectWhole(model);
+  });
+
+  test('have around them what Switchyard makes: bot, ledger, library, protection, hook', () => {
+    expect(find(model, 'gitlab-ledger')).not.toHaveProperty('existing');
+    expect(find(model, 'gitlab-shop-main')?.args).toMatchObject({ project: '«output:gitlab-shop:id»' });
+    expect(find(model, 'gitlab-shop-hook')?.args).toMatchObject({
+      project: '«output:gitlab-shop:id»',
+      url: 'https://jenkins.test/project/team-ci/shop',
+    });
+  });
+
+  test('are where Jenkins and the delivery command look for them', () => {
+    const casc = cascYaml(model);
+    const { jobs } = parse(casc) as { jobs: { script: string }[] };
+    expect(jobs[0]?.script).toContain("folder('team-ci')");
+    expect(jobs[1]?.script).toContain("pipelineJob('team-ci/shop')");
+    expect(jobs[1]?.script).toContain("url('https://gitlab.test/old/shop.git')");
+    expect(casc).toContain('SWITCHYARD_GITLAB_PROJECTS');
+    expect(casc).toContain('shop=old/shop');
+    expect(casc).toContain('https://gitlab.test/team/ci/pipeline-library.git');
+    expect(cascYaml(modelOf({}))).not.toContain('SWITCHYARD_GITLAB_PROJECTS');
+  });
+});
+
+describe('an existing registry', () => {
+  const model = modelOf({
+    registry:
+      'existing: { pull: { user: "robot$pull", passwordFrom: PULL }, push: { user: "robot$push", passwordFrom: PUSH } }',
+  });
+
+  test('is not made, and nothing waits for it', () => {
+    expect(topologyBoxes(model).find(({ box }) => box === 'registry')?.declarations).toEqual([]);
+    expectWhole(model);
+  });
+
+  test('is pushed to by its own user, and deploys know its pull password', () => {
+    expect(find(model, 'delivery-image')?.args).toMatchObject({
+      imageName: 'registry.test:5000/switchyard/delivery',
+      registry: {
+        server: 'https://registry.test:5000',
+        username: 'robot$push',
+        password: '«secret:registry/push»',
+      },
+    });
+    expect(find(model, 'deploy-environment')?.args).toMatchObject({
+      stringData: { PULL: '«given:PULL»', SWITCHYARD_SEED: '«given:SWITCHYARD_SEED»' },
+    });
+    expect(JSON.stringify(find(model, 'deploy-environment')?.args)).not.toContain('PUSH');
+  });
+});
+
+describe('clusters', () => {
+  const two = modelOf({});
+  const one = modelOf({ clusters: 'ci: { context: one }, production: { context: one }' });
+
+  test('one cluster: a deploy Pod uses its own account, and nothing is kept', () => {
+    expect(find(one, 'deploy-kubeconfig')?.type).toBe('kubernetes:core/v1:ConfigMap');
+    const { data } = argsOf<{ data: { config: string } }>(one, 'deploy-kubeconfig');
+    expect(parse(data.config)).toMatchObject({
+      clusters: [{ cluster: { server: 'https://kubernetes.default.svc' } }],
+      'current-context': 'one',
+    });
+    expect(names(one).filter((name) => name.startsWith('deployer-'))).toEqual([]);
+    expectWhole(one);
+  });
+
+  test('two clusters: production has an account for deploys, whose token lies in the ci cluster', () => {
+    expect(find(two, 'deployer-token')).toMatchObject({
+      type: 'kubernetes:core/v1:Secret',
+      provider: 'production',
+      args: {
+        type: 'kubernetes.io/service-account-token',
+        metadata: {
+          namespace: 'ci-deploy',
+          annotations: { 'kubernetes.io/service-account.name': 'deployer' },
+        },
+      },
+    });
+    const secret = find(two, 'deploy-kubeconfig');
+    expect(secret).toMatchObject({
+      type: 'kubernetes:core/v1:Secret',
+      provider: 'ci',
+      args: {
+        data: {
+          token: '«output:deployer-token:data.token»',
+          'ca.crt': '«output:deployer-token:data.ca.crt»',
+        },
+      },
+    });
+    const { stringData } = argsOf<{ stringData: { config: string } }>(two, 'deploy-kubeconfig');
+    expect(parse(stringData.config)).toEqual({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [
+        {
+          name: 'cluster',
+          cluster: { server: 'https://two.test:6443', 'certificate-authority': '/kubeconfig/ca.crt' },
+        },
+      ],
+      users: [{ name: 'deployer', user: { tokenFile: '/kubeconfig/token' } }],
+      contexts: [{ name: 'two', context: { cluster: 'cluster', user: 'deployer', namespace: 'ci-deploy' } }],
+      'current-context': 'two',
+    });
+    expectWhole(two);
+  });
+
+  test('the account that production binds is the one that exists in its cluster', () => {
+    for (const [model, account, provider] of [
+      [one, 'deploy-account', 'ci'],
+      [two, 'deployer-account', 'production'],
+    ] as const) {
+      expect(find(model, account)).toMatchObject({
+        provider,
+        args: { metadata: { name: 'deployer', namespace: 'ci-deploy' } },
+      });
+      expect(find(model, 'production-shop-deployer-binding')?.args).toMatchObject({
+        subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: 'ci-deploy' }],
+      });
+    }
+  });
+
+  test('the deploy Pod mounts what there is', () => {
+    expect(cascYaml(one)).toContain('configMap');
+    expect(cascYaml(two)).toContain('secretName: deploy-kubeconfig');
+    expect(cascYaml(two)).not.toContain('configMap');
+  });
+
+  test('without a server in the stack it is the one of the kubeconfig', () => {
+    const model = modelOf({ clusters: 'ci: { context: one }, production: { context: two }' });
+    expect(JSON.stringify(find(model, 'deploy-kubeconfig')?.args)).toContain('«found:server:production»');
+  });
+
+  test('what runs in production is never asked of the ci cluster', () => {
+    const production = topologyBoxes(two).filter(({ box }) => box === 'production');
+    for (const { declarations } of production)
+      for (const { provider } of declarations) expect(provider).toBe('production');
+  });
+});
+
+describe('an existing Jenkins', () => {
+  const model = modelOf({ jenkins: 'existing: { namespace: tools, serviceAccount: controller }' });
+
+  test('gets no controller, no namespace and no image from Switchyard', () => {
+    const namespaces = all(model).map(({ args }) =>
+      'metadata' in args ? (args.metadata as { namespace?: string }).namespace : undefined,
+    );
+    expect(namespaces).not.toContain('ci');
+    expect(names(model)).not.toContain('jenkins-namespace');
+    expect(names(model)).not.toContain('jenkins-controller');
+    expect(names(model)).not.toContain('jenkins-image');
+    expectWhole(model);
+  });
+
+  test('finds its credentials, jobs and hook tokens in its own namespace', () => {
+    expect(find(model, 'jenkins-bot-token')?.args).toMatchObject({
+      metadata: { namespace: 'tools', labels: { 'jenkins.io/credentials-type': 'secretText' } },
+    });
+    expect(find(model, 'jenkins-hook-tokens')?.args).toMatchObject({
+      metadata: { namespace: 'tools' },
+      stringData: { HOOK_TOKEN_SHOP: '«secret:hook/shop»' },
+    });
+    const { data } = argsOf<{ data: Record<string, string> }>(model, 'jenkins-jobs');
+    expect(parse(data['switchyard-jobs.yaml'] ?? '')).toEqual({
+      jobs: (parse(cascYaml(model)) as { jobs: unknown }).jobs,
+    });
+    expect(JSON.stringify(all(model))).not.toContain('«secret:jenkins/admin»');
+  });
+
+  test('may start Pods in the namespaces of agents and tests, by its own account, and nowhere else', () => {
+    const bindings = all(model).filter(({ name }) => /-agents-binding$/.test(name));
+    expect(bindings.map(({ name }) => name).sort()).toEqual([
+      'agents-agents-binding',
+      'deploy-agents-binding',
+      'testing-shop-agents-binding',
+    ]);
+    for (const { args } of bindings)
+      expect(args).toMatchObject({
+        subjects: [{ kind: 'ServiceAccount', name: 'controller', namespace: 'tools' }],
+      });
+    expect(JSON.stringify(find(model, 'production-shop-deployer-binding')?.args)).not.toContain('controller');
+  });
+});

@@ -1,0 +1,160 @@
+import { topologyBoxes } from '../../components/boxes';
+import type { Declaration } from '../../components/shared/declaration';
+import { modelOf } from '../support/model';
+
+const gitlabOf = (keys = ''): Declaration[] =>
+  topologyBoxes(modelOf({ gitlab: keys }))
+    .filter(({ box }) => box === 'gitlab')
+    .flatMap(({ declarations }) => [...declarations]);
+const argsOf = (name: string, keys = ''): unknown =>
+  gitlabOf(keys).find((declaration) => declaration.name === name)?.args;
+const namesOf = (keys = ''): string[] =>
+  gitlabOf(keys)
+    .map(({ name }) => name)
+    .sort();
+
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGkR mirror';
+
+test('on free, with nothing chosen, GitLab has the group, its bot, three projects, their main branches and a hook', () => {
+  expect(namesOf()).toEqual([
+    'gitlab-bot',
+    'gitlab-group',
+    'gitlab-ledger',
+    'gitlab-ledger-main',
+    'gitlab-library',
+    'gitlab-library-main',
+    'gitlab-library-vars-modulePipeline-groovy',
+    'gitlab-shop',
+    'gitlab-shop-hook',
+    'gitlab-shop-main',
+  ]);
+});
+
+test("a module's project merges by choice, only what is green, and nothing of it is left after a destroy", () => {
+  expect(argsOf('gitlab-shop', 'mergeMethod: ff, squash: always, resolveDiscussions: true')).toEqual({
+    name: 'shop',
+    path: 'shop',
+    namespaceId: '«output:gitlab-group:id»',
+    description: 'sells',
+    visibilityLevel: 'private',
+    defaultBranch: 'main',
+    initializeWithReadme: true,
+    permanentlyDeleteOnDestroy: true,
+    mergeMethod: 'ff',
+    squashOption: 'always',
+    onlyAllowMergeIfPipelineSucceeds: true,
+    onlyAllowMergeIfAllDiscussionsAreResolved: true,
+    removeSourceBranchAfterMerge: true,
+    sharedRunnersEnabled: false,
+  });
+});
+
+test('every project and the group are removed for good, not kept for weeks', () => {
+  for (const { type, args } of gitlabOf()) {
+    if (type === 'gitlab:index/project:Project')
+      expect(args).toMatchObject({ permanentlyDeleteOnDestroy: true });
+    if (type === 'gitlab:index/group:Group') expect(args).toMatchObject({ permanentlyRemoveOnDelete: true });
+  }
+});
+
+test('nobody pushes to main, the chosen role merges, and nobody forces', () => {
+  expect(argsOf('gitlab-shop-main', 'mergeRole: developer')).toEqual({
+    project: '«output:gitlab-shop:id»',
+    branch: 'main',
+    pushAccessLevel: 'no one',
+    mergeAccessLevel: 'developer',
+    allowForcePush: false,
+  });
+});
+
+test('the bot rotates by rule, or ends on a day: never both', () => {
+  const common = {
+    group: '«output:gitlab-group:id»',
+    name: 'switchyard-bot',
+    accessLevel: 'maintainer',
+    scopes: ['api', 'read_repository', 'write_repository'],
+  };
+  expect(argsOf('gitlab-bot', 'botTokenRotation: { days: 90, before: 14 }')).toEqual({
+    ...common,
+    rotationConfiguration: { expirationDays: 90, rotateBeforeDays: 14 },
+  });
+  expect(argsOf('gitlab-bot', 'botTokenExpires: "2030-01-01"')).toEqual({
+    ...common,
+    expiresAt: '2030-01-01',
+  });
+});
+
+test('with Premium each merge request needs approvals that its author cannot give', () => {
+  const keys = 'tier: premium, approvals: { required: 2, codeOwners: true }';
+  expect(argsOf('gitlab-shop-approvals', keys)).toEqual({
+    project: '«output:gitlab-shop:id»',
+    resetApprovalsOnPush: true,
+    mergeRequestsAuthorApproval: false,
+    mergeRequestsDisableCommittersApproval: true,
+    disableOverridingApproversPerMergeRequest: true,
+  });
+  expect(argsOf('gitlab-shop-approval-rule', keys)).toEqual({
+    project: '«output:gitlab-shop:id»',
+    name: 'Any approver',
+    ruleType: 'any_approver',
+    approvalsRequired: 2,
+  });
+  expect(argsOf('gitlab-shop-main', keys)).toMatchObject({ codeOwnerApprovalRequired: true });
+});
+
+test.each(['tier: free', 'tier: premium', 'tier: ultimate'])(
+  'with %s and no approvals asked for, nothing of a higher tier is made',
+  (tier) => {
+    const declarations = gitlabOf(tier);
+    expect(declarations.filter(({ type }) => /Approval/.test(type))).toEqual([]);
+    expect(JSON.stringify(declarations)).not.toContain('codeOwner');
+    expect(JSON.stringify(declarations)).not.toContain('allowedTo');
+  },
+);
+
+test('people get their role by user name: in the group, and owners of a module in its project', () => {
+  const keys = 'ownersRole: maintainer, members: { grace: reporter, bob: developer }';
+  expect(argsOf('gitlab-shop-owner-ada', keys)).toEqual({
+    project: '«output:gitlab-shop:id»',
+    userId: '«found:user:ada»',
+    accessLevel: 'maintainer',
+  });
+  expect(argsOf('gitlab-member-bob', keys)).toEqual({
+    groupId: '«output:gitlab-group:id»',
+    userId: '«found:user:bob»',
+    accessLevel: 'developer',
+  });
+  expect(namesOf(keys)).toContain('gitlab-member-grace');
+  expect(namesOf('members: { bob: guest }').filter((name) => name.includes('owner'))).toEqual([]);
+});
+
+test('a deploy key reads only unless it is told to push, and goes to the modules that it names', () => {
+  const key = (rest: string) => `deployKeys: [{ title: Mirror 1, key: "${KEY}"${rest} }]`;
+  expect(argsOf('gitlab-shop-key-mirror-1', key(''))).toEqual({
+    project: '«output:gitlab-shop:id»',
+    title: 'Mirror 1',
+    key: KEY,
+    canPush: false,
+  });
+  expect(argsOf('gitlab-shop-key-mirror-1', key(', canPush: true'))).toMatchObject({ canPush: true });
+  expect(namesOf(key(', modules: [other]')).filter((name) => name.includes('-key-'))).toEqual([]);
+});
+
+test('labels are those of the stack', () => {
+  expect(
+    argsOf('gitlab-shop-label-needs-review', 'labels: [{ name: "needs::review", color: "#1f75cb" }]'),
+  ).toEqual({ project: '«output:gitlab-shop:id»', name: 'needs::review', color: '#1f75cb' });
+});
+
+test("the hook's token is a secret's reference, and certificates are checked wherever there are some", () => {
+  const hook = (url: string) =>
+    topologyBoxes(modelOf({ jenkinsUrl: url }))
+      .flatMap(({ declarations }) => declarations)
+      .find(({ name }) => name === 'gitlab-shop-hook')?.args;
+  expect(hook('https://jenkins.test')).toMatchObject({
+    token: '«secret:hook/shop»',
+    pushEventsBranchFilter: 'main',
+    enableSslVerification: true,
+  });
+  expect(hook('http://jenkins.test')).toMatchObject({ enableSslVerification: false });
+});
