@@ -43,7 +43,7 @@ export function retentionResources(model: Model): Declaration[] {
       {
         stringData: {
           gitlabToken: outputRef('registry-ledger-reader', 'token'),
-          dockerConfig: dockerConfig(registry.address, names.pushUser),
+          '.dockerconfigjson': dockerConfig(registry.address, names.pushUser),
         },
       },
       after,
@@ -114,7 +114,7 @@ export function retentionResources(model: Model): Declaration[] {
             ...existingProjects(gitlab),
           ],
           secrets: [
-            { name: NAME, mountPath: '/access', items: [{ key: 'dockerConfig', path: 'config.json' }] },
+            { name: NAME, mountPath: '/access', items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
           ],
         }),
       },
