@@ -2,7 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
 import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from './problems';
-import { dnsLabel, type ModuleFile, moduleSchema, type ServiceFile, serviceSchema } from './schema';
+import {
+  dnsLabel,
+  type ModuleFile,
+  moduleSchema,
+  type ServiceFile,
+  type ServiceUseFile,
+  serviceSchema,
+} from './schema';
 
 export interface Service extends ServiceFile {
   readonly kind: string;
@@ -15,6 +22,8 @@ export interface ServiceUse {
   readonly version: string;
   readonly storage: string;
   readonly production?: { readonly version: string; readonly reason: string };
+  /** Set when production uses one that stands already. */
+  readonly existing?: NonNullable<ServiceUseFile['existing']>;
 }
 
 export interface Module extends Omit<ModuleFile, 'services'> {
@@ -73,6 +82,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
 
   const modules: Module[] = [];
   const nodePorts = new Map<number, string>();
+  const hosts = new Map<string, string>();
   for (const [name, file] of moduleFiles) {
     const where = `catalog/modules/${name}.yaml`;
     const seen = new Set<string>();
@@ -120,6 +130,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         version: use.version,
         storage: use.storage,
         production: use.production,
+        ...(use.existing ? { existing: use.existing } : {}),
       };
     });
     const nodePort = file.production.nodePort;
@@ -134,6 +145,28 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         });
       }
       nodePorts.set(nodePort, name);
+    }
+    const { ingress, drainSeconds, terminationGraceSeconds } = file.production;
+    if (ingress !== undefined) {
+      const address = `${ingress.host}${ingress.path}`;
+      const other = hosts.get(address);
+      if (other) {
+        problems.push({
+          file: where,
+          key: 'production.ingress.host',
+          what: `${address} is taken by ${other}.`,
+          remedy: 'Choose another host or path.',
+        });
+      }
+      hosts.set(address, name);
+    }
+    if (drainSeconds >= terminationGraceSeconds) {
+      problems.push({
+        file: where,
+        key: 'production.drainSeconds',
+        what: `${drainSeconds} leaves nothing of the ${terminationGraceSeconds} s in which a Pod must end.`,
+        remedy: 'Write less, or raise production.terminationGraceSeconds.',
+      });
     }
     modules.push({ ...file, name, services: uses });
   }

@@ -21,6 +21,17 @@ const registryAddress = z
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   );
 
+const cronSchedule = z
+  .string()
+  .regex(
+    /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
+    say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
+  );
+/** What becomes of data when what holds it leaves the topology. */
+const onDelete = z
+  .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
+  .default('retain');
+
 /** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
 const registryLogin = z.strictObject({
   /** Name of the user. */
@@ -97,9 +108,7 @@ export const stackSchema = z.strictObject({
       /** Class of that volume; one with `reclaimPolicy: Retain` survives even its claim. @default the cluster's */
       storageClass: z.string().min(1).optional(),
       /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
-      onDelete: z
-        .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
-        .default('retain'),
+      onDelete,
       /** Whether who is not logged in may read jobs and logs. */
       anonymousRead: z.boolean().default(false),
       /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
@@ -137,16 +146,101 @@ export const stackSchema = z.strictObject({
         });
       }
     }),
-  registry: z.strictObject({
-    /** Address by which nodes, builds and people name images. */
-    address: registryAddress,
-    /** `http` only inside a closed network. */
-    scheme: z.enum(['https', 'http']).default('https'),
-    nodePort: z.number().int().min(30000).max(32767).optional(),
-    storage: quantity.default('100Gi'),
-    /** A registry that is there already, at `address`: whom to log in as. @default one is made */
-    existing: existingRegistry.optional(),
-  }),
+  registry: z
+    .strictObject({
+      /** Address by which nodes, builds and people name images. */
+      address: registryAddress,
+      /** `http` only inside a closed network. */
+      scheme: z.enum(['https', 'http']).default('https'),
+      /** TLS Secret of the namespace `registry`, served by the registry itself. @default something before it ends TLS */
+      tlsSecret: dnsLabel.optional(),
+      /** An ingress that leads `address` to the registry. @default none: something of the site's own does */
+      ingress: z
+        .strictObject({
+          /** @default the cluster's default ingress class */
+          className: dnsLabel.optional(),
+          /** TLS Secret of the namespace `registry`; cert-manager makes it if `annotations` ask for it. */
+          tlsSecret: dnsLabel.optional(),
+          /** Further annotations, e.g. the controller's limit on the size of a request. */
+          annotations: z.record(z.string(), z.string()).default({}),
+        })
+        .optional(),
+      nodePort: z.number().int().min(30000).max(32767).optional(),
+      /**
+       * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
+       * everything, since the registry's own htpasswd knows no rights.
+       */
+      access: z
+        .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))
+        .default('separate'),
+      /** Size of the volume for images; unused with `s3`. */
+      storage: quantity.default('100Gi'),
+      /** Class of that volume. @default the cluster's */
+      storageClass: z.string().min(1).optional(),
+      /** Keep images in a bucket of S3 or the like. @default a volume */
+      s3: z
+        .strictObject({
+          bucket: z.string().min(3),
+          region: z.string().min(1),
+          /** Address of a store that is not Amazon's. */
+          endpoint: httpUrl.optional(),
+          /** Folder in the bucket. @default its root */
+          folder: z.string().min(1).optional(),
+          /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
+          credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
+        })
+        .optional(),
+      /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
+      onDelete,
+      /** When images go that no ledger names. Whatever a ledger names stays. */
+      retention: z
+        .strictObject({
+          /** Days that a merge request's images stay after it was merged or closed. */
+          days: z.number().int().min(1).max(3650).default(30),
+          /** Days that a release stays after the ledger last named it: as far back as a rollback may go. */
+          releaseDays: z.number().int().min(1).max(3650).default(365),
+          /** Five cron fields, UTC. The registry restarts when something was removed. */
+          schedule: cronSchedule.default('17 3 * * *'),
+        })
+        .prefault({}),
+      /** A registry that is there already, at `address`: whom to log in as. @default one is made */
+      existing: existingRegistry.optional(),
+    })
+    .superRefine(({ scheme, tlsSecret, ingress }, context) => {
+      const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
+      if (scheme === 'http' && secret) {
+        context.addIssue({
+          code: 'custom',
+          path: secret,
+          message: say('is a certificate, but scheme is http', 'Write scheme: https, or leave it out.'),
+        });
+      }
+      if (tlsSecret && ingress) {
+        context.addIssue({
+          code: 'custom',
+          path: ['tlsSecret'],
+          message: say('and ingress would both end TLS', 'Name the certificate in ingress.tlsSecret.'),
+        });
+      }
+    }),
+  testing: z
+    .strictObject({
+      /** Test Pods of one module at a time: what its namespace's quota holds. */
+      parallel: z.number().int().min(1).max(100).default(8),
+      /** How often what has passed its `switchyard.dev/expires` is removed: five cron fields, UTC. */
+      reaper: cronSchedule.default('*/15 * * * *'),
+    })
+    .prefault({}),
+  production: z
+    .strictObject({
+      /** `retain`: a removed module's databases stay until somebody unprotects them; `delete`: they go with it. */
+      onDelete,
+      /** Class of the services' volumes. @default the cluster's */
+      storageClass: z.string().min(1).optional(),
+      /** Whether production may push tests and builds off a full node that they share. */
+      preempt: z.boolean().default(false),
+    })
+    .prefault({}),
   /**
    * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
    * passphrase, the seed. They travel as one Secret.
@@ -158,7 +252,7 @@ export const stackSchema = z.strictObject({
       mirror: registryAddress.optional(),
       /** The mirror speaks plain http. */
       mirrorInsecure: z.boolean().default(false),
-      /** Replacements by role (`jenkins`, `agent`, `registry`, `buildkit`, `robot`) or `kind:version` of a service. */
+      /** Replacements by role (`jenkins`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
       replace: z.record(z.string(), z.string()).default({}),
     })
     .prefault({}),
@@ -173,6 +267,8 @@ export const defaultImages = {
   /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',
+  /** nginx without root, for `registry.access: separate`. */
+  registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
   robot: 'switchyard/robot:7.5',
 } as const;

@@ -61,7 +61,11 @@ export function stackVariables(settings: Bringing & Pick<StackSettings, 'cluster
   const push = registry.existing
     ? [{ variable: registry.existing.push.passwordFrom, place: 'config.registry.existing.push.passwordFrom' }]
     : [];
-  return distinct([...deployVariables(settings), ...push, ...kubeconfigs]);
+  const keys = Object.entries(registry.s3?.credentialsFrom ?? {}).map(([key, variable]) => ({
+    variable,
+    place: `config.registry.s3.credentialsFrom.${key}`,
+  }));
+  return distinct([...deployVariables(settings), ...push, ...keys, ...kubeconfigs]);
 }
 
 const distinct = (all: readonly NamedVariable[]): NamedVariable[] => [

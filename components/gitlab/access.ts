@@ -4,7 +4,8 @@ import type { ArgsByType, Declaration } from '../shared/declaration';
 import { foundRef, outputRef } from '../shared/references';
 import { group, numeric } from './projects';
 
-function lifetime({
+/** When a token of ours ends: on a day, or by rotation. */
+export function lifetime({
   botToken,
 }: GitLabSettings): Partial<ArgsByType['gitlab:index/groupAccessToken:GroupAccessToken']> {
   return 'expires' in botToken

@@ -58,7 +58,7 @@ const agentPod = (spec: object) =>
   );
 
 /** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
-function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
+export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
   const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
   return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
 }

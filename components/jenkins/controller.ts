@@ -2,12 +2,11 @@ import { restrictedContainer } from '../../catalog/containers';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { object, restrictedPod } from '../shared/kubernetes';
+import { object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { cascYaml } from './casc';
 import { cascSecrets, JENKINS_PORT, JENKINS_USER } from './names';
-import { retained } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
 const SECRETS_FOLDER = '/run/secrets/jenkins';

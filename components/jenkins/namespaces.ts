@@ -1,11 +1,8 @@
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace } from '../shared/kubernetes';
+import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { agentRole } from '../testing/resources';
-
-/** Options of what must not go with the stack: Pulumi refuses to delete it, and even unprotected leaves it in place. */
-export const retained = { protect: true, retainOnDelete: true } as const;
 
 /** Jenkins' own namespace, its agents', the rollouts', and BuildKit's. */
 export function jenkinsNamespaces(model: Model): Declaration[] {

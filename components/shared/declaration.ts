@@ -26,6 +26,8 @@ type Core = {
   'kubernetes:core/v1:LimitRange': types.input.core.v1.LimitRange;
   'kubernetes:apps/v1:Deployment': types.input.apps.v1.Deployment;
   'kubernetes:apps/v1:StatefulSet': types.input.apps.v1.StatefulSet;
+  'kubernetes:batch/v1:CronJob': types.input.batch.v1.CronJob;
+  'kubernetes:scheduling.k8s.io/v1:PriorityClass': types.input.scheduling.v1.PriorityClass;
   'kubernetes:rbac.authorization.k8s.io/v1:Role': types.input.rbac.v1.Role;
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': types.input.rbac.v1.RoleBinding;
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;

@@ -25,6 +25,8 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:core/v1:LimitRange': k8s.core.v1.LimitRange,
   'kubernetes:apps/v1:Deployment': k8s.apps.v1.Deployment,
   'kubernetes:apps/v1:StatefulSet': k8s.apps.v1.StatefulSet,
+  'kubernetes:batch/v1:CronJob': k8s.batch.v1.CronJob,
+  'kubernetes:scheduling.k8s.io/v1:PriorityClass': k8s.scheduling.v1.PriorityClass,
   'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
