@@ -2,7 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
 import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from './problems';
-import { dnsLabel, type ModuleFile, moduleSchema, type ServiceFile, serviceSchema } from './schema';
+import {
+  dnsLabel,
+  type ModuleFile,
+  moduleSchema,
+  type Resources,
+  type ServiceFile,
+  serviceSchema,
+} from './schema';
 
 export interface Service extends ServiceFile {
   readonly kind: string;
@@ -14,6 +21,8 @@ export interface ServiceUse {
   readonly kind: string;
   readonly version: string;
   readonly storage: string;
+  /** Set where this instance has other resources than its service. */
+  readonly resources?: Resources;
   readonly production?: { readonly version: string; readonly reason: string };
 }
 
@@ -119,6 +128,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         kind: use.kind,
         version: use.version,
         storage: use.storage,
+        resources: use.resources,
         production: use.production,
       };
     });

@@ -4,6 +4,7 @@ import {
   moduleEnvironment,
   restrictedContainer,
   serviceContainer,
+  servicePorts,
 } from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
@@ -54,7 +55,7 @@ function statefulService(model: Model, module: Module, use: ServiceUse): Declara
   const match = selector(use.name, 'service');
   const secretName = `${use.name}-credentials`;
   const within = (objectName: string) => ({ namespace, name: objectName, labels: common });
-  const { container, dataVolume, scratchVolumes, probe } = serviceContainer(
+  const { container, readinessProbe, annotations, dataVolume, volumes } = serviceContainer(
     use,
     service,
     image,
@@ -78,7 +79,12 @@ function statefulService(model: Model, module: Module, use: ServiceUse): Declara
       {
         spec: {
           selector: match,
-          ports: [{ name: 'service', port: service.port, targetPort: service.port, protocol: 'TCP' }],
+          ports: servicePorts(service).map(({ name: portName, port }) => ({
+            name: portName,
+            port,
+            targetPort: port,
+            protocol: 'TCP',
+          })),
         },
       },
       { dependsOn: [`${name}-workload`] },
@@ -94,13 +100,16 @@ function statefulService(model: Model, module: Module, use: ServiceUse): Declara
           serviceName: use.name,
           selector: { matchLabels: match },
           template: {
-            metadata: { labels: { ...common, ...match } },
+            metadata: {
+              labels: { ...common, ...match },
+              ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+            },
             spec: {
               automountServiceAccountToken: false,
               enableServiceLinks: false,
               securityContext: restrictedPod(service.runAsUser),
-              containers: [{ ...container, readinessProbe: { ...probe, periodSeconds: 5 } }],
-              volumes: scratchVolumes,
+              containers: [{ ...container, readinessProbe }],
+              volumes,
             },
           },
           volumeClaimTemplates: [
@@ -294,6 +303,9 @@ function deployerRole(model: Model, module: Module): Declaration[] {
 /** One module in production: its namespace, its services, and the released workload. */
 export function productionResources(model: Model, module: Module): Declaration[] {
   const prefix = `production-${module.name}`;
+  const serviceNumbers = new Set(
+    module.services.flatMap((use) => servicePorts(serviceOf(model, use)).map(({ port }) => port)),
+  );
   return [
     ...fencedNamespace({
       prefix,
@@ -313,7 +325,7 @@ export function productionResources(model: Model, module: Module): Declaration[]
         memory: '32Gi',
         claims: module.services.length,
       },
-      open: [module.port, ...new Set(module.services.map((use) => serviceOf(model, use).port))],
+      open: [module.port, ...serviceNumbers],
       pullFrom: model.settings.registry.address,
     }),
     ...deployerRole(model, module),
