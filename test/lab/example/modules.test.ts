@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadCatalog } from '../../../catalog/load';
 import { loadModel } from '../../../components/load';
+import { EXAMPLES } from '../../../lab/journey';
 import { root } from '../../support/model';
 
 const catalog = loadCatalog(join(root, 'catalog'));
@@ -63,6 +64,12 @@ describe.each(examples)('the example module %s', (name, services, keywords) => {
     expect(stderr).toMatch(/Ran [1-9]\d* tests/);
     expect(status).toBe(0);
   });
+});
+
+test('the lab looks for every example at the port that the catalog gives it', () => {
+  expect(EXAMPLES).toEqual(
+    Object.fromEntries(catalog.modules.map((module) => [module.name, module.production.nodePort])),
+  );
 });
 
 test('the lab runs every example, production the one that it names', () => {
