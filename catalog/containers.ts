@@ -44,6 +44,9 @@ export function containerResources(resources: Resources) {
 /** User id of a module's own container, the same in a test Pod and in production. */
 export const MODULE_USER = 10001;
 
+/** Service account of test Pods: it may do nothing, and no token of it is mounted. */
+export const TEST_ACCOUNT = 'tests';
+
 /** What Pod Security `restricted` asks of every container, and a read-only root besides. */
 export const restrictedContainer = {
   allowPrivilegeEscalation: false,

@@ -8,6 +8,7 @@ import {
   moduleSchema,
   type Resources,
   type ServiceFile,
+  type ServiceUseFile,
   serviceSchema,
 } from './schema';
 
@@ -24,6 +25,8 @@ export interface ServiceUse {
   /** Set where this instance has other resources than its service. */
   readonly resources?: Resources;
   readonly production?: { readonly version: string; readonly reason: string };
+  /** Set when production uses one that stands already. */
+  readonly existing?: NonNullable<ServiceUseFile['existing']>;
 }
 
 export interface Module extends Omit<ModuleFile, 'services'> {
@@ -82,6 +85,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
 
   const modules: Module[] = [];
   const nodePorts = new Map<number, string>();
+  const hosts = new Map<string, string>();
   for (const [name, file] of moduleFiles) {
     const where = `catalog/modules/${name}.yaml`;
     const seen = new Set<string>();
@@ -130,6 +134,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         storage: use.storage,
         resources: use.resources,
         production: use.production,
+        ...(use.existing ? { existing: use.existing } : {}),
       };
     });
     const nodePort = file.production.nodePort;
@@ -144,6 +149,28 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         });
       }
       nodePorts.set(nodePort, name);
+    }
+    const { ingress, drainSeconds, terminationGraceSeconds } = file.production;
+    if (ingress !== undefined) {
+      const address = `${ingress.host}${ingress.path}`;
+      const other = hosts.get(address);
+      if (other) {
+        problems.push({
+          file: where,
+          key: 'production.ingress.host',
+          what: `${address} is taken by ${other}.`,
+          remedy: 'Choose another host or path.',
+        });
+      }
+      hosts.set(address, name);
+    }
+    if (drainSeconds >= terminationGraceSeconds) {
+      problems.push({
+        file: where,
+        key: 'production.drainSeconds',
+        what: `${drainSeconds} leaves nothing of the ${terminationGraceSeconds} s in which a Pod must end.`,
+        remedy: 'Write less, or raise production.terminationGraceSeconds.',
+      });
     }
     modules.push({ ...file, name, services: uses });
   }

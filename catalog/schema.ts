@@ -39,6 +39,13 @@ const port = z
   .int()
   .min(1, say('is not a port', 'Use 1 to 65535.'))
   .max(65535, say('is not a port', 'Use 1 to 65535.'));
+const hostName = z
+  .string()
+  .max(253, say('is longer than 253 characters', 'Write a host name.'))
+  .regex(
+    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+    say('is not a host name', 'Write "orders.example.com", without scheme and port.'),
+  );
 const httpPath = z.string().regex(/^\//, say('is not an HTTP path', 'Start it with "/".'));
 
 /** Requests and limits of one container. CPU in cores or millicores, memory in binary units. */
@@ -65,6 +72,25 @@ export const serviceUseSchema = z.strictObject({
     .strictObject({
       version: z.string(),
       reason: z.string().min(10, say('gives no reason', 'Say in a sentence why the versions differ.')),
+    })
+    .optional(),
+  /** Production uses one that stands already; nothing is made there. Tests run the catalog's version all the same. */
+  existing: z
+    .strictObject({
+      host: hostName,
+      /** @default the service's usual port */
+      port: port.optional(),
+      /** @default the module's name, "-" written as "_" */
+      user: z.string().min(1).optional(),
+      /** @default module */
+      database: z.string().min(1).optional(),
+      /** Environment variable that holds the password; also one of the stack's `deployEnvironment`. */
+      credentialsFrom: z
+        .string()
+        .regex(
+          /^[A-Z][A-Z0-9_]*$/,
+          say('is not an environment variable name', 'Use capitals, digits and "_".'),
+        ),
     })
     .optional(),
 });
@@ -98,6 +124,15 @@ export const moduleSchema = z.strictObject({
       results: z.string().default('results'),
       /** Minutes after which a test run counts as failed. */
       timeoutMinutes: z.number().int().min(1).max(180).default(15),
+      /** What tests may reach besides DNS and Jenkins: address ranges and TCP ports. @default nothing */
+      egress: z
+        .array(
+          z.strictObject({
+            cidr: z.cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.')),
+            ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
+          }),
+        )
+        .default([]),
     })
     .prefault({}),
   resources: resourcesSchema.default({ cpu: '100m', memory: '128Mi', memoryLimit: '256Mi' }),
@@ -109,6 +144,24 @@ export const moduleSchema = z.strictObject({
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /** Seconds that a Pod gets to end its requests. */
       terminationGraceSeconds: z.number().int().min(1).max(3600).default(30),
+      /** Seconds of these that a leaving Pod still serves, until every node has heard that it leaves. */
+      drainSeconds: z.number().int().min(0).max(300).default(5),
+      /** What becomes of the module's databases when it is removed. @default `production.onDelete` of the stack */
+      onDelete: z
+        .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
+        .optional(),
+      /** A host name that leads to the module. @default none: only the cluster reaches it */
+      ingress: z
+        .strictObject({
+          host: hostName,
+          path: httpPath.default('/'),
+          /** @default the cluster's default ingress class */
+          className: dnsLabel.optional(),
+          /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
+          tlsSecret: dnsLabel.optional(),
+          annotations: z.record(z.string(), z.string()).default({}),
+        })
+        .optional(),
     })
     .prefault({}),
   /** `automatic` merges as soon as all is green; `manual` leaves the button to a person. */

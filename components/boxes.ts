@@ -1,10 +1,12 @@
 import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
 import { jenkinsResources } from './jenkins/resources';
 import type { Model } from './model';
-import { productionResources } from './production/resources';
+import { productionResources, productionSharedResources } from './production/resources';
 import { registryResources } from './registry/resources';
+import { retentionResources } from './registry/retention';
 import type { Declaration } from './shared/declaration';
 import { inOrder } from './shared/order';
+import { testingSharedResources } from './testing/reaper';
 import { testingResources } from './testing/resources';
 
 /** One box of the picture with all that it is made of. */
@@ -29,6 +31,9 @@ function boxes(model: Model): BoxDeclaration[] {
     { box: 'gitlab', name: 'gitlab', declarations: gitlabSharedResources(model) },
     { box: 'registry', name: 'registry', declarations: registryResources(model) },
     { box: 'jenkins', name: 'jenkins', declarations: jenkinsResources(model) },
+    { box: 'registry', name: 'registry-retention', declarations: retentionResources(model) },
+    { box: 'testing', name: 'testing', declarations: testingSharedResources(model) },
+    { box: 'production', name: 'production', declarations: productionSharedResources(model) },
     ...model.modules.flatMap((module): BoxDeclaration[] => [
       {
         box: 'gitlab',

@@ -1,7 +1,14 @@
 import * as pulumi from '@pulumi/pulumi';
 import { parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
-import { type SecretName, secretSources } from '../stacks/secrets';
+import type { StackSettings } from '../stacks/schema';
+import {
+  missingSecrets,
+  type NeededSecret,
+  neededSecrets,
+  type SecretName,
+  secretSources,
+} from '../stacks/secrets';
 import { defaultFolders, loadModel } from './load';
 import type { Releases } from './model';
 import { names } from './shared/naming';
@@ -48,28 +55,26 @@ export async function fetchReleases(
 }
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
-function readSecrets(deployEnvironment: readonly string[], problems: Problem[]) {
+function readSecrets(environment: string, deployEnvironment: readonly string[], problems: Problem[]) {
   const config = new pulumi.Config('switchyard');
-  const given: Record<string, pulumi.Output<string>> = {};
-  const require = (variable: string, key?: SecretName): pulumi.Output<string> => {
-    const fromStack = key ? config.getSecret(key) : undefined;
-    const fromEnvironment = process.env[variable];
-    if (fromStack) return fromStack;
-    if (fromEnvironment) return pulumi.secret(fromEnvironment);
-    problems.push({
-      file: `stacks/Pulumi.${pulumi.getStack()}.yaml`,
-      key: key ?? 'config.deployEnvironment',
-      what: `the secret ${variable} is missing.`,
-      remedy: key
-        ? `Run "pulumi config set --secret switchyard:${key}" or set ${variable}.`
-        : `Set ${variable} in the environment of this command.`,
-    });
-    return pulumi.secret('');
+  const inStack = (key: SecretName) => config.getSecret(key);
+  const needed = neededSecrets(deployEnvironment);
+  problems.push(...missingSecrets(environment, needed, (key) => inStack(key) !== undefined));
+  const read = ({ key, variable }: NeededSecret): pulumi.Output<string> =>
+    (key && inStack(key)) ?? pulumi.secret(process.env[variable] ?? '');
+  const values = Object.fromEntries(needed.map((secret) => [secret.variable, read(secret)]));
+  const value = (variable: string) => values[variable] ?? pulumi.secret('');
+  return {
+    seed: value(secretSources.seed),
+    gitlabToken: value(secretSources.gitlabToken),
+    given: Object.fromEntries(deployEnvironment.map((name) => [name, value(name)])),
   };
-  const seed = require(secretSources.seed, 'seed');
-  const gitlabToken = require(secretSources.gitlabToken, 'gitlabToken');
-  for (const name of deployEnvironment) given[name] = name === secretSources.seed ? seed : require(name);
-  return { seed, gitlabToken, given };
+}
+
+/** Variables whose values the topology puts into Secrets. A deploy of modules does without what the registry needs. */
+function broughtVariables(settings: StackSettings, modulesOnly: boolean): string[] {
+  const keys = modulesOnly ? undefined : settings.registry.s3?.credentialsFrom;
+  return [...new Set([...settings.deployEnvironment, ...(keys ? [keys.accessKey, keys.secretKey] : [])])];
 }
 
 const plain = (output: pulumi.Output<string>): Promise<string> =>
@@ -86,8 +91,8 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     const folders = defaultFolders(root);
     const model = loadModel(folders, environment);
     const problems: Problem[] = [];
-    const secrets = readSecrets(model.settings.deployEnvironment, problems);
     const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
+    const secrets = readSecrets(environment, broughtVariables(model.settings, only !== undefined), problems);
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { loadCatalog } from '../catalog/load';
+import { type Catalog, loadCatalog } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import type { StackSettings } from '../stacks/schema';
 import type { Model, Releases } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
@@ -29,6 +30,26 @@ function readTree(folder: string): Record<string, string> {
   };
   visit(folder);
   return files;
+}
+
+/** A deploy makes a module's Secrets again, so it needs the passwords of existing services as the first `up` does. */
+function missingPasswords(catalog: Catalog, settings: StackSettings, environment: string): Problem[] {
+  return catalog.modules
+    .filter((module) => settings.modules?.includes(module.name) ?? true)
+    .flatMap((module) =>
+      module.services.flatMap(({ existing }, index) =>
+        existing && !settings.deployEnvironment.includes(existing.credentialsFrom)
+          ? [
+              {
+                file: `catalog/modules/${module.name}.yaml`,
+                key: `services.${index}.existing.credentialsFrom`,
+                what: `"${existing.credentialsFrom}" does not reach the deploys of ${environment}.`,
+                remedy: `Name it in switchyard:deployEnvironment of stacks/Pulumi.${environment}.yaml.`,
+              },
+            ]
+          : [],
+      ),
+    );
 }
 
 /**
@@ -60,6 +81,7 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
         });
       }
     }
+    problems.push(...missingPasswords(catalog, settings, environment));
     if (problems.length === 0) {
       const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
       return { settings, catalog, modules, releases, library: readTree(folders.library) };

@@ -1,20 +1,24 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { findModule, loadCatalog } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
 import { certificateFile, readCertificate, writeCertificate } from './certificate';
+import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
+import { reap } from './reap';
 import { Registry, readDockerConfig } from './registry';
+import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { readSettings } from './settings';
 import { podYaml, testPod, testScript } from './test-pod';
 import { addTests, readFolders } from './verdict';
-import { type Context, merge, report, reportBroken, takeSource } from './verify';
+import { type Context, cloneUrl, merge, report, reportBroken, takeSource } from './verify';
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -331,6 +335,62 @@ export function program(): Command {
         deployment,
         `rolled out: ${deployment.module} ${deployment.commit.slice(0, 12)} in ${deployment.environment}`,
       );
+    });
+
+  top
+    .command('reap')
+    .description('Remove Pods, claims and Secrets of tests that are past their end. Runs in a Pod.')
+    .requiredOption('--namespace <name...>', 'namespaces to clean')
+    .action(async (options: { namespace: string[] }) => {
+      const cluster = new Cluster({ token: podToken() });
+      const reaped = await reap(cluster, options.namespace, Math.floor(Date.now() / 1000), say);
+      result(reaped, `reaped: ${reaped.length} in ${options.namespace.length} namespaces`);
+    });
+
+  top
+    .command('registry-gc')
+    .description('Remove images that no ledger names and no merge request waits for. Runs in a Pod.')
+    .requiredOption('--namespace <name>', "namespace of the registry's Pod")
+    .requiredOption('--days <number>', 'days that an image stays after its merge request ended', wholeNumber)
+    .requiredOption(
+      '--release-days <number>',
+      'days that a release stays after a ledger last named it',
+      wholeNumber,
+    )
+    .option('--dry-run', 'only say what would go', false)
+    .action(async (options: { namespace: string; days: number; releaseDays: number; dryRun: boolean }) => {
+      const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
+      const { gitlab, gitlabUrl, token, group } = context();
+      const host = settings.REGISTRY.split('/')[0] ?? '';
+      const now = Math.floor(Date.now() / 1000);
+      const folder = mkdtempSync(join(tmpdir(), 'switchyard-ledger-'));
+      try {
+        const removed = await collectRegistry({
+          registry: new Registry({
+            host,
+            plainHttp: settings.REGISTRY_PLAIN_HTTP,
+            credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
+          }),
+          gitlab,
+          cluster: new Cluster({ token: podToken() }),
+          group,
+          ledgers: () =>
+            readLedgers(
+              { url: cloneUrl(gitlabUrl, `${group}/release-ledger`), token },
+              folder,
+              historyStart(now, options.releaseDays),
+            ),
+          namespace: options.namespace,
+          days: options.days,
+          now,
+          dryRun: options.dryRun,
+          say,
+        });
+        const count = Object.values(removed).flat().length;
+        result(removed, `${options.dryRun ? 'would go' : 'removed'}: ${count} images`);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
     });
 
   return top;

@@ -141,6 +141,29 @@ export class WorkingCopy {
     return this.git('rev-parse', '--verify', `${commit}^{tree}`);
   }
 
+  /** Paths of all files at a branch's head, as fetched. */
+  async files(branch: string): Promise<string[]> {
+    const listed = await this.git('ls-tree', '-r', '-z', '--name-only', `refs/remotes/origin/${branch}`);
+    return listed.split('\0').filter(Boolean);
+  }
+
+  /** A file at a branch's head, as fetched. */
+  text(branch: string, path: string): Promise<string> {
+    return this.git('show', `refs/remotes/origin/${branch}:${path}`);
+  }
+
+  /** What the commits of a branch since a time (Unix seconds) added and took away, as one patch. */
+  changes(branch: string, since: number): Promise<string> {
+    return this.git(
+      'log',
+      '--patch',
+      '--format=',
+      '-m',
+      `--since=@${since}`,
+      `refs/remotes/origin/${branch}`,
+    );
+  }
+
   /** Committer's time, Unix seconds. */
   async epoch(commit: string): Promise<number> {
     return Number(await this.git('show', '--no-patch', '--format=%ct', commit));

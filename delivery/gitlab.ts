@@ -18,6 +18,7 @@ const mergeRequestSchema = z.object({
   merge_commit_sha: z.string().nullish(),
   squash_commit_sha: z.string().nullish(),
   merged_at: z.string().nullish(),
+  closed_at: z.string().nullish(),
 });
 export type MergeRequest = z.infer<typeof mergeRequestSchema>;
 

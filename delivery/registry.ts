@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
+import type { StoredImage } from './retention';
 
 const configSchema = z.looseObject({
   auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).default({}),
@@ -39,6 +41,8 @@ export function readDockerConfig(folder: string | undefined, host: string): stri
   return credentialsFor(text, host, file);
 }
 
+const indexSchema = z.looseObject({ manifests: z.array(z.looseObject({ digest: z.string() })).optional() });
+
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -54,7 +58,7 @@ export function bearerChallenge(header: string | null): Record<string, string> |
   );
 }
 
-/** The distribution API (v2), as far as giving a manifest another tag needs. */
+/** The distribution API (v2), as far as giving a manifest another tag, and taking one away, needs. */
 export class Registry {
   private bearer: string | undefined;
 
@@ -90,6 +94,7 @@ export class Registry {
     path: string,
     headers: Record<string, string>,
     body?: ArrayBuffer,
+    allowed: readonly number[] = [],
   ): Promise<Response> {
     const url = `${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/${path}`;
     const init = () => ({
@@ -100,11 +105,12 @@ export class Registry {
     let response = await this.send(url, init());
     const challenge =
       response.status === 401 ? bearerChallenge(response.headers.get('www-authenticate')) : undefined;
-    if (challenge?.realm && !this.bearer) {
+    // A token holds for one repository: the next one is asked for when it is refused.
+    if (challenge?.realm) {
       this.bearer = await this.token(challenge);
       response = await this.send(url, init());
     }
-    if (response.ok) return response;
+    if (response.ok || allowed.includes(response.status)) return response;
     throw new Failure(
       exitCode.red,
       `registry: ${method} ${path} at ${this.options.host} answered ${response.status}.`,
@@ -132,6 +138,69 @@ export class Registry {
       `registry: ${url.host} gave no token (${response.status}).`,
       'Check DOCKER_CONFIG.',
     );
+  }
+
+  /** Pages through a list; the registry says in `Link` where the next page starts. */
+  private async pages<T>(path: string, schema: z.ZodType<T>, allowed: readonly number[] = []): Promise<T[]> {
+    const found: T[] = [];
+    let next: string | undefined = path;
+    while (next !== undefined) {
+      const response: Response = await this.request('GET', next, {}, undefined, allowed);
+      if (!response.ok) return found;
+      const parsed = schema.safeParse(parseJson(await response.text()));
+      if (!parsed.success) {
+        throw new Failure(exitCode.red, `registry: ${next} at ${this.options.host} is not a list.`);
+      }
+      found.push(parsed.data);
+      next = /<(?:https?:\/\/[^/>]+)?\/v2\/([^>]+)>;\s*rel="next"/.exec(
+        response.headers.get('link') ?? '',
+      )?.[1];
+    }
+    return found;
+  }
+
+  /** Names of all repositories. */
+  async repositories(): Promise<string[]> {
+    const pages = await this.pages('_catalog?n=1000', z.looseObject({ repositories: z.array(z.string()) }));
+    return pages.flatMap(({ repositories }) => repositories).sort();
+  }
+
+  /** Everything of a repository that has a tag, by digest. */
+  async images(repository: string): Promise<StoredImage[]> {
+    const pages = await this.pages(
+      `${repository}/tags/list?n=1000`,
+      z.looseObject({ tags: z.array(z.string()).nullish() }),
+      // A repository whose last tag went is still listed, and has none.
+      [404],
+    );
+    const byDigest = new Map<string, { tags: string[]; parts: string[] }>();
+    for (const tag of pages.flatMap(({ tags }) => tags ?? []).sort()) {
+      const response = await this.request(
+        'GET',
+        `${repository}/manifests/${tag}`,
+        { accept: manifestTypes },
+        undefined,
+        // Its manifest went by another tag.
+        [404],
+      );
+      if (!response.ok) continue;
+      const bytes = Buffer.from(await response.arrayBuffer());
+      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const parsed = indexSchema.safeParse(parseJson(bytes.toString('utf8')));
+      const known = byDigest.get(digest);
+      if (known) known.tags.push(tag);
+      else
+        byDigest.set(digest, {
+          tags: [tag],
+          parts: (parsed.data?.manifests ?? []).map((part) => part.digest),
+        });
+    }
+    return [...byDigest].map(([digest, image]) => ({ digest, ...image }));
+  }
+
+  /** Deletes a manifest and every tag on it; one that is gone already is no fault. */
+  async remove(repository: string, digest: string): Promise<void> {
+    await this.request('DELETE', `${repository}/manifests/${digest}`, {}, undefined, [404]);
   }
 
   /**

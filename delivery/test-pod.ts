@@ -7,6 +7,7 @@ import {
   restrictedContainer,
   serviceContainer,
   servicePorts,
+  TEST_ACCOUNT,
 } from '../catalog/containers';
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
@@ -111,6 +112,7 @@ export function testPod(input: TestPodInput) {
       restartPolicy: 'Never',
       activeDeadlineSeconds: module.test.timeoutMinutes * 60 + MARGIN,
       terminationGracePeriodSeconds: 5,
+      serviceAccountName: TEST_ACCOUNT,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       ...(input.pullSecrets.length > 0

@@ -1,74 +1,263 @@
+import type { types } from '@pulumi/kubernetes';
 import { restrictedContainer } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, object, restrictedPod } from '../shared/kubernetes';
+import {
+  backedUp,
+  contentHash,
+  fencedNamespace,
+  object,
+  restrictedPod,
+  retained,
+} from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { htpasswdRef, secretRef } from '../shared/references';
+import { givenRef, htpasswdRef, secretRef } from '../shared/references';
+import { COLLECT_REQUEST, collectScript } from './collect';
+import { hasProxy, proxyConfig, REGISTRY_PORT, registryConfig } from './config';
 
-const PORT = 5000;
 const USER = 1000;
+const CONFIG = '/config/config.yml';
 
-/** Distribution with credentials and a volume of its own. */
-export function registryResources(model: Model): Declaration[] {
+type Container = types.input.core.v1.Container;
+
+const about = (model: Model) => ({
+  name: 'registry',
+  component: 'registry',
+  environment: model.settings.environment,
+});
+const within = (model: Model, name: string) => ({
+  namespace: names.registryNamespace,
+  name,
+  labels: labels(about(model)),
+});
+const match = selector('registry', 'registry');
+const after = { dependsOn: ['registry-namespace'] };
+const line = (user: string): string => `${htpasswdRef(user, `registry/${user}`)}\n`;
+
+/** Configuration and users; the file with both users is the registry's, the other one the proxy's. */
+function settingsOf(model: Model): Declaration[] {
   const { settings } = model;
-  const about = { name: 'registry', component: 'registry', environment: settings.environment };
-  const common = labels(about);
-  const within = (name: string) => ({ namespace: names.registryNamespace, name, labels: common });
-  const after = { dependsOn: ['registry-namespace'] };
-  const match = selector('registry', 'registry');
-  const probe = { tcpSocket: { port: PORT } };
+  const keys = settings.registry.s3?.credentialsFrom;
+  return [
+    object(
+      'kubernetes:core/v1:ConfigMap',
+      'registry-config',
+      'ci',
+      within(model, 'registry-config'),
+      {
+        data: {
+          'config.yml': registryConfig(settings),
+          ...(hasProxy(settings) ? { 'nginx.conf': proxyConfig(settings) } : {}),
+        },
+      },
+      after,
+    ),
+    object(
+      'kubernetes:core/v1:Secret',
+      'registry-credentials',
+      'ci',
+      within(model, 'registry-credentials'),
+      {
+        stringData: {
+          htpasswd: `${line(names.pullUser)}${line(names.pushUser)}`,
+          ...(hasProxy(settings) ? { 'htpasswd-push': line(names.pushUser) } : {}),
+          httpSecret: secretRef('registry/http'),
+          ...(keys ? { accessKey: givenRef(keys.accessKey), secretKey: givenRef(keys.secretKey) } : {}),
+        },
+      },
+      after,
+    ),
+  ];
+}
+
+function storage(model: Model): Declaration[] {
+  const { registry } = model.settings;
+  if (registry.s3) return [];
+  const where = within(model, 'registry-storage');
+  return [
+    object(
+      'kubernetes:core/v1:PersistentVolumeClaim',
+      'registry-storage',
+      'ci',
+      { ...where, labels: { ...where.labels, ...backedUp } },
+      {
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          ...(registry.storageClass ? { storageClassName: registry.storageClass } : {}),
+          resources: { requests: { storage: registry.storage } },
+        },
+      },
+      { ...after, ...(registry.onDelete === 'retain' ? retained : {}) },
+    ),
+  ];
+}
+
+/** A variable that Distribution reads, from the registry's Secret. */
+const fromSecret = (name: string, key: string) => ({
+  name,
+  valueFrom: { secretKeyRef: { name: 'registry-credentials', key } },
+});
+
+function podSpec(model: Model): types.input.core.v1.PodSpec {
+  const { settings } = model;
+  const { s3, tlsSecret } = settings.registry;
+  const proxy = hasProxy(settings);
+  const alive = proxy
+    ? { httpGet: { path: '/healthz', port: REGISTRY_PORT, scheme: tlsSecret ? 'HTTPS' : 'HTTP' } }
+    : { tcpSocket: { port: REGISTRY_PORT } };
+  const ports = [{ name: 'registry', containerPort: REGISTRY_PORT }];
+  const tls = tlsSecret ? [{ name: 'tls', mountPath: '/tls', readOnly: true }] : [];
+  const env = [
+    fromSecret('REGISTRY_HTTP_SECRET', 'httpSecret'),
+    ...(s3?.credentialsFrom
+      ? [
+          fromSecret('REGISTRY_STORAGE_S3_ACCESSKEY', 'accessKey'),
+          fromSecret('REGISTRY_STORAGE_S3_SECRETKEY', 'secretKey'),
+        ]
+      : []),
+  ];
+  const mounts = [
+    { name: 'config', mountPath: '/config', readOnly: true },
+    { name: 'auth', mountPath: '/auth', readOnly: true },
+    ...(s3 ? [] : [{ name: 'storage', mountPath: '/var/lib/registry' }]),
+    { name: 'tmp', mountPath: '/tmp' },
+  ];
+  const resources = { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } };
+  const registry: Container = {
+    name: 'registry',
+    image: imageFor(settings, 'registry'),
+    args: ['serve', CONFIG],
+    env,
+    ...(proxy ? {} : { ports }),
+    readinessProbe: { ...alive, periodSeconds: 5 },
+    livenessProbe: { ...alive, periodSeconds: 20 },
+    resources,
+    securityContext: restrictedContainer,
+    volumeMounts: proxy ? mounts : [...mounts, ...tls],
+  };
+  const before: Container = {
+    name: 'proxy',
+    image: imageFor(settings, 'registryProxy'),
+    command: ['nginx', '-e', '/dev/stderr', '-c', '/config/nginx.conf', '-g', 'daemon off;'],
+    ports,
+    readinessProbe: { ...alive, periodSeconds: 5 },
+    livenessProbe: { tcpSocket: { port: REGISTRY_PORT }, periodSeconds: 20 },
+    resources: { requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '128Mi' } },
+    securityContext: restrictedContainer,
+    volumeMounts: [
+      { name: 'config', mountPath: '/config', readOnly: true },
+      { name: 'auth', mountPath: '/auth', readOnly: true },
+      ...tls,
+      { name: 'proxy-tmp', mountPath: '/tmp' },
+    ],
+  };
+  const users = ['htpasswd', ...(proxy ? ['htpasswd-push'] : [])];
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    securityContext: restrictedPod(USER),
+    initContainers: [
+      {
+        name: 'collect',
+        image: imageFor(settings, 'registry'),
+        command: ['sh', '-c', collectScript(CONFIG)],
+        env,
+        resources,
+        securityContext: restrictedContainer,
+        volumeMounts: [...mounts, { name: 'collect', mountPath: '/collect', readOnly: true }],
+      },
+    ],
+    containers: [registry, ...(proxy ? [before] : [])],
+    volumes: [
+      { name: 'config', configMap: { name: 'registry-config' } },
+      {
+        name: 'auth',
+        secret: {
+          secretName: 'registry-credentials',
+          items: users.map((key) => ({ key, path: key })),
+        },
+      },
+      ...(tlsSecret ? [{ name: 'tls', secret: { secretName: tlsSecret } }] : []),
+      ...(s3 ? [] : [{ name: 'storage', persistentVolumeClaim: { claimName: 'registry-storage' } }]),
+      { name: 'collect', configMap: { name: COLLECT_REQUEST, optional: true } },
+      { name: 'tmp', emptyDir: {} },
+      ...(proxy ? [{ name: 'proxy-tmp', emptyDir: {} }] : []),
+    ],
+  };
+}
+
+function ingress(model: Model): Declaration[] {
+  const { address, ingress } = model.settings.registry;
+  if (!ingress) return [];
+  const host = address.split(':')[0] ?? address;
+  const where = within(model, 'registry');
+  return [
+    object(
+      'kubernetes:networking.k8s.io/v1:Ingress',
+      'registry-ingress',
+      'ci',
+      Object.keys(ingress.annotations).length > 0 ? { ...where, annotations: ingress.annotations } : where,
+      {
+        spec: {
+          ...(ingress.className ? { ingressClassName: ingress.className } : {}),
+          ...(ingress.tlsSecret ? { tls: [{ hosts: [host], secretName: ingress.tlsSecret }] } : {}),
+          rules: [
+            {
+              host,
+              http: {
+                paths: [
+                  {
+                    path: '/',
+                    pathType: 'Prefix',
+                    backend: { service: { name: 'registry', port: { name: 'registry' } } },
+                  },
+                ],
+              },
+            },
+          ],
+        },
+      },
+      { dependsOn: ['registry-service'] },
+    ),
+  ];
+}
+
+/** Distribution with users and a place for its images. */
+export function registryResources(model: Model): Declaration[] {
+  const { registry } = model.settings;
+  const common = labels(about(model));
   return [
     ...fencedNamespace({
       prefix: 'registry',
       namespace: names.registryNamespace,
       provider: 'ci',
-      labels: about,
+      labels: about(model),
       quota: { pods: 4, cpu: '2', memory: '4Gi', claims: 2 },
-      open: [PORT],
+      // Nodes pull, and nodes have no labels that a policy could name.
+      open: [{ port: REGISTRY_PORT, pods: match }],
+      // A namespace takes its claims along when it goes.
+      retain: registry.onDelete === 'retain' && !registry.s3,
+      pullFrom: registry.address,
     }),
-    object(
-      'kubernetes:core/v1:Secret',
-      'registry-credentials',
-      'ci',
-      within('registry-credentials'),
-      {
-        stringData: {
-          htpasswd: `${[names.pullUser, names.pushUser].map((user) => htpasswdRef(user, `registry/${user}`)).join('\n')}\n`,
-          httpSecret: secretRef('registry/http'),
-        },
-      },
-      after,
-    ),
-    object(
-      'kubernetes:core/v1:PersistentVolumeClaim',
-      'registry-storage',
-      'ci',
-      within('registry-storage'),
-      {
-        spec: {
-          accessModes: ['ReadWriteOnce'],
-          resources: { requests: { storage: settings.registry.storage } },
-        },
-      },
-      after,
-    ),
+    ...settingsOf(model),
+    ...storage(model),
     object(
       'kubernetes:core/v1:Service',
       'registry-service',
       'ci',
-      within('registry'),
+      within(model, 'registry'),
       {
         spec: {
-          type: settings.registry.nodePort ? 'NodePort' : 'ClusterIP',
+          type: registry.nodePort ? 'NodePort' : 'ClusterIP',
           selector: match,
           ports: [
             {
               name: 'registry',
-              port: PORT,
-              targetPort: PORT,
+              port: REGISTRY_PORT,
+              targetPort: REGISTRY_PORT,
               protocol: 'TCP',
-              ...(settings.registry.nodePort ? { nodePort: settings.registry.nodePort } : {}),
+              ...(registry.nodePort ? { nodePort: registry.nodePort } : {}),
             },
           ],
         },
@@ -79,63 +268,44 @@ export function registryResources(model: Model): Declaration[] {
       'kubernetes:apps/v1:Deployment',
       'registry-deployment',
       'ci',
-      within('registry'),
+      within(model, 'registry'),
       {
         spec: {
           replicas: 1,
-          // The volume goes to one node at a time: the old Pod must leave before the new one comes.
+          // The volume goes to one node at a time, and garbage is collected only where nobody else serves: the old Pod
+          // must leave before the new one comes.
           strategy: { type: 'Recreate' },
+          revisionHistoryLimit: 3,
           selector: { matchLabels: match },
           template: {
-            metadata: { labels: { ...common, ...match } },
-            spec: {
-              automountServiceAccountToken: false,
-              enableServiceLinks: false,
-              securityContext: restrictedPod(USER),
-              containers: [
-                {
-                  name: 'registry',
-                  image: imageFor(settings, 'registry'),
-                  env: [
-                    { name: 'REGISTRY_AUTH', value: 'htpasswd' },
-                    { name: 'REGISTRY_AUTH_HTPASSWD_PATH', value: '/auth/htpasswd' },
-                    { name: 'REGISTRY_AUTH_HTPASSWD_REALM', value: 'switchyard' },
-                    { name: 'REGISTRY_HTTP_ADDR', value: `:${PORT}` },
-                    {
-                      name: 'REGISTRY_HTTP_SECRET',
-                      valueFrom: { secretKeyRef: { name: 'registry-credentials', key: 'httpSecret' } },
-                    },
-                    { name: 'REGISTRY_STORAGE_DELETE_ENABLED', value: 'true' },
-                    { name: 'REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY', value: '/var/lib/registry' },
-                  ],
-                  ports: [{ name: 'registry', containerPort: PORT }],
-                  readinessProbe: { ...probe, periodSeconds: 5 },
-                  livenessProbe: { ...probe, periodSeconds: 20 },
-                  resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } },
-                  securityContext: restrictedContainer,
-                  volumeMounts: [
-                    { name: 'auth', mountPath: '/auth', readOnly: true },
-                    { name: 'storage', mountPath: '/var/lib/registry' },
-                    { name: 'tmp', mountPath: '/tmp' },
-                  ],
-                },
-              ],
-              volumes: [
-                {
-                  name: 'auth',
-                  secret: {
-                    secretName: 'registry-credentials',
-                    items: [{ key: 'htpasswd', path: 'htpasswd' }],
-                  },
-                },
-                { name: 'storage', persistentVolumeClaim: { claimName: 'registry-storage' } },
-                { name: 'tmp', emptyDir: {} },
-              ],
+            metadata: {
+              labels: { ...common, ...match },
+              annotations: {
+                'switchyard.dev/config-hash': contentHash([
+                  registryConfig(model.settings),
+                  hasProxy(model.settings) ? proxyConfig(model.settings) : '',
+                ]),
+                // Changes with the passwords and tells nothing of them.
+                'switchyard.dev/password-mark': secretRef('registry/mark'),
+              },
             },
+            spec: podSpec(model),
           },
         },
       },
-      { dependsOn: ['registry-credentials', 'registry-storage'] },
+      {
+        dependsOn: ['registry-credentials', 'registry-config', ...(registry.s3 ? [] : ['registry-storage'])],
+      },
     ),
+    object(
+      'kubernetes:policy/v1:PodDisruptionBudget',
+      'registry-disruption',
+      'ci',
+      within(model, 'registry'),
+      // One Pod must be movable: pulls are tried again until it is back.
+      { spec: { maxUnavailable: 1, selector: { matchLabels: match } } },
+      after,
+    ),
+    ...ingress(model),
   ];
 }

@@ -20,9 +20,12 @@ type Core = {
   'kubernetes:core/v1:LimitRange': types.input.core.v1.LimitRange;
   'kubernetes:apps/v1:Deployment': types.input.apps.v1.Deployment;
   'kubernetes:apps/v1:StatefulSet': types.input.apps.v1.StatefulSet;
+  'kubernetes:batch/v1:CronJob': types.input.batch.v1.CronJob;
+  'kubernetes:scheduling.k8s.io/v1:PriorityClass': types.input.scheduling.v1.PriorityClass;
   'kubernetes:rbac.authorization.k8s.io/v1:Role': types.input.rbac.v1.Role;
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': types.input.rbac.v1.RoleBinding;
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;
+  'kubernetes:networking.k8s.io/v1:Ingress': types.input.networking.v1.Ingress;
   'kubernetes:policy/v1:PodDisruptionBudget': types.input.policy.v1.PodDisruptionBudget;
 };
 
@@ -53,8 +56,12 @@ export type Declaration = {
     readonly args: ArgsByType[T];
     /** Names of declarations that must exist before, beyond those that the arguments refer to. */
     readonly dependsOn?: readonly string[];
+    /** HTTP address that must answer, with any status, once what it depends on exists. */
+    readonly needsAnswer?: string;
     /** Set on what holds data: Pulumi refuses to delete it until it is unprotected. */
     readonly protect?: boolean;
+    /** Set on what must outlive the stack: Pulumi forgets it and leaves it where it is. */
+    readonly retainOnDelete?: boolean;
     /** Arguments that something else changes by design. */
     readonly ignoreChanges?: readonly string[];
   };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
 import { type LabelInputs, labels, names } from './naming';
@@ -17,7 +18,11 @@ export function object<T extends KubernetesType>(
     readonly annotations?: Record<string, string>;
   },
   rest: Omit<ArgsByType[T], 'metadata' | 'apiVersion' | 'kind'>,
-  options: { readonly dependsOn?: readonly string[]; readonly protect?: boolean } = {},
+  options: {
+    readonly dependsOn?: readonly string[];
+    readonly protect?: boolean;
+    readonly retainOnDelete?: boolean;
+  } = {},
 ): Declaration {
   const metadata = {
     name: where.name,
@@ -27,6 +32,48 @@ export function object<T extends KubernetesType>(
   };
   // The union of `Declaration` cannot be narrowed by a type parameter; `ArgsByType[T]` has checked the arguments.
   return { type, name, provider, args: { ...rest, metadata }, ...options } as Declaration;
+}
+
+/** Options of what must not go with the stack: Pulumi refuses to delete it, and even unprotected leaves it in place. */
+export const retained = { protect: true, retainOnDelete: true } as const;
+
+/** Marks what a backup must hold; nothing else says which volumes matter. */
+export const backedUp = { 'switchyard.dev/backup': 'true' } as const;
+
+/** First half of a SHA-256: as a Pod's annotation it starts new Pods when what they read has changed. */
+export const contentHash = (content: unknown): string =>
+  createHash('sha256')
+    .update(typeof content === 'string' ? content : JSON.stringify(content))
+    .digest('hex')
+    .slice(0, 16);
+
+type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
+
+/** Pods of other namespaces, by the namespaces' names. */
+export const inNamespaces = (...values: string[]): types.input.networking.v1.NetworkPolicyPeer => ({
+  namespaceSelector: {
+    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
+  },
+});
+
+/** The cluster's DNS, wherever its Pods run: its labels differ from site to site, its ports do not. */
+const toDns: EgressRule = {
+  to: [{ namespaceSelector: {} }],
+  ports: [
+    { protocol: 'UDP', port: 53 },
+    { protocol: 'TCP', port: 53 },
+  ],
+};
+
+/** A port that may be reached. */
+export interface OpenPort {
+  readonly port: number;
+  /** Tells apart two policies for one port. @default `allow-<port>` */
+  readonly name?: string;
+  /** Which Pods of the namespace it is opened for. @default all */
+  readonly pods?: Record<string, string>;
+  /** Labels of the Pods of the same namespace that may reach it. @default anyone in the cluster and outside */
+  readonly from?: Record<string, string>;
 }
 
 export interface FenceInputs {
@@ -42,8 +89,14 @@ export interface FenceInputs {
     readonly memory: string;
     readonly claims: number;
   };
-  /** Ports that anyone in the cluster may reach; all else that comes in is denied. */
-  readonly open?: readonly number[];
+  /** Ports that may be reached; all else that comes in is denied. */
+  readonly open?: readonly OpenPort[];
+  /** Where Pods may connect to besides DNS; all else that goes out is denied. @default anywhere */
+  readonly egress?: readonly EgressRule[];
+  /** Further caps of the quota, e.g. `services.nodeports: "0"`. */
+  readonly caps?: Readonly<Record<string, string>>;
+  /** Keep the namespace, and with it every claim in it, when the stack is destroyed. @default false */
+  readonly retain?: boolean;
   /** Registry address for a pull secret of the namespace. */
   readonly pullFrom?: string;
 }
@@ -69,6 +122,7 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
         },
       },
       {},
+      inputs.retain ? retained : {},
     ),
     object(
       'kubernetes:core/v1:ResourceQuota',
@@ -82,6 +136,7 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
             'requests.cpu': inputs.quota.cpu,
             'requests.memory': inputs.quota.memory,
             persistentvolumeclaims: String(inputs.quota.claims),
+            ...inputs.caps,
           },
         },
       },
@@ -110,20 +165,37 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
       `${prefix}-deny`,
       provider,
       within('default-deny'),
-      { spec: { podSelector: {}, policyTypes: ['Ingress'] } },
+      { spec: { podSelector: {}, policyTypes: ['Ingress', ...(inputs.egress ? ['Egress'] : [])] } },
       after,
     ),
-    ...(inputs.open ?? []).map((port) =>
+    ...(inputs.egress
+      ? [
+          object(
+            'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+            `${prefix}-egress`,
+            provider,
+            within('allow-egress'),
+            { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [toDns, ...inputs.egress] } },
+            after,
+          ),
+        ]
+      : []),
+    ...(inputs.open ?? []).map(({ port, pods, from, name = `allow-${port}` }) =>
       object(
         'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-        `${prefix}-allow-${port}`,
+        `${prefix}-${name}`,
         provider,
-        within(`allow-${port}`),
+        within(name),
         {
           spec: {
-            podSelector: {},
+            podSelector: pods ? { matchLabels: pods } : {},
             policyTypes: ['Ingress'],
-            ingress: [{ ports: [{ protocol: 'TCP', port }] }],
+            ingress: [
+              {
+                ...(from ? { from: [{ podSelector: { matchLabels: from } }] } : {}),
+                ports: [{ protocol: 'TCP', port }],
+              },
+            ],
           },
         },
         after,

@@ -5,12 +5,17 @@ export const names = {
   deployNamespace: 'ci-deploy',
   buildNamespace: 'ci-build',
   registryNamespace: 'registry',
+  /** Where what removes expired test objects runs. */
+  reaperNamespace: 'ci-reaper',
   testNamespace: (module: string) => `test-${module}`,
   productionNamespace: (module: string) => `prod-${module}`,
   pullSecret: 'registry-pull',
   ledgerProject: 'release-ledger',
   libraryProject: 'pipeline-library',
   deployer: 'deployer',
+  reaper: 'reaper',
+  /** Puts production's Pods before tests and builds where they share nodes. */
+  productionPriority: 'switchyard-production',
   /** Registry users: who may push, who may only pull. */
   pushUser: 'push',
   pullUser: 'pull',

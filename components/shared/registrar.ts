@@ -4,6 +4,7 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
 import { needsOf } from './order';
+import { untilReachable } from './reachable';
 import { type Piece, parseReferences, type Reference } from './references';
 import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
 
@@ -24,9 +25,12 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:core/v1:LimitRange': k8s.core.v1.LimitRange,
   'kubernetes:apps/v1:Deployment': k8s.apps.v1.Deployment,
   'kubernetes:apps/v1:StatefulSet': k8s.apps.v1.StatefulSet,
+  'kubernetes:batch/v1:CronJob': k8s.batch.v1.CronJob,
+  'kubernetes:scheduling.k8s.io/v1:PriorityClass': k8s.scheduling.v1.PriorityClass,
   'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
+  'kubernetes:networking.k8s.io/v1:Ingress': k8s.networking.v1.Ingress,
   'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
   'gitlab:index/group:Group': gitlab.Group,
   'gitlab:index/groupAccessToken:GroupAccessToken': gitlab.GroupAccessToken,
@@ -44,6 +48,8 @@ export interface RegistrarInputs {
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /** Makes a provider when the first resource needs it. */
   readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
+  /** Waits until an address answers. @default {@link untilReachable} */
+  readonly reach?: (url: string) => Promise<void>;
 }
 
 /** Turns declarations into resources and puts run-time values in the place of references. */
@@ -60,13 +66,23 @@ export class Registrar {
     const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
       parent,
       provider: this.provider(declaration.provider),
-      dependsOn: (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name)),
+      dependsOn: this.dependencies(declaration),
       protect: declaration.protect,
+      retainOnDelete: declaration.retainOnDelete,
       ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
       deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
     });
     this.registered.set(declaration.name, resource);
     return resource;
+  }
+
+  private dependencies(declaration: Declaration): pulumi.Input<pulumi.Resource[]> {
+    const resources = (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name));
+    const { needsAnswer } = declaration;
+    if (!needsAnswer || pulumi.runtime.isDryRun()) return resources;
+    return pulumi
+      .all(resources.map(({ id }) => id))
+      .apply(async () => (this.inputs.reach ?? untilReachable)(needsAnswer).then(() => resources));
   }
 
   private provider(role: ProviderRole): pulumi.ProviderResource {

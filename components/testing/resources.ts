@@ -1,8 +1,36 @@
+import { TEST_ACCOUNT } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
+import { JENKINS_PORT } from '../jenkins/names';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, object } from '../shared/kubernetes';
+import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
+import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
+
+/** What Robot and Jenkins' agent ask for beside the module in a test Pod (delivery/test-pod.ts). */
+const BESIDE: { readonly cpu: number; readonly memory: number } = { cpu: 100, memory: bytes('192Mi') };
+
+/** So many test Pods at a time, each with everything that the module brings. */
+function quota(model: Model, module: Module) {
+  const { parallel } = model.settings.testing;
+  const parts = [
+    module.resources,
+    ...module.services.map(
+      (use) => use.resources ?? model.catalog.services[use.kind]?.resources ?? module.resources,
+    ),
+  ];
+  const one = {
+    cpu: parts.reduce((sum, { cpu }) => sum + millicores(cpu), BESIDE.cpu),
+    memory: parts.reduce((sum, { memory }) => sum + bytes(memory), BESIDE.memory),
+  };
+  return {
+    pods: parallel,
+    cpu: wholeCores(Math.max(parallel * 1000, parallel * one.cpu)),
+    memory: wholeGibibytes(Math.max(parallel * bytes('2Gi'), parallel * one.memory)),
+    // Tests keep their data in the Pod: what would outlive it would be the next test's surprise.
+    claims: 0,
+  };
+}
 
 /** What Jenkins may do where its agents run, and nowhere else. */
 export function agentRole(prefix: string, namespace: string, common: Record<string, string>): Declaration[] {
@@ -38,6 +66,40 @@ export function agentRole(prefix: string, namespace: string, common: Record<stri
   ];
 }
 
+/** What the reaper may do in a test namespace. Kubernetes has no rights by label: `delivery reap` checks those. */
+function reaperRole(prefix: string, namespace: string, common: Record<string, string>): Declaration[] {
+  const within = { namespace, name: names.reaper, labels: common };
+  return [
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:Role',
+      `${prefix}-reaper-role`,
+      'ci',
+      within,
+      {
+        rules: [
+          {
+            apiGroups: [''],
+            resources: ['pods', 'persistentvolumeclaims', 'secrets'],
+            verbs: ['list', 'delete'],
+          },
+        ],
+      },
+      { dependsOn: [`${prefix}-namespace`] },
+    ),
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
+      `${prefix}-reaper-binding`,
+      'ci',
+      within,
+      {
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.reaper },
+        subjects: [{ kind: 'ServiceAccount', name: names.reaper, namespace: names.reaperNamespace }],
+      },
+      { dependsOn: [`${prefix}-reaper-role`] },
+    ),
+  ];
+}
+
 /** The namespace in which one module's test Pods run. */
 export function testingResources(model: Model, module: Module): Declaration[] {
   const prefix = `testing-${module.name}`;
@@ -55,9 +117,30 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       namespace,
       provider: 'ci',
       labels: about,
-      quota: { pods: 8, cpu: '8', memory: '16Gi', claims: 0 },
+      quota: quota(model, module),
+      // A test that opens ports on nodes or orders load balancers reaches beyond its namespace.
+      caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
+      // The module and its services share one Pod, so they need no way out at all.
+      egress: [
+        // The agent in the Pod connects to Jenkins, not the other way round.
+        { to: [inNamespaces(names.ciNamespace)], ports: [{ protocol: 'TCP', port: JENKINS_PORT }] },
+        ...module.test.egress.map(({ cidr, ports }) => ({
+          to: [{ ipBlock: { cidr } }],
+          ports: ports.map((port) => ({ protocol: 'TCP', port })),
+        })),
+      ],
       pullFrom: model.settings.registry.address,
     }),
+    object(
+      'kubernetes:core/v1:ServiceAccount',
+      `${prefix}-account`,
+      'ci',
+      { namespace, name: TEST_ACCOUNT, labels: labels(about) },
+      // Pods that a test's author writes get the pull secret without naming it, and no token unless they ask.
+      { automountServiceAccountToken: false, imagePullSecrets: [{ name: names.pullSecret }] },
+      { dependsOn: [`${prefix}-pull`] },
+    ),
     ...agentRole(prefix, namespace, labels(about)),
+    ...reaperRole(prefix, namespace, labels(about)),
   ];
 }

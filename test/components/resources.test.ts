@@ -96,7 +96,7 @@ test('every container outside the build namespace is unprivileged with a read-on
       });
     }
   }
-  expect(containers).toBe(4);
+  expect(containers).toBe(6);
 });
 
 test('Jenkins may touch Pods only where its agents run', () => {
@@ -123,9 +123,11 @@ test('a module runs the digest of the ledger, and does not run before its first 
 
 test("a module's environment names its services and holds no password", () => {
   const text = JSON.stringify(argsOf('kubernetes:apps/v1:Deployment', 'production-shop-workload'));
-  expect(text).toContain('{"name":"CACHE_HOST","value":"cache.prod-shop.svc"}');
+  expect(argsOf('kubernetes:core/v1:ConfigMap', 'production-shop-environment')).toMatchObject({
+    data: { CACHE_HOST: 'cache.prod-shop.svc', CACHE_PORT: '6379', PORT: '8080' },
+  });
   expect(text).toContain('{"name":"CACHE_PASSWORD","value":"$(SWITCHYARD_SERVICE_PASSWORD_0)"}');
-  expect(text).not.toContain('«secret');
+  expect(text).not.toContain('«secret:service/shop/cache»');
 });
 
 test("Jenkins' configuration names secrets and contains none", () => {

@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -46,6 +48,9 @@ public final class Build {
 
   @JsonIgnore Path folder;
   @JsonIgnore volatile PipelineRun run;
+  /** Each line of the log begins with its time, as the timestamper plugin writes it into pipelines' logs. */
+  @JsonIgnore volatile boolean timestamped;
+  private boolean withinLine;
 
   static Build read(Path folder) throws IOException {
     Build build = JSON.readValue(folder.resolve("build.json").toFile(), Build.class);
@@ -76,10 +81,21 @@ public final class Build {
 
   synchronized void append(String text) {
     try {
-      Files.write(log(), text.getBytes(StandardCharsets.UTF_8), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+      Files.write(log(), (timestamped ? stamp(text) : text).getBytes(StandardCharsets.UTF_8), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     } catch (IOException e) {
       throw new IllegalStateException(log() + ": cannot be written: " + e.getMessage(), e);
     }
+  }
+
+  private String stamp(String text) {
+    String time = "[" + Instant.now().truncatedTo(ChronoUnit.MILLIS) + "] ";
+    StringBuilder out = new StringBuilder();
+    for (char character : text.toCharArray()) {
+      if (!withinLine) out.append(time);
+      withinLine = character != '\n';
+      out.append(character);
+    }
+    return out.toString();
   }
 
   private static final List<String> ORDER = List.of("SUCCESS", "UNSTABLE", "FAILURE", "NOT_BUILT", "ABORTED");

@@ -53,16 +53,21 @@ final class Controller {
 
   // ---- configuration ----
 
-  /** Takes over a checked configuration; jobs that it no longer declares stay on disk but are not served. */
+  /**
+   * Takes over a checked configuration, all of it or nothing. As in Jenkins, a reload adds and changes jobs and removes
+   * none: one that is no longer declared stays as it was. Unlike there, it is gone after a restart.
+   */
   synchronized void configure(Map<String, Object> tree) {
     List<String> scripts = Casc.listAt(tree, "jobs").stream().map(j -> (String) j.get("script")).toList();
     Map<String, Job> declared = JobDsl.run(scripts, plugins);
     for (Job job : declared.values())
       if (job.gitLabConnection != null && connections(tree).stream().noneMatch(c -> c.get("name").equals(job.gitLabConnection)))
         throw new BootError("pipelineJob '" + job.fullName + "': the GitLab connection '" + job.gitLabConnection + "' is not configured");
-    casc = tree;
-    jobs = declared;
     for (Job job : declared.values()) if (!job.folder) builds.computeIfAbsent(job.fullName, this::loadBuilds);
+    Map<String, Job> all = new LinkedHashMap<>(jobs);
+    all.putAll(declared);
+    casc = tree;
+    jobs = all;
   }
 
   static List<Map<String, Object>> connections(Map<String, Object> tree) {
@@ -246,6 +251,7 @@ final class Controller {
     build.folder = jobFolder(job.fullName).resolve("builds/" + build.number);
     build.queueId = item.id;
     build.building = true;
+    build.timestamped = Boolean.TRUE.equals(Casc.at(casc, "unclassified.timestamper").get("allPipelines"));
     build.timestamp = System.currentTimeMillis();
     build.env.putAll(item.env);
     build.params.putAll(item.params);
@@ -287,16 +293,23 @@ final class Controller {
   private synchronized void rotate(Job job) {
     TreeMap<Integer, Build> of = builds.get(job.fullName);
     Build lastGood = of.descendingMap().values().stream().filter(b -> "SUCCESS".equals(b.result)).findFirst().orElse(null);
-    long oldest = job.daysToKeep > 0 ? System.currentTimeMillis() - job.daysToKeep * 86_400_000L : Long.MIN_VALUE;
+    long oldest = daysAgo(job.daysToKeep);
+    long oldestArtifact = daysAgo(job.artifactDaysToKeep);
     List<Build> done = of.descendingMap().values().stream().filter(b -> !b.building).toList();
     for (int i = 0; i < done.size(); i++) {
       Build build = done.get(i);
+      if (build == lastGood) continue;
+      if (job.artifactNumToKeep > 0 && i >= job.artifactNumToKeep || build.timestamp < oldestArtifact) deleteTree(build.folder.resolve("archive"));
       boolean tooMany = job.numToKeep > 0 && i >= job.numToKeep;
-      if (build == lastGood || !(tooMany || build.timestamp < oldest)) continue;
+      if (!(tooMany || build.timestamp < oldest)) continue;
       of.remove(build.number);
       started.remove(build.queueId);
       deleteTree(build.folder);
     }
+  }
+
+  private static long daysAgo(int days) {
+    return days > 0 ? System.currentTimeMillis() - days * 86_400_000L : Long.MIN_VALUE;
   }
 
   static void deleteTree(Path folder) {

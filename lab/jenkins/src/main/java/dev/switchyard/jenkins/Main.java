@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.Properties;
 import java.util.function.Function;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -66,16 +67,8 @@ public final class Main {
     String location = env.getOrDefault("CASC_JENKINS_CONFIG", System.getProperty("casc.jenkins.config", ""));
     if (location.isEmpty()) throw new BootError("CASC_JENKINS_CONFIG is not set: the stand-in has no set-up wizard");
     Controller controller = new Controller(home, plugins);
-    Function<String, String> secrets = Casc.secrets(env);
-    Runnable load = () -> {
-      try {
-        controller.configure(Casc.load(location, secrets, plugins));
-      } catch (IOException e) {
-        throw new BootError(location + ": cannot be read: " + e.getMessage());
-      }
-    };
-    String token = System.getProperty("casc.reload.token", env.get("CASC_RELOAD_TOKEN"));
-    Web web = new Web(controller, token, () -> {
+    Runnable load = loader(controller, location, Casc.secrets(env));
+    Web web = new Web(controller, reloadToken(env, System.getProperties()), () -> {
       load.run();
       controller.schedule();
     });
@@ -90,6 +83,22 @@ public final class Main {
     web.ready();
     controller.schedule();
     LOG.info("Jenkins is fully up and running: " + controller.jobs.size() + " folders and jobs, " + plugins.versions().size() + " plugins, port " + port);
+  }
+
+  /** Reads the files and takes them over; throws, with everything as it was, when they hold a fault. */
+  static Runnable loader(Controller controller, String location, Function<String, String> secrets) {
+    return () -> {
+      try {
+        controller.configure(Casc.load(location, secrets, controller.plugins));
+      } catch (IOException e) {
+        throw new BootError(location + ": cannot be read: " + e.getMessage());
+      }
+    };
+  }
+
+  /** The environment takes precedence over the property (configuration-as-code: configurationReload.md). */
+  static String reloadToken(Map<String, String> env, Properties properties) {
+    return env.getOrDefault("CASC_RELOAD_TOKEN", properties.getProperty("casc.reload.token"));
   }
 
   private static void fail(String message) {

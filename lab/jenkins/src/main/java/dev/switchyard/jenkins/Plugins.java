@@ -3,6 +3,7 @@ package dev.switchyard.jenkins;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.LocalDateTime;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -10,8 +11,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.jar.Attributes;
+import java.util.jar.JarFile;
+import java.util.jar.Manifest;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 
 /** The plugin list of the image, and which plugin brings which key or step. */
 public final class Plugins {
@@ -141,14 +147,34 @@ public final class Plugins {
     if (!Files.exists(file)) fail("jenkins-plugin-cli: " + file + ": no such file");
     try {
       Plugins plugins = parse(file.toString(), Files.readString(file));
-      StringBuilder out = new StringBuilder();
-      plugins.versions.forEach((id, version) -> out.append(id).append(':').append(version).append('\n'));
-      Files.createDirectories(INSTALLED.getParent());
-      Files.writeString(INSTALLED, out.toString());
+      plugins.install(INSTALLED);
       System.out.println("Recorded " + plugins.versions.size() + " plugins (stand-in: nothing is downloaded)");
     } catch (BootError e) {
       fail(e.getMessage());
     }
+  }
+
+  /** Records the list, and lays each plugin's file beside it: a manifest as the real one has it, and nothing else. */
+  void install(Path record) throws IOException {
+    Path folder = record.resolveSibling("plugins");
+    Files.createDirectories(folder);
+    StringBuilder out = new StringBuilder();
+    for (Map.Entry<String, String> plugin : versions.entrySet()) {
+      out.append(plugin.getKey()).append(':').append(plugin.getValue()).append('\n');
+      Manifest manifest = new Manifest();
+      manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
+      manifest.getMainAttributes().putValue("Short-Name", plugin.getKey());
+      manifest.getMainAttributes().putValue("Plugin-Version", plugin.getValue());
+      try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(folder.resolve(plugin.getKey() + ".jpi")))) {
+        ZipEntry entry = new ZipEntry(JarFile.MANIFEST_NAME);
+        // Same list, same bytes.
+        entry.setTimeLocal(LocalDateTime.of(1980, 1, 1, 0, 0));
+        zip.putNextEntry(entry);
+        manifest.write(zip);
+        zip.closeEntry();
+      }
+    }
+    Files.writeString(record, out.toString());
   }
 
   private static String next(String[] args, int i, String option) {

@@ -292,16 +292,31 @@ final class Web {
         java.util.UUID.nameUUIDFromBytes(raw).toString(), "tokenValue", token)));
   }
 
+  /**
+   * The plugin's TokenReloadAction: POST only; 404 without a configured token, 401 for a wrong one, no login and no
+   * crumb. Its check runs before anything is applied, so that a refused configuration changes nothing.
+   */
   private Reply reloadCasc(Request r) {
-    if (reloadToken == null || reloadToken.isEmpty()) throw html(404, "Configuration reload via token is not enabled");
-    if (!r.method.equals("POST")) throw html(405, "Form post required");
-    if (!same(reloadToken, r.query.getOrDefault("casc-reload-token", ""))) throw html(401, "Invalid token");
+    if (!r.method.equals("POST")) throw html(405, "Form post required").with("Allow", "POST");
+    if (reloadToken == null || reloadToken.isEmpty()) {
+      LOG.warning("Configuration reload via token is not enabled");
+      throw html(404, "Not Found");
+    }
+    String given = r.query.get("casc-reload-token");
+    if (given == null || !same(reloadToken, given)) {
+      LOG.warning("Invalid token received, not reloading configuration");
+      throw html(401, "Unauthorized");
+    }
+    LOG.info("Configuration reload triggered via token");
     try {
-      reload.run();
+      synchronized (reload) {
+        reload.run();
+      }
     } catch (BootError e) {
-      LOG.severe(e.getMessage());
+      LOG.severe("The configuration is refused, the former one stays:\n" + e.getMessage());
       throw text(500, e.getMessage());
     }
+    LOG.info("Configuration reloaded: " + controller.jobs.size() + " folders and jobs");
     return text(200, "");
   }
 

@@ -1,0 +1,152 @@
+import { stringify } from 'yaml';
+import { restrictedContainer } from '../../catalog/containers';
+import type { Model } from '../model';
+import { names } from '../shared/naming';
+import { outputRef } from '../shared/references';
+
+const AGENT_USER = 1000;
+
+/** Seconds after which Kubernetes ends an agent Pod whatever it does: the longest test is 180 min, in three rounds. */
+const LONGEST_BUILD = 10 * 3600;
+/** A rollout stops by itself after 30 min (delivery/library). */
+const LONGEST_DEPLOY = 3600;
+
+const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
+
+const agentContainer = (name: string, image: string, env: readonly object[], mounts: readonly object[]) => ({
+  name,
+  image,
+  command: ['sleep'],
+  args: ['infinity'],
+  env: [{ name: 'HOME', value: '/home/jenkins/agent' }, ...env],
+  // No limit on CPU: a build may take what the node has to spare; its request keeps it from starving others.
+  resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
+  securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+  volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
+});
+
+const jnlpContainer = (image: string) => ({
+  name: 'jnlp',
+  image,
+  resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+  volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+});
+
+const agentPod = (spec: object) =>
+  stringify(
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      spec: {
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        imagePullSecrets: [{ name: names.pullSecret }],
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: AGENT_USER,
+          runAsGroup: AGENT_USER,
+          fsGroup: AGENT_USER,
+          seccompProfile: { type: 'RuntimeDefault' },
+        },
+        ...spec,
+      },
+    },
+    { sortMapEntries: true, aliasDuplicateObjects: false },
+  );
+
+/** The Pod in which a merge request is built, judged and merged. */
+function deliveryPod(model: Model, image: string): string {
+  const { settings } = model;
+  return agentPod({
+    containers: [
+      agentContainer(
+        'delivery',
+        image,
+        [
+          { name: 'BUILDKIT_HOST', value: `tcp://buildkitd.${names.buildNamespace}.svc:1234` },
+          { name: 'DOCKER_CONFIG', value: '/docker' },
+          { name: 'GITLAB_URL', value: settings.gitlab.url },
+          { name: 'REGISTRY', value: settings.registry.address },
+          { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
+          { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
+          { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+        ],
+        [{ name: 'docker', mountPath: '/docker', readOnly: true }],
+      ),
+      jnlpContainer(image),
+    ],
+    volumes: [
+      {
+        name: 'docker',
+        secret: { secretName: 'registry-push', items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
+      },
+      scratch,
+    ],
+  });
+}
+
+/** The Pod that runs `up` of one module. The only one with a service account that may change production. */
+function deployPod(model: Model, image: string): string {
+  return agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.deployer,
+    containers: [
+      {
+        ...agentContainer(
+          'deploy',
+          image,
+          [
+            { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+            // Pulumi asks the password file for its home, and that one is read-only.
+            { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+            { name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment },
+          ],
+          [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }],
+        ),
+        envFrom: [{ secretRef: { name: 'deploy-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
+    volumes: [{ name: 'kubeconfig', configMap: { name: 'deploy-kubeconfig' } }, scratch],
+  });
+}
+
+/** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
+export function kubernetesCloud(model: Model) {
+  const image = outputRef('delivery-image', 'repoDigest');
+  const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string) => ({
+    name,
+    label: name,
+    namespace,
+    activeDeadlineSeconds,
+    nodeUsageMode: 'EXCLUSIVE',
+    podRetention: 'never',
+    showRawYaml: false,
+    slaveConnectTimeout: 300,
+    yaml,
+    yamlMergeStrategy: 'override',
+  });
+  return {
+    name: 'kubernetes',
+    namespace: names.agentsNamespace,
+    // Agents stay inside the cluster, whatever address people use.
+    jenkinsUrl: `http://jenkins.${names.ciNamespace}.svc:8080`,
+    webSocket: true,
+    containerCapStr: String(model.settings.jenkins.maximumAgents),
+    restrictedPssSecurityContext: true,
+    // Pods whose controller has forgotten them, after a crash of Jenkins say, go after ten minutes.
+    garbageCollection: {
+      namespaces: [
+        names.agentsNamespace,
+        names.deployNamespace,
+        ...model.modules.map((module) => names.testNamespace(module.name)),
+      ].join('\n'),
+      timeout: 600,
+    },
+    templates: [
+      template('delivery', names.agentsNamespace, LONGEST_BUILD, deliveryPod(model, image)),
+      template('deploy', names.deployNamespace, LONGEST_DEPLOY, deployPod(model, image)),
+    ],
+  };
+}

@@ -1,0 +1,319 @@
+import { restrictedContainer } from '../../catalog/containers';
+import { hookTokenPurpose } from '../gitlab/resources';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { object, restrictedPod, retained } from '../shared/kubernetes';
+import { labels, names, selector } from '../shared/naming';
+import { outputRef, secretRef } from '../shared/references';
+import { cascYaml } from './casc';
+import { cascSecrets, JENKINS_PORT, JENKINS_USER } from './names';
+
+const CASC_FOLDER = '/var/jenkins_casc';
+const SECRETS_FOLDER = '/run/secrets/jenkins';
+
+const afterNamespace = { dependsOn: ['jenkins-namespace'] };
+
+const inOwnNamespace = (model: Model) => (name: string) => ({
+  namespace: names.ciNamespace,
+  name,
+  labels: labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
+});
+
+/**
+ * Given to Jenkins and to the sidecar alike by environment, which is fixed when a container starts: after a new seed
+ * both keep the old one until the Pod is made anew.
+ */
+const reloadToken = {
+  name: 'CASC_RELOAD_TOKEN',
+  valueFrom: { secretKeyRef: { name: 'jenkins-reload', key: 'token' } },
+};
+
+/** Jenkins' rights in its own namespace: to read the Secrets that are its credentials. It runs no Pod there. */
+function account(model: Model): Declaration[] {
+  const within = inOwnNamespace(model);
+  return [
+    object(
+      'kubernetes:core/v1:ServiceAccount',
+      'jenkins-account',
+      'ci',
+      within('jenkins'),
+      {},
+      afterNamespace,
+    ),
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:Role',
+      'jenkins-credentials-role',
+      'ci',
+      within('jenkins-credentials'),
+      // The credentials provider lists by label, which a role cannot be limited to.
+      { rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] }] },
+      afterNamespace,
+    ),
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
+      'jenkins-credentials-binding',
+      'ci',
+      within('jenkins-credentials'),
+      {
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'jenkins-credentials' },
+        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: names.ciNamespace }],
+      },
+      { dependsOn: ['jenkins-credentials-role', 'jenkins-account'] },
+    ),
+  ];
+}
+
+/** What Jenkins is configured from, and what it keeps. */
+function state(model: Model): Declaration[] {
+  const { jenkins } = model.settings;
+  const within = inOwnNamespace(model);
+  const home = within('jenkins-home');
+  return [
+    object(
+      'kubernetes:core/v1:ConfigMap',
+      'jenkins-casc',
+      'ci',
+      within('jenkins-casc'),
+      { data: { 'jenkins.yaml': cascYaml(model) } },
+      // The secrets of a new job come before its configuration, so that it is never read without them.
+      { dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets'] },
+    ),
+    object(
+      'kubernetes:core/v1:Secret',
+      'jenkins-casc-secrets',
+      'ci',
+      within('jenkins-casc-secrets'),
+      {
+        stringData: {
+          [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
+          ...Object.fromEntries(
+            model.modules.map((module) => [
+              cascSecrets.hookToken(module.name),
+              secretRef(hookTokenPurpose(module.name)),
+            ]),
+          ),
+        },
+      },
+      afterNamespace,
+    ),
+    object(
+      'kubernetes:core/v1:Secret',
+      'jenkins-reload-token',
+      'ci',
+      within('jenkins-reload'),
+      { stringData: { token: secretRef('jenkins/reload') } },
+      afterNamespace,
+    ),
+    object(
+      'kubernetes:core/v1:PersistentVolumeClaim',
+      'jenkins-home',
+      'ci',
+      { ...home, labels: { ...home.labels, 'switchyard.dev/backup': 'true' } },
+      {
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          ...(jenkins.storageClass ? { storageClassName: jenkins.storageClass } : {}),
+          resources: { requests: { storage: jenkins.storage } },
+        },
+      },
+      { ...afterNamespace, ...(jenkins.onDelete === 'retain' ? retained : {}) },
+    ),
+  ];
+}
+
+/** Has changed configuration reloaded, so that Jenkins need not restart; runs from Jenkins' own image. */
+const reloader = {
+  name: 'reload',
+  image: outputRef('jenkins-image', 'repoDigest'),
+  command: ['bash', '/opt/switchyard/reload-casc.sh'],
+  env: [
+    { name: 'JENKINS_ADDRESS', value: `http://127.0.0.1:${JENKINS_PORT}` },
+    { name: 'WATCHED', value: `${CASC_FOLDER} ${SECRETS_FOLDER}` },
+    reloadToken,
+  ],
+  resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+  securityContext: restrictedContainer,
+  volumeMounts: [
+    { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
+    { name: 'casc-secrets', mountPath: SECRETS_FOLDER, readOnly: true },
+  ],
+};
+
+/** The one Pod. Only what its template holds restarts it: the image, its settings, never the configuration. */
+function workload(model: Model): Declaration[] {
+  const { jenkins } = model.settings;
+  const within = inOwnNamespace(model);
+  const match = selector('jenkins', 'jenkins');
+  const probe = { httpGet: { path: '/login', port: JENKINS_PORT } };
+  const scrape = {
+    'prometheus.io/scrape': 'true',
+    // With the slash: without it the plugin answers with a redirect.
+    'prometheus.io/path': '/prometheus/',
+    'prometheus.io/port': String(JENKINS_PORT),
+  };
+  return [
+    object(
+      'kubernetes:apps/v1:StatefulSet',
+      'jenkins-controller',
+      'ci',
+      within('jenkins'),
+      {
+        spec: {
+          replicas: 1,
+          serviceName: 'jenkins',
+          selector: { matchLabels: match },
+          template: {
+            metadata: {
+              labels: { ...within('jenkins').labels, ...match },
+              ...(jenkins.metrics ? { annotations: scrape } : {}),
+            },
+            spec: {
+              serviceAccountName: 'jenkins',
+              enableServiceLinks: false,
+              imagePullSecrets: [{ name: names.pullSecret }],
+              securityContext: restrictedPod(JENKINS_USER),
+              // Jenkins writes the state of running pipelines before it goes.
+              terminationGracePeriodSeconds: 60,
+              containers: [
+                {
+                  name: 'jenkins',
+                  image: outputRef('jenkins-image', 'repoDigest'),
+                  env: [
+                    { name: 'CASC_JENKINS_CONFIG', value: CASC_FOLDER },
+                    {
+                      name: 'JAVA_OPTS',
+                      value: '-Djenkins.install.runSetupWizard=false -XX:MaxRAMPercentage=60',
+                    },
+                    // The war is unpacked there: the root is read-only.
+                    { name: 'JENKINS_OPTS', value: '--webroot=/var/jenkins_cache/war' },
+                    { name: 'SECRETS', value: SECRETS_FOLDER },
+                    reloadToken,
+                  ],
+                  ports: [{ name: 'http', containerPort: JENKINS_PORT }],
+                  // A cold Jenkins with its plugins takes minutes on a small node: ten are allowed.
+                  startupProbe: { ...probe, periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 200 },
+                  readinessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 5 },
+                  livenessProbe: { ...probe, periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 5 },
+                  resources: {
+                    requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
+                    limits: { memory: jenkins.resources.memoryLimit },
+                  },
+                  securityContext: restrictedContainer,
+                  volumeMounts: [
+                    { name: 'home', mountPath: '/var/jenkins_home' },
+                    { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
+                    { name: 'casc-secrets', mountPath: SECRETS_FOLDER, readOnly: true },
+                    { name: 'cache', mountPath: '/var/jenkins_cache' },
+                    { name: 'tmp', mountPath: '/tmp' },
+                  ],
+                },
+                reloader,
+              ],
+              volumes: [
+                { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
+                { name: 'casc', configMap: { name: 'jenkins-casc' } },
+                { name: 'casc-secrets', secret: { secretName: 'jenkins-casc-secrets' } },
+                { name: 'cache', emptyDir: {} },
+                { name: 'tmp', emptyDir: {} },
+              ],
+            },
+          },
+        },
+      },
+      {
+        dependsOn: [
+          'jenkins-casc',
+          'jenkins-casc-secrets',
+          'jenkins-reload-token',
+          'jenkins-home',
+          'jenkins-credentials-binding',
+          'jenkins-bot-token',
+          'jenkins-bot-login',
+          'jenkins-certificate-key',
+          'jenkins-pull',
+          'gitlab-library-main',
+        ],
+      },
+    ),
+    object(
+      'kubernetes:policy/v1:PodDisruptionBudget',
+      'jenkins-disruption',
+      'ci',
+      within('jenkins'),
+      {
+        // Of one Pod, a budget of one would protect nothing.
+        spec: { maxUnavailable: jenkins.evictable ? 1 : 0, selector: { matchLabels: match } },
+      },
+      afterNamespace,
+    ),
+  ];
+}
+
+/** The ways in. */
+function access(model: Model): Declaration[] {
+  const { jenkins } = model.settings;
+  const { ingress, nodePort } = jenkins;
+  const within = inOwnNamespace(model);
+  return [
+    object(
+      'kubernetes:core/v1:Service',
+      'jenkins-service',
+      'ci',
+      within('jenkins'),
+      {
+        spec: {
+          type: nodePort ? 'NodePort' : 'ClusterIP',
+          selector: selector('jenkins', 'jenkins'),
+          ports: [
+            {
+              name: 'http',
+              port: JENKINS_PORT,
+              targetPort: JENKINS_PORT,
+              protocol: 'TCP',
+              ...(nodePort ? { nodePort } : {}),
+            },
+          ],
+        },
+      },
+      { dependsOn: ['jenkins-controller'] },
+    ),
+    ...(ingress
+      ? [
+          object(
+            'kubernetes:networking.k8s.io/v1:Ingress',
+            'jenkins-ingress',
+            'ci',
+            { ...within('jenkins'), annotations: { ...ingress.annotations } },
+            {
+              spec: {
+                ...(ingress.className ? { ingressClassName: ingress.className } : {}),
+                ...(ingress.tlsSecret
+                  ? { tls: [{ hosts: [ingress.host], secretName: ingress.tlsSecret }] }
+                  : {}),
+                rules: [
+                  {
+                    host: ingress.host,
+                    http: {
+                      paths: [
+                        {
+                          path: '/',
+                          pathType: 'Prefix',
+                          backend: { service: { name: 'jenkins', port: { name: 'http' } } },
+                        },
+                      ],
+                    },
+                  },
+                ],
+              },
+            },
+            { dependsOn: ['jenkins-service'] },
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** Jenkins itself. */
+export function controller(model: Model): Declaration[] {
+  return [...account(model), ...state(model), ...workload(model), ...access(model)];
+}

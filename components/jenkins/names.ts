@@ -1,0 +1,21 @@
+/** File names below JCasC's secrets folder. */
+export const cascSecrets = {
+  adminPassword: 'ADMIN_PASSWORD',
+  hookToken: (module: string) => `HOOK_TOKEN_${module.replaceAll('-', '_').toUpperCase()}`,
+} as const;
+
+/** Ids of the credentials that builds use; each is a labelled Secret of the same name. */
+export const credentialIds = {
+  botToken: 'gitlab-bot-token',
+  botLogin: 'gitlab-bot',
+  certificateKey: 'certificate-key',
+} as const;
+
+/** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
+export const JENKINS_PORT = 8080;
+
+/** User and group of the official image. */
+export const JENKINS_USER = 1000;
+
+/** Where BuildKit listens. */
+export const BUILDKIT_PORT = 1234;

@@ -1,0 +1,53 @@
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { fencedNamespace, retained } from '../shared/kubernetes';
+import { labels, names } from '../shared/naming';
+import { agentRole } from '../testing/resources';
+
+/** Jenkins' own namespace, its agents', the rollouts', and BuildKit's. */
+export function jenkinsNamespaces(model: Model): Declaration[] {
+  const { environment, registry, jenkins } = model.settings;
+  const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
+  const agentNamespaces = [
+    ['agents', names.agentsNamespace],
+    ['deploy', names.deployNamespace],
+  ] as const;
+  const own = fencedNamespace({
+    prefix: 'jenkins',
+    namespace: names.ciNamespace,
+    provider: 'ci',
+    labels: about('jenkins'),
+    quota: { pods: 4, cpu: '4', memory: '8Gi', claims: 2 },
+    pullFrom: registry.address,
+  });
+  return [
+    ...own.map(
+      (declaration): Declaration =>
+        // A namespace takes its claims along when it goes.
+        declaration.name === 'jenkins-namespace' && jenkins.onDelete === 'retain'
+          ? { ...declaration, ...retained }
+          : declaration,
+    ),
+    ...agentNamespaces.flatMap(([prefix, namespace]) => [
+      ...fencedNamespace({
+        prefix,
+        namespace,
+        provider: 'ci',
+        labels: about(prefix),
+        quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
+        pullFrom: registry.address,
+      }),
+      ...agentRole(prefix, namespace, labels(about(prefix))),
+    ]),
+    ...fencedNamespace({
+      prefix: 'build',
+      namespace: names.buildNamespace,
+      provider: 'ci',
+      labels: about('buildkit'),
+      // The one exception to `restricted`: rootless BuildKit makes user namespaces of its own, for which seccomp and
+      // AppArmor must be off and `newuidmap` must gain capabilities (see buildkit.ts). Nothing else runs here.
+      level: 'privileged',
+      quota: { pods: 2, cpu: '8', memory: '16Gi', claims: 1 },
+    }),
+  ];
+}

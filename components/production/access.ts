@@ -1,0 +1,78 @@
+import { moduleEnvironment, type ServiceAccess } from '../../catalog/containers';
+import type { Module, Service, ServiceUse } from '../../catalog/load';
+import type { Model } from '../model';
+import { names } from '../shared/naming';
+import { givenRef, secretRef } from '../shared/references';
+
+const DATABASE = 'module';
+
+/** Variable of a container through which a template's `{password}` reaches it. */
+export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
+
+/** @throws Error when the catalog lacks the service: a fault of the program, since loading checks it */
+export function serviceOf(model: Model, use: ServiceUse): Service {
+  const service = model.catalog.services[use.kind];
+  if (!service) throw new Error(`the catalog lost service "${use.kind}"`);
+  return service;
+}
+
+/** How a module reaches a service in production: one that is made here, or one that stands already. */
+export function access(module: Module, use: ServiceUse, variable: string): ServiceAccess {
+  return {
+    host: use.existing?.host ?? `${use.name}.${names.productionNamespace(module.name)}.svc`,
+    user: use.existing?.user ?? module.name.replaceAll('-', '_'),
+    password: `$(${variable})`,
+    database: use.existing?.database ?? DATABASE,
+  };
+}
+
+export const credentialsName = (use: ServiceUse): string => `${use.name}-credentials`;
+
+/** The password of a service: derived, or brought by the environment for one that stands already. */
+export const passwordRef = (module: Module, use: ServiceUse): string =>
+  use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(`service/${module.name}/${use.name}`);
+
+export interface ModuleVariables {
+  /** What anyone may read: goes into a ConfigMap. */
+  readonly plain: Readonly<Record<string, string>>;
+  /** Entries of the container itself: Kubernetes fills passwords only into those. */
+  readonly own: readonly (
+    | { readonly name: string; readonly value: string }
+    | {
+        readonly name: string;
+        readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+      }
+  )[];
+}
+
+/** The environment of a module in production; what it declares itself wins over what its services bring. */
+export function moduleVariables(model: Model, module: Module): ModuleVariables {
+  const fromServices: Record<string, string> = Object.assign(
+    {},
+    ...module.services.map((use, index) => {
+      const service = serviceOf(model, use);
+      return moduleEnvironment(
+        { ...service, port: use.existing?.port ?? service.port },
+        access(module, use, `${PASSWORD_VARIABLE}_${index}`),
+      );
+    }),
+  );
+  const all: Record<string, string> = { ...fromServices, ...module.environment, PORT: String(module.port) };
+  const plain: Record<string, string> = {};
+  const filled: { name: string; value: string }[] = [];
+  for (const name of Object.keys(all).sort()) {
+    const value = all[name] ?? '';
+    if (value.includes('$(')) filled.push({ name, value });
+    else plain[name] = value;
+  }
+  return {
+    plain,
+    own: [
+      ...module.services.map((use, index) => ({
+        name: `${PASSWORD_VARIABLE}_${index}`,
+        valueFrom: { secretKeyRef: { name: credentialsName(use), key: 'password' } },
+      })),
+      ...filled,
+    ],
+  };
+}

@@ -1,0 +1,60 @@
+import type { Module } from '../../catalog/load';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { object } from '../shared/kubernetes';
+import { labels, names } from '../shared/naming';
+
+/** What a deploy job may change: one module's namespace, and in it only what a rollout changes. */
+export function deployerRole(model: Model, module: Module): Declaration[] {
+  const prefix = `production-${module.name}`;
+  const namespace = names.productionNamespace(module.name);
+  const within = {
+    namespace,
+    name: names.deployer,
+    labels: labels({
+      name: names.deployer,
+      component: 'production',
+      environment: model.settings.environment,
+      module: module.name,
+    }),
+  };
+  const write = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
+  const read = ['get', 'list', 'watch'];
+  return [
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:Role',
+      `${prefix}-deployer-role`,
+      'production',
+      within,
+      {
+        rules: [
+          { apiGroups: ['apps'], resources: ['deployments', 'statefulsets'], verbs: write },
+          { apiGroups: [''], resources: ['services', 'secrets', 'configmaps'], verbs: write },
+          { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: write },
+          ...(module.production.ingress
+            ? [{ apiGroups: ['networking.k8s.io'], resources: ['ingresses'], verbs: write }]
+            : []),
+          { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'], verbs: read },
+          { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: read },
+          {
+            apiGroups: [''],
+            resources: ['pods', 'events', 'endpoints', 'persistentvolumeclaims'],
+            verbs: read,
+          },
+        ],
+      },
+      { dependsOn: [`${prefix}-namespace`] },
+    ),
+    object(
+      'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
+      `${prefix}-deployer-binding`,
+      'production',
+      within,
+      {
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.deployer },
+        subjects: [{ kind: 'ServiceAccount', name: names.deployer, namespace: names.deployNamespace }],
+      },
+      { dependsOn: [`${prefix}-deployer-role`] },
+    ),
+  ];
+}

@@ -1,0 +1,161 @@
+import { serviceContainer, servicePorts } from '../../catalog/containers';
+import type { Module, ServiceUse } from '../../catalog/load';
+import { resolveImage } from '../../stacks/load';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { backedUp, object, restrictedPod, retained } from '../shared/kubernetes';
+import { labels, names, selector } from '../shared/naming';
+import { secretRef } from '../shared/references';
+import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
+import { keepsData } from './retention';
+
+/** Label of the Pods of all services that are made here. */
+export const anyService = { 'app.kubernetes.io/component': 'service' } as const;
+
+/**
+ * A service of one module in production: its password, and, unless it stands already, a StatefulSet of one with a
+ * volume of its own. One Pod: replication is each database's own matter, and a backup is not replaced by it.
+ */
+export function statefulService(model: Model, module: Module, use: ServiceUse): Declaration[] {
+  const prefix = `production-${module.name}`;
+  const name = `${prefix}-${use.name}`;
+  const namespace = names.productionNamespace(module.name);
+  const common = labels({
+    name: use.name,
+    component: 'service',
+    environment: model.settings.environment,
+    module: module.name,
+    purpose: 'production',
+  });
+  const within = (objectName: string) => ({ namespace, name: objectName, labels: common });
+  const credentials = object(
+    'kubernetes:core/v1:Secret',
+    `${name}-credentials`,
+    'production',
+    within(credentialsName(use)),
+    { stringData: { password: passwordRef(module, use) } },
+    { dependsOn: [`${prefix}-namespace`] },
+  );
+  if (use.existing) return [credentials];
+
+  const service = serviceOf(model, use);
+  const imageOf = (version: string) =>
+    resolveImage(model.settings, `${use.kind}:${version}`, service.versions[version]?.image ?? '');
+  const match = selector(use.name, 'service');
+  const { container, readinessProbe, annotations, dataVolume, volumes } = serviceContainer(
+    use,
+    service,
+    imageOf(use.production?.version ?? use.version),
+    access(module, use, PASSWORD_VARIABLE),
+    [
+      {
+        name: PASSWORD_VARIABLE,
+        valueFrom: { secretKeyRef: { name: credentialsName(use), key: 'password' } },
+      },
+    ],
+  );
+  const keep = keepsData(model, module);
+  const { storageClass } = model.settings.production;
+  return [
+    credentials,
+    object(
+      'kubernetes:core/v1:Service',
+      `${name}-service`,
+      'production',
+      within(use.name),
+      {
+        spec: {
+          selector: match,
+          ports: servicePorts(service).map(({ name: portName, port }) => ({
+            name: portName,
+            port,
+            targetPort: port,
+            protocol: 'TCP',
+          })),
+        },
+      },
+      { dependsOn: [`${name}-workload`] },
+    ),
+    object(
+      'kubernetes:apps/v1:StatefulSet',
+      `${name}-workload`,
+      'production',
+      {
+        ...within(use.name),
+        labels: { ...common, ...backedUp },
+        // Beside the workload, so that a difference from what was tested is seen where it matters.
+        annotations: {
+          'switchyard.dev/tested-image': imageOf(use.version),
+          ...(use.production ? { 'switchyard.dev/version-reason': use.production.reason } : {}),
+        },
+      },
+      {
+        spec: {
+          replicas: 1,
+          serviceName: use.name,
+          selector: { matchLabels: match },
+          // Scaling to none is how one stops a database to look at it: never a way to lose its volume.
+          persistentVolumeClaimRetentionPolicy: {
+            whenDeleted: keep ? 'Retain' : 'Delete',
+            whenScaled: 'Retain',
+          },
+          template: {
+            metadata: {
+              labels: { ...common, ...match, ...backedUp },
+              // Velero backs up exactly the volumes that a Pod names.
+              annotations: { ...annotations, 'backup.velero.io/backup-volumes': dataVolume },
+            },
+            spec: {
+              automountServiceAccountToken: false,
+              enableServiceLinks: false,
+              priorityClassName: names.productionPriority,
+              securityContext: restrictedPod(service.runAsUser),
+              // Databases write out what they hold when told to stop.
+              terminationGracePeriodSeconds: 60,
+              containers: [{ ...container, readinessProbe }],
+              volumes,
+            },
+          },
+          // Kubernetes forbids any later change of this part: nothing here may follow a setting that people change
+          // (a new class or size needs a new volume and a restored backup).
+          volumeClaimTemplates: [
+            {
+              metadata: { name: dataVolume },
+              spec: {
+                accessModes: ['ReadWriteOnce'],
+                ...(storageClass ? { storageClassName: storageClass } : {}),
+                resources: { requests: { storage: use.storage } },
+              },
+            },
+          ],
+        },
+      },
+      { dependsOn: [`${name}-credentials`], ...(keep ? retained : {}) },
+    ),
+    object(
+      'kubernetes:policy/v1:PodDisruptionBudget',
+      `${name}-disruption`,
+      'production',
+      within(use.name),
+      // A drain may move the only Pod: its volume follows. A budget of none would stop every drain for ever.
+      {
+        spec: {
+          maxUnavailable: 1,
+          selector: { matchLabels: match },
+          unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        },
+      },
+      { dependsOn: [`${prefix}-namespace`] },
+    ),
+  ];
+}
+
+/**
+ * Changes when the passwords of a module's services change, and tells nothing of them: a secret of another purpose
+ * under the same seed. Passwords that people bring leave no such trace.
+ */
+export const passwordMark = (module: Module): string =>
+  module.services
+    .filter((use) => !use.existing)
+    .map((use) => secretRef(`service/${module.name}/${use.name}/mark`))
+    .join('.');

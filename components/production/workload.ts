@@ -1,0 +1,197 @@
+import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
+import type { Module } from '../../catalog/load';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { contentHash, object, restrictedPod } from '../shared/kubernetes';
+import { labels, names, selector } from '../shared/naming';
+import { moduleVariables } from './access';
+import { passwordMark } from './service';
+
+/** Labels of a module's Pods. */
+export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
+
+const environmentName = (module: Module): string => `${module.name}-environment`;
+
+function podSpec(model: Model, module: Module, image: string) {
+  const match = modulePods(module);
+  const { production } = module;
+  const probe = (path: string) => ({ httpGet: { path, port: module.port } });
+  const spread = (topologyKey: string) => ({
+    maxSkew: 1,
+    topologyKey,
+    // A cluster with one node, or with one left, still runs the module.
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: match },
+    // Counted within one rollout: the Pods that are about to leave do not decide where the new ones go.
+    matchLabelKeys: ['pod-template-hash'],
+  });
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    imagePullSecrets: [{ name: names.pullSecret }],
+    priorityClassName: names.productionPriority,
+    securityContext: restrictedPod(MODULE_USER),
+    terminationGracePeriodSeconds: production.terminationGraceSeconds,
+    topologySpreadConstraints: [spread('kubernetes.io/hostname'), spread('topology.kubernetes.io/zone')],
+    containers: [
+      {
+        name: 'module',
+        image,
+        env: [...moduleVariables(model, module).own],
+        envFrom: [{ configMapRef: { name: environmentName(module) } }],
+        ports: [{ name: 'http', containerPort: module.port }],
+        startupProbe: { ...probe(module.probes.ready), periodSeconds: 1, failureThreshold: 120 },
+        readinessProbe: { ...probe(module.probes.ready), periodSeconds: 5, timeoutSeconds: 5 },
+        livenessProbe: { ...probe(module.probes.live), periodSeconds: 10, timeoutSeconds: 5 },
+        // Endpoints reach the nodes some seconds after a Pod is told to leave; until then it gets requests.
+        ...(production.drainSeconds > 0
+          ? { lifecycle: { preStop: { sleep: { seconds: production.drainSeconds } } } }
+          : {}),
+        resources: containerResources(module.resources),
+        securityContext: restrictedContainer,
+        volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+      },
+    ],
+    volumes: [{ name: 'tmp', emptyDir: {} }],
+  };
+}
+
+/** The released module: nothing until its first release, whose deploy brings it. */
+export function workload(model: Model, module: Module): Declaration[] {
+  const release = model.releases[module.name];
+  if (!release) return [];
+  const name = `production-${module.name}`;
+  const namespace = names.productionNamespace(module.name);
+  const common = labels({
+    name: module.name,
+    component: 'module',
+    environment: model.settings.environment,
+    module: module.name,
+    purpose: 'production',
+  });
+  const match = modulePods(module);
+  const within = (objectName: string, annotations?: Record<string, string>) => ({
+    namespace,
+    name: objectName,
+    labels: common,
+    ...(annotations ? { annotations } : {}),
+  });
+  const variables = moduleVariables(model, module);
+  const mark = passwordMark(module);
+  const { ingress, nodePort } = module.production;
+  return [
+    object(
+      'kubernetes:core/v1:ConfigMap',
+      `${name}-environment`,
+      'production',
+      within(environmentName(module)),
+      { data: variables.plain },
+      { dependsOn: [`${name}-namespace`] },
+    ),
+    object(
+      'kubernetes:apps/v1:Deployment',
+      `${name}-workload`,
+      'production',
+      // People who look at the cluster find the way back to the commit.
+      within(module.name, { 'switchyard.dev/commit': release.commit }),
+      {
+        spec: {
+          replicas: module.production.replicas,
+          revisionHistoryLimit: 5,
+          selector: { matchLabels: match },
+          strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+          progressDeadlineSeconds: 300,
+          template: {
+            metadata: {
+              labels: { ...common, ...match },
+              annotations: {
+                'switchyard.dev/config-hash': contentHash(variables.plain),
+                ...(mark === '' ? {} : { 'switchyard.dev/password-mark': mark }),
+              },
+            },
+            spec: podSpec(model, module, release.image),
+          },
+        },
+      },
+      {
+        dependsOn: [
+          `${name}-environment`,
+          ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
+        ],
+      },
+    ),
+    object(
+      'kubernetes:core/v1:Service',
+      `${name}-service`,
+      'production',
+      within(module.name),
+      {
+        spec: {
+          type: nodePort ? 'NodePort' : 'ClusterIP',
+          selector: match,
+          ports: [
+            {
+              name: 'http',
+              port: 80,
+              targetPort: module.port,
+              protocol: 'TCP',
+              ...(nodePort ? { nodePort } : {}),
+            },
+          ],
+        },
+      },
+      { dependsOn: [`${name}-workload`] },
+    ),
+    ...(ingress
+      ? [
+          object(
+            'kubernetes:networking.k8s.io/v1:Ingress',
+            `${name}-ingress`,
+            'production',
+            within(
+              module.name,
+              Object.keys(ingress.annotations).length > 0 ? ingress.annotations : undefined,
+            ),
+            {
+              spec: {
+                ...(ingress.className ? { ingressClassName: ingress.className } : {}),
+                ...(ingress.tlsSecret
+                  ? { tls: [{ hosts: [ingress.host], secretName: ingress.tlsSecret }] }
+                  : {}),
+                rules: [
+                  {
+                    host: ingress.host,
+                    http: {
+                      paths: [
+                        {
+                          path: ingress.path,
+                          pathType: 'Prefix',
+                          backend: { service: { name: module.name, port: { name: 'http' } } },
+                        },
+                      ],
+                    },
+                  },
+                ],
+              },
+            },
+            { dependsOn: [`${name}-service`] },
+          ),
+        ]
+      : []),
+    object(
+      'kubernetes:policy/v1:PodDisruptionBudget',
+      `${name}-disruption`,
+      'production',
+      within(module.name),
+      {
+        spec: {
+          maxUnavailable: 1,
+          selector: { matchLabels: match },
+          // A Pod that never gets ready must not keep a node from being drained.
+          unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        },
+      },
+      { dependsOn: [`${name}-namespace`] },
+    ),
+  ];
+}

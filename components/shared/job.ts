@@ -1,0 +1,92 @@
+import { restrictedContainer } from '../../catalog/containers';
+import { restrictedPod } from './kubernetes';
+import { names } from './naming';
+import { outputRef } from './references';
+
+/** User of the delivery image. */
+const USER = 1000;
+
+export interface JobInputs {
+  /** Five cron fields, UTC. */
+  readonly schedule: string;
+  /** Labels of its Pods. */
+  readonly labels: Record<string, string>;
+  /** Service account whose token is mounted; it alone says what the job may do in the cluster. */
+  readonly account: string;
+  /** Arguments of `delivery`. */
+  readonly args: readonly string[];
+  /** Seconds after which a run is ended. */
+  readonly deadline: number;
+  readonly env?: readonly (
+    | { readonly name: string; readonly value: string }
+    | {
+        readonly name: string;
+        readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+      }
+  )[];
+  /** Secrets as files: volume name → where, and which key under which name. */
+  readonly secrets?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly items: readonly { readonly key: string; readonly path: string }[];
+  }[];
+}
+
+/** A CronJob's spec that runs the `delivery` program of this checkout: never two at a time, and never piling up. */
+export function deliveryJob(inputs: JobInputs) {
+  const secrets = inputs.secrets ?? [];
+  return {
+    schedule: inputs.schedule,
+    timeZone: 'Etc/UTC',
+    concurrencyPolicy: 'Forbid',
+    // A run that could not start for an hour is dropped: the next one does its work.
+    startingDeadlineSeconds: 3600,
+    successfulJobsHistoryLimit: 1,
+    failedJobsHistoryLimit: 3,
+    jobTemplate: {
+      spec: {
+        backoffLimit: 1,
+        activeDeadlineSeconds: inputs.deadline,
+        template: {
+          metadata: { labels: inputs.labels },
+          spec: {
+            restartPolicy: 'Never',
+            serviceAccountName: inputs.account,
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            imagePullSecrets: [{ name: names.pullSecret }],
+            securityContext: restrictedPod(USER),
+            containers: [
+              {
+                name: 'delivery',
+                image: outputRef('delivery-image', 'repoDigest'),
+                command: ['delivery', ...inputs.args],
+                env: [
+                  { name: 'HOME', value: '/tmp' },
+                  {
+                    name: 'NODE_EXTRA_CA_CERTS',
+                    value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
+                  },
+                  ...(inputs.env ?? []),
+                ],
+                resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+                securityContext: restrictedContainer,
+                volumeMounts: [
+                  { name: 'tmp', mountPath: '/tmp' },
+                  ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
+                ],
+              },
+            ],
+            volumes: [
+              { name: 'tmp', emptyDir: {} },
+              ...secrets.map(({ name, items }) => ({
+                name,
+                secret: { secretName: name, items: [...items] },
+              })),
+            ],
+          },
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { deliveryJob } from '../shared/job';
+import { fencedNamespace, object } from '../shared/kubernetes';
+import { labels, names } from '../shared/naming';
+
+/**
+ * What all test namespaces share: a job that removes what is past its end. It has a namespace of its own, since who may
+ * start Pods beside it could borrow its service account.
+ */
+export function testingSharedResources(model: Model): Declaration[] {
+  const { environment, testing, registry } = model.settings;
+  const about = { name: names.reaper, component: 'testing', environment, purpose: 'clean-up' };
+  const common = labels(about);
+  const within = { namespace: names.reaperNamespace, name: names.reaper, labels: common };
+  const namespaces = model.modules.map((module) => names.testNamespace(module.name));
+  return [
+    ...fencedNamespace({
+      prefix: 'reaper',
+      namespace: names.reaperNamespace,
+      provider: 'ci',
+      labels: about,
+      quota: { pods: 2, cpu: '1', memory: '1Gi', claims: 0 },
+      // The API server is no Pod: its address differs from site to site, its port is one of two.
+      egress: [
+        {
+          ports: [
+            { protocol: 'TCP', port: 443 },
+            { protocol: 'TCP', port: 6443 },
+          ],
+        },
+      ],
+      pullFrom: registry.address,
+    }),
+    object(
+      'kubernetes:core/v1:ServiceAccount',
+      'reaper-account',
+      'ci',
+      within,
+      { automountServiceAccountToken: false },
+      { dependsOn: ['reaper-namespace'] },
+    ),
+    // Nothing to clean, no job: `delivery reap` asks for one namespace at least.
+    ...(namespaces.length > 0
+      ? [
+          object(
+            'kubernetes:batch/v1:CronJob',
+            'reaper-job',
+            'ci',
+            within,
+            {
+              spec: deliveryJob({
+                schedule: testing.reaper,
+                labels: common,
+                account: names.reaper,
+                args: ['reap', '--namespace', ...namespaces],
+                deadline: 600,
+              }),
+            },
+            { dependsOn: ['reaper-account', 'reaper-pull'] },
+          ),
+        ]
+      : []),
+  ];
+}

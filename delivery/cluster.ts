@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { parseJson } from './certificate';
+import { exitCode, Failure } from './failure';
+
+const metadataSchema = z.object({
+  name: z.string(),
+  namespace: z.string(),
+  uid: z.string(),
+  resourceVersion: z.string(),
+  labels: z.record(z.string(), z.string()).default({}),
+});
+/** What an object is known by: all that is ever read of it. */
+export type Metadata = z.infer<typeof metadataSchema>;
+
+const listSchema = z.object({
+  metadata: z.object({ continue: z.string().optional() }),
+  items: z.array(z.object({ metadata: metadataSchema })),
+});
+
+export type Kind = 'pods' | 'persistentvolumeclaims' | 'secrets' | 'configmaps';
+
+export interface ClusterOptions {
+  /** @default `https://kubernetes.default.svc` */
+  readonly url?: string;
+  readonly token: string;
+}
+
+/** The token that Kubernetes mounts for a Pod's service account; its CA comes by `NODE_EXTRA_CA_CERTS`. */
+export function podToken(file = '/var/run/secrets/kubernetes.io/serviceaccount/token'): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    throw new Failure(
+      exitCode.input,
+      `${file}: cannot be read.`,
+      'Run this in a Pod that mounts the token of its service account.',
+    );
+  }
+}
+
+/** The few requests to the Kubernetes API that clean-up makes, over fetch: no client library, no kubectl. */
+export class Cluster {
+  constructor(private readonly options: ClusterOptions) {}
+
+  private async request(
+    method: string,
+    path: string,
+    accept: string,
+    allowed: readonly number[],
+    body?: Record<string, unknown>,
+  ): Promise<{ status: number; body: unknown }> {
+    const url = `${this.options.url ?? 'https://kubernetes.default.svc'}/api/v1/${path}`;
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: {
+          accept,
+          authorization: `Bearer ${this.options.token}`,
+          ...(body ? { 'content-type': 'application/json' } : {}),
+        },
+        body: body ? JSON.stringify(body) : undefined,
+        redirect: 'error',
+        signal: AbortSignal.timeout(30_000),
+      });
+      text = await response.text();
+    } catch (error) {
+      const { message, cause } = error as Error & { cause?: { message?: string } };
+      throw new Failure(
+        exitCode.red,
+        `Kubernetes: ${new URL(url).host} cannot be reached (${cause?.message || message}).`,
+        'Check NODE_EXTRA_CA_CERTS and what the namespace lets out.',
+      );
+    }
+    if (response.ok || allowed.includes(response.status))
+      return { status: response.status, body: parseJson(text) };
+    throw new Failure(
+      exitCode.red,
+      `Kubernetes: ${method} ${path.split('?')[0]} answered ${response.status}.`,
+      response.status === 403 ? "Check the Role of this Pod's service account." : '',
+    );
+  }
+
+  /** Metadata of the objects that a label selector finds. What Secrets hold never travels. */
+  async list(kind: Kind, namespace: string, selector: string): Promise<Metadata[]> {
+    const found: Metadata[] = [];
+    let next = '';
+    do {
+      const query = new URLSearchParams({ labelSelector: selector, limit: '250' });
+      if (next) query.set('continue', next);
+      const path = `namespaces/${namespace}/${kind}?${query}`;
+      const accept = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+      const parsed = listSchema.safeParse((await this.request('GET', path, accept, [])).body);
+      if (!parsed.success) {
+        throw new Failure(exitCode.red, `Kubernetes: the list of ${kind} in ${namespace} is not one.`);
+      }
+      found.push(...parsed.data.items.map(({ metadata }) => metadata));
+      next = parsed.data.metadata.continue ?? '';
+    } while (next);
+    return found;
+  }
+
+  /**
+   * Deletes exactly the object that was read, in the state in which it was read.
+   * @returns false when it is gone or has changed since: the next run looks again
+   */
+  async remove(kind: Kind, { namespace, name, uid, resourceVersion }: Metadata): Promise<boolean> {
+    const { status } = await this.request(
+      'DELETE',
+      `namespaces/${namespace}/${kind}/${name}`,
+      'application/json',
+      [404, 409],
+      { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } },
+    );
+    return status < 300;
+  }
+
+  /** Makes a ConfigMap; one that is there already is left as it is. */
+  async createConfigMap(
+    namespace: string,
+    name: string,
+    labels: Record<string, string>,
+    data: Record<string, string>,
+  ): Promise<void> {
+    await this.request('POST', `namespaces/${namespace}/configmaps`, 'application/json', [409], {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace, labels },
+      data,
+    });
+  }
+}

@@ -1,0 +1,74 @@
+import type { Cluster, Kind, Metadata } from './cluster';
+
+/** Kinds that a test may leave behind. */
+export const reapedKinds = ['pods', 'persistentvolumeclaims', 'secrets'] as const satisfies readonly Kind[];
+
+/** Marks of what a test run made; see `testPod`. What `up` made carries others, and never an end. */
+const OURS = { 'app.kubernetes.io/managed-by': 'switchyard', 'switchyard.dev/purpose': 'test' } as const;
+const EXPIRES = 'switchyard.dev/expires';
+
+/** Finds all that may ever be reaped. */
+export const reapSelector = [...Object.entries(OURS).map(([key, value]) => `${key}=${value}`), EXPIRES].join(
+  ',',
+);
+
+export type ReapDecision =
+  | { readonly remove: true }
+  | { readonly remove: false; readonly why: 'not ours' | 'no time' | 'still alive' };
+
+/**
+ * Whether an object is past its end. The labels are checked here again: what the API server was asked for is no
+ * reason to delete.
+ * @param now Unix seconds
+ */
+export function decideReap(labels: Readonly<Record<string, string>>, now: number): ReapDecision {
+  if (Object.entries(OURS).some(([key, value]) => labels[key] !== value))
+    return { remove: false, why: 'not ours' };
+  const expires = labels[EXPIRES] ?? '';
+  if (!/^[1-9]\d{0,15}$/.test(expires)) return { remove: false, why: 'no time' };
+  return Number(expires) <= now ? { remove: true } : { remove: false, why: 'still alive' };
+}
+
+export interface Reaped {
+  readonly kind: Kind;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/**
+ * Removes what is past its end in some namespaces. One namespace that fails keeps no other from being cleaned.
+ * @throws the first failure, after all namespaces were tried
+ */
+export async function reap(
+  cluster: Pick<Cluster, 'list' | 'remove'>,
+  namespaces: readonly string[],
+  now: number,
+  say: (line: string) => void,
+): Promise<Reaped[]> {
+  const reaped: Reaped[] = [];
+  const failures: unknown[] = [];
+  const look = async (kind: Kind, found: Metadata): Promise<void> => {
+    const { namespace, name } = found;
+    const decision = decideReap(found.labels, now);
+    if (!decision.remove) {
+      if (decision.why === 'no time') say(`left: ${kind} ${namespace}/${name}: ${EXPIRES} is no time`);
+      return;
+    }
+    if (await cluster.remove(kind, found)) {
+      reaped.push({ kind, namespace, name });
+      say(`removed: ${kind} ${namespace}/${name}, past its end since ${found.labels[EXPIRES]}`);
+    }
+  };
+  for (const namespace of namespaces) {
+    for (const kind of reapedKinds) {
+      try {
+        for (const found of await cluster.list(kind, namespace, reapSelector)) await look(kind, found);
+      } catch (error) {
+        failures.push(error);
+        say(`${kind} of ${namespace}: ${(error as Error).message}`);
+      }
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return reaped;
+}

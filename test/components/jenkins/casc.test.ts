@@ -1,0 +1,173 @@
+import { parse } from 'yaml';
+import { cascYaml } from '../../../components/jenkins/casc';
+import { referencesIn } from '../../../components/shared/references';
+import { testModel } from '../../support/model';
+import { modelWith } from './support';
+
+interface Template {
+  readonly name: string;
+  readonly namespace: string;
+  readonly activeDeadlineSeconds: number;
+  readonly podRetention: string;
+  readonly yaml: string;
+}
+interface Casc {
+  readonly jenkins: {
+    readonly clouds: {
+      readonly kubernetes: {
+        readonly containerCapStr: string;
+        readonly garbageCollection: { readonly namespaces: string; readonly timeout: number };
+        readonly templates: readonly Template[];
+        readonly [key: string]: unknown;
+      };
+    }[];
+    readonly [key: string]: unknown;
+  };
+  readonly unclassified: { readonly prometheusConfiguration: object; readonly [key: string]: unknown };
+  readonly security: object;
+  readonly jobs: readonly { readonly script: string }[];
+}
+const casc = (model = testModel()) => parse(cascYaml(model)) as Casc;
+const cloud = (model = testModel()) => {
+  const found = casc(model).jenkins.clouds[0]?.kubernetes;
+  if (!found) throw new Error('no cloud');
+  return found;
+};
+interface AgentPod {
+  readonly spec: {
+    readonly automountServiceAccountToken: boolean;
+    readonly serviceAccountName?: string;
+    readonly containers: { readonly name: string; readonly resources: { limits: { memory?: string } } }[];
+    readonly [key: string]: unknown;
+  };
+}
+
+test('Jenkins builds nothing itself, lets nobody sign up, and keeps its TCP port shut', () => {
+  const { jenkins, security } = casc();
+  expect(jenkins).toMatchObject({
+    numExecutors: 0,
+    mode: 'EXCLUSIVE',
+    slaveAgentPort: -1,
+    crumbIssuer: { standard: {} },
+    securityRealm: {
+      local: { allowsSignup: false, users: [{ id: 'admin', password: '${ADMIN_PASSWORD}' }] },
+    },
+  });
+  expect(security).toMatchObject({
+    apiToken: { creationOfLegacyTokenEnabled: false, tokenGenerationOnCreationEnabled: false },
+  });
+});
+
+test('who is not logged in reads nothing, unless the stack says so', () => {
+  const strategy = (model = modelWith()) => casc(model).jenkins.authorizationStrategy;
+  expect(strategy()).toEqual({ loggedInUsersCanDoAnything: { allowAnonymousRead: false } });
+  expect(strategy(modelWith('anonymousRead: true'))).toEqual({
+    loggedInUsersCanDoAnything: { allowAnonymousRead: true },
+  });
+});
+
+test('metrics are open to Prometheus where wanted, and ask for a login elsewhere', () => {
+  expect(casc().unclassified.prometheusConfiguration).toMatchObject({ useAuthenticatedEndpoint: true });
+  expect(casc(modelWith('metrics: {}')).unclassified.prometheusConfiguration).toEqual({
+    path: 'prometheus',
+    useAuthenticatedEndpoint: false,
+    collectingMetricsPeriodInSeconds: 60,
+    collectDiskUsage: false,
+  });
+});
+
+test('no option stands there that a newer Jenkins refuses', () => {
+  expect(cascYaml(testModel())).not.toMatch(/excludeClientIPFromCrumb|agentProtocols|credentials:$/m);
+});
+
+describe('agents', () => {
+  test('come over WebSocket inside the cluster, as many as the stack allows', () => {
+    expect(cloud()).toMatchObject({
+      namespace: 'ci-agents',
+      jenkinsUrl: 'http://jenkins.ci.svc:8080',
+      webSocket: true,
+      restrictedPssSecurityContext: true,
+      containerCapStr: '20',
+    });
+    expect(cloud()).not.toHaveProperty('jenkinsTunnel');
+    expect(cloud(modelWith('maximumAgents: 60')).containerCapStr).toBe('60');
+  });
+
+  test('that are left behind are collected in every namespace where they run', () => {
+    expect(cloud().garbageCollection).toEqual({
+      namespaces: 'ci-agents\nci-deploy\ntest-shop',
+      timeout: 600,
+    });
+  });
+
+  test('go after each build, and after a deadline whatever happens', () => {
+    expect(
+      cloud().templates.map(({ name, namespace, podRetention, activeDeadlineSeconds }) => ({
+        name,
+        namespace,
+        podRetention,
+        activeDeadlineSeconds,
+      })),
+    ).toEqual([
+      { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
+      { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
+    ]);
+  });
+
+  test('are limited in every container, and only a rollout has a service account', () => {
+    const pods = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    for (const { spec } of pods) {
+      expect(spec.securityContext).toMatchObject({
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const container of spec.containers) {
+        expect(container).toMatchObject({
+          resources: { requests: { cpu: expect.any(String), memory: expect.any(String) } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+        });
+        expect(container.resources.limits.memory).toMatch(/^[0-9]+[MG]i$/);
+      }
+      expect(spec.volumes).toContainEqual({ name: 'tmp', emptyDir: { sizeLimit: '2Gi' } });
+    }
+    expect(pods.map(({ spec }) => [spec.automountServiceAccountToken, spec.serviceAccountName])).toEqual([
+      [false, undefined],
+      [true, 'deployer'],
+    ]);
+  });
+});
+
+describe('jobs', () => {
+  test('are one for each module of the catalog, in the group’s folder', () => {
+    const scripts = casc().jobs.map(({ script }) => script);
+    expect(scripts).toHaveLength(2);
+    expect(scripts[0]).toBe("folder('switchyard') { description('Modules') }\n");
+    expect(scripts[1]).toMatch(/^pipelineJob\('switchyard\/shop'\) \{\n {2}description\('sells'\)\n/);
+    expect(casc(testModel({ modules: [] })).jobs).toHaveLength(1);
+  });
+
+  test('have their triggers before their first run, and name their token', () => {
+    const script = casc().jobs[1]?.script ?? '';
+    expect(script).toContain('secretToken("${HOOK_TOKEN_SHOP}")');
+    expect(script).toContain("branch('^${gitlabSourceBranch}')");
+    expect(script).not.toContain('acceptGitLabMR');
+  });
+
+  test('take a description with quotes as text', () => {
+    const [module] = testModel().modules;
+    if (!module) throw new Error('no module');
+    const model = testModel({ modules: [{ ...module, description: "Ada's \\ shop'); evil('" }] });
+    expect(casc(model).jobs[1]?.script).toContain("description('Ada\\'s \\\\ shop\\'); evil(\\'')\n");
+  });
+});
+
+test('no secret stands in it: only names of secrets, and the digest of an image', () => {
+  const references = referencesIn(cascYaml(modelWith('metrics: {}')));
+  expect(new Set(references.map((reference) => JSON.stringify(reference)))).toEqual(
+    new Set([JSON.stringify({ kind: 'output', resource: 'delivery-image', property: 'repoDigest' })]),
+  );
+});

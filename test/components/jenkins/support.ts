@@ -1,0 +1,28 @@
+import { jenkinsResources } from '../../../components/jenkins/resources';
+import type { Model } from '../../../components/model';
+import type { Declaration, ResourceType } from '../../../components/shared/declaration';
+import { parseStack } from '../../../stacks/load';
+import { stackText, testModel } from '../../support/model';
+
+/** A model whose stack says more about Jenkins: YAML in braces, beside `url`. */
+export function modelWith(jenkins = ''): Model {
+  const text = stackText.replace(
+    '{ url: "https://jenkins.test" }',
+    `{ url: "https://jenkins.test"${jenkins === '' ? '' : `, ${jenkins}`} }`,
+  );
+  return testModel({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test') });
+}
+
+export function declarationOf(model: Model, name: string): Declaration {
+  const found = jenkinsResources(model).find((declaration) => declaration.name === name);
+  if (!found) throw new Error(`there is no "${name}"`);
+  return found;
+}
+
+export function argsOf<T extends ResourceType>(type: T, model: Model, name: string) {
+  const found = declarationOf(model, name);
+  if (found.type !== type) throw new Error(`"${name}" is a ${found.type}`);
+  return found.args as Extract<Declaration, { type: T }>['args'];
+}
+
+export const namesOf = (model: Model): string[] => jenkinsResources(model).map(({ name }) => name);

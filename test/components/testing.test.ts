@@ -1,0 +1,148 @@
+import { argsOf, declarationsOf, modelWith, namesOf } from '../support/workloads';
+
+const shop = (more: string) => `description: sells\nowners: [ada]\n${more}`;
+const POLICY = 'kubernetes:networking.k8s.io/v1:NetworkPolicy';
+
+test('a test namespace lets nothing in, and out only to DNS and Jenkins', () => {
+  expect(argsOf(modelWith(), POLICY, 'testing-shop-deny').spec).toEqual({
+    podSelector: {},
+    policyTypes: ['Ingress', 'Egress'],
+  });
+  expect(argsOf(modelWith(), POLICY, 'testing-shop-egress').spec).toEqual({
+    podSelector: {},
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [{ namespaceSelector: {} }],
+        ports: [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+      },
+      {
+        to: [
+          {
+            namespaceSelector: {
+              matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['ci'] }],
+            },
+          },
+        ],
+        ports: [{ protocol: 'TCP', port: 8080 }],
+      },
+    ],
+  });
+  expect(namesOf(modelWith()).filter((name) => name.startsWith('testing-shop-allow'))).toEqual([]);
+});
+
+test('further ways out are those that the module declares', () => {
+  const model = modelWith({ shop: shop('test: { egress: [{ cidr: 10.1.0.0/24, ports: [443] }] }') });
+  const { egress } = argsOf(model, POLICY, 'testing-shop-egress').spec as { egress: unknown[] };
+  expect(egress[2]).toEqual({
+    to: [{ ipBlock: { cidr: '10.1.0.0/24' } }],
+    ports: [{ protocol: 'TCP', port: 443 }],
+  });
+  expect(egress).toHaveLength(3);
+});
+
+test('the quota holds the parallel test Pods and nothing that outlives them', () => {
+  const hard = (shopText?: string) =>
+    (
+      argsOf(modelWith({ shop: shopText }), 'kubernetes:core/v1:ResourceQuota', 'testing-shop-quota') as {
+        spec: { hard: object };
+      }
+    ).spec.hard;
+  expect(hard()).toEqual({
+    pods: '8',
+    'requests.cpu': '8',
+    'requests.memory': '16Gi',
+    persistentvolumeclaims: '0',
+    'services.nodeports': '0',
+    'services.loadbalancers': '0',
+  });
+  expect(hard(shop('resources: { cpu: "2", memory: 4Gi }'))).toMatchObject({
+    'requests.cpu': '17',
+    'requests.memory': '34Gi',
+  });
+});
+
+test('test Pods run as an account that may do nothing', () => {
+  const model = modelWith();
+  expect(argsOf(model, 'kubernetes:core/v1:ServiceAccount', 'testing-shop-account')).toMatchObject({
+    metadata: { name: 'tests', namespace: 'test-shop' },
+    automountServiceAccountToken: false,
+    imagePullSecrets: [{ name: 'registry-pull' }],
+  });
+  const bound = declarationsOf(model).filter(
+    ({ type, args }) =>
+      type === 'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding' &&
+      JSON.stringify(args).includes('"name":"tests"'),
+  );
+  expect(bound).toEqual([]);
+});
+
+test('the reaper may list and delete three kinds where tests run, and nothing anywhere else', () => {
+  const model = modelWith();
+  expect(
+    argsOf(model, 'kubernetes:rbac.authorization.k8s.io/v1:Role', 'testing-shop-reaper-role').rules,
+  ).toEqual([
+    { apiGroups: [''], resources: ['pods', 'persistentvolumeclaims', 'secrets'], verbs: ['list', 'delete'] },
+  ]);
+  const bindings = declarationsOf(model).filter(
+    ({ type, args }) =>
+      type.endsWith('RoleBinding') && JSON.stringify(args).includes('"namespace":"ci-reaper"'),
+  );
+  expect(bindings.map(({ name }) => name)).toEqual(['testing-shop-reaper-binding']);
+});
+
+test('the job of the reaper is exactly this', () => {
+  expect(argsOf(modelWith(), 'kubernetes:batch/v1:CronJob', 'reaper-job').spec).toEqual({
+    schedule: '*/15 * * * *',
+    timeZone: 'Etc/UTC',
+    concurrencyPolicy: 'Forbid',
+    startingDeadlineSeconds: 3600,
+    successfulJobsHistoryLimit: 1,
+    failedJobsHistoryLimit: 3,
+    jobTemplate: {
+      spec: {
+        backoffLimit: 1,
+        activeDeadlineSeconds: 600,
+        template: {
+          metadata: { labels: expect.objectContaining({ 'switchyard.dev/purpose': 'clean-up' }) },
+          spec: {
+            restartPolicy: 'Never',
+            serviceAccountName: 'reaper',
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            imagePullSecrets: [{ name: 'registry-pull' }],
+            securityContext: expect.objectContaining({ runAsNonRoot: true, runAsUser: 1000 }),
+            containers: [
+              {
+                name: 'delivery',
+                image: '«output:delivery-image:repoDigest»',
+                command: ['delivery', 'reap', '--namespace', 'test-shop'],
+                env: [
+                  { name: 'HOME', value: '/tmp' },
+                  {
+                    name: 'NODE_EXTRA_CA_CERTS',
+                    value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
+                  },
+                ],
+                resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+                securityContext: expect.objectContaining({
+                  readOnlyRootFilesystem: true,
+                  allowPrivilegeEscalation: false,
+                }),
+                volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+              },
+            ],
+            volumes: [{ name: 'tmp', emptyDir: {} }],
+          },
+        },
+      },
+    },
+  });
+});
+
+test('without modules there is nothing to reap, and no job', () => {
+  expect(namesOf({ ...modelWith(), modules: [] })).not.toContain('reaper-job');
+});

@@ -1,0 +1,62 @@
+import { ProblemsError } from '../../catalog/problems';
+import { loadStack, parseStack } from '../../stacks/load';
+import { root, stackText } from '../support/model';
+
+const jenkins = (text: string, url = 'https://jenkins.test') =>
+  parseStack(
+    stackText.replace('{ url: "https://jenkins.test" }', `{ url: "${url}", ${text} }`),
+    'stacks/Pulumi.test.yaml',
+    'test',
+  ).jenkins;
+const fault = (text: string, url?: string): string => {
+  try {
+    jenkins(text, url);
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.message;
+    throw error;
+  }
+  return '';
+};
+
+test('what is not said is the safe way: home kept, no anonymous reader, no eviction, no metrics', () => {
+  expect(jenkins('storage: 20Gi')).toEqual({
+    url: 'https://jenkins.test',
+    storage: '20Gi',
+    onDelete: 'retain',
+    anonymousRead: false,
+    evictable: false,
+    maximumAgents: 20,
+    buildCache: '20Gi',
+    resources: { cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' },
+  });
+});
+
+test('production keeps the home of Jenkins, and the lab lets it go', () => {
+  expect(loadStack(`${root}/stacks`, 'production').jenkins.onDelete).toBe('retain');
+  expect(loadStack(`${root}/stacks`, 'lab').jenkins.onDelete).toBe('delete');
+});
+
+test.each([
+  [
+    'ingress: { host: ci.test }',
+    'config.jenkins.ingress.host: is not the host of url, "jenkins.test". Make the two agree.',
+  ],
+  [
+    'ingress: { host: "https://jenkins.test" }',
+    'config.jenkins.ingress.host: is not a host name. Write "ci.example.com", without scheme and port.',
+  ],
+  [
+    'ingress: { host: jenkins.test, clasName: nginx }',
+    'config.jenkins.ingress.clasName: is not a known key. Did you mean "className"?',
+  ],
+  ['onDelete: keep', 'config.jenkins.onDelete: is neither retain nor delete. Use one of the two.'],
+  ['buildCache: lots', 'config.jenkins.buildCache: is not an amount of storage. Write "20Gi".'],
+])('%s is refused with its place and remedy', (text, message) => {
+  expect(fault(text)).toBe(`stacks/Pulumi.test.yaml:6: ${message}`);
+});
+
+test('a certificate for an http address is refused', () => {
+  expect(fault('ingress: { host: jenkins.test, tlsSecret: tls }', 'http://jenkins.test')).toContain(
+    'config.jenkins.url: is http, but the ingress has a certificate. Write https.',
+  );
+});
