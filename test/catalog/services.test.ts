@@ -237,7 +237,7 @@ SQL
         },
       ],
     });
-    expect(template.metadata.annotations).toEqual({
+    expect(template.metadata.annotations).toMatchObject({
       'switchyard.dev/postgresql-file-0': script.replaceAll('DATABASE "shop"', 'DATABASE "module"'),
     });
     const [container] = template.spec.containers;
