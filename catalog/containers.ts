@@ -10,8 +10,12 @@ export interface ServiceAccess {
   readonly database: string;
 }
 
+// A shell's `${user}` is not ours.
 const fill = (template: string, values: Record<string, string>): string =>
-  template.replace(/\{(host|port|user|password|database)\}/g, (whole, key: string) => values[key] ?? whole);
+  template.replace(
+    /(?<!\$)\{(host|port|user|password|database)\}/g,
+    (whole, key: string) => values[key] ?? whole,
+  );
 
 const byName = (values: Record<string, string>): { name: string; value: string }[] =>
   Object.keys(values)
@@ -52,11 +56,64 @@ export const restrictedContainer = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
+/** Every port of a service by name, its own (`service`) first. */
+export const servicePorts = (service: Service): { name: string; port: number }[] => [
+  { name: 'service', port: service.port },
+  ...Object.keys(service.ports)
+    .sort()
+    .map((name) => ({ name, port: service.ports[name] ?? 0 })),
+];
+
+/** What a probe does, without its timings. */
+function probeAction(service: Service, values: Record<string, string>) {
+  const { probe } = service;
+  if ('exec' in probe) return { exec: { command: probe.exec.map((word) => fill(word, values)) } };
+  if ('http' in probe)
+    return { httpGet: { path: probe.http, port: service.ports[probe.port ?? ''] ?? service.port } };
+  return { tcpSocket: { port: service.port } };
+}
+
 /**
- * A service's container and the volumes that it mounts, the same in a test Pod (a native sidecar) and in
- * production (a StatefulSet), so that what was tested is what runs.
+ * Initialisation files as annotations of the Pod and a volume that shows them: a test Pod needs no other object than
+ * itself, and a changed file is a changed Pod template, which rolls it out.
+ */
+function initialisation(use: ServiceUse, service: Service, values: Record<string, string>) {
+  const files = Object.keys(service.files)
+    .sort()
+    .map((path, index) => ({
+      path,
+      item: `file-${index}`,
+      annotation: `switchyard.dev/${use.name}-file-${index}`,
+      text: fill(service.files[path] ?? '', values),
+    }));
+  const name = `${use.name}-files`;
+  return {
+    annotations: Object.fromEntries(files.map(({ annotation, text }) => [annotation, text])),
+    mounts: files.map(({ path, item }) => ({ name, mountPath: path, subPath: item, readOnly: true })),
+    volumes:
+      files.length === 0
+        ? []
+        : [
+            {
+              name,
+              downwardAPI: {
+                defaultMode: 0o555,
+                items: files.map(({ item, annotation }) => ({
+                  path: item,
+                  fieldRef: { fieldPath: `metadata.annotations['${annotation}']` },
+                })),
+              },
+            },
+          ],
+  };
+}
+
+/**
+ * A service's container and what its Pod needs for it, the same in a test Pod (a native sidecar) and in production (a
+ * StatefulSet), so that what was tested is what runs.
  * @param image resolved by the stack
  * @param passwordEnv further environment entries, e.g. a `valueFrom` that brings the password
+ * @returns `annotations` for the Pod's metadata, `volumes` for its spec; the caller brings the volume `dataVolume`
  */
 export function serviceContainer(
   use: ServiceUse,
@@ -67,11 +124,10 @@ export function serviceContainer(
 ) {
   const volume = (suffix: string) => `${use.name}-${suffix}`;
   const values = { ...access, port: String(service.port) };
-  const probe =
-    'exec' in service.probe
-      ? { exec: { command: service.probe.exec.map((word) => fill(word, values)) } }
-      : { tcpSocket: { port: service.port } };
+  const action = probeAction(service, values);
+  const { startupSeconds, periodSeconds, timeoutSeconds } = service.probe;
   const scratch = service.scratchPaths.map((path, index) => ({ path, name: volume(`scratch-${index}`) }));
+  const files = initialisation(use, service, values);
   return {
     container: {
       name: use.name,
@@ -86,17 +142,19 @@ export function serviceContainer(
           ),
         ),
       ],
-      ports: [{ name: 'service', containerPort: service.port }],
-      startupProbe: { ...probe, periodSeconds: 1, failureThreshold: 120, timeoutSeconds: 5 },
-      resources: containerResources(service.resources),
+      ports: servicePorts(service).map(({ name, port }) => ({ name, containerPort: port })),
+      startupProbe: { ...action, periodSeconds: 1, failureThreshold: startupSeconds, timeoutSeconds },
+      resources: containerResources(use.resources ?? service.resources),
       securityContext: { ...restrictedContainer, runAsUser: service.runAsUser },
       volumeMounts: [
         { name: volume('data'), mountPath: service.dataPath },
         ...scratch.map(({ path, name }) => ({ name, mountPath: path })),
+        ...files.mounts,
       ],
     },
+    readinessProbe: { ...action, periodSeconds, timeoutSeconds },
+    annotations: files.annotations,
     dataVolume: volume('data'),
-    scratchVolumes: scratch.map(({ name }) => ({ name, emptyDir: {} })),
-    probe,
+    volumes: [...scratch.map(({ name }) => ({ name, emptyDir: {} })), ...files.volumes],
   };
 }

@@ -6,6 +6,7 @@ import {
   dnsLabel,
   type ModuleFile,
   moduleSchema,
+  type Resources,
   type ServiceFile,
   type ServiceUseFile,
   serviceSchema,
@@ -21,6 +22,8 @@ export interface ServiceUse {
   readonly kind: string;
   readonly version: string;
   readonly storage: string;
+  /** Set where this instance has other resources than its service. */
+  readonly resources?: Resources;
   readonly production?: { readonly version: string; readonly reason: string };
   /** Set when production uses one that stands already. */
   readonly existing?: NonNullable<ServiceUseFile['existing']>;
@@ -129,6 +132,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         kind: use.kind,
         version: use.version,
         storage: use.storage,
+        resources: use.resources,
         production: use.production,
         ...(use.existing ? { existing: use.existing } : {}),
       };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { didYouMean } from './problems';
 
 /** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
 const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
@@ -64,6 +65,8 @@ export const serviceUseSchema = z.strictObject({
   name: dnsLabel.optional(),
   /** Storage in production. @default 1Gi */
   storage: memory.default('1Gi'),
+  /** Requests and limits of this instance, in tests and in production. @default the service's own */
+  resources: resourcesSchema.optional(),
   /** Set when production runs another version than the tests: version and why. */
   production: z
     .strictObject({
@@ -167,37 +170,133 @@ export const moduleSchema = z.strictObject({
     .default('automatic'),
 });
 
-const probeSchema = z.union([
-  z.strictObject({ tcp: z.literal(true) }),
-  z.strictObject({ exec: z.array(z.string()).min(1) }),
-]);
+/** When a probe asks and when it gives up, in seconds. */
+const timings = {
+  /** How long the service may take from its start to its first good answer. */
+  startupSeconds: z.number().int().min(1).max(3600).default(120),
+  /** Pause between two checks once it is up. */
+  periodSeconds: z.number().int().min(1).max(300).default(5),
+  /** How long one check may take. */
+  timeoutSeconds: z.number().int().min(1).max(300).default(5),
+};
+
+const probeSchema = z.union(
+  [
+    /** A connection to the service's port. */
+    z.strictObject({ tcp: z.literal(true), ...timings }),
+    /** A program inside the container; exit code 0 is a good answer. */
+    z.strictObject({ exec: z.array(z.string()).min(1), ...timings }),
+    /** GET of a path that needs no credentials; on a named port of `ports`, else on the service's own. */
+    z.strictObject({ http: httpPath, port: dnsLabel.optional(), ...timings }),
+  ],
+  say('is none of the probes', 'Write { tcp: true }, { exec: [program, …] } or { http: /path }.'),
+);
+
+const absolutePath = z
+  .string()
+  .regex(/^\/[^{}]*[^/{}]$/, say('is not an absolute path', 'Start it with "/", without one at the end.'));
+
+const pinnedImage = z
+  .string()
+  .regex(
+    /^[^\s@]+(:[\w.-]*[0-9][\w.-]*|@sha256:[0-9a-f]{64})$/,
+    say('names no exact version', 'Write "repository:1.2.3" or "repository@sha256:…".'),
+  );
+
+const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
 /**
- * A service that modules use, as data. Templates may name `{user}`, `{password}`, `{database}`, and in
- * `moduleEnvironment` also `{host}` and `{port}`.
+ * A service that modules use, as data. Texts may name `{user}`, `{password}`, `{database}`, `{host}` and `{port}`;
+ * a shell's `${user}` is left alone. `{host}` is 127.0.0.1 in a test Pod and the Service's name in production.
  */
-export const serviceSchema = z.strictObject({
-  description: z.string().min(1),
-  /** Where it was run: `lab`, or `not run here` for what no package registry carries. */
-  proved: z.enum(['lab', 'not run here']),
-  /** Version → image. A stack's `images` may replace each, by `kind:version`. */
-  versions: z.record(z.string(), z.strictObject({ image: z.string().min(1) })),
-  port,
-  command: z.array(z.string()).optional(),
-  args: z.array(z.string()).optional(),
-  /** Environment of the service's own container. */
-  environment: z.record(environmentName, z.string()).default({}),
-  /** What the module sees. */
-  moduleEnvironment: z.record(environmentName, z.string()),
-  probe: probeSchema.default({ tcp: true }),
-  /** Where data lives; a volume is mounted there. */
-  dataPath: z.string().regex(/^\//),
-  /** Further writable folders, on emptyDirs, since the root file system is read-only. */
-  scratchPaths: z.array(z.string().regex(/^\//)).default(['/tmp']),
-  /** User id that the image's files allow. */
-  runAsUser: z.number().int().min(1),
-  resources: resourcesSchema,
-});
+export const serviceSchema = z
+  .strictObject({
+    description: z.string().min(1),
+    /** Where it was run: `lab`, or `not run here` for what no package registry carries. */
+    proved: z.enum(['lab', 'not run here']),
+    /** Version → image, by exact tag. A stack's `images` may replace each, by `kind:version`. */
+    versions: z.record(z.string(), z.strictObject({ image: pinnedImage })),
+    /** Port that modules talk to. */
+    port,
+    /** Further ports that modules need: name → number. */
+    ports: z.record(dnsLabel.max(15, say('is longer than 15 characters', 'Shorten it.')), port).default({}),
+    command: z.array(z.string()).optional(),
+    args: z.array(z.string()).optional(),
+    /** Environment of the service's own container. */
+    environment: z.record(environmentName, z.string()).default({}),
+    /** What the module sees. */
+    moduleEnvironment: z.record(environmentName, z.string()),
+    /**
+     * Initialisation files: absolute path → text, readable and executable by all. They travel in an annotation of the
+     * Pod, so that a test Pod needs no object beside it, and hold no secrets.
+     */
+    files: z.record(absolutePath, z.string().min(1)).default({}),
+    probe: probeSchema.prefault({ tcp: true }),
+    /** Where data lives; a volume is mounted there. */
+    dataPath: z.string().regex(/^\//),
+    /** Further writable folders, on emptyDirs, since the root file system is read-only. */
+    scratchPaths: z.array(z.string().regex(/^\//)).default(['/tmp']),
+    /** User id that the image's files allow. */
+    runAsUser: z.number().int().min(1),
+    resources: resourcesSchema,
+  })
+  .superRefine((service, context) => {
+    const fault = (path: (string | number)[], what: string, remedy: string) =>
+      context.addIssue({ code: 'custom', path, message: say(what, remedy) });
+
+    const numbers = new Map<number, string>([[service.port, 'port']]);
+    for (const [name, number] of Object.entries(service.ports)) {
+      if (name === 'service') fault(['ports', name], 'is the name of the main port', 'Choose another name.');
+      const other = numbers.get(number);
+      if (other) fault(['ports', name], `is the same as ${other}`, 'Name each port once.');
+      numbers.set(number, `ports.${name}`);
+    }
+    if ('http' in service.probe && service.probe.port && service.ports[service.probe.port] === undefined) {
+      fault(['probe', 'port'], `"${service.probe.port}" is not a port of this service`, 'Add it to "ports".');
+    }
+
+    const texts: [(string | number)[], string][] = [
+      ...(service.command ?? []).map((text, index): [(string | number)[], string] => [
+        ['command', index],
+        text,
+      ]),
+      ...(service.args ?? []).map((text, index): [(string | number)[], string] => [['args', index], text]),
+      ...Object.entries(service.environment).map(([key, text]): [string[], string] => [
+        ['environment', key],
+        text,
+      ]),
+      ...Object.entries(service.moduleEnvironment).map(([key, text]): [string[], string] => [
+        ['moduleEnvironment', key],
+        text,
+      ]),
+    ];
+    // Kubernetes fills a password in where it fills in variables: not in probes, and not in annotations.
+    const open: [(string | number)[], string][] = [
+      ...Object.entries(service.files).map(([key, text]): [string[], string] => [['files', key], text]),
+      ...('exec' in service.probe
+        ? service.probe.exec.map((text, index): [(string | number)[], string] => [
+            ['probe', 'exec', index],
+            text,
+          ])
+        : []),
+    ];
+    for (const [path, text] of [...texts, ...open]) {
+      for (const [, word = ''] of text.matchAll(/(?<!\$)\{([A-Za-z]+)\}/g)) {
+        if (!placeholders.some((known) => known === word)) {
+          fault(path, `names {${word}}, which nothing fills in`, didYouMean(word, placeholders));
+        }
+      }
+    }
+    for (const [path, text] of open) {
+      if (/(?<!\$)\{password\}/.test(text)) {
+        fault(
+          path,
+          'would carry the password in the clear',
+          'Read it from a variable of "environment" there.',
+        );
+      }
+    }
+  });
 
 export type ModuleFile = z.infer<typeof moduleSchema>;
 export type ServiceFile = z.infer<typeof serviceSchema>;

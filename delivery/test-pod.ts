@@ -6,6 +6,7 @@ import {
   moduleEnvironment,
   restrictedContainer,
   serviceContainer,
+  servicePorts,
   TEST_ACCOUNT,
 } from '../catalog/containers';
 import type { Catalog, Module } from '../catalog/load';
@@ -70,15 +71,17 @@ export function testPod(input: TestPodInput) {
   const used = new Map<number, string>([[module.port, module.name]]);
   for (const [index, { service }] of services.entries()) {
     const name = module.services[index]?.name ?? service.kind;
-    const other = used.get(service.port);
-    if (other) {
-      throw new Failure(
-        exitCode.input,
-        `catalog/modules/${module.name}.yaml: ${name} and ${other} both listen on ${service.port} in the test Pod.`,
-        'Containers of a Pod share their ports: use one of the two, or another port.',
-      );
+    for (const { port } of servicePorts(service)) {
+      const other = used.get(port);
+      if (other) {
+        throw new Failure(
+          exitCode.input,
+          `catalog/modules/${module.name}.yaml: ${name} and ${other} both listen on ${port} in the test Pod.`,
+          'Containers of a Pod share their ports: use one of the two, or another port.',
+        );
+      }
+      used.set(port, name);
     }
-    used.set(service.port, name);
   }
   const found = Object.assign({}, ...services.map(({ service }) => moduleEnvironment(service, access)));
   const baseUrl = `http://127.0.0.1:${module.port}`;
@@ -102,6 +105,7 @@ export function testPod(input: TestPodInput) {
         'switchyard.dev/head': certificate.headSha,
         'switchyard.dev/merge-request': String(certificate.mergeRequest),
         'switchyard.dev/tree': certificate.treeSha ?? '',
+        ...Object.assign({}, ...services.map(({ annotations }) => annotations)),
       },
     },
     spec: {
@@ -157,10 +161,7 @@ export function testPod(input: TestPodInput) {
         },
       ],
       volumes: [
-        ...services.flatMap(({ dataVolume, scratchVolumes }) => [
-          { name: dataVolume, emptyDir: {} },
-          ...scratchVolumes,
-        ]),
+        ...services.flatMap(({ dataVolume, volumes }) => [{ name: dataVolume, emptyDir: {} }, ...volumes]),
         { name: 'app-tmp', emptyDir: {} },
         { name: 'robot-tmp', emptyDir: {} },
       ],

@@ -8,12 +8,17 @@ import { sleep } from './machine/process';
 import { hashFiles, LabError, type Step, type StepLog } from './steps';
 import { JENKINS_URL, REPOSITORY, rootToken } from './topology';
 
-const MODULE = 'orders';
 const GROUP = 'switchyard';
-const PROJECT = `${GROUP}/${MODULE}`;
-export const PRODUCTION_URL = `http://${NODE_IP}:30081`;
 
-const EXAMPLE = join(REPOSITORY, 'lab', 'example', MODULE);
+/** The lab's modules and the ports of the node at which the catalog has them answer. */
+export const EXAMPLES = { orders: 30081, billing: 30082, mailer: 30083 } as const;
+export type Example = keyof typeof EXAMPLES;
+
+const project = (module: Example): string => `${GROUP}/${module}`;
+const productionUrl = (module: Example): string => `http://${NODE_IP}:${EXAMPLES[module]}`;
+export const PRODUCTION_URL = productionUrl('orders');
+
+const sourceOf = (module: Example): string => join(REPOSITORY, 'lab', 'example', module);
 
 const gitlab = () => new Gitlab({ host: GITLAB_URL, token: rootToken() });
 
@@ -29,6 +34,7 @@ export async function openMergeRequest(
   branch: string,
   title: string,
   change: Change,
+  module: Example = 'orders',
 ): Promise<number | undefined> {
   const checkout = mkdtempSync(join(tmpdir(), 'switchyard-developer-'));
   const credentials = Buffer.from(`oauth2:${rootToken()}`).toString('base64');
@@ -45,7 +51,7 @@ export async function openMergeRequest(
   };
   const git = (...args: string[]) => log.exec('git', args, { cwd: checkout, env, timeoutSeconds: 60 });
   try {
-    await git('clone', '--quiet', `${GITLAB_URL}/${PROJECT}.git`, '.');
+    await git('clone', '--quiet', `${GITLAB_URL}/${project(module)}.git`, '.');
     await git('checkout', '--quiet', '-B', branch);
     change(checkout);
     await git('add', '--all');
@@ -56,16 +62,23 @@ export async function openMergeRequest(
     rmSync(checkout, { recursive: true, force: true });
   }
   const open = await gitlab().MergeRequests.all({
-    projectId: PROJECT,
+    projectId: project(module),
     sourceBranch: branch,
     state: 'opened',
   });
   if (open[0]) return open[0].iid;
-  return (await gitlab().MergeRequests.create(PROJECT, branch, 'main', title, { removeSourceBranch: true }))
-    .iid;
+  const made = await gitlab().MergeRequests.create(project(module), branch, 'main', title, {
+    removeSourceBranch: true,
+  });
+  return made.iid;
 }
 
-async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
+async function until<T>(
+  module: Example,
+  what: string,
+  seconds: number,
+  ask: () => Promise<T | undefined>,
+): Promise<T> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await ask();
@@ -73,7 +86,7 @@ async function until<T>(what: string, seconds: number, ask: () => Promise<T | un
     if (Date.now() > end) {
       throw new LabError(
         `${what} did not happen within ${seconds} s`,
-        `Look at the builds of ${JENKINS_URL}/job/${GROUP}/job/${MODULE}/`,
+        `Look at the builds of ${JENKINS_URL}/job/${GROUP}/job/${module}/`,
       );
     }
     await sleep(500);
@@ -84,9 +97,10 @@ async function until<T>(what: string, seconds: number, ask: () => Promise<T | un
 export async function finalStatus(
   sha: string,
   seconds: number,
+  module: Example = 'orders',
 ): Promise<{ state: string; description: string }> {
-  return until(`the verdict on ${sha.slice(0, 8)}`, seconds, async () => {
-    const statuses = await gitlab().Commits.allStatuses(PROJECT, sha, { all: true });
+  return until(module, `the verdict on ${sha.slice(0, 8)}`, seconds, async () => {
+    const statuses = await gitlab().Commits.allStatuses(project(module), sha, { all: true });
     const final = statuses
       .filter(
         (status) => status.name === 'switchyard' && ['success', 'failed', 'canceled'].includes(status.status),
@@ -96,13 +110,15 @@ export async function finalStatus(
   });
 }
 
-export const mergeRequest = (iid: number) => gitlab().MergeRequests.show(PROJECT, iid);
-export const notesOf = (iid: number) => gitlab().MergeRequestNotes.all(PROJECT, iid);
+export const mergeRequest = (iid: number, module: Example = 'orders') =>
+  gitlab().MergeRequests.show(project(module), iid);
+export const notesOf = (iid: number, module: Example = 'orders') =>
+  gitlab().MergeRequestNotes.all(project(module), iid);
 
 /** The version that production answers over HTTP; undefined while it does not. */
-export async function productionVersion(): Promise<string | undefined> {
+export async function productionVersion(module: Example = 'orders'): Promise<string | undefined> {
   try {
-    const response = await fetch(`${PRODUCTION_URL}/version`, { signal: AbortSignal.timeout(3000) });
+    const response = await fetch(`${productionUrl(module)}/version`, { signal: AbortSignal.timeout(3000) });
     return response.ok ? ((await response.json()) as { version: string }).version : undefined;
   } catch {
     return undefined;
@@ -116,12 +132,13 @@ export async function travel(
   title: string,
   change: Change,
   version: string,
+  module: Example = 'orders',
 ): Promise<void> {
-  const iid = await openMergeRequest(log, branch, title, change);
+  const iid = await openMergeRequest(log, branch, title, change, module);
   if (iid !== undefined) {
     log.line(`merge request !${iid}`);
-    const opened = await mergeRequest(iid);
-    const verdict = await finalStatus(String(opened.sha), 600);
+    const opened = await mergeRequest(iid, module);
+    const verdict = await finalStatus(String(opened.sha), 600, module);
     log.line(`verdict: ${verdict.state} ${verdict.description}`);
     if (verdict.state !== 'success') {
       throw new LabError(
@@ -129,12 +146,12 @@ export async function travel(
         `See ${opened.web_url}`,
       );
     }
-    const merged = await until(`the merge of !${iid}`, 120, async () => {
-      const now = await mergeRequest(iid);
+    const merged = await until(module, `the merge of !${iid}`, 120, async () => {
+      const now = await mergeRequest(iid, module);
       return now.state === 'merged' ? now : undefined;
     });
     const main = String(merged.merge_commit_sha ?? merged.sha);
-    const deployed = await finalStatus(main, 600);
+    const deployed = await finalStatus(main, 600, module);
     log.line(`deploy: ${deployed.state} ${deployed.description}`);
     if (deployed.state !== 'success')
       throw new LabError(
@@ -142,30 +159,39 @@ export async function travel(
         'See its build',
       );
   }
-  await until(`version ${version} in production`, 120, async () =>
-    (await productionVersion()) === version ? version : undefined,
+  await until(module, `version ${version} in production`, 120, async () =>
+    (await productionVersion(module)) === version ? version : undefined,
   );
 }
 
-const exampleVersion = (): string => readFileSync(join(EXAMPLE, 'VERSION'), 'utf8').trim();
+const versionOf = (module: Example): string => readFileSync(join(sourceOf(module), 'VERSION'), 'utf8').trim();
 
-/** The lab's main job: the example module travels from a push to production. */
+function journeyStep(module: Example, name: string, title: string): Step {
+  const source = sourceOf(module);
+  const version = versionOf(module);
+  return {
+    name,
+    title,
+    inputs: () => hashFiles([source]),
+    done: async () => (await productionVersion(module)) === version,
+    run: (log) =>
+      travel(
+        log,
+        'example',
+        `${module} ${version}`,
+        (checkout) =>
+          cpSync(source, checkout, { recursive: true, filter: (path) => !path.includes('__pycache__') }),
+        version,
+        module,
+      ),
+  };
+}
+
+/** The lab's main job, the example module from a push to production, and the same for modules of other services. */
 export function journeySteps(): Step[] {
   return [
-    {
-      name: 'journey',
-      title: 'Main job: the example module, from a push to production',
-      inputs: () => hashFiles([EXAMPLE]),
-      done: async () => (await productionVersion()) === exampleVersion(),
-      run: (log) =>
-        travel(
-          log,
-          'example',
-          `Orders ${exampleVersion()}`,
-          (checkout) =>
-            cpSync(EXAMPLE, checkout, { recursive: true, filter: (path) => !path.includes('__pycache__') }),
-          exampleVersion(),
-        ),
-    },
+    journeyStep('orders', 'journey', 'Main job: the example module, from a push to production'),
+    journeyStep('billing', 'journey-billing', 'The same for billing: PostgreSQL and Redis'),
+    journeyStep('mailer', 'journey-mailer', 'The same for mailer: RabbitMQ'),
   ];
 }

@@ -1,3 +1,4 @@
+import { servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import type { Model } from '../model';
@@ -37,7 +38,9 @@ export function productionSharedResources(model: Model): Declaration[] {
 /** The module for everyone; its services for nobody but the module. */
 function openPorts(model: Model, module: Module): OpenPort[] {
   const ports = new Set(
-    module.services.filter((use) => !use.existing).map((use) => serviceOf(model, use).port),
+    module.services
+      .filter((use) => !use.existing)
+      .flatMap((use) => servicePorts(serviceOf(model, use)).map(({ port }) => port)),
   );
   return [
     { port: module.port, pods: modulePods(module) },
@@ -57,7 +60,7 @@ function quota(model: Model, module: Module) {
   const copies = 2 * module.production.replicas + 1;
   const total = (amount: (resources: Resources) => number): number =>
     copies * amount(module.resources) +
-    made.reduce((sum, use) => sum + 2 * amount(serviceOf(model, use).resources), 0);
+    made.reduce((sum, use) => sum + 2 * amount(use.resources ?? serviceOf(model, use).resources), 0);
   return {
     pods: copies + 2 * made.length,
     cpu: wholeCores(

@@ -1,4 +1,4 @@
-import { serviceContainer } from '../../catalog/containers';
+import { serviceContainer, servicePorts } from '../../catalog/containers';
 import type { Module, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
 import type { Model } from '../model';
@@ -42,7 +42,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
   const imageOf = (version: string) =>
     resolveImage(model.settings, `${use.kind}:${version}`, service.versions[version]?.image ?? '');
   const match = selector(use.name, 'service');
-  const { container, dataVolume, scratchVolumes, probe } = serviceContainer(
+  const { container, readinessProbe, annotations, dataVolume, volumes } = serviceContainer(
     use,
     service,
     imageOf(use.production?.version ?? use.version),
@@ -66,7 +66,12 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
       {
         spec: {
           selector: match,
-          ports: [{ name: 'service', port: service.port, targetPort: service.port, protocol: 'TCP' }],
+          ports: servicePorts(service).map(({ name: portName, port }) => ({
+            name: portName,
+            port,
+            targetPort: port,
+            protocol: 'TCP',
+          })),
         },
       },
       { dependsOn: [`${name}-workload`] },
@@ -98,7 +103,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
             metadata: {
               labels: { ...common, ...match, ...backedUp },
               // Velero backs up exactly the volumes that a Pod names.
-              annotations: { 'backup.velero.io/backup-volumes': dataVolume },
+              annotations: { ...annotations, 'backup.velero.io/backup-volumes': dataVolume },
             },
             spec: {
               automountServiceAccountToken: false,
@@ -107,10 +112,8 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
               securityContext: restrictedPod(service.runAsUser),
               // Databases write out what they hold when told to stop.
               terminationGracePeriodSeconds: 60,
-              containers: [
-                { ...container, readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5 } },
-              ],
-              volumes: scratchVolumes,
+              containers: [{ ...container, readinessProbe }],
+              volumes,
             },
           },
           // Kubernetes forbids any later change of this part: nothing here may follow a setting that people change

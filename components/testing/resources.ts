@@ -15,7 +15,9 @@ function quota(model: Model, module: Module) {
   const { parallel } = model.settings.testing;
   const parts = [
     module.resources,
-    ...module.services.map((use) => model.catalog.services[use.kind]?.resources ?? module.resources),
+    ...module.services.map(
+      (use) => use.resources ?? model.catalog.services[use.kind]?.resources ?? module.resources,
+    ),
   ];
   const one = {
     cpu: parts.reduce((sum, { cpu }) => sum + millicores(cpu), BESIDE.cpu),

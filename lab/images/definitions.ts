@@ -38,6 +38,8 @@ export const IMAGES: readonly ImageDefinition[] = [
     programs: { buildkitd: 'buildkitd', buildctl: 'buildctl' },
   },
   { name: 'mariadb', tag: '10.11', parent: 'debian' },
+  { name: 'postgresql', tag: '15', parent: 'debian' },
+  { name: 'rabbitmq', tag: '3.10', parent: 'debian' },
   { name: 'redis', tag: '7.0', parent: 'debian' },
   { name: 'ferretdb', tag: '1.24', parent: 'debian', programs: { ferretdb: 'ferretdb' } },
   { name: 'robot', tag: '7', parent: 'python', extra: 'robot-libraries' },

@@ -46,6 +46,14 @@ const pod = (name: string, image: string, user: number, more: object, paths: str
 const env = (values: Record<string, string>) =>
   Object.entries(values).map(([name, value]) => ({ name, value }));
 const mysql = { MYSQL_DATABASE: 'd_b', MYSQL_USER: 'u', MYSQL_PASSWORD: "p'\\w", MYSQL_ROOT_PASSWORD: 'r' };
+const postgresql = {
+  POSTGRES_USER: 'u',
+  POSTGRES_PASSWORD: "p'\\w",
+  POSTGRES_DB: 'd-b',
+  POSTGRES_INITDB_ARGS: '--auth-host=scram-sha-256',
+  PGDATA: '/var/lib/postgresql/data/pgdata',
+};
+const rabbitmq = { RABBITMQ_DEFAULT_USER: 'u', RABBITMQ_DEFAULT_PASS: "p'\\w", RABBITMQ_DEFAULT_VHOST: 'v' };
 
 const PODS = [
   pod(
@@ -54,6 +62,21 @@ const PODS = [
     12345,
     { env: env(mysql), readinessProbe: { tcpSocket: { port: 3306 }, periodSeconds: 1 } },
     ['/var/lib/mysql', '/run/mysqld', '/tmp'],
+  ),
+  // As its own user: the server looks itself up in /etc/passwd, there as in the official image.
+  pod(
+    'postgresql',
+    'postgresql:15',
+    999,
+    { env: env(postgresql), readinessProbe: { tcpSocket: { port: 5432 }, periodSeconds: 1 } },
+    ['/var/lib/postgresql/data', '/run/postgresql', '/tmp'],
+  ),
+  pod(
+    'rabbitmq',
+    'rabbitmq:3.10',
+    12345,
+    { env: env(rabbitmq), readinessProbe: { tcpSocket: { port: 5672 }, periodSeconds: 1 } },
+    ['/var/lib/rabbitmq', '/var/log/rabbitmq', '/tmp'],
   ),
   pod('redis', 'redis:7.0', 12345, { args: ['redis-server', '--requirepass', 'p', '--save', '60', '1'] }, [
     '/data',
@@ -107,18 +130,38 @@ describe('images in Pods under the restricted profile, as a user their files do 
     expect(() => inside('mariadb', ...client, 'CREATE DATABASE dxb')).toThrow(/denied/);
   });
 
+  test('postgresql: the account has its database, by its password only', () => {
+    const client = (password: string, sql: string) =>
+      inside(
+        'postgresql',
+        ...['env', `PGPASSWORD=${password}`, 'psql', '-h127.0.0.1', '-Uu', '-dd-b', '-Atqc', sql],
+      );
+    expect(client(postgresql.POSTGRES_PASSWORD, 'CREATE TABLE t AS SELECT 7 AS i; SELECT i FROM t')).toBe(
+      '7',
+    );
+    expect(() => client('wrong', 'SELECT 1')).toThrow(/password authentication failed/);
+  });
+
+  test('rabbitmq: the account it was given is there, and the default one is not', () => {
+    const ctl = (...args: string[]) => inside('rabbitmq', 'rabbitmqctl', '--quiet', ...args);
+    expect(ctl('list_users', '--no-table-headers')).toMatch(/^u\t/);
+    expect(ctl('list_vhosts', '--no-table-headers')).toBe('v');
+    ctl('authenticate_user', 'u', rabbitmq.RABBITMQ_DEFAULT_PASS);
+    expect(() => ctl('authenticate_user', 'u', 'wrong')).toThrow();
+  });
+
   test('redis: takes its password and can save', () => {
     expect(inside('redis', 'redis-cli', 'ping')).toMatch(/NOAUTH/);
     expect(inside('redis', 'redis-cli', '--no-auth-warning', '-a', 'p', 'save')).toBe('OK');
   });
 
-  test('robot: has Robot Framework and the clients of all three services', () => {
+  test('robot: has Robot Framework and the clients of all services', () => {
     expect(
       inside(
         'robot',
         'python3',
         '-c',
-        'import robot, RequestsLibrary, pymysql, redis, pymongo; print(robot.__version__)',
+        'import robot, RequestsLibrary, pymysql, redis, pymongo, psycopg2, pika; print(robot.__version__)',
       ),
     ).toBe('7.5');
   });

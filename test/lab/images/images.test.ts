@@ -221,6 +221,25 @@ describe('the shell scripts', () => {
     });
   });
 
+  test('postgresql refuses a second folder for its log of changes, which it would not use', () => {
+    expect(run('postgresql', { POSTGRES_INITDB_WALDIR: '/wal' })).toEqual({
+      status: 1,
+      stderr: 'postgresql: POSTGRES_INITDB_WALDIR is not supported here; leave it out',
+    });
+  });
+
+  test('rabbitmq refuses an account without a password, and files in place of values', () => {
+    expect(run('rabbitmq', { RABBITMQ_DEFAULT_USER: 'u' })).toEqual({
+      status: 1,
+      stderr: 'rabbitmq: RABBITMQ_DEFAULT_USER is set without RABBITMQ_DEFAULT_PASS',
+    });
+    expect(run('rabbitmq', { RABBITMQ_DEFAULT_PASS_FILE: '/p' })).toEqual({
+      status: 1,
+      stderr:
+        'rabbitmq: RABBITMQ_DEFAULT_PASS_FILE is not supported; give RABBITMQ_DEFAULT_USER and RABBITMQ_DEFAULT_PASS',
+    });
+  });
+
   test('ferretdb refuses accounts and server options, and never starts without them being honoured', () => {
     expect(run('ferretdb', { MONGO_INITDB_ROOT_USERNAME: 'root' })).toEqual({
       status: 1,
