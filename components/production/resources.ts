@@ -38,12 +38,9 @@ function statefulService(model: Model, module: Module, use: ServiceUse): Declara
   const name = `${prefix}-${use.name}`;
   const namespace = names.productionNamespace(module.name);
   const service = serviceOf(model, use);
-  const version = use.production?.version ?? use.version;
-  const image = resolveImage(
-    model.settings,
-    `${use.kind}:${version}`,
-    service.versions[version]?.image ?? '',
-  );
+  const imageOf = (version: string) =>
+    resolveImage(model.settings, `${use.kind}:${version}`, service.versions[version]?.image ?? '');
+  const image = imageOf(use.production?.version ?? use.version);
   const common = labels({
     name: use.name,
     component: 'service',
@@ -87,7 +84,14 @@ function statefulService(model: Model, module: Module, use: ServiceUse): Declara
       'kubernetes:apps/v1:StatefulSet',
       `${name}-workload`,
       'production',
-      within(use.name),
+      {
+        ...within(use.name),
+        // Beside the workload, so that a difference from what was tested is seen where it matters.
+        annotations: {
+          'switchyard.dev/tested-image': imageOf(use.version),
+          ...(use.production ? { 'switchyard.dev/version-reason': use.production.reason } : {}),
+        },
+      },
       {
         spec: {
           replicas: 1,
