@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { CommandError } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
-import { ProblemsError } from '../catalog/problems';
+import { describeProblem, type Problem, ProblemsError } from '../catalog/problems';
 import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import { ONLY_VARIABLE } from '../components/inputs';
 import { defaultFolders, loadModel } from '../components/load';
@@ -12,6 +12,7 @@ import type { Model } from '../components/model';
 import { typeToken } from '../components/shared/box';
 import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
+import { assertRules, rules } from '../rules';
 import { stackNames } from '../stacks/load';
 import { type Operation, PROJECT, runOperation } from './engine';
 import { renderTopology, writeRendered } from './render';
@@ -103,6 +104,8 @@ async function operate(operation: Operation, environment: string, options: RunOp
   const model = loadModel(folders, environment);
   const only = options.only?.split(',').filter((name) => name !== '');
   for (const name of only ?? []) findModule(model.catalog, name);
+  // Before the first question and the first resource: what breaks a rule is never half applied.
+  if (operation === 'preview' || operation === 'up') assertRules(model, only);
   if (only) process.env[ONLY_VARIABLE] = only.join(',');
   if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
     if (!(await confirm(`${operation} ${environment}?`))) {
@@ -137,6 +140,23 @@ async function operate(operation: Operation, environment: string, options: RunOp
   );
 }
 
+/** @throws ProblemsError with the faults of every stack; one of the catalog stands there once */
+function checkStacks(environment: string | undefined): void {
+  const folders = defaultFolders(root);
+  const problems = new Map<string, Problem>();
+  for (const name of environment ? [environment] : stackNames(folders.stacks)) {
+    try {
+      const model = loadModel(folders, name);
+      assertRules(model);
+      process.stdout.write(`${name}: ${model.modules.length} modules, all ${rules.length} rules hold\n`);
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) throw error;
+      for (const problem of error.problems) problems.set(describeProblem(problem), problem);
+    }
+  }
+  if (problems.size > 0) throw new ProblemsError([...problems.values()]);
+}
+
 function cli(): Command {
   const command = new Command('switchyard')
     .description("A company's CI/CD topology as one program")
@@ -169,14 +189,8 @@ function cli(): Command {
     });
   command
     .command('check [environment]')
-    .description('check the catalog and the stack files')
-    .action((environment: string | undefined) => {
-      const folders = defaultFolders(root);
-      for (const name of environment ? [environment] : stackNames(folders.stacks)) {
-        const model = loadModel(folders, name);
-        process.stdout.write(`${name}: ${model.modules.length} modules, no fault\n`);
-      }
-    });
+    .description('check the catalog, the stack files, and every rule over the whole topology')
+    .action((environment: string | undefined) => checkStacks(environment));
   return command;
 }
 
