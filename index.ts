@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { ProblemsError } from './catalog/problems';
 import { loadProgramInputs } from './components/inputs';
 import { Topology } from './components/topology';
-import { assertRules } from './rules';
+import { assertRules } from './rules/assert';
 
 /**
  * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain `pulumi up` runs it as it

@@ -1,4 +1,4 @@
-import { modelFacts } from '../../rules';
+import { modelFacts } from '../../rules/assert';
 import { factsOf } from '../../rules/facts';
 import { jobPathOf } from '../../rules/graph';
 import { testModel } from '../support/model';

@@ -1,5 +1,6 @@
 import { parseCatalog } from '../../catalog/load';
-import { check, modelFacts, rules } from '../../rules';
+import { check, rules } from '../../rules';
+import { modelFacts } from '../../rules/assert';
 import type { Item } from '../../rules/item';
 import { describeViolation, type Rule } from '../../rules/rule';
 import { catalogTexts } from '../support/model';
