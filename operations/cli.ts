@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { CommandError } from '@pulumi/pulumi/automation';
+import { CommandError, ConcurrentUpdateError } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
 import { describeProblem, type Problem, ProblemsError } from '../catalog/problems';
@@ -14,12 +14,15 @@ import type { Declaration } from '../components/shared/declaration';
 import program from '../index';
 import { rules } from '../rules';
 import { assertRules } from '../rules/assert';
-import { stackNames } from '../stacks/load';
-import { type Operation, PROJECT, runOperation } from './engine';
+import { secretsInStack, stackNames } from '../stacks/load';
+import { missingSecrets, neededSecrets } from '../stacks/secrets';
+import { breakLock, type Operation, PROJECT, runOperation } from './engine';
+import { lockHolders } from './lock';
 import { renderTopology, writeRendered } from './render';
+import { settle, worldOf } from './repair';
 
 /** Exit codes, for scripts. */
-const EXIT = { failed: 1, badInput: 2, declined: 3 } as const;
+const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4 } as const;
 
 /** The checkout, or the folder that the delivery image was laid out in. */
 const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
@@ -91,7 +94,27 @@ async function confirm(question: string): Promise<boolean> {
 }
 
 /** The engine prints its diagnostics as it goes; what its command line says before that is only in the error. */
-function engineFailure(error: CommandError, operation: Operation, printed: boolean): Refusal {
+function engineFailure(
+  error: CommandError,
+  operation: Operation,
+  environment: string,
+  printed: boolean,
+): Refusal {
+  if (error instanceof ConcurrentUpdateError) {
+    const holders = lockHolders(error.message).map(
+      ({ user, host, pid, since }) => `created by ${user}@${host} (pid ${pid}) at ${since}`,
+    );
+    return new Refusal(
+      `${environment} is locked, ${holders.join('; ') || 'another run is under way'}. Wait for it; when that process is gone, say: switchyard cancel ${environment}`,
+      EXIT.locked,
+    );
+  }
+  if (/spawn pulumi ENOENT/.test(error.message)) {
+    return new Refusal(
+      'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
+      EXIT.failed,
+    );
+  }
   const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
   const kept = 'What was done is kept: run the same command again.';
   return new Refusal(
@@ -108,6 +131,12 @@ async function operate(operation: Operation, environment: string, options: RunOp
   // Before the first question and the first resource: what breaks a rule is never half applied.
   if (operation === 'preview' || operation === 'up') assertRules(model, only);
   if (only) process.env[ONLY_VARIABLE] = only.join(',');
+  if (operation === 'preview' || operation === 'up') {
+    const inStack = secretsInStack(folders.stacks, environment);
+    const needed = neededSecrets(model.settings.deployEnvironment);
+    const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
+    if (missing.length > 0) throw new ProblemsError(missing);
+  }
   if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
     if (!(await confirm(`${operation} ${environment}?`))) {
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
@@ -126,6 +155,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,
     program,
+    settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => {
@@ -133,7 +163,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
       process.stdout.write(text);
     },
   }).catch((error: unknown) => {
-    throw error instanceof CommandError ? engineFailure(error, operation, printed) : error;
+    throw error instanceof CommandError ? engineFailure(error, operation, environment, printed) : error;
   });
   const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
   process.stdout.write(
@@ -177,6 +207,20 @@ function cli(): Command {
     }
     subcommand.action((environment: string, options: RunOptions) => operate(operation, environment, options));
   }
+  command
+    .command('cancel <environment>')
+    .description('break the lock of a run that is gone; its half-done work is settled by the next one')
+    .option('--yes', 'do not ask')
+    .action(async (environment: string, options: { yes?: boolean }) => {
+      const folders = defaultFolders(root);
+      const { settings } = loadModel(folders, environment);
+      if (!options.yes && !(await confirm(`Break the lock of ${environment}?`))) {
+        throw new Refusal('Nothing was done. Say --yes to cancel without being asked.', EXIT.declined);
+      }
+      const backend = process.env.PULUMI_BACKEND_URL ?? settings.backend;
+      await breakLock({ environment, backend, stacks: folders.stacks, root, program });
+      process.stdout.write(`${environment} is unlocked\n`);
+    });
   command
     .command('render <environment> [module]')
     .description('write all manifests and the list of resources; needs no engine, cluster or network')

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
+import { type SecretName, secretNames } from './secrets';
 
 const PREFIX = 'switchyard:';
 
@@ -26,7 +27,8 @@ export function parseStack(text: string, file: string, name: string): StackSetti
       config: z.preprocess((config) => {
         if (config === null || typeof config !== 'object') return config;
         const foreign = Object.keys(outer.value.config).filter((key) => !key.startsWith(PREFIX));
-        return Object.fromEntries(Object.entries(config).filter(([key]) => !foreign.includes(key)));
+        const apart = [...foreign, ...secretNames];
+        return Object.fromEntries(Object.entries(config).filter(([key]) => !apart.includes(key)));
       }, stackSchema),
     }),
   );
@@ -77,6 +79,14 @@ export function loadStack(folder: string, name: string): StackSettings {
     ]);
   }
   return parseStack(readFileSync(path, 'utf8'), file, name);
+}
+
+/** Which secrets the stack file holds, encrypted by `pulumi config set --secret`. */
+export function secretsInStack(folder: string, name: string): SecretName[] {
+  const text = readFileSync(join(folder, `Pulumi.${name}.yaml`), 'utf8');
+  const parsed = parseYaml(text, `stacks/Pulumi.${name}.yaml`, stackFileSchema);
+  if ('problems' in parsed) throw new ProblemsError(parsed.problems);
+  return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);
 }
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
