@@ -54,11 +54,12 @@ export function violation(
   };
 }
 
-/** Values of a Secret as text, by key: `stringData`, and `data` without its base64. */
+/** Values of a Secret as text, by key: `stringData`, and `data` without its base64; references stay what they are. */
 export function secretValues(item: Item): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [key, value] of Object.entries(fields(item.args, 'data'))) {
-    if (typeof value === 'string') values[key] = Buffer.from(value, 'base64').toString('utf8');
+    if (typeof value !== 'string') continue;
+    values[key] = value.includes('«') ? value : Buffer.from(value, 'base64').toString('utf8');
   }
   for (const [key, value] of Object.entries(fields(item.args, 'stringData'))) {
     if (typeof value === 'string') values[key] = value;

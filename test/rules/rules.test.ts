@@ -624,6 +624,13 @@ describe('what must not be refused', () => {
     fine('quota-fits', changed(whole, 'production-shop-quota', ['spec', 'hard', 'pods'], '4'));
   });
 
+  test("a Secret that takes another resource's data as it is", () => {
+    fine(
+      'secrets-by-reference',
+      changed(whole, 'jenkins-certificate-key', ['data', 'token'], '«output:deploy-account-token:data»'),
+    );
+  });
+
   test('a backup that reaches every service with data', () => {
     fine('backups-complete', added(whole, backup('cache.prod-shop.svc')));
   });
