@@ -176,7 +176,7 @@ export function buildGraph(facts: Omit<Facts, 'graph'>): Graph {
     const id = workloadId(pod);
     node({
       id,
-      kind: isBackup(pod) ? 'backup' : 'workload',
+      kind: 'workload',
       label: describe(pod.item),
       module: moduleOf(pod.item),
       item: pod.item,
@@ -192,13 +192,21 @@ export function buildGraph(facts: Omit<Facts, 'graph'>): Graph {
       if (!item) continue;
       const id = serviceId(item);
       node({ id, kind: 'service', label: `${namespace}/${service}`, module: moduleOf(item), item });
-      if (isBackup(pod)) edge(id, workloadId(pod));
-      else edge(workloadId(pod), id);
+      edge(workloadId(pod), id);
     }
+  }
+  for (const pod of running) {
+    if (!isMarked(pod.item)) continue;
+    const service = services.get(objectKey(pod.cluster, pod.namespace, nameOf(pod.item)));
+    const id = `backup:${pod.cluster}:${pod.item.name}`;
+    node({ id, kind: 'backup', label: describe(pod.item), module: moduleOf(pod.item), item: pod.item });
+    edge(service && nodes.has(serviceId(service)) ? serviceId(service) : workloadId(pod), id);
   }
   return { nodes, edges, next };
 }
 
-/** A job that saves data, by its label. */
-export const isBackup = (pod: PodUse): boolean =>
-  labelOf(pod.item, 'app.kubernetes.io/component') === 'backup';
+/** True for what a backup must hold, by its label. */
+export const isMarked = (item: Item): boolean => labelOf(item, BACKUP_LABEL) !== undefined;
+
+/** Marks what a backup must hold; nothing else says which volumes matter. */
+export const BACKUP_LABEL = 'switchyard.dev/backup';

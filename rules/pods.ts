@@ -9,7 +9,7 @@ export interface PodUse {
   readonly namespace: string;
   /** Says which of the resource's Pods, where it has several kinds. */
   readonly part?: string;
-  readonly labels: Fields;
+  readonly annotations: Fields;
   readonly spec: Fields;
   /** Pods at the worst moment: every replica, or the autoscaler's most, and the surge of a rollout. */
   readonly copies: number;
@@ -84,7 +84,7 @@ function fromItem(item: Item, scaled: ReadonlyMap<string, number>): PodUse[] {
     item,
     cluster,
     namespace,
-    labels: fields(template, 'metadata', 'labels'),
+    annotations: fields(template, 'metadata', 'annotations'),
     spec: fields(template, 'spec'),
     copies,
     claims: list(spec, 'volumeClaimTemplates'),
@@ -127,7 +127,7 @@ export function podsOf(
         cluster: declaredBy.cluster ?? '',
         namespace,
         part: `agent "${name}"`,
-        labels: fields(pod, 'metadata', 'labels'),
+        annotations: fields(pod, 'metadata', 'annotations'),
         spec: fields(pod, 'spec'),
         copies: 1,
         claims: [],

@@ -10,11 +10,15 @@ const PUBLIC_KEY =
 /** Arguments of GitLab's and Docker's resources that carry a secret. */
 const SECRET_ARGUMENT = /^(token|password|key|value)$/;
 
-/** References to a secret; an output is one when it is called token, password or key. */
+/**
+ * References to a secret. An output is one when it is called token, password or key. A secret whose purpose ends in
+ * `/mark` is none: it is derived to be shown, so that a workload starts anew when what it stands for changes.
+ */
 const secretsIn = (value: unknown): Reference[] =>
-  referencesIn(value).filter(
-    (reference) => reference.kind !== 'output' || /token|password|key/i.test(reference.property),
-  );
+  referencesIn(value).filter((reference) => {
+    if (reference.kind === 'output') return /token|password|key/i.test(reference.property);
+    return !(reference.kind === 'secret' && reference.purpose.endsWith('/mark'));
+  });
 
 /** Secrets hold references, never values. */
 function inSecret(item: Item): Violation[] {

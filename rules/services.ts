@@ -1,5 +1,7 @@
-import { isBackup, reachedBy, serviceId } from './graph';
-import { moduleOf, nameOf, namespaceOf, violation } from './item';
+import { BACKUP_LABEL, isMarked, reachedBy } from './graph';
+import { nameOf, namespaceOf, violation } from './item';
+import type { PodUse } from './pods';
+import { text } from './read';
 import type { Rule } from './rule';
 
 const key = (...parts: readonly string[]): string => parts.join('\n');
@@ -36,31 +38,49 @@ export const servicesExist: Rule = {
   },
 };
 
-/** Backups are a choice of the namespace's owner; half of one is a mistake. */
+/** Velero backs up exactly the volumes that a Pod names here. */
+const VOLUMES = 'backup.velero.io/backup-volumes';
+
+/** Volumes of a marked workload that its Pods do not name. */
+function unnamed(pod: PodUse): string[] {
+  const named = new Set((text(pod.annotations, VOLUMES) ?? '').split(','));
+  return pod.claims.flatMap((claim) => {
+    const name = text(claim, 'metadata', 'name');
+    return name === undefined || named.has(name) ? [] : [name];
+  });
+}
+
+/** Whether a namespace is backed up is its owner's choice; half of a backup is a mistake. */
 export const backupsComplete: Rule = {
   id: 'backups-complete',
-  holds: 'Where a namespace has a backup, it saves every service of the namespace that keeps data.',
+  holds:
+    'Where a namespace marks anything for backup, it marks everything that keeps data, volume by volume.',
   why: 'The one that was left out is missed on the day of the restore.',
-  check: (facts) => {
-    const saving = new Set(facts.pods.filter(isBackup).map((pod) => key(pod.cluster, pod.namespace)));
-    const services = facts.byType.get('kubernetes:core/v1:Service') ?? [];
-    const byPlace = new Map(
-      services.map((item) => [key(item.cluster ?? '', namespaceOf(item), nameOf(item)), item]),
-    );
-    return facts.pods.flatMap((pod) => {
-      if (pod.claims.length === 0 || !saving.has(key(pod.cluster, pod.namespace))) return [];
-      const service = byPlace.get(key(pod.cluster, pod.namespace, nameOf(pod.item)));
-      const saved = service && facts.graph.next.has(serviceId(service));
-      return saved
-        ? []
-        : [
+  check: (facts) =>
+    facts.namespaces.flatMap(({ name, claims, pods }) => {
+      const keeping = pods.filter((pod) => pod.claims.length > 0);
+      const holders = [...claims, ...keeping.map((pod) => pod.item)];
+      if (!holders.some(isMarked)) return [];
+      const forgotten = holders
+        .filter((item) => !isMarked(item))
+        .map((item) =>
+          violation(
+            item,
+            `keeps data without the label ${BACKUP_LABEL}, which others in ${name} have.`,
+            'Mark it as well, or none of them.',
+          ),
+        );
+      const nameless = keeping
+        .filter((pod) => isMarked(pod.item))
+        .flatMap((pod) =>
+          unnamed(pod).map((volume) =>
             violation(
               pod.item,
-              `keeps data, but no backup of ${pod.namespace} reaches it.`,
-              'Add it to the backup, by its `<service>.<namespace>.svc`.',
-              { modules: [moduleOf(pod.item)] },
+              `is marked for backup, but its Pods do not name the volume "${volume}".`,
+              `Annotate the Pods with ${VOLUMES}: ${volume}.`,
             ),
-          ];
-    });
-  },
+          ),
+        );
+      return [...forgotten, ...nameless];
+    }),
 };

@@ -64,3 +64,17 @@ test("a hook's address is a job's path below /project/ of that Jenkins, and of n
   expect(jobPathOf('https://other.test/project/group/job', jenkins)).toBeUndefined();
   expect(jobPathOf(`${jenkins}/job/group`, jenkins)).toBeUndefined();
 });
+
+test('what is marked for backup has its backup behind its service', () => {
+  const items = changed(
+    itemsOfTwo(),
+    'production-shop-cache-workload',
+    ['metadata', 'labels', 'switchyard.dev/backup'],
+    'true',
+  );
+  const { graph } = factsOf(items);
+  expect(graph.next.get(`service:${two}:production-shop-cache-service`)).toEqual([
+    `backup:${two}:production-shop-cache-workload`,
+  ]);
+  expect([...graph.nodes.values()].filter(({ kind }) => kind === 'backup')).toHaveLength(1);
+});

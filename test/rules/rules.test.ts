@@ -35,24 +35,15 @@ const ingress = (module: string, name: string, host: string) => ({
   },
 });
 
-const backup = (host: string) => ({
-  type: 'kubernetes:batch/v1:CronJob',
-  name: 'shop-backup',
-  args: {
-    metadata: { namespace: 'prod-shop', name: 'backup', labels: { 'app.kubernetes.io/component': 'backup' } },
-    spec: {
-      jobTemplate: {
-        spec: {
-          template: {
-            spec: {
-              containers: [{ name: 'dump', image: 'cache:1.0', env: [{ name: 'HOST', value: host }] }],
-            },
-          },
-        },
-      },
-    },
-  },
-});
+const label = ['metadata', 'labels', 'switchyard.dev/backup'];
+/** The service of a module marked for backup, and the volumes that its Pods name. */
+const backedUp = (volumes: string | undefined) =>
+  changed(
+    changed(whole, 'production-shop-cache-workload', label, 'true'),
+    'production-shop-cache-workload',
+    ['spec', 'template', 'metadata', 'annotations'],
+    volumes === undefined ? undefined : { 'backup.velero.io/backup-volumes': volumes },
+  );
 
 const cases: readonly Case[] = [
   {
@@ -375,11 +366,24 @@ const cases: readonly Case[] = [
   },
   {
     rule: 'backups-complete',
-    when: 'the backup of a namespace leaves out what keeps data',
-    items: added(whole, backup('elsewhere.test')),
+    when: 'a namespace marks one volume and forgets another',
+    items: added(backedUp('cache-data'), {
+      type: 'kubernetes:core/v1:PersistentVolumeClaim',
+      name: 'shop-uploads',
+      args: { metadata: { namespace: 'prod-shop', name: 'uploads' } },
+    }),
     says: [
-      'production-shop-cache-workload (StatefulSet prod-shop/cache): keeps data, but no backup of prod-shop reaches it. Add it to the backup, by its `<service>.<namespace>.svc`.',
+      'shop-uploads (PersistentVolumeClaim prod-shop/uploads): keeps data without the label switchyard.dev/backup, which others in prod-shop have. Mark it as well, or none of them.',
     ],
+  },
+  {
+    rule: 'backups-complete',
+    when: 'a workload is marked and its Pods do not name the volume',
+    items: backedUp(undefined),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): is marked for backup, but its Pods do not name the volume "cache-data". Annotate the Pods with backup.velero.io/backup-volumes: cache-data.',
+    ],
+    modules: [['shop']],
   },
   {
     rule: 'names-unique',
@@ -631,8 +635,17 @@ describe('what must not be refused', () => {
     );
   });
 
-  test('a backup that reaches every service with data', () => {
-    fine('backups-complete', added(whole, backup('cache.prod-shop.svc')));
+  test('a backup that names every volume', () => {
+    fine('backups-complete', backedUp('other,cache-data'));
+  });
+
+  test('a mark that only tells when a secret changed', () => {
+    fine(
+      'secrets-by-reference',
+      changed(whole, 'production-shop-workload', ['spec', 'template', 'metadata', 'annotations'], {
+        'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
+      }),
+    );
   });
 
   test('a Service in a namespace that someone else makes', () => {
