@@ -9,5 +9,7 @@ test('docs/rules.md has the tables that the rules make (npm run generate:rules)'
 });
 
 test('docs/rules.md names every rule', () => {
-  for (const { id, holds } of rules) expect(page).toContain(`| \`${id}\` | ${holds} |`);
+  // The formatter pads cells.
+  const cells = page.replace(/ +\|/g, ' |');
+  for (const { id, holds } of rules) expect(cells).toContain(`| \`${id}\` | ${holds} |`);
 });
