@@ -1,13 +1,21 @@
 import * as pulumi from '@pulumi/pulumi';
+import { ProblemsError } from './catalog/problems';
 import { loadProgramInputs } from './components/inputs';
 import { Topology } from './components/topology';
+import { assertRules } from './rules/assert';
 
 /**
- * The whole program: reads the stack, builds the topology, returns what people need. Plain `pulumi up` runs it as it
+ * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain `pulumi up` runs it as it
  * is; the `switchyard` CLI runs the same function through the Automation API.
  */
 async function program(): Promise<Record<string, string>> {
   const inputs = await loadProgramInputs(pulumi.getStack(), __dirname);
+  try {
+    assertRules(inputs.model, inputs.only);
+  } catch (error) {
+    // Pulumi prints a RunError as it is, without a stack trace.
+    throw error instanceof ProblemsError ? new pulumi.RunError(error.message) : error;
+  }
   const topology = new Topology('switchyard', inputs);
   return { ...topology.urls };
 }

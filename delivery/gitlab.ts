@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { STATUS_NAME } from '../catalog/status';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -216,7 +217,7 @@ export class GitLab {
     const body = {
       state: status.state,
       ref: status.ref,
-      name: 'switchyard',
+      name: STATUS_NAME,
       description: status.description.slice(0, 255),
       ...(status.targetUrl ? { target_url: status.targetUrl } : {}),
     };

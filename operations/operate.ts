@@ -7,6 +7,7 @@ import { ONLY_VARIABLE } from '../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import program from '../index';
+import { assertRules } from '../rules/assert';
 import { secretsInStack } from '../stacks/load';
 import {
   deployVariables,
@@ -235,7 +236,10 @@ export async function operate(
   const prepare = async (folders: Folders, model: Model) => {
     for (const name of only ?? []) findModule(model.catalog, name);
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
-    if (operation === 'preview' || operation === 'up') requireSecrets(folders, model, only);
+    if (operation === 'preview' || operation === 'up') {
+      assertRules(model, only);
+      requireSecrets(folders, model, only);
+    }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image.
     if (!only && operation !== 'destroy') await layOutImage();

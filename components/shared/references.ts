@@ -54,6 +54,8 @@ export function parseReferences(text: string): Piece[] {
 
 /** Every reference anywhere in a value. */
 export function referencesIn(value: unknown): Reference[] {
+  // Most texts have none, and this looks at every text of the topology.
+  if (typeof value === 'string' && !value.includes('«')) return [];
   if (typeof value === 'string') return parseReferences(value).filter((piece) => typeof piece !== 'string');
   if (value !== null && typeof value === 'object') return Object.values(value).flatMap(referencesIn);
   return [];

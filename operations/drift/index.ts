@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { fetchReleases } from '../../components/inputs';
+import { assertRules } from '../../rules/assert';
 import {
   confirmed,
   layOutImage,
@@ -106,6 +107,7 @@ export async function drift(
       existing: true,
       before: async (folders, model) => {
         if (!options.fix) return;
+        assertRules(model);
         requireSecrets(folders, model);
         if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
         await layOutImage();

@@ -1,0 +1,133 @@
+import type { Facts } from './facts';
+import { describe, type Item, isKubernetes, kindOf, moduleOf, nameOf, namespaceOf, violation } from './item';
+import { list, number, push, text, UNKNOWN } from './read';
+import type { Rule, Violation } from './rule';
+
+interface Claim {
+  readonly item: Item;
+  /** Says what inside the resource claims it. */
+  readonly part?: string;
+  readonly module?: string;
+}
+
+/** A violation at each claim after the first one on the same thing. */
+function clashes(
+  claims: ReadonlyMap<string, readonly Claim[]>,
+  what: (key: string, first: Claim) => string,
+  remedy: string,
+): Violation[] {
+  return [...claims].flatMap(([key, [first, ...others]]) =>
+    first === undefined
+      ? []
+      : others.map((other) =>
+          violation(other.item, what(key, first), remedy, {
+            part: other.part,
+            modules: [other.module ?? moduleOf(other.item), first.module ?? moduleOf(first.item)],
+          }),
+        ),
+  );
+}
+
+/** What the outside world knows a resource by; undefined for what has no name of its own. */
+function identity(item: Item): string | undefined {
+  if (item.planned) return undefined;
+  if (isKubernetes(item)) {
+    const name = nameOf(item);
+    return name && name !== UNKNOWN
+      ? `${kindOf(item)} ${[namespaceOf(item), name].filter(Boolean).join('/')}`
+      : undefined;
+  }
+  if (item.type === 'gitlab:index/project:Project') {
+    const group = item.links.namespaceId?.join() ?? String(item.args.namespaceId ?? '');
+    return `GitLab project ${text(item.args, 'path') ?? ''} of ${group}`;
+  }
+  if (item.type === 'gitlab:index/group:Group') return `GitLab group ${text(item.args, 'path') ?? ''}`;
+  return undefined;
+}
+
+/** Two modules with one name overwrite each other, turn by turn. */
+export const namesUnique: Rule = {
+  id: 'names-unique',
+  holds: 'No two resources claim the same name, and no two jobs the same path.',
+  why: 'Each `up` undoes what the other one made.',
+  check: (facts) => {
+    const physical = new Map<string, Claim[]>();
+    const logical = new Map<string, Claim[]>();
+    for (const item of facts.items) {
+      if (!item.planned) push(logical, item.name, { item });
+      const name = identity(item);
+      if (name !== undefined) push(physical, `${item.cluster ?? ''}\n${name}`, { item });
+    }
+    const jobs = new Map<string, Claim[]>();
+    for (const job of facts.jenkins.jobs) {
+      const module = job.path.slice(job.path.lastIndexOf('/') + 1);
+      push(jobs, job.path, { item: job.declaredBy, part: `job "${job.path}"`, module });
+    }
+    const rename = 'Rename one of the two.';
+    return [
+      ...clashes(logical, (key, first) => `"${key}" is also the name of ${describe(first.item)}.`, rename),
+      ...clashes(
+        physical,
+        (key, first) => `${key.slice(key.indexOf('\n') + 1)} is claimed by ${describe(first.item)} already.`,
+        rename,
+      ),
+      ...clashes(jobs, (key) => `a job "${key}" is declared already.`, rename),
+    ];
+  },
+};
+
+function nodePortClaims(facts: Facts): Map<string, Claim[]> {
+  const claims = new Map<string, Claim[]>();
+  for (const item of facts.byType.get('kubernetes:core/v1:Service') ?? []) {
+    for (const port of list(item.args, 'spec', 'ports')) {
+      const nodePort = number(port, 'nodePort');
+      // UDP and TCP have ports of their own.
+      if (nodePort !== undefined)
+        push(claims, `${item.cluster ?? ''}\n${text(port, 'protocol') ?? 'TCP'} ${nodePort}`, { item });
+    }
+  }
+  return claims;
+}
+
+/** A node port is one on every node of a cluster. */
+export const nodePortsUnique: Rule = {
+  id: 'node-ports-unique',
+  holds: 'No two Services of a cluster claim the same node port.',
+  why: 'Kubernetes refuses the second one in the middle of an `up`.',
+  check: (facts) =>
+    clashes(
+      nodePortClaims(facts),
+      (key, first) => `node port ${key.slice(key.lastIndexOf(' ') + 1)} is taken by ${describe(first.item)}.`,
+      'Choose another port of 30000 to 32767.',
+    ),
+};
+
+/** Hosts by cluster; two Ingresses of one module may share theirs. */
+function hostClaims(facts: Facts): Map<string, Claim[]> {
+  const claims = new Map<string, Claim[]>();
+  const seen = new Set<string>();
+  for (const item of facts.byType.get('kubernetes:networking.k8s.io/v1:Ingress') ?? []) {
+    for (const rule of list(item.args, 'spec', 'rules')) {
+      const host = text(rule, 'host');
+      const owner = moduleOf(item) ?? `${namespaceOf(item)}/${nameOf(item)}`;
+      const key = `${item.cluster ?? ''}\n${host ?? '*'}`;
+      if (host === UNKNOWN || seen.has(`${key}\n${owner}`)) continue;
+      seen.add(`${key}\n${owner}`);
+      push(claims, key, { item, part: `host "${host ?? '*'}"` });
+    }
+  }
+  return claims;
+}
+
+/** An ingress controller gives a host to whoever came first, or mixes both. */
+export const hostsUnique: Rule = {
+  id: 'hosts-unique',
+  holds: 'No two modules claim the same host of an Ingress.',
+  why: "Requests for one module reach the other one's Pods.",
+  check: (facts) =>
+    clashes(
+      hostClaims(facts),
+      (_key, first) => `is taken by ${describe(first.item)}.`,
+      'Choose another host.',
+    ),
+};

@@ -1,0 +1,46 @@
+import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
+import { hookHasJob, hookTokenAgrees, jobHasHook, statusRequired } from './delivery';
+import type { Facts } from './facts';
+import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
+import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
+import { explicitProvider } from './providers';
+import { quotaFits } from './quota';
+import type { Rule, Violation } from './rule';
+import { noPlainSecretVariables, secretsByReference } from './secrets';
+import { backupsComplete, servicesExist } from './services';
+import { testPodPossible } from './testing';
+
+/** Every rule, in the order of a commit's way: the hook first, production last. */
+export const rules: readonly Rule[] = [
+  hookHasJob,
+  jobHasHook,
+  hookTokenAgrees,
+  statusRequired,
+  testPodPossible,
+  namespaceQuota,
+  namespaceLimits,
+  namespaceDeny,
+  podSecurity,
+  quotaFits,
+  imagesPinned,
+  releasesByDigest,
+  serviceVersionsAgree,
+  servicesExist,
+  backupsComplete,
+  namesUnique,
+  nodePortsUnique,
+  hostsUnique,
+  explicitProvider,
+  secretsByReference,
+  noPlainSecretVariables,
+];
+
+export interface Broken extends Violation {
+  /** Id of the rule. */
+  readonly rule: string;
+}
+
+/** Runs rules over indexed resources. */
+export function check(facts: Facts, wanted: readonly Rule[] = rules): Broken[] {
+  return wanted.flatMap((rule) => rule.check(facts).map((broken) => ({ ...broken, rule: rule.id })));
+}

@@ -1,0 +1,68 @@
+import { type Fields, fields, text } from './read';
+import type { Violation } from './rule';
+
+/** One resource, wherever it was read: a declaration of the model, or an input of Pulumi's engine. */
+export interface Item {
+  /** Pulumi's type token, e.g. `kubernetes:core/v1:Namespace`. */
+  readonly type: string;
+  /** Pulumi's name. */
+  readonly name: string;
+  readonly args: Fields;
+  /** Name or role of its provider; absent or `default…` when nobody chose one. */
+  readonly provider?: string;
+  /** Tells physical clusters apart: roles that share a cluster share this. */
+  readonly cluster?: string;
+  /** Argument → names of the resources whose outputs it takes. */
+  readonly links: Readonly<Record<string, readonly string[]>>;
+  /** A Pod that delivery starts for a test; nothing that Pulumi registers. */
+  readonly planned?: true;
+}
+
+export const isKubernetes = (item: Item): boolean => item.type.startsWith('kubernetes:');
+export const kindOf = (item: Item): string => item.type.slice(item.type.lastIndexOf(':') + 1);
+export const nameOf = (item: Item): string => text(item.args, 'metadata', 'name') ?? '';
+export const namespaceOf = (item: Item): string => text(item.args, 'metadata', 'namespace') ?? '';
+export const labelOf = (item: Item, label: string): string | undefined =>
+  text(item.args, 'metadata', 'labels', label);
+export const annotationOf = (item: Item, annotation: string): string | undefined =>
+  text(item.args, 'metadata', 'annotations', annotation);
+
+/** `production-shop-workload (Deployment prod-shop/shop)`. */
+export function describe(item: Item): string {
+  if (!isKubernetes(item)) return `${item.name} (${kindOf(item)})`;
+  const namespace = namespaceOf(item);
+  return `${item.name} (${kindOf(item)} ${namespace ? `${namespace}/` : ''}${nameOf(item)})`;
+}
+
+/** The module that a resource belongs to, by its label or by a reference to what has one. */
+export const moduleOf = (item: Item): string | undefined => labelOf(item, 'switchyard.dev/module');
+
+/** A violation at a resource. */
+export function violation(
+  item: Item,
+  what: string,
+  remedy: string,
+  options: { readonly part?: string; readonly modules?: readonly (string | undefined)[] } = {},
+): Violation {
+  const modules = options.modules ?? [moduleOf(item)];
+  return {
+    where: options.part ? `${describe(item)}, ${options.part}` : describe(item),
+    what,
+    remedy,
+    resource: item.name,
+    modules: [...new Set(modules.filter((name) => name !== undefined))].sort(),
+  };
+}
+
+/** Values of a Secret as text, by key: `stringData`, and `data` without its base64; references stay what they are. */
+export function secretValues(item: Item): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const [key, value] of Object.entries(fields(item.args, 'data'))) {
+    if (typeof value !== 'string') continue;
+    values[key] = value.includes('«') ? value : Buffer.from(value, 'base64').toString('utf8');
+  }
+  for (const [key, value] of Object.entries(fields(item.args, 'stringData'))) {
+    if (typeof value === 'string') values[key] = value;
+  }
+  return values;
+}

@@ -1,0 +1,95 @@
+import { parse } from 'yaml';
+import type { Item } from './item';
+import { at, fields, list, text, UNKNOWN } from './read';
+
+/** One Jenkins job, from its Job DSL. */
+export interface Job {
+  /** `folder/name`. */
+  readonly path: string;
+  readonly script: string;
+  /** Variable in which the job finds the hook's token. */
+  readonly tokenVariable?: string;
+  /** The configuration that declares it. */
+  readonly declaredBy: Item;
+}
+
+/** A Pod template of Jenkins' Kubernetes cloud. */
+export interface AgentTemplate {
+  readonly name: string;
+  readonly namespace: string;
+  readonly pod: unknown;
+  readonly declaredBy: Item;
+}
+
+/** What Jenkins' configuration as code says about jobs and agents. */
+export interface JenkinsFacts {
+  /** False while the configuration waits for a value that only the engine knows: nothing can be said about jobs. */
+  readonly known: boolean;
+  /** Address at which GitLab reaches Jenkins, without a slash at its end. */
+  readonly url?: string;
+  readonly jobs: readonly Job[];
+  readonly templates: readonly AgentTemplate[];
+}
+
+const PIPELINE = /\b(?:pipelineJob|multibranchPipelineJob|freeStyleJob|job)\(\s*(['"])((?:\\.|(?!\1).)+)\1/g;
+
+/** The jobs of one Job DSL script: each from its own call to the next one's. */
+function jobsOf(script: string, declaredBy: Item): Job[] {
+  const starts = [...script.matchAll(PIPELINE)];
+  return starts.map((match, index): Job => {
+    const own = script.slice(match.index, starts[index + 1]?.index ?? script.length);
+    return {
+      path: (match[2] ?? '').replace(/\\(.)/g, '$1'),
+      script: own,
+      tokenVariable: /secretToken\((['"])\$\{([A-Za-z0-9_]+)\}\1\)/.exec(own)?.[2],
+      declaredBy,
+    };
+  });
+}
+
+function parsed(value: string): unknown {
+  try {
+    return parse(value, { maxAliasCount: 100 });
+  } catch {
+    return undefined;
+  }
+}
+
+const isCasc = (document: unknown): boolean =>
+  at(document, 'jenkins') !== undefined || at(document, 'jobs') !== undefined;
+
+/** Reads every ConfigMap of the box `jenkins` that holds configuration as code. */
+export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): JenkinsFacts {
+  const jobs: Job[] = [];
+  const templates: AgentTemplate[] = [];
+  let known = true;
+  let url: string | undefined;
+  for (const item of byType.get('kubernetes:core/v1:ConfigMap') ?? []) {
+    if (text(item.args, 'metadata', 'labels', 'app.kubernetes.io/component') !== 'jenkins') continue;
+    if (at(item.args, 'data') === UNKNOWN) known = false;
+    for (const [file, content] of Object.entries(fields(item.args, 'data'))) {
+      if (!/\.ya?ml$/.test(file) || typeof content !== 'string') continue;
+      if (content === UNKNOWN) {
+        known = false;
+        continue;
+      }
+      const document = parsed(content);
+      if (!isCasc(document)) continue;
+      url ??= text(document, 'unclassified', 'location', 'url')?.replace(/\/+$/, '');
+      for (const job of list(document, 'jobs')) jobs.push(...jobsOf(text(job, 'script') ?? '', item));
+      for (const cloud of list(document, 'jenkins', 'clouds')) {
+        const home = text(cloud, 'kubernetes', 'namespace') ?? '';
+        for (const template of list(cloud, 'kubernetes', 'templates')) {
+          const yaml = text(template, 'yaml');
+          templates.push({
+            name: text(template, 'name') ?? '',
+            namespace: text(template, 'namespace') ?? home,
+            pod: yaml ? parsed(yaml) : undefined,
+            declaredBy: item,
+          });
+        }
+      }
+    }
+  }
+  return { known, url, jobs, templates };
+}

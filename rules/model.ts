@@ -1,0 +1,122 @@
+import type { Module } from '../catalog/load';
+import { topologyBoxes } from '../components/boxes';
+import type { Model, Releases } from '../components/model';
+import type { Declaration, ProviderRole } from '../components/shared/declaration';
+import { names } from '../components/shared/naming';
+import { referencesIn } from '../components/shared/references';
+import { Failure } from '../delivery/failure';
+import { testPod } from '../delivery/test-pod';
+import type { Untestable } from './facts';
+import type { Item } from './item';
+import type { Fields } from './read';
+
+/** Stands for what is read or built later: a digest, so that rules about digests hold for it. */
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+const COMMIT = '0'.repeat(40);
+
+/**
+ * The model as if every module were released: what a deploy will add is checked before it, and a module that was never
+ * deployed is no blind spot.
+ */
+export function fullyReleased(model: Model): Model {
+  const releases: Record<string, Releases[string]> = {};
+  for (const { name } of model.modules) {
+    releases[name] = model.releases[name] ?? {
+      image: `${model.settings.registry.address}/modules/${name}@${DIGEST}`,
+      commit: COMMIT,
+    };
+  }
+  return { ...model, releases };
+}
+
+/** Roles that name the same cluster in the same way are one cluster. */
+function clusterOf(model: Model, role: ProviderRole): string | undefined {
+  return role === 'ci' || role === 'production' ? JSON.stringify(model.settings.clusters[role]) : undefined;
+}
+
+function linksOf(args: object): Record<string, string[]> {
+  const links: Record<string, string[]> = {};
+  for (const [name, value] of Object.entries(args)) {
+    const resources = referencesIn(value).flatMap((reference) =>
+      reference.kind === 'output' ? [reference.resource] : [],
+    );
+    if (resources.length > 0) links[name] = [...new Set(resources)];
+  }
+  return links;
+}
+
+/** Declarations as the rules read them. */
+export function itemsOf(model: Model, declarations: readonly Declaration[]): Item[] {
+  return declarations.map(({ type, name, provider, args }) => ({
+    type,
+    name,
+    provider,
+    cluster: clusterOf(model, provider),
+    args: { ...args },
+    links: linksOf(args),
+  }));
+}
+
+/** The Pod in which delivery would test a module: no resource, but it takes room, images and names as they do. */
+function testItem(model: Model, module: Module): Item {
+  const pod = testPod({
+    catalog: model.catalog,
+    module,
+    settings: model.settings,
+    certificate: {
+      version: 1,
+      module: module.name,
+      project: `${model.settings.gitlab.group}/${module.name}`,
+      mergeRequest: 1,
+      sourceBranch: 'to-be-tested',
+      targetBranch: 'main',
+      baseSha: COMMIT,
+      headSha: COMMIT,
+      commitEpoch: 0,
+      build: model.settings.jenkins.url,
+      image: {
+        repository: `${model.settings.registry.address}/modules/${module.name}`,
+        tag: 'to-be-built',
+        digest: DIGEST,
+      },
+    },
+    pullSecrets: [names.pullSecret],
+    expires: 0,
+  });
+  const args: Fields = {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      name: `test of ${module.name}`,
+      namespace: names.testNamespace(module.name),
+    },
+  };
+  return {
+    type: 'kubernetes:core/v1:Pod',
+    name: `test-pod-${module.name}`,
+    provider: 'ci',
+    cluster: clusterOf(model, 'ci'),
+    args,
+    links: {},
+    planned: true,
+  };
+}
+
+/** Everything that the rules look at: the declarations of the whole topology, and each module's test Pod. */
+export function modelItems(model: Model): { items: Item[]; untestable: Untestable[] } {
+  const whole = fullyReleased(model);
+  const items = itemsOf(
+    whole,
+    topologyBoxes(whole).flatMap(({ declarations }) => [...declarations]),
+  );
+  const untestable: Untestable[] = [];
+  for (const module of whole.modules) {
+    try {
+      items.push(testItem(whole, module));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      untestable.push({ module: module.name, reason: error.message });
+    }
+  }
+  return { items, untestable };
+}

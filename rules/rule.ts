@@ -1,0 +1,34 @@
+import type { Facts } from './facts';
+
+/** One place where a rule does not hold. */
+export interface Violation {
+  /** Name of the resource, with what it is in its system. */
+  readonly where: string;
+  readonly what: string;
+  readonly remedy: string;
+  /** Name of the resource alone. */
+  readonly resource: string;
+  /** Modules that it concerns; none for what all modules share. */
+  readonly modules: readonly string[];
+}
+
+/** Something that must hold in every topology. */
+export interface Rule {
+  /** Stable: people write it down in reviews and in the configuration of a policy pack. */
+  readonly id: string;
+  /** What must hold, in one sentence. */
+  readonly holds: string;
+  /** What goes wrong otherwise. */
+  readonly why: string;
+  /**
+   * Why a policy pack cannot run it: an engine hands values over, where the model has references.
+   * @default it runs there
+   */
+  readonly modelOnly?: string;
+  /** Pure, and linear in the number of resources. */
+  readonly check: (facts: Facts) => readonly Violation[];
+}
+
+/** `where: what remedy`, the shape of every fault that Switchyard reports. */
+export const describeViolation = ({ where, what, remedy }: Violation): string =>
+  `${where}: ${what} ${remedy}`;

@@ -1,0 +1,138 @@
+import { type Reference, referencesIn } from '../components/shared/references';
+import { type Item, secretValues, violation } from './item';
+import { containerPart, containersOf } from './pods';
+import { fields, list, text, UNKNOWN } from './read';
+import type { Rule, Violation } from './rule';
+
+/** Keys of a Secret whose values are no secrets. */
+const PUBLIC_KEY =
+  /^(user(name)?|host|hostname|port|database|url|server|namespace|region|endpoint|bucket|type|name)$/i;
+/** Arguments of GitLab's and Docker's resources that carry a secret. */
+const SECRET_ARGUMENT = /^(token|password|key|value)$/;
+
+/**
+ * References to a secret. An output is one when it is called token, password or key. A secret whose purpose ends in
+ * `/mark` is none: it is derived to be shown, so that a workload starts anew when what it stands for changes.
+ */
+const secretsIn = (value: unknown): Reference[] =>
+  referencesIn(value).filter((reference) => {
+    if (reference.kind === 'output') return /token|password|key/i.test(reference.property);
+    return !(reference.kind === 'secret' && reference.purpose.endsWith('/mark'));
+  });
+
+/** Secrets hold references, never values. */
+function inSecret(item: Item): Violation[] {
+  return Object.entries(secretValues(item)).flatMap(([key, value]) =>
+    PUBLIC_KEY.test(key) || value === '' || referencesIn(value).length > 0
+      ? []
+      : [
+          violation(
+            item,
+            'holds a plain value.',
+            'Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+            { part: `key "${key}"` },
+          ),
+        ],
+  );
+}
+
+/** Arguments that are secrets by their name hold a reference and nothing else. */
+function inArguments(item: Item, args: unknown, prefix = ''): Violation[] {
+  return Object.entries(fields(args)).flatMap(([name, value]) => {
+    const path = `${prefix}${name}`;
+    if (!/^(token|password)$/.test(name) || typeof value !== 'string' || value === '') return [];
+    return referencesIn(value).length > 0
+      ? []
+      : [
+          violation(item, 'is a plain value.', 'Use secretRef, givenRef or outputRef.', {
+            part: `argument "${path}"`,
+          }),
+        ];
+  });
+}
+
+/** Everything but what keeps secrets. */
+function open(item: Item): unknown {
+  if (item.type === 'kubernetes:core/v1:Secret') return fields(item.args, 'metadata');
+  const rest = Object.entries(item.args).filter(([name]) => !SECRET_ARGUMENT.test(name));
+  if (item.type === 'docker:index/image:Image') return rest.filter(([name]) => name !== 'registry');
+  return item.type.startsWith('gitlab:') ? rest : item.args;
+}
+
+/** `render` prints references, the state encrypts what they become, and git never sees a value. */
+export const secretsByReference: Rule = {
+  id: 'secrets-by-reference',
+  holds:
+    'A secret stands as a reference, and only where secrets are kept: in Secrets and in secret arguments.',
+  why: 'A value in the program is in git; a secret in a ConfigMap or a variable is read by everyone who may look.',
+  modelOnly:
+    'the engine hands over the values of secrets where the model has references, so the two cannot be told apart.',
+  check: (facts) =>
+    facts.items.flatMap((item) => [
+      ...(item.type === 'kubernetes:core/v1:Secret' ? inSecret(item) : []),
+      ...(item.type.startsWith('gitlab:') ? inArguments(item, item.args) : []),
+      ...(item.type === 'docker:index/image:Image'
+        ? inArguments(item, fields(item.args, 'registry'), 'registry.')
+        : []),
+      ...[...new Set(secretsIn(open(item)).map(showReference))].map((reference) =>
+        violation(
+          item,
+          `shows the secret ${reference} to everyone who may look.`,
+          'Put it into a Secret and refer to that.',
+        ),
+      ),
+    ]),
+};
+
+function showReference(reference: Reference): string {
+  switch (reference.kind) {
+    case 'secret':
+      return `«secret:${reference.purpose}»`;
+    case 'given':
+      return `«given:${reference.name}»`;
+    case 'output':
+      return `«output:${reference.resource}:${reference.property}»`;
+    case 'found':
+      return `«found:${reference.key}»`;
+    default:
+      return `«${reference.kind}:${reference.user}:${reference.purpose}»`;
+  }
+}
+
+const SECRET_VARIABLE = /(^|_)(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|PRIVATE_KEY|ACCESS_KEY|API_KEY)$/;
+/** Nothing but variables of the same container, which a Secret fills. */
+const FROM_VARIABLES = /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/;
+
+/** Also holds for what a module's catalog file says under `environment`. */
+export const noPlainSecretVariables: Rule = {
+  id: 'no-plain-secret-variables',
+  holds: 'A variable called password, token or key takes its value from a Secret.',
+  why: 'Whoever may list Pods reads it, and so does everyone who reads the catalog.',
+  check: (facts) =>
+    facts.pods.flatMap((pod) =>
+      // A test Pod's databases are empty, and its passwords die with it.
+      pod.item.planned
+        ? []
+        : containersOf(pod.spec).flatMap(({ name, container }) =>
+            list(container, 'env').flatMap((entry) => {
+              const variable = text(entry, 'name') ?? '';
+              const value = text(entry, 'value');
+              if (
+                !SECRET_VARIABLE.test(variable) ||
+                !value ||
+                value === UNKNOWN ||
+                FROM_VARIABLES.test(value)
+              )
+                return [];
+              return [
+                violation(
+                  pod.item,
+                  `${variable} is a plain value.`,
+                  'Put it into a Secret and use valueFrom.secretKeyRef.',
+                  { part: containerPart(pod, name) },
+                ),
+              ];
+            }),
+          ),
+    ),
+};

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { PluginProvider } from '../../../lab/plugins/shared/server';
+import { servePlugin } from '../../../lab/plugins/shared/server';
+import { secret } from '../../../lab/plugins/shared/values';
+
+// A provider that says yes to everything and touches nothing: for what is about the engine alone. Which package it
+// stands for is told by the name of its bundle, and that package's version by the file beside it.
+
+const name = basename(__filename, '.js');
+
+/** What the real provider adds once a resource is there, where the topology uses it. */
+const issued = (type: string): Record<string, unknown> => {
+  if (type.startsWith('docker:')) return { repoDigest: `registry.test/built@sha256:${'a'.repeat(64)}` };
+  return /AccessToken$/.test(type) ? { token: secret('issued') } : {};
+};
+
+const accepting: PluginProvider = {
+  configure: async () => {},
+  check: async ({ inputs }) => ({ inputs }),
+  diff: async ({ oldInputs, inputs }) => ({ changes: JSON.stringify(oldInputs) !== JSON.stringify(inputs) }),
+  create: async ({ name: id, type, inputs, preview }) => ({
+    id: preview ? '' : id,
+    outputs: preview ? inputs : { ...inputs, ...issued(type) },
+  }),
+  read: async ({ id, oldInputs, oldOutputs }) => ({ id, inputs: oldInputs, outputs: oldOutputs }),
+  update: async ({ type, inputs }) => ({ outputs: { ...inputs, ...issued(type) } }),
+  delete: async () => {},
+};
+
+servePlugin(name, readFileSync(`${__filename}.version`, 'utf8'), () => accepting);

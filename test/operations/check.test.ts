@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { rules } from '../../rules';
+import { stackNames } from '../../stacks/load';
+import { root } from '../support/model';
+
+/** Starts the CLI as a person does; each start compiles it. */
+const TIMEOUT = 60_000;
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'switchyard-check-'));
+  mkdirSync(join(folder, 'state'));
+  cpSync(join(root, 'catalog', 'services'), join(folder, 'catalog', 'services'), { recursive: true });
+  mkdirSync(join(folder, 'catalog', 'modules'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const declare = (extra: string): void =>
+  writeFileSync(
+    join(folder, 'catalog', 'modules', 'shop.yaml'),
+    `description: sells\nowners: [ada]\nservices: [{ kind: redis, version: "7.4" }]\n${extra}`,
+  );
+
+function switchyard(...args: string[]) {
+  const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
+  const { stdout, stderr, status } = spawnSync(process.execPath, [tsx, 'operations/cli.ts', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      SWITCHYARD_CATALOG: join(folder, 'catalog'),
+      PULUMI_BACKEND_URL: `file://${join(folder, 'state')}`,
+      SWITCHYARD_SEED: 'a seed for tests, long enough to be one',
+      GITLAB_TOKEN: 'none',
+    },
+  });
+  return { out: stdout.trim().split('\n'), err: stderr.trim().split('\n'), status };
+}
+
+const faults = (environment: string) => [
+  `stacks/Pulumi.${environment}.yaml: rule quota-fits: production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 21050m at its worst moment. Raise it to 21050m at least, or ask for less.`,
+  `stacks/Pulumi.${environment}.yaml: rule no-plain-secret-variables: production-shop-workload (Deployment prod-shop/shop), container "module": API_TOKEN is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.`,
+];
+const faulty = 'resources: { cpu: "7", memory: 1Gi }\nenvironment: { API_TOKEN: hunter2 }\n';
+
+test(
+  'check holds every stack against every rule',
+  () => {
+    declare('');
+    expect(switchyard('check')).toEqual({
+      out: stackNames(join(root, 'stacks')).map(
+        (name) => `${name}: 1 modules, all ${rules.length} rules hold`,
+      ),
+      err: [''],
+      status: 0,
+    });
+  },
+  TIMEOUT,
+);
+
+test(
+  'check ends with 2 and one line a violation',
+  () => {
+    declare(faulty);
+    expect(switchyard('check', 'production')).toEqual({ out: [''], err: faults('production'), status: 2 });
+  },
+  TIMEOUT,
+);
+
+test.each(['preview', 'up'])(
+  '%s of a topology that breaks a rule ends with 2, and neither asks nor starts the engine',
+  (operation) => {
+    declare(faulty);
+    expect(switchyard(operation, 'lab')).toEqual({ out: [''], err: faults('lab'), status: 2 });
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+  },
+  TIMEOUT,
+);

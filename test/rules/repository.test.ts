@@ -1,0 +1,82 @@
+import { parseCatalog } from '../../catalog/load';
+import { ProblemsError } from '../../catalog/problems';
+import { defaultFolders, loadModel } from '../../components/load';
+import type { Model } from '../../components/model';
+import { check } from '../../rules';
+import { assertRules, modelFacts } from '../../rules/assert';
+import { describeViolation } from '../../rules/rule';
+import { stackNames } from '../../stacks/load';
+import { catalogTexts, root, testModel } from '../support/model';
+import { twoModules } from './support';
+
+const folders = defaultFolders(root);
+
+test.each(stackNames(folders.stacks))(
+  'every rule holds in the stack %s of this repository',
+  (environment) => {
+    const facts = modelFacts(loadModel(folders, environment));
+    expect(facts.jenkins.jobs.length).toBeGreaterThan(0);
+    expect(check(facts).map((broken) => `${broken.rule}: ${describeViolation(broken)}`)).toEqual([]);
+  },
+);
+
+const messageOf = (run: () => void): string | undefined => {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.message;
+    throw error;
+  }
+};
+
+/** Two modules, of which one has a password in its catalog file. */
+function faulty(): Model {
+  const shop = catalogTexts.modules['shop.yaml'] ?? '';
+  const catalog = parseCatalog({
+    ...catalogTexts,
+    modules: {
+      'shop.yaml': `${shop}environment: { DB_PASSWORD: hunter2 }\n`,
+      'till.yaml': shop,
+    },
+  });
+  return twoModules({ catalog, modules: catalog.modules });
+}
+
+test('a violation is one line that names the stack, the rule, the place, the fault and the remedy', () => {
+  expect(messageOf(() => assertRules(faulty()))).toBe(
+    'stacks/Pulumi.test.yaml: rule no-plain-secret-variables: production-shop-workload (Deployment prod-shop/shop), container "module": DB_PASSWORD is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.',
+  );
+});
+
+test("one module's fault stops its own deploy and no other one's", () => {
+  expect(messageOf(() => assertRules(faulty(), ['shop']))).toContain('DB_PASSWORD');
+  expect(messageOf(() => assertRules(faulty(), ['till']))).toBeUndefined();
+});
+
+test('a module that was never released is checked as if it were', () => {
+  const workloads = modelFacts(testModel({ releases: {} })).pods.map(({ item }) => item.name);
+  expect(workloads).toContain('production-shop-workload');
+});
+
+/** A catalog of many modules, each with a service. */
+function many(count: number): Model {
+  const text = catalogTexts.modules['shop.yaml'] ?? '';
+  const modules = Object.fromEntries(Array.from({ length: count }, (_, i) => [`module-${i}.yaml`, text]));
+  const catalog = parseCatalog({ ...catalogTexts, modules });
+  return testModel({ catalog, modules: catalog.modules, releases: {} });
+}
+
+/** Seconds of processor time: what runs beside the test does not count. */
+function processorSeconds(run: () => void): number {
+  const start = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1e6;
+}
+
+test('200 modules are checked in well under a second', () => {
+  const model = many(200);
+  const once = () => processorSeconds(() => expect(check(modelFacts(model))).toEqual([]));
+  expect(Math.min(once(), once())).toBeLessThan(0.8);
+});

@@ -1,0 +1,665 @@
+import { parseCatalog } from '../../catalog/load';
+import { check, rules } from '../../rules';
+import { modelFacts } from '../../rules/assert';
+import type { Item } from '../../rules/item';
+import { describeViolation, type Rule } from '../../rules/rule';
+import { catalogTexts } from '../support/model';
+import { added, changed, copied, itemsOfTwo, messages, twoModules, violationsOf, without } from './support';
+
+const whole = itemsOfTwo();
+const ruleOf = (id: string): Rule => {
+  const found = rules.find((rule) => rule.id === id);
+  if (!found) throw new Error(`no rule "${id}"`);
+  return found;
+};
+
+interface Case {
+  readonly rule: string;
+  readonly when: string;
+  readonly items: readonly Item[];
+  /** Every message, and no other. */
+  readonly says: readonly string[];
+  readonly modules?: readonly (readonly string[])[];
+}
+
+const container = ['spec', 'template', 'spec', 'containers', 0];
+const casc = (change: (text: string) => string) =>
+  changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) => change(String(old)));
+
+const ingress = (module: string, name: string, host: string) => ({
+  type: 'kubernetes:networking.k8s.io/v1:Ingress',
+  name,
+  args: {
+    metadata: { namespace: `prod-${module}`, name, labels: { 'switchyard.dev/module': module } },
+    spec: { rules: [{ host }] },
+  },
+});
+
+const label = ['metadata', 'labels', 'switchyard.dev/backup'];
+/** The service of a module marked for backup, and the volumes that its Pods name. */
+const backedUp = (volumes: string | undefined) =>
+  changed(
+    changed(whole, 'production-shop-cache-workload', label, 'true'),
+    'production-shop-cache-workload',
+    ['spec', 'template', 'metadata', 'annotations'],
+    volumes === undefined ? undefined : { 'backup.velero.io/backup-volumes': volumes },
+  );
+
+const cases: readonly Case[] = [
+  {
+    rule: 'hook-has-job',
+    when: 'the hook of a module leads to a job that is not declared',
+    items: changed(whole, 'gitlab-shop-hook', ['url'], 'https://jenkins.test/project/switchyard/shpo'),
+    says: [
+      'gitlab-shop-hook (ProjectHook): no Jenkins job "switchyard/shpo" answers at https://jenkins.test/project/switchyard/shpo. Declare the job in components/jenkins/casc.ts, or remove the hook.',
+    ],
+  },
+  {
+    rule: 'hook-has-job',
+    when: 'the job of a module is gone',
+    items: casc((text) => text.replace("pipelineJob('switchyard/till')", "folder('switchyard/till')")),
+    says: [
+      'gitlab-till-hook (ProjectHook): no Jenkins job "switchyard/till" answers at https://jenkins.test/project/switchyard/till. Declare the job in components/jenkins/casc.ts, or remove the hook.',
+    ],
+    modules: [['till']],
+  },
+  {
+    rule: 'hook-has-job',
+    when: 'the hook leads elsewhere',
+    items: changed(whole, 'gitlab-shop-hook', ['url'], 'https://elsewhere.test/project/switchyard/shop'),
+    says: [
+      'gitlab-shop-hook (ProjectHook): https://elsewhere.test/project/switchyard/shop is not the address of a job of https://jenkins.test. Send it to <jenkins.url>/project/<folder>/<job>.',
+    ],
+  },
+  {
+    rule: 'job-has-hook',
+    when: 'the hook of a module is gone',
+    items: without(whole, 'gitlab-shop-hook'),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/shop": no GitLab hook starts it. Declare a ProjectHook to <jenkins.url>/project/<folder>/<job>, or remove the job.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'hook-token-agrees',
+    when: 'hook and job take their tokens from different secrets',
+    items: changed(whole, 'gitlab-shop-hook', ['token'], '«secret:hook/till»'),
+    says: [
+      'gitlab-shop-hook (ProjectHook): its token is not the one that job "switchyard/shop" finds in HOOK_TOKEN_SHOP. Take both from the same secret.',
+    ],
+  },
+  {
+    rule: 'hook-token-agrees',
+    when: 'Jenkins does not get the token',
+    items: changed(whole, 'jenkins-casc-secrets', ['stringData', 'HOOK_TOKEN_TILL'], undefined),
+    says: [
+      'gitlab-till-hook (ProjectHook): its job "switchyard/till" reads the token from HOOK_TOKEN_TILL, which no Secret of Jenkins holds. Put HOOK_TOKEN_TILL into Jenkins\' secrets.',
+    ],
+  },
+  {
+    rule: 'hook-token-agrees',
+    when: 'the job asks for no token',
+    items: casc((text) => text.replace('secretToken("${HOOK_TOKEN_SHOP}")', '')),
+    says: [
+      'gitlab-shop-hook (ProjectHook): its job "switchyard/shop" asks for no token: anyone may start it. Give the job a gitlab trigger with secretToken.',
+    ],
+  },
+  {
+    rule: 'status-required',
+    when: 'a project merges without a green pipeline',
+    items: changed(whole, 'gitlab-shop', ['onlyAllowMergeIfPipelineSucceeds'], false),
+    says: [
+      'gitlab-shop (Project): merges without the status "switchyard" that its job "switchyard/shop" posts. Set onlyAllowMergeIfPipelineSucceeds.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'status-required',
+    when: 'a project merges when the pipeline is skipped',
+    items: changed(whole, 'gitlab-shop', ['allowMergeOnSkippedPipeline'], true),
+    says: [
+      'gitlab-shop (Project): merges when the status "switchyard" is skipped. Remove allowMergeOnSkippedPipeline.',
+    ],
+  },
+  {
+    rule: 'status-required',
+    when: 'a trigger of a job posts a pending status under its own name',
+    items: casc((text) =>
+      text.replace(
+        'secretToken("${HOOK_TOKEN_TILL}")',
+        'pendingBuildName(\'Jenkins\')\n      secretToken("${HOOK_TOKEN_TILL}")',
+      ),
+    ),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/till": posts the status "Jenkins", which delivery never turns green. Post nothing, or post "switchyard".',
+    ],
+  },
+  {
+    rule: 'status-required',
+    when: 'the shared library posts a status of its own',
+    items: changed(
+      whole,
+      'gitlab-library-vars-modulePipeline-groovy',
+      ['content'],
+      Buffer.from("updateGitlabCommitStatus(name: 'build', state: 'running')").toString('base64'),
+    ),
+    says: [
+      'gitlab-library-vars-modulePipeline-groovy (RepositoryFile), vars/modulePipeline.groovy: posts the status "build", which delivery never turns green. Post nothing, or post "switchyard".',
+    ],
+  },
+  {
+    rule: 'namespace-quota',
+    when: 'a namespace has no quota',
+    items: without(whole, 'testing-shop-quota'),
+    says: [
+      'testing-shop-namespace (Namespace test-shop): has no ResourceQuota. Make it with fencedNamespace.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'namespace-quota',
+    when: 'a quota leaves memory open',
+    items: changed(whole, 'registry-quota', ['spec', 'hard', 'requests.memory'], undefined),
+    says: [
+      'registry-namespace (Namespace registry): its ResourceQuota does not cap requests.memory. Name each in spec.hard.',
+    ],
+    modules: [[]],
+  },
+  {
+    rule: 'namespace-limits',
+    when: 'a namespace has no LimitRange',
+    items: without(whole, 'production-till-limits'),
+    says: [
+      'production-till-namespace (Namespace prod-till): has no LimitRange. Make it with fencedNamespace.',
+    ],
+  },
+  {
+    rule: 'namespace-limits',
+    when: 'a LimitRange gives no memory limit',
+    items: changed(whole, 'production-till-limits', ['spec', 'limits', 0, 'default'], undefined),
+    says: [
+      'production-till-namespace (Namespace prod-till): its LimitRange gives containers no default.memory. Name each in a limit of type Container.',
+    ],
+  },
+  {
+    rule: 'namespace-default-deny',
+    when: 'a namespace has only policies that allow',
+    items: without(whole, 'production-shop-deny'),
+    says: [
+      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy. Make it with fencedNamespace.',
+    ],
+  },
+  {
+    rule: 'namespace-default-deny',
+    when: 'the policy that denies selects only some Pods',
+    items: changed(whole, 'production-shop-deny', ['spec', 'podSelector'], { matchLabels: { a: 'b' } }),
+    says: [
+      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy. Make it with fencedNamespace.',
+    ],
+  },
+  {
+    rule: 'pod-security',
+    when: 'a namespace is privileged without a reason',
+    items: changed(
+      whole,
+      'testing-shop-namespace',
+      ['metadata', 'labels', 'pod-security.kubernetes.io/enforce'],
+      'privileged',
+    ),
+    says: [
+      'testing-shop-namespace (Namespace test-shop): enforces Pod Security "privileged", not "restricted". Label it pod-security.kubernetes.io/enforce: restricted, or give an exception and its reason in rules/exceptions.ts.',
+    ],
+  },
+  {
+    rule: 'pod-security',
+    when: 'a namespace enforces nothing',
+    items: changed(
+      whole,
+      'jenkins-namespace',
+      ['metadata', 'labels', 'pod-security.kubernetes.io/enforce'],
+      undefined,
+    ),
+    says: [
+      'jenkins-namespace (Namespace ci): enforces no Pod Security level. Label it pod-security.kubernetes.io/enforce: restricted, or give an exception and its reason in rules/exceptions.ts.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'the quota holds the replicas but not the surge of a rollout',
+    items: changed(whole, 'production-shop-quota', ['spec', 'hard', 'pods'], '3'),
+    says: [
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 3 of pods, but prod-shop needs 4 at its worst moment. Raise it to 4 at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'an autoscaler may go beyond the quota',
+    items: added(whole, {
+      type: 'kubernetes:autoscaling/v2:HorizontalPodAutoscaler',
+      name: 'shop-autoscaler',
+      args: {
+        metadata: { namespace: 'prod-shop', name: 'shop' },
+        spec: { scaleTargetRef: { kind: 'Deployment', name: 'shop' }, maxReplicas: 200 },
+      },
+    }),
+    says: [
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 5 of pods, but prod-shop needs 202 at its worst moment. Raise it to 202 at least, or ask for less.',
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 20150m at its worst moment. Raise it to 20150m at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'a test Pod alone is more than its namespace may have',
+    items: changed(whole, 'testing-till-quota', ['spec', 'hard', 'requests.memory'], '256Mi'),
+    says: [
+      'testing-till-quota (ResourceQuota test-till/quota): allows 256Mi of requests.memory, but test-till needs 384Mi at its worst moment. Raise it to 384Mi at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'a service brings more claims than the quota allows',
+    items: changed(whole, 'production-shop-quota', ['spec', 'hard', 'persistentvolumeclaims'], '0'),
+    says: [
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 0 of persistentvolumeclaims, but prod-shop needs 1 at its worst moment. Raise it to 1 at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'neither a container nor a LimitRange names what the quota counts',
+    items: changed(
+      changed(whole, 'registry-deployment', [...container, 'resources'], undefined),
+      'registry-limits',
+      ['spec', 'limits', 0, 'defaultRequest', 'cpu'],
+      undefined,
+    ),
+    says: [
+      'registry-deployment (Deployment registry/registry), container "registry": has no requests.cpu, which the quota of registry asks for: the Pod is refused. Name it in the container\'s resources, or a default in the LimitRange.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: 'an image is latest',
+    items: changed(whole, 'build-deployment', [...container, 'image'], 'moby/buildkit:latest'),
+    says: [
+      'build-deployment (Deployment ci-build/buildkitd), container "buildkitd": "moby/buildkit:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: 'an image has no tag, behind a registry with a port',
+    items: changed(whole, 'registry-deployment', [...container, 'image'], 'mirror.test:5000/registry'),
+    says: [
+      'registry-deployment (Deployment registry/registry), container "registry": "mirror.test:5000/registry" has no tag, which means latest. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: 'a digest is cut short',
+    items: changed(whole, 'registry-deployment', [...container, 'image'], 'registry@sha256:abc'),
+    says: [
+      'registry-deployment (Deployment registry/registry), container "registry": "registry@sha256:abc" is no whole digest. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: "an agent of Jenkins' configuration has no pinned image",
+    items: casc((text) =>
+      text.replace(/image: «output:delivery-image:repoDigest»/, 'image: switchyard/delivery:latest'),
+    ),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), agent "delivery", container "delivery": "switchyard/delivery:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: 'a built image starts from a moving one',
+    items: changed(whole, 'jenkins-image', ['build', 'args', 'BASE'], 'jenkins/jenkins:lts'),
+    says: [
+      'jenkins-image (Image), build argument "BASE": "jenkins/jenkins:lts" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'images-pinned',
+    when: "a test Pod's service has no version",
+    items: changed(whole, 'test-pod-shop', ['spec', 'initContainers', 0, 'image'], 'cache'),
+    says: [
+      'test-pod-shop (Pod test-shop/test of shop), container "cache": "cache" has no tag, which means latest. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+    ],
+  },
+  {
+    rule: 'releases-by-digest',
+    when: 'a module runs by a tag',
+    items: changed(
+      whole,
+      'production-shop-workload',
+      [...container, 'image'],
+      'registry.test:5000/modules/shop:1.2',
+    ),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop), container "module": runs "registry.test:5000/modules/shop:1.2", which is no digest. Release it through the ledger: repository@sha256:<64 hex digits>.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'service-versions-agree',
+    when: 'production runs another image than the tests and does not say why',
+    items: changed(whole, 'production-shop-cache-workload', [...container, 'image'], 'cache:2.0'),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): runs "cache:2.0", but the tests use "cache:1.0". Use one version, or give `production.version` and `production.reason` in the catalog.',
+    ],
+  },
+  {
+    rule: 'service-versions-agree',
+    when: 'a service does not say what was tested',
+    items: changed(whole, 'production-shop-cache-workload', ['metadata', 'annotations'], undefined),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): does not say which image the tests used. Annotate it with switchyard.dev/tested-image.',
+    ],
+  },
+  {
+    rule: 'services-exist',
+    when: 'a module is told to reach a Service that is not declared',
+    items: without(whole, 'production-shop-cache-service'),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop): CACHE_HOST names cache.prod-shop.svc, but prod-shop has no Service "cache". Declare the Service, or correct the name.',
+    ],
+  },
+  {
+    rule: 'backups-complete',
+    when: 'a namespace marks one volume and forgets another',
+    items: added(backedUp('cache-data'), {
+      type: 'kubernetes:core/v1:PersistentVolumeClaim',
+      name: 'shop-uploads',
+      args: { metadata: { namespace: 'prod-shop', name: 'uploads' } },
+    }),
+    says: [
+      'shop-uploads (PersistentVolumeClaim prod-shop/uploads): keeps data without the label switchyard.dev/backup, which others in prod-shop have. Mark it as well, or none of them.',
+    ],
+  },
+  {
+    rule: 'backups-complete',
+    when: 'a workload is marked and its Pods do not name the volume',
+    items: backedUp(undefined),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): is marked for backup, but its Pods do not name the volume "cache-data". Annotate the Pods with backup.velero.io/backup-volumes: cache-data.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'names-unique',
+    when: 'two modules make the same object',
+    items: changed(whole, 'production-till-workload', ['metadata'], {
+      namespace: 'prod-shop',
+      name: 'shop',
+      labels: { 'switchyard.dev/module': 'till' },
+    }),
+    says: [
+      'production-till-workload (Deployment prod-shop/shop): Deployment prod-shop/shop is claimed by production-shop-workload (Deployment prod-shop/shop) already. Rename one of the two.',
+    ],
+    modules: [['shop', 'till']],
+  },
+  {
+    rule: 'names-unique',
+    when: 'two resources have one name in Pulumi',
+    items: added(whole, { type: 'kubernetes:core/v1:ConfigMap', name: 'jenkins-casc' }),
+    says: [
+      'jenkins-casc (ConfigMap ): "jenkins-casc" is also the name of jenkins-casc (ConfigMap ci/jenkins-casc). Rename one of the two.',
+    ],
+  },
+  {
+    rule: 'names-unique',
+    when: 'two projects have one path in a group',
+    items: changed(whole, 'gitlab-till', ['path'], 'shop'),
+    says: [
+      'gitlab-till (Project): GitLab project shop of gitlab-group is claimed by gitlab-shop (Project) already. Rename one of the two.',
+    ],
+  },
+  {
+    rule: 'names-unique',
+    when: 'two jobs have one path',
+    items: casc((text) => text.replace("pipelineJob('switchyard/till')", "pipelineJob('switchyard/shop')")),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/shop": a job "switchyard/shop" is declared already. Rename one of the two.',
+    ],
+  },
+  {
+    rule: 'node-ports-unique',
+    when: 'two Services of a cluster claim a port',
+    items: ['production-shop-service', 'production-till-service'].reduce(
+      (items, name) => changed(items, name, ['spec', 'ports', 0, 'nodePort'], 30081),
+      whole,
+    ),
+    says: [
+      'production-till-service (Service prod-till/till): node port 30081 is taken by production-shop-service (Service prod-shop/shop). Choose another port of 30000 to 32767.',
+    ],
+    modules: [['shop', 'till']],
+  },
+  {
+    rule: 'hosts-unique',
+    when: 'two modules claim a host',
+    items: added(
+      added(whole, ingress('shop', 'shop-web', 'shop.test')),
+      ingress('till', 'till-web', 'shop.test'),
+    ),
+    says: [
+      'till-web (Ingress prod-till/till-web), host "shop.test": is taken by shop-web (Ingress prod-shop/shop-web). Choose another host.',
+    ],
+    modules: [['shop', 'till']],
+  },
+  {
+    rule: 'explicit-provider',
+    when: 'a resource comes from the default provider',
+    items: whole.map((item) =>
+      item.name === 'registry-storage' ? { ...item, provider: 'default_4_34_2' } : item,
+    ),
+    says: [
+      'registry-storage (PersistentVolumeClaim registry/registry-storage): comes from a default provider. Give it the provider of its cluster.',
+    ],
+  },
+  {
+    rule: 'explicit-provider',
+    when: 'a Kubernetes object names no provider, and another one a provider of another kind',
+    items: whole.map((item) =>
+      item.name === 'registry-storage'
+        ? { ...item, provider: undefined }
+        : item.name === 'registry-service'
+          ? { ...item, provider: 'gitlab' }
+          : item,
+    ),
+    says: [
+      'registry-storage (PersistentVolumeClaim registry/registry-storage): comes from a default provider. Give it the provider of its cluster.',
+      'registry-service (Service registry/registry): comes from the provider "gitlab". Give it the provider of its cluster.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'a Secret holds a value',
+    items: changed(whole, 'jenkins-casc-secrets', ['stringData', 'ADMIN_PASSWORD'], 'hunter2'),
+    says: [
+      'jenkins-casc-secrets (Secret ci/jenkins-casc-secrets), key "ADMIN_PASSWORD": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'a Secret holds a value in base64',
+    items: changed(
+      whole,
+      'jenkins-certificate-key',
+      ['data', 'more'],
+      Buffer.from('hunter2').toString('base64'),
+    ),
+    says: [
+      'jenkins-certificate-key (Secret ci/certificate-key), key "more": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'a token and a password are values',
+    items: changed(
+      changed(whole, 'gitlab-shop-hook', ['token'], 'hunter2'),
+      'jenkins-image',
+      ['registry', 'password'],
+      'hunter2',
+    ),
+    says: [
+      'jenkins-image (Image), argument "registry.password": is a plain value. Use secretRef, givenRef or outputRef.',
+      'gitlab-shop-hook (ProjectHook), argument "token": is a plain value. Use secretRef, givenRef or outputRef.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'a ConfigMap shows a derived secret, and a variable an issued one',
+    items: changed(
+      changed(whole, 'build-config', ['data', 'token'], 'x «secret:hook/shop»'),
+      'registry-deployment',
+      [...container, 'env', 0, 'value'],
+      '«output:gitlab-bot:token»',
+    ),
+    says: [
+      'registry-deployment (Deployment registry/registry): shows the secret «output:gitlab-bot:token» to everyone who may look. Put it into a Secret and refer to that.',
+      'build-config (ConfigMap ci-build/buildkitd): shows the secret «secret:hook/shop» to everyone who may look. Put it into a Secret and refer to that.',
+    ],
+  },
+  {
+    rule: 'no-plain-secret-variables',
+    when: 'a password stands in a variable',
+    items: changed(whole, 'production-shop-workload', [...container, 'env', 1], {
+      name: 'DB_PASSWORD',
+      value: 'hunter2',
+    }),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop), container "module": DB_PASSWORD is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.',
+    ],
+  },
+];
+
+test.each(rules.map((rule) => [rule.id, rule] as const))('%s holds in a sound topology', (_id, rule) => {
+  expect(messages(rule, whole)).toEqual([]);
+});
+
+test.each(cases.map((each) => [each.rule, each.when, each] as const))(
+  '%s says so when %s',
+  (_rule, _when, { rule, items, says, modules }) => {
+    expect(messages(ruleOf(rule), items)).toEqual(says);
+    if (modules) expect(violationsOf(ruleOf(rule), items).map((found) => found.modules)).toEqual(modules);
+  },
+);
+
+test('test-pod-possible says so when two services of a module listen on one port', () => {
+  const shop = (catalogTexts.modules['shop.yaml'] ?? '').replace(
+    /services: .*/,
+    'services: [{ kind: cache, version: "1.0" }, { kind: cache, version: "2.0", name: other }]',
+  );
+  const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': shop } });
+  const facts = modelFacts(twoModules({ catalog, modules: catalog.modules }));
+  expect(ruleOf('test-pod-possible').check(facts).map(describeViolation)).toEqual([
+    'catalog/modules/shop.yaml: other and cache both listen on 6379 in the test Pod. Containers of a Pod share their ports: use one of the two, or another port.',
+  ]);
+});
+
+test('every rule has a topology that breaks it', () => {
+  const broken = new Set([...cases.map(({ rule }) => rule), 'test-pod-possible']);
+  expect(rules.map(({ id }) => id).filter((id) => !broken.has(id))).toEqual([]);
+});
+
+test('ids are unique, and each rule says what must hold and why in whole sentences', () => {
+  expect(new Set(rules.map(({ id }) => id)).size).toBe(rules.length);
+  for (const { id, holds, why } of rules) {
+    expect(id).toMatch(/^[a-z]+(-[a-z]+)+$/);
+    expect(holds).toMatch(/^[A-Z].*\.$/);
+    expect(why).toMatch(/^[A-Z].*\.$/);
+  }
+});
+
+describe('what must not be refused', () => {
+  const fine = (rule: string, items: readonly Item[]) => expect(messages(ruleOf(rule), items)).toEqual([]);
+
+  test('a production version of its own with a reason', () => {
+    const shop = (catalogTexts.modules['shop.yaml'] ?? '').replace(
+      'version: "1.0"',
+      'version: "1.0", production: { version: "2.0", reason: "the licence of 1.0 ended" }',
+    );
+    const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': shop } });
+    const facts = modelFacts(twoModules({ catalog, modules: catalog.modules }));
+    expect(check(facts)).toEqual([]);
+    expect(facts.byName.get('production-shop-cache-workload')?.args).toMatchObject({
+      metadata: {
+        annotations: {
+          'switchyard.dev/tested-image': 'cache:1.0',
+          'switchyard.dev/version-reason': 'the licence of 1.0 ended',
+        },
+      },
+      spec: { template: { spec: { containers: [{ image: 'cache:2.0' }] } } },
+    });
+  });
+
+  test('the image of which production says that it was tested is the one that the test Pod runs', () => {
+    const pod = whole.find(({ name }) => name === 'test-pod-shop');
+    const service = whole.find(({ name }) => name === 'production-shop-cache-workload');
+    expect(pod?.args).toMatchObject({ spec: { initContainers: [{ name: 'cache', image: 'cache:1.0' }] } });
+    expect(service?.args).toMatchObject({
+      metadata: { annotations: { 'switchyard.dev/tested-image': 'cache:1.0' } },
+    });
+  });
+
+  test('the build namespace, which has its reason', () => {
+    const build = whole.find(({ name }) => name === 'build-namespace');
+    expect(build?.args).toMatchObject({
+      metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
+    });
+    fine('pod-security', whole);
+  });
+
+  test('one node port in two clusters, and one host of one module in two Ingresses', () => {
+    fine(
+      'node-ports-unique',
+      ['production-shop-service', 'registry-service'].reduce(
+        (items, name) => changed(items, name, ['spec', 'ports', 0, 'nodePort'], 30081),
+        whole,
+      ),
+    );
+    fine(
+      'hosts-unique',
+      added(added(whole, ingress('shop', 'a', 'shop.test')), ingress('shop', 'b', 'shop.test')),
+    );
+  });
+
+  test('a quota that holds exactly the worst moment', () => {
+    fine('quota-fits', changed(whole, 'production-shop-quota', ['spec', 'hard', 'pods'], '4'));
+  });
+
+  test("a Secret that takes another resource's data as it is", () => {
+    fine(
+      'secrets-by-reference',
+      changed(whole, 'jenkins-certificate-key', ['data', 'token'], '«output:deploy-account-token:data»'),
+    );
+  });
+
+  test('a backup that names every volume', () => {
+    fine('backups-complete', backedUp('other,cache-data'));
+  });
+
+  test('a mark that only tells when a secret changed', () => {
+    fine(
+      'secrets-by-reference',
+      changed(whole, 'production-shop-workload', ['spec', 'template', 'metadata', 'annotations'], {
+        'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
+      }),
+    );
+  });
+
+  test('a Service in a namespace that someone else makes', () => {
+    fine(
+      'services-exist',
+      changed(whole, 'production-shop-workload', [...container, 'env', 1], {
+        name: 'HOST',
+        value: 'db.elsewhere.svc:5432',
+      }),
+    );
+  });
+
+  test('a test Pod beside the resource of the same name', () => {
+    expect(copied(whole, 'test-pod-shop', 'another').length).toBe(whole.length + 1);
+    fine('names-unique', copied(whole, 'test-pod-shop', 'another'));
+  });
+});
