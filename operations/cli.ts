@@ -1,81 +1,23 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { CommandError } from '@pulumi/pulumi/automation';
+import type { CommandError } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
-import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
-import { ONLY_VARIABLE } from '../components/inputs';
 import { defaultFolders, loadModel } from '../components/load';
-import type { Model } from '../components/model';
-import { typeToken } from '../components/shared/box';
-import type { Declaration } from '../components/shared/declaration';
-import program from '../index';
 import { stackNames } from '../stacks/load';
-import { type Operation, PROJECT, runOperation } from './engine';
+import type { Operation } from './engine';
+import { EXIT, Refusal } from './refusal';
 import { renderTopology, writeRendered } from './render';
-
-/** Exit codes, for scripts. */
-const EXIT = { failed: 1, badInput: 2, declined: 3 } as const;
 
 /** The checkout, or the folder that the delivery image was laid out in. */
 const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
-
-class Refusal extends Error {
-  constructor(
-    message: string,
-    readonly code: number,
-  ) {
-    super(message);
-  }
-}
 
 interface RunOptions {
   readonly only?: string;
   readonly replace?: string[];
   readonly yes?: boolean;
-}
-
-/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
-function urnsOf(
-  environment: string,
-  model: Model,
-  wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
-): string[] {
-  return topologyBoxes(model).flatMap((box) =>
-    box.declarations
-      .filter((declaration) => wanted(box, declaration))
-      .map(
-        (declaration) =>
-          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
-      ),
-  );
-}
-
-/** The production boxes of some modules. */
-function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
-  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
-  const releases = Object.fromEntries(
-    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
-  );
-  return urnsOf(
-    environment,
-    { ...model, releases },
-    (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
-  );
-}
-
-/** @throws Refusal for a name that the topology does not have */
-function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
-  return resources.flatMap((name) => {
-    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
-    if (found.length > 0) return found;
-    throw new Refusal(
-      `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,
-      EXIT.badInput,
-    );
-  });
 }
 
 async function confirm(question: string): Promise<boolean> {
@@ -103,7 +45,6 @@ async function operate(operation: Operation, environment: string, options: RunOp
   const model = loadModel(folders, environment);
   const only = options.only?.split(',').filter((name) => name !== '');
   for (const name of only ?? []) findModule(model.catalog, name);
-  if (only) process.env[ONLY_VARIABLE] = only.join(',');
   if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
     if (!(await confirm(`${operation} ${environment}?`))) {
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
@@ -115,6 +56,13 @@ async function operate(operation: Operation, environment: string, options: RunOp
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
   }
+  // Loaded here: Pulumi takes more than a second to load, and the other commands need none of it.
+  const { default: program } = await import('../index');
+  const { ONLY_VARIABLE } = await import('../components/inputs');
+  const { CommandError } = await import('@pulumi/pulumi/automation');
+  const { runOperation } = await import('./engine');
+  const { productionUrns, replaceUrns } = await import('./urns');
+  if (only) process.env[ONLY_VARIABLE] = only.join(',');
   let printed = false;
   const result = await runOperation(operation, {
     root,
