@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
-import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from './problems';
+import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
 import { dnsLabel, type ModuleFile, moduleSchema, type ServiceFile, serviceSchema } from './schema';
 
 export interface Service extends ServiceFile {
@@ -137,7 +137,13 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
     }
     modules.push({ ...file, name, services: uses });
   }
-  if (problems.length > 0) throw new ProblemsError(problems);
+  if (problems.length > 0) {
+    const textOf = (file: string): string | undefined => {
+      const [, folder, name = ''] = file.split('/');
+      return folder === 'modules' || folder === 'services' ? texts[folder][name] : undefined;
+    };
+    throw new ProblemsError(locate(problems, textOf));
+  }
   return deepFreeze({ modules, services });
 }
 

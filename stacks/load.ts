@@ -1,13 +1,20 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
+import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
+import { secretSources } from './secrets';
 
 const PREFIX = 'switchyard:';
 
 /** A stack file: `config` with our keys, and whatever Pulumi itself keeps there (`encryptionsalt`, …). */
 const stackFileSchema = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+
+const encrypted = z.looseObject({ secure: z.string() });
+
+/** Secrets that a stack file may hold, as Pulumi writes them; they are no settings. */
+const isSecret = (key: string): boolean =>
+  Object.keys(secretSources).some((name) => key === `${PREFIX}${name}`);
 
 /**
  * Parses the text of a stack file.
@@ -25,13 +32,30 @@ export function parseStack(text: string, file: string, name: string): StackSetti
     z.looseObject({
       config: z.preprocess((config) => {
         if (config === null || typeof config !== 'object') return config;
-        const foreign = Object.keys(outer.value.config).filter((key) => !key.startsWith(PREFIX));
-        return Object.fromEntries(Object.entries(config).filter(([key]) => !foreign.includes(key)));
+        const others = Object.keys(outer.value.config).filter(
+          (key) => !key.startsWith(PREFIX) || isSecret(key),
+        );
+        return Object.fromEntries(
+          Object.entries(config).filter(
+            ([key]) => !others.includes(key) && !others.includes(`${PREFIX}${key}`),
+          ),
+        );
       }, stackSchema),
     }),
   );
   const problems: Problem[] = [];
-  for (const key of Object.keys(outer.value.config)) {
+  const report = (found: readonly Problem[]): never => {
+    throw new ProblemsError(locate(found, (name) => (name === file ? ours : undefined)));
+  };
+  for (const [key, value] of Object.entries(outer.value.config)) {
+    if (isSecret(key) && !encrypted.safeParse(value).success) {
+      problems.push({
+        file,
+        key: `config.${key.slice(PREFIX.length)}`,
+        what: 'is a secret in plain text.',
+        remedy: `Write it with "pulumi config set --secret ${key}".`,
+      });
+    }
     if (!key.includes(':')) {
       problems.push({
         file,
@@ -41,7 +65,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
       });
     }
   }
-  if ('problems' in parsed) throw new ProblemsError([...problems, ...parsed.problems]);
+  if ('problems' in parsed) return report([...problems, ...parsed.problems]);
   const settings = parsed.value.config;
   if (settings.environment !== name) {
     problems.push({
@@ -51,8 +75,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
       remedy: 'Make the two agree.',
     });
   }
-  if (problems.length > 0) throw new ProblemsError(problems);
-  return deepFreeze(settings);
+  return problems.length > 0 ? report(problems) : deepFreeze(settings);
 }
 
 /** Names of the environments that a folder has a file for. */

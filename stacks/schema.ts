@@ -17,7 +17,10 @@ const registryAddress = z
   );
 
 /** A cluster by role: a context of the ambient kubeconfig. The default provider is never used. */
-const clusterSchema = z.strictObject({ context: z.string().min(1) });
+const clusterSchema = z.strictObject({
+  /** Context of the kubeconfig. */
+  context: z.string().min(1),
+});
 
 /**
  * The typed config of one environment: what stands under `config:` in `stacks/Pulumi.<env>.yaml`, without the
@@ -30,8 +33,11 @@ export const stackSchema = z.strictObject({
   modules: z.array(dnsLabel).optional(),
   /** Pulumi's state backend, as `pulumi login` takes it. */
   backend: z.string().min(1),
+  /** The clusters by role; both may be the same. */
   clusters: z.strictObject({ ci: clusterSchema, production: clusterSchema }),
+  /** Where the code is. */
   gitlab: z.strictObject({
+    /** Address of GitLab. */
     url: httpUrl,
     /** Path of the group that holds all projects. */
     group: dnsLabel.default('switchyard'),
@@ -40,21 +46,35 @@ export const stackSchema = z.strictObject({
     /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. */
     botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }),
   }),
+  /** What builds and tests. */
   jenkins: z.strictObject({
     /** Address at which GitLab and people reach Jenkins. */
     url: httpUrl,
+    /** Port on every node, for sites without an ingress controller (30000–32767). */
     nodePort: z.number().int().min(30000).max(32767).optional(),
+    /** Size of Jenkins' home: build history, logs, archived results. */
     storage: quantity.default('20Gi'),
+    /** Requests and limits of the controller. */
     resources: z
-      .strictObject({ cpu: z.string(), memory: z.string(), memoryLimit: z.string() })
+      .strictObject({
+        /** CPU that Jenkins is promised: millicores ("500m") or cores ("2"). */
+        cpu: z.string(),
+        /** Memory that Jenkins is promised. */
+        memory: z.string(),
+        /** Memory beyond which Jenkins is killed. */
+        memoryLimit: z.string(),
+      })
       .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
   }),
+  /** Where images are kept. */
   registry: z.strictObject({
     /** Address by which nodes, builds and people name images. */
     address: registryAddress,
     /** `http` only inside a closed network. */
     scheme: z.enum(['https', 'http']).default('https'),
+    /** Port on every node, for sites without an ingress controller (30000–32767). */
     nodePort: z.number().int().min(30000).max(32767).optional(),
+    /** Size of the volume that holds the images. */
     storage: quantity.default('100Gi'),
   }),
   /**
@@ -71,6 +91,7 @@ export const stackSchema = z.strictObject({
         ),
     )
     .default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+  /** Where images come from. */
   images: z
     .strictObject({
       /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */
