@@ -156,16 +156,17 @@ function readTexts(folder: string): Record<string, string> {
   return texts;
 }
 
+/** Texts of `modules/*.yaml` and `services/*.yaml` below a folder. */
+export const readCatalogTexts = (folder: string): CatalogTexts => ({
+  modules: readTexts(join(folder, 'modules')),
+  services: readTexts(join(folder, 'services')),
+});
+
 /**
  * Reads `modules/*.yaml` and `services/*.yaml` below a folder.
  * @throws ProblemsError with every fault of every file
  */
-export function loadCatalog(folder: string): Catalog {
-  return parseCatalog({
-    modules: readTexts(join(folder, 'modules')),
-    services: readTexts(join(folder, 'services')),
-  });
-}
+export const loadCatalog = (folder: string): Catalog => parseCatalog(readCatalogTexts(folder));
 
 /** @throws ProblemsError when no module has the name */
 export function findModule(catalog: Catalog, name: string): Module {

@@ -8,6 +8,7 @@ import { ProblemsError } from '../catalog/problems';
 import { defaultFolders, loadModel } from '../components/load';
 import { stackNames } from '../stacks/load';
 import type { Operation } from './engine';
+import { addModuleCommands } from './module/command';
 import { EXIT, Refusal } from './refusal';
 import { renderTopology, writeRendered } from './render';
 
@@ -125,6 +126,7 @@ function cli(): Command {
         process.stdout.write(`${name}: ${model.modules.length} modules, no fault\n`);
       }
     });
+  addModuleCommands(command, root);
   return command;
 }
 

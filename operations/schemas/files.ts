@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
+import { schemaLine } from './line';
 import { referencePage } from './reference';
-import { type FileKind, fileKinds } from './schema';
+import { fileKinds } from './schema';
 
 /** All that is generated from the schemas: path below the checkout → text. */
 export function generatedFiles(root: string): Map<string, string> {
@@ -14,10 +15,6 @@ export function generatedFiles(root: string): Map<string, string> {
     ['docs/reference.md', referencePage(kinds)],
   ]);
 }
-
-/** The comment by which editors find the schema of a file in a folder. */
-export const schemaLine = (kind: Pick<FileKind, 'name' | 'folder'>): string =>
-  `# yaml-language-server: $schema=${relative(kind.folder, `schemas/${kind.name}.schema.json`)}`;
 
 /** The files of a kind, with the line that each begins with. */
 export function describedFiles(root: string): { readonly path: string; readonly line: string }[] {
