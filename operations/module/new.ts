@@ -126,13 +126,13 @@ function nextSteps(name: string, into: string, folders: Folders): string[] {
       steps.push(
         `Add ${name} to switchyard:modules in stacks/Pulumi.${environment}.yaml, if it shall run there.`,
       );
-    origins.push(`${environment}: ${gitlab.url}/${gitlab.group}/${name}.git`);
+    origins.push(`${environment} ${gitlab.url}/${gitlab.group}/${name}.git`);
   }
   return [
     ...steps,
     'npm run switchyard -- up <environment>: makes its project, hook, job, namespaces and services.',
     `In ${here}: git init -b main; git remote add origin <address>; git fetch; git reset origin/main; git switch -c begin; git add .; git commit -m Begin; git push -u origin begin`,
-    ...origins.map((origin) => `  ${origin}`),
+    `Addresses: ${origins.join(', ')}`,
     'Open a merge request: it is built, tested, merged and deployed.',
   ];
 }

@@ -117,7 +117,7 @@ test('the person is told what comes next, with the address of the project in eac
     `${stackText.replace('environment: test', 'environment: small')}  switchyard:modules: []\n`,
   );
   const told = await make();
-  expect(told).toContain('test: https://gitlab.test/switchyard/stock.git');
+  expect(told).toContain('test https://gitlab.test/switchyard/stock.git');
   expect(told).toContain('npm run switchyard -- up <environment>');
   expect(told).toContain('Add stock to switchyard:modules in stacks/Pulumi.small.yaml');
   expect(told).not.toContain('Pulumi.test.yaml');
