@@ -45,10 +45,13 @@ const WAY: readonly Column[] = [
 
 const capitalised = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
-const count = (boxes: readonly BoxDeclaration[]): string => {
-  const resources = boxes.reduce((sum, box) => sum + box.declarations.length, 0);
-  return `${resources} resource${resources === 1 ? '' : 's'}`;
-};
+const counted = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
+
+const count = (boxes: readonly BoxDeclaration[]): string =>
+  counted(
+    boxes.reduce((sum, box) => sum + box.declarations.length, 0),
+    'resource',
+  );
 
 function services(module: Module, production: boolean): string {
   const used = module.services.map(
@@ -86,7 +89,7 @@ function moduleLines(
     case 'production':
       return {
         title: names.productionNamespace(module.name),
-        lines: [services(module, true), `${module.production.replicas} replicas`],
+        lines: [services(module, true), counted(module.production.replicas, 'replica')],
       };
     default:
       return undefined;
@@ -133,7 +136,7 @@ export function pictureOf(model: Model, boxes: readonly BoxDeclaration[], only?:
     title: only === undefined ? settings.environment : `${only} in ${settings.environment}`,
     about: [
       count(boxes),
-      `${modules.length} module${modules.length === 1 ? '' : 's'}`,
+      counted(modules.length, 'module'),
       `contexts: ${clusters.ci.context} for ci, ${clusters.production.context} for production`,
     ],
     columns,
