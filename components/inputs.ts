@@ -1,7 +1,13 @@
 import * as pulumi from '@pulumi/pulumi';
 import { parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
-import { type SecretName, secretSources } from '../stacks/secrets';
+import {
+  missingSecrets,
+  type NeededSecret,
+  neededSecrets,
+  type SecretName,
+  secretSources,
+} from '../stacks/secrets';
 import { defaultFolders, loadModel } from './load';
 import type { Releases } from './model';
 import { names } from './shared/naming';
@@ -48,28 +54,20 @@ export async function fetchReleases(
 }
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
-function readSecrets(deployEnvironment: readonly string[], problems: Problem[]) {
+function readSecrets(environment: string, deployEnvironment: readonly string[], problems: Problem[]) {
   const config = new pulumi.Config('switchyard');
-  const given: Record<string, pulumi.Output<string>> = {};
-  const require = (variable: string, key?: SecretName): pulumi.Output<string> => {
-    const fromStack = key ? config.getSecret(key) : undefined;
-    const fromEnvironment = process.env[variable];
-    if (fromStack) return fromStack;
-    if (fromEnvironment) return pulumi.secret(fromEnvironment);
-    problems.push({
-      file: `stacks/Pulumi.${pulumi.getStack()}.yaml`,
-      key: key ?? 'config.deployEnvironment',
-      what: `the secret ${variable} is missing.`,
-      remedy: key
-        ? `Run "pulumi config set --secret switchyard:${key}" or set ${variable}.`
-        : `Set ${variable} in the environment of this command.`,
-    });
-    return pulumi.secret('');
+  const inStack = (key: SecretName) => config.getSecret(key);
+  const needed = neededSecrets(deployEnvironment);
+  problems.push(...missingSecrets(environment, needed, (key) => inStack(key) !== undefined));
+  const read = ({ key, variable }: NeededSecret): pulumi.Output<string> =>
+    (key && inStack(key)) ?? pulumi.secret(process.env[variable] ?? '');
+  const values = Object.fromEntries(needed.map((secret) => [secret.variable, read(secret)]));
+  const value = (variable: string) => values[variable] ?? pulumi.secret('');
+  return {
+    seed: value(secretSources.seed),
+    gitlabToken: value(secretSources.gitlabToken),
+    given: Object.fromEntries(deployEnvironment.map((name) => [name, value(name)])),
   };
-  const seed = require(secretSources.seed, 'seed');
-  const gitlabToken = require(secretSources.gitlabToken, 'gitlabToken');
-  for (const name of deployEnvironment) given[name] = name === secretSources.seed ? seed : require(name);
-  return { seed, gitlabToken, given };
 }
 
 const plain = (output: pulumi.Output<string>): Promise<string> =>
@@ -86,7 +84,7 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     const folders = defaultFolders(root);
     const model = loadModel(folders, environment);
     const problems: Problem[] = [];
-    const secrets = readSecrets(model.settings.deployEnvironment, problems);
+    const secrets = readSecrets(environment, model.settings.deployEnvironment, problems);
     const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {

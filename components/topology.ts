@@ -18,6 +18,8 @@ export interface TopologyArgs {
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /** Evaluate the production box of these modules only: what a deploy job does. @default everything */
   readonly only?: readonly string[];
+  /** Waits until an address answers. @default by asking it for up to three minutes */
+  readonly reach?: (url: string) => Promise<void>;
 }
 
 function provider(
@@ -75,6 +77,7 @@ export class Topology extends pulumi.ComponentResource {
       seed: args.seed,
       given: args.given,
       provider: (role) => provider(role, args, child),
+      reach: args.reach,
     });
     const wanted = topologyBoxes(args.model).filter(
       ({ box, module }) =>

@@ -1,33 +1,12 @@
 import { Command } from 'commander';
-import { addonSteps, kubeconfigPath, nodeSteps, storageSteps } from './cluster';
-import { GITLAB_URL, gitlabSteps } from './gitlab';
-import { baseImageSteps } from './images';
-import { jenkinsJarStep } from './jenkins';
-import { journeySteps, PRODUCTION_URL } from './journey';
-import { machineSteps, stopMachine } from './machine';
-import { pluginSteps } from './plugins';
-import { elapsed, LabError, lockLab, runSteps, type Step, type StepResult } from './steps';
-import { toolchainSteps } from './toolchain';
-import { packageStep } from './toolchain/packages';
-import { JENKINS_URL, topologySteps } from './topology';
-
-/** Everything on one machine, in the order in which each part needs the ones before it. */
-export function labSteps(): Step[] {
-  return [
-    packageStep(),
-    ...toolchainSteps(),
-    ...machineSteps(),
-    ...storageSteps(),
-    ...pluginSteps(),
-    jenkinsJarStep(),
-    ...baseImageSteps(),
-    ...nodeSteps(),
-    ...addonSteps(),
-    ...gitlabSteps(),
-    ...topologySteps(),
-    ...journeySteps(),
-  ];
-}
+import { kubeconfigPath } from './cluster';
+import { GITLAB_URL } from './gitlab';
+import { PRODUCTION_URL } from './journey';
+import { stopMachine } from './machine';
+import { preflight } from './machine/preflight';
+import { labSteps } from './sequence';
+import { elapsed, LabError, lockLab, runSteps, type StepResult } from './steps';
+import { JENKINS_URL } from './topology';
 
 /** How to look at what a step made. */
 const look: Readonly<Record<string, string>> = {
@@ -59,6 +38,7 @@ program
   .command('up', { isDefault: true })
   .description('set up everything and let the example travel from a push to production')
   .action(async () => {
+    preflight();
     const release = lockLab();
     const results = await runSteps(labSteps());
     process.stdout.write(`\n${table(results)}\n`);

@@ -42,12 +42,18 @@ export interface ExecOptions {
   accept?: number[];
 }
 
+export interface Executed {
+  stdout: string;
+  stderr: string;
+  code: number;
+}
+
 export interface StepLog {
   /** The log file. */
   path: string;
   line(text: string): void;
   /** Runs a command with its output in the log file. @throws LabError that names the log */
-  exec(command: string, args: string[], options?: ExecOptions): Promise<{ stdout: string; code: number }>;
+  exec(command: string, args: string[], options?: ExecOptions): Promise<Executed>;
 }
 
 /** A fault a user can act on: what happened, the remedy, and where to read more. */
@@ -118,7 +124,7 @@ export function execLogged(
   command: string,
   args: string[],
   options: ExecOptions = {},
-): Promise<{ stdout: string; code: number }> {
+): Promise<Executed> {
   return new Promise((fulfil, reject) => {
     appendFileSync(logFile, `$ ${command} ${args.join(' ')}\n`);
     const child = spawn(command, args, {
@@ -128,6 +134,7 @@ export function execLogged(
     });
     children.add(child);
     let stdout = '';
+    let stderr = '';
     let last = '';
     let late = false;
     const timer = options.timeoutSeconds
@@ -144,7 +151,10 @@ export function execLogged(
       stdout += text;
       keep(text);
     });
-    child.stderr?.setEncoding('utf8').on('data', keep);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      keep(text);
+    });
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input);
     const finish = (): void => {
@@ -164,7 +174,8 @@ export function execLogged(
     });
     child.on('close', (code, sig) => {
       finish();
-      if (code !== null && !late && (options.accept ?? [0]).includes(code)) return fulfil({ stdout, code });
+      if (code !== null && !late && (options.accept ?? [0]).includes(code))
+        return fulfil({ stdout, stderr, code });
       const how = late ? `took more than ${options.timeoutSeconds} s` : `ended with ${sig ?? `code ${code}`}`;
       const tail = last.trim().split('\n').pop()?.trim();
       reject(

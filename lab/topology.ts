@@ -1,11 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { type LockHolder, lockHolders } from '../operations/lock';
 import { dockerSocket, kubeconfigPath } from './cluster';
 import { secret } from './cluster/daemons';
 import { GITLAB_URL, rootTokenFile } from './gitlab';
 import { contentInMirror } from './images/mirror';
 import { MIRROR } from './machine/addresses';
-import { cacheHome, hashFiles, labHome, type Step } from './steps';
+import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from './steps';
 
 export const REPOSITORY = join(__dirname, '..');
 export const ENVIRONMENT = 'lab';
@@ -67,6 +69,44 @@ function outdated(now: Bases): string[] {
     .map((name) => BASES[name]);
 }
 
+/** Exit code of `switchyard up` while another run holds the environment's lock. */
+const LOCKED = 4;
+
+/** Is the process that took a lock gone? It ran on this machine, or in a Pod, whose name is its host. */
+async function isGone({ host, pid }: LockHolder, log: StepLog): Promise<boolean> {
+  if (host === hostname()) return !existsSync(`/proc/${pid}`);
+  const { stdout } = await log.exec(
+    join(cacheHome(), 'bin', 'kubectl'),
+    ['get', 'pods', '--all-namespaces', '--field-selector', `metadata.name=${host}`, '--output=name'],
+    { env: labEnvironment() },
+  );
+  return stdout.trim() === '';
+}
+
+/** @throws LabError when the holder is alive */
+async function breakStaleLock(log: StepLog, message: string): Promise<void> {
+  for (const holder of lockHolders(message)) {
+    if (!(await isGone(holder, log))) {
+      throw new LabError(
+        `${ENVIRONMENT} is locked by process ${holder.pid} on ${holder.host} since ${holder.since}`,
+        'Wait for it, then run the command again',
+      );
+    }
+  }
+  const [command, args] = switchyard(['cancel', ENVIRONMENT, '--yes']);
+  await log.exec(command, args, { cwd: REPOSITORY, env: labEnvironment() });
+}
+
+/** `switchyard up` of the lab; a lock that a killed run left is broken first. */
+export async function upLab(log: StepLog, ...options: string[]): Promise<void> {
+  const [command, args] = switchyard(['up', ENVIRONMENT, '--yes', ...options]);
+  const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 };
+  const { code, stderr } = await log.exec(command, args, { ...where, accept: [0, LOCKED] });
+  if (code !== LOCKED) return;
+  await breakStaleLock(log, stderr);
+  await log.exec(command, args, where);
+}
+
 /** `up` of the lab stack. */
 export function topologySteps(): Step[] {
   return [
@@ -78,11 +118,7 @@ export function topologySteps(): Step[] {
       run: async (log) => {
         const bases = await basesInMirror();
         const replace = outdated(bases);
-        const [command, args] = switchyard([
-          ...['up', ENVIRONMENT, '--yes'],
-          ...(replace.length > 0 ? ['--replace', ...replace] : []),
-        ]);
-        await log.exec(command, args, { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 });
+        await upLab(log, ...(replace.length > 0 ? ['--replace', ...replace] : []));
         writeFileSync(basesFile(), JSON.stringify(bases));
       },
     },

@@ -1,24 +1,85 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import type { CommandError } from '@pulumi/pulumi/automation';
+import { CommandError, ConcurrentUpdateError } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
+import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
+import { ONLY_VARIABLE } from '../components/inputs';
 import { defaultFolders, loadModel } from '../components/load';
-import { stackNames } from '../stacks/load';
-import type { Operation } from './engine';
+import type { Model } from '../components/model';
+import { typeToken } from '../components/shared/box';
+import type { Declaration } from '../components/shared/declaration';
+import program from '../index';
+import { secretsInStack, stackNames } from '../stacks/load';
+import { missingSecrets, neededSecrets } from '../stacks/secrets';
+import { breakLock, type Operation, PROJECT, runOperation } from './engine';
+import { lockHolders } from './lock';
 import { addModuleCommands } from './module/command';
-import { EXIT, Refusal } from './refusal';
 import { renderTopology, writeRendered } from './render';
+import { settle, worldOf } from './repair';
+
+/** Exit codes, for scripts. */
+const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4 } as const;
 
 /** The checkout, or the folder that the delivery image was laid out in. */
 const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
+
+class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly code: number,
+  ) {
+    super(message);
+  }
+}
 
 interface RunOptions {
   readonly only?: string;
   readonly replace?: string[];
   readonly yes?: boolean;
+}
+
+/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
+function urnsOf(
+  environment: string,
+  model: Model,
+  wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
+): string[] {
+  return topologyBoxes(model).flatMap((box) =>
+    box.declarations
+      .filter((declaration) => wanted(box, declaration))
+      .map(
+        (declaration) =>
+          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
+      ),
+  );
+}
+
+/** The production boxes of some modules. */
+function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
+  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
+  const releases = Object.fromEntries(
+    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
+  );
+  return urnsOf(
+    environment,
+    { ...model, releases },
+    (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
+  );
+}
+
+/** @throws Refusal for a name that the topology does not have */
+function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
+  return resources.flatMap((name) => {
+    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
+    if (found.length > 0) return found;
+    throw new Refusal(
+      `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,
+      EXIT.badInput,
+    );
+  });
 }
 
 async function confirm(question: string): Promise<boolean> {
@@ -32,7 +93,27 @@ async function confirm(question: string): Promise<boolean> {
 }
 
 /** The engine prints its diagnostics as it goes; what its command line says before that is only in the error. */
-function engineFailure(error: CommandError, operation: Operation, printed: boolean): Refusal {
+function engineFailure(
+  error: CommandError,
+  operation: Operation,
+  environment: string,
+  printed: boolean,
+): Refusal {
+  if (error instanceof ConcurrentUpdateError) {
+    const holders = lockHolders(error.message).map(
+      ({ user, host, pid, since }) => `created by ${user}@${host} (pid ${pid}) at ${since}`,
+    );
+    return new Refusal(
+      `${environment} is locked, ${holders.join('; ') || 'another run is under way'}. Wait for it; when that process is gone, say: switchyard cancel ${environment}`,
+      EXIT.locked,
+    );
+  }
+  if (/spawn pulumi ENOENT/.test(error.message)) {
+    return new Refusal(
+      'The Pulumi CLI is not on PATH. Install it (https://www.pulumi.com/docs/install); `npm run lab` builds one of its own.',
+      EXIT.failed,
+    );
+  }
   const said = /\n stderr: [^\n]*\n([\s\S]*?)\n err\?:/.exec(error.message)?.[1]?.trim() ?? error.message;
   const kept = 'What was done is kept: run the same command again.';
   return new Refusal(
@@ -46,6 +127,13 @@ async function operate(operation: Operation, environment: string, options: RunOp
   const model = loadModel(folders, environment);
   const only = options.only?.split(',').filter((name) => name !== '');
   for (const name of only ?? []) findModule(model.catalog, name);
+  if (only) process.env[ONLY_VARIABLE] = only.join(',');
+  if (operation === 'preview' || operation === 'up') {
+    const inStack = secretsInStack(folders.stacks, environment);
+    const needed = neededSecrets(model.settings.deployEnvironment);
+    const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
+    if (missing.length > 0) throw new ProblemsError(missing);
+  }
   if (operation !== 'preview' && operation !== 'refresh' && !options.yes) {
     if (!(await confirm(`${operation} ${environment}?`))) {
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
@@ -57,13 +145,6 @@ async function operate(operation: Operation, environment: string, options: RunOp
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
   }
-  // Loaded here: Pulumi takes more than a second to load, and the other commands need none of it.
-  const { default: program } = await import('../index');
-  const { ONLY_VARIABLE } = await import('../components/inputs');
-  const { CommandError } = await import('@pulumi/pulumi/automation');
-  const { runOperation } = await import('./engine');
-  const { productionUrns, replaceUrns } = await import('./urns');
-  if (only) process.env[ONLY_VARIABLE] = only.join(',');
   let printed = false;
   const result = await runOperation(operation, {
     root,
@@ -71,6 +152,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     backend: process.env.PULUMI_BACKEND_URL ?? model.settings.backend,
     stacks: folders.stacks,
     program,
+    settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
     print: (text) => {
@@ -78,7 +160,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
       process.stdout.write(text);
     },
   }).catch((error: unknown) => {
-    throw error instanceof CommandError ? engineFailure(error, operation, printed) : error;
+    throw error instanceof CommandError ? engineFailure(error, operation, environment, printed) : error;
   });
   const counts = Object.entries(result.changes).map(([kind, count]) => `${count} ${kind}`);
   process.stdout.write(
@@ -105,6 +187,20 @@ function cli(): Command {
     }
     subcommand.action((environment: string, options: RunOptions) => operate(operation, environment, options));
   }
+  command
+    .command('cancel <environment>')
+    .description('break the lock of a run that is gone; its half-done work is settled by the next one')
+    .option('--yes', 'do not ask')
+    .action(async (environment: string, options: { yes?: boolean }) => {
+      const folders = defaultFolders(root);
+      const { settings } = loadModel(folders, environment);
+      if (!options.yes && !(await confirm(`Break the lock of ${environment}?`))) {
+        throw new Refusal('Nothing was done. Say --yes to cancel without being asked.', EXIT.declined);
+      }
+      const backend = process.env.PULUMI_BACKEND_URL ?? settings.backend;
+      await breakLock({ environment, backend, stacks: folders.stacks, root, program });
+      process.stdout.write(`${environment} is unlocked\n`);
+    });
   command
     .command('render <environment> [module]')
     .description('write all manifests and the list of resources; needs no engine, cluster or network')

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import {
   type EngineEvent,
   LocalWorkspace,
@@ -9,6 +11,7 @@ import {
   type Stack,
 } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
+import { type PendingCreate, pendingCreates } from './repair';
 
 export type Operation = 'preview' | 'up' | 'refresh' | 'destroy';
 
@@ -25,6 +28,8 @@ export interface EngineInputs {
   readonly targets?: readonly string[];
   /** URNs of resources to make anew although nothing of their inputs changed. @default none */
   readonly replace?: readonly string[];
+  /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
+  readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Gets each line that the engine prints. */
   readonly print: (text: string) => void;
 }
@@ -38,7 +43,9 @@ export interface OperationResult {
 /** The name under which Pulumi keeps an environment's state. */
 export const PROJECT = 'switchyard';
 
-async function openStack(inputs: EngineInputs, workDir: string): Promise<Stack> {
+type StackInputs = Pick<EngineInputs, 'root' | 'environment' | 'backend' | 'stacks' | 'program'>;
+
+async function openStack(inputs: StackInputs, workDir: string): Promise<Stack> {
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
   const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
@@ -61,6 +68,33 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
     Object.entries(changes).flatMap(([kind, count]) => (kind === 'same' || !count ? [] : [[kind, count]])),
   );
 
+/**
+ * Settles what a killed run left open: what it made is taken over, what it did not make is forgotten. Without it the
+ * next run would try to make the same things once more.
+ */
+async function settlePending(stack: Stack, workDir: string, inputs: EngineInputs): Promise<void> {
+  const { deployment } = await stack.exportStack();
+  const pending = pendingCreates(deployment).filter(
+    ({ urn }) => !inputs.targets || inputs.targets.includes(urn),
+  );
+  if (pending.length === 0) return;
+  inputs.print(
+    `A run before was ended while it created ${pending.length} resource(s); settling them first.\n`,
+  );
+  const args = ['refresh', '--yes', '--skip-preview', '--non-interactive', '--run-program=false'];
+  args.push('--stack', inputs.environment, '--clear-pending-creates');
+  for (const create of pending) {
+    const id = await inputs.settle(create);
+    if (id === undefined) continue;
+    inputs.print(`  ${create.urn.split('::').at(-1)} exists as ${id}\n`);
+    // The flag takes pairs: a URN, then the id.
+    args.push('--import-pending-creates', create.urn, '--import-pending-creates', id);
+  }
+  for (const urn of inputs.targets ?? []) args.push('--target', urn);
+  const env = { ...process.env, PULUMI_BACKEND_URL: inputs.backend, PULUMI_SKIP_UPDATE_CHECK: 'true' };
+  await promisify(execFile)('pulumi', args, { cwd: workDir, env, maxBuffer: 64 << 20 });
+}
+
 /** Runs one operation of Pulumi's engine on the program. Interrupting it cancels the engine, which saves its state. */
 export async function runOperation(operation: Operation, inputs: EngineInputs): Promise<OperationResult> {
   const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
@@ -70,6 +104,7 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
   process.once('SIGTERM', onSignal);
   try {
     const stack = await openStack(inputs, workDir);
+    await settlePending(stack, workDir, inputs);
     let changes: Record<string, number> = {};
     const options = {
       onOutput: inputs.print,
@@ -89,6 +124,17 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
   } finally {
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
+    rmSync(workDir, { recursive: true, force: true });
+  }
+}
+
+/** Removes the lock of a run that is gone: what `pulumi cancel` does. */
+export async function breakLock(inputs: StackInputs): Promise<void> {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  try {
+    const stack = await openStack(inputs, workDir);
+    await stack.cancel();
+  } finally {
     rmSync(workDir, { recursive: true, force: true });
   }
 }

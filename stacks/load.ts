@@ -3,18 +3,15 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
-import { secretSources } from './secrets';
+import { type SecretName, secretNames } from './secrets';
 
 const PREFIX = 'switchyard:';
 
 /** A stack file: `config` with our keys, and whatever Pulumi itself keeps there (`encryptionsalt`, …). */
 const stackFileSchema = z.looseObject({ config: z.record(z.string(), z.unknown()) });
 
+/** A secret as Pulumi writes it into a stack file. */
 const encrypted = z.looseObject({ secure: z.string() });
-
-/** Secrets that a stack file may hold, as Pulumi writes them; they are no settings. */
-const isSecret = (key: string): boolean =>
-  Object.keys(secretSources).some((name) => key === `${PREFIX}${name}`);
 
 /**
  * Parses the text of a stack file.
@@ -32,14 +29,9 @@ export function parseStack(text: string, file: string, name: string): StackSetti
     z.looseObject({
       config: z.preprocess((config) => {
         if (config === null || typeof config !== 'object') return config;
-        const others = Object.keys(outer.value.config).filter(
-          (key) => !key.startsWith(PREFIX) || isSecret(key),
-        );
-        return Object.fromEntries(
-          Object.entries(config).filter(
-            ([key]) => !others.includes(key) && !others.includes(`${PREFIX}${key}`),
-          ),
-        );
+        const foreign = Object.keys(outer.value.config).filter((key) => !key.startsWith(PREFIX));
+        const apart = [...foreign, ...secretNames];
+        return Object.fromEntries(Object.entries(config).filter(([key]) => !apart.includes(key)));
       }, stackSchema),
     }),
   );
@@ -48,10 +40,11 @@ export function parseStack(text: string, file: string, name: string): StackSetti
     throw new ProblemsError(locate(found, (name) => (name === file ? ours : undefined)));
   };
   for (const [key, value] of Object.entries(outer.value.config)) {
-    if (isSecret(key) && !encrypted.safeParse(value).success) {
+    const secret = secretNames.find((one) => key === `${PREFIX}${one}`);
+    if (secret && !encrypted.safeParse(value).success) {
       problems.push({
         file,
-        key: `config.${key.slice(PREFIX.length)}`,
+        key: `config.${secret}`,
         what: 'is a secret in plain text.',
         remedy: `Write it with "pulumi config set --secret ${key}".`,
       });
@@ -100,6 +93,14 @@ export function loadStack(folder: string, name: string): StackSettings {
     ]);
   }
   return parseStack(readFileSync(path, 'utf8'), file, name);
+}
+
+/** Which secrets the stack file holds, encrypted by `pulumi config set --secret`. */
+export function secretsInStack(folder: string, name: string): SecretName[] {
+  const text = readFileSync(join(folder, `Pulumi.${name}.yaml`), 'utf8');
+  const parsed = parseYaml(text, `stacks/Pulumi.${name}.yaml`, stackFileSchema);
+  if ('problems' in parsed) throw new ProblemsError(parsed.problems);
+  return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);
 }
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);

@@ -41,6 +41,8 @@ function builtImage(
       },
     },
     dependsOn: ['registry-service'],
+    // A Service exists a moment before its address answers, and the engine pushes at once when it built from its cache.
+    needsAnswer: `${registry.scheme}://${registry.address}/v2/`,
   };
 }
 

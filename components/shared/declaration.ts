@@ -53,6 +53,8 @@ export type Declaration = {
     readonly args: ArgsByType[T];
     /** Names of declarations that must exist before, beyond those that the arguments refer to. */
     readonly dependsOn?: readonly string[];
+    /** HTTP address that must answer, with any status, once what it depends on exists. */
+    readonly needsAnswer?: string;
     /** Set on what holds data: Pulumi refuses to delete it until it is unprotected. */
     readonly protect?: boolean;
     /** Arguments that something else changes by design. */

@@ -4,6 +4,7 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
 import { needsOf } from './order';
+import { untilReachable } from './reachable';
 import { type Piece, parseReferences, type Reference } from './references';
 import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
 
@@ -44,6 +45,8 @@ export interface RegistrarInputs {
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /** Makes a provider when the first resource needs it. */
   readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
+  /** Waits until an address answers. @default {@link untilReachable} */
+  readonly reach?: (url: string) => Promise<void>;
 }
 
 /** Turns declarations into resources and puts run-time values in the place of references. */
@@ -60,13 +63,22 @@ export class Registrar {
     const resource = new construct(declaration.name, this.resolve(declaration.args) as never, {
       parent,
       provider: this.provider(declaration.provider),
-      dependsOn: (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name)),
+      dependsOn: this.dependencies(declaration),
       protect: declaration.protect,
       ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
       deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
     });
     this.registered.set(declaration.name, resource);
     return resource;
+  }
+
+  private dependencies(declaration: Declaration): pulumi.Input<pulumi.Resource[]> {
+    const resources = (declaration.dependsOn ?? []).map((name) => this.find(name, declaration.name));
+    const { needsAnswer } = declaration;
+    if (!needsAnswer || pulumi.runtime.isDryRun()) return resources;
+    return pulumi
+      .all(resources.map(({ id }) => id))
+      .apply(async () => (this.inputs.reach ?? untilReachable)(needsAnswer).then(() => resources));
   }
 
   private provider(role: ProviderRole): pulumi.ProviderResource {

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import {
+  BUILD_BRIDGE,
   CLUSTER_DOMAIN,
   DNS_IP,
-  DOCKER_BRIDGE,
   MIRROR,
   NODE_IP,
   NODE_NAME,
@@ -183,7 +183,8 @@ export function dockerConfig(home: string): object {
     pidfile: '/run/dockerd.pid',
     hosts: [`unix://${join(home, 'run', 'docker.sock')}`],
     'deprecated-key-path': join(home, 'docker', 'key.json'),
-    bip: DOCKER_BRIDGE,
+    // Its own bridge, never docker0: the host may have an engine of its own.
+    bridge: BUILD_BRIDGE,
     iptables: false,
     ip6tables: false,
     'ip-forward': false,

@@ -8,8 +8,9 @@ export const LINK_PREFIX = 30;
 export const HOST_LINK = 'swy-host';
 export const NODE_LINK = 'swy-node';
 export const POD_BRIDGE = 'swy0';
-/** Address of docker0, the bridge of image builds. */
-export const DOCKER_BRIDGE = '198.18.1.1/24';
+/** Bridge on the host for the `RUN` steps of image builds; nothing is forwarded from it. */
+export const BUILD_BRIDGE = 'swy-build';
+export const BUILD_BRIDGE_ADDRESS = '198.18.1.1/24';
 export const POD_CIDR = '198.18.128.0/17';
 export const SERVICE_CIDR = '198.19.0.0/16';
 export const API_SERVICE_IP = '198.19.0.1';

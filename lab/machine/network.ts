@@ -2,7 +2,17 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { LabError } from '../steps';
-import { HOST_IP, HOST_LINK, LINK_PREFIX, NODE_IP, NODE_LINK, POD_CIDR, SERVICE_CIDR } from './addresses';
+import {
+  BUILD_BRIDGE,
+  BUILD_BRIDGE_ADDRESS,
+  HOST_IP,
+  HOST_LINK,
+  LINK_PREFIX,
+  NODE_IP,
+  NODE_LINK,
+  POD_CIDR,
+  SERVICE_CIDR,
+} from './addresses';
 import type { ProcessIdentity } from './process';
 
 function ip(args: string[]): string {
@@ -18,24 +28,25 @@ export function inMachine(machine: ProcessIdentity, command: string, args: strin
   });
 }
 
-/** Name of a host interface, other than the lab's own, in 198.18.0.0/30. */
+/** Name of a host interface, other than the lab's own, in 198.18.0.0/30 or 198.18.1.0/24. */
 export function addressTakenBy(
   interfaces: Record<string, { address: string }[] | undefined> = networkInterfaces(),
 ): string | undefined {
   for (const [name, addresses] of Object.entries(interfaces)) {
-    if (name === HOST_LINK) continue;
-    if ((addresses ?? []).some(({ address }) => /^198\.18\.0\.[0-3]$/.test(address))) return name;
+    if (name === HOST_LINK || name === BUILD_BRIDGE) continue;
+    if ((addresses ?? []).some(({ address }) => /^198\.18\.(0\.[0-3]|1\.\d+)$/.test(address))) return name;
   }
   return undefined;
 }
 
-const linkExists = (): boolean => existsSync(`/sys/class/net/${HOST_LINK}`);
+const exists = (link: string): boolean => existsSync(`/sys/class/net/${link}`);
 
 /** True when the host's end of the link is up and the node has its address. */
 export function linkUp(machine: ProcessIdentity): boolean {
   try {
     return (
-      linkExists() &&
+      exists(HOST_LINK) &&
+      exists(BUILD_BRIDGE) &&
       ip(['-o', '-4', 'addr', 'show', 'dev', HOST_LINK]).includes(`${HOST_IP}/${LINK_PREFIX}`) &&
       inMachine(machine, 'ip', ['-o', '-4', 'addr', 'show', 'dev', NODE_LINK]).includes(
         `${NODE_IP}/${LINK_PREFIX}`,
@@ -46,12 +57,12 @@ export function linkUp(machine: ProcessIdentity): boolean {
   }
 }
 
-/** Removes the host's end of the link; the other end goes with it. */
+/** Removes what stands on the host: its end of the link, with which the other goes, and the bridge of image builds. */
 export function removeLink(): void {
-  if (linkExists()) ip(['link', 'delete', HOST_LINK]);
+  for (const link of [HOST_LINK, BUILD_BRIDGE]) if (exists(link)) ip(['link', 'delete', link]);
 }
 
-/** Makes the link between host and node, and the node's routing. There is no way on to any other network. */
+/** Makes the link between host and node, the bridge of image builds, and the node's routing. There is no way on to any other network. */
 export function createLink(machine: ProcessIdentity): void {
   if (linkUp(machine)) return;
   removeLink();
@@ -59,6 +70,9 @@ export function createLink(machine: ProcessIdentity): void {
     ip(['link', 'add', HOST_LINK, 'type', 'veth', 'peer', 'name', NODE_LINK, 'netns', String(machine.pid)]);
     ip(['addr', 'add', `${HOST_IP}/${LINK_PREFIX}`, 'dev', HOST_LINK]);
     ip(['link', 'set', HOST_LINK, 'up']);
+    ip(['link', 'add', BUILD_BRIDGE, 'type', 'bridge']);
+    ip(['addr', 'add', BUILD_BRIDGE_ADDRESS, 'dev', BUILD_BRIDGE]);
+    ip(['link', 'set', BUILD_BRIDGE, 'up']);
     inMachine(machine, 'ip', ['addr', 'add', `${NODE_IP}/${LINK_PREFIX}`, 'dev', NODE_LINK]);
     inMachine(machine, 'ip', ['link', 'set', NODE_LINK, 'up']);
     // Local clients of a Service need some route before the packet filter rewrites the address.
@@ -68,7 +82,7 @@ export function createLink(machine: ProcessIdentity): void {
     const words = String((error as { stderr?: string }).stderr ?? error).trim();
     throw new LabError(
       `the link between host and lab could not be made: ${words}`,
-      'The kernel needs veth and network namespaces, and 198.18.0.0/30 must be free',
+      'The kernel needs veth and network namespaces, and 198.18.0.0/30 and 198.18.1.0/24 must be free',
     );
   }
 }

@@ -13,7 +13,10 @@ interface Registered {
 
 const SEED = 'a seed for tests, long enough to be one';
 
-async function registeredBy(only?: readonly string[]): Promise<Registered[]> {
+async function registeredBy(
+  only?: readonly string[],
+  reach: (url: string) => Promise<void> = async () => undefined,
+): Promise<Registered[]> {
   const registered: Registered[] = [];
   await pulumi.runtime.setMocks({
     newResource: ({ type, name, inputs, provider }) => {
@@ -34,6 +37,7 @@ async function registeredBy(only?: readonly string[]): Promise<Registered[]> {
     gitlabToken: pulumi.secret('root-token'),
     given,
     only,
+    reach,
   });
   await new Promise((resolve) => topology.urn.apply(resolve));
   await pulumi.runtime.disconnect();
@@ -55,6 +59,31 @@ test('each declaration is registered once, by an explicit provider', async () =>
       name,
       provider: expect.stringMatching(/::(ci-cluster|production-cluster|gitlab|docker)::/),
     });
+});
+
+test('an image is pushed only when its registry answers', async () => {
+  const asked: string[] = [];
+  const registered = await registeredBy(undefined, async (url) => {
+    asked.push(url);
+  });
+  const images = registered.filter(({ type }) => type === 'docker:index/image:Image');
+  expect(images.map(({ name }) => name).sort()).toEqual(['delivery-image', 'jenkins-image']);
+  const { scheme, address } = testModel().settings.registry;
+  expect(asked).toEqual([`${scheme}://${address}/v2/`, `${scheme}://${address}/v2/`]);
+});
+
+test("a provider's state holds nothing of the machine that runs the program", async () => {
+  const ambient = { KUBECONFIG: '/machine/kubeconfig', DOCKER_HOST: 'unix:///machine/docker.sock' };
+  const before = { ...process.env };
+  Object.assign(process.env, ambient);
+  try {
+    const providers = (await registeredBy()).filter(({ type }) => type.startsWith('pulumi:providers:'));
+    expect(providers).toHaveLength(4);
+    expect(JSON.stringify(providers)).not.toContain('/machine/');
+    expect(process.env).toMatchObject(ambient);
+  } finally {
+    process.env = before;
+  }
 });
 
 test('the hook token arrives wrapped as a secret, with the derived value', async () => {

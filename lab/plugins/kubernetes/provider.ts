@@ -269,7 +269,9 @@ export class KubernetesProvider implements PluginProvider {
       return await this.apply(urn, inputs, { fieldManager, force: true, dryRun: true });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (![400, 422].includes(error.status)) return undefined;
+      // Server-side apply answers 500 for a field that the kind does not have.
+      const ofTheObject = [400, 422].includes(error.status) || /typed patch object/.test(error.message);
+      if (!ofTheObject) return undefined;
       throw this.explainApply(error, inputs);
     }
   }

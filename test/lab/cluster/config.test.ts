@@ -38,7 +38,7 @@ test('a plain registry is reached without TLS', () => {
 
 test('the Docker engine touches neither the packet filter nor the network of the host', () => {
   expect(dockerConfig(HOME)).toMatchObject({
-    bip: '198.18.1.1/24',
+    bridge: 'swy-build',
     iptables: false,
     'ip-forward': false,
     'data-root': '/lab-home/docker',

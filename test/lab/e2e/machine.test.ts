@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { addonSteps, dnsAnswers, kubeconfigPath, nodeSteps, storageSteps } from '../../../lab/cluster';
+import { productionVersion } from '../../../lab/journey';
 import { daemonProcess, endMachine, holder, machineSteps, runningDaemons } from '../../../lab/machine';
 import { cgroupMounts } from '../../../lab/machine/cgroups';
 import { isAlive, sleep } from '../../../lab/machine/process';
+import { labSteps } from '../../../lab/sequence';
 import { labHome, lockLab, runSteps } from '../../../lab/steps';
 import { toolchainSteps, toolPath } from '../../../lab/toolchain';
 
@@ -88,7 +90,7 @@ test('the end leaves no process, mount, interface or cgroup, may be called twice
   await endMachine();
   await endMachine();
   expect(holder()).toBeUndefined();
-  expect(existsSync('/sys/class/net/swy-host')).toBe(false);
+  expect(readdirSync('/sys/class/net').filter((name) => /^(swy|docker0)/.test(name))).toEqual([]);
   const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
   expect(mountinfo).not.toContain(labHome());
   for (const { path } of cgroupMounts(mountinfo)) expect(existsSync(`${path}/switchyard-lab`)).toBe(false);
@@ -97,4 +99,12 @@ test('the end leaves no process, mount, interface or cgroup, may be called twice
   expect(processes).not.toMatch(/tini -- sleep infinity|containerd-shim/);
   await up();
   expect(runningDaemons()).toEqual(expect.arrayContaining(DAEMONS));
+});
+
+test('then the whole lab goes on: production answers with what it served before', async () => {
+  const results = await runSteps(labSteps());
+  // Images, certificates and the topology itself are still there: only programs had to be started.
+  const made = results.filter(({ skipped }) => !skipped).map(({ name }) => name);
+  expect(made.filter((name) => /^(image-|toolchain-|jenkins-|certificates)/.test(name))).toEqual([]);
+  expect(await productionVersion()).toMatch(/^\d+\.\d+\.\d+$/);
 });

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +13,7 @@ import {
   travel,
 } from '../../../lab/journey';
 import { cacheHome, openLog } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -112,13 +112,48 @@ describe('the red path', () => {
 });
 
 describe('destroy', () => {
-  test('leaves nothing that the stack made, and up brings it back', async () => {
+  test('leaves nothing that the stack made', async () => {
     expect(await run('destroy', ENVIRONMENT, '--yes')).toMatch(/^destroy of lab: \d+ delete$/);
     const selector = 'app.kubernetes.io/part-of=switchyard';
     expect(await kubectl('get', 'namespaces', '-l', selector, '-o', 'name')).toBe('');
     expect(await kubectl('get', 'persistentvolumes', '-o', 'name')).toBe('');
     expect((await gitlab('groups/switchyard')).status).toBe(404);
     expect((await gitlab('projects?search=orders')).body).toEqual([]);
-    expect(await run('up', ENVIRONMENT, '--yes')).toMatch(/^up of lab: \d+ create/);
+  });
+});
+
+describe('an up that is killed', () => {
+  /** Starts `up` and ends it and all its children with kill -9 after some seconds. */
+  async function killedUp(seconds: number): Promise<void> {
+    const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
+    const child = spawn(command, args, {
+      cwd: REPOSITORY,
+      env: { ...process.env, ...labEnvironment() },
+      stdio: 'ignore',
+      detached: true,
+    });
+    const over = new Promise((resolve) => child.once('exit', resolve));
+    const timer = setTimeout(() => process.kill(-(child.pid as number), 'SIGKILL'), seconds * 1000);
+    await over;
+    clearTimeout(timer);
+  }
+
+  test('at any point is repaired by the next one: nothing doubled, nothing orphaned', async () => {
+    // From before the first resource to the wait for Jenkins; each run goes on from what the one before left.
+    for (const seconds of [2, 3, 3.5, 4, 5, 8]) {
+      await killedUp(seconds);
+      await run('cancel', ENVIRONMENT, '--yes');
+    }
+    await upLab(log);
+    expect(await run('refresh', ENVIRONMENT, '--yes')).toBe('refresh of lab: no change');
+    expect(await run('up', ENVIRONMENT, '--yes')).toBe('up of lab: no change');
+    const projects = (await gitlab('groups/switchyard/projects')).body as { id: number; path: string }[];
+    expect(projects.map(({ path }) => path).sort()).toEqual(
+      [...new Set(projects.map(({ path }) => path))].sort(),
+    );
+    const orders = projects.find(({ path }) => path === 'orders');
+    expect((await gitlab(`projects/${orders?.id}/hooks`)).body).toHaveLength(1);
+    const tokens = (await gitlab('groups/switchyard/access_tokens')).body as { active: boolean }[];
+    expect(tokens.filter(({ active }) => active)).toHaveLength(1);
   });
 });

@@ -179,7 +179,7 @@ final class Casc {
   private static final Type KUBERNETES = map("name!", TEXT, "serverUrl", TEXT, "namespace", TEXT, "jenkinsUrl", TEXT, "jenkinsTunnel", TEXT,
       "webSocket", BOOL, "directConnection", BOOL, "containerCap", INT, "containerCapStr", TEXT, "connectTimeout", INT, "readTimeout", INT,
       "maxRequestsPerHost", INT, "maxRequestsPerHostStr", TEXT, "retentionTimeout", INT, "skipTlsVerify", BOOL, "usageRestricted", BOOL,
-      "addMasterProxyEnvVars", BOOL, "restrictedPssSecurityContext", BOOL, "waitForPodSec", TEXT, "podRetention", RETENTION,
+      "addMasterProxyEnvVars", BOOL, "restrictedPssSecurityContext", BOOL, "podRetention", RETENTION,
       "garbageCollection", map("namespaces", TEXT, "timeout", INT), "podLabels", PAIRS, "templates", list(TEMPLATE));
 
   private static final Type CRUMB = y -> y.isScalar() ? oneOf("standard").read(y)
@@ -187,8 +187,7 @@ final class Casc {
           refused("is gone since Jenkins 2.543 and stops the boot; remove it"))).read(y);
 
   private static final Type DISCARDER = y -> y.isScalar() ? oneOf("jobBuildDiscarder").read(y)
-      : choice("jobBuildDiscarder", map(), "simpleBuildDiscarder", map("discarder!", choice("logRotator",
-          map("numToKeepStr", TEXT, "daysToKeepStr", TEXT, "artifactNumToKeepStr", TEXT, "artifactDaysToKeepStr", TEXT)))).read(y);
+      : choice("jobBuildDiscarder", map()).read(y);
 
   static Type root(Plugins plugins) {
     Type jenkins = map("systemMessage", TEXT, "numExecutors", INT, "mode", oneOf("NORMAL", "EXCLUSIVE"), "labelString", TEXT,

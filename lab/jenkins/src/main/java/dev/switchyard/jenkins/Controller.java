@@ -287,16 +287,23 @@ final class Controller {
   private synchronized void rotate(Job job) {
     TreeMap<Integer, Build> of = builds.get(job.fullName);
     Build lastGood = of.descendingMap().values().stream().filter(b -> "SUCCESS".equals(b.result)).findFirst().orElse(null);
-    long oldest = job.daysToKeep > 0 ? System.currentTimeMillis() - job.daysToKeep * 86_400_000L : Long.MIN_VALUE;
+    long oldest = daysAgo(job.daysToKeep);
+    long oldestArtifact = daysAgo(job.artifactDaysToKeep);
     List<Build> done = of.descendingMap().values().stream().filter(b -> !b.building).toList();
     for (int i = 0; i < done.size(); i++) {
       Build build = done.get(i);
+      if (build == lastGood) continue;
+      if (job.artifactNumToKeep > 0 && i >= job.artifactNumToKeep || build.timestamp < oldestArtifact) deleteTree(build.folder.resolve("archive"));
       boolean tooMany = job.numToKeep > 0 && i >= job.numToKeep;
-      if (build == lastGood || !(tooMany || build.timestamp < oldest)) continue;
+      if (!(tooMany || build.timestamp < oldest)) continue;
       of.remove(build.number);
       started.remove(build.queueId);
       deleteTree(build.folder);
     }
+  }
+
+  private static long daysAgo(int days) {
+    return days > 0 ? System.currentTimeMillis() - days * 86_400_000L : Long.MIN_VALUE;
   }
 
   static void deleteTree(Path folder) {

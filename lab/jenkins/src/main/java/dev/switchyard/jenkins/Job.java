@@ -38,6 +38,8 @@ final class Job {
   boolean disableConcurrent;
   boolean abortPrevious;
   int numToKeep = -1;
+  int artifactNumToKeep = -1;
+  int artifactDaysToKeep = -1;
   int daysToKeep = -1;
   String gitLabConnection;
   Map<String, Object> gitLabTrigger;

@@ -193,10 +193,13 @@ final class JobDsl {
     block.on("logRotator", args -> {
       if (args.length == 1) {
         within(args[0], new Block("logRotator").number("numToKeep", v -> job.numToKeep = v).number("daysToKeep", v -> job.daysToKeep = v)
-            .number("artifactNumToKeep", v -> { }).number("artifactDaysToKeep", v -> { }));
-      } else if (args.length >= 2 && args.length <= 4 && args[0] instanceof Integer days && args[1] instanceof Integer number) {
+            .number("artifactNumToKeep", v -> job.artifactNumToKeep = v).number("artifactDaysToKeep", v -> job.artifactDaysToKeep = v));
+      } else if (args.length >= 2 && args.length <= 4 && List.of(args).stream().allMatch(Integer.class::isInstance)) {
+        int days = (Integer) args[0], number = (Integer) args[1];
         job.daysToKeep = days;
         job.numToKeep = number;
+        if (args.length > 2) job.artifactDaysToKeep = (Integer) args[2];
+        if (args.length > 3) job.artifactNumToKeep = (Integer) args[3];
       } else throw fault("logRotator takes (daysToKeep, numToKeep) or a block", new Throwable());
     });
     block.inside("environmentVariables", new Block("environmentVariables").on("env", args -> {

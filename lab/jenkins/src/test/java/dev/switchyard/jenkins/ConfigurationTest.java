@@ -81,7 +81,7 @@ class ConfigurationTest {
         folder('switchyard') { displayName('S') }
         pipelineJob('switchyard/orders') {
           properties { disableConcurrentBuilds { abortPrevious(true) }; pipelineTriggers { triggers { gitlab { triggerOnPush(true); secretToken('t') } } } }
-          logRotator { numToKeep(5) }
+          logRotator { numToKeep(5); artifactNumToKeep(2) }
           definition { cpsScm { scm { git { remote { url('http://g/o.git'); credentials('c') }; branch('${gitlabSourceBranch}') } }; scriptPath('J') } }
         }
         """), ALL);
@@ -90,6 +90,7 @@ class ConfigurationTest {
     assertEquals(new Job.Definition(null, "http://g/o.git", "c", "${gitlabSourceBranch}", "J"), job.definition);
     assertTrue(job.disableConcurrent && job.abortPrevious);
     assertEquals(5, job.numToKeep);
+    assertEquals(2, job.artifactNumToKeep);
     assertTrue(jobs.get("switchyard").folder);
   }
 

@@ -1,0 +1,135 @@
+import { type PendingCreate, pendingCreates, settle, type World } from '../../operations/repair';
+
+const urn = (type: string, name: string) =>
+  `urn:pulumi:lab::switchyard::switchyard:index:Topology$${type}::${name}`;
+const providerRef = (type: string, name: string) =>
+  `urn:pulumi:lab::switchyard::switchyard:index:Topology$pulumi:providers:${type}::${name}::0f0e0d`;
+
+test('only creations count, each once, with the name of their provider', () => {
+  const resource = {
+    urn: urn('kubernetes:core/v1:Secret', 'credentials'),
+    type: 'kubernetes:core/v1:Secret',
+    inputs: { metadata: { name: 'credentials' } },
+    provider: providerRef('kubernetes', 'production-cluster'),
+  };
+  const found = pendingCreates({
+    pending_operations: [
+      { type: 'creating', resource },
+      { type: 'creating', resource },
+      { type: 'updating', resource: { ...resource, urn: urn('kubernetes:core/v1:Secret', 'other') } },
+    ],
+  });
+  expect(found).toEqual([expect.objectContaining({ urn: resource.urn, provider: 'production-cluster' })]);
+  expect(pendingCreates({ resources: [] })).toEqual([]);
+});
+
+const create = (type: string, inputs: Record<string, unknown>, provider = 'ci-cluster'): PendingCreate => ({
+  urn: urn(type, 'x'),
+  type,
+  inputs,
+  provider,
+  known: [],
+});
+
+function world(
+  answers: Record<string, unknown>,
+  objects: readonly string[] = [],
+): World & { asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    objectExists: async (cluster, { apiVersion, kind, metadata }) => {
+      const key = `${cluster} ${apiVersion} ${kind} ${metadata.namespace ?? '-'}/${metadata.name}`;
+      asked.push(key);
+      return objects.includes(key);
+    },
+    gitlab: async (path) => {
+      asked.push(path);
+      return answers[path];
+    },
+    removeFromGitlab: async (path) => {
+      asked.push(`DELETE ${path}`);
+    },
+  };
+}
+
+test('an object of a cluster is found in the cluster of its role, by group, version, kind and name', async () => {
+  const there = world({}, ['production apps/v1 Deployment prod-shop/shop', 'ci v1 Namespace -/ci']);
+  const deployment = create(
+    'kubernetes:apps/v1:Deployment',
+    { metadata: { name: 'shop', namespace: 'prod-shop' } },
+    'production-cluster',
+  );
+  expect(await settle(deployment, there)).toBe('prod-shop/shop');
+  expect(await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'ci' } }), there)).toBe(
+    'ci',
+  );
+  expect(
+    await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'other' } }), there),
+  ).toBeUndefined();
+});
+
+test.each([
+  ['gitlab:index/group:Group', { path: 'acme' }, { 'groups/acme': { id: 7 } }, '7'],
+  [
+    'gitlab:index/project:Project',
+    { name: 'shop', namespaceId: 7 },
+    {
+      'groups/7/projects?search=shop': [
+        { id: 8, path: 'shop-old' },
+        { id: 9, path: 'shop' },
+      ],
+    },
+    '9',
+  ],
+  [
+    'gitlab:index/projectHook:ProjectHook',
+    { project: '9', url: 'http://ci/project/acme/shop' },
+    {
+      'projects/9/hooks': [
+        { id: 3, url: 'http://other' },
+        { id: 4, url: 'http://ci/project/acme/shop' },
+      ],
+    },
+    '9:4',
+  ],
+  [
+    'gitlab:index/branchProtection:BranchProtection',
+    { project: '9', branch: 'main' },
+    { 'projects/9/protected_branches/main': { name: 'main' } },
+    '9:main',
+  ],
+  [
+    'gitlab:index/repositoryFile:RepositoryFile',
+    { project: '9', branch: 'main', filePath: 'vars/a.groovy' },
+    { 'projects/9/repository/files/vars%2Fa.groovy?ref=main': { file_name: 'a.groovy' } },
+    '9:main:vars/a.groovy',
+  ],
+])('%s is found where GitLab has it, and nowhere else', async (type, inputs, answers, id) => {
+  expect(await settle(create(type, inputs, 'gitlab'), world(answers))).toBe(id);
+  expect(await settle(create(type, inputs, 'gitlab'), world({}))).toBeUndefined();
+});
+
+test('a token whose value is lost is revoked; the one that the state knows stays', async () => {
+  const tokens = [
+    { id: 1, name: 'bot', active: true },
+    { id: 2, name: 'bot', active: true },
+    { id: 3, name: 'bot', active: false },
+    { id: 4, name: 'other', active: true },
+  ];
+  const there = world({ 'groups/7/access_tokens': tokens });
+  const pending = {
+    ...create('gitlab:index/groupAccessToken:GroupAccessToken', { group: '7', name: 'bot' }),
+    known: ['7:1'],
+  };
+  expect(await settle(pending, there)).toBeUndefined();
+  expect(there.asked.filter((path) => path.startsWith('DELETE'))).toEqual([
+    'DELETE groups/7/access_tokens/2',
+  ]);
+});
+
+test('an image is made anew, and nobody is asked', async () => {
+  const nobody = world({});
+  expect(await settle(create('docker:index/image:Image', { imageName: 'a/b' }), nobody)).toBeUndefined();
+  expect(nobody.asked).toEqual([]);
+});
