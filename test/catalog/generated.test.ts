@@ -15,7 +15,7 @@ const schemas = Object.fromEntries(fileKinds(root).map(({ name, schema }) => [na
 /** Short, since it is read anew each time. */
 const services = {
   'cache.yaml':
-    'description: c\nproved: lab\nversions: { "1.0": { image: c }, "2.0": { image: c } }\nport: 6379\nmoduleEnvironment: {}\ndataPath: /d\nrunAsUser: 9\nresources: { cpu: 50m, memory: 64Mi }\n',
+    'description: c\nproved: lab\nversions: { "1.0": { image: "c:1.0" }, "2.0": { image: "c:2.0" } }\nport: 6379\nmoduleEnvironment: {}\ndataPath: /d\nrunAsUser: 9\nresources: { cpu: 50m, memory: 64Mi }\n',
 };
 
 /** Text of a generated document; every fifth as if somebody had just typed in it. */
