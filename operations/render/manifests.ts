@@ -1,5 +1,6 @@
 import type { BoxDeclaration } from '../../components/boxes';
 import type { Declaration } from '../../components/shared/declaration';
+import { referencesIn } from '../../components/shared/references';
 import { toYaml } from './yaml';
 
 /** A type token taken apart: `kubernetes:core/v1:Secret` is package `kubernetes`, kind `Secret`. */
@@ -22,11 +23,33 @@ export function objectName(declaration: Declaration): {
   return { name: text('name'), namespace: text('namespace') };
 }
 
+/**
+ * Arguments as an API server takes them. A Secret's `data` is base64, which no reference is: what is known only at run
+ * time stands in `stringData`, under the same key.
+ */
+function acceptable(declaration: Declaration): object {
+  const { args } = declaration;
+  if (declaration.type !== 'kubernetes:core/v1:Secret' || !('data' in args) || !args.data) return args;
+  const entries = Object.entries(args.data);
+  const open = entries.filter(([, value]) => referencesIn(value).length > 0);
+  if (open.length === 0) return args;
+  const encoded = entries.filter((entry) => !open.includes(entry));
+  return {
+    ...args,
+    data: encoded.length > 0 ? Object.fromEntries(encoded) : undefined,
+    stringData: { ...('stringData' in args ? args.stringData : {}), ...Object.fromEntries(open) },
+  };
+}
+
 /** A Kubernetes object as a manifest: the arguments, with the kind that the type token says. */
 export function manifest(declaration: Declaration): Record<string, unknown> {
   const [, groupVersion = '', kind] = declaration.type.split(':');
   const [group = '', version = ''] = groupVersion.split('/');
-  return { apiVersion: group === 'core' ? version : `${group}/${version}`, kind, ...declaration.args };
+  return {
+    apiVersion: group === 'core' ? version : `${group}/${version}`,
+    kind,
+    ...acceptable(declaration),
+  };
 }
 
 /** Where a declaration's manifest or arguments stand, below the output folder. */
