@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
-import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from './problems';
+import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
 import {
   dnsLabel,
   type ModuleFile,
@@ -174,7 +174,13 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
     }
     modules.push({ ...file, name, services: uses });
   }
-  if (problems.length > 0) throw new ProblemsError(problems);
+  if (problems.length > 0) {
+    const textOf = (file: string): string | undefined => {
+      const [, folder, name = ''] = file.split('/');
+      return folder === 'modules' || folder === 'services' ? texts[folder][name] : undefined;
+    };
+    throw new ProblemsError(locate(problems, textOf));
+  }
   return deepFreeze({ modules, services });
 }
 
@@ -187,16 +193,17 @@ function readTexts(folder: string): Record<string, string> {
   return texts;
 }
 
+/** Texts of `modules/*.yaml` and `services/*.yaml` below a folder. */
+export const readCatalogTexts = (folder: string): CatalogTexts => ({
+  modules: readTexts(join(folder, 'modules')),
+  services: readTexts(join(folder, 'services')),
+});
+
 /**
  * Reads `modules/*.yaml` and `services/*.yaml` below a folder.
  * @throws ProblemsError with every fault of every file
  */
-export function loadCatalog(folder: string): Catalog {
-  return parseCatalog({
-    modules: readTexts(join(folder, 'modules')),
-    services: readTexts(join(folder, 'services')),
-  });
-}
+export const loadCatalog = (folder: string): Catalog => parseCatalog(readCatalogTexts(folder));
 
 /** @throws ProblemsError when no module has the name */
 export function findModule(catalog: Catalog, name: string): Module {

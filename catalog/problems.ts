@@ -123,6 +123,35 @@ function lineOf(document: Document, counter: LineCounter, path: readonly Propert
   return undefined;
 }
 
+/** The document, faults and all. */
+const readDocument = (text: string, counter: LineCounter): Document =>
+  parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
+
+/**
+ * Problems that were found after parsing, with the line of their key where a text is known for their file.
+ * @param textOf the text of a file, by the name that the problems use
+ */
+export function locate(
+  problems: readonly Problem[],
+  textOf: (file: string) => string | undefined,
+): Problem[] {
+  const open = new Map<string, { document: Document; counter: LineCounter } | undefined>();
+  const read = (file: string) => {
+    if (!open.has(file)) {
+      const text = textOf(file);
+      const counter = new LineCounter();
+      open.set(file, text === undefined ? undefined : { document: readDocument(text, counter), counter });
+    }
+    return open.get(file);
+  };
+  return problems.map((problem) => {
+    const found = problem.line === undefined ? read(problem.file) : undefined;
+    if (!found) return problem;
+    const path = (problem.key ?? '').split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+    return { ...problem, line: lineOf(found.document, found.counter, path) ?? 1 };
+  });
+}
+
 /**
  * Parses YAML text against a schema. Never throws: every fault comes back located.
  * @param file name used in the problems
@@ -130,16 +159,17 @@ function lineOf(document: Document, counter: LineCounter, path: readonly Propert
  */
 export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
+  const document = readDocument(text, counter);
   if (document.errors.length > 0) {
-    return {
-      problems: document.errors.map((error) => ({
-        file,
-        line: counter.linePos(error.pos[0]).line,
-        what: `is not valid YAML: ${error.message.split('\n')[0]}.`,
-        remedy: 'Correct the syntax at this line.',
-      })),
-    };
+    // One fault of syntax makes others of the same kind behind it, hundreds where brackets are left open.
+    const seen = new Map(
+      document.errors.map((error) => {
+        const line = counter.linePos(error.pos[0]).line;
+        const what = `is not valid YAML: ${error.message.split('\n')[0]}.`;
+        return [`${line} ${what}`, { file, line, what, remedy: 'Correct the syntax at this line.' }];
+      }),
+    );
+    return { problems: [...seen.values()] };
   }
   let data: unknown;
   try {
@@ -147,14 +177,19 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   } catch (error) {
     return {
       problems: [
-        { file, what: `cannot be read: ${(error as Error).message}.`, remedy: 'Write it without aliases.' },
+        {
+          file,
+          line: 1,
+          what: `cannot be read: ${(error as Error).message}.`,
+          remedy: 'Write it without aliases.',
+        },
       ],
     };
   }
   const result = schema.safeParse(data ?? {});
   if (result.success) return { value: result.data };
   const problems = result.error.issues.flatMap(nearestFaults).flatMap((issue): Problem[] => {
-    const line = lineOf(document, counter, issue.path);
+    const line = lineOf(document, counter, issue.path) ?? 1;
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({
         file,

@@ -25,15 +25,18 @@ const environmentName = z
     say('is not an environment variable name', 'Use letters, digits and "_".'),
   );
 
+/** CPU: millicores ("500m") or cores ("2"). */
 const cpu = z
   .string()
   .regex(
     /^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]+)$/,
     say('is not an amount of CPU', 'Write "500m" or "2".'),
   );
+/** Amount of bytes in binary units: "256Mi", "2Gi". */
 const memory = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of memory', 'Write "256Mi" or "2Gi".'));
+/** TCP port. */
 const port = z
   .number()
   .int()
@@ -50,9 +53,13 @@ const httpPath = z.string().regex(/^\//, say('is not an HTTP path', 'Start it wi
 
 /** Requests and limits of one container. CPU in cores or millicores, memory in binary units. */
 export const resourcesSchema = z.strictObject({
+  /** CPU that the container is promised: millicores ("500m") or cores ("2"). */
   cpu,
+  /** Memory that the container is promised: "256Mi", "2Gi". */
   memory,
+  /** CPU beyond which the container is slowed down. @default no limit */
   cpuLimit: cpu.optional(),
+  /** Memory beyond which the container is killed. @default the same as `memory` */
   memoryLimit: memory.optional(),
 });
 
@@ -70,7 +77,9 @@ export const serviceUseSchema = z.strictObject({
   /** Set when production runs another version than the tests: version and why. */
   production: z
     .strictObject({
+      /** Version that production runs. */
       version: z.string(),
+      /** Why production runs another version than the tests. */
       reason: z.string().min(10, say('gives no reason', 'Say in a sentence why the versions differ.')),
     })
     .optional(),
@@ -103,7 +112,9 @@ export const moduleSchema = z.strictObject({
   /** Path of the Dockerfile and build arguments. */
   image: z
     .strictObject({
+      /** Path of the Dockerfile in the module's repository. */
       dockerfile: z.string().default('Dockerfile'),
+      /** Build arguments by name. */
       args: z.record(environmentName, z.string()).default({}),
     })
     .prefault({}),
@@ -111,11 +122,18 @@ export const moduleSchema = z.strictObject({
   port: port.default(8080),
   /** HTTP paths of the probes. */
   probes: z
-    .strictObject({ ready: httpPath.default('/readyz'), live: httpPath.default('/healthz') })
+    .strictObject({
+      /** Answers 2xx while the module can serve; a Pod that does not gets no requests. */
+      ready: httpPath.default('/readyz'),
+      /** Answers 2xx while the module is alive; a Pod that does not is started anew. */
+      live: httpPath.default('/healthz'),
+    })
     .prefault({}),
   /** Plain (not secret) environment of the module. */
   environment: z.record(environmentName, z.string()).default({}),
+  /** Services that the module needs: beside it in the test Pod, and its own in production. */
   services: z.array(serviceUseSchema).default([]),
+  /** How the module is tested. */
   test: z
     .strictObject({
       /** Shell command, run in the Robot container in a checkout of the merge result. */
@@ -136,6 +154,7 @@ export const moduleSchema = z.strictObject({
     })
     .prefault({}),
   resources: resourcesSchema.default({ cpu: '100m', memory: '128Mi', memoryLimit: '256Mi' }),
+  /** How the module runs in production. */
   production: z
     .strictObject({
       /** Pods to start with. */

@@ -4,6 +4,7 @@ import { check } from './commands/check';
 import { completion } from './commands/completion';
 import { destroy } from './commands/destroy';
 import { drift } from './commands/drift';
+import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
 import { refresh } from './commands/refresh';
 import { render } from './commands/render';
@@ -22,7 +23,19 @@ export function cli(): Command {
     )
     // Before the commands are added: each takes over what the program is set to.
     .exitOverride();
-  for (const add of [preview, up, refresh, destroy, drift, status, cancel, check, render, completion]) {
+  for (const add of [
+    preview,
+    up,
+    refresh,
+    destroy,
+    drift,
+    status,
+    cancel,
+    check,
+    render,
+    module,
+    completion,
+  ]) {
     add(program);
   }
   return program;

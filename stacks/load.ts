@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { deepFreeze, didYouMean, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
+import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
 
@@ -9,6 +9,9 @@ const PREFIX = 'switchyard:';
 
 /** A stack file: `config` with our keys, and whatever Pulumi itself keeps there (`encryptionsalt`, …). */
 const stackFileSchema = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+
+/** A secret as Pulumi writes it into a stack file. */
+const encrypted = z.looseObject({ secure: z.string() });
 
 /**
  * Parses the text of a stack file.
@@ -33,7 +36,19 @@ export function parseStack(text: string, file: string, name: string): StackSetti
     }),
   );
   const problems: Problem[] = [];
-  for (const key of Object.keys(outer.value.config)) {
+  const report = (found: readonly Problem[]): never => {
+    throw new ProblemsError(locate(found, (name) => (name === file ? ours : undefined)));
+  };
+  for (const [key, value] of Object.entries(outer.value.config)) {
+    const secret = secretNames.find((one) => key === `${PREFIX}${one}`);
+    if (secret && !encrypted.safeParse(value).success) {
+      problems.push({
+        file,
+        key: `config.${secret}`,
+        what: 'is a secret in plain text.',
+        remedy: `Write it with "pulumi config set --secret ${key}".`,
+      });
+    }
     if (!key.includes(':')) {
       problems.push({
         file,
@@ -43,7 +58,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
       });
     }
   }
-  if ('problems' in parsed) throw new ProblemsError([...problems, ...parsed.problems]);
+  if ('problems' in parsed) return report([...problems, ...parsed.problems]);
   const settings = parsed.value.config;
   if (settings.environment !== name) {
     problems.push({
@@ -53,8 +68,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
       remedy: 'Make the two agree.',
     });
   }
-  if (problems.length > 0) throw new ProblemsError(problems);
-  return deepFreeze(settings);
+  return problems.length > 0 ? report(problems) : deepFreeze(settings);
 }
 
 /** Names of the environments that a folder has a file for. */

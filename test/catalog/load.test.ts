@@ -43,7 +43,7 @@ test('an unknown key is refused at its line, with the key that was meant', () =>
 test('a version that a service does not have names the ones that it has', () => {
   const text = 'description: sells\nowners: [ada]\nservices: [{ kind: cache, version: "1.O" }]\n';
   expect(problemsOf(() => parseCatalog(withModule(text)))).toEqual([
-    'catalog/modules/shop.yaml: services.0.version: "1.O" is not a version of cache. Did you mean "1.0"?',
+    'catalog/modules/shop.yaml:3: services.0.version: "1.O" is not a version of cache. Did you mean "1.0"?',
   ]);
 });
 
@@ -81,7 +81,7 @@ test('two modules that claim one node port are told apart', () => {
   expect(
     problemsOf(() => parseCatalog({ ...catalogTexts, modules: { 'a.yaml': text, 'b.yaml': text } })),
   ).toEqual([
-    'catalog/modules/b.yaml: production.nodePort: 30001 is taken by a. Choose another port of 30000 to 32767.',
+    'catalog/modules/b.yaml:3: production.nodePort: 30001 is taken by a. Choose another port of 30000 to 32767.',
   ]);
 });
 
@@ -116,4 +116,10 @@ test('any text is a catalog, or is refused with located faults', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('text that is nested beyond all measure is refused in a few lines, like any other fault', () => {
+  const problems = problemsOf(() => parseCatalog(withModule('['.repeat(50_000))));
+  expect(problems.length).toBeLessThan(5);
+  for (const line of problems) expect(line).toMatch(/^catalog\/modules\/shop\.yaml:1: is not valid YAML: /);
 });

@@ -30,4 +30,4 @@ test('the programs of the delivery image run where there is no node_modules', as
   } finally {
     rmSync(image, { recursive: true, force: true });
   }
-});
+}, 60_000);

@@ -38,7 +38,7 @@ test('a misspelt key is refused at its line with the right one', () => {
 
 test('a file for another environment is refused', () => {
   expect(messageOf(() => parse(stackText, 'staging'))).toBe(
-    'stacks/Pulumi.staging.yaml: config.environment: is "test", but the file is for "staging". Make the two agree.',
+    'stacks/Pulumi.staging.yaml:2: config.environment: is "test", but the file is for "staging". Make the two agree.',
   );
 });
 
@@ -55,4 +55,12 @@ test('one key puts every image behind a mirror, and names that carry a registry 
   expect(imageFor(settings, 'robot')).toBe('mirror.test:5000/robot:7');
   expect(imageFor(settings, 'registry')).toMatch(/^mirror\.test:5000\/registry:/);
   expect(resolveImage(settings, 'cache:1.0', 'cache:1.0')).toBe('other.test/cache:1');
+});
+
+test('a secret that Pulumi encrypted is no setting, and one in plain text is refused at its line', () => {
+  const settings = parse(`${stackText}  switchyard:seed: { secure: "v1:abc:def" }\n`);
+  expect(settings).not.toHaveProperty('seed');
+  expect(messageOf(() => parse(`${stackText}  switchyard:gitlabToken: glpat-plain\n`))).toBe(
+    'stacks/Pulumi.test.yaml:8: config.gitlabToken: is a secret in plain text. Write it with "pulumi config set --secret switchyard:gitlabToken".',
+  );
 });

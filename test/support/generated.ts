@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import type { JsonSchema } from '../../operations/schemas/schema';
+
+/** One value in this many is wrong on purpose: of another type, missing, or under a key that nobody knows. */
+const WRONG = 40;
+
+const junk: fc.Arbitrary<unknown> = fc.oneof(
+  fc.string({ maxLength: 8 }),
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constantFrom(
+    null,
+    '',
+    [],
+    {},
+    '__proto__',
+    'constructor',
+    '«secret:x»',
+    '8.O',
+    '1Gi ',
+    'a: b',
+    '- x',
+    '💥',
+  ),
+  fc.array(fc.integer(), { maxLength: 2 }),
+);
+
+/** Names that files refer to each other by; without them hardly any generated catalog would hold together. */
+const names: Readonly<Record<string, readonly string[]>> = {
+  kind: ['cache', 'cache', 'cache', 'cache', 'cash'],
+  version: ['1.0', '2.0'],
+  proved: ['lab', 'not run here'],
+};
+
+function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
+  const options = schema.anyOf ?? schema.oneOf;
+  if (options) return fc.oneof(...options.map((option) => right(option, key)));
+  if (schema.const !== undefined) return fc.constant(schema.const);
+  if (schema.enum) return fc.constantFrom(...schema.enum);
+  switch (schema.type) {
+    case 'string':
+      if (names[key]) return fc.constantFrom(...names[key]);
+      if (schema.format === 'uri') return fc.constantFrom('https://one.test', 'http://two.test:8080');
+      if (schema.format === 'date') return fc.constantFrom('2030-01-01', '2031-12-31');
+      if (schema.pattern)
+        return fc.stringMatching(new RegExp(schema.pattern)).map((text) => text.slice(0, 30));
+      return fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/);
+    case 'integer':
+    case 'number':
+      return fc.integer({
+        min: Math.max(schema.minimum ?? 0, 0),
+        max: Math.min(schema.maximum ?? 1000, 70_000),
+      });
+    case 'boolean':
+      return fc.boolean();
+    case 'array':
+      return fc.array(schema.items ? value(schema.items, key) : junk, {
+        minLength: schema.minItems ?? 0,
+        maxLength: 2,
+      });
+    case 'object':
+      return object(schema);
+    default:
+      return junk;
+  }
+}
+
+/** Values as a schema wants them, and now and then not. */
+function value(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: WRONG, arbitrary: right(schema, key) }, { weight: 1, arbitrary: junk });
+}
+
+function object(schema: JsonSchema): fc.Arbitrary<unknown> {
+  const properties = Object.entries(schema.properties ?? {});
+  if (properties.length === 0 && typeof schema.additionalProperties === 'object') {
+    return fc.dictionary(
+      fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot'),
+      value(schema.additionalProperties, ''),
+      { maxKeys: 2, noNullPrototype: true },
+    );
+  }
+  const required = new Set(schema.required);
+  const record = fc.record(
+    Object.fromEntries(
+      properties.map(([key, inner]) => [
+        key,
+        // A third of the optional keys at a time keeps documents short; thousands of them meet every key.
+        required.has(key)
+          ? value(inner, key)
+          : fc.oneof(
+              { weight: 2, arbitrary: fc.constant(undefined) },
+              { weight: 1, arbitrary: value(inner, key) },
+            ),
+      ]),
+    ),
+    { noNullPrototype: true },
+  );
+  const spoilt = fc
+    .tuple(record, fc.constantFrom(...properties.map(([key]) => key), 'x'), junk)
+    .map(([whole, key, extra]): unknown => {
+      const { [key]: taken, ...rest } = whole as Record<string, unknown>;
+      return { ...rest, [`${key}s`]: extra ?? taken };
+    });
+  return fc.oneof({ weight: WRONG, arbitrary: record }, { weight: 1, arbitrary: spoilt });
+}
+
+/** Documents of a kind of file, as data: most of them right, each key of the schema among them. */
+export const documents = (schema: JsonSchema): fc.Arbitrary<unknown> => value(schema, '');
+
+/** What typing does to text: a piece lost, doubled, or put in. */
+export const typing = (text: string): fc.Arbitrary<string> =>
+  fc
+    .record({
+      at: fc.nat(text.length),
+      lost: fc.nat(6),
+      put: fc.constantFrom(
+        '',
+        ' ',
+        '\n',
+        '\t',
+        ':',
+        '- ',
+        '"',
+        '[',
+        '}',
+        '&a ',
+        '*a',
+        '!!x ',
+        '---\n',
+        '\u0000',
+      ),
+    })
+    .map(({ at, lost, put }) => text.slice(0, at) + put + text.slice(at + lost));
