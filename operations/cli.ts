@@ -33,7 +33,7 @@ export function cli(): Command {
     cancel,
     check,
     render,
-    module,
+    moduleCommands,
     completion,
   ]) {
     add(program);
