@@ -86,6 +86,7 @@ export const serviceUseSchema = z.strictObject({
   /** Production uses one that stands already; nothing is made there. Tests run the catalog's version all the same. */
   existing: z
     .strictObject({
+      /** Name or address at which it answers. */
       host: hostName,
       /** @default the service's usual port */
       port: port.optional(),
@@ -146,7 +147,9 @@ export const moduleSchema = z.strictObject({
       egress: z
         .array(
           z.strictObject({
+            /** Range of addresses, IPv4. */
             cidr: z.cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.')),
+            /** TCP ports there. */
             ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
           }),
         )
@@ -172,12 +175,15 @@ export const moduleSchema = z.strictObject({
       /** A host name that leads to the module. @default none: only the cluster reaches it */
       ingress: z
         .strictObject({
+          /** Host name that leads to the module. */
           host: hostName,
+          /** Path below which the module answers. */
           path: httpPath.default('/'),
           /** @default the cluster's default ingress class */
           className: dnsLabel.optional(),
           /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
           tlsSecret: dnsLabel.optional(),
+          /** Further annotations, for the ingress controller or cert-manager. */
           annotations: z.record(z.string(), z.string()).default({}),
         })
         .optional(),
@@ -201,12 +207,23 @@ const timings = {
 
 const probeSchema = z.union(
   [
-    /** A connection to the service's port. */
-    z.strictObject({ tcp: z.literal(true), ...timings }),
-    /** A program inside the container; exit code 0 is a good answer. */
-    z.strictObject({ exec: z.array(z.string()).min(1), ...timings }),
-    /** GET of a path that needs no credentials; on a named port of `ports`, else on the service's own. */
-    z.strictObject({ http: httpPath, port: dnsLabel.optional(), ...timings }),
+    z.strictObject({
+      /** Ready as soon as the service's port takes connections. */
+      tcp: z.literal(true),
+      ...timings,
+    }),
+    z.strictObject({
+      /** Program inside the container; exit code 0 is a good answer. */
+      exec: z.array(z.string()).min(1),
+      ...timings,
+    }),
+    z.strictObject({
+      /** Path that answers a GET without credentials. */
+      http: httpPath,
+      /** Named port of `ports` to ask. @default the service's own */
+      port: dnsLabel.optional(),
+      ...timings,
+    }),
   ],
   say('is none of the probes', 'Write { tcp: true }, { exec: [program, …] } or { http: /path }.'),
 );
@@ -230,16 +247,25 @@ const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
  */
 export const serviceSchema = z
   .strictObject({
+    /** What it is, in one line. */
     description: z.string().min(1),
     /** Where it was run: `lab`, or `not run here` for what no package registry carries. */
     proved: z.enum(['lab', 'not run here']),
     /** Version → image, by exact tag. A stack's `images` may replace each, by `kind:version`. */
-    versions: z.record(z.string(), z.strictObject({ image: pinnedImage })),
+    versions: z.record(
+      z.string(),
+      z.strictObject({
+        /** Name of the image as the registry has it. */
+        image: pinnedImage,
+      }),
+    ),
     /** Port that modules talk to. */
     port,
     /** Further ports that modules need: name → number. */
     ports: z.record(dnsLabel.max(15, say('is longer than 15 characters', 'Shorten it.')), port).default({}),
+    /** Command in place of the image's own. @default the image's */
     command: z.array(z.string()).optional(),
+    /** Arguments in place of the image's own. @default the image's */
     args: z.array(z.string()).optional(),
     /** Environment of the service's own container. */
     environment: z.record(environmentName, z.string()).default({}),
@@ -250,6 +276,7 @@ export const serviceSchema = z
      * Pod, so that a test Pod needs no object beside it, and hold no secrets.
      */
     files: z.record(absolutePath, z.string().min(1)).default({}),
+    /** How Kubernetes knows that the service is ready, and when it gives up. */
     probe: probeSchema.prefault({ tcp: true }),
     /** Where data lives; a volume is mounted there. */
     dataPath: z.string().regex(/^\//),

@@ -81,6 +81,7 @@ export const stackSchema = z.strictObject({
   clusters: clusterSchemas,
   /** Where the code is. */
   gitlab: gitlabSchema,
+  /** Where merge requests are built, tested and merged. */
   jenkins: z
     .strictObject({
       /** Address at which GitLab and people reach Jenkins. */
@@ -98,6 +99,7 @@ export const stackSchema = z.strictObject({
           className: dnsLabel.optional(),
           /** TLS Secret of the namespace `ci`; cert-manager makes it if `annotations` ask for it. */
           tlsSecret: dnsLabel.optional(),
+          /** Further annotations, for the ingress controller or cert-manager. */
           annotations: z.record(z.string(), z.string()).default({}),
           /** Namespace of the ingress controller: besides agents the only one that may reach Jenkins. */
           namespace: dnsLabel.default('ingress-nginx'),
@@ -122,8 +124,16 @@ export const stackSchema = z.strictObject({
         .optional(),
       /** Agent Pods at a time, test Pods among them. */
       maximumAgents: z.number().int().min(1).max(1000).default(20),
+      /** What Jenkins asks of its node. */
       resources: z
-        .strictObject({ cpu: z.string(), memory: z.string(), memoryLimit: z.string() })
+        .strictObject({
+          /** CPU that it asks for, as in `500m`. */
+          cpu: z.string(),
+          /** Memory that it asks for, as in `1Gi`. */
+          memory: z.string(),
+          /** Memory that it never goes beyond. */
+          memoryLimit: z.string(),
+        })
         .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
       /** Disk that image builds may fill with their cache; BuildKit prunes beyond it. */
       buildCache: quantity.default('20Gi'),
@@ -146,6 +156,7 @@ export const stackSchema = z.strictObject({
         });
       }
     }),
+  /** Where images are kept. */
   registry: z
     .strictObject({
       /** Address by which nodes, builds and people name images. */
@@ -165,6 +176,7 @@ export const stackSchema = z.strictObject({
           annotations: z.record(z.string(), z.string()).default({}),
         })
         .optional(),
+      /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /**
        * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
@@ -180,7 +192,9 @@ export const stackSchema = z.strictObject({
       /** Keep images in a bucket of S3 or the like. @default a volume */
       s3: z
         .strictObject({
+          /** Name of the bucket. */
           bucket: z.string().min(3),
+          /** Region of the bucket. */
           region: z.string().min(1),
           /** Address of a store that is not Amazon's. */
           endpoint: httpUrl.optional(),
@@ -223,6 +237,7 @@ export const stackSchema = z.strictObject({
         });
       }
     }),
+  /** What tests get. */
   testing: z
     .strictObject({
       /** Test Pods of one module at a time: what its namespace's quota holds. */
@@ -231,6 +246,7 @@ export const stackSchema = z.strictObject({
       reaper: cronSchedule.default('*/15 * * * *'),
     })
     .prefault({}),
+  /** What holds for all modules of production. */
   production: z
     .strictObject({
       /** `retain`: a removed module's databases stay until somebody unprotects them; `delete`: they go with it. */
@@ -246,6 +262,7 @@ export const stackSchema = z.strictObject({
    * passphrase, the seed. They travel as one Secret.
    */
   deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+  /** Where images come from. */
   images: z
     .strictObject({
       /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */

@@ -322,10 +322,10 @@ test('two modules on one host and path, and a drain longer than a Pod may take t
   expect(
     problemsOf(() => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': text, 'till.yaml': text } })),
   ).toBe(
-    'catalog/modules/till.yaml: production.ingress.host: shop.example.com/ is taken by shop. Choose another host or path.',
+    'catalog/modules/till.yaml:4: production.ingress.host: shop.example.com/ is taken by shop. Choose another host or path.',
   );
   expect(problemsOf(() => modelWith({ shop: shop('production: { drainSeconds: 60 }') }))).toBe(
-    'catalog/modules/shop.yaml: production.drainSeconds: 60 leaves nothing of the 30 s in which a Pod must end. Write less, or raise production.terminationGraceSeconds.',
+    'catalog/modules/shop.yaml:4: production.drainSeconds: 60 leaves nothing of the 30 s in which a Pod must end. Write less, or raise production.terminationGraceSeconds.',
   );
   expect(
     problemsOf(() => modelWith({ shop: shop('production: { ingress: { host: "https://shop" } }') })),

@@ -25,7 +25,9 @@ test('the programs of the delivery image run where there is no node_modules', as
           SWITCHYARD_LIBRARY: join(image, 'library'),
         },
       });
-    expect(run('switchyard', 'check', 'lab')).toBe(`lab: 1 modules, all ${rules.length} rules hold\n`);
+    expect(run('switchyard', 'check', 'lab')).toEqual(
+      expect.stringMatching(new RegExp(`^lab: \\d+ modules, all ${rules.length} rules hold\n$`)),
+    );
     expect(run('delivery', '--help')).toContain('Usage: delivery');
   } finally {
     rmSync(image, { recursive: true, force: true });

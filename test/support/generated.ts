@@ -31,6 +31,8 @@ const names: Readonly<Record<string, readonly string[]>> = {
   kind: ['cache', 'cache', 'cache', 'cache', 'cash'],
   version: ['1.0', '2.0'],
   proved: ['lab', 'not run here'],
+  'switchyard:backend': ['file:///state', 's3://state?region=eu', 'gs://state'],
+  'switchyard:stateCopies': ['file:///copies', 'azblob://copies'],
 };
 
 function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
@@ -132,3 +134,18 @@ export const typing = (text: string): fc.Arbitrary<string> =>
       ),
     })
     .map(({ at, lost, put }) => text.slice(0, at) + put + text.slice(at + lost));
+
+/** A right document in which some of the top keys of `inside` are generated: for files whose keys hang together. */
+export const variations = (
+  base: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  inside: string,
+  schema: JsonSchema,
+): fc.Arbitrary<unknown> => {
+  const made = Object.entries(schema.properties?.[inside]?.properties ?? {}).map(([key, inner]) =>
+    value(inner, key).map((changed): [string, unknown] => [key, changed]),
+  );
+  return fc.array(fc.oneof(...made), { minLength: 1, maxLength: 2 }).map((changed) => ({
+    ...base,
+    [inside]: { ...base[inside], ...Object.fromEntries(changed) },
+  }));
+};

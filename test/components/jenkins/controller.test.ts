@@ -328,7 +328,7 @@ test('credentials are Secrets with the label that makes them so, and hold refere
 
 test('an ingress is rendered as a manifest', () => {
   const rendered = renderTopology(modelWith('ingress: { host: jenkins.test }')).get(
-    'kubernetes/jenkins.yaml',
+    'kubernetes/ci/jenkins.yaml',
   );
   expect(rendered).toContain('apiVersion: networking.k8s.io/v1\nkind: Ingress\n');
 });
