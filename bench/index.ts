@@ -3,7 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseCatalog } from '../catalog/load';
+import type { Model } from '../components/model';
 import { renderTopology, writeRendered } from '../operations/render';
+import { check } from '../rules';
+import { modelFacts } from '../rules/assert';
+import { describeViolation } from '../rules/rule';
 import { generatedCatalog, generatedModel } from '../test/support/catalog';
 
 const MODULES = 200;
@@ -40,6 +44,12 @@ function compare(
     times.small.push(one.small);
   }
   return { large: median(times.large), small: median(times.small) };
+}
+
+/** What `check` does after the catalog was read. */
+function holds(model: Model): void {
+  const [broken] = check(modelFacts(model));
+  if (broken) throw new Error(`${broken.rule}: ${describeViolation(broken)}`);
 }
 
 /** The whole of a render, as one process does it: read the catalog, make the topology, write all files. */
@@ -94,6 +104,10 @@ function main(): void {
     'check (parse and validate the catalog)': compare(
       () => parseCatalog(large),
       () => parseCatalog(small),
+    ),
+    'rules (the whole topology against every rule)': compare(
+      () => holds(models.large),
+      () => holds(models.small),
     ),
     'render (all files, in memory)': compare(
       () => renderTopology(models.large),

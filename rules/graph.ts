@@ -4,7 +4,7 @@ import type { Facts } from './facts';
 import { describe, type Item, labelOf, moduleOf, nameOf, namespaceOf, secretValues } from './item';
 import type { Job } from './jenkins';
 import { containersOf, type PodUse } from './pods';
-import { fields, list, push, text } from './read';
+import { fields, push, text } from './read';
 
 export type NodeKind =
   | 'hook'
@@ -86,14 +86,13 @@ const HOST = /\b([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9
 
 /** Names of Services that a Pod reaches by its environment: `<service>.<namespace>.svc`. */
 export function reachedBy(pod: PodUse): { service: string; namespace: string; variable: string }[] {
-  return containersOf(pod.spec).flatMap(({ container }) =>
-    list(container, 'env').flatMap((entry) =>
-      [...(text(entry, 'value') ?? '').matchAll(HOST)].map((match) => ({
-        service: match[1] ?? '',
-        namespace: match[2] ?? '',
-        variable: text(entry, 'name') ?? '',
-      })),
-    ),
+  const effective = new Map(pod.variables.map((each) => [`${each.container}\n${each.name}`, each]));
+  return [...effective.values()].flatMap(({ name, value }) =>
+    [...(value ?? '').matchAll(HOST)].map((match) => ({
+      service: match[1] ?? '',
+      namespace: match[2] ?? '',
+      variable: name,
+    })),
   );
 }
 

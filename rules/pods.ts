@@ -1,6 +1,6 @@
 import { type Item, kindOf, nameOf, namespaceOf } from './item';
 import type { JenkinsFacts } from './jenkins';
-import { type Fields, fields, isFields, list, number, text } from './read';
+import { at, type Fields, fields, isFields, list, number, text } from './read';
 
 /** Pods that one resource may run at the same time. */
 export interface PodUse {
@@ -17,6 +17,16 @@ export interface PodUse {
   readonly claims: readonly unknown[];
   /** Pods that keep their claims: replicas without surge. */
   readonly claimCopies: number;
+  /** Environment variables of all containers, those that ConfigMaps bring among them. */
+  readonly variables: readonly Variable[];
+}
+
+/** An environment variable of a container. */
+export interface Variable {
+  readonly container: string;
+  readonly name: string;
+  /** Absent where a Secret, the Pod itself or a ConfigMap that nobody declares fills it. */
+  readonly value?: string;
 }
 
 /** A container with where it stands. */
@@ -47,6 +57,30 @@ export function containersOf(spec: Fields): ContainerUse[] {
   ];
 }
 
+/**
+ * Variables in the order in which Kubernetes applies them: ConfigMaps of `envFrom`, then `env`. One of the same name that
+ * comes later replaces the earlier one, which is still there to be read.
+ */
+function variablesOf(spec: Fields, dataOf: (configMap: string) => Fields): Variable[] {
+  return containersOf(spec).flatMap(({ name: container, container: fieldsOf }) => [
+    ...list(fieldsOf, 'envFrom').flatMap((source) =>
+      Object.entries(dataOf(text(source, 'configMapRef', 'name') ?? '')).map(([key, value]) => ({
+        container,
+        name: `${text(source, 'prefix') ?? ''}${key}`,
+        value: typeof value === 'string' ? value : undefined,
+      })),
+    ),
+    ...list(fieldsOf, 'env').map((entry) => {
+      const from = at(entry, 'valueFrom', 'configMapKeyRef');
+      return {
+        container,
+        name: text(entry, 'name') ?? '',
+        value: text(entry, 'value') ?? text(dataOf(text(from, 'name') ?? ''), text(from, 'key') ?? ''),
+      };
+    }),
+  ]);
+}
+
 /** Pods beyond the replicas while a Deployment rolls out. Kubernetes rounds a percentage up; its default is 25 %. */
 function surge(spec: Fields, replicas: number): number {
   if (text(spec, 'strategy', 'type') === 'Recreate') return 0;
@@ -73,14 +107,14 @@ function scaledTo(byType: ReadonlyMap<string, readonly Item[]>): Map<string, num
   return most;
 }
 
-function fromItem(item: Item, scaled: ReadonlyMap<string, number>): PodUse[] {
+function fromItem(item: Item, scaled: ReadonlyMap<string, number>): Omit<PodUse, 'variables'>[] {
   const kind = kindOf(item);
   const spec = fields(item.args, 'spec');
   const cluster = item.cluster ?? '';
   const namespace = namespaceOf(item);
   const replicas =
     scaled.get(target(cluster, namespace, kind, nameOf(item))) ?? number(spec, 'replicas') ?? 1;
-  const use = (template: Fields, copies: number, claimCopies = 0): PodUse => ({
+  const use = (template: Fields, copies: number, claimCopies = 0): Omit<PodUse, 'variables'> => ({
     item,
     cluster,
     namespace,
@@ -119,22 +153,32 @@ export function podsOf(
   jenkins: JenkinsFacts,
 ): PodUse[] {
   const scaled = scaledTo(byType);
-  return [
+  const configMaps = new Map<string, Fields>();
+  for (const item of byType.get('kubernetes:core/v1:ConfigMap') ?? []) {
+    const key = target(item.cluster ?? '', namespaceOf(item), 'ConfigMap', nameOf(item));
+    configMaps.set(key, fields(item.args, 'data'));
+  }
+  const pods = [
     ...items.flatMap((item) => (item.type.startsWith('kubernetes:') ? fromItem(item, scaled) : [])),
-    ...jenkins.templates.map(
-      ({ name, namespace, pod, declaredBy }): PodUse => ({
-        item: declaredBy,
-        cluster: declaredBy.cluster ?? '',
-        namespace,
-        part: `agent "${name}"`,
-        annotations: fields(pod, 'metadata', 'annotations'),
-        spec: fields(pod, 'spec'),
-        copies: 1,
-        claims: [],
-        claimCopies: 0,
-      }),
-    ),
+    ...jenkins.templates.map(({ name, namespace, pod, declaredBy }) => ({
+      item: declaredBy,
+      cluster: declaredBy.cluster ?? '',
+      namespace,
+      part: `agent "${name}"`,
+      annotations: fields(pod, 'metadata', 'annotations'),
+      spec: fields(pod, 'spec'),
+      copies: 1,
+      claims: [],
+      claimCopies: 0,
+    })),
   ];
+  return pods.map((pod) => ({
+    ...pod,
+    variables: variablesOf(
+      pod.spec,
+      (name) => configMaps.get(target(pod.cluster, pod.namespace, 'ConfigMap', name)) ?? {},
+    ),
+  }));
 }
 
 /** `agent "delivery", container "jnlp"`, for a violation's place. */

@@ -1,7 +1,8 @@
 import { type Reference, referencesIn } from '../components/shared/references';
 import { type Item, secretValues, violation } from './item';
-import { containerPart, containersOf } from './pods';
-import { fields, list, text, UNKNOWN } from './read';
+import { isOpenKubeconfig } from './kubeconfig';
+import { containerPart } from './pods';
+import { fields, UNKNOWN } from './read';
 import type { Rule, Violation } from './rule';
 
 /** Keys of a Secret whose values are no secrets. */
@@ -20,10 +21,13 @@ const secretsIn = (value: unknown): Reference[] =>
     return !(reference.kind === 'secret' && reference.purpose.endsWith('/mark'));
   });
 
-/** Secrets hold references, never values. */
+/** Secrets hold references, never values. What was looked up excuses no plain value beside it. */
 function inSecret(item: Item): Violation[] {
   return Object.entries(secretValues(item)).flatMap(([key, value]) =>
-    PUBLIC_KEY.test(key) || value === '' || referencesIn(value).length > 0
+    PUBLIC_KEY.test(key) ||
+    value === '' ||
+    referencesIn(value).some(({ kind }) => kind !== 'found') ||
+    isOpenKubeconfig(value)
       ? []
       : [
           violation(
@@ -113,26 +117,17 @@ export const noPlainSecretVariables: Rule = {
       // A test Pod's databases are empty, and its passwords die with it.
       pod.item.planned
         ? []
-        : containersOf(pod.spec).flatMap(({ name, container }) =>
-            list(container, 'env').flatMap((entry) => {
-              const variable = text(entry, 'name') ?? '';
-              const value = text(entry, 'value');
-              if (
-                !SECRET_VARIABLE.test(variable) ||
-                !value ||
-                value === UNKNOWN ||
-                FROM_VARIABLES.test(value)
-              )
-                return [];
-              return [
-                violation(
-                  pod.item,
-                  `${variable} is a plain value.`,
-                  'Put it into a Secret and use valueFrom.secretKeyRef.',
-                  { part: containerPart(pod, name) },
-                ),
-              ];
-            }),
+        : pod.variables.flatMap(({ container, name, value }) =>
+            !SECRET_VARIABLE.test(name) || !value || value === UNKNOWN || FROM_VARIABLES.test(value)
+              ? []
+              : [
+                  violation(
+                    pod.item,
+                    `${name} is a plain value.`,
+                    'Put it into a Secret and use valueFrom.secretKeyRef.',
+                    { part: containerPart(pod, container) },
+                  ),
+                ],
           ),
     ),
 };

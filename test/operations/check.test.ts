@@ -18,10 +18,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const declare = (extra: string): void =>
+/** The one module, under the name that every stack lists. */
+const declare = (extra: string, services = '[{ kind: redis, version: "7.4" }]'): void =>
   writeFileSync(
-    join(folder, 'catalog', 'modules', 'shop.yaml'),
-    `description: sells\nowners: [ada]\nservices: [{ kind: redis, version: "7.4" }]\n${extra}`,
+    join(folder, 'catalog', 'modules', 'orders.yaml'),
+    `description: sells\nowners: [ada]\nservices: ${services}\n${extra}`,
   );
 
 function switchyard(...args: string[]) {
@@ -41,10 +42,14 @@ function switchyard(...args: string[]) {
 }
 
 const faults = (environment: string) => [
-  `stacks/Pulumi.${environment}.yaml: rule quota-fits: production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 21050m at its worst moment. Raise it to 21050m at least, or ask for less.`,
-  `stacks/Pulumi.${environment}.yaml: rule no-plain-secret-variables: production-shop-workload (Deployment prod-shop/shop), container "module": API_TOKEN is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.`,
+  `stacks/Pulumi.${environment}.yaml: rule test-pod-possible: catalog/modules/orders.yaml: other and redis both listen on 6379 in the test Pod. Containers of a Pod share their ports: use one of the two, or another port.`,
+  `stacks/Pulumi.${environment}.yaml: rule no-plain-secret-variables: production-orders-workload (Deployment prod-orders/orders), container "module": API_TOKEN is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.`,
 ];
-const faulty = 'resources: { cpu: "7", memory: 1Gi }\nenvironment: { API_TOKEN: hunter2 }\n';
+const declareFaulty = (): void =>
+  declare(
+    'environment: { API_TOKEN: hunter2 }\n',
+    '[{ kind: redis, version: "7.4" }, { kind: redis, version: "7.4", name: other }]',
+  );
 
 test(
   'check holds every stack against every rule',
@@ -64,7 +69,7 @@ test(
 test(
   'check ends with 2 and one line a violation',
   () => {
-    declare(faulty);
+    declareFaulty();
     expect(switchyard('check', 'production')).toEqual({ out: [''], err: faults('production'), status: 2 });
   },
   TIMEOUT,
@@ -73,7 +78,7 @@ test(
 test.each(['preview', 'up'])(
   '%s of a topology that breaks a rule ends with 2, and neither asks nor starts the engine',
   (operation) => {
-    declare(faulty);
+    declareFaulty();
     expect(switchyard(operation, 'lab')).toEqual({ out: [''], err: faults('lab'), status: 2 });
     expect(readdirSync(join(folder, 'state'))).toEqual([]);
   },

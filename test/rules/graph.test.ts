@@ -4,10 +4,11 @@ import { jobPathOf } from '../../rules/graph';
 import { testModel } from '../support/model';
 import { changed, itemsOfTwo, twoModules } from './support';
 
-const one = JSON.stringify({ context: 'one' });
-const two = JSON.stringify({ context: 'two' });
+const { clusters } = testModel().settings;
+const one = JSON.stringify(clusters.ci);
+const two = JSON.stringify(clusters.production);
 
-test("a commit's way leads from the hook to the services of production", () => {
+test("a commit's way leads from the hook to the backups of production", () => {
   const { graph } = modelFacts(testModel());
   const way = [
     'hook:gitlab-shop-hook',
@@ -17,6 +18,7 @@ test("a commit's way leads from the hook to the services of production", () => {
     'registry:registry.test:5000',
     `workload:${two}:production-shop-workload`,
     `service:${two}:production-shop-cache-service`,
+    `backup:${two}:production-shop-cache-workload`,
   ];
   for (const [index, id] of way.entries()) {
     expect(graph.nodes.get(id)?.id).toBe(id);
@@ -65,16 +67,12 @@ test("a hook's address is a job's path below /project/ of that Jenkins, and of n
   expect(jobPathOf(`${jenkins}/job/group`, jenkins)).toBeUndefined();
 });
 
-test('what is marked for backup has its backup behind its service', () => {
-  const items = changed(
-    itemsOfTwo(),
-    'production-shop-cache-workload',
-    ['metadata', 'labels', 'switchyard.dev/backup'],
-    'true',
-  );
-  const { graph } = factsOf(items);
+test('what is marked for backup has its backup behind its service, and nothing else has one', () => {
+  const label = ['metadata', 'labels', 'switchyard.dev/backup'];
+  const { graph } = factsOf(changed(itemsOfTwo(), 'production-till-cache-workload', label, undefined));
   expect(graph.next.get(`service:${two}:production-shop-cache-service`)).toEqual([
     `backup:${two}:production-shop-cache-workload`,
   ]);
+  expect(graph.next.get(`service:${two}:production-till-cache-service`)).toBeUndefined();
   expect([...graph.nodes.values()].filter(({ kind }) => kind === 'backup')).toHaveLength(1);
 });

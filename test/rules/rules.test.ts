@@ -45,6 +45,25 @@ const backedUp = (volumes: string | undefined) =>
     volumes === undefined ? undefined : { 'backup.velero.io/backup-volumes': volumes },
   );
 
+const kubeconfig = (change: (old: string) => string) => (old: unknown) => change(String(old));
+/** Credentials inside the kubeconfig of deploys, which names the files that hold them. */
+const kubeconfigs = [
+  ['a kubeconfig holds a token', kubeconfig((text) => text.replace(/tokenFile: .*/, 'token: hunter2'))],
+  [
+    'a kubeconfig holds a key beside a looked-up address',
+    kubeconfig((text) =>
+      text
+        .replace(/tokenFile: .*/, 'client-key-data: aHVudGVyMg==')
+        .replace(/server: .*/, 'server: «found:server:production»'),
+    ),
+  ],
+  [
+    'the address in a kubeconfig holds a password',
+    kubeconfig((text) => text.replace('https://', 'https://me:hunter2@')),
+  ],
+  ['what should be a kubeconfig is none', () => 'users: [hunter2'],
+] as const;
+
 const cases: readonly Case[] = [
   {
     rule: 'hook-has-job',
@@ -243,7 +262,7 @@ const cases: readonly Case[] = [
       },
     }),
     says: [
-      'production-shop-quota (ResourceQuota prod-shop/quota): allows 5 of pods, but prod-shop needs 202 at its worst moment. Raise it to 202 at least, or ask for less.',
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 7 of pods, but prod-shop needs 202 at its worst moment. Raise it to 202 at least, or ask for less.',
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 20150m at its worst moment. Raise it to 20150m at least, or ask for less.',
     ],
   },
@@ -362,6 +381,19 @@ const cases: readonly Case[] = [
     items: without(whole, 'production-shop-cache-service'),
     says: [
       'production-shop-workload (Deployment prod-shop/shop): CACHE_HOST names cache.prod-shop.svc, but prod-shop has no Service "cache". Declare the Service, or correct the name.',
+    ],
+  },
+  {
+    rule: 'services-exist',
+    when: 'a variable of the container, which comes after its ConfigMap, names another Service',
+    items: changed(
+      whole,
+      'production-shop-workload',
+      [...container, 'env'],
+      [{ name: 'CACHE_HOST', value: 'nobody.prod-shop.svc' }],
+    ),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop): CACHE_HOST names nobody.prod-shop.svc, but prod-shop has no Service "nobody". Declare the Service, or correct the name.',
     ],
   },
   {
@@ -492,6 +524,24 @@ const cases: readonly Case[] = [
       'jenkins-certificate-key (Secret ci/certificate-key), key "more": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
     ],
   },
+  ...kubeconfigs.map(
+    ([when, config]): Case => ({
+      rule: 'secrets-by-reference',
+      when,
+      items: changed(whole, 'deploy-kubeconfig', ['stringData', 'config'], config),
+      says: [
+        'deploy-kubeconfig (Secret ci-deploy/deploy-kubeconfig), key "config": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+      ],
+    }),
+  ),
+  {
+    rule: 'secrets-by-reference',
+    when: 'a value stands beside what was looked up',
+    items: changed(whole, 'jenkins-casc-secrets', ['stringData', 'ADMIN_PASSWORD'], 'x «found:user:ada»'),
+    says: [
+      'jenkins-casc-secrets (Secret ci/jenkins-casc-secrets), key "ADMIN_PASSWORD": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+    ],
+  },
   {
     rule: 'secrets-by-reference',
     when: 'a token and a password are values',
@@ -530,6 +580,32 @@ const cases: readonly Case[] = [
     says: [
       'production-shop-workload (Deployment prod-shop/shop), container "module": DB_PASSWORD is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.',
     ],
+  },
+  {
+    rule: 'no-plain-secret-variables',
+    when: 'a password stands in the ConfigMap that a container takes whole, under a prefix, or by its key',
+    items: added(
+      changed(
+        changed(
+          whole,
+          'production-shop-workload',
+          [...container, 'envFrom'],
+          [{ configMapRef: { name: 'more' } }, { prefix: 'DB_', configMapRef: { name: 'more' } }],
+        ),
+        'production-shop-workload',
+        [...container, 'env'],
+        [{ name: 'API_TOKEN', valueFrom: { configMapKeyRef: { name: 'more', key: 'PASSWORD' } } }],
+      ),
+      {
+        type: 'kubernetes:core/v1:ConfigMap',
+        name: 'shop-more',
+        args: { metadata: { namespace: 'prod-shop', name: 'more' }, data: { PASSWORD: 'hunter2' } },
+      },
+    ),
+    says: ['PASSWORD', 'DB_PASSWORD', 'API_TOKEN'].map(
+      (name) =>
+        `production-shop-workload (Deployment prod-shop/shop), container "module": ${name} is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.`,
+    ),
   },
 ];
 
@@ -632,6 +708,45 @@ describe('what must not be refused', () => {
     fine(
       'secrets-by-reference',
       changed(whole, 'jenkins-certificate-key', ['data', 'token'], '«output:deploy-account-token:data»'),
+    );
+  });
+
+  test('a kubeconfig that names the files of its credentials, its server given or looked up', () => {
+    const config = whole.find(({ name }) => name === 'deploy-kubeconfig');
+    expect(config?.args).toMatchObject({
+      stringData: { config: expect.stringContaining('tokenFile: /kubeconfig/token') },
+    });
+    fine(
+      'secrets-by-reference',
+      changed(whole, 'deploy-kubeconfig', ['stringData', 'config'], (old: unknown) =>
+        String(old).replace(/server: .*/, 'server: «found:server:production»'),
+      ),
+    );
+  });
+
+  test('a variable of the container that replaces the one of its ConfigMap', () => {
+    fine(
+      'services-exist',
+      changed(
+        without(whole, 'production-shop-cache-service'),
+        'production-shop-workload',
+        [...container, 'env'],
+        [{ name: 'CACHE_HOST', value: 'db.elsewhere.svc' }],
+      ),
+    );
+  });
+
+  test('a ConfigMap of the same name in another namespace', () => {
+    fine(
+      'no-plain-secret-variables',
+      added(whole, {
+        type: 'kubernetes:core/v1:ConfigMap',
+        name: 'till-more',
+        args: {
+          metadata: { namespace: 'prod-till', name: 'shop-environment' },
+          data: { DB_PASSWORD: 'hunter2' },
+        },
+      }),
     );
   });
 
