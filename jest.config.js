@@ -1,6 +1,8 @@
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
+  // jest leaves one core idle by itself, which on two is half of them.
+  maxWorkers: '100%',
   roots: ['<rootDir>/test'],
   // End-to-end suites need a running lab: `npm run test:lab` selects them.
   testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/'],
