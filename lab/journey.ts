@@ -14,7 +14,7 @@ const GROUP = 'switchyard';
 export const EXAMPLES = { orders: 30081, billing: 30082, mailer: 30083 } as const;
 export type Example = keyof typeof EXAMPLES;
 
-const project = (module: Example): string => `${GROUP}/${module}`;
+const project = (module: string): string => `${GROUP}/${module}`;
 const productionUrl = (module: Example): string => `http://${NODE_IP}:${EXAMPLES[module]}`;
 export const PRODUCTION_URL = productionUrl('orders');
 
@@ -34,7 +34,7 @@ export async function openMergeRequest(
   branch: string,
   title: string,
   change: Change,
-  module: Example = 'orders',
+  module: string = 'orders',
 ): Promise<number | undefined> {
   const checkout = mkdtempSync(join(tmpdir(), 'switchyard-developer-'));
   const credentials = Buffer.from(`oauth2:${rootToken()}`).toString('base64');
@@ -74,7 +74,7 @@ export async function openMergeRequest(
 }
 
 async function until<T>(
-  module: Example,
+  module: string,
   what: string,
   seconds: number,
   ask: () => Promise<T | undefined>,
@@ -97,7 +97,7 @@ async function until<T>(
 export async function finalStatus(
   sha: string,
   seconds: number,
-  module: Example = 'orders',
+  module: string = 'orders',
 ): Promise<{ state: string; description: string }> {
   return until(module, `the verdict on ${sha.slice(0, 8)}`, seconds, async () => {
     const statuses = await gitlab().Commits.allStatuses(project(module), sha, { all: true });
@@ -110,9 +110,9 @@ export async function finalStatus(
   });
 }
 
-export const mergeRequest = (iid: number, module: Example = 'orders') =>
+export const mergeRequest = (iid: number, module = 'orders') =>
   gitlab().MergeRequests.show(project(module), iid);
-export const notesOf = (iid: number, module: Example = 'orders') =>
+export const notesOf = (iid: number, module = 'orders') =>
   gitlab().MergeRequestNotes.all(project(module), iid);
 
 /** The version that production answers over HTTP; undefined while it does not. */
@@ -125,7 +125,41 @@ export async function productionVersion(module: Example = 'orders'): Promise<str
   }
 }
 
-/** The whole way of one change: merge request, verdict, merge, deploy, answer. */
+/** From a change to its deploy: merge request, verdict, merge, status of the deploy. Does nothing for a change that changes nothing. */
+export async function deliver(
+  log: StepLog,
+  module: string,
+  branch: string,
+  title: string,
+  change: Change,
+): Promise<void> {
+  const iid = await openMergeRequest(log, branch, title, change, module);
+  if (iid === undefined) return;
+  log.line(`merge request !${iid}`);
+  const opened = await mergeRequest(iid, module);
+  const verdict = await finalStatus(String(opened.sha), 600, module);
+  log.line(`verdict: ${verdict.state} ${verdict.description}`);
+  if (verdict.state !== 'success') {
+    throw new LabError(
+      `merge request !${iid} is ${verdict.state}: ${verdict.description}`,
+      `See ${opened.web_url}`,
+    );
+  }
+  const merged = await until(module, `the merge of !${iid}`, 120, async () => {
+    const now = await mergeRequest(iid, module);
+    return now.state === 'merged' ? now : undefined;
+  });
+  const main = String(merged.merge_commit_sha ?? merged.sha);
+  const deployed = await finalStatus(main, 600, module);
+  log.line(`deploy: ${deployed.state} ${deployed.description}`);
+  if (deployed.state !== 'success')
+    throw new LabError(
+      `the deploy of ${main.slice(0, 8)} is ${deployed.state}: ${deployed.description}`,
+      'See its build',
+    );
+}
+
+/** The whole way of one change to an example: from a merge request to an answer of production. */
 export async function travel(
   log: StepLog,
   branch: string,
@@ -134,31 +168,7 @@ export async function travel(
   version: string,
   module: Example = 'orders',
 ): Promise<void> {
-  const iid = await openMergeRequest(log, branch, title, change, module);
-  if (iid !== undefined) {
-    log.line(`merge request !${iid}`);
-    const opened = await mergeRequest(iid, module);
-    const verdict = await finalStatus(String(opened.sha), 600, module);
-    log.line(`verdict: ${verdict.state} ${verdict.description}`);
-    if (verdict.state !== 'success') {
-      throw new LabError(
-        `merge request !${iid} is ${verdict.state}: ${verdict.description}`,
-        `See ${opened.web_url}`,
-      );
-    }
-    const merged = await until(module, `the merge of !${iid}`, 120, async () => {
-      const now = await mergeRequest(iid, module);
-      return now.state === 'merged' ? now : undefined;
-    });
-    const main = String(merged.merge_commit_sha ?? merged.sha);
-    const deployed = await finalStatus(main, 600, module);
-    log.line(`deploy: ${deployed.state} ${deployed.description}`);
-    if (deployed.state !== 'success')
-      throw new LabError(
-        `the deploy of ${main.slice(0, 8)} is ${deployed.state}: ${deployed.description}`,
-        'See its build',
-      );
-  }
+  await deliver(log, module, branch, title, change);
   await until(module, `version ${version} in production`, 120, async () =>
     (await productionVersion(module)) === version ? version : undefined,
   );

@@ -44,8 +44,10 @@ export async function buildDeliveryImage(root: string, out = join(root, 'dist', 
     writeFileSync(launcher, `#!/bin/sh\nexec node /opt/switchyard/lib/${name}.js "$@"\n`);
     chmodSync(launcher, 0o755);
   }
-  cpSync(join(root, 'catalog', 'modules'), join(out, 'catalog', 'modules'), { recursive: true });
-  cpSync(join(root, 'catalog', 'services'), join(out, 'catalog', 'services'), { recursive: true });
+  const catalog = process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog');
+  for (const part of ['modules', 'services']) {
+    cpSync(join(catalog, part), join(out, 'catalog', part), { recursive: true });
+  }
   mkdirSync(join(out, 'stacks'));
   cpSync(process.env.SWITCHYARD_STACKS ?? join(root, 'stacks'), join(out, 'stacks'), {
     recursive: true,

@@ -46,6 +46,11 @@ export interface RunInputs {
   readonly replace?: readonly string[];
   /** Look at reality first, so that what differs from it is put back. @default false */
   readonly refresh?: boolean;
+  /**
+   * Take back Kubernetes fields that others own by now. The plug-in reads it from its environment; as the provider's
+   * own setting it would stay in the state. @default false
+   */
+  readonly force?: boolean;
   readonly onEvent: (event: EngineEvent) => void;
 }
 
@@ -208,6 +213,11 @@ export class Engine {
       ...options,
       ...(inputs.replace ? { replace: [...inputs.replace] } : {}),
       ...(inputs.refresh ? { refresh: true } : {}),
+    };
+    const { workspace } = this.stack;
+    workspace.envVars = {
+      ...workspace.envVars,
+      PULUMI_K8S_ENABLE_PATCH_FORCE: String(inputs.force ?? false),
     };
     if (operation === 'preview') await this.stack.preview(planned);
     else if (operation === 'up') outputs = (await this.stack.up(planned)).outputs;

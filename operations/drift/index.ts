@@ -67,7 +67,7 @@ async function fix(
   terminal: Terminal,
 ): Promise<Outcome> {
   const { environment } = report;
-  const limits = { targets: report.resources.map(({ urn }) => urn), refresh: true };
+  const limits = { targets: report.resources.map(({ urn }) => urn), refresh: true, force: true };
   if (!options.yes) {
     const planned = await watch(session, 'preview', terminal, {
       ...limits,
