@@ -59,7 +59,15 @@ export function linkUp(machine: ProcessIdentity): boolean {
 
 /** Removes what stands on the host: its end of the link, with which the other goes, and the bridge of image builds. */
 export function removeLink(): void {
-  for (const link of [HOST_LINK, BUILD_BRIDGE]) if (exists(link)) ip(['link', 'delete', link]);
+  for (const link of [HOST_LINK, BUILD_BRIDGE]) {
+    if (!exists(link)) continue;
+    try {
+      ip(['link', 'delete', link]);
+    } catch (error) {
+      // The kernel takes it down by itself, a moment after the last process of the other end's namespace.
+      if (exists(link)) throw error;
+    }
+  }
 }
 
 /** Makes the link between host and node, the bridge of image builds, and the node's routing. There is no way on to any other network. */
