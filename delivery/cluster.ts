@@ -15,7 +15,11 @@ export type Metadata = z.infer<typeof metadataSchema>;
 
 const listSchema = z.object({
   metadata: z.object({ continue: z.string().optional() }),
-  items: z.array(z.object({ metadata: metadataSchema })),
+  // An empty list of metadata alone comes as null.
+  items: z
+    .array(z.object({ metadata: metadataSchema }))
+    .nullish()
+    .transform((items) => items ?? []),
 });
 
 export type Kind = 'pods' | 'persistentvolumeclaims' | 'secrets' | 'configmaps';

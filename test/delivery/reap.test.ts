@@ -92,10 +92,11 @@ test('against an API server: asks for metadata only, page by page, and deletes e
     const first = !url.includes('continue=');
     const items = url.includes('/pods?')
       ? [{ metadata: metadata('test-shop', first ? 'old' : 'changed', ours('1')) }]
-      : [];
+      : // As the API server answers when asked for metadata alone.
+        null;
     response
       .writeHead(200)
-      .end(JSON.stringify({ metadata: first && items.length > 0 ? { continue: 'more' } : {}, items }));
+      .end(JSON.stringify({ metadata: first && items ? { continue: 'more' } : {}, items }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
