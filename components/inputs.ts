@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
 import { parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
@@ -16,6 +17,9 @@ import type { TopologyArgs } from './topology';
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
 
+/** File that holds this environment's ledger: what a preview reads, which gets no token for GitLab. */
+export const LEDGER_VARIABLE = 'SWITCHYARD_LEDGER_FILE';
+
 /**
  * Reads an environment's file of the release ledger. A project or a file that does not exist yet is an empty ledger:
  * the first `up` makes it.
@@ -27,6 +31,17 @@ export async function fetchReleases(
   token: string,
   environment: string,
 ): Promise<Releases> {
+  const text = await fetchLedger(url, group, token, environment);
+  return parseLedger(text, `${names.ledgerProject}/${environment}.yaml`).modules;
+}
+
+/** Text of an environment's file of the release ledger; empty when there is none. */
+export async function fetchLedger(
+  url: string,
+  group: string,
+  token: string,
+  environment: string,
+): Promise<string> {
   const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
   const file = `${environment}.yaml`;
   const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
@@ -42,7 +57,7 @@ export async function fetchReleases(
       'Check gitlab.url and that GitLab runs.',
     );
   }
-  if (response.status === 404) return {};
+  if (response.status === 404) return '';
   if (response.status === 401 || response.status === 403) {
     throw unreachable(
       `GitLab refuses the token (${response.status}).`,
@@ -50,7 +65,7 @@ export async function fetchReleases(
     );
   }
   if (!response.ok) throw unreachable(`GitLab answers ${response.status}.`, 'Look at its log.');
-  return parseLedger(await response.text(), `${names.ledgerProject}/${file}`).modules;
+  return response.text();
 }
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
@@ -98,7 +113,10 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     }
     if (problems.length > 0) throw new ProblemsError(problems);
     const { url, group } = model.settings.gitlab;
-    const releases = await fetchReleases(url, group, await plain(secrets.gitlabToken), environment);
+    const file = process.env[LEDGER_VARIABLE];
+    const releases = file
+      ? parseLedger(readFileSync(file, 'utf8'), file).modules
+      : await fetchReleases(url, group, await plain(secrets.gitlabToken), environment);
     return { model: { ...model, releases }, ...secrets, only };
   } catch (error) {
     if (error instanceof ProblemsError) throw new pulumi.RunError(error.message);

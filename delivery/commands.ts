@@ -10,6 +10,7 @@ import { exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
+import { addPreviewCommands } from './preview/commands';
 import { Registry, readDockerConfig } from './registry';
 import { readSettings } from './settings';
 import { podYaml, testPod, testScript } from './test-pod';
@@ -333,6 +334,7 @@ export function program(): Command {
       );
     });
 
+  addPreviewCommands(top, { context, workspace: () => common().workspace, result });
   return top;
 }
 

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { CommandError, ConcurrentUpdateError } from '@pulumi/pulumi/automation';
+import { CommandError, ConcurrentUpdateError, type EngineEvent } from '@pulumi/pulumi/automation';
 import { Command } from 'commander';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
@@ -16,6 +16,9 @@ import { secretsInStack, stackNames } from '../stacks/load';
 import { missingSecrets, neededSecrets } from '../stacks/secrets';
 import { breakLock, type Operation, PROJECT, runOperation } from './engine';
 import { lockHolders } from './lock';
+import { previewInputs } from './preview/gather';
+import { scrub, writePreviewInputs } from './preview/prepare';
+import { withhold } from './preview/withhold';
 import { renderTopology, writeRendered } from './render';
 import { settle, worldOf } from './repair';
 
@@ -38,6 +41,7 @@ interface RunOptions {
   readonly only?: string;
   readonly replace?: string[];
   readonly yes?: boolean;
+  readonly record?: string;
 }
 
 /** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
@@ -79,6 +83,18 @@ function replaceUrns(environment: string, model: Model, resources: readonly stri
       EXIT.badInput,
     );
   });
+}
+
+/** The images that the topology builds. */
+const imageUrns = (environment: string, model: Model): string[] =>
+  urnsOf(environment, model, (_box, declaration) => declaration.provider === 'docker');
+
+/** Writes each event of the engine on a line of `events.jsonl`: what `delivery` makes a merge request's note from. */
+function openRecord(folder: string): (event: EngineEvent) => void {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'events.jsonl');
+  writeFileSync(file, '');
+  return (event) => appendFileSync(file, `${JSON.stringify(event)}\n`);
 }
 
 async function confirm(question: string): Promise<boolean> {
@@ -138,8 +154,9 @@ async function operate(operation: Operation, environment: string, options: RunOp
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
     }
   }
-  // A deploy evaluates one module's production box and builds no image.
-  if (!only && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
+  const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
+  // A deploy evaluates one module's production box and builds no image; a recorded preview leaves images out.
+  if (!only && !record && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
     // Loaded here, because the delivery image, which has no bundler, runs this file too.
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
@@ -154,6 +171,8 @@ async function operate(operation: Operation, environment: string, options: RunOp
     settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
+    exclude: record ? imageUrns(environment, model) : undefined,
+    onEvent: record,
     print: (text) => {
       printed = true;
       process.stdout.write(text);
@@ -184,6 +203,12 @@ function cli(): Command {
         'make these anew although their inputs are unchanged, as after a change behind a tag',
       );
     }
+    if (operation === 'preview') {
+      subcommand.option(
+        '--record <folder>',
+        "write the engine's events there, for a merge request's note; images are left out",
+      );
+    }
     subcommand.action((environment: string, options: RunOptions) => operate(operation, environment, options));
   }
   command
@@ -199,6 +224,38 @@ function cli(): Command {
       const backend = process.env.PULUMI_BACKEND_URL ?? settings.backend;
       await breakLock({ environment, backend, stacks: folders.stacks, root, program });
       process.stdout.write(`${environment} is unlocked\n`);
+    });
+  const gather = (environment: string) => {
+    const folders = defaultFolders(root);
+    return previewInputs({ root, environment, folders, program });
+  };
+  command
+    .command('withhold <environment>')
+    .description(
+      'write what a preview of foreign code may see: the state without its secrets, and placeholders',
+    )
+    .requiredOption('--out <folder>', 'where to; what stands there goes')
+    .action(async (environment: string, options: { out: string }) => {
+      const { state, unmarked } = writePreviewInputs(await gather(environment), resolve(options.out));
+      if (unmarked > 0) {
+        process.stderr.write(`${unmarked} text(s) of the state hold a secret without being marked as one\n`);
+      }
+      process.stdout.write(
+        `${environment}: state ${state.slice(0, 12)} without its secrets in ${options.out}\n`,
+      );
+    });
+  command
+    .command('scrub <environment> <folder>')
+    .description(
+      'take secret values out of what a preview wrote; leaves a file `leaked` beside it when there were any',
+    )
+    .action(async (environment: string, folder: string) => {
+      const { deployment, boxes, secrets } = await gather(environment);
+      const declared = boxes.flatMap(({ declarations }) => declarations.map(({ args }) => args));
+      const leaks = scrub(resolve(folder), withhold(deployment, declared, secrets).values);
+      if (leaks === 0) return;
+      writeFileSync(join(resolve(folder), '..', 'leaked'), `${leaks}\n`);
+      process.stderr.write(`secret values stood in ${leaks} file(s) and were taken out: rotate them\n`);
     });
   command
     .command('render <environment> [module]')

@@ -28,6 +28,10 @@ export interface EngineInputs {
   readonly targets?: readonly string[];
   /** URNs of resources to make anew although nothing of their inputs changed. @default none */
   readonly replace?: readonly string[];
+  /** URNs that the operation leaves as they are. @default none */
+  readonly exclude?: readonly string[];
+  /** Gets each event of the engine. */
+  readonly onEvent?: (event: EngineEvent) => void;
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Gets each line that the engine prints. */
@@ -111,9 +115,11 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
       signal: cancel.signal,
       color: (process.stdout.isTTY ? 'always' : 'never') as 'always' | 'never',
       onEvent: (event: EngineEvent) => {
+        inputs.onEvent?.(event);
         if (event.summaryEvent) changes = withoutSame(event.summaryEvent.resourceChanges);
       },
       ...(inputs.targets ? { target: [...inputs.targets] } : {}),
+      ...(inputs.exclude?.length ? { exclude: [...inputs.exclude] } : {}),
     };
     const planned = { ...options, ...(inputs.replace ? { replace: [...inputs.replace] } : {}) };
     if (operation === 'preview') await stack.preview(planned);
@@ -124,6 +130,26 @@ export async function runOperation(operation: Operation, inputs: EngineInputs): 
   } finally {
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
+    rmSync(workDir, { recursive: true, force: true });
+  }
+}
+
+/** The recorded state of an environment, its secrets in plain text: for what takes them out, and nothing else. */
+export async function exportState(inputs: StackInputs): Promise<unknown> {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  try {
+    return await (await openStack(inputs, workDir)).exportStack();
+  } finally {
+    rmSync(workDir, { recursive: true, force: true });
+  }
+}
+
+/** A secret of the stack file, or undefined when it has none of that name. */
+export async function stackSecret(inputs: StackInputs, key: string): Promise<string | undefined> {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  try {
+    return (await (await openStack(inputs, workDir)).getAllConfig())[`${PROJECT}:${key}`]?.value;
+  } finally {
     rmSync(workDir, { recursive: true, force: true });
   }
 }

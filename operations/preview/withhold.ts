@@ -101,6 +101,19 @@ function translations(declared: unknown, real: RootSecrets, placeholder: RootSec
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
+/** Tokens of the state's GitLab providers. */
+function gitlabTokens(deployment: unknown): string[] {
+  const body = isRecord(deployment) && isRecord(deployment.deployment) ? deployment.deployment : deployment;
+  const resources = isRecord(body) && Array.isArray(body.resources) ? body.resources : [];
+  return resources.flatMap((resource: unknown): string[] => {
+    if (!isRecord(resource) || resource.type !== 'pulumi:providers:gitlab' || !isRecord(resource.inputs)) return [];
+    const { token } = resource.inputs;
+    if (!isRecord(token) || typeof token.plaintext !== 'string') return [];
+    const value: unknown = JSON.parse(token.plaintext);
+    return typeof value === 'string' && value !== '' ? [value] : [];
+  });
+}
+
 /** Keys sorted all the way down. */
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
@@ -143,6 +156,8 @@ function withoutPassing(value: unknown): unknown {
 export function withhold(deployment: unknown, declared: unknown, real: RootSecrets): Withheld {
   const placeholder = placeholders(real);
   const known = translations(declared, real, placeholder);
+  // The state may know GitLab by another token than the one at hand, which is often the bot's.
+  for (const token of gitlabTokens(deployment)) known.set(token, placeholder.gitlabToken);
   const values = new Set(known.keys());
   // What stands in the repository in plain text is public, and stays what it is also beside a secret.
   const open = new Set(

@@ -1,10 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileProgram } from '../../delivery/preview/compile';
 import { buildDeliveryImage } from '../../operations/build';
 
 const root = join(__dirname, '..', '..');
+
+// Bundles several programs on a machine that may be busy.
+jest.setTimeout(120_000);
 
 test('the programs of the delivery image run where there is no node_modules', async () => {
   const image = mkdtempSync(join(tmpdir(), 'switchyard-image-'));
@@ -23,6 +27,17 @@ test('the programs of the delivery image run where there is no node_modules', as
       });
     expect(run('switchyard', 'check', 'lab')).toBe('lab: 1 modules, no fault\n');
     expect(run('delivery', '--help')).toContain('Usage: delivery');
+
+    // A preview compiles a merge request's program with what the image has, and with nothing else.
+    const packages = join(image, 'lib', 'packages.js');
+    await compileProgram(root, join(image, 'lib', 'merged.js'), packages);
+    expect(run('merged', 'check', 'lab')).toBe('lab: 1 modules, no fault\n');
+    const source = join(image, 'source');
+    mkdirSync(join(source, 'operations'), { recursive: true });
+    writeFileSync(join(source, 'operations', 'cli.ts'), "import 'left-pad';\n");
+    await expect(compileProgram(source, join(image, 'lib', 'x.js'), packages)).rejects.toThrow(
+      /operations\/cli\.ts:1: the package "left-pad" is not in the delivery image/,
+    );
   } finally {
     rmSync(image, { recursive: true, force: true });
   }

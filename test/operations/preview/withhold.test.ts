@@ -56,9 +56,9 @@ test('a derived secret becomes what the placeholder seed derives, so that it com
     state({ inputs: { stringData: { token: secret(deriveSecret(real.seed, 'hook/shop')) } } }),
     { stringData: { token: secretRef('hook/shop') } },
   );
-  expect(plain(out.deployment.resources[0]?.inputs.stringData.token)).toBe(
-    deriveSecret(stand.seed, 'hook/shop'),
-  );
+  expect(
+    plain((out.deployment.resources[0]?.inputs.stringData as { token?: unknown } | undefined)?.token),
+  ).toBe(deriveSecret(stand.seed, 'hook/shop'));
 });
 
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
@@ -195,6 +195,13 @@ test('the Pod gets no root secret in any file, and the judge learns the nodes', 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test("the provider's GitLab token finds itself unchanged, also when another token is at hand", () => {
+  const { out } = withheld(
+    state({ type: 'pulumi:providers:gitlab', inputs: { token: secret('glpat-the-token-of-the-state') } }),
+  );
+  expect(plain(out.deployment.resources[0]?.inputs.token)).toBe(stand.gitlabToken);
 });
 
 test('a given value translates like the rest', () => {
