@@ -1,5 +1,6 @@
-import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
+import { gitlabModuleResources, gitlabSharedResources, topologyProjectResources } from './gitlab/resources';
 import { jenkinsResources } from './jenkins/resources';
+import { topologyPipelineResources } from './jenkins/topology';
 import type { Model } from './model';
 import { productionResources } from './production/resources';
 import { registryResources } from './registry/resources';
@@ -26,9 +27,17 @@ export function topologyBoxes(model: Model): BoxDeclaration[] {
 
 function boxes(model: Model): BoxDeclaration[] {
   return [
-    { box: 'gitlab', name: 'gitlab', declarations: gitlabSharedResources(model) },
+    {
+      box: 'gitlab',
+      name: 'gitlab',
+      declarations: [...gitlabSharedResources(model), ...topologyProjectResources(model)],
+    },
     { box: 'registry', name: 'registry', declarations: registryResources(model) },
-    { box: 'jenkins', name: 'jenkins', declarations: jenkinsResources(model) },
+    {
+      box: 'jenkins',
+      name: 'jenkins',
+      declarations: [...jenkinsResources(model), ...topologyPipelineResources(model)],
+    },
     ...model.modules.flatMap((module): BoxDeclaration[] => [
       {
         box: 'gitlab',

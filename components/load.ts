@@ -60,6 +60,15 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
         });
       }
     }
+    const path = settings.topologyProject?.path;
+    if (path !== undefined && known.includes(path)) {
+      problems.push({
+        file: `stacks/Pulumi.${environment}.yaml`,
+        key: 'config.topologyProject.path',
+        what: `is "${path}", which is a module's name.`,
+        remedy: 'Name the project otherwise: both would be one project in GitLab, and one job.',
+      });
+    }
     if (problems.length === 0) {
       const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
       return { settings, catalog, modules, releases, library: readTree(folders.library) };

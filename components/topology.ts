@@ -2,6 +2,7 @@ import * as docker from '@pulumi/docker';
 import * as gitlab from '@pulumi/gitlab';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
+import { secretSources } from '../stacks/secrets';
 import { topologyBoxes } from './boxes';
 import type { Model } from './model';
 import { Box, typeToken } from './shared/box';
@@ -42,7 +43,8 @@ function provider(
     case 'gitlab':
       return new gitlab.Provider(
         'gitlab',
-        { baseUrl: `${settings.gitlab.url}/api/v4/`, token: gitlabToken },
+        // Without the early check a preview needs no valid token: what it compares is in the state.
+        { baseUrl: `${settings.gitlab.url}/api/v4/`, token: gitlabToken, earlyAuthCheck: false },
         opts,
       );
     case 'docker':
@@ -75,7 +77,8 @@ export class Topology extends pulumi.ComponentResource {
     const child = { parent: this };
     const registrar = new Registrar({
       seed: args.seed,
-      given: args.given,
+      // Only the Pod that applies this repository's own merge requests gets GitLab's root token.
+      given: { ...args.given, [secretSources.gitlabToken]: args.gitlabToken },
       provider: (role) => provider(role, args, child),
       reach: args.reach,
     });

@@ -42,6 +42,7 @@ interface RunOptions {
   readonly replace?: string[];
   readonly yes?: boolean;
   readonly record?: string;
+  readonly withoutImages?: boolean;
 }
 
 /** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
@@ -154,9 +155,10 @@ async function operate(operation: Operation, environment: string, options: RunOp
       throw new Refusal(`Nothing was done. Say --yes to ${operation} without being asked.`, EXIT.declined);
     }
   }
+  const withoutImages = options.withoutImages === true || options.record !== undefined;
   const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
-  // A deploy evaluates one module's production box and builds no image; a recorded preview leaves images out.
-  if (!only && !record && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
+  // A deploy evaluates one module's production box and builds no image; images may be left out.
+  if (!only && !withoutImages && operation !== 'destroy' && existsSync(join(root, 'delivery', 'cli.ts'))) {
     // Loaded here, because the delivery image, which has no bundler, runs this file too.
     const { buildDeliveryImage } = await import('./build');
     await buildDeliveryImage(root);
@@ -171,7 +173,7 @@ async function operate(operation: Operation, environment: string, options: RunOp
     settle: (create) => settle(create, worldOf(model.settings, process.env.GITLAB_TOKEN ?? '')),
     targets: only ? productionUrns(environment, model, only) : undefined,
     replace: options.replace ? replaceUrns(environment, model, options.replace) : undefined,
-    exclude: record ? imageUrns(environment, model) : undefined,
+    exclude: withoutImages ? imageUrns(environment, model) : undefined,
     onEvent: record,
     print: (text) => {
       printed = true;
@@ -202,6 +204,9 @@ function cli(): Command {
         '--replace <resources...>',
         'make these anew although their inputs are unchanged, as after a change behind a tag',
       );
+    }
+    if (operation === 'preview' || operation === 'up') {
+      subcommand.option('--without-images', 'leave the images that the topology builds as they are');
     }
     if (operation === 'preview') {
       subcommand.option(

@@ -108,10 +108,47 @@ export function gitlabSharedResources(model: Model): Declaration[] {
   ];
 }
 
+/** This repository's own project, where the stack asks for it: like a module's, with a person's button to merge. */
+export function topologyProjectResources(model: Model): Declaration[] {
+  const path = model.settings.topologyProject?.path;
+  if (path === undefined) return [];
+  return [
+    project('gitlab-topology', 'The topology itself: code, catalog and stacks', path, {
+      // It gets its content by a push of this repository, whose history is not that of a generated README; and GitLab
+      // takes a default branch only with one.
+      initializeWithReadme: false,
+      defaultBranch: undefined,
+      mergeMethod: model.settings.gitlab.mergeMethod,
+      onlyAllowMergeIfPipelineSucceeds: true,
+      removeSourceBranchAfterMerge: true,
+      sharedRunnersEnabled: false,
+    }),
+    // A maintainer brings the first commit. What is pushed later without a merge request is not applied.
+    protectedMain('gitlab-topology-main', 'gitlab-topology', 'maintainer'),
+    hook('gitlab-topology', hookUrl(model, path), hookTokenPurpose(path)),
+  ];
+}
+
+function hook(name: string, url: string, purpose: string): Declaration {
+  return {
+    type: 'gitlab:index/projectHook:ProjectHook',
+    name: `${name}-hook`,
+    provider: 'gitlab',
+    args: {
+      project: outputRef(name, 'id'),
+      url,
+      token: secretRef(purpose),
+      pushEvents: true,
+      pushEventsBranchFilter: BRANCH,
+      mergeRequestsEvents: true,
+      enableSslVerification: url.startsWith('https:'),
+    },
+  };
+}
+
 /** One module's project, protected main branch and hook. */
 export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
   const name = `gitlab-${module.name}`;
-  const url = hookUrl(model, module.name);
   return [
     project(name, module.description, module.name, {
       mergeMethod: model.settings.gitlab.mergeMethod,
@@ -120,19 +157,6 @@ export function gitlabModuleResources(model: Model, module: Module): Declaration
       sharedRunnersEnabled: false,
     }),
     protectedMain(`${name}-main`, name, 'no one'),
-    {
-      type: 'gitlab:index/projectHook:ProjectHook',
-      name: `${name}-hook`,
-      provider: 'gitlab',
-      args: {
-        project: outputRef(name, 'id'),
-        url,
-        token: secretRef(hookTokenPurpose(module.name)),
-        pushEvents: true,
-        pushEventsBranchFilter: BRANCH,
-        mergeRequestsEvents: true,
-        enableSslVerification: url.startsWith('https:'),
-      },
-    },
+    hook(name, hookUrl(model, module.name), hookTokenPurpose(module.name)),
   ];
 }

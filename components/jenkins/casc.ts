@@ -77,6 +77,7 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          ...topologyEnvironment(model),
         ],
         [{ name: 'docker', mountPath: '/docker', readOnly: true }],
       ),
@@ -119,6 +120,110 @@ function deployPod(model: Model, image: string): string {
       { name: 'tmp', emptyDir: {} },
     ],
   });
+}
+
+/** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
+function topologyEnvironment({ settings }: Model): { name: string; value: string }[] {
+  const { topologyProject } = settings;
+  if (!topologyProject) return [];
+  return [
+    { name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path },
+    {
+      name: 'SWITCHYARD_TOPOLOGY_ENVIRONMENTS',
+      value: (topologyProject.environments ?? [settings.environment]).join(','),
+    },
+  ];
+}
+
+/** The Pod that runs a merge request's own program. It has no Secret, and an account that can read no Secret. */
+function previewPod(image: string): string {
+  const kubeconfig = { name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true };
+  return agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.previewer,
+    containers: [
+      {
+        ...agentContainer(
+          'preview',
+          image,
+          [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }],
+          [kubeconfig],
+        ),
+        // An author's program decides what it uses: it gets so much, and no more.
+        resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+      },
+      jnlpContainer(image),
+    ],
+    volumes: [
+      { name: 'kubeconfig', configMap: { name: 'kubeconfig' } },
+      { name: 'tmp', emptyDir: {} },
+    ],
+  });
+}
+
+/** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
+function applyPod(image: string): string {
+  return agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.applier,
+    containers: [
+      {
+        ...agentContainer(
+          'apply',
+          image,
+          [
+            { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+            { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+          ],
+          [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }],
+        ),
+        envFrom: [{ secretRef: { name: 'apply-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
+    volumes: [
+      { name: 'kubeconfig', configMap: { name: 'kubeconfig' } },
+      { name: 'tmp', emptyDir: {} },
+    ],
+  });
+}
+
+/**
+ * Job of this repository's own project. Its pipeline stands here and not in a Jenkinsfile: nothing of a merge request
+ * runs where the credentials are.
+ */
+export function topologyJobScript(model: Model, path: string): string {
+  const { gitlab, topologyProject } = model.settings;
+  return `pipelineJob(${quote(`${gitlab.group}/${path}`)}) {
+  description('Previews and applies merge requests on the topology itself')
+  logRotator { numToKeep(100) }
+  properties {
+    gitLabConnection { gitLabConnection('gitlab') }
+  }
+  triggers {
+    gitlab {
+      triggerOnPush(true)
+      triggerOnMergeRequest(true)
+      triggerOpenMergeRequestOnPush('never')
+      branchFilterType('NameBasedFilter')
+      includeBranchesSpec('main')
+      ciSkip(false)
+      skipWorkInProgressMergeRequest(false)
+      setBuildDescription(true)
+      secretToken("\${${cascSecrets.hookToken(path)}}")
+    }
+  }
+  definition {
+    cps {
+      script('''@Library('switchyard') _
+
+topologyPipeline(apply: '${topologyProject?.apply}')
+''')
+      sandbox(true)
+    }
+  }
+}
+`;
 }
 
 const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) => `\\${character}`)}'`;
@@ -167,6 +272,7 @@ export function jobScript(model: Model, module: Module): string {
 /** Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained. */
 export function cascYaml(model: Model): string {
   const { settings } = model;
+  const { topologyProject } = settings;
   const image = outputRef('delivery-image', 'repoDigest');
   const template = (name: string, namespace: string, yaml: string) => ({
     name,
@@ -206,6 +312,8 @@ export function cascYaml(model: Model): string {
               namespaces: [
                 names.agentsNamespace,
                 names.deployNamespace,
+                ...(topologyProject ? [names.previewNamespace] : []),
+                ...(topologyProject?.apply === 'automatic' ? [names.applyNamespace] : []),
                 ...model.modules.map((module) => names.testNamespace(module.name)),
               ].join('\n'),
               timeout: 600,
@@ -213,6 +321,10 @@ export function cascYaml(model: Model): string {
             templates: [
               template('delivery', names.agentsNamespace, deliveryPod(model, image)),
               template('deploy', names.deployNamespace, deployPod(model, image)),
+              ...(topologyProject ? [template('preview', names.previewNamespace, previewPod(image))] : []),
+              ...(topologyProject?.apply === 'automatic'
+                ? [template('apply', names.applyNamespace, applyPod(image))]
+                : []),
             ],
           },
         },
@@ -259,6 +371,7 @@ export function cascYaml(model: Model): string {
     jobs: [
       { script: `folder(${quote(settings.gitlab.group)}) { description('Modules') }\n` },
       ...model.modules.map((module) => ({ script: jobScript(model, module) })),
+      ...(topologyProject ? [{ script: topologyJobScript(model, topologyProject.path) }] : []),
     ],
   };
   return stringify(casc, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });

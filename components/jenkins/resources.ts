@@ -313,10 +313,10 @@ function controller(model: Model): Declaration[] {
         stringData: {
           [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
           ...Object.fromEntries(
-            model.modules.map((module) => [
-              cascSecrets.hookToken(module.name),
-              secretRef(hookTokenPurpose(module.name)),
-            ]),
+            [
+              ...model.modules.map((module) => module.name),
+              ...(settings.topologyProject ? [settings.topologyProject.path] : []),
+            ].map((name) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
           ),
         },
       },

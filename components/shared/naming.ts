@@ -4,6 +4,8 @@ export const names = {
   agentsNamespace: 'ci-agents',
   deployNamespace: 'ci-deploy',
   buildNamespace: 'ci-build',
+  previewNamespace: 'ci-preview',
+  applyNamespace: 'ci-apply',
   registryNamespace: 'registry',
   testNamespace: (module: string) => `test-${module}`,
   productionNamespace: (module: string) => `prod-${module}`,
@@ -11,6 +13,8 @@ export const names = {
   ledgerProject: 'release-ledger',
   libraryProject: 'pipeline-library',
   deployer: 'deployer',
+  previewer: 'previewer',
+  applier: 'applier',
   /** Registry users: who may push, who may only pull. */
   pushUser: 'push',
   pullUser: 'pull',

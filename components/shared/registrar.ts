@@ -27,6 +27,8 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:apps/v1:StatefulSet': k8s.apps.v1.StatefulSet,
   'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': k8s.rbac.v1.ClusterRole,
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': k8s.rbac.v1.ClusterRoleBinding,
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
   'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
   'gitlab:index/group:Group': gitlab.Group,

@@ -18,8 +18,8 @@ import {
   startPreview,
 } from './flow';
 import { planSchema, type SeenPlan } from './plan';
-import { runPreview } from './run';
-import { doneFile, previewPaths, readOurs, readSession, writeSession } from './session';
+import { runMerged, runPreview } from './run';
+import { doneFile, previewPaths, readOurs, readSession, sessionFile, writeSession } from './session';
 
 /** What the commands share with the rest of `delivery`. */
 export interface Shell {
@@ -31,7 +31,7 @@ export interface Shell {
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
 /** Between two looks at whether a newer commit came. */
-const WATCH_MS = 10_000;
+const WATCH_MS = 5_000;
 
 const planFile = (workspace: string, environment: string): string =>
   join(previewPaths(workspace, environment).folder, 'seen.json');
@@ -142,6 +142,10 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     )
     .action(async () => {
       const workspace = shell.workspace();
+      if (!existsSync(sessionFile(workspace))) {
+        // `preview-source` has said why in the status.
+        throw new Failure(exitCode.red, 'the merge result was not made.', 'See the log above.');
+      }
       const session = readSession(workspace);
       const context = shell.context();
       mkdirSync(dirname(doneFile(workspace)), { recursive: true });
@@ -199,6 +203,23 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       mkdirSync(join(workspace, '.switchyard', 'preview'), { recursive: true });
       writeFileSync(join(workspace, '.switchyard', 'preview', 'environments'), names.join('\n'));
       shell.result(names, `!${mergeRequest}: to be applied: ${names.join(', ') || 'nothing'}`);
+    });
+
+  top
+    .command('apply-run')
+    .description(
+      'In the apply Pod: run the merged program. A preview is recorded; `up` leaves images as they are.',
+    )
+    .requiredOption('--environment <name>', 'environment to apply')
+    .requiredOption('--operation <name>', 'preview or up')
+    .action(async (options: { environment: string; operation: string }) => {
+      const workspace = shell.workspace();
+      const source = join(workspace, SOURCE);
+      const paths = previewPaths(workspace, options.environment);
+      const rest = options.operation === 'up' ? ['--yes', '--without-images'] : ['--record', paths.record];
+      const code = await runMerged(source, [options.operation, options.environment, ...rest]);
+      if (code !== 0)
+        throw new Failure(exitCode.red, `${options.operation} of ${options.environment} failed (${code}).`);
     });
 
   top

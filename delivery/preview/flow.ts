@@ -70,31 +70,45 @@ export async function startPreview(context: Context, request: PreviewRequest): P
     build: request.build,
   };
   await post(context, about, 'running', `previewing the merge result with ${found.target_branch}`);
+  try {
+    return await checkOutResult(context, request, about);
+  } catch (error) {
+    // Nobody waits for a status that never comes.
+    if (!(error instanceof Failure && error.code === exitCode.nothing)) {
+      await post(context, about, 'failed', ((error as Error).message.split('\n')[0] ?? '').slice(0, 255));
+    }
+    throw error;
+  }
+}
 
+async function checkOutResult(
+  context: Context,
+  request: PreviewRequest,
+  about: Omit<Session, 'baseSha' | 'treeSha' | 'environments'>,
+): Promise<Session> {
   const copy = new WorkingCopy(request.folder, {
     url: cloneUrl(context.gitlabUrl, request.project),
     token: context.token,
   });
   await copy.open();
-  await copy.fetchUntil([found.source_branch, found.target_branch], async () =>
-    copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+  await copy.fetchUntil([about.sourceBranch, about.targetBranch], async () =>
+    copy.haveCommonAncestor(await copy.head(about.sourceBranch), await copy.head(about.targetBranch)),
   );
   if (!(await copy.has(about.headSha))) {
     throw new Failure(
       exitCode.nothing,
-      `commit ${about.headSha} is no longer on ${found.source_branch}; the newer commit has its own build.`,
+      `commit ${about.headSha} is no longer on ${about.sourceBranch}; the newer commit has its own build.`,
     );
   }
-  const refuse = async (what: string, remedy: string): Promise<never> => {
-    await post(context, about, 'failed', what);
+  const refuse = (what: string, remedy: string): never => {
     throw new Failure(exitCode.red, `${what}.`, remedy);
   };
-  const baseSha = await copy.head(found.target_branch);
+  const baseSha = await copy.head(about.targetBranch);
   const merged = await copy.checkOutMerge(baseSha, about.headSha);
   if ('conflicts' in merged) {
     const paths = merged.conflicts.slice(0, 3).join(', ');
     return refuse(
-      `conflicts with ${found.target_branch} in ${paths}`,
+      `conflicts with ${about.targetBranch} in ${paths}`,
       'Merge the target branch and resolve them.',
     );
   }

@@ -161,3 +161,32 @@ export async function runPreview(request: RunRequest): Promise<number> {
     rmSync(home, { recursive: true, force: true });
   }
 }
+
+/**
+ * Runs the program of a checkout that was merged, with all that this process may use; what it prints is the build's
+ * log.
+ * @returns its exit code
+ */
+export async function runMerged(source: string, args: readonly string[], packages?: string): Promise<number> {
+  const home = mkdtempSync(join(tmpdir(), 'merged-'));
+  try {
+    const program = join(home, 'switchyard.js');
+    await compileProgram(source, program, packages ?? imagePackages(process.argv[1] ?? __filename));
+    return await new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [program, ...args], {
+        cwd: source,
+        env: {
+          ...process.env,
+          SWITCHYARD_STACKS: join(source, 'stacks'),
+          SWITCHYARD_CATALOG: join(source, 'catalog'),
+          SWITCHYARD_LIBRARY: join(source, 'delivery', 'library'),
+        },
+        stdio: 'inherit',
+      });
+      child.on('error', reject);
+      child.on('close', (code) => resolve(code ?? 1));
+    });
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}

@@ -106,7 +106,8 @@ function gitlabTokens(deployment: unknown): string[] {
   const body = isRecord(deployment) && isRecord(deployment.deployment) ? deployment.deployment : deployment;
   const resources = isRecord(body) && Array.isArray(body.resources) ? body.resources : [];
   return resources.flatMap((resource: unknown): string[] => {
-    if (!isRecord(resource) || resource.type !== 'pulumi:providers:gitlab' || !isRecord(resource.inputs)) return [];
+    if (!isRecord(resource) || resource.type !== 'pulumi:providers:gitlab' || !isRecord(resource.inputs))
+      return [];
     const { token } = resource.inputs;
     if (!isRecord(token) || typeof token.plaintext !== 'string') return [];
     const value: unknown = JSON.parse(token.plaintext);
