@@ -1,6 +1,8 @@
 import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
+import { topologyProjectResources } from './gitlab/topology';
 import { aroundJenkins } from './jenkins/existing';
 import { jenkinsResources } from './jenkins/resources';
+import { topologyPipelineResources } from './jenkins/topology';
 import type { Model } from './model';
 import { productionResources, productionSharedResources } from './production/resources';
 import { registryResources } from './registry/resources';
@@ -38,9 +40,17 @@ export const wantedBoxes = (model: Model, only?: readonly string[]): BoxDeclarat
 
 function boxes(model: Model): BoxDeclaration[] {
   return [
-    { box: 'gitlab', name: 'gitlab', declarations: gitlabSharedResources(model) },
+    {
+      box: 'gitlab',
+      name: 'gitlab',
+      declarations: [...gitlabSharedResources(model), ...topologyProjectResources(model)],
+    },
     { box: 'registry', name: 'registry', declarations: registryResources(model) },
-    { box: 'jenkins', name: 'jenkins', declarations: jenkinsResources(model) },
+    {
+      box: 'jenkins',
+      name: 'jenkins',
+      declarations: [...jenkinsResources(model), ...topologyPipelineResources(model)],
+    },
     { box: 'registry', name: 'registry-retention', declarations: retentionResources(model) },
     { box: 'testing', name: 'testing', declarations: testingSharedResources(model) },
     { box: 'production', name: 'production', declarations: productionSharedResources(model) },

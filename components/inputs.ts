@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
+import { z } from 'zod';
 import { type Ledger, parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import {
@@ -10,14 +12,23 @@ import {
   secretSources,
   stackVariables,
 } from '../stacks/secrets';
-import { wantedBoxes } from './boxes';
+import { type BoxDeclaration, wantedBoxes } from './boxes';
 import { defaultFolders, loadModel } from './load';
 import { lookUp } from './lookups';
+import type { Model } from './model';
 import { names } from './shared/naming';
+import { referencesIn } from './shared/references';
 import type { TopologyArgs } from './topology';
 
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
+
+/**
+ * Files that hold what GitLab would be asked for: this environment's ledger, and what was looked up, by `what:key`. A
+ * preview of foreign code reads these, since it gets no token.
+ */
+export const LEDGER_VARIABLE = 'SWITCHYARD_LEDGER_FILE';
+export const FOUND_VARIABLE = 'SWITCHYARD_FOUND_FILE';
 
 /**
  * Reads an environment's file of the release ledger. A project or a file that does not exist yet is an empty ledger:
@@ -30,6 +41,20 @@ export async function fetchReleases(
   token: string,
   environment: string,
 ): Promise<Ledger['modules']> {
+  const text = await fetchLedger(url, group, token, environment);
+  return parseLedger(text, `${names.ledgerProject}/${environment}.yaml`).modules;
+}
+
+/**
+ * Text of an environment's file of the release ledger; empty when there is none.
+ * @throws ProblemsError when GitLab cannot be asked
+ */
+export async function fetchLedger(
+  url: string,
+  group: string,
+  token: string,
+  environment: string,
+): Promise<string> {
   const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
   const file = `${environment}.yaml`;
   const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
@@ -45,7 +70,7 @@ export async function fetchReleases(
       'Check gitlab.url and that GitLab runs.',
     );
   }
-  if (response.status === 404) return {};
+  if (response.status === 404) return '';
   if (response.status === 401 || response.status === 403) {
     throw unreachable(
       `GitLab refuses the token (${response.status}).`,
@@ -53,7 +78,42 @@ export async function fetchReleases(
     );
   }
   if (!response.ok) throw unreachable(`GitLab answers ${response.status}.`, 'Look at its log.');
-  return parseLedger(await response.text(), `${names.ledgerProject}/${file}`).modules;
+  return response.text();
+}
+
+/**
+ * What was looked up for a preview. What its merge request wants for the first time was not: it stands as 0, since a
+ * preview tells that a resource is made, and not for whom.
+ */
+function foundInFile(file: string, boxes: readonly BoxDeclaration[]): Record<string, string> {
+  const known = z.record(z.string(), z.string()).parse(JSON.parse(readFileSync(file, 'utf8')));
+  const wanted = boxes
+    .flatMap(({ declarations }) =>
+      declarations.flatMap(({ args, existing }) => referencesIn([args, existing])),
+    )
+    .flatMap((reference) => (reference.kind === 'found' ? [`${reference.what}:${reference.key}`] : []));
+  return { ...Object.fromEntries(wanted.map((name) => [name, '0'])), ...known };
+}
+
+/** What GitLab is asked for before the first resource, or the files that stand for it. */
+export async function askGitLab(
+  model: Model,
+  only: readonly string[] | undefined,
+  token: () => Promise<string>,
+) {
+  const { environment, gitlab } = model.settings;
+  const boxes = wantedBoxes(model, only);
+  const { [LEDGER_VARIABLE]: ledger, [FOUND_VARIABLE]: found } = process.env;
+  if (ledger && found) {
+    return {
+      found: foundInFile(found, boxes),
+      releases: parseLedger(readFileSync(ledger, 'utf8'), ledger).modules,
+    };
+  }
+  return {
+    found: await lookUp(model, boxes, await token()),
+    releases: await fetchReleases(gitlab.url, gitlab.group, await token(), environment),
+  };
 }
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
@@ -100,10 +160,7 @@ export async function loadProgramInputs(environment: string, root: string): Prom
       }
     }
     if (problems.length > 0) throw new ProblemsError(problems);
-    const { url, group } = model.settings.gitlab;
-    const token = await plain(secrets.gitlabToken);
-    const found = await lookUp(model, wantedBoxes(model, only), token);
-    const releases = await fetchReleases(url, group, token, environment);
+    const { found, releases } = await askGitLab(model, only, () => plain(secrets.gitlabToken));
     return { model: { ...model, releases }, ...secrets, found, only };
   } catch (error) {
     if (error instanceof ProblemsError) throw new pulumi.RunError(error.message);

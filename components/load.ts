@@ -2,9 +2,11 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type Catalog, loadCatalog, type Module } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { deployVariables, stackVariables } from '../stacks/secrets';
 import type { Model, Releases } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
@@ -82,6 +84,73 @@ function roleConflicts({ environment, gitlab }: StackSettings, modules: readonly
     }));
 }
 
+/** What previews of this repository's merge requests cannot do yet, and a name that is taken. */
+function topologyFaults(settings: StackSettings, modules: readonly Module[]): Problem[] {
+  const { clusters, environment, gitlab, jenkins, registry, topologyProject } = settings;
+  if (!topologyProject) return [];
+  const fault = (wrong: boolean, key: string, what: string, remedy: string): Problem[] =>
+    wrong ? [{ file: `stacks/Pulumi.${environment}.yaml`, key: `config.${key}`, what, remedy }] : [];
+  const { path, apply } = topologyProject;
+  const without = 'Remove topologyProject from this stack, or that key.';
+  const unseen = 'is read from outside of the state, for which a preview has no credentials.';
+  const reaching = deployVariables(settings).map(({ variable }) => variable);
+  return [
+    ...fault(
+      modules.some(({ name }) => name === path),
+      'topologyProject.path',
+      `is "${path}", which is a module's name.`,
+      'Name the project otherwise: both would be one project in GitLab, and one job.',
+    ),
+    ...fault(
+      apply === 'automatic' && !isOneCluster(clusters),
+      'topologyProject.apply',
+      'is automatic, and the apply Pod reaches only the ci cluster.',
+      'Write `apply: manual`, or use one cluster.',
+    ),
+    ...fault(
+      jenkins.existing !== undefined,
+      'jenkins.existing',
+      'is a Jenkins whose agents are not ours, and previews need agents of their own.',
+      without,
+    ),
+    ...fault(gitlab.groupExists, 'gitlab.group.existing', unseen, without),
+    ...fault(Object.keys(gitlab.projects).length > 0, 'gitlab.projects', unseen, without),
+    ...fault(
+      registry.existing !== undefined,
+      'registry.existing',
+      'has passwords for which a preview has no stand-in.',
+      without,
+    ),
+    ...(['ci', 'production'] as const).flatMap((role) =>
+      fault(
+        clusters[role].kubeconfig !== undefined,
+        `clusters.${role}.kubeconfig`,
+        'is a secret, and Pods of previews reach the cluster by an account of their own.',
+        without,
+      ),
+    ),
+    ...stackVariables(settings)
+      .filter(({ variable, place }) => !reaching.includes(variable) && !place.endsWith('.kubeconfig'))
+      .filter(({ place }) => !place.startsWith('config.registry.existing.'))
+      .map(
+        ({ variable, place }): Problem => ({
+          file: `stacks/Pulumi.${environment}.yaml`,
+          key: place,
+          what: `"${variable}" does not reach the Pod that takes the secrets out of the state.`,
+          remedy: 'Name it in switchyard:deployEnvironment.',
+        }),
+      ),
+  ];
+}
+
+/** The library's files, without the topology's own pipeline where no job runs it. */
+const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(readTree(folder)).filter(
+      ([path]) => topologyProject !== undefined || !path.startsWith('vars/topologyPipeline.'),
+    ),
+  );
+
 /**
  * Reads one environment's settings and the catalog.
  * @throws ProblemsError with the faults of all files at once
@@ -113,9 +182,10 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
     }
     problems.push(...missingPasswords(catalog, settings, environment));
     problems.push(...roleConflicts(settings, catalog.modules));
+    problems.push(...topologyFaults(settings, catalog.modules));
     if (problems.length === 0) {
       const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
-      return { settings, catalog, modules, releases, library: readTree(folders.library) };
+      return { settings, catalog, modules, releases, library: libraryOf(folders.library, settings) };
     }
   }
   throw new ProblemsError(problems);

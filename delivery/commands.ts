@@ -12,6 +12,7 @@ import { exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
+import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
 import { Registry, readDockerConfig } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
@@ -400,6 +401,7 @@ export function program(): Command {
       }
     });
 
+  addPreviewCommands(top, { context, workspace: () => common().workspace, result });
   return top;
 }
 

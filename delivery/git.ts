@@ -169,6 +169,12 @@ export class WorkingCopy {
     return Number(await this.git('show', '--no-patch', '--format=%ct', commit));
   }
 
+  /** Paths that differ between two commits; a rename is both its paths. */
+  async changedPaths(from: string, to: string): Promise<string[]> {
+    const listed = await this.git('diff', '--name-only', '--no-renames', '-z', from, to);
+    return listed.split('\0').filter(Boolean);
+  }
+
   async haveCommonAncestor(a: string, b: string): Promise<boolean> {
     return (await this.run(['merge-base', a, b])).code === 0;
   }
@@ -177,13 +183,18 @@ export class WorkingCopy {
     return (await this.run(['merge-base', '--is-ancestor', ancestor, commit])).code === 0;
   }
 
+  /** Checks out a commit, and nothing else stays in the folder. */
+  async checkOut(commit: string): Promise<void> {
+    await this.git('checkout', '--quiet', '--force', '--detach', commit);
+    await this.git('clean', '--quiet', '-ffdx');
+  }
+
   /**
    * Checks out what merging `head` into `base` gives, with an identity and time that never change.
    * @returns the tree of the merge result, or the paths in conflict
    */
   async checkOutMerge(base: string, head: string): Promise<{ tree: string } | { conflicts: string[] }> {
-    await this.git('checkout', '--quiet', '--force', '--detach', base);
-    await this.git('clean', '--quiet', '-ffdx');
+    await this.checkOut(base);
     const merged = await this.run([
       'merge',
       '--quiet',

@@ -204,20 +204,19 @@ export class GitLab {
   }
 
   /**
-   * Posts the one aggregate status of a commit. Posts that meet each other answer 409, and posting twice
-   * changes nothing, so both that and a transient fault are tried again.
-   * @param ref bare branch name
+   * Posts a status of a commit. Posts that meet each other answer 409, and posting twice changes nothing, so both
+   * that and a transient fault are tried again. `ref` is a bare branch name; `name` is the aggregate's by default.
    */
   async setStatus(
     project: string,
     sha: string,
-    status: { state: CommitState; ref: string; targetUrl?: string; description: string },
+    status: { state: CommitState; ref: string; targetUrl?: string; description: string; name?: string },
   ): Promise<void> {
     const path = `/projects/${encode(project)}/statuses/${sha}`;
     const body = {
       state: status.state,
       ref: status.ref,
-      name: STATUS_NAME,
+      name: status.name ?? STATUS_NAME,
       description: status.description.slice(0, 255),
       ...(status.targetUrl ? { target_url: status.targetUrl } : {}),
     };

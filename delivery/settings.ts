@@ -49,6 +49,11 @@ const variables = {
     .transform((value) => value.split(',').filter(Boolean)),
   SWITCHYARD_BUILD_ATTESTATIONS: flag,
 
+  SWITCHYARD_TOPOLOGY_PROJECT: required('Name the GitLab project that holds this repository, e.g. topology.'),
+  SWITCHYARD_TOPOLOGY_ENVIRONMENTS: required(
+    'Name the environments to preview, in the order of applying.',
+  ).transform((value) => value.split(',').filter(Boolean)),
+
   GITLAB_TOKEN: required('Bind the credential gitlab-bot-token.'),
   SWITCHYARD_CERTIFICATE_KEY: required('Bind the credential certificate-key.').min(
     32,

@@ -1,6 +1,7 @@
-import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 /** Pulumi loads a TypeScript compiler for function serialisation, which no program of ours uses. */
 const withoutCompiler: Plugin = {
@@ -16,14 +17,87 @@ const withoutCompiler: Plugin = {
   },
 };
 
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node22',
+  format: 'cjs',
+  plugins: [withoutCompiler],
+  // Reached only by builds and ts-node, neither of which runs inside the image.
+  external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js'],
+  logLevel: 'warning',
+} satisfies BuildOptions;
+
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
 const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' } as const;
+
+/** Packages by the names under which the sources of a program import them, sorted. */
+async function importedPackages(root: string, entry: string): Promise<string[]> {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'cjs',
+    packages: 'external',
+    logLevel: 'warning',
+  });
+  const imports = Object.values(metafile.inputs).flatMap((input) => input.imports);
+  return [...new Set(imports.filter(({ external }) => external).map(({ path }) => path))].sort();
+}
+
+/**
+ * One bundle of every package that this repository's programs import, by name. With it, and the compiler beside it, a
+ * preview compiles and runs the program of a merge request where there is no package registry.
+ */
+export async function bundlePackages(root: string, out: string): Promise<void> {
+  const sources = await importedPackages(root, programs.switchyard);
+  const packages = sources.filter(
+    (name) =>
+      !isBuiltin(name) && name !== 'esbuild' && existsSync(join(root, 'node_modules', packageOf(name))),
+  );
+  const table = packages.map((name) => `  ${JSON.stringify(name)}: () => require(${JSON.stringify(name)}),`);
+  await build({
+    absWorkingDir: root,
+    stdin: {
+      contents: `const table = {\n${table.join('\n')}\n};\nexports.names = Object.keys(table);\nexports.load = (name) => table[name]();\n`,
+      resolveDir: root,
+      sourcefile: 'packages.ts',
+    },
+    outfile: join(out, 'lib', 'packages.js'),
+    ...common,
+  });
+  // The compiler is a program of its own for the image's platform, and a small package that starts it.
+  for (const name of ['esbuild', '@esbuild/linux-x64']) {
+    const installed = join(root, 'node_modules', name);
+    if (existsSync(installed)) {
+      cpSync(installed, join(out, 'node_modules', name), { recursive: true, dereference: true });
+    }
+  }
+}
+
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 
 /**
  * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs,
  * catalog and stacks of this checkout. Same sources, same bytes.
  */
-export async function buildDeliveryImage(root: string, out = join(root, 'dist', 'image')): Promise<void> {
+export async function buildDeliveryImage(
+  root: string,
+  options: {
+    /** @default `dist/image` */
+    readonly out?: string;
+    /** With what compiles the program of a merge request. @default false */
+    readonly previews?: boolean;
+  } = {},
+): Promise<void> {
+  const { out = join(root, 'dist', 'image') } = options;
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const [name, entry] of Object.entries(programs)) {
@@ -31,19 +105,13 @@ export async function buildDeliveryImage(root: string, out = join(root, 'dist', 
       absWorkingDir: root,
       entryPoints: [entry],
       outfile: join(out, 'lib', `${name}.js`),
-      bundle: true,
-      platform: 'node',
-      target: 'node22',
-      format: 'cjs',
-      plugins: [withoutCompiler],
-      // Reached only by builds and ts-node, neither of which runs inside the image.
-      external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js'],
-      logLevel: 'warning',
+      ...common,
     });
     const launcher = join(out, 'bin', name);
     writeFileSync(launcher, `#!/bin/sh\nexec node /opt/switchyard/lib/${name}.js "$@"\n`);
     chmodSync(launcher, 0o755);
   }
+  if (options.previews) await bundlePackages(root, out);
   const catalog = process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog');
   for (const part of ['modules', 'services']) {
     cpSync(join(catalog, part), join(out, 'catalog', part), { recursive: true });

@@ -8,8 +8,10 @@ import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
 import { refresh } from './commands/refresh';
 import { render } from './commands/render';
+import { scrub } from './commands/scrub';
 import { status } from './commands/status';
 import { up } from './commands/up';
+import { withhold } from './commands/withhold';
 import { EXIT, exitCodes } from './refusal';
 
 /** The `switchyard` command line: one file a command in `commands/`. */
@@ -34,6 +36,8 @@ export function cli(): Command {
     check,
     render,
     moduleCommands,
+    withhold,
+    scrub,
     completion,
   ]) {
     add(program);

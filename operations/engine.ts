@@ -44,6 +44,8 @@ export interface RunInputs {
   readonly targets?: readonly string[];
   /** URNs of resources to make anew although nothing of their inputs changed. @default none */
   readonly replace?: readonly string[];
+  /** URNs that the operation leaves as they are. @default none */
+  readonly exclude?: readonly string[];
   /** Look at reality first, so that what differs from it is put back. @default false */
   readonly refresh?: boolean;
   /**
@@ -142,6 +144,11 @@ export class Engine {
     return JSON.parse(await this.pulumi('stack', 'export', '--stack', this.inputs.environment));
   }
 
+  /** The state with its secrets in plain text: for what takes them out, and nothing else. */
+  async openState(): Promise<unknown> {
+    return this.stack.exportStack();
+  }
+
   /**
    * What must come before any run that changes something, once: the state is copied, and what a killed run left open
    * is settled.
@@ -208,6 +215,7 @@ export class Engine {
         inputs.onEvent(event);
       },
       ...(inputs.targets ? { target: [...inputs.targets] } : {}),
+      ...(inputs.exclude?.length ? { exclude: [...inputs.exclude] } : {}),
     };
     const planned = {
       ...options,

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { OutputMap } from '@pulumi/pulumi/automation';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
@@ -23,16 +23,21 @@ import { FaultGatherer } from './faults';
 import { lockHolders } from './lock';
 import { FailedRun, type Outcome } from './outcome';
 import { backendOf, root } from './place';
+import { openRecord } from './preview/record';
 import { EXIT, Refusal } from './refusal';
 import { settle, worldOf } from './repair';
 import { losing, type Step, StepGatherer } from './steps';
 import type { Terminal } from './terminal';
-import { productionUrns, replaceUrns } from './urns';
+import { imageUrns, productionUrns, replaceUrns } from './urns';
 
 export interface OperateOptions {
   readonly only?: string;
   readonly replace?: string[];
   readonly yes?: boolean;
+  /** Leave the images that the topology builds as they are. */
+  readonly withoutImages?: boolean;
+  /** Folder for what `delivery` makes a merge request's note from; implies `withoutImages`. */
+  readonly record?: string;
 }
 
 /** An environment, read and checked, with the engine on it. */
@@ -54,11 +59,11 @@ export function requireSecrets(folders: Folders, model: Model, only?: readonly s
 }
 
 /** Lays out what the program builds the delivery image from, where this is a checkout. */
-export async function layOutImage(): Promise<void> {
+export async function layOutImage({ settings }: Model): Promise<void> {
   if (!existsSync(join(root, 'delivery', 'cli.ts'))) return;
   // Loaded here, because the delivery image, which has no bundler, runs this file too.
   const { buildDeliveryImage } = await import('./build');
-  await buildDeliveryImage(root);
+  await buildDeliveryImage(root, { previews: settings.topologyProject !== undefined });
 }
 
 /** Turns what the engine's command line says before its first event into a sentence. */
@@ -233,16 +238,20 @@ export async function operate(
 ): Promise<Outcome> {
   const asks = (operation === 'up' || operation === 'destroy') && !options.yes;
   const only = options.only?.split(',').filter((name) => name !== '');
+  const withoutImages = options.withoutImages === true || options.record !== undefined;
+  const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
   const prepare = async (folders: Folders, model: Model) => {
     for (const name of only ?? []) findModule(model.catalog, name);
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
     if (operation === 'preview' || operation === 'up') {
-      assertRules(model, only);
+      // Recorded for reviewers, who see broken rules beside the plan; `up` refuses them.
+      if (record) record.rules(model, only);
+      else assertRules(model, only);
       requireSecrets(folders, model, only);
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
-    // A deploy evaluates one module's production box and builds no image.
-    if (!only && operation !== 'destroy') await layOutImage();
+    // A deploy evaluates one module's production box and builds no image; images may be left out.
+    if (!only && !withoutImages && operation !== 'destroy') await layOutImage(model);
   };
   return withSession(
     environment,
@@ -251,12 +260,14 @@ export async function operate(
     async (session) => {
       const targets = only ? productionUrns(environment, session.model, only) : undefined;
       const replace = options.replace ? replaceUrns(environment, session.model, options.replace) : undefined;
+      const exclude = withoutImages && !only ? imageUrns(environment, session.model) : undefined;
       const title = `${operation} of ${environment}`;
       if (asks) {
         const before = operation === 'up' ? 'preview' : 'previewDestroy';
         const planned = await watch(session, before, terminal, {
           targets,
           replace,
+          exclude,
           title: `preview of ${title}`,
         });
         if (Object.keys(planned.changes).length === 0) {
@@ -264,7 +275,13 @@ export async function operate(
         }
         await confirmed(terminal, operation, session, planned);
       }
-      const result = await watch(session, operation, terminal, { targets, replace, title });
+      const result = await watch(session, operation, terminal, {
+        targets,
+        replace,
+        exclude,
+        title,
+        onEvent: record?.event,
+      });
       const listed = operation === 'preview' ? result.steps.map(stepLine) : [];
       const data = losing(result.steps).filter((step) => step.data !== undefined).length;
       const warned = operation === 'preview' && data > 0 ? [`${data} of them take data with them`] : [];

@@ -36,6 +36,10 @@ export function productionUrns(environment: string, model: Model, modules: reado
   );
 }
 
+/** The images that the topology builds. */
+export const imageUrns = (environment: string, model: Model): string[] =>
+  urnsOf(environment, model, (_box, declaration) => declaration.provider === 'docker');
+
 /** @throws Refusal for a name that the topology does not have */
 export function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
   return resources.flatMap((name) => {

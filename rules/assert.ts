@@ -1,6 +1,6 @@
 import { type Problem, ProblemsError } from '../catalog/problems';
 import type { Model } from '../components/model';
-import { check } from '.';
+import { type Broken, check } from '.';
 import { type Facts, factsOf } from './facts';
 import { modelItems } from './model';
 
@@ -10,15 +10,17 @@ export function modelFacts(model: Model): Facts {
   return factsOf(items, untestable);
 }
 
+/** Violations of every rule, or with `only` those that concern these modules. */
+export const brokenRules = (model: Model, only?: readonly string[]): Broken[] =>
+  check(modelFacts(model)).filter(({ modules }) => !only || modules.some((name) => only.includes(name)));
+
 /**
  * Holds a model against every rule.
  * @param only report only what concerns these modules: one module's fault does not stop another one's deploy
  * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml: <rule>: <where>: <what> <remedy>`
  */
 export function assertRules(model: Model, only?: readonly string[]): void {
-  const broken = check(modelFacts(model)).filter(
-    ({ modules }) => !only || modules.some((name) => only.includes(name)),
-  );
+  const broken = brokenRules(model, only);
   if (broken.length === 0) return;
   throw new ProblemsError(
     broken.map(

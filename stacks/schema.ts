@@ -262,6 +262,25 @@ export const stackSchema = z.strictObject({
    * passphrase, the seed. They travel as one Secret.
    */
   deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+  /**
+   * This repository as a project of the topology: its merge requests are previewed, and applied when merged
+   * (docs/previews.md). @default off
+   */
+  topologyProject: z
+    .strictObject({
+      /** Path of the project in the group. */
+      path: dnsLabel.default('topology'),
+      /** Environments to preview and apply, in that order. @default this one */
+      environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
+      /**
+       * `automatic`: what is merged is applied, by a Pod that may change everything. `manual`: people run
+       * `switchyard up`, and no such account exists.
+       */
+      apply: z
+        .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
+        .default('automatic'),
+    })
+    .optional(),
   /** Where images come from. */
   images: z
     .strictObject({

@@ -1,6 +1,6 @@
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
-import { foundRef, outputRef } from '../shared/references';
+import { foundRef, outputRef, secretRef } from '../shared/references';
 
 export const BRANCH = 'main';
 export const group = outputRef('gitlab-group', 'id');
@@ -79,3 +79,19 @@ export function protectedMain(
     },
   };
 }
+
+/** Tells a project's Jenkins job about pushes and merge requests. */
+export const hook = (projectName: string, url: string, tokenPurpose: string): Declaration => ({
+  type: 'gitlab:index/projectHook:ProjectHook',
+  name: `${projectName}-hook`,
+  provider: 'gitlab',
+  args: {
+    project: outputRef(projectName, 'id'),
+    url,
+    token: secretRef(tokenPurpose),
+    pushEvents: true,
+    pushEventsBranchFilter: BRANCH,
+    mergeRequestsEvents: true,
+    enableSslVerification: url.startsWith('https:'),
+  },
+});

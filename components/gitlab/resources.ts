@@ -3,10 +3,10 @@ import { jobFolder } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { names } from '../shared/naming';
-import { foundRef, outputRef, secretRef } from '../shared/references';
+import { foundRef, outputRef } from '../shared/references';
 import { botToken, deployKeys, groupMembers, labels, ownerMembers } from './access';
 import { approvalResources } from './approvals';
-import { BRANCH, existingProject, mergeSettings, project, protectedMain } from './projects';
+import { BRANCH, existingProject, hook, mergeSettings, project, protectedMain } from './projects';
 
 /** Where GitLab reaches a module's Jenkins job: the gitlab-plugin's path. */
 export const hookUrl = (model: Model, module: string): string =>
@@ -69,7 +69,6 @@ export function gitlabSharedResources(model: Model): Declaration[] {
 export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
   const { gitlab } = model.settings;
   const name = `gitlab-${module.name}`;
-  const url = hookUrl(model, module.name);
   const existing = gitlab.projects[module.name]?.existing;
   return [
     existing === undefined
@@ -80,20 +79,7 @@ export function gitlabModuleResources(model: Model, module: Module): Declaration
       merge: gitlab.mergeRole,
       codeOwners: gitlab.tier !== 'free' && gitlab.approvals?.codeOwners === true,
     }),
-    {
-      type: 'gitlab:index/projectHook:ProjectHook',
-      name: `${name}-hook`,
-      provider: 'gitlab',
-      args: {
-        project: outputRef(name, 'id'),
-        url,
-        token: secretRef(hookTokenPurpose(module.name)),
-        pushEvents: true,
-        pushEventsBranchFilter: BRANCH,
-        mergeRequestsEvents: true,
-        enableSslVerification: url.startsWith('https:'),
-      },
-    },
+    hook(name, hookUrl(model, module.name), hookTokenPurpose(module.name)),
     ...approvalResources(gitlab, name),
     ...ownerMembers(gitlab, module, name),
     ...deployKeys(gitlab, module, name),

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
 import type { GitLabSettings } from '../../stacks/gitlab';
+import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
@@ -12,6 +13,9 @@ const AGENT_USER = 1000;
 const LONGEST_BUILD = 10 * 3600;
 /** A rollout stops by itself after 30 min (delivery/library). */
 const LONGEST_DEPLOY = 3600;
+/** The pipeline stops a preview after 30 min, and applying after an hour. */
+const LONGEST_PREVIEW = 3600;
+const LONGEST_APPLY = 2 * 3600;
 
 const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
 
@@ -63,6 +67,21 @@ export function existingProjects({ projects }: GitLabSettings): { name: string; 
   return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
 }
 
+/** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
+function topologyEnvironment({
+  environment,
+  topologyProject,
+}: StackSettings): { name: string; value: string }[] {
+  if (!topologyProject) return [];
+  return [
+    { name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path },
+    {
+      name: 'SWITCHYARD_TOPOLOGY_ENVIRONMENTS',
+      value: (topologyProject.environments ?? [environment]).join(','),
+    },
+  ];
+}
+
 /** The Pod in which a merge request is built, judged and merged. */
 function deliveryPod(model: Model, image: string): string {
   const { settings } = model;
@@ -80,6 +99,7 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
           ...existingProjects(settings.gitlab),
+          ...topologyEnvironment(settings),
         ],
         [{ name: 'docker', mountPath: '/docker', readOnly: true }],
       ),
@@ -121,9 +141,58 @@ function deployPod(model: Model, image: string): string {
   });
 }
 
+const topologyVolumes = [{ name: 'kubeconfig', configMap: { name: 'kubeconfig' } }, scratch];
+const topologyMounts = [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }];
+
+/** The Pod that runs a merge request's own program. It has no Secret, and an account that can read no Secret. */
+const previewPod = (image: string): string =>
+  agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.previewer,
+    containers: [
+      {
+        ...agentContainer(
+          'preview',
+          image,
+          [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }],
+          topologyMounts,
+        ),
+        // An author's program decides what it uses: it gets so much, and no more.
+        resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+      },
+      jnlpContainer(image),
+    ],
+    volumes: topologyVolumes,
+  });
+
+/** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
+const applyPod = (image: string): string =>
+  agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.applier,
+    containers: [
+      {
+        ...agentContainer(
+          'apply',
+          image,
+          [
+            { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+            { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+          ],
+          topologyMounts,
+        ),
+        envFrom: [{ secretRef: { name: 'apply-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
+    volumes: topologyVolumes,
+  });
+
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
 export function kubernetesCloud(model: Model) {
   const image = outputRef('delivery-image', 'repoDigest');
+  const { topologyProject } = model.settings;
+  const applies = topologyProject?.apply === 'automatic';
   const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string) => ({
     name,
     label: name,
@@ -149,6 +218,8 @@ export function kubernetesCloud(model: Model) {
       namespaces: [
         names.agentsNamespace,
         names.deployNamespace,
+        ...(topologyProject ? [names.previewNamespace] : []),
+        ...(applies ? [names.applyNamespace] : []),
         ...model.modules.map((module) => names.testNamespace(module.name)),
       ].join('\n'),
       timeout: 600,
@@ -156,6 +227,10 @@ export function kubernetesCloud(model: Model) {
     templates: [
       template('delivery', names.agentsNamespace, LONGEST_BUILD, deliveryPod(model, image)),
       template('deploy', names.deployNamespace, LONGEST_DEPLOY, deployPod(model, image)),
+      ...(topologyProject
+        ? [template('preview', names.previewNamespace, LONGEST_PREVIEW, previewPod(image))]
+        : []),
+      ...(applies ? [template('apply', names.applyNamespace, LONGEST_APPLY, applyPod(image))] : []),
     ],
   };
 }

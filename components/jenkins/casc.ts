@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { kubernetesCloud } from './agents';
-import { folderScript, jobScript } from './jobs';
+import { folderScript, jobScript, topologyJobScript } from './jobs';
 import { cascSecrets, credentialIds } from './names';
 
 /**
@@ -11,7 +11,7 @@ import { cascSecrets, credentialIds } from './names';
  */
 export function cascYaml(model: Model): string {
   const { settings } = model;
-  const { jenkins } = settings;
+  const { jenkins, topologyProject } = settings;
   const casc = {
     jenkins: {
       systemMessage: 'Configured by Switchyard. Changes made here are undone by the next `up`.',
@@ -82,6 +82,7 @@ export function cascYaml(model: Model): string {
     jobs: [
       { script: folderScript(model) },
       ...model.modules.map((module) => ({ script: jobScript(model, module) })),
+      ...(topologyProject ? [{ script: topologyJobScript(model, topologyProject) }] : []),
     ],
   };
   return stringify(casc, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });

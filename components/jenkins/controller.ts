@@ -1,12 +1,11 @@
 import { restrictedContainer } from '../../catalog/containers';
-import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { cascYaml } from './casc';
-import { cascSecrets, JENKINS_PORT, JENKINS_USER } from './names';
+import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
 
 const CASC_FOLDER = '/var/jenkins_casc';
 const SECRETS_FOLDER = '/run/secrets/jenkins';
@@ -86,12 +85,7 @@ function state(model: Model): Declaration[] {
       {
         stringData: {
           [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
-          ...Object.fromEntries(
-            model.modules.map((module) => [
-              cascSecrets.hookToken(module.name),
-              secretRef(hookTokenPurpose(module.name)),
-            ]),
-          ),
+          ...hookTokens(model),
         },
       },
       afterNamespace,

@@ -1,12 +1,10 @@
 import { parse, stringify } from 'yaml';
-import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { secretRef } from '../shared/references';
 import { cascYaml } from './casc';
-import { cascSecrets } from './names';
+import { hookTokens } from './names';
 
 interface Metadata {
   readonly namespace?: string;
@@ -38,9 +36,7 @@ function jobs(model: Model, namespace: string): Declaration[] {
       data: { 'switchyard-jobs.yaml': text },
     }),
     object('kubernetes:core/v1:Secret', 'jenkins-hook-tokens', 'ci', where('switchyard-hook-tokens'), {
-      stringData: Object.fromEntries(
-        model.modules.map(({ name }) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
-      ),
+      stringData: hookTokens(model),
     }),
   ];
 }

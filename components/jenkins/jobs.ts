@@ -9,6 +9,46 @@ const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) =
 export const folderScript = (model: Model): string =>
   `folder(${quote(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
 
+/**
+ * Job of this repository's own project. Its pipeline stands here and not in a Jenkinsfile: nothing of a merge request
+ * runs where the credentials are.
+ */
+export function topologyJobScript(
+  { settings: { gitlab } }: Model,
+  { path, apply }: { readonly path: string; readonly apply: string },
+): string {
+  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${path}`)}) {
+  description('Previews and applies merge requests on the topology itself')
+  logRotator { numToKeep(100) }
+  properties {
+    gitLabConnection { gitLabConnection('gitlab') }
+  }
+  triggers {
+    gitlab {
+      triggerOnPush(true)
+      triggerOnMergeRequest(true)
+      triggerOpenMergeRequestOnPush('never')
+      branchFilterType('NameBasedFilter')
+      includeBranchesSpec('main')
+      ciSkip(false)
+      skipWorkInProgressMergeRequest(false)
+      setBuildDescription(true)
+      secretToken("\${${cascSecrets.hookToken(path)}}")
+    }
+  }
+  definition {
+    cps {
+      script('''@Library('switchyard') _
+
+topologyPipeline(apply: '${apply}')
+''')
+      sandbox(true)
+    }
+  }
+}
+`;
+}
+
 /** Job DSL of one module's pipeline. Triggers stand here, not in the Jenkinsfile: they must hold before its first run. */
 export function jobScript(model: Model, module: Module): string {
   const { gitlab } = model.settings;

@@ -1,3 +1,7 @@
+import { hookTokenPurpose } from '../gitlab/resources';
+import type { Model } from '../model';
+import { secretRef } from '../shared/references';
+
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
   adminPassword: 'ADMIN_PASSWORD',
@@ -10,6 +14,15 @@ export const credentialIds = {
   botLogin: 'gitlab-bot',
   certificateKey: 'certificate-key',
 } as const;
+
+/** The token of each job's hook, by its file name. */
+export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, string> =>
+  Object.fromEntries(
+    [...modules.map(({ name }) => name), ...(topologyProject ? [topologyProject.path] : [])].map((name) => [
+      cascSecrets.hookToken(name),
+      secretRef(hookTokenPurpose(name)),
+    ]),
+  );
 
 /** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
 export const JENKINS_PORT = 8080;

@@ -15,9 +15,14 @@ const namespaceOf = (...values: string[]): Peer => ({
 
 /** Who may open connections to Jenkins and to BuildKit; the namespaces deny all else that comes in. */
 export function jenkinsNetwork(model: Model): Declaration[] {
-  const { environment, jenkins } = model.settings;
+  const { environment, jenkins, topologyProject } = model.settings;
   const agents: Peer[] = [
-    namespaceOf(names.agentsNamespace, names.deployNamespace),
+    namespaceOf(
+      names.agentsNamespace,
+      names.deployNamespace,
+      ...(topologyProject ? [names.previewNamespace] : []),
+      ...(topologyProject?.apply === 'automatic' ? [names.applyNamespace] : []),
+    ),
     {
       namespaceSelector: {
         matchLabels: { 'app.kubernetes.io/part-of': 'switchyard', 'switchyard.dev/purpose': 'test' },

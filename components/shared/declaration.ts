@@ -30,6 +30,8 @@ type Core = {
   'kubernetes:scheduling.k8s.io/v1:PriorityClass': types.input.scheduling.v1.PriorityClass;
   'kubernetes:rbac.authorization.k8s.io/v1:Role': types.input.rbac.v1.Role;
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': types.input.rbac.v1.RoleBinding;
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': types.input.rbac.v1.ClusterRole;
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': types.input.rbac.v1.ClusterRoleBinding;
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;
   'kubernetes:networking.k8s.io/v1:Ingress': types.input.networking.v1.Ingress;
   'kubernetes:policy/v1:PodDisruptionBudget': types.input.policy.v1.PodDisruptionBudget;

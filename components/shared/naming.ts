@@ -4,6 +4,9 @@ export const names = {
   agentsNamespace: 'ci-agents',
   deployNamespace: 'ci-deploy',
   buildNamespace: 'ci-build',
+  /** Agents that preview and apply merge requests on this repository itself. */
+  previewNamespace: 'ci-preview',
+  applyNamespace: 'ci-apply',
   registryNamespace: 'registry',
   /** Where what removes expired test objects runs. */
   reaperNamespace: 'ci-reaper',
@@ -13,6 +16,8 @@ export const names = {
   ledgerProject: 'release-ledger',
   libraryProject: 'pipeline-library',
   deployer: 'deployer',
+  previewer: 'previewer',
+  applier: 'applier',
   reaper: 'reaper',
   /** Puts production's Pods before tests and builds where they share nodes. */
   productionPriority: 'switchyard-production',

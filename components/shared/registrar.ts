@@ -29,6 +29,8 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:scheduling.k8s.io/v1:PriorityClass': k8s.scheduling.v1.PriorityClass,
   'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
   'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': k8s.rbac.v1.ClusterRole,
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': k8s.rbac.v1.ClusterRoleBinding,
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
   'kubernetes:networking.k8s.io/v1:Ingress': k8s.networking.v1.Ingress,
   'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,

@@ -9,6 +9,8 @@ export interface RunOptions extends CommonOptions {
   readonly only?: string;
   readonly replace?: string[];
   readonly yes?: boolean;
+  readonly withoutImages?: boolean;
+  readonly record?: string;
 }
 
 /** A command on one environment whose result is an {@link Outcome}. */
@@ -43,6 +45,9 @@ export function operationCommand(
     },
   ).option('--only <modules>', 'production of these modules only, separated by commas');
 }
+
+export const withoutImages = (command: Command): Command =>
+  command.option('--without-images', 'leave the images that the topology builds as they are');
 
 export const yes = (command: Command): Command => command.option('--yes', 'do not ask');
 

@@ -1,5 +1,9 @@
-import { type AddCommand, operationCommand, replace, yes } from './command';
+import { type AddCommand, operationCommand, replace, withoutImages, yes } from './command';
 
 export const up: AddCommand = (program) => {
-  yes(replace(operationCommand(program, 'up', 'make the environment what catalog and stack say')));
+  yes(
+    withoutImages(
+      replace(operationCommand(program, 'up', 'make the environment what catalog and stack say')),
+    ),
+  );
 };

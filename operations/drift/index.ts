@@ -110,7 +110,7 @@ export async function drift(
         assertRules(model);
         requireSecrets(folders, model);
         if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
-        await layOutImage();
+        await layOutImage(model);
       },
     },
   );

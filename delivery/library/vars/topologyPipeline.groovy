@@ -1,0 +1,197 @@
+// Arranges stages and Pods of the topology's own repository; the `delivery` and `switchyard` commands decide.
+// Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it.
+
+def call(Map settings) {
+    String action = env.gitlabActionType
+    if (action == 'MERGE') {
+        preview()
+    } else if (action == 'PUSH' && env.gitlabBranch == 'main') {
+        if (settings.apply == 'automatic') {
+            apply()
+        } else {
+            echo('topologyPipeline: this stack leaves applying to people: run `switchyard up`')
+        }
+    } else {
+        echo("topologyPipeline: nothing to do for ${action} of ${env.gitlabBranch}")
+    }
+}
+
+// Runs a program of this image, which is of the main branch, with the credentials that it needs.
+int trusted(String command) {
+    int code = 1
+    withCredentials([
+        string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN'),
+        string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY')
+    ]) {
+        code = sh(script: command, returnStatus: true)
+    }
+    return code
+}
+
+List<String> affected() {
+    String text = readFile('.switchyard/preview/environments').trim()
+    return text == '' ? [] : text.split('\n').toList()
+}
+
+void preview() {
+    int code = 0
+    node('delivery') {
+        try {
+            stage('Source') {
+                container('delivery') {
+                    code = trusted('delivery preview-source')
+                }
+            }
+            if (code == 0) {
+                stash(name: 'source', includes: 'source/**')
+                List<String> environments = affected()
+                // A newer commit ends the watch, and with it the rest.
+                parallel(
+                    failFast: true,
+                    previews: {
+                        for (int i = 0; i < environments.size(); i++) {
+                            previewOne(environments[i])
+                        }
+                        writeFile(file: '.switchyard/preview/done', text: '')
+                    },
+                    watch: {
+                        container('delivery') {
+                            if (trusted('delivery preview-watch') == 4) {
+                                error('topologyPipeline: cancelled, a newer commit has its own preview')
+                            }
+                        }
+                    }
+                )
+            }
+        } finally {
+            if (code != 4) {
+                stage('Verdict') {
+                    container('delivery') {
+                        code = trusted('delivery preview-finish')
+                    }
+                    archiveArtifacts(artifacts: 'preview-*.md,.switchyard/preview/*/record/log', allowEmptyArchive: true)
+                }
+            }
+        }
+    }
+    if (code != 0 && code != 4) {
+        error('topologyPipeline: the preview is red; the reason stands in the merge request\'s note')
+    }
+}
+
+void previewOne(String environment) {
+    String folder = ".switchyard/preview/${environment}"
+    withhold(environment)
+    stage("Preview ${environment}") {
+        node('preview') {
+            unstash('source')
+            unstash("given-${environment}")
+            container('preview') {
+                timeout(time: 30, unit: 'MINUTES') {
+                    sh(script: "delivery preview-run --environment ${environment}", returnStatus: true)
+                }
+            }
+            stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
+        }
+    }
+    stage("Report ${environment}") {
+        node('deploy') {
+            unstash("record-${environment}")
+            container('deploy') {
+                if (trusted("mkdir -p ${folder}/record && switchyard scrub ${environment} ${folder}/record") != 0) {
+                    error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
+                }
+            }
+            stash(name: "scrubbed-${environment}", includes: "${folder}/record/**,${folder}/leaked", allowEmpty: true)
+        }
+        unstash("about-${environment}")
+        unstash("scrubbed-${environment}")
+        container('delivery') {
+            trusted("delivery preview-report --environment ${environment}")
+        }
+    }
+}
+
+// The state without its secrets, made where the secrets are.
+void withhold(String environment) {
+    String folder = ".switchyard/preview/${environment}"
+    stage("State ${environment}") {
+        node('deploy') {
+            container('deploy') {
+                if (trusted("switchyard withhold ${environment} --out ${folder}") != 0) {
+                    error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
+                }
+            }
+            stash(name: "given-${environment}", includes: "${folder}/given/**")
+            stash(name: "about-${environment}", includes: "${folder}/about.json")
+        }
+    }
+}
+
+// Environment after environment; the first that is not as previewed, or fails, stops all after it.
+void apply() {
+    int code = 0
+    // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`.
+    lock('deploy') {
+        node('delivery') {
+            stage('Plans') {
+                container('delivery') {
+                    code = trusted('delivery apply-source')
+                }
+            }
+            if (code == 0) {
+                stash(name: 'source', includes: 'source/**')
+                List<String> environments = affected()
+                for (int i = 0; i < environments.size() && code == 0; i++) {
+                    code = applyOne(environments[i])
+                }
+            }
+        }
+    }
+    if (code != 0 && code != 4) {
+        error('topologyPipeline: not all was applied; the reason stands above and in the commit\'s statuses')
+    }
+}
+
+int applyOne(String environment) {
+    String folder = ".switchyard/preview/${environment}"
+    int code = 0
+    withhold(environment)
+    stage("Compare ${environment}") {
+        node('apply') {
+            unstash('source')
+            container('apply') {
+                sh(script: "delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
+            }
+            stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
+        }
+        unstash("about-${environment}")
+        unstash("record-${environment}")
+        container('delivery') {
+            code = trusted("delivery apply-check --environment ${environment}")
+        }
+    }
+    if (code != 0) {
+        return code
+    }
+    int applied = 1
+    try {
+        stage("Apply ${environment}") {
+            node('apply') {
+                unstash('source')
+                container('apply') {
+                    timeout(time: 60, unit: 'MINUTES') {
+                        applied = sh(script: "delivery apply-run --environment ${environment} --operation up", returnStatus: true)
+                    }
+                }
+            }
+        }
+    } finally {
+        stage("Outcome ${environment}") {
+            container('delivery') {
+                code = trusted("delivery apply-report --environment ${environment} --exit-code ${applied}")
+            }
+        }
+    }
+    return code
+}

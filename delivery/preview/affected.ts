@@ -1,0 +1,44 @@
+/** What a change of this repository's files can reach. */
+export interface Reach {
+  /** Environments to preview, in the order in which they are applied. */
+  readonly environments: readonly string[];
+  /** Environments whose stack file the merge result no longer has. */
+  readonly removed: readonly string[];
+}
+
+/** An environment that previews cover. */
+export interface Covered {
+  readonly name: string;
+  /** Names of its modules, before or after; undefined: all of the catalog. */
+  readonly modules?: readonly string[];
+}
+
+/** What no environment is made from. Whatever is not listed here counts for all: a preview too many harms nobody. */
+const INERT = [
+  /^(docs|test|bench|lab|\.ci|\.vscode|\.idea)\//,
+  /^[^/]+\.md$/,
+  /^(LICENSE|biome\.json|jest\.config\.js|\.gitignore|\.editorconfig)$/,
+];
+
+/** Environments that a change of these paths can affect. Paths are relative to the repository's root. */
+export function affectedEnvironments(
+  paths: readonly string[],
+  covered: readonly Covered[],
+  present: (environment: string) => boolean,
+): Reach {
+  const hit = new Set<string>();
+  const all = () => {
+    for (const { name } of covered) hit.add(name);
+  };
+  for (const path of paths) {
+    const stack = /^stacks\/Pulumi\.([^/]+)\.yaml$/.exec(path)?.[1];
+    const module = /^catalog\/modules\/([^/]+)\.yaml$/.exec(path)?.[1];
+    if (INERT.some((pattern) => pattern.test(path))) continue;
+    if (stack) hit.add(stack);
+    else if (module) {
+      for (const { name, modules } of covered) if (modules?.includes(module) ?? true) hit.add(name);
+    } else all();
+  }
+  const wanted = covered.map(({ name }) => name).filter((name) => hit.has(name));
+  return { environments: wanted.filter(present), removed: wanted.filter((name) => !present(name)) };
+}

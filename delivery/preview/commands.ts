@@ -1,0 +1,270 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { loadStack } from '../../stacks/load';
+import { exitCode, Failure } from '../failure';
+import { readSettings, type Settings } from '../settings';
+import type { Context } from '../verify';
+import type { Covered } from './affected';
+import {
+  cancelPreview,
+  checkCurrent,
+  compareRecord,
+  findPlans,
+  finishPreview,
+  postApply,
+  reportPreview,
+  startPreview,
+} from './flow';
+import { planSchema, type SeenPlan } from './plan';
+import { runMerged, runPreview } from './run';
+import { doneFile, previewPaths, readOurs, readSession, sessionFile, writeSession } from './session';
+
+/** What the commands share with the rest of `delivery`. */
+export interface Shell {
+  readonly context: () => Context & { readonly group: string };
+  readonly workspace: () => string;
+  readonly result: (value: unknown, line: string) => void;
+}
+
+/** The checkout inside the workspace. */
+const SOURCE = 'source';
+/** Between two looks at whether a newer commit came. */
+const WATCH_MS = 5_000;
+
+const planFile = (workspace: string, environment: string): string =>
+  join(previewPaths(workspace, environment).folder, 'seen.json');
+
+const readSeen = (workspace: string, environment: string): SeenPlan =>
+  readOurs(planFile(workspace, environment), planSchema, 'Run `delivery apply-source` first.');
+
+function coveredBy(names: readonly string[], stacks: string): Covered[] {
+  return names.map((name) => ({ name, modules: loadStack(stacks, name).modules }));
+}
+
+type Names = 'BUILD_URL' | 'gitlabAfter' | 'gitlabBranch' | 'gitlabMergeRequestIid';
+
+function inputs<K extends Names>(names: readonly K[]) {
+  const settings: Settings<K> = readSettings(names);
+  const topology = readSettings([
+    'SWITCHYARD_STACKS',
+    'SWITCHYARD_TOPOLOGY_PROJECT',
+    'SWITCHYARD_TOPOLOGY_ENVIRONMENTS',
+  ]);
+  const covered = coveredBy(topology.SWITCHYARD_TOPOLOGY_ENVIRONMENTS, topology.SWITCHYARD_STACKS);
+  return { settings, covered, path: topology.SWITCHYARD_TOPOLOGY_PROJECT };
+}
+
+const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
+
+/** Adds the commands of this repository's own pipeline: previews of merge requests, and applying what was merged. */
+export function addPreviewCommands(top: Command, shell: Shell): void {
+  top
+    .command('preview-source')
+    .description('Post the statuses as pending, check out the merge result, find the affected environments.')
+    .action(async () => {
+      const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabMergeRequestIid']);
+      const { group, ...context } = shell.context();
+      const workspace = shell.workspace();
+      rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
+      const session = await startPreview(context, {
+        project: `${group}/${path}`,
+        mergeRequest: settings.gitlabMergeRequestIid,
+        build: settings.BUILD_URL,
+        folder: join(workspace, SOURCE),
+        covered,
+      });
+      writeSession(workspace, session);
+      writeFileSync(
+        join(workspace, '.switchyard', 'preview', 'environments'),
+        session.environments.join('\n'),
+      );
+      shell.result(session, `affected: ${session.environments.join(', ') || 'no environment'}`);
+    });
+
+  top
+    .command('preview-run')
+    .description('In the fenced Pod: run the merge result’s own program on a state without secrets.')
+    .requiredOption('--environment <name>', 'environment to preview')
+    .option('--timeout <minutes>', 'after which it counts as failed', '20')
+    .action(async (options: { environment: string; timeout: string }) => {
+      const workspace = shell.workspace();
+      const code = await runPreview({
+        source: join(workspace, SOURCE),
+        environment: options.environment,
+        paths: previewPaths(workspace, options.environment),
+        timeoutMs: Number(options.timeout) * 60_000,
+      });
+      // Its verdict is made elsewhere: here only the failure to run it at all is one.
+      shell.result({ code }, `the program ended with ${code}`);
+    });
+
+  top
+    .command('preview-watch')
+    .description('Wait until the preview is done. Exit 4 as soon as a newer commit makes it useless.')
+    .action(async () => {
+      const workspace = shell.workspace();
+      const session = readSession(workspace);
+      const context = shell.context();
+      while (!existsSync(doneFile(workspace))) {
+        await checkCurrent(context, session);
+        await sleep(WATCH_MS);
+      }
+    });
+
+  top
+    .command('preview-report')
+    .description('Post one environment’s note and status. Exit 1 when it is red, 4 when a newer commit came.')
+    .requiredOption('--environment <name>', 'environment that was previewed')
+    .action(async (options: { environment: string }) => {
+      const workspace = shell.workspace();
+      const session = readSession(workspace);
+      const green = await reportPreview(
+        shell.context(),
+        workspace,
+        session,
+        options.environment,
+        certificateKey(),
+      );
+      const verdict = join(previewPaths(workspace, options.environment).folder, 'verdict');
+      mkdirSync(dirname(verdict), { recursive: true });
+      writeFileSync(verdict, green ? 'green' : 'red');
+      if (!green)
+        throw new Failure(exitCode.red, `the preview of ${options.environment} is red; see its note.`);
+      shell.result({ green }, `reported: ${options.environment} is green`);
+    });
+
+  top
+    .command('preview-finish')
+    .description(
+      'End the aggregate status. Exit 1 when an environment is red or broke off, 4 when superseded.',
+    )
+    .action(async () => {
+      const workspace = shell.workspace();
+      if (!existsSync(sessionFile(workspace))) {
+        // `preview-source` has said why in the status.
+        throw new Failure(exitCode.red, 'the merge result was not made.', 'See the log above.');
+      }
+      const session = readSession(workspace);
+      const context = shell.context();
+      mkdirSync(dirname(doneFile(workspace)), { recursive: true });
+      writeFileSync(doneFile(workspace), '');
+      try {
+        await checkCurrent(context, session);
+      } catch (error) {
+        const superseded = error instanceof Failure && error.code === exitCode.nothing;
+        if (superseded) await cancelPreview(context, session, 'a newer commit has its own preview');
+        throw error;
+      }
+      const verdicts = session.environments.flatMap((environment) => {
+        const file = join(previewPaths(workspace, environment).folder, 'verdict');
+        return existsSync(file) ? [[environment, readFileSync(file, 'utf8') === 'green']] : [];
+      });
+      const green = await finishPreview(context, session, Object.fromEntries(verdicts));
+      if (!green) throw new Failure(exitCode.red, 'the merge request is blocked: an environment is red.');
+      shell.result({ green }, 'the preview is green');
+    });
+
+  const applying = () => {
+    const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabAfter', 'gitlabBranch']);
+    const { group, ...context } = shell.context();
+    const request = {
+      project: `${group}/${path}`,
+      commit: settings.gitlabAfter,
+      branch: settings.gitlabBranch,
+      build: settings.BUILD_URL,
+      folder: join(shell.workspace(), SOURCE),
+      covered,
+      key: certificateKey(),
+    };
+    return { context, request };
+  };
+
+  top
+    .command('apply-source')
+    .description('Check out a merged commit, and find the plans that its reviewers saw.')
+    .action(async () => {
+      const workspace = shell.workspace();
+      rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
+      const { context, request } = applying();
+      const { plans, mergeRequest } = await findPlans(context, request).catch(async (error: unknown) => {
+        const [line = 'not applied'] = (error as Error).message.split('\n');
+        for (const { name } of request.covered) await postApply(context, request, name, 'failed', line);
+        throw error;
+      });
+      for (const plan of plans) {
+        const file = planFile(workspace, plan.environment);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, `${JSON.stringify(plan, null, 2)}\n`);
+        await postApply(context, request, plan.environment, 'pending', 'waits to be applied');
+      }
+      const names = plans.map(({ environment }) => environment);
+      mkdirSync(join(workspace, '.switchyard', 'preview'), { recursive: true });
+      writeFileSync(join(workspace, '.switchyard', 'preview', 'environments'), names.join('\n'));
+      shell.result(names, `!${mergeRequest}: to be applied: ${names.join(', ') || 'nothing'}`);
+    });
+
+  top
+    .command('apply-run')
+    .description(
+      'In the apply Pod: run the merged program. A preview is recorded; `up` leaves images as they are.',
+    )
+    .requiredOption('--environment <name>', 'environment to apply')
+    .requiredOption('--operation <name>', 'preview or up')
+    .action(async (options: { environment: string; operation: string }) => {
+      const workspace = shell.workspace();
+      const source = join(workspace, SOURCE);
+      const paths = previewPaths(workspace, options.environment);
+      const rest = options.operation === 'up' ? ['--yes', '--without-images'] : ['--record', paths.record];
+      const code = await runMerged(source, [options.operation, options.environment, ...rest]);
+      if (code !== 0)
+        throw new Failure(exitCode.red, `${options.operation} of ${options.environment} failed (${code}).`);
+    });
+
+  top
+    .command('apply-check')
+    .description('Compare what would be done now with what reviewers saw. Exit 1 when it is something else.')
+    .requiredOption('--environment <name>', 'environment to apply')
+    .action(async (options: { environment: string }) => {
+      const workspace = shell.workspace();
+      const { context, request } = applying();
+      const compared = compareRecord(workspace, readSeen(workspace, options.environment));
+      if (!compared.same) {
+        await postApply(context, request, options.environment, 'failed', `not applied: ${compared.why}`);
+        throw new Failure(
+          exitCode.red,
+          `${options.environment} is not applied: ${compared.why}.`,
+          'Nothing was changed. Open a merge request for a fresh preview, or run `switchyard up` by hand.',
+        );
+      }
+      await postApply(context, request, options.environment, 'running', 'applying what was previewed');
+      shell.result(compared, `${options.environment}: the plan is what was previewed`);
+    });
+
+  top
+    .command('apply-report')
+    .description('Post what came of `switchyard up`. Exit 1 when it failed.')
+    .requiredOption('--environment <name>', 'environment that was applied')
+    .requiredOption('--exit-code <number>', 'exit code of `switchyard up`')
+    .action(async (options: { environment: string; exitCode: string }) => {
+      const { context, request } = applying();
+      const done = options.exitCode === '0';
+      await postApply(
+        context,
+        request,
+        options.environment,
+        done ? 'success' : 'failed',
+        done
+          ? 'applied as previewed'
+          : `\`switchyard up\` failed (exit code ${options.exitCode}); see the log`,
+      );
+      if (!done)
+        throw new Failure(
+          exitCode.red,
+          `${options.environment} was not applied whole.`,
+          'See the log above.',
+        );
+      shell.result({ done }, `${options.environment} is applied`);
+    });
+}

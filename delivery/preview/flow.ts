@@ -1,0 +1,381 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from '../certificate';
+import { pickMergeRequest } from '../deploy';
+import { exitCode, Failure } from '../failure';
+import { WorkingCopy } from '../git';
+import type { CommitState, MergeRequest } from '../gitlab';
+import { type Context, cloneUrl, whyNotTest } from '../verify';
+import { affectedEnvironments, type Covered } from './affected';
+import { capacityOf, type Node, readNodes } from './capacity';
+import { digestEvents } from './events';
+import {
+  isGreenReport,
+  previewLine,
+  previewMarker,
+  type Report,
+  renderPreview,
+  renderWhole,
+  type Violation,
+  violationSchema,
+} from './note';
+import { type Comparison, comparePlans, readPlan, type SeenPlan, stepsOf } from './plan';
+import { previewPaths, readAbout, readUntrusted, type Session } from './session';
+
+/** Name of an environment's status; that of the aggregate has no environment. */
+export const statusName = (environment?: string): string =>
+  environment === undefined ? 'switchyard/preview' : `switchyard/preview/${environment}`;
+
+const post = (
+  { gitlab }: Pick<Context, 'gitlab'>,
+  session: Pick<Session, 'project' | 'headSha' | 'sourceBranch' | 'build'>,
+  state: CommitState,
+  description: string,
+  environment?: string,
+): Promise<void> =>
+  gitlab.setStatus(session.project, session.headSha, {
+    state,
+    ref: session.sourceBranch,
+    targetUrl: session.build,
+    description,
+    name: statusName(environment),
+  });
+
+export interface PreviewRequest {
+  readonly project: string;
+  readonly mergeRequest: number;
+  readonly build: string;
+  /** Folder for the checkout. */
+  readonly folder: string;
+  /** Environments that previews cover, in the order of applying. */
+  readonly covered: readonly Covered[];
+}
+
+/**
+ * Checks out the merge result and finds the environments that it affects. Every status that will be posted is posted
+ * as pending before any work, so that none can be overlooked while another is green already.
+ * @throws Failure 4 when there is nothing to preview, 1 when the merge request conflicts or removes an environment
+ */
+export async function startPreview(context: Context, request: PreviewRequest): Promise<Session> {
+  const found = await context.gitlab.mergeRequest(request.project, request.mergeRequest);
+  const why = whyNotTest(found);
+  if (why || !found.sha) throw new Failure(exitCode.nothing, `${why}.`);
+  const about = {
+    project: request.project,
+    mergeRequest: request.mergeRequest,
+    sourceBranch: found.source_branch,
+    targetBranch: found.target_branch,
+    headSha: found.sha,
+    build: request.build,
+  };
+  await post(context, about, 'running', `previewing the merge result with ${found.target_branch}`);
+  try {
+    return await checkOutResult(context, request, about);
+  } catch (error) {
+    // Nobody waits for a status that never comes.
+    if (!(error instanceof Failure && error.code === exitCode.nothing)) {
+      await post(context, about, 'failed', ((error as Error).message.split('\n')[0] ?? '').slice(0, 255));
+    }
+    throw error;
+  }
+}
+
+async function checkOutResult(
+  context: Context,
+  request: PreviewRequest,
+  about: Omit<Session, 'baseSha' | 'treeSha' | 'environments'>,
+): Promise<Session> {
+  const copy = new WorkingCopy(request.folder, {
+    url: cloneUrl(context.gitlabUrl, request.project),
+    token: context.token,
+  });
+  await copy.open();
+  await copy.fetchUntil([about.sourceBranch, about.targetBranch], async () =>
+    copy.haveCommonAncestor(await copy.head(about.sourceBranch), await copy.head(about.targetBranch)),
+  );
+  if (!(await copy.has(about.headSha))) {
+    throw new Failure(
+      exitCode.nothing,
+      `commit ${about.headSha} is no longer on ${about.sourceBranch}; the newer commit has its own build.`,
+    );
+  }
+  const refuse = (what: string, remedy: string): never => {
+    throw new Failure(exitCode.red, `${what}.`, remedy);
+  };
+  const baseSha = await copy.head(about.targetBranch);
+  const merged = await copy.checkOutMerge(baseSha, about.headSha);
+  if ('conflicts' in merged) {
+    const paths = merged.conflicts.slice(0, 3).join(', ');
+    return refuse(
+      `conflicts with ${about.targetBranch} in ${paths}`,
+      'Merge the target branch and resolve them.',
+    );
+  }
+  const { environments, removed } = affectedEnvironments(
+    await copy.changedPaths(baseSha, 'HEAD'),
+    request.covered,
+    (name) => existsSync(join(request.folder, 'stacks', `Pulumi.${name}.yaml`)),
+  );
+  if (removed.length > 0) {
+    return refuse(
+      `removes the stack file of ${removed.join(', ')}, which is still previewed and applied`,
+      'Destroy the environment and take it out of topologyProject.environments first.',
+    );
+  }
+  for (const environment of environments)
+    await post(context, about, 'pending', 'waits for its preview', environment);
+  return { ...about, baseSha, treeSha: merged.tree, environments };
+}
+
+/** Why a preview is of no use any more, or undefined while it is. */
+export function whySuperseded(session: Session, request: MergeRequest): string | undefined {
+  if (request.state !== 'opened') return `!${request.iid} is ${request.state}`;
+  if (request.sha !== session.headSha) return `!${request.iid} has a newer commit, which has its own preview`;
+  if (request.target_branch !== session.targetBranch)
+    return `!${request.iid} now targets ${request.target_branch}`;
+  return undefined;
+}
+
+/** @throws Failure 4 when a newer commit, or the end of the merge request, made this preview useless */
+export async function checkCurrent(context: Context, session: Session): Promise<void> {
+  const why = whySuperseded(
+    session,
+    await context.gitlab.mergeRequest(session.project, session.mergeRequest),
+  );
+  if (why) throw new Failure(exitCode.nothing, `the preview is cancelled: ${why}.`);
+}
+
+/** Closes the statuses of a preview that nobody waits for any more. */
+export async function cancelPreview(context: Context, session: Session, why: string): Promise<void> {
+  for (const environment of session.environments) await post(context, session, 'canceled', why, environment);
+  await post(context, session, 'canceled', why);
+}
+
+/** Writes the bot's one note of an environment: edits its own when there is one, and leaves an equal one alone. */
+export async function putPreviewNote(
+  { gitlab }: Pick<Context, 'gitlab'>,
+  session: Pick<Session, 'project' | 'mergeRequest'>,
+  environment: string,
+  body: string,
+): Promise<void> {
+  const own = await gitlab.ownId();
+  const notes = await gitlab.notes(session.project, session.mergeRequest);
+  const marker = previewMarker(environment);
+  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  if (!mine) await gitlab.createNote(session.project, session.mergeRequest, body);
+  else if (mine.body.trim() !== body.trim()) {
+    await gitlab.editNote(session.project, session.mergeRequest, mine.id, body);
+  }
+}
+
+const nodesOf = (lists: Readonly<Record<string, unknown>>): Record<string, readonly Node[]> =>
+  Object.fromEntries(
+    Object.entries(lists).flatMap(([context, list]) => {
+      const nodes = readNodes(list);
+      return nodes ? [[context, nodes]] : [];
+    }),
+  );
+
+/** Broken rules as the preview Pod reports them. A report that cannot be read is itself a broken rule. */
+function readViolations(text: string | undefined): Violation[] {
+  if (text === undefined) return [];
+  const parsed = z.array(violationSchema).safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  return [
+    {
+      id: 'unreadable',
+      where: 'rules.json',
+      what: 'The list of broken rules cannot be read.',
+      remedy: 'Look at what judges the rules in this merge request.',
+    },
+  ];
+}
+
+/** Makes the report of one environment from what its preview Pod left. */
+export function reportOfRecord(workspace: string, session: Session, environment: string): Report {
+  const paths = previewPaths(workspace, environment);
+  const about = readAbout(paths.about);
+  const plan = digestEvents(readUntrusted(paths.events) ?? '');
+  const violations = readViolations(readUntrusted(paths.rules));
+  const outcome = readUntrusted(paths.outcome)?.trim();
+  const broken = existsSync(paths.leak)
+    ? 'secret values were found in what it wrote; they were taken out, and must be rotated'
+    : outcome === undefined
+      ? 'the Pod ended without an outcome; see the log'
+      : outcome !== '0' && plan.faults.length === 0
+        ? `the program ended with exit code ${outcome.slice(0, 20)}; see the log`
+        : undefined;
+  const capacity = capacityOf(plan.before, plan.after, about.clusters, nodesOf(about.nodes));
+  const judged = { plan, violations, ...(broken === undefined ? {} : { broken }) };
+  const seen: SeenPlan = {
+    version: 1,
+    environment,
+    project: session.project,
+    mergeRequest: session.mergeRequest,
+    headSha: session.headSha,
+    baseSha: session.baseSha,
+    treeSha: session.treeSha,
+    state: about.state,
+    green: isGreenReport(judged),
+    ...stepsOf(plan.changes),
+  };
+  return {
+    environment,
+    ...judged,
+    // Half a plan tells nothing of capacity.
+    capacity: plan.finished ? capacity : [],
+    build: session.build,
+    artifact: `preview-${environment}.md`,
+    seen,
+  };
+}
+
+/**
+ * Posts an environment's note and status, and writes the whole beside them.
+ * @returns whether it is green
+ */
+export async function reportPreview(
+  context: Context,
+  workspace: string,
+  session: Session,
+  environment: string,
+  key: string,
+): Promise<boolean> {
+  await checkCurrent(context, session);
+  const report = reportOfRecord(workspace, session, environment);
+  writeFileSync(previewPaths(workspace, environment).whole, renderWhole(report, key));
+  // The note first: whoever sees the status finds the reasons.
+  await putPreviewNote(context, session, environment, renderPreview(report, key));
+  const green = isGreenReport(report);
+  await post(context, session, green ? 'success' : 'failed', previewLine(report), environment);
+  return green;
+}
+
+/** Ends the aggregate status, and every environment's that got no verdict. @returns whether all are green */
+export async function finishPreview(
+  context: Context,
+  session: Session,
+  green: Readonly<Record<string, boolean>>,
+): Promise<boolean> {
+  const missing = session.environments.filter((environment) => green[environment] === undefined);
+  for (const environment of missing) {
+    await post(context, session, 'failed', 'the preview broke off; see the log', environment);
+  }
+  const red = session.environments.filter((environment) => !green[environment]);
+  const line =
+    session.environments.length === 0
+      ? 'no environment is affected'
+      : red.length > 0
+        ? `red: ${red.join(', ')}`
+        : `previewed: ${session.environments.join(', ')}`;
+  await post(context, session, red.length === 0 ? 'success' : 'failed', line);
+  return red.length === 0;
+}
+
+export interface ApplyRequest {
+  readonly project: string;
+  /** Commit on the target branch. */
+  readonly commit: string;
+  readonly branch: string;
+  readonly build: string;
+  /** Folder for the checkout. */
+  readonly folder: string;
+  readonly covered: readonly Covered[];
+  readonly key: string;
+}
+
+/** What a push to the target branch applies. */
+export interface Applying {
+  readonly mergeRequest: number;
+  /** In the order of applying, each with the plan that its reviewers saw. */
+  readonly plans: readonly SeenPlan[];
+}
+
+/**
+ * Finds what reviewers saw of a commit that was merged: one signed plan per affected environment, of exactly this tree.
+ * @throws Failure 1 when a plan is missing, red, of another tree, or was changed
+ */
+export async function findPlans(context: Context, request: ApplyRequest): Promise<Applying> {
+  const refuse = (why: string): never => {
+    throw new Failure(
+      exitCode.red,
+      `not applied: ${why}.`,
+      'Apply only what was previewed: open a merge request, or run `switchyard up` by hand.',
+    );
+  };
+  const { gitlab } = context;
+  const requests = await gitlab.mergeRequestsOf(request.project, request.commit);
+  const found = pickMergeRequest(requests, request.commit, request.branch);
+  if (!found) return refuse('no merged merge request brought this commit');
+  const copy = new WorkingCopy(request.folder, {
+    url: cloneUrl(context.gitlabUrl, request.project),
+    token: context.token,
+  });
+  await copy.open();
+  await copy.fetchUntil([request.branch], () => copy.has(request.commit));
+  if (!(await copy.has(request.commit))) refuse(`${request.commit.slice(0, 12)} is not on ${request.branch}`);
+  const tree = await copy.tree(request.commit);
+  await copy.checkOut(request.commit);
+
+  const own = await gitlab.ownId();
+  const notes = (await gitlab.notes(request.project, found.iid)).filter(
+    (note) => note.author.id === own && !note.system,
+  );
+  const planOf = (environment: string): SeenPlan | undefined => {
+    const note = notes.find(({ body }) => body.startsWith(previewMarker(environment)));
+    const plan = note && readPlan(note.body, request.key);
+    return plan?.environment === environment &&
+      plan.project === request.project &&
+      plan.mergeRequest === found.iid
+      ? plan
+      : undefined;
+  };
+  const bases = request.covered.map(({ name }) => planOf(name)?.baseSha).filter((base) => base !== undefined);
+  const from = bases[0] ?? `${request.commit}^1`;
+  await copy.fetchUntil([request.branch], () => copy.has(from));
+  const { environments } = affectedEnvironments(
+    await copy.changedPaths(from, request.commit),
+    request.covered,
+    () => true,
+  );
+  const plans = environments.map((environment) => {
+    const plan = planOf(environment);
+    if (!plan) return refuse(`!${found.iid} has no valid preview of ${environment}`);
+    if (!plan.green) return refuse(`the preview of ${environment} is red`);
+    if (plan.treeSha !== tree) {
+      return refuse(
+        `the tree ${tree.slice(0, 12)} is not the previewed ${plan.treeSha.slice(0, 12)}: ${request.branch} moved between preview and merge`,
+      );
+    }
+    return plan;
+  });
+  return { mergeRequest: found.iid, plans };
+}
+
+/** Posts how far applying came on the merged commit. */
+export const postApply = (
+  { gitlab }: Pick<Context, 'gitlab'>,
+  request: Pick<ApplyRequest, 'project' | 'commit' | 'branch' | 'build'>,
+  environment: string,
+  state: CommitState,
+  description: string,
+): Promise<void> =>
+  gitlab.setStatus(request.project, request.commit, {
+    state,
+    ref: request.branch,
+    targetUrl: request.build,
+    description,
+    name: `switchyard/apply/${environment}`,
+  });
+
+/** Compares a fresh preview by the merged program, on the state as it is now, with what reviewers saw. */
+export function compareRecord(workspace: string, seen: SeenPlan): Comparison {
+  const paths = previewPaths(workspace, seen.environment);
+  const about = readAbout(paths.about);
+  const plan = digestEvents(readUntrusted(paths.events) ?? '');
+  if (plan.faults.length > 0)
+    return { same: false, why: `the preview before applying failed: ${plan.faults[0]}` };
+  if (!plan.finished) return { same: false, why: 'the preview before applying did not come to its end' };
+  return comparePlans(seen, plan.changes, about.state);
+}

@@ -1,0 +1,89 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from '../certificate';
+import { exitCode, Failure } from '../failure';
+
+const commitId = z.string().regex(/^[0-9a-f]{40}$/);
+
+/** One merge result that is being previewed. */
+export const sessionSchema = z.strictObject({
+  project: z.string().min(1),
+  mergeRequest: z.number().int().min(1),
+  sourceBranch: z.string().min(1),
+  targetBranch: z.string().min(1),
+  baseSha: commitId,
+  headSha: commitId,
+  treeSha: commitId,
+  build: z.string().min(1),
+  /** To be previewed, in the order of applying. */
+  environments: z.array(z.string()),
+});
+export type Session = Readonly<Omit<z.infer<typeof sessionSchema>, 'environments'>> & {
+  readonly environments: readonly string[];
+};
+
+/** What the trusted side found out before the preview: written by `switchyard withhold`, never seen by its Pod. */
+export const aboutSchema = z.strictObject({
+  environment: z.string(),
+  state: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Role of a cluster → its context. */
+  clusters: z.record(z.string(), z.string()),
+  /** Context → Kubernetes' list of nodes. */
+  nodes: z.record(z.string(), z.unknown()),
+});
+export type About = z.infer<typeof aboutSchema>;
+
+/** Bytes of one file of a record that are read: enough for tens of thousands of resources. */
+const LARGEST = 512 * 1024 * 1024;
+
+const folderOf = (workspace: string): string => join(workspace, '.switchyard', 'preview');
+
+/** Where things stand in a workspace. `given` goes into the preview Pod, `record` comes out of it. */
+export const previewPaths = (workspace: string, environment: string) => {
+  const folder = join(folderOf(workspace), environment);
+  return {
+    folder,
+    about: join(folder, 'about.json'),
+    given: join(folder, 'given'),
+    record: join(folder, 'record'),
+    events: join(folder, 'record', 'events.jsonl'),
+    rules: join(folder, 'record', 'rules.json'),
+    outcome: join(folder, 'record', 'exit-code'),
+    log: join(folder, 'record', 'log'),
+    leak: join(folder, 'leaked'),
+    /** The whole note, attached to the build. */
+    whole: join(workspace, `preview-${environment}.md`),
+  };
+};
+
+export const sessionFile = (workspace: string): string => join(folderOf(workspace), 'session.json');
+export const doneFile = (workspace: string): string => join(folderOf(workspace), 'done');
+
+export function writeSession(workspace: string, session: Session): void {
+  mkdirSync(dirname(sessionFile(workspace)), { recursive: true });
+  writeFileSync(sessionFile(workspace), `${JSON.stringify(session, null, 2)}\n`);
+}
+
+export function readOurs<T>(file: string, schema: z.ZodType<T>, remedy: string): T {
+  const parsed = existsSync(file) ? schema.safeParse(parseJson(readFileSync(file, 'utf8'))) : undefined;
+  if (parsed?.success) return parsed.data;
+  throw new Failure(exitCode.input, `${file}: is missing or not what was written there.`, remedy);
+}
+
+/** @throws Failure (exit 2) when `preview-source` left none */
+export const readSession = (workspace: string): Session =>
+  readOurs(sessionFile(workspace), sessionSchema, 'Run `delivery preview-source` first, in the same folder.');
+
+/** @throws Failure (exit 2) when `switchyard withhold` left none */
+export const readAbout = (file: string): About =>
+  readOurs(file, aboutSchema, 'Run `switchyard withhold` for this environment first.');
+
+/**
+ * A file that the preview Pod wrote. It may be a link to a file of ours, or endless: then it counts as absent.
+ * @returns undefined when there is no plain file of a bearable size
+ */
+export function readUntrusted(file: string): string | undefined {
+  const kind = lstatSync(file, { throwIfNoEntry: false });
+  return kind?.isFile() && kind.size <= LARGEST ? readFileSync(file, 'utf8') : undefined;
+}

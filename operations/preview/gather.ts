@@ -1,0 +1,82 @@
+import { parseLedger } from '../../catalog/ledger';
+import { ProblemsError } from '../../catalog/problems';
+import { topologyBoxes } from '../../components/boxes';
+import { fetchLedger } from '../../components/inputs';
+import { lookUp } from '../../components/lookups';
+import { deployVariables, missingSecrets, neededSecrets, secretSources } from '../../stacks/secrets';
+import { type Session, withSession } from '../operate';
+import type { Terminal } from '../terminal';
+import type { PrepareInputs } from './prepare';
+
+/** Kubernetes' list of a cluster's nodes; undefined when it cannot be asked, which the note then says. */
+async function nodeList(context: string): Promise<unknown> {
+  const { CoreV1Api, KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  try {
+    config.loadFromDefault();
+    config.setCurrentContext(context);
+    const { items } = await config.makeApiClient(CoreV1Api).listNode();
+    return {
+      items: items.map(({ metadata, spec, status }) => ({
+        metadata: { name: metadata?.name ?? '' },
+        spec: { unschedulable: spec?.unschedulable ?? false },
+        status: { allocatable: status?.allocatable ?? {} },
+      })),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads all that a preview is prepared from: the recorded state, what the declarations of this program make of the
+ * real secrets, the ledger, what is looked up, the nodes. Runs where the real secrets are, and runs no code but this
+ * checkout's.
+ * @throws ProblemsError when a secret is missing
+ */
+export const gather = (environment: string, operation: string, terminal: Terminal): Promise<PrepareInputs> =>
+  withSession(environment, operation, terminal, previewInputs, { existing: true });
+
+export async function previewInputs({
+  model,
+  engine,
+}: Pick<Session, 'model'> & {
+  readonly engine: Pick<Session['engine'], 'config' | 'openState'>;
+}): Promise<PrepareInputs> {
+  const { settings } = model;
+  const { environment, gitlab } = settings;
+  const needed = neededSecrets(deployVariables(settings));
+  const values: Record<string, string> = {};
+  for (const { key, variable } of needed) {
+    const value = process.env[variable] || (key && (await engine.config(`switchyard:${key}`)));
+    if (value) values[variable] = value;
+  }
+  const missing = missingSecrets(environment, needed, () => false, values);
+  if (missing.length > 0) throw new ProblemsError(missing);
+  const gitlabToken = values[secretSources.gitlabToken] ?? '';
+  const ledger = await fetchLedger(gitlab.url, gitlab.group, gitlabToken, environment);
+  const { modules: releases } = parseLedger(ledger, `release-ledger/${environment}.yaml`);
+  const clusters = { ci: settings.clusters.ci.context, production: settings.clusters.production.context };
+  const nodes: Record<string, unknown> = {};
+  for (const context of new Set(Object.values(clusters))) {
+    const list = await nodeList(context);
+    if (list !== undefined) nodes[context] = list;
+  }
+  const boxes = topologyBoxes({ ...model, releases });
+  return {
+    environment,
+    deployment: await engine.openState(),
+    boxes,
+    secrets: {
+      seed: values[secretSources.seed] ?? '',
+      gitlabToken,
+      given: Object.fromEntries(
+        deployVariables(settings).map(({ variable }) => [variable, values[variable] ?? '']),
+      ),
+    },
+    ledger,
+    found: await lookUp(model, boxes, gitlabToken),
+    clusters,
+    nodes,
+  };
+}

@@ -1,0 +1,239 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { ProblemsError } from '../../catalog/problems';
+import { topologyBoxes } from '../../components/boxes';
+import { askGitLab, FOUND_VARIABLE, LEDGER_VARIABLE } from '../../components/inputs';
+import { cascYaml } from '../../components/jenkins/casc';
+import { defaultFolders, loadModel } from '../../components/load';
+import type { Model } from '../../components/model';
+import { referencesIn } from '../../components/shared/references';
+import { brokenRules } from '../../rules/assert';
+import { parseStack } from '../../stacks/load';
+import { modelOf, root, stackText, stackWith, testModel } from '../support/model';
+
+const modelWith = (setting: string): Model =>
+  testModel({
+    settings: parseStack(
+      `${stackText}  switchyard:topologyProject: ${setting}\n`,
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
+  });
+const on = modelWith('{}');
+const all = (model: Model) => topologyBoxes(model).flatMap(({ declarations }) => [...declarations]);
+const named = (model: Model, name: string) => all(model).find((declaration) => declaration.name === name);
+const textOf = (model: Model, names: RegExp) =>
+  JSON.stringify(
+    all(model)
+      .filter(({ name }) => names.test(name))
+      .map(({ args }) => args),
+  );
+
+interface Casc {
+  jenkins: { clouds: { kubernetes: { templates: { name: string; namespace: string; yaml: string }[] } }[] };
+  jobs: { script: string }[];
+}
+const casc = (model: Model) => parse(cascYaml(model)) as Casc;
+const podOf = (model: Model, name: string) => {
+  const found = casc(model).jenkins.clouds[0]?.kubernetes.templates.find(
+    (template) => template.name === name,
+  );
+  return found && (parse(found.yaml) as { spec: Record<string, unknown> });
+};
+
+test('a stack that does not ask for it has none of it', () => {
+  const without = testModel();
+  expect(all(without).filter(({ name }) => /topology|preview|apply/.test(name))).toEqual([]);
+  expect(JSON.stringify(casc(without))).not.toMatch(/topologyPipeline|SWITCHYARD_TOPOLOGY/);
+});
+
+test('everything needed is declared before, and every name is used once', () => {
+  const seen = new Set<string>();
+  for (const declaration of all(on)) {
+    for (const needed of declaration.dependsOn ?? []) expect(seen).toContain(needed);
+    for (const reference of referencesIn(declaration.args))
+      if (reference.kind === 'output') expect(seen).toContain(reference.resource);
+    expect(seen).not.toContain(declaration.name);
+    seen.add(declaration.name);
+  }
+});
+
+test('merging needs a green preview, and the hook goes to the job with a token', () => {
+  expect(named(on, 'gitlab-topology')?.args).toMatchObject({
+    path: 'topology',
+    onlyAllowMergeIfPipelineSucceeds: true,
+  });
+  expect(named(on, 'gitlab-topology-hook')?.args).toEqual({
+    project: '«output:gitlab-topology:id»',
+    url: 'https://jenkins.test/project/switchyard/topology',
+    token: '«secret:hook/topology»',
+    pushEvents: true,
+    pushEventsBranchFilter: 'main',
+    mergeRequestsEvents: true,
+    enableSslVerification: true,
+  });
+});
+
+test("the job's pipeline stands in the configuration: no file of a merge request runs with credentials", () => {
+  const job = casc(on).jobs.at(-1)?.script ?? '';
+  expect(job).toContain("pipelineJob('switchyard/topology')");
+  expect(job).toContain("topologyPipeline(apply: 'automatic')");
+  expect(job).toContain('secretToken("${HOOK_TOKEN_TOPOLOGY}")');
+  expect(job).not.toMatch(/scriptPath|cpsScm|gitlabSourceBranch/);
+});
+
+test('the preview Pod has no Secret, no credential in its environment, and an account that reads no Secret', () => {
+  const pod = podOf(on, 'preview');
+  const { imagePullSecrets, ...spec } = pod?.spec ?? {};
+  expect(imagePullSecrets).toEqual([{ name: 'registry-pull' }]);
+  expect(spec).toMatchObject({ serviceAccountName: 'previewer' });
+  expect(JSON.stringify(spec)).not.toMatch(/secret|envFrom/i);
+  const role = named(on, 'preview-reader')?.args as unknown as {
+    rules: { resources: string[]; verbs: string[] }[];
+  };
+  const resources = role.rules.flatMap((rule) => rule.resources);
+  expect(resources).toContain('deployments');
+  for (const never of ['*', 'secrets', 'configmaps', 'pods', 'pods/exec', 'pods/log'])
+    expect(resources).not.toContain(never);
+  expect(new Set(role.rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'list']));
+  expect(textOf(on, /^preview-(reading|account|kubeconfig)/)).not.toContain('cluster-admin');
+});
+
+test('the only secret in the namespace of previews is that which pulls images', () => {
+  const secrets = all(on).filter(
+    ({ type, args }) =>
+      type === 'kubernetes:core/v1:Secret' && JSON.stringify(args).includes('"namespace":"ci-preview"'),
+  );
+  expect(secrets.map(({ name }) => name)).toEqual(['preview-pull']);
+});
+
+test('previews reach names, API servers and Jenkins by their ports, and no other port', () => {
+  const fence = named(on, 'preview-fence')?.args as unknown as
+    | { spec: { egress: { ports: { port: number }[] }[] } }
+    | undefined;
+  expect(fence?.spec.egress.flatMap(({ ports }) => ports.map(({ port }) => port))).toEqual([
+    53, 53, 443, 6443, 8080,
+  ]);
+});
+
+test('applying has an account of its own that may do all, and none where people apply', () => {
+  expect(named(on, 'apply-all')?.args).toMatchObject({
+    roleRef: { kind: 'ClusterRole', name: 'cluster-admin' },
+    subjects: [{ kind: 'ServiceAccount', name: 'applier', namespace: 'ci-apply' }],
+  });
+  expect(named(on, 'apply-environment')?.args).toMatchObject({
+    stringData: { GITLAB_TOKEN: '«given:GITLAB_TOKEN»' },
+  });
+  const manual = modelWith('{ apply: manual }');
+  expect(textOf(manual, /./)).not.toMatch(/cluster-admin|ci-apply/);
+  expect(podOf(manual, 'apply')).toBeUndefined();
+  expect(podOf(manual, 'preview')).toBeDefined();
+});
+
+test('the delivery Pod knows the project and the environments in their order', () => {
+  const text = JSON.stringify(
+    podOf(modelWith('{ path: platform, environments: [staging, production] }'), 'delivery'),
+  );
+  expect(text).toContain('{"name":"SWITCHYARD_TOPOLOGY_PROJECT","value":"platform"}');
+  expect(text).toContain('{"name":"SWITCHYARD_TOPOLOGY_ENVIRONMENTS","value":"staging,production"}');
+});
+
+test.each(['{}', '{ apply: manual }'])('every rule holds with %s', (setting) => {
+  expect(brokenRules(modelWith(setting))).toEqual([]);
+});
+
+test('the Pods of previews may reach Jenkins through its fence, and those of applying where there are any', () => {
+  const fenced = (setting: string) =>
+    textOf(
+      testModel({
+        settings: parseStack(
+          `${stackWith({ jenkins: 'ingress: { host: jenkins.test }' })}  switchyard:topologyProject: ${setting}\n`,
+          'stacks/Pulumi.test.yaml',
+          'test',
+        ),
+      }),
+      /^jenkins-allow-/,
+    );
+  expect(fenced('{}')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-apply"]');
+  expect(fenced('{ apply: manual }')).toContain('"values":["ci-agents","ci-deploy","ci-preview"]');
+});
+
+test('a production cluster of its own is not taken for this one', () => {
+  expect(named(on, 'preview-kubeconfig')?.args).toMatchObject({
+    data: { config: expect.not.stringContaining('two') },
+  });
+});
+
+const ONE = 'ci: { context: one }, production: { context: one }';
+
+/** Loads a stack with these settings as a file of an environment. */
+function loaded(text: string): Model | string[] {
+  const stacks = mkdtempSync(join(tmpdir(), 'stacks-'));
+  try {
+    writeFileSync(join(stacks, 'Pulumi.test.yaml'), text);
+    return loadModel({ ...defaultFolders(root), stacks }, 'test');
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.problems.map(({ key }) => key ?? '');
+    throw error;
+  } finally {
+    rmSync(stacks, { recursive: true, force: true });
+  }
+}
+
+test('the library has the pipeline of the topology only where a job runs it', () => {
+  const library = (text: string) => Object.keys((loaded(text) as Model).library).join(' ');
+  expect(library(stackWith({ clusters: ONE }))).not.toContain('topologyPipeline');
+  expect(library(`${stackWith({ clusters: ONE })}  switchyard:topologyProject: {}\n`)).toContain(
+    'vars/topologyPipeline.groovy',
+  );
+});
+
+test.each([
+  ['config.topologyProject.path', stackWith({ clusters: ONE }), '{ path: orders }'],
+  ['config.topologyProject.apply', stackText, '{}'],
+  [
+    'config.clusters.ci.kubeconfig',
+    stackWith({ clusters: 'ci: { context: one, kubeconfig: KUBE }, production: { context: two }' }),
+    '{ apply: manual }',
+  ],
+  [
+    'config.gitlab.group.existing',
+    stackWith({ clusters: ONE, gitlab: 'group: { existing: team/ci }, botTokenExpires: "2030-01-01"' }),
+    '{}',
+  ],
+  [
+    'config.gitlab.projects',
+    stackWith({
+      clusters: ONE,
+      gitlab: 'projects: { orders: { existing: old/orders } }, botTokenExpires: "2030-01-01"',
+    }),
+    '{}',
+  ],
+  [
+    'config.jenkins.existing',
+    stackWith({ clusters: ONE, jenkins: 'existing: { namespace: jenkins }' }),
+    '{}',
+  ],
+])('what previews cannot do is refused: %s', (key, stack, setting) => {
+  expect(loaded(`${stack}  switchyard:topologyProject: ${setting}\n`)).toEqual([key]);
+});
+
+test('a preview asks GitLab nothing, and a user who is new in it is a stand-in', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'given-'));
+  const before = { ...process.env };
+  try {
+    process.env[LEDGER_VARIABLE] = join(folder, 'ledger.yaml');
+    process.env[FOUND_VARIABLE] = join(folder, 'found.json');
+    writeFileSync(join(folder, 'ledger.yaml'), 'modules: {}\n');
+    writeFileSync(join(folder, 'found.json'), '{ "user:ada": "7" }');
+    const members = 'members: { ada: maintainer, bob: developer }, botTokenExpires: "2030-01-01"';
+    const token = () => Promise.reject(new Error('a preview has no token'));
+    const asked = await askGitLab(modelOf({ clusters: ONE, gitlab: members }), undefined, token);
+    expect(asked).toEqual({ found: { 'user:ada': '7', 'user:bob': '0' }, releases: {} });
+  } finally {
+    process.env = before;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

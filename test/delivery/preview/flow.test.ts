@@ -1,0 +1,313 @@
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exitCode, Failure } from '../../../delivery/failure';
+import { GitLab } from '../../../delivery/gitlab';
+import {
+  type ApplyRequest,
+  cancelPreview,
+  compareRecord,
+  findPlans,
+  finishPreview,
+  reportPreview,
+  startPreview,
+} from '../../../delivery/preview/flow';
+import { previewPaths, type Session } from '../../../delivery/preview/session';
+import { makeWorld, PROJECT, type World } from '../world';
+import { KEY } from './fixtures';
+
+const BUILD = 'http://jenkins.example/job/switchyard/job/topology/1/';
+const covered = [{ name: 'staging' }, { name: 'production', modules: ['orders'] }];
+const stackFiles = { 'stacks/Pulumi.staging.yaml': 'a: 1\n', 'stacks/Pulumi.production.yaml': 'a: 1\n' };
+
+jest.setTimeout(60_000);
+
+let world: World;
+let counter = 0;
+beforeAll(async () => {
+  world = await makeWorld();
+  await world.push('main', stackFiles);
+}, 60_000);
+afterAll(() => world?.close());
+
+const workspace = (): string => join(world.folder, `preview-${counter++}`);
+const ended = async (promise: Promise<unknown>): Promise<Failure> => {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error('expected a failure');
+};
+
+const start = (iid: number, folder: string): Promise<Session> =>
+  startPreview(world.context, {
+    project: PROJECT,
+    mergeRequest: iid,
+    build: BUILD,
+    folder: join(folder, 'source'),
+    covered,
+  });
+
+const event = (op: string, name: string, type = 'kubernetes:core/v1:ConfigMap') =>
+  JSON.stringify({
+    resourcePreEvent: {
+      metadata: { op, type, urn: `urn:pulumi:staging::switchyard::${type}::${name}`, diffs: ['data'] },
+    },
+  });
+const done = JSON.stringify({ summaryEvent: {} });
+
+/** What `withhold` and the Pod leave of one environment. */
+function leave(
+  folder: string,
+  environment: string,
+  lines: readonly string[],
+  more: { code?: string; state?: string } = {},
+) {
+  const paths = previewPaths(folder, environment);
+  mkdirSync(paths.record, { recursive: true });
+  const about = {
+    environment,
+    state: (more.state ?? 'a').repeat(64),
+    clusters: { ci: 'one', production: 'one' },
+    nodes: {},
+  };
+  writeFileSync(paths.about, JSON.stringify(about));
+  writeFileSync(paths.events, lines.join('\n'));
+  writeFileSync(paths.outcome, more.code ?? '0');
+  return paths;
+}
+
+const latest = async (commit: string): Promise<Record<string, string>> =>
+  Object.fromEntries((await world.statuses(commit)).map(({ name, status }) => [name, status]));
+
+async function opened(
+  files: Record<string, string | undefined>,
+): Promise<{ iid: number; head: string; branch: string }> {
+  const branch = `preview-${counter++}`;
+  const head = await world.push(branch, files, 'origin/main');
+  return { iid: await world.open(branch), head, branch };
+}
+
+describe('a preview of a merge request', () => {
+  it('posts a status per affected environment before any work, and none for the others', async () => {
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 2\n' });
+    const session = await start(iid, workspace());
+    expect(session.environments).toEqual(['staging']);
+    expect(session.headSha).toBe(head);
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'running',
+      'switchyard/preview/staging': 'pending',
+    });
+  });
+
+  it('ends green where no environment is affected, so that the merge is not blocked', async () => {
+    const { iid, head } = await opened({ 'docs/x.md': 'x' });
+    const session = await start(iid, workspace());
+    expect(session.environments).toEqual([]);
+    expect(await finishPreview(world.context, session, {})).toBe(true);
+    expect(await latest(head)).toEqual({ 'switchyard/preview': 'success' });
+  });
+
+  it('writes one note an environment and edits it in place; an equal one is left alone; others’ notes are not touched', async () => {
+    const { iid, head } = await opened({ 'catalog/modules/orders.yaml': 'x: 1\n' });
+    const project = encodeURIComponent(PROJECT);
+    await world.api('POST', `/projects/${project}/merge_requests/${iid}/notes`, {
+      body: '<!-- switchyard:preview:staging -->\nby somebody else',
+    });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    for (const environment of session.environments)
+      leave(folder, environment, [event('create', 'one'), done]);
+    for (const environment of session.environments)
+      await reportPreview(world.context, folder, session, environment, KEY);
+    const first = await world.notes(iid);
+    expect(first).toHaveLength(3);
+    leave(folder, 'staging', [event('delete', 'one'), done]);
+    await reportPreview(world.context, folder, session, 'staging', KEY);
+    await reportPreview(world.context, folder, session, 'production', KEY);
+    const second = await world.notes(iid);
+    expect(second.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
+    expect(second[0]?.body).toContain('by somebody else');
+    expect(second[1]?.body).toContain('1 to delete');
+    expect(second[1]?.body).not.toContain('1 to create');
+    expect(second[2]?.body).toBe(first[2]?.body);
+    expect(await finishPreview(world.context, session, { staging: true, production: true })).toBe(true);
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'success',
+      'switchyard/preview/staging': 'success',
+      'switchyard/preview/production': 'success',
+    });
+    expect(readFileSync(previewPaths(folder, 'staging').whole, 'utf8')).toContain('1 to delete');
+  });
+
+  it.each([
+    [
+      'the engine fails',
+      [JSON.stringify({ diagnosticEvent: { severity: 'error', message: 'no' } }), done],
+      '1',
+      'no',
+    ],
+    ['the Pod dies', [event('create', 'one')], '137', 'the program ended with exit code 137'],
+    ['the events break off', [event('create', 'one')], '0', 'did not come to its end'],
+  ])('blocks the merge where %s', async (_why, lines, code, said) => {
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 10}\n` });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    leave(folder, 'staging', lines, { code });
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
+    expect(await finishPreview(world.context, session, { staging: false })).toBe(false);
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'failed',
+      'switchyard/preview/staging': 'failed',
+    });
+    expect((await world.notes(iid))[0]?.body).toContain(said);
+    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${iid}`, {
+      state_event: 'close',
+    });
+  });
+
+  it('blocks the merge where a rule is broken, and where the list of rules cannot be read', async () => {
+    const { iid } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 30\n' });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    const paths = leave(folder, 'staging', [done]);
+    writeFileSync(
+      paths.rules,
+      JSON.stringify([{ id: 'digests', where: 'shop', what: 'a tag', remedy: 'Pin it.' }]),
+    );
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
+    expect((await world.notes(iid))[0]?.body).toContain('| digests | shop | a tag | Pin it. |');
+    writeFileSync(paths.rules, '[{"id": 1}]');
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
+    writeFileSync(paths.rules, '[]');
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(true);
+  });
+
+  it('never reads through a link that the Pod left, and says when a secret was found', async () => {
+    const { iid } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 40\n' });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    const paths = leave(folder, 'staging', [done]);
+    writeFileSync(join(folder, 'ours'), '[{"id":"x","where":"x","what":"text of ours","remedy":"x"}]');
+    symlinkSync(join(folder, 'ours'), paths.rules);
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(true);
+    expect((await world.notes(iid))[0]?.body).not.toContain('text of ours');
+    writeFileSync(paths.leak, '1\n');
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
+    expect((await world.notes(iid))[0]?.body).toContain('must be rotated');
+  });
+
+  it('is cancelled by a newer commit, writes no note, and its statuses do not stay open', async () => {
+    const { iid, head, branch } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 50\n' });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    leave(folder, 'staging', [done]);
+    await world.push(branch, { 'stacks/Pulumi.staging.yaml': 'a: 51\n' });
+    const failure = await ended(reportPreview(world.context, folder, session, 'staging', KEY));
+    expect(failure.code).toBe(exitCode.nothing);
+    expect(failure.message).toContain('a newer commit');
+    expect(await world.notes(iid)).toEqual([]);
+    await cancelPreview(world.context, session, 'a newer commit has its own preview');
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'canceled',
+      'switchyard/preview/staging': 'canceled',
+    });
+  });
+
+  it('is refused where it removes the stack file of an environment', async () => {
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': undefined });
+    const failure = await ended(start(iid, workspace()));
+    expect(failure.code).toBe(exitCode.red);
+    expect(failure.message).toContain('removes the stack file of staging');
+    expect(await latest(head)).toEqual({ 'switchyard/preview': 'failed' });
+  });
+
+  it('fits into GitLab’s note however much changes, with the whole beside it', async () => {
+    const { iid } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 60\n' });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    const many = Array.from({ length: 6000 }, (_, index) => event('create', `${index}-${'<x>|'.repeat(40)}`));
+    leave(folder, 'staging', [...many, done]);
+    expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(true);
+    expect((await world.notes(iid))[0]?.body).toMatch(/more do not fit into a note/);
+    expect(readFileSync(previewPaths(folder, 'staging').whole, 'utf8').length).toBeGreaterThan(1_000_000);
+  });
+});
+
+describe('applying what was merged', () => {
+  async function merged(files: Record<string, string>, between?: () => Promise<unknown>) {
+    const { iid, head } = await opened(files);
+    const folder = workspace();
+    const session = await start(iid, folder);
+    for (const environment of session.environments) {
+      leave(folder, environment, [event('create', 'one'), done]);
+      await reportPreview(world.context, folder, session, environment, KEY);
+    }
+    await finishPreview(
+      world.context,
+      session,
+      Object.fromEntries(session.environments.map((name) => [name, true])),
+    );
+    await between?.();
+    const root = new GitLab({ url: world.url, token: world.context.token, pause: () => 1 });
+    const answer = await root.merge(PROJECT, iid, head);
+    const request: ApplyRequest = {
+      project: PROJECT,
+      commit: answer.merge_commit_sha ?? head,
+      branch: 'main',
+      build: BUILD,
+      folder: join(workspace(), 'source'),
+      covered,
+      key: KEY,
+    };
+    return { request, session, folder, iid };
+  }
+
+  it('takes the environments in order, each with the plan that reviewers saw, on the checked-out commit', async () => {
+    const { request, iid } = await merged({ 'catalog/modules/orders.yaml': `x: ${counter + 100}\n` });
+    const { plans, mergeRequest } = await findPlans(world.context, request);
+    expect(mergeRequest).toBe(iid);
+    expect(plans.map(({ environment }) => environment)).toEqual(['staging', 'production']);
+    expect(existsSync(join(request.folder, 'catalog', 'modules', 'orders.yaml'))).toBe(true);
+  });
+
+  it('applies the same plan, also on a state that moved without consequence; another is refused with what differs', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': 'a: 200\n' });
+    const [seen, ...others] = (await findPlans(world.context, request)).plans;
+    expect(others).toEqual([]);
+    if (!seen) throw new Error('no plan');
+    const folder = workspace();
+    leave(folder, 'staging', [event('create', 'one'), done], { state: 'b' });
+    expect(compareRecord(folder, seen)).toEqual({ same: true });
+    leave(folder, 'staging', [event('create', 'one'), event('delete', 'two'), done], { state: 'b' });
+    expect(compareRecord(folder, seen)).toEqual({
+      same: false,
+      why: 'live state moved since the preview; it would now also delete kubernetes:core/v1:ConfigMap::two: data',
+    });
+    leave(folder, 'staging', [event('create', 'one')]);
+    expect(compareRecord(folder, seen)).toMatchObject({
+      same: false,
+      why: expect.stringContaining('its end'),
+    });
+  });
+
+  it('is refused where the branch moved between preview and merge, since nobody saw that tree', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': 'a: 300\n' }, () =>
+      world.push('main', { 'catalog/services/x.yaml': `${counter}\n` }, 'origin/main'),
+    );
+    const failure = await ended(findPlans(world.context, request));
+    expect(failure.message).toContain('main moved between preview and merge');
+  });
+
+  it('is refused where the key does not fit the note, and for a commit that no merge request brought', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': 'a: 400\n' });
+    const other = { ...request, key: `${KEY}2` };
+    expect((await ended(findPlans(world.context, other))).message).toContain(
+      'has no valid preview of staging',
+    );
+    const pushed = await world.push('main', { 'stacks/Pulumi.staging.yaml': 'a: 401\n' }, 'origin/main');
+    const failure = await ended(findPlans(world.context, { ...request, commit: pushed }));
+    expect(failure.message).toContain('no merged merge request brought this commit');
+  });
+});

@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { affectedEnvironments } from '../../../delivery/preview/affected';
+import { disguises, hide } from '../../../delivery/preview/hide';
+
+const covered = [{ name: 'staging' }, { name: 'production', modules: ['orders'] }];
+const reach = (...paths: string[]) => affectedEnvironments(paths, covered, () => true).environments;
+
+test.each([
+  [['stacks/Pulumi.production.yaml'], ['production']],
+  [['catalog/modules/orders.yaml'], ['staging', 'production']],
+  [['catalog/modules/other.yaml'], ['staging']],
+  [['catalog/services/mysql.yaml'], ['staging', 'production']],
+  [['components/jenkins/casc.ts'], ['staging', 'production']],
+  [['index.ts'], ['staging', 'production']],
+  [['package-lock.json'], ['staging', 'production']],
+  [['a-file-that-nobody-knows'], ['staging', 'production']],
+  [['docs/lab.md', 'README.md', 'test/x.test.ts', 'lab/index.ts'], []],
+  [['stacks/Pulumi.unknown.yaml'], []],
+  [[], []],
+])('%p affects %p', (paths, environments) => {
+  expect(reach(...paths)).toEqual(environments);
+});
+
+test('an environment whose stack file goes is told apart, and not previewed', () => {
+  const gone = affectedEnvironments(['stacks/Pulumi.staging.yaml'], covered, (name) => name !== 'staging');
+  expect(gone).toEqual({ environments: [], removed: ['staging'] });
+});
+
+test('a value is hidden plain and in the forms in which programs print it', () => {
+  const value = 'a "secret"/value+1';
+  const bytes = Buffer.from(value);
+  for (const text of [
+    value,
+    JSON.stringify({ value }),
+    encodeURIComponent(value),
+    bytes.toString('hex'),
+    bytes.toString('base64'),
+    [...value].reverse().join(''),
+  ]) {
+    const hidden = hide(`before ${text} after`, [value]);
+    expect(hidden.found).toBe(1);
+    expect(hidden.text).toContain('[hidden]');
+    for (const form of disguises(value)) expect(hidden.text).not.toContain(form);
+  }
+});
+
+test('base64 is recognised wherever the value begins in what was encoded', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 8 }), fc.string({ maxLength: 8 }), (before, after) => {
+      const encoded = Buffer.from(`${before}the-secret-value-of-this-test${after}`).toString('base64');
+      expect(hide(encoded, ['the-secret-value-of-this-test']).found).toBe(1);
+    }),
+  );
+});
+
+test('text without the value stays as it is, and short words are no secrets', () => {
+  expect(hide('nothing here', ['some-secret-value'])).toEqual({ text: 'nothing here', found: 0 });
+  expect(hide('true is root', ['true', 'root'])).toEqual({ text: 'true is root', found: 0 });
+});
+
+test('a value inside another leaves no rest of the longer one', () => {
+  expect(hide('x long-secret-tail y', ['long-secret', 'long-secret-tail']).text).toBe('x [hidden] y');
+});
