@@ -153,7 +153,12 @@ describe('an up that is killed', () => {
     );
     const orders = projects.find(({ path }) => path === 'orders');
     expect((await gitlab(`projects/${orders?.id}/hooks`)).body).toHaveLength(1);
-    const tokens = (await gitlab('groups/switchyard/access_tokens')).body as { active: boolean }[];
-    expect(tokens.filter(({ active }) => active)).toHaveLength(1);
+    const tokens = (await gitlab('groups/switchyard/access_tokens')).body as {
+      name: string;
+      active: boolean;
+    }[];
+    const active = tokens.filter((token) => token.active).map(({ name }) => name);
+    expect(active).not.toEqual([]);
+    expect(active).toEqual([...new Set(active)]);
   });
 });
