@@ -74,6 +74,7 @@ test.each(DAEMONS)(
 );
 
 test('after kill -9 of the machine itself the next start brings everything back with its data', async () => {
+  kubectl('delete', 'configmap', 'survivor', '-n', 'default', '--ignore-not-found');
   kubectl('create', 'configmap', 'survivor', '-n', 'default', '--from-literal=a=b');
   const victim = holder();
   if (!victim) throw new Error('the machine runs');
