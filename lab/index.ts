@@ -1,3 +1,5 @@
+import '../operations/node';
+
 import { Command } from 'commander';
 import { kubeconfigPath } from './cluster';
 import { GITLAB_URL } from './gitlab';

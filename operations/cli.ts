@@ -1,3 +1,5 @@
+import './node';
+
 import { Command, CommanderError } from 'commander';
 import { cancel } from './commands/cancel';
 import { check } from './commands/check';
