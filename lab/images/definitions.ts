@@ -7,6 +7,8 @@ export interface ImageDefinition {
   parent?: string;
   /** Programs of the toolchain's `bin` folder that go into the build context: name there → path in the context. */
   programs?: Readonly<Record<string, string>>;
+  /** Other images are built upon it, so the engine holds it, too: its builder asks no mirror over plain http. */
+  base?: true;
   /** Further content that is made on the host. */
   extra?: 'robot-libraries' | 'agent-program' | 'jenkins';
 }
@@ -21,15 +23,16 @@ export const IMAGES: readonly ImageDefinition[] = [
     parent: 'debian',
     programs: { 'local-path-provisioner': 'local-path-provisioner' },
   },
-  { name: 'python', tag: '3.11', parent: 'debian' },
+  { name: 'python', tag: '3.11', parent: 'debian', base: true },
   {
     name: 'agent',
     tag: 'lab',
     parent: 'debian',
+    base: true,
     programs: { kubernetes: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
     extra: 'agent-program',
   },
-  { name: 'jenkins', tag: 'lab', parent: 'debian', extra: 'jenkins' },
+  { name: 'jenkins', tag: 'lab', parent: 'debian', base: true, extra: 'jenkins' },
   { name: 'registry', tag: '2.8', parent: 'debian' },
   {
     name: 'buildkit',

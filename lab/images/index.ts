@@ -71,8 +71,15 @@ async function forgetOnNode(log: StepLog, reference: string): Promise<void> {
   });
 }
 
-/** The mirror lies in the cache: it outlives a lab that was taken down. */
-const kept = (log: StepLog): void => log.line('the mirror has it in this very content');
+/** The mirror lies in the cache and outlives a lab that was taken down; the engine's own store does not. */
+async function keep(
+  log: StepLog,
+  engine: ReturnType<typeof docker>,
+  image: { name: string; tag: string; base?: true },
+): Promise<void> {
+  log.line('the mirror has it in this very content');
+  if (image.base) await engine.exec(log, 'pull', '--quiet', engine.reference(image));
+}
 
 /** The base image: debootstrap once per machine and content, then `docker import`. */
 function baseStep(options: ImageOptions): Step {
@@ -85,7 +92,8 @@ function baseStep(options: ImageOptions): Step {
     done: async () => (await contentInMirror(engine.mirror, BASE.name, BASE.tag)) === (await hash()),
     run: async (log) => {
       const content = await hash();
-      if ((await contentInMirror(engine.mirror, BASE.name, BASE.tag)) === content) return kept(log);
+      if ((await contentInMirror(engine.mirror, BASE.name, BASE.tag)) === content)
+        return keep(log, engine, { ...BASE, base: true });
       const archive = join(cacheHome(), 'images', `debian-bookworm-${content.slice(0, 16)}.tar`);
       if (!existsSync(archive)) {
         mkdirSync(join(cacheHome(), 'images'), { recursive: true });
@@ -119,7 +127,8 @@ function imageStep(image: ImageDefinition, hash: () => Promise<string>, options:
     done: async () => (await contentInMirror(engine.mirror, image.name, image.tag)) === (await hash()),
     run: async (log) => {
       const content = await hash();
-      if ((await contentInMirror(engine.mirror, image.name, image.tag)) === content) return kept(log);
+      if ((await contentInMirror(engine.mirror, image.name, image.tag)) === content)
+        return keep(log, engine, image);
       const context = await makeContext(image, log);
       const secrets = mkdtempSync(join(tmpdir(), 'switchyard-apt-'));
       try {
