@@ -12,7 +12,8 @@ import {
   productionVersion,
   travel,
 } from '../../../lab/journey';
-import { cacheHome, openLog } from '../../../lab/steps';
+import { labSteps } from '../../../lab/sequence';
+import { cacheHome, lockLab, openLog, runSteps } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
@@ -160,5 +161,17 @@ describe('an up that is killed', () => {
     const active = tokens.filter((token) => token.active).map(({ name }) => name);
     expect(active).not.toEqual([]);
     expect(active).toEqual([...new Set(active)]);
+  });
+
+  test('and from there every module travels to production once more', async () => {
+    const release = lockLab();
+    try {
+      await runSteps(labSteps());
+    } finally {
+      release();
+    }
+    for (const module of ['orders', 'billing', 'mailer'] as const) {
+      expect(await productionVersion(module)).toMatch(/^\d+\.\d+\.\d+$/);
+    }
   });
 });
