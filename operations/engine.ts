@@ -11,7 +11,7 @@ import {
   type Stack,
 } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
-import { type PendingCreate, pendingCreates } from './repair';
+import { type PendingCreate, pendingCreates, settledDeployment } from './repair';
 import { hasResources, keepState, statesFolder } from './states';
 import { PROJECT } from './urns';
 
@@ -157,7 +157,7 @@ export class Engine {
     if (this.saved) return;
     const state = await this.state();
     if (hasResources(state)) await this.saveAside(state);
-    await this.settlePending(state.deployment, targets);
+    await this.settlePending(state, targets);
     this.saved = true;
   }
 
@@ -181,24 +181,30 @@ export class Engine {
 
   /**
    * Settles what a killed run left open: what it made is taken over, what it did not make is forgotten. Without it the
-   * next run would try to make the same things once more.
+   * next run would try to make the same things once more. The state is written anew, because the engine's own way
+   * (`refresh --import-pending-creates`) drops them without a word.
    */
-  private async settlePending(deployment: unknown, targets?: readonly string[]): Promise<void> {
-    const { environment, note, settle } = this.inputs;
-    const pending = pendingCreates(deployment).filter(({ urn }) => !targets || targets.includes(urn));
+  private async settlePending(
+    state: { readonly version: number; readonly deployment: unknown },
+    targets?: readonly string[],
+  ): Promise<void> {
+    const { note, settle } = this.inputs;
+    const pending = pendingCreates(state.deployment).filter(({ urn }) => !targets || targets.includes(urn));
     if (pending.length === 0) return;
     note(`A run before was ended while it created ${pending.length} resource(s); settling them first.`);
-    const args = ['refresh', '--yes', '--skip-preview', '--non-interactive', '--run-program=false'];
-    args.push('--stack', environment, '--clear-pending-creates');
+    const found = new Map<string, string>();
     for (const create of pending) {
       const id = await settle(create);
       if (id === undefined) continue;
       note(`  ${create.urn.split('::').at(-1)} exists as ${id}`);
-      // The flag takes pairs: a URN, then the id.
-      args.push('--import-pending-creates', create.urn, '--import-pending-creates', id);
+      found.set(create.urn, id);
     }
-    for (const urn of targets ?? []) args.push('--target', urn);
-    await this.pulumi(...args);
+    const settled = pending.map(({ urn }) => urn);
+    const deployment = settledDeployment(state.deployment, settled, found);
+    await this.stack.importStack({ version: state.version, deployment });
+    if (found.size === 0) return;
+    // Reads what the killed run was not told.
+    await this.stack.refresh({ target: [...found.keys()], runProgram: false });
   }
 
   /** Runs one operation on the program. */

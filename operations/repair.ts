@@ -46,6 +46,29 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
   return [...pending.values()];
 }
 
+/**
+ * A deployment without the named pending creations; those that exist, by URN and id, stand among its resources with
+ * what they were to be. Everything else stays as it is.
+ */
+export function settledDeployment(
+  deployment: unknown,
+  settled: readonly string[],
+  found: ReadonlyMap<string, string>,
+): Record<string, unknown> {
+  const { resources, pending_operations: operations, ...rest } = deploymentSchema.parse(deployment);
+  const taken = new Map(
+    (operations ?? []).flatMap(({ resource }) => {
+      const id = found.get(resource.urn);
+      return id === undefined ? [] : [[resource.urn, { ...resource, id, outputs: resource.inputs }] as const];
+    }),
+  );
+  return {
+    ...rest,
+    resources: [...(resources ?? []), ...taken.values()],
+    pending_operations: (operations ?? []).filter(({ resource }) => !settled.includes(resource.urn)),
+  };
+}
+
 /** What is there in reality, as far as a killed run may have made it. */
 export interface World {
   /** Is there such an object? `cluster` is the role whose cluster is meant. */

@@ -1,4 +1,10 @@
-import { type PendingCreate, pendingCreates, settle, type World } from '../../operations/repair';
+import {
+  type PendingCreate,
+  pendingCreates,
+  settle,
+  settledDeployment,
+  type World,
+} from '../../operations/repair';
 
 const urn = (type: string, name: string) =>
   `urn:pulumi:lab::switchyard::switchyard:index:Topology$${type}::${name}`;
@@ -161,4 +167,27 @@ test('an image is made anew, and nobody is asked', async () => {
   const nobody = world({});
   expect(await settle(create('docker:index/image:Image', { imageName: 'a/b' }), nobody)).toBeUndefined();
   expect(nobody.asked).toEqual([]);
+});
+
+test('a settled deployment holds what was found, forgets the rest, and leaves other operations alone', () => {
+  const made = { urn: 'urn:a', type: 't', inputs: { name: 'a' }, parent: 'urn:box' };
+  const lost = { urn: 'urn:b', type: 't', inputs: { name: 'b' } };
+  const updating = { type: 'updating', resource: { urn: 'urn:c', type: 't', inputs: {}, provider: '' } };
+  const deployment = {
+    manifest: { time: 'then' },
+    resources: [{ urn: 'urn:box', type: 'box' }],
+    pending_operations: [
+      { type: 'creating', resource: made },
+      { type: 'creating', resource: lost },
+      updating,
+    ],
+  };
+  expect(settledDeployment(deployment, ['urn:a', 'urn:b'], new Map([['urn:a', '7']]))).toEqual({
+    manifest: { time: 'then' },
+    resources: [
+      { urn: 'urn:box', type: 'box' },
+      { ...made, provider: '', id: '7', outputs: { name: 'a' } },
+    ],
+    pending_operations: [updating],
+  });
 });
