@@ -189,8 +189,9 @@ export class Engine {
     targets?: readonly string[],
   ): Promise<void> {
     const { note, settle } = this.inputs;
-    const pending = pendingCreates(state.deployment).filter(({ urn }) => !targets || targets.includes(urn));
-    if (pending.length === 0) return;
+    const pending = pendingCreates(state.deployment);
+    // Writing the state drops every open operation: a limited run leaves it to a whole one, unless all are its own.
+    if (pending.length === 0 || pending.some(({ urn }) => targets && !targets.includes(urn))) return;
     note(`A run before was ended while it created ${pending.length} resource(s); settling them first.`);
     const found = new Map<string, string>();
     for (const create of pending) {
@@ -199,8 +200,7 @@ export class Engine {
       note(`  ${create.urn.split('::').at(-1)} exists as ${id}`);
       found.set(create.urn, id);
     }
-    const settled = pending.map(({ urn }) => urn);
-    const deployment = settledDeployment(state.deployment, settled, found);
+    const deployment = settledDeployment(state.deployment, found);
     await this.stack.importStack({ version: state.version, deployment });
     if (found.size === 0) return;
     // Reads what the killed run was not told.

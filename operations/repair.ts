@@ -47,17 +47,17 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
 }
 
 /**
- * A deployment without the named pending creations; those that exist, by URN and id, stand among its resources with
- * what they were to be. Everything else stays as it is.
+ * A deployment without pending creations; those that exist, by URN and id, stand among its resources with what they
+ * were to be. Everything else stays as it is.
  */
 export function settledDeployment(
   deployment: unknown,
-  settled: readonly string[],
   found: ReadonlyMap<string, string>,
 ): Record<string, unknown> {
   const { resources, pending_operations: operations, ...rest } = deploymentSchema.parse(deployment);
+  const creating = (operations ?? []).filter(({ type }) => type === 'creating');
   const taken = new Map(
-    (operations ?? []).flatMap(({ resource }) => {
+    creating.flatMap(({ resource }) => {
       const id = found.get(resource.urn);
       return id === undefined ? [] : [[resource.urn, { ...resource, id, outputs: resource.inputs }] as const];
     }),
@@ -65,7 +65,7 @@ export function settledDeployment(
   return {
     ...rest,
     resources: [...(resources ?? []), ...taken.values()],
-    pending_operations: (operations ?? []).filter(({ resource }) => !settled.includes(resource.urn)),
+    pending_operations: (operations ?? []).filter(({ type }) => type !== 'creating'),
   };
 }
 

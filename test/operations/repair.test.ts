@@ -182,7 +182,7 @@ test('a settled deployment holds what was found, forgets the rest, and leaves ot
       updating,
     ],
   };
-  expect(settledDeployment(deployment, ['urn:a', 'urn:b'], new Map([['urn:a', '7']]))).toEqual({
+  expect(settledDeployment(deployment, new Map([['urn:a', '7']]))).toEqual({
     manifest: { time: 'then' },
     resources: [
       { urn: 'urn:box', type: 'box' },
