@@ -1,7 +1,7 @@
 import { restrictedContainer } from '../../catalog/containers';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { object, restrictedPod, retained } from '../shared/kubernetes';
+import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { cascYaml } from './casc';
@@ -279,26 +279,7 @@ function access(model: Model): Declaration[] {
             'ci',
             { ...within('jenkins'), annotations: { ...ingress.annotations } },
             {
-              spec: {
-                ...(ingress.className ? { ingressClassName: ingress.className } : {}),
-                ...(ingress.tlsSecret
-                  ? { tls: [{ hosts: [ingress.host], secretName: ingress.tlsSecret }] }
-                  : {}),
-                rules: [
-                  {
-                    host: ingress.host,
-                    http: {
-                      paths: [
-                        {
-                          path: '/',
-                          pathType: 'Prefix',
-                          backend: { service: { name: 'jenkins', port: { name: 'http' } } },
-                        },
-                      ],
-                    },
-                  },
-                ],
-              },
+              spec: ingressSpec(ingress, { host: ingress.host, service: 'jenkins', port: 'http' }),
             },
             { dependsOn: ['jenkins-service'] },
           ),

@@ -9,17 +9,11 @@ const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) =
 export const folderScript = (model: Model): string =>
   `folder(${quote(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
 
-/**
- * Job of this repository's own project. Its pipeline stands here and not in a Jenkinsfile: nothing of a merge request
- * runs where the credentials are.
- */
-export function topologyJobScript(
-  { settings: { gitlab } }: Model,
-  { path, apply }: { readonly path: string; readonly apply: string },
-): string {
-  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${path}`)}) {
-  description('Previews and applies merge requests on the topology itself')
-  logRotator { numToKeep(100) }
+/** What every job that GitLab starts has: builds kept, connection, trigger with the hook's token, drafts or not. */
+const gitlabJob = (
+  name: string,
+  { drafts }: { readonly drafts: boolean },
+): string => `  logRotator { numToKeep(100) }
   properties {
     gitLabConnection { gitLabConnection('gitlab') }
   }
@@ -31,12 +25,24 @@ export function topologyJobScript(
       branchFilterType('NameBasedFilter')
       includeBranchesSpec('main')
       ciSkip(false)
-      skipWorkInProgressMergeRequest(false)
+      skipWorkInProgressMergeRequest(${!drafts})
       setBuildDescription(true)
-      secretToken("\${${cascSecrets.hookToken(path)}}")
+      secretToken("\${${cascSecrets.hookToken(name)}}")
     }
   }
-  definition {
+`;
+
+/**
+ * Job of this repository's own project. Its pipeline stands here and not in a Jenkinsfile: nothing of a merge request
+ * runs where the credentials are.
+ */
+export function topologyJobScript(
+  { settings: { gitlab } }: Model,
+  { path, apply }: { readonly path: string; readonly apply: string },
+): string {
+  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${path}`)}) {
+  description('Previews and applies merge requests on the topology itself')
+${gitlabJob(path, { drafts: true })}  definition {
     cps {
       script('''@Library('switchyard') _
 
@@ -54,24 +60,7 @@ export function jobScript(model: Model, module: Module): string {
   const { gitlab } = model.settings;
   return `pipelineJob(${quote(`${jobFolder(gitlab)}/${module.name}`)}) {
   description(${quote(module.description)})
-  logRotator { numToKeep(100) }
-  properties {
-    gitLabConnection { gitLabConnection('gitlab') }
-  }
-  triggers {
-    gitlab {
-      triggerOnPush(true)
-      triggerOnMergeRequest(true)
-      triggerOpenMergeRequestOnPush('never')
-      branchFilterType('NameBasedFilter')
-      includeBranchesSpec('main')
-      ciSkip(false)
-      skipWorkInProgressMergeRequest(true)
-      setBuildDescription(true)
-      secretToken("\${${cascSecrets.hookToken(module.name)}}")
-    }
-  }
-  definition {
+${gitlabJob(module.name, { drafts: false })}  definition {
     cpsScm {
       scm {
         git {

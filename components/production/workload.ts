@@ -2,7 +2,7 @@ import { containerResources, MODULE_USER, restrictedContainer } from '../../cata
 import type { Module } from '../../catalog/load';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { contentHash, object, restrictedPod } from '../shared/kubernetes';
+import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { moduleVariables } from './access';
 import { passwordMark } from './service';
@@ -153,26 +153,12 @@ export function workload(model: Model, module: Module): Declaration[] {
               Object.keys(ingress.annotations).length > 0 ? ingress.annotations : undefined,
             ),
             {
-              spec: {
-                ...(ingress.className ? { ingressClassName: ingress.className } : {}),
-                ...(ingress.tlsSecret
-                  ? { tls: [{ hosts: [ingress.host], secretName: ingress.tlsSecret }] }
-                  : {}),
-                rules: [
-                  {
-                    host: ingress.host,
-                    http: {
-                      paths: [
-                        {
-                          path: ingress.path,
-                          pathType: 'Prefix',
-                          backend: { service: { name: module.name, port: { name: 'http' } } },
-                        },
-                      ],
-                    },
-                  },
-                ],
-              },
+              spec: ingressSpec(ingress, {
+                host: ingress.host,
+                path: ingress.path,
+                service: module.name,
+                port: 'http',
+              }),
             },
             { dependsOn: [`${name}-service`] },
           ),

@@ -7,6 +7,7 @@ import {
   backedUp,
   contentHash,
   fencedNamespace,
+  ingressSpec,
   object,
   restrictedPod,
   retained,
@@ -199,24 +200,7 @@ function ingress(model: Model): Declaration[] {
       'ci',
       Object.keys(ingress.annotations).length > 0 ? { ...where, annotations: ingress.annotations } : where,
       {
-        spec: {
-          ...(ingress.className ? { ingressClassName: ingress.className } : {}),
-          ...(ingress.tlsSecret ? { tls: [{ hosts: [host], secretName: ingress.tlsSecret }] } : {}),
-          rules: [
-            {
-              host,
-              http: {
-                paths: [
-                  {
-                    path: '/',
-                    pathType: 'Prefix',
-                    backend: { service: { name: 'registry', port: { name: 'registry' } } },
-                  },
-                ],
-              },
-            },
-          ],
-        },
+        spec: ingressSpec(ingress, { host, service: 'registry', port: 'registry' }),
       },
       { dependsOn: ['registry-service'] },
     ),

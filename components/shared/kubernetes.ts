@@ -235,3 +235,24 @@ export function restrictedPod(id: number): types.input.core.v1.PodSecurityContex
     seccompProfile: { type: 'RuntimeDefault' },
   };
 }
+
+/** One host that leads to one Service. */
+export function ingressSpec(
+  ingress: { readonly className?: string; readonly tlsSecret?: string },
+  { host, path = '/', service, port }: { host: string; path?: string; service: string; port: string },
+): types.input.networking.v1.IngressSpec {
+  return {
+    ...(ingress.className ? { ingressClassName: ingress.className } : {}),
+    ...(ingress.tlsSecret ? { tls: [{ hosts: [host], secretName: ingress.tlsSecret }] } : {}),
+    rules: [
+      {
+        host,
+        http: {
+          paths: [
+            { path, pathType: 'Prefix', backend: { service: { name: service, port: { name: port } } } },
+          ],
+        },
+      },
+    ],
+  };
+}

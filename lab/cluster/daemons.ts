@@ -164,11 +164,12 @@ export function apiServerDaemon(): Daemon {
   };
 }
 
-export function controllerManagerDaemon(): Daemon {
-  const config = pki('kube-controller-manager.kubeconfig');
+/** A part of the control plane that talks to the API server as itself; it answers for its health on `port`. */
+function controlPlaneDaemon(name: string, port: number, args: readonly string[]): Daemon {
+  const config = pki(`${name}.kubeconfig`);
   return {
-    name: 'kube-controller-manager',
-    command: toolPath('kube-controller-manager'),
+    name,
+    command: toolPath(name),
     args: [
       `--kubeconfig=${config}`,
       `--authentication-kubeconfig=${config}`,
@@ -178,37 +179,26 @@ export function controllerManagerDaemon(): Daemon {
       `--tls-private-key-file=${pki('node.key')}`,
       '--leader-elect=false',
       '--profiling=false',
-      '--use-service-account-credentials=true',
-      `--service-account-private-key-file=${pki('sa.key')}`,
-      `--root-ca-file=${pki('ca.crt')}`,
-      `--cluster-signing-cert-file=${pki('ca.crt')}`,
-      `--cluster-signing-key-file=${pki('ca.key')}`,
+      ...args,
     ],
     network: 'lab',
     timeoutSeconds: 120,
-    ready: () => answers(`https://${NODE_IP}:10257/healthz`, adminTls()),
+    ready: () => answers(`https://${NODE_IP}:${port}/healthz`, adminTls()),
   };
 }
 
+export function controllerManagerDaemon(): Daemon {
+  return controlPlaneDaemon('kube-controller-manager', 10257, [
+    '--use-service-account-credentials=true',
+    `--service-account-private-key-file=${pki('sa.key')}`,
+    `--root-ca-file=${pki('ca.crt')}`,
+    `--cluster-signing-cert-file=${pki('ca.crt')}`,
+    `--cluster-signing-key-file=${pki('ca.key')}`,
+  ]);
+}
+
 export function schedulerDaemon(): Daemon {
-  const config = pki('kube-scheduler.kubeconfig');
-  return {
-    name: 'kube-scheduler',
-    command: toolPath('kube-scheduler'),
-    args: [
-      `--kubeconfig=${config}`,
-      `--authentication-kubeconfig=${config}`,
-      `--authorization-kubeconfig=${config}`,
-      `--bind-address=${NODE_IP}`,
-      `--tls-cert-file=${pki('node.crt')}`,
-      `--tls-private-key-file=${pki('node.key')}`,
-      '--leader-elect=false',
-      '--profiling=false',
-    ],
-    network: 'lab',
-    timeoutSeconds: 120,
-    ready: () => answers(`https://${NODE_IP}:10259/healthz`, adminTls()),
-  };
+  return controlPlaneDaemon('kube-scheduler', 10259, []);
 }
 
 export function kubeletDaemon(): Daemon {
