@@ -144,6 +144,12 @@ export class Engine {
     return JSON.parse(await this.pulumi('stack', 'export', '--stack', this.inputs.environment));
   }
 
+  /** Writes the state anew, as `change` makes it from the deployment that there is. */
+  async rewrite(change: (deployment: unknown) => unknown): Promise<void> {
+    const { version, deployment } = await this.state();
+    await this.stack.importStack({ version, deployment: change(deployment) });
+  }
+
   /** The state with its secrets in plain text: for what takes them out, and nothing else. */
   async openState(): Promise<unknown> {
     return this.stack.exportStack();
