@@ -1,5 +1,5 @@
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
-import { hookHasJob, hookTokenAgrees, jobHasHook, statusRequired } from './delivery';
+import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
 import type { Facts } from './facts';
 import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
 import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
@@ -15,6 +15,7 @@ export const rules: readonly Rule[] = [
   hookHasJob,
   jobHasHook,
   hookTokenAgrees,
+  pipelineInConfiguration,
   statusRequired,
   testPodPossible,
   namespaceQuota,

@@ -124,6 +124,26 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    rule: 'pipeline-in-configuration',
+    when: "a job runs the Jenkinsfile of its module's repository",
+    items: casc((text) => text.replace('cps {', 'cpsScm {')),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/shop": runs the Jenkinsfile of a repository (cpsScm). Write the pipeline into the job: definition { cps { script(…); sandbox(true) } }.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'pipeline-in-configuration',
+    when: 'a job finds its pipelines in the branches of a repository',
+    items: casc((text) =>
+      text.replace("pipelineJob('switchyard/till')", "multibranchPipelineJob('switchyard/till')"),
+    ),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/till": runs the Jenkinsfile of a repository (multibranchPipelineJob). Write the pipeline into the job: definition { cps { script(…); sandbox(true) } }.',
+    ],
+    modules: [['till']],
+  },
+  {
     rule: 'status-required',
     when: 'a project merges without a green pipeline',
     items: changed(whole, 'gitlab-shop', ['onlyAllowMergeIfPipelineSucceeds'], false),
