@@ -2,15 +2,8 @@ import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { fetchReleases } from '../../components/inputs';
 import { assertRules } from '../../rules/assert';
-import {
-  confirmed,
-  layOutImage,
-  nothingDone,
-  requireSecrets,
-  type Session,
-  watch,
-  withSession,
-} from '../operate';
+import { layOutImage } from '../lay-out';
+import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../operate';
 import type { Outcome } from '../outcome';
 import { gitlabOf, readObject } from '../outside';
 import { EXIT } from '../refusal';
