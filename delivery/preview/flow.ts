@@ -277,6 +277,8 @@ export interface ApplyRequest {
   readonly project: string;
   /** Commit on the target branch. */
   readonly commit: string;
+  /** What the branch had before; zeros where it had nothing. */
+  readonly before: string;
   readonly branch: string;
   readonly build: string;
   /** Folder for the checkout. */
@@ -294,7 +296,8 @@ export interface Applying {
 
 /**
  * Finds what reviewers saw of a commit that was merged: one signed plan per affected environment, of exactly this tree.
- * @throws Failure 1 when a plan is missing, red, of another tree, or was changed
+ * @throws Failure 1 when a plan is missing, red, of another tree, or was changed; 4 for the project's first commit,
+ * which a maintainer brings from the checkout that made the topology
  */
 export async function findPlans(context: Context, request: ApplyRequest): Promise<Applying> {
   const refuse = (why: string): never => {
@@ -305,6 +308,9 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
     );
   };
   const { gitlab } = context;
+  if (/^0+$/.test(request.before)) {
+    throw new Failure(exitCode.nothing, `nothing to apply: ${request.branch} begins with this push.`);
+  }
   const requests = await gitlab.mergeRequestsOf(request.project, request.commit);
   const found = pickMergeRequest(requests, request.commit, request.branch);
   if (!found) return refuse('no merged merge request brought this commit');

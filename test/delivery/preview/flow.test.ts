@@ -255,6 +255,7 @@ describe('applying what was merged', () => {
     const request: ApplyRequest = {
       project: PROJECT,
       commit: answer.merge_commit_sha ?? head,
+      before: session.baseSha,
       branch: 'main',
       build: BUILD,
       folder: join(workspace(), 'source'),
@@ -270,6 +271,12 @@ describe('applying what was merged', () => {
     expect(mergeRequest).toBe(iid);
     expect(plans.map(({ environment }) => environment)).toEqual(['staging', 'production']);
     expect(existsSync(join(request.folder, 'catalog', 'modules', 'orders.yaml'))).toBe(true);
+  });
+
+  it('finds nothing to apply in the first commit of the project, and that is no fault', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': 'a: 150\n' });
+    const failure = await ended(findPlans(world.context, { ...request, before: '0'.repeat(40) }));
+    expect(failure).toMatchObject({ code: 4, message: 'nothing to apply: main begins with this push.' });
   });
 
   it('applies the same plan, also on a state that moved without consequence; another is refused with what differs', async () => {
