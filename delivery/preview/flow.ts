@@ -192,13 +192,28 @@ function readViolations(text: string | undefined): Violation[] {
   ];
 }
 
+/** What `switchyard` exits with where it refuses the catalog or a stack. */
+const WRONG_INPUT = '2';
+/** Lines of the log that stand in a note where the program ended before the engine began. */
+const LAST_WORDS = 10;
+
+/** What the program said last: faults of catalog and stacks, each with its place and remedy, are told that way. */
+const lastWords = (log: string | undefined): string[] =>
+  (log ?? '')
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '' && !/^(Created stack|warning using) /.test(line))
+    .slice(-LAST_WORDS);
+
 /** Makes the report of one environment from what its preview Pod left. */
 export function reportOfRecord(workspace: string, session: Session, environment: string): Report {
   const paths = previewPaths(workspace, environment);
   const about = readAbout(paths.about);
-  const plan = digestEvents(readUntrusted(paths.events) ?? '');
+  const digested = digestEvents(readUntrusted(paths.events) ?? '');
   const violations = readViolations(readUntrusted(paths.rules));
   const outcome = readUntrusted(paths.outcome)?.trim();
+  const unsaid = outcome === WRONG_INPUT && digested.faults.length === 0;
+  const plan = unsaid ? { ...digested, faults: lastWords(readUntrusted(paths.log)) } : digested;
   const broken = existsSync(paths.leak)
     ? 'secret values were found in what it wrote; they were taken out, and must be rotated'
     : outcome === undefined
@@ -224,7 +239,7 @@ export function reportOfRecord(workspace: string, session: Session, environment:
     environment,
     ...judged,
     // Half a plan tells nothing of capacity.
-    capacity: plan.finished ? capacity : [],
+    capacity: plan.finished && plan.faults.length === 0 ? capacity : [],
     build: session.build,
     artifact: `preview-${environment}.md`,
     seen,

@@ -148,13 +148,15 @@ describe('a preview of a merge request', () => {
       '1',
       'no',
     ],
+    ['the catalog has a fault', [], '2', 'stacks/x.yaml is no stack'],
     ['the Pod dies', [event('create', 'one')], '137', 'the program ended with exit code 137'],
     ['the events break off', [event('create', 'one')], '0', 'did not come to its end'],
   ])('blocks the merge where %s', async (_why, lines, code, said) => {
     const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 10}\n` });
     const folder = workspace();
     const session = await start(iid, folder);
-    leave(folder, 'staging', lines, { code });
+    const paths = leave(folder, 'staging', lines, { code });
+    writeFileSync(paths.log, `Created stack 'staging'\nstacks/x.yaml is no stack\n`);
     expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
     expect(await finishPreview(world.context, session, { staging: false })).toBe(false);
     expect(await latest(head)).toEqual({

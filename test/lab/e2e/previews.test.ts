@@ -90,7 +90,14 @@ async function ended(sha: string, name = PREVIEW, seconds = 180): Promise<Status
   throw new Error(`${name} of ${sha} did not end; see ${JENKINS_URL}/job/switchyard/job/topology/`);
 }
 
-const notes = async (iid: number) => (await notesOf(iid, 'topology')).filter((note) => !note.system);
+/** Notes of people and bots, as GitLab would show them: what the author's program said is escaped in them. */
+const notes = async (iid: number) =>
+  (await notesOf(iid, 'topology'))
+    .filter((note) => !note.system)
+    .map(({ id, body }) => ({
+      id,
+      body: body.replace(/&#(\d+);/g, (_all, code) => String.fromCodePoint(Number(code))),
+    }));
 
 /** What a build left for people to read: its log and its artifacts. */
 async function readable(build: string): Promise<string> {
@@ -214,11 +221,7 @@ describe('a merge request that changes replicas and resources', () => {
     while ((await statusesOf(older.head)).get(`${PREVIEW}/${ENVIRONMENT}`) === undefined) await sleep(200);
     const newer = await open('more-billing', (checkout) => {
       withReplicas('billing', 2)(checkout);
-      replacing(
-        moduleFile('billing'),
-        'production:',
-        'resources: { cpu: 30m, memory: 64Mi }\nproduction:',
-      )(checkout);
+      replacing(moduleFile('billing'), '\nresources: { cpu: 25m', '\nresources: { cpu: 30m')(checkout);
     });
     expect(newer.iid).toBe(opened.iid);
     expect(await ended(older.head)).toMatchObject({ status: 'canceled' });
@@ -269,12 +272,26 @@ describe('a merge request that must not be merged', () => {
 
   test('a broken rule is named with its remedy', async () => {
     const { note } = await blocked(
+      'plain-password',
+      replacing(
+        moduleFile('mailer'),
+        'production:',
+        'environment: { API_PASSWORD: in-plain-text }\nproduction:',
+      ),
+    );
+    expect(note).toContain('1 rule(s) broken');
+    expect(note).toContain('no-plain-secret-variables');
+    expect(note).toContain('API_PASSWORD');
+    // The plan is shown all the same.
+    expect(note).toContain('| replace | production-mailer-environment | ConfigMap | production-mailer |');
+  });
+
+  test('a fault of the catalog is named by file, line and key, with its remedy', async () => {
+    const { note } = await blocked(
       'same-port',
       replacing(moduleFile('mailer'), /nodePort: \d+/, 'nodePort: 30081'),
     );
-    expect(note).toContain('1 rule(s) broken');
-    expect(note).toContain('node-ports-unique');
-    expect(note).toContain('30081');
+    expect(note).toMatch(/catalog\/modules\/orders.yaml:\d+: production.nodePort: 30081 is taken by mailer/);
   });
 
   test('a program that does not compile is named with the place', async () => {
@@ -306,12 +323,12 @@ describe('a merge request that must not be merged', () => {
     console.log('SPY state', told(() => execSync('pulumi stack export --show-secrets', { encoding: 'utf8', maxBuffer: 1 << 28 })));
     console.log('SPY outputs', told(() => execSync('pulumi stack output --show-secrets --json', { encoding: 'utf8' })));
     for (const kind of ['secrets', 'configmaps', 'pods'])
-      console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1\`, { encoding: 'utf8' })));
+      console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1 || true\`, { encoding: 'utf8' })));
     console.log('SPY account', told(() => Buffer.from(readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token')).length.toString()));
     console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/* $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
     throw new pulumi.RunError(\`SPY error \${JSON.stringify(process.env)}\`);
   `;
-    const { note, status } = await blocked('spy', (checkout) => {
+    const { note, status, head } = await blocked('spy', (checkout) => {
       replacing(
         'index.ts',
         '  const topology = new Topology',
@@ -324,8 +341,9 @@ describe('a merge request that must not be merged', () => {
     // The attempt itself went through: what is not a secret can be read.
     expect(text).toContain('withheld-');
     expect(text).toMatch(/secrets is forbidden/);
+    expect(text).toContain('cat: /docker/config.json: No such file');
     expect(note).toContain('SPY error');
-    const shown = `${text}\n${note}\n${JSON.stringify([...(await statusesOf(status.build)).values()])}`;
+    const shown = `${text}\n${note}\n${JSON.stringify([...(await statusesOf(head)).values()])}`;
     const secrets = await secretValues();
     expect(secrets.length).toBeGreaterThan(20);
     const leaked = secrets.filter((secret) => disguises(secret).some((form) => shown.includes(form)));
