@@ -20,6 +20,9 @@ import { names } from './shared/naming';
 import { referencesIn } from './shared/references';
 import type { TopologyArgs } from './topology';
 
+/** Set where a preview is recorded for reviewers, who see broken rules beside the plan. An update refuses them always. */
+export const RECORDED_VARIABLE = 'SWITCHYARD_RECORDED_RULES';
+
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
 

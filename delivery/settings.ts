@@ -69,6 +69,8 @@ const variables = {
     /^[0-9a-f]{40}$/,
     'is not a full commit id | Give all 40 hex digits.',
   ),
+  /** Commit that the branch had before; zeros where it had none. */
+  gitlabBefore: required('Start this from a push hook.'),
   gitlabBranch: required('Start this from a push hook, or give --branch.'),
 } as const;
 

@@ -22,6 +22,22 @@ const sourceOf = (module: Example): string => join(REPOSITORY, 'lab', 'example',
 
 const gitlab = () => new Gitlab({ host: GITLAB_URL, token: rootToken() });
 
+/** What `git` needs to speak to the lab's GitLab in a developer's name. */
+export function gitEnvironment(): Record<string, string> {
+  const credentials = Buffer.from(`oauth2:${rootToken()}`).toString('base64');
+  return {
+    // Through the environment: a token in an argument or a URL would stand in the process list and the log.
+    GIT_CONFIG_COUNT: '1',
+    GIT_CONFIG_KEY_0: 'http.extraHeader',
+    GIT_CONFIG_VALUE_0: `Authorization: Basic ${credentials}`,
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_AUTHOR_NAME: 'Ada Developer',
+    GIT_AUTHOR_EMAIL: 'ada@example.com',
+    GIT_COMMITTER_NAME: 'Ada Developer',
+    GIT_COMMITTER_EMAIL: 'ada@example.com',
+  };
+}
+
 /** A change that a developer makes to a checkout of the module. */
 export type Change = (checkout: string) => void;
 
@@ -37,18 +53,7 @@ export async function openMergeRequest(
   module: string = 'orders',
 ): Promise<number | undefined> {
   const checkout = mkdtempSync(join(tmpdir(), 'switchyard-developer-'));
-  const credentials = Buffer.from(`oauth2:${rootToken()}`).toString('base64');
-  const env = {
-    // Through the environment: a token in an argument or a URL would stand in the process list and the log.
-    GIT_CONFIG_COUNT: '1',
-    GIT_CONFIG_KEY_0: 'http.extraHeader',
-    GIT_CONFIG_VALUE_0: `Authorization: Basic ${credentials}`,
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_AUTHOR_NAME: 'Ada Developer',
-    GIT_AUTHOR_EMAIL: 'ada@example.com',
-    GIT_COMMITTER_NAME: 'Ada Developer',
-    GIT_COMMITTER_EMAIL: 'ada@example.com',
-  };
+  const env = gitEnvironment();
   const git = (...args: string[]) => log.exec('git', args, { cwd: checkout, env, timeoutSeconds: 60 });
   try {
     await git('clone', '--quiet', `${GITLAB_URL}/${project(module)}.git`, '.');

@@ -5,6 +5,7 @@ import { jenkinsJarStep } from './jenkins';
 import { journeySteps } from './journey';
 import { machineSteps } from './machine';
 import { pluginSteps } from './plugins';
+import { repositorySteps } from './repository';
 import type { Step } from './steps';
 import { toolchainSteps } from './toolchain';
 import { topologySteps } from './topology';
@@ -23,5 +24,6 @@ export function labSteps(): Step[] {
     ...gitlabSteps(),
     ...topologySteps(),
     ...journeySteps(),
+    ...repositorySteps(),
   ];
 }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { OutputMap } from '@pulumi/pulumi/automation';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
-import { ONLY_VARIABLE } from '../components/inputs';
+import { ONLY_VARIABLE, RECORDED_VARIABLE } from '../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import program from '../index';
@@ -237,8 +237,10 @@ export async function operate(
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
     if (operation === 'preview' || operation === 'up') {
       // Recorded for reviewers, who see broken rules beside the plan; `up` refuses them.
-      if (record) record.rules(model, only);
-      else assertRules(model, only);
+      if (record) {
+        record.rules(model, only);
+        process.env[RECORDED_VARIABLE] = 'true';
+      } else assertRules(model, only);
       requireSecrets(folders, model, only);
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);

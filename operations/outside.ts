@@ -1,3 +1,4 @@
+import { kubeconfigFor } from '../delivery/kubeconfig';
 import type { StackSettings } from '../stacks/schema';
 
 /** Time for one answer, in milliseconds. */
@@ -14,14 +15,9 @@ export type ClusterRole = 'ci' | 'production';
 
 /** A cluster's client, by the context and the kubeconfig that the stack names. */
 async function clientOf(settings: StackSettings, role: ClusterRole) {
-  // Loaded only here: most commands never need it.
-  const { ApiException, KubeConfig, KubernetesObjectApi } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
   const { context, kubeconfig } = settings.clusters[role];
-  const text = kubeconfig && process.env[kubeconfig];
-  if (text) config.loadFromString(text);
-  else config.loadFromDefault();
-  config.setCurrentContext(context);
+  const config = await kubeconfigFor(context, kubeconfig && process.env[kubeconfig]);
+  const { ApiException, KubernetesObjectApi } = await import('@kubernetes/client-node');
   const isMissing = (error: unknown) => error instanceof ApiException && error.code === 404;
   return { objects: KubernetesObjectApi.makeApiClient(config), isMissing };
 }

@@ -30,8 +30,9 @@ export interface Shell {
 
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
-/** Between two looks at whether a newer commit came. */
+/** Between two looks at whether a newer commit came, and between two looks for the end. */
 const WATCH_MS = 5_000;
+const DONE_MS = 250;
 
 const planFile = (workspace: string, environment: string): string =>
   join(previewPaths(workspace, environment).folder, 'seen.json');
@@ -43,7 +44,7 @@ function coveredBy(names: readonly string[], stacks: string): Covered[] {
   return names.map((name) => ({ name, modules: loadStack(stacks, name).modules }));
 }
 
-type Names = 'BUILD_URL' | 'gitlabAfter' | 'gitlabBranch' | 'gitlabMergeRequestIid';
+type Names = 'BUILD_URL' | 'gitlabAfter' | 'gitlabBefore' | 'gitlabBranch' | 'gitlabMergeRequestIid';
 
 function inputs<K extends Names>(names: readonly K[]) {
   const settings: Settings<K> = readSettings(names);
@@ -107,9 +108,10 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       const workspace = shell.workspace();
       const session = readSession(workspace);
       const context = shell.context();
-      while (!existsSync(doneFile(workspace))) {
+      for (let asked = 0; !existsSync(doneFile(workspace)); await sleep(DONE_MS)) {
+        if (Date.now() - asked < WATCH_MS) continue;
         await checkCurrent(context, session);
-        await sleep(WATCH_MS);
+        asked = Date.now();
       }
     });
 
@@ -167,11 +169,12 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     });
 
   const applying = () => {
-    const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabAfter', 'gitlabBranch']);
+    const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabAfter', 'gitlabBefore', 'gitlabBranch']);
     const { group, ...context } = shell.context();
     const request = {
       project: `${group}/${path}`,
       commit: settings.gitlabAfter,
+      before: settings.gitlabBefore,
       branch: settings.gitlabBranch,
       build: settings.BUILD_URL,
       folder: join(shell.workspace(), SOURCE),
@@ -189,6 +192,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
       const { context, request } = applying();
       const { plans, mergeRequest } = await findPlans(context, request).catch(async (error: unknown) => {
+        if (error instanceof Failure && error.code === exitCode.nothing) throw error;
         const [line = 'not applied'] = (error as Error).message.split('\n');
         for (const { name } of request.covered) await postApply(context, request, name, 'failed', line);
         throw error;

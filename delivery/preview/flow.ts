@@ -192,13 +192,28 @@ function readViolations(text: string | undefined): Violation[] {
   ];
 }
 
+/** What `switchyard` exits with where it refuses the catalog or a stack. */
+const WRONG_INPUT = '2';
+/** Lines of the log that stand in a note where the program ended before the engine began. */
+const LAST_WORDS = 10;
+
+/** What the program said last: faults of catalog and stacks, each with its place and remedy, are told that way. */
+const lastWords = (log: string | undefined): string[] =>
+  (log ?? '')
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '' && !/^(Created stack|warning using) /.test(line))
+    .slice(-LAST_WORDS);
+
 /** Makes the report of one environment from what its preview Pod left. */
 export function reportOfRecord(workspace: string, session: Session, environment: string): Report {
   const paths = previewPaths(workspace, environment);
   const about = readAbout(paths.about);
-  const plan = digestEvents(readUntrusted(paths.events) ?? '');
+  const digested = digestEvents(readUntrusted(paths.events) ?? '');
   const violations = readViolations(readUntrusted(paths.rules));
   const outcome = readUntrusted(paths.outcome)?.trim();
+  const unsaid = outcome === WRONG_INPUT && digested.faults.length === 0;
+  const plan = unsaid ? { ...digested, faults: lastWords(readUntrusted(paths.log)) } : digested;
   const broken = existsSync(paths.leak)
     ? 'secret values were found in what it wrote; they were taken out, and must be rotated'
     : outcome === undefined
@@ -224,7 +239,7 @@ export function reportOfRecord(workspace: string, session: Session, environment:
     environment,
     ...judged,
     // Half a plan tells nothing of capacity.
-    capacity: plan.finished ? capacity : [],
+    capacity: plan.finished && plan.faults.length === 0 ? capacity : [],
     build: session.build,
     artifact: `preview-${environment}.md`,
     seen,
@@ -277,6 +292,8 @@ export interface ApplyRequest {
   readonly project: string;
   /** Commit on the target branch. */
   readonly commit: string;
+  /** What the branch had before; zeros where it had nothing. */
+  readonly before: string;
   readonly branch: string;
   readonly build: string;
   /** Folder for the checkout. */
@@ -294,7 +311,8 @@ export interface Applying {
 
 /**
  * Finds what reviewers saw of a commit that was merged: one signed plan per affected environment, of exactly this tree.
- * @throws Failure 1 when a plan is missing, red, of another tree, or was changed
+ * @throws Failure 1 when a plan is missing, red, of another tree, or was changed; 4 for the project's first commit,
+ * which a maintainer brings from the checkout that made the topology
  */
 export async function findPlans(context: Context, request: ApplyRequest): Promise<Applying> {
   const refuse = (why: string): never => {
@@ -305,6 +323,9 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
     );
   };
   const { gitlab } = context;
+  if (/^0+$/.test(request.before)) {
+    throw new Failure(exitCode.nothing, `nothing to apply: ${request.branch} begins with this push.`);
+  }
   const requests = await gitlab.mergeRequestsOf(request.project, request.commit);
   const found = pickMergeRequest(requests, request.commit, request.branch);
   if (!found) return refuse('no merged merge request brought this commit');

@@ -3,6 +3,7 @@ import { ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
 import { fetchLedger } from '../../components/inputs';
 import { lookUp } from '../../components/lookups';
+import { kubeconfigFor } from '../../delivery/kubeconfig';
 import { deployVariables, missingSecrets, neededSecrets, secretSources } from '../../stacks/secrets';
 import { type Session, withSession } from '../operate';
 import type { Terminal } from '../terminal';
@@ -10,11 +11,9 @@ import type { PrepareInputs } from './prepare';
 
 /** Kubernetes' list of a cluster's nodes; undefined when it cannot be asked, which the note then says. */
 async function nodeList(context: string): Promise<unknown> {
-  const { CoreV1Api, KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
+  const { CoreV1Api } = await import('@kubernetes/client-node');
   try {
-    config.loadFromDefault();
-    config.setCurrentContext(context);
+    const config = await kubeconfigFor(context);
     const { items } = await config.makeApiClient(CoreV1Api).listNode();
     return {
       items: items.map(({ metadata, spec, status }) => ({

@@ -23,6 +23,7 @@ List<String> affected() {
 
 void preview() {
     int code = 0
+    boolean superseded = false
     node('delivery') {
         try {
             stage('Source') {
@@ -33,23 +34,30 @@ void preview() {
             if (code == 0) {
                 stash(name: 'source', includes: 'source/**')
                 List<String> environments = affected()
-                // A newer commit ends the watch, and with it the rest.
-                parallel(
-                    failFast: true,
-                    previews: {
-                        for (int i = 0; i < environments.size(); i++) {
-                            previewOne(environments[i])
-                        }
-                        writeFile(file: '.switchyard/preview/done', text: '')
-                    },
-                    watch: {
-                        container('delivery') {
-                            if (trusted('delivery preview-watch') == 4) {
+                try {
+                    // A newer commit ends the watch, and with it the rest.
+                    parallel(
+                        failFast: true,
+                        previews: {
+                            for (int i = 0; i < environments.size(); i++) {
+                                previewOne(environments[i])
+                            }
+                            writeFile(file: '.switchyard/preview/done', text: '')
+                        },
+                        watch: {
+                            container('delivery') {
+                                superseded = trusted('delivery preview-watch') == 4
+                            }
+                            if (superseded) {
                                 error('topologyPipeline: cancelled, a newer commit has its own preview')
                             }
                         }
+                    )
+                } catch (Exception broken) {
+                    if (!superseded) {
+                        throw broken
                     }
-                )
+                }
             }
         } finally {
             if (code != 4) {
@@ -62,7 +70,9 @@ void preview() {
             }
         }
     }
-    if (code != 0 && code != 4) {
+    if (code == 4) {
+        currentBuild.result = 'NOT_BUILT'
+    } else if (code != 0) {
         error('topologyPipeline: the preview is red; the reason stands in the merge request\'s note')
     }
 }

@@ -148,13 +148,15 @@ describe('a preview of a merge request', () => {
       '1',
       'no',
     ],
+    ['the catalog has a fault', [], '2', 'stacks/x.yaml is no stack'],
     ['the Pod dies', [event('create', 'one')], '137', 'the program ended with exit code 137'],
     ['the events break off', [event('create', 'one')], '0', 'did not come to its end'],
   ])('blocks the merge where %s', async (_why, lines, code, said) => {
     const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 10}\n` });
     const folder = workspace();
     const session = await start(iid, folder);
-    leave(folder, 'staging', lines, { code });
+    const paths = leave(folder, 'staging', lines, { code });
+    writeFileSync(paths.log, `Created stack 'staging'\nstacks/x.yaml is no stack\n`);
     expect(await reportPreview(world.context, folder, session, 'staging', KEY)).toBe(false);
     expect(await finishPreview(world.context, session, { staging: false })).toBe(false);
     expect(await latest(head)).toEqual({
@@ -255,6 +257,7 @@ describe('applying what was merged', () => {
     const request: ApplyRequest = {
       project: PROJECT,
       commit: answer.merge_commit_sha ?? head,
+      before: session.baseSha,
       branch: 'main',
       build: BUILD,
       folder: join(workspace(), 'source'),
@@ -270,6 +273,12 @@ describe('applying what was merged', () => {
     expect(mergeRequest).toBe(iid);
     expect(plans.map(({ environment }) => environment)).toEqual(['staging', 'production']);
     expect(existsSync(join(request.folder, 'catalog', 'modules', 'orders.yaml'))).toBe(true);
+  });
+
+  it('finds nothing to apply in the first commit of the project, and that is no fault', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': 'a: 150\n' });
+    const failure = await ended(findPlans(world.context, { ...request, before: '0'.repeat(40) }));
+    expect(failure).toMatchObject({ code: 4, message: 'nothing to apply: main begins with this push.' });
   });
 
   it('applies the same plan, also on a state that moved without consequence; another is refused with what differs', async () => {

@@ -1,0 +1,367 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Gitlab } from '@gitbeaker/rest';
+import { disguises } from '../../../delivery/preview/hide';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { type Change, mergeRequest, notesOf, openMergeRequest } from '../../../lab/journey';
+import { sleep } from '../../../lab/machine/process';
+import { TOPOLOGY_PROJECT } from '../../../lab/repository';
+import { cacheHome, openLog } from '../../../lab/steps';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  rootToken,
+  switchyard,
+  upLab,
+} from '../../../lab/topology';
+
+// Merge requests on this repository itself, in a running lab (`npm run lab`): previewed, blocked, merged, applied.
+jest.setTimeout(400_000);
+
+const log = openLog('e2e-previews');
+const exec = promisify(execFile);
+const gitlab = () => new Gitlab({ host: GITLAB_URL, token: rootToken() });
+const PREVIEW = 'switchyard/preview';
+
+async function kubectl(...args: string[]): Promise<string> {
+  const env = { ...process.env, KUBECONFIG: kubeconfigPath() };
+  return (await exec(join(cacheHome(), 'bin', 'kubectl'), args, { env, maxBuffer: 64 << 20 })).stdout;
+}
+
+const replicasOf = async (module: string): Promise<number> =>
+  Number(
+    await kubectl(`--namespace=prod-${module}`, 'get', 'deployment', module, '-o=jsonpath={.spec.replicas}'),
+  );
+
+/** A change of one text in one file. */
+const replacing =
+  (path: string, from: string | RegExp, to: string): Change =>
+  (checkout) => {
+    const file = join(checkout, path);
+    const before = readFileSync(file, 'utf8');
+    const after = before.replace(from, to);
+    if (after === before) throw new Error(`${path} has no ${from}`);
+    writeFileSync(file, after);
+  };
+
+const moduleFile = (module: string): string => `catalog/modules/${module}.yaml`;
+const withReplicas = (module: string, count: number): Change =>
+  replacing(moduleFile(module), /replicas: \d+/, `replicas: ${count}`);
+
+interface Opened {
+  readonly iid: number;
+  readonly head: string;
+}
+
+async function open(branch: string, change: Change): Promise<Opened> {
+  const iid = await openMergeRequest(log, branch, `Change: ${branch}`, change, 'topology');
+  if (iid === undefined) throw new Error(`${branch} changes nothing`);
+  return { iid, head: String((await mergeRequest(iid, 'topology')).sha) };
+}
+
+interface Status {
+  readonly status: string;
+  readonly description: string;
+  readonly build: string;
+}
+
+async function statusesOf(sha: string): Promise<ReadonlyMap<string, Status>> {
+  const statuses = await gitlab().Commits.allStatuses(TOPOLOGY_PROJECT, sha);
+  return new Map(
+    statuses.map(({ name, status, description, targetUrl, target_url }) => [
+      name,
+      { status, description: description ?? '', build: String(target_url ?? targetUrl) },
+    ]),
+  );
+}
+
+/** Waits until a status is final. */
+async function ended(sha: string, name = PREVIEW, seconds = 180): Promise<Status> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
+    const status = (await statusesOf(sha)).get(name);
+    if (status && ['success', 'failed', 'canceled'].includes(status.status)) return status;
+  }
+  throw new Error(`${name} of ${sha} did not end; see ${JENKINS_URL}/job/switchyard/job/topology/`);
+}
+
+/** Notes of people and bots, as GitLab would show them: what the author's program said is escaped in them. */
+const notes = async (iid: number) =>
+  (await notesOf(iid, 'topology'))
+    .filter((note) => !note.system)
+    .map(({ id, body }) => ({
+      id,
+      body: body.replace(/&#(\d+);/g, (_all, code) => String.fromCodePoint(Number(code))),
+    }));
+
+/** What a build left for people to read: its log and its artifacts. */
+async function readable(build: string): Promise<string> {
+  const parts = [await (await fetch(`${build}consoleText`)).text()];
+  const about = (await (await fetch(`${build}api/json`)).json()) as { artifacts: { relativePath: string }[] };
+  for (const { relativePath } of about.artifacts) {
+    parts.push(await (await fetch(`${build}artifact/${relativePath}`)).text());
+  }
+  return parts.join('\n');
+}
+
+/** GitLab's answer to a merge of exactly this commit. */
+async function merge({ iid, head }: Opened): Promise<{ status: number; sha: string }> {
+  const project = encodeURIComponent(TOPOLOGY_PROJECT);
+  const answer = await fetch(`${GITLAB_URL}/api/v4/projects/${project}/merge_requests/${iid}/merge`, {
+    method: 'PUT',
+    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
+    body: JSON.stringify({ sha: head }),
+  });
+  const body = (await answer.json()) as { merge_commit_sha?: string | null; sha?: string };
+  return { status: answer.status, sha: body.merge_commit_sha ?? body.sha ?? '' };
+}
+
+const close = (iid: number) => gitlab().MergeRequests.edit(TOPOLOGY_PROJECT, iid, { stateEvent: 'close' });
+
+/** Merges, and waits for what becomes of it. */
+async function mergeAndApply(opened: Opened): Promise<Status> {
+  const { status, sha } = await merge(opened);
+  expect(status).toBe(200);
+  return ended(sha, `switchyard/apply/${ENVIRONMENT}`, 240);
+}
+
+/** `up` of one module as a person would run it meanwhile, from a catalog that differs. */
+async function upMeanwhile(module: string, change: Change): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'switchyard-meanwhile-'));
+  try {
+    cpSync(join(REPOSITORY, 'catalog'), join(folder, 'catalog'), { recursive: true });
+    change(folder);
+    const [command, args] = switchyard(['up', ENVIRONMENT, '--only', module, '--yes']);
+    const env = { ...labEnvironment(), SWITCHYARD_CATALOG: join(folder, 'catalog') };
+    await log.exec(command, args, { cwd: REPOSITORY, env });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Every secret value that the lab has: of the environment, of the cluster's Secrets. */
+async function secretValues(): Promise<string[]> {
+  const { items } = JSON.parse(await kubectl('get', 'secrets', '--all-namespaces', '-o', 'json')) as {
+    items: { type: string; data?: Record<string, string> }[];
+  };
+  const {
+    AWS_ACCESS_KEY_ID = '',
+    AWS_SECRET_ACCESS_KEY = '',
+    PULUMI_CONFIG_PASSPHRASE = '',
+    SWITCHYARD_SEED = '',
+    GITLAB_TOKEN = '',
+  } = labEnvironment();
+  const kept = items.flatMap(({ data }) =>
+    Object.entries(data ?? {})
+      // A user's name and a service's are no secrets, though they stand beside one.
+      .filter(([key]) => /password|token|key|text|seed|config|uri|htpasswd/i.test(key))
+      .map(([, value]) => Buffer.from(value, 'base64').toString()),
+  );
+  return [
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    PULUMI_CONFIG_PASSPHRASE,
+    SWITCHYARD_SEED,
+    GITLAB_TOKEN,
+    ...kept,
+  ].filter((value) => value.length >= 12);
+}
+
+// What the lab's checkout says is put back whatever a test left: live things and the project's main.
+afterAll(async () => {
+  await upLab(log, '--without-images');
+  const reset = await openMergeRequest(
+    log,
+    'as-it-was',
+    'As the checkout has it',
+    (checkout) => cpSync(join(REPOSITORY, 'catalog'), join(checkout, 'catalog'), { recursive: true }),
+    'topology',
+  );
+  if (reset !== undefined) {
+    const again = { iid: reset, head: String((await mergeRequest(reset, 'topology')).sha) };
+    await ended(again.head);
+    await mergeAndApply(again);
+  }
+});
+
+describe('a merge request that changes replicas and resources', () => {
+  let opened: Opened;
+  let first: number;
+
+  test('gets one note per affected environment: counts, table, capacity against the nodes, picture', async () => {
+    opened = await open('more-billing', withReplicas('billing', 2));
+    const status = await ended(opened.head);
+    expect(status).toMatchObject({ status: 'success', description: `previewed: ${ENVIRONMENT}` });
+    const own = (await statusesOf(opened.head)).get(`${PREVIEW}/${ENVIRONMENT}`);
+    expect(own).toMatchObject({
+      status: 'success',
+      description: '0 to create, 2 to change, 0 to replace, 0 to delete',
+    });
+    const [note, ...others] = await notes(opened.iid);
+    expect(others).toEqual([]);
+    first = note?.id as number;
+    expect(note?.body).toContain(
+      '| update | production-billing-workload | Deployment | production-billing | spec.replicas |',
+    );
+    expect(note?.body).toMatch(/\| lab \| .* → \*\*.*\*\* \| .* on 1 \|/);
+    expect(note?.body).not.toContain('could not be asked');
+    expect(note?.body).toContain('box0["production-billing: 2 to change"]:::change');
+  });
+
+  test('a newer commit ends the older preview, and edits the note in place', async () => {
+    const older = await open('more-billing', (checkout) => {
+      withReplicas('billing', 3)(checkout);
+    });
+    // The older one is under way: its Pod is there.
+    while ((await statusesOf(older.head)).get(`${PREVIEW}/${ENVIRONMENT}`) === undefined) await sleep(200);
+    const newer = await open('more-billing', (checkout) => {
+      withReplicas('billing', 2)(checkout);
+      replacing(moduleFile('billing'), '\nresources: { cpu: 25m', '\nresources: { cpu: 30m')(checkout);
+    });
+    expect(newer.iid).toBe(opened.iid);
+    expect(await ended(older.head)).toMatchObject({ status: 'canceled' });
+    expect((await statusesOf(older.head)).get(`${PREVIEW}/${ENVIRONMENT}`)?.status).toBe('canceled');
+    expect(await ended(newer.head)).toMatchObject({ status: 'success' });
+    const [note, ...others] = await notes(opened.iid);
+    expect(others).toEqual([]);
+    expect(note?.id).toBe(first);
+    expect(note?.body).toContain(newer.head.slice(0, 12));
+    expect(note?.body).toContain('spec.template.spec.containers[0].resources');
+    opened = newer;
+  });
+
+  test('is merged, and what it showed is applied', async () => {
+    expect(await mergeAndApply(opened)).toMatchObject({
+      status: 'success',
+      description: 'applied as previewed',
+    });
+    expect(await replicasOf('billing')).toBe(2);
+  });
+});
+
+test('data that would go stands first and in bold', async () => {
+  const opened = await open('no-redis', replacing(moduleFile('billing'), /\n.*kind: redis.*/, ''));
+  expect(await ended(opened.head)).toMatchObject({ status: 'success' });
+  const [note] = await notes(opened.iid);
+  const rows = note?.body.split('\n').filter((line) => /^\| \*?\*?(delete|update|replace)/.test(line)) ?? [];
+  expect(rows[0]).toMatch(
+    /^\| \*\*delete\*\* \| \*\*production-billing-redis[^*]*\*\* \*\*holds data\*\* \|/,
+  );
+  await close(opened.iid);
+});
+
+describe('a merge request that must not be merged', () => {
+  async function blocked(
+    branch: string,
+    change: Change,
+  ): Promise<{ note: string; status: Status; head: string }> {
+    const opened = await open(branch, change);
+    const status = await ended(opened.head);
+    expect(status).toMatchObject({ status: 'failed', description: `red: ${ENVIRONMENT}` });
+    expect((await merge(opened)).status).toBe(405);
+    const [note, ...others] = await notes(opened.iid);
+    expect(others).toEqual([]);
+    await close(opened.iid);
+    return { note: note?.body ?? '', status, head: opened.head };
+  }
+
+  test('a broken rule is named with its remedy', async () => {
+    const { note } = await blocked(
+      'plain-password',
+      replacing(
+        moduleFile('mailer'),
+        'production:',
+        'environment: { API_PASSWORD: in-plain-text }\nproduction:',
+      ),
+    );
+    expect(note).toContain('1 rule(s) broken');
+    expect(note).toContain('no-plain-secret-variables');
+    expect(note).toContain('API_PASSWORD');
+    // The plan is shown all the same.
+    expect(note).toContain('| replace | production-mailer-environment | ConfigMap | production-mailer |');
+  });
+
+  test('a fault of the catalog is named by file, line and key, with its remedy', async () => {
+    const { note } = await blocked(
+      'same-port',
+      replacing(moduleFile('mailer'), /nodePort: \d+/, 'nodePort: 30081'),
+    );
+    expect(note).toMatch(/catalog\/modules\/orders.yaml:\d+: production.nodePort: 30081 is taken by mailer/);
+  });
+
+  test('a program that does not compile is named with the place', async () => {
+    const { note, head } = await blocked(
+      'no-such-file',
+      replacing('index.ts', 'import { Topology }', "import './no-such-file';\nimport { Topology }"),
+    );
+    expect(note).toContain('the merge result does not compile: index.ts:');
+    expect((await statusesOf(head)).get(`${PREVIEW}/${ENVIRONMENT}`)?.description).toContain(
+      'does not compile',
+    );
+  });
+
+  test('an author who prints all that the preview holds shows no secret: not in note, log or artifacts', async () => {
+    const spying = `
+    const { execSync } = await import('node:child_process');
+    const { readFileSync } = await import('node:fs');
+    const told = (make: () => string) => {
+      try {
+        return make();
+      } catch (error) {
+        return String(error);
+      }
+    };
+    const config = new pulumi.Config('switchyard');
+    console.log('SPY environment', JSON.stringify(process.env));
+    console.log('SPY config', config.get('seed'), told(() => config.require('gitlabToken')));
+    console.log('SPY settings', told(() => JSON.stringify(inputs)));
+    console.log('SPY state', told(() => execSync('pulumi stack export --show-secrets', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    console.log('SPY outputs', told(() => execSync('pulumi stack output --show-secrets --json', { encoding: 'utf8' })));
+    for (const kind of ['secrets', 'configmaps', 'pods'])
+      console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1 || true\`, { encoding: 'utf8' })));
+    console.log('SPY account', told(() => Buffer.from(readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token')).length.toString()));
+    console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/* $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    throw new pulumi.RunError(\`SPY error \${JSON.stringify(process.env)}\`);
+  `;
+    const { note, status, head } = await blocked('spy', (checkout) => {
+      replacing(
+        'index.ts',
+        '  const topology = new Topology',
+        `${spying}  const topology = new Topology`,
+      )(checkout);
+    });
+    const text = await readable(status.build);
+    for (const what of ['environment', 'config', 'state', 'outputs', 'secrets', 'error'])
+      expect(text).toContain(`SPY ${what}`);
+    // The attempt itself went through: what is not a secret can be read.
+    expect(text).toContain('withheld-');
+    expect(text).toMatch(/secrets is forbidden/);
+    expect(text).toContain('cat: /docker/config.json: No such file');
+    expect(note).toContain('SPY error');
+    const shown = `${text}\n${note}\n${JSON.stringify([...(await statusesOf(head)).values()])}`;
+    const secrets = await secretValues();
+    expect(secrets.length).toBeGreaterThan(20);
+    const leaked = secrets.filter((secret) => disguises(secret).some((form) => shown.includes(form)));
+    expect(leaked.length).toBe(0);
+  });
+});
+
+test('where live state moved since the preview, merging changes nothing and says what it would do now', async () => {
+  const opened = await open('fewer-billing', withReplicas('billing', 1));
+  expect(await ended(opened.head)).toMatchObject({ status: 'success' });
+  await upMeanwhile('mailer', withReplicas('mailer', 2));
+  const before = await replicasOf('billing');
+  const outcome = await mergeAndApply(opened);
+  expect(outcome).toMatchObject({ status: 'failed' });
+  expect(outcome.description).toContain('not applied: live state moved since the preview');
+  expect(outcome.description).toContain(
+    'update kubernetes:apps/v1:Deployment::production-mailer-workload: spec.replicas',
+  );
+  expect(await replicasOf('billing')).toBe(before);
+  expect(await replicasOf('mailer')).toBe(2);
+});
