@@ -1,0 +1,39 @@
+import type { Place, PodExec } from '../exec';
+import type { Restic } from '../restic';
+import type { BackupItem } from '../run';
+import type { Snapshot } from '../snapshots';
+
+/** How a service is dumped and restored: commands in its own container, whose environment holds the password. */
+export interface DatabaseBackup {
+  /** Prints a consistent dump and ends with 0. */
+  readonly dump: readonly string[];
+  /** Reads that dump and ends with 0 when all of it was taken. */
+  readonly restore: readonly string[];
+  /**
+   * Ends the server, for one that loads what `restore` put beside its data when it starts (Redis). The container
+   * starts again by itself; the restore is done when it is ready.
+   */
+  readonly restart?: readonly string[];
+}
+
+export interface Database {
+  readonly module: string;
+  /** Name of the instance: `use.name` of the module's service. */
+  readonly service: string;
+  readonly place: Place;
+  readonly backup: DatabaseBackup;
+}
+
+/** Where a module's service runs in production: the only Pod of its StatefulSet. */
+export declare function databasePlace(module: string, service: string): Place;
+
+/** Dumps of databases; item `<module>/<service>`. */
+export declare function databaseItems(exec: PodExec, databases: readonly Database[]): BackupItem[];
+
+/** Waits for the container, feeds it the dump, restarts it where that is how the server loads it. */
+export declare function restoreDatabase(
+  restic: Restic,
+  snapshot: Snapshot,
+  exec: PodExec,
+  database: Database,
+): Promise<void>;
