@@ -1,3 +1,8 @@
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { parseJson } from '../../certificate';
+import { exitCode, Failure } from '../../failure';
+import { type Environment, output } from '../program';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';
 import type { Snapshot } from '../snapshots';
@@ -7,11 +12,39 @@ import type { Snapshot } from '../snapshots';
  * @param folder holds Pulumi.yaml
  * @param env PULUMI_BACKEND_URL or a login, and what that backend asks for
  */
-export declare function stateItems(
-  environment: string,
-  folder: string,
-  env: Readonly<Record<string, string | undefined>>,
-): BackupItem[];
+export function stateItems(environment: string, folder: string, env: Environment): BackupItem[] {
+  const open = async () => {
+    // Read whole before anything is stored: a state is small, and half of one is worth nothing.
+    const exported = await output({
+      program: 'pulumi',
+      args: ['stack', 'export', '--stack', environment, '--non-interactive'],
+      cwd: folder,
+      env: { ...env, PULUMI_SKIP_UPDATE_CHECK: 'true' },
+      fault: ({ stderr, code }) => {
+        const said = stderr.split('\n').find((line) => /error/i.test(line)) ?? `exit code ${code}`;
+        return new Failure(
+          exitCode.red,
+          `state: pulumi stack export of ${environment} failed (${said.trim().slice(0, 300)}).`,
+          'Check PULUMI_BACKEND_URL and its credentials.',
+        );
+      },
+    });
+    checkState(exported, environment);
+    return { stream: Readable.from([Buffer.from(exported)]) };
+  };
+  return [{ kind: 'state', item: 'stack', open }];
+}
 
-/** The state of a snapshot, for `pulumi stack import`: its text, proved to be JSON. */
-export declare function readState(restic: Restic, snapshot: Snapshot): Promise<string>;
+function checkState(exported: string, what: string): void {
+  const parsed = parseJson(exported);
+  if (parsed === null || typeof parsed !== 'object' || !('deployment' in parsed)) {
+    throw new Failure(exitCode.red, `state: ${what} is not what pulumi stack export gives.`);
+  }
+}
+
+/** The state of a snapshot, for `pulumi stack import`: its text, proved to be a state. */
+export async function readState(restic: Restic, snapshot: Snapshot): Promise<string> {
+  const exported = await text(restic.read(snapshot));
+  checkState(exported, `snapshot ${snapshot.id.slice(0, 8)}`);
+  return exported;
+}
