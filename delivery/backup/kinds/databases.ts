@@ -1,3 +1,4 @@
+import { exitCode, Failure } from '../../failure';
 import type { Place, PodExec } from '../exec';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';
@@ -25,15 +26,35 @@ export interface Database {
 }
 
 /** Where a module's service runs in production: the only Pod of its StatefulSet. */
-export declare function databasePlace(module: string, service: string): Place;
+export const databasePlace = (module: string, service: string): Place => ({
+  namespace: `prod-${module}`,
+  pod: `${service}-0`,
+  container: service,
+});
 
 /** Dumps of databases; item `<module>/<service>`. */
-export declare function databaseItems(exec: PodExec, databases: readonly Database[]): BackupItem[];
+export function databaseItems(exec: Pick<PodExec, 'read'>, databases: readonly Database[]): BackupItem[] {
+  return databases.map(({ module, service, place, backup }) => ({
+    kind: 'databases',
+    item: `${module}/${service}`,
+    open: async () => ({ stream: exec.read(place, backup.dump) }),
+  }));
+}
 
 /** Waits for the container, feeds it the dump, restarts it where that is how the server loads it. */
-export declare function restoreDatabase(
-  restic: Restic,
+export async function restoreDatabase(
+  restic: Pick<Restic, 'read'>,
   snapshot: Snapshot,
-  exec: PodExec,
-  database: Database,
-): Promise<void>;
+  exec: Pick<PodExec, 'ready' | 'write' | 'restart'>,
+  { module, service, place, backup }: Database,
+): Promise<void> {
+  if (snapshot.item !== `${module}/${service}`) {
+    throw new Failure(
+      exitCode.input,
+      `databases: ${snapshot.item} is not restored into ${module}/${service}.`,
+    );
+  }
+  await exec.ready(place);
+  await exec.write(place, backup.restore, restic.read(snapshot));
+  if (backup.restart) await exec.restart(place, backup.restart);
+}
