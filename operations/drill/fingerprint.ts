@@ -99,7 +99,7 @@ export function buildsIn(paths: string): Record<string, string> {
 async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
   if (settings.jenkins.existing) return {};
   const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
-  const printed = await exec.run(jenkinsPlace('jenkins-0', names.ciNamespace), [
+  const printed = await exec.run(jenkinsPlace, [
     'find',
     `${JENKINS_HOME}/jobs`,
     ...['-type', 'd', '-path', '*/builds/*', '-name', '[0-9]*'],
