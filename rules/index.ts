@@ -7,7 +7,7 @@ import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
 import type { Rule, Violation } from './rule';
 import { noPlainSecretVariables, secretsByReference } from './secrets';
-import { backupsComplete, servicesExist } from './services';
+import { backupsComplete, dumpsPossible, servicesDumped, servicesExist } from './services';
 import { testPodPossible } from './testing';
 
 /** Every rule, in the order of a commit's way: the hook first, production last. */
@@ -27,6 +27,8 @@ export const rules: readonly Rule[] = [
   serviceVersionsAgree,
   servicesExist,
   backupsComplete,
+  servicesDumped,
+  dumpsPossible,
   namesUnique,
   nodePortsUnique,
   hostsUnique,

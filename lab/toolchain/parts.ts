@@ -125,4 +125,14 @@ export const PARTS: Part[] = [
     title: 'FerretDB',
     programs: [{ name: 'ferretdb', source: '.' }],
   },
+  {
+    name: 'mongo-tools',
+    version: '100.10.0',
+    title: 'MongoDB database tools',
+    programs: [
+      { name: 'mongodump', source: 'github.com/mongodb/mongo-tools/mongodump/main' },
+      { name: 'mongorestore', source: 'github.com/mongodb/mongo-tools/mongorestore/main' },
+    ],
+    stamps: { 'main.VersionStr': '100.10.0' },
+  },
 ];

@@ -41,6 +41,7 @@ moduleEnvironment: { CACHE_HOST: "{host}", CACHE_PORT: "{port}", CACHE_PASSWORD:
 dataPath: /data
 runAsUser: 999
 resources: { cpu: 50m, memory: 64Mi }
+backup: { dump: [save], restore: [load] }
 `,
   },
   modules: {

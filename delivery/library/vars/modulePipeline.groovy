@@ -134,6 +134,9 @@ void deploy(String module) {
                                         returnStatus: true)
                                 }
                             }
+                            if (rollout == 0) {
+                                backUp(module)
+                            }
                         }
                     }
                 } finally {
@@ -148,5 +151,18 @@ void deploy(String module) {
                 error("modulePipeline: ${module} was not deployed; the reason stands above and in the commit's status")
             }
         }
+    }
+}
+
+// What was merged and released is copied at once. A release stands whatever comes of it: the build is unstable then.
+void backUp(String module) {
+    int code = 0
+    container('deploy') {
+        // Without a repository in its environment, this site makes no backups.
+        code = sh(script: 'if [ -z "$RESTIC_REPOSITORY" ]; then exit 0; fi; ' +
+            "timeout 300 delivery backup --kind repositories --kind registry --module ${module}", returnStatus: true)
+    }
+    if (code != 0) {
+        unstable("modulePipeline: ${module} was released, but not backed up; the reason stands above, the next scheduled backup tries again")
     }
 }
