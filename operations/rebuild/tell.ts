@@ -52,8 +52,12 @@ export function planLines(plan: RebuildPlan): string[] {
       : `  state: ${resources} resource(s); what is gone is dropped from it`,
     `  then: ${stepNames
       .filter((name) => name !== 'repository' && name !== 'targets' && (name !== 'canary' || plan.canary))
-      .map((name) => `${name}${plan.done.includes(name) ? ' (done)' : ''}`)
-      .join(', ')}${plan.canary ? ` of ${plan.canary}` : ''}`,
+      .map(
+        (name) =>
+          (name === 'canary' ? `canary of ${plan.canary}` : name) +
+          (plan.done.includes(name) ? ' (done)' : ''),
+      )
+      .join(', ')}`,
   );
   return lines;
 }
