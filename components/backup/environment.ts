@@ -45,12 +45,13 @@ export function repositoryVariables({ environment, backup, metrics }: StackSetti
 }
 
 /** Where repositories and images are read from. */
-export function sourceVariables({ gitlab, registry }: StackSettings): Variable[] {
+export function sourceVariables({ gitlab, registry, topologyProject }: StackSettings): Variable[] {
   return [
     { name: 'GITLAB_URL', value: gitlab.url },
     { name: 'REGISTRY', value: registry.address },
     { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
     { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
+    ...(topologyProject ? [{ name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path }] : []),
     ...existingProjects(gitlab),
   ];
 }

@@ -199,7 +199,14 @@ function backupJob(
       : {};
   return job(model, settings, role, 'backup', {
     schedule: settings.schedule,
-    args: ['backup', ...kinds.flatMap((kind) => ['--kind', kind])],
+    args: [
+      'backup',
+      ...kinds.flatMap((kind) => ['--kind', kind]),
+      // As far back as retention keeps images.
+      ...(kinds.includes('registry')
+        ? ['--release-days', String(model.settings.registry.retention.releaseDays)]
+        : []),
+    ],
     deadline: LONGEST_BACKUP,
     ...ci,
   });

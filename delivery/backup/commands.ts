@@ -2,12 +2,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
+import { type KindResult, pushBackup } from '../metrics';
 import { Registry, readDockerConfig } from '../registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';
 import { PodExec } from './exec';
 import { Restic } from './restic';
-import { backUp } from './run';
+import { backUp, type Outcome } from './run';
 import { type Kind, kinds } from './snapshots';
 import { type GitLabPlace, sourcesOf } from './sources';
 
@@ -32,7 +33,28 @@ export function openVault(environment: string, env = process.env): Restic {
       'Give the key of the backup: without it nothing can be read.',
     );
   }
-  return new Restic({ repository: RESTIC_REPOSITORY, environment, env });
+  return new Restic({ repository: RESTIC_REPOSITORY, environment, env: withBucketKeys(env) });
+}
+
+/** The bucket's own keys take the place of those of the state backend, which stand beside them in the same Pod. */
+function withBucketKeys(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { BACKUP_ACCESS_KEY, BACKUP_SECRET_KEY, ...others } = env;
+  if (!BACKUP_ACCESS_KEY || !BACKUP_SECRET_KEY) return others;
+  const { AWS_SESSION_TOKEN: _session, AWS_PROFILE: _profile, ...rest } = others;
+  return { ...rest, AWS_ACCESS_KEY_ID: BACKUP_ACCESS_KEY, AWS_SECRET_ACCESS_KEY: BACKUP_SECRET_KEY };
+}
+
+/** How each kind ended. A run for one module says nothing of when all of a kind was backed up. */
+function kindResults(
+  outcomes: readonly Outcome[],
+  wanted: readonly Kind[],
+  whole: boolean,
+  now: number,
+): KindResult[] {
+  return wanted.map((kind) => {
+    const failed = outcomes.some((outcome) => outcome.kind === kind && outcome.result === 'failed');
+    return { kind, failed, ...(whole && !failed ? { at: now } : {}) };
+  });
 }
 
 function registry(): Registry {
@@ -78,9 +100,15 @@ export function addBackupCommands(top: Command, shell: Shell): void {
       if (options.module && !catalog.modules.some(({ name }) => name === options.module)) {
         throw new Failure(exitCode.input, `--module: "${options.module}" is no module of the catalog.`);
       }
+      const wanted = options.kind ?? kinds;
+      const note = (line: string): void => {
+        process.stderr.write(`${line}\n`);
+      };
+      const measured = (results: readonly KindResult[]): Promise<void> =>
+        pushBackup({ url: process.env.METRICS_PUSHGATEWAY, environment, kinds: results }, note);
       const outcomes = await backUp({
         restic: openVault(environment),
-        say: (line) => process.stderr.write(`${line}\n`),
+        say: note,
         sources: sourcesOf(
           {
             environment,
@@ -96,9 +124,16 @@ export function addBackupCommands(top: Command, shell: Shell): void {
             exec: podExec,
             env: process.env,
           },
-          options.kind ?? kinds,
+          wanted,
         ),
+      }).catch(async (error: unknown) => {
+        // Nothing was read: no kind has been backed up.
+        await measured(wanted.map((kind) => ({ kind, failed: true })));
+        throw error;
       });
+      await measured(
+        kindResults(outcomes, wanted, options.module === undefined, Math.floor(Date.now() / 1000)),
+      );
       const count = (result: string): number =>
         outcomes.filter((outcome) => outcome.result === result).length;
       const line = `backup: ${count('stored')} stored, ${count('unchanged')} unchanged, ${count('failed')} failed`;
