@@ -252,6 +252,8 @@ const backupOfService = z.union(
       restore: argv,
       /** Ends the server, which loads what `restore` left for it when it starts again. @default none is needed */
       restart: argv.optional(),
+      /** Prints what is equal when the rows are equal: a drill runs it before the disaster and after. @default not compared */
+      fingerprint: argv.optional(),
     }),
     z.strictObject({
       /** Why nothing is dumped, and what protects its data instead. */
@@ -359,7 +361,7 @@ export const serviceSchema = z
     // They run as they stand: what they need is in the container's environment.
     const { backup } = service;
     if (backup && 'dump' in backup) {
-      for (const part of ['dump', 'restore', 'restart'] as const) {
+      for (const part of ['dump', 'restore', 'restart', 'fingerprint'] as const) {
         for (const [index, text] of (backup[part] ?? []).entries()) {
           const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
           if (found) {

@@ -156,6 +156,18 @@ export class Engine {
   }
 
   /**
+   * Writes the state anew, as `pulumi stack import` does, and reads what the outside says of some of its resources.
+   * @param deployment of {@link state}: secrets encrypted
+   */
+  async writeState(
+    { version, deployment }: { readonly version: number; readonly deployment: Record<string, unknown> },
+    read: readonly string[] = [],
+  ): Promise<void> {
+    await this.stack.importStack({ version, deployment });
+    if (read.length > 0) await this.stack.refresh({ target: [...read], runProgram: false });
+  }
+
+  /**
    * What must come before any run that changes something, once: the state is copied, and what a killed run left open
    * is settled.
    */
@@ -207,10 +219,8 @@ export class Engine {
       found.set(create.urn, id);
     }
     const deployment = settledDeployment(state.deployment, found);
-    await this.stack.importStack({ version: state.version, deployment });
-    if (found.size === 0) return;
     // Reads what the killed run was not told.
-    await this.stack.refresh({ target: [...found.keys()], runProgram: false });
+    await this.writeState({ version: state.version, deployment }, [...found.keys()]);
   }
 
   /** Runs one operation on the program. */

@@ -15,6 +15,8 @@ export interface DatabaseBackup {
    * starts again by itself; the restore is done when it is ready.
    */
   readonly restart?: readonly string[];
+  /** Prints what is equal when the rows are equal; for drills. */
+  readonly fingerprint?: readonly string[];
 }
 
 export interface Database {
