@@ -111,7 +111,7 @@ async function killedUp(goal: Goal, seconds: number): Promise<boolean> {
 const KINDS = [
   ...['namespaces', 'configmaps', 'secrets', 'services', 'serviceaccounts', 'persistentvolumeclaims'],
   ...['resourcequotas', 'limitranges', 'deployments', 'statefulsets', 'cronjobs', 'roles', 'rolebindings'],
-  ...['clusterroles', 'clusterrolebindings', 'networkpolicies', 'poddisruptionbudgets'],
+  ...['clusterroles', 'clusterrolebindings', 'networkpolicies', 'poddisruptionbudgets', 'priorityclasses'],
 ];
 
 interface Listed {
