@@ -75,6 +75,8 @@ function estate(work: string, bin: string, registry: string, modules: number): E
     }),
   );
   writeFileSync(inFolder('found.json'), '{}');
+  // What Pulumi's own commands ask for beside a stack.
+  writeFileSync(inFolder('Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
   return {
     modules,
     folder,
