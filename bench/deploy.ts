@@ -14,7 +14,7 @@ import { generatedCatalog } from '../test/support/catalog';
 // image, the real engine, its state in files, and providers that answer at once.
 
 const MODULES = 200;
-const ROUNDS = 5;
+const ROUNDS = 2;
 /** What a large estate may cost, as a multiple of what an estate of one costs. */
 const RATIO = 1.2;
 const MODULE = 'module-000';
