@@ -11,7 +11,13 @@ import {
   type Stack,
 } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
-import { type PendingCreate, pendingCreates, settledDeployment } from './repair';
+import {
+  type OpenChange,
+  openChanges,
+  type PendingCreate,
+  pendingCreates,
+  settledDeployment,
+} from './repair';
 import { hasResources, keepState, statesFolder } from './states';
 import { PROJECT } from './urns';
 
@@ -35,6 +41,8 @@ export interface EngineInputs {
   readonly existing?: boolean;
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
+  /** Waits for the end of a deletion that was under way when a run was killed. */
+  readonly untilEnded: (change: OpenChange) => Promise<void>;
   /** Gets each sentence for the person who watches. */
   readonly note: (text: string) => void;
 }
@@ -144,12 +152,6 @@ export class Engine {
     return JSON.parse(await this.pulumi('stack', 'export', '--stack', this.inputs.environment));
   }
 
-  /** Writes the state anew, as `change` makes it from the deployment that there is. */
-  async rewrite(change: (deployment: unknown) => unknown): Promise<void> {
-    const { version, deployment } = await this.state();
-    await this.stack.importStack({ version, deployment: change(deployment) });
-  }
-
   /** The state with its secrets in plain text: for what takes them out, and nothing else. */
   async openState(): Promise<unknown> {
     return this.stack.exportStack();
@@ -198,29 +200,49 @@ export class Engine {
   }
 
   /**
-   * Settles what a killed run left open: what it made is taken over, what it did not make is forgotten. Without it the
-   * next run would try to make the same things once more. The state is written anew, because the engine's own way
-   * (`refresh --import-pending-creates`) drops them without a word.
+   * Settles what a killed run left open. The engine itself forgets it in its next run: it would make things once more
+   * that are there, miss what is gone, and keep what was changed.
    */
   private async settlePending(
     state: { readonly version: number; readonly deployment: unknown },
     targets?: readonly string[],
   ): Promise<void> {
-    const { note, settle } = this.inputs;
-    const pending = pendingCreates(state.deployment);
+    const creates = pendingCreates(state.deployment);
+    const changes = openChanges(state.deployment);
+    const open = [...creates, ...changes].map(({ urn }) => urn);
     // Writing the state drops every open operation: a limited run leaves it to a whole one, unless all are its own.
-    if (pending.length === 0 || pending.some(({ urn }) => targets && !targets.includes(urn))) return;
-    note(`A run before was ended while it created ${pending.length} resource(s); settling them first.`);
+    if (open.length === 0 || open.some((urn) => targets && !targets.includes(urn))) return;
+    this.inputs.note(
+      `A run before was ended in the middle of ${open.length} resource(s); settling them first.`,
+    );
+    // First, since it keeps what is open of creations.
+    await this.settleChanges(changes);
+    if (creates.length > 0) await this.settleCreates(creates);
+  }
+
+  /** Reads what was changed or deleted, whole or in part. */
+  private async settleChanges(changes: readonly OpenChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    for (const change of changes) await this.inputs.untilEnded(change);
+    await this.stack.refresh({ target: changes.map(({ urn }) => urn), runProgram: false });
+  }
+
+  /**
+   * What was made is taken over, what was not made is forgotten. The state is written anew, because the engine's own
+   * way (`refresh --import-pending-creates`) drops them without a word.
+   */
+  private async settleCreates(creates: readonly PendingCreate[]): Promise<void> {
+    const { note, settle } = this.inputs;
     const found = new Map<string, string>();
-    for (const create of pending) {
+    for (const create of creates) {
       const id = await settle(create);
       if (id === undefined) continue;
       note(`  ${create.urn.split('::').at(-1)} exists as ${id}`);
       found.set(create.urn, id);
     }
-    const deployment = settledDeployment(state.deployment, found);
+    const { version, deployment } = await this.state();
     // Reads what the killed run was not told.
-    await this.writeState({ version: state.version, deployment }, [...found.keys()]);
+    await this.writeState({ version, deployment: settledDeployment(deployment, found) }, [...found.keys()]);
   }
 
   /** Runs one operation on the program. */

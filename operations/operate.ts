@@ -25,7 +25,7 @@ import { FailedRun, type Outcome } from './outcome';
 import { backendOf, root } from './place';
 import { openRecord } from './preview/record';
 import { EXIT, Refusal } from './refusal';
-import { settle, worldOf } from './repair';
+import { settle, untilEnded, worldOf } from './repair';
 import { losing, type Step, StepGatherer } from './steps';
 import type { Terminal } from './terminal';
 import { imageUrns, productionUrns, replaceUrns } from './urns';
@@ -121,6 +121,7 @@ export async function withSession<T>(
       program,
       existing: options.existing,
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
+      untilEnded: async (change) => untilEnded(change, worldOf(settings, await gitlabToken())),
       note: (text) => terminal.note(text),
     });
     engine = opened;

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import type { StackSettings } from '../stacks/schema';
 import { gitlabOf, type ObjectName, readObject } from './outside';
@@ -11,6 +12,11 @@ export interface PendingCreate {
   readonly provider: string;
   /** Ids of this type that the state holds: what stands there was not left by the killed run. */
   readonly known: readonly string[];
+}
+
+/** A change or a deletion that was under way in a killed run: the state still says what was there before. */
+export interface OpenChange extends Pick<PendingCreate, 'urn' | 'type' | 'inputs' | 'provider'> {
+  readonly deleting: boolean;
 }
 
 const deploymentSchema = z.looseObject({
@@ -30,14 +36,29 @@ const deploymentSchema = z.looseObject({
     .nullish(),
 });
 
+/** Name of the provider in a reference to it, which is the provider's URN, then its id. */
+const providerName = (reference: string): string => reference.split('::').at(-2) ?? '';
+
+/** Changes and deletions under way in an exported deployment, each resource once. */
+export function openChanges(deployment: unknown): OpenChange[] {
+  const parsed = deploymentSchema.safeParse(deployment);
+  const open = new Map<string, OpenChange>();
+  for (const { type, resource } of parsed.data?.pending_operations ?? []) {
+    if (type !== 'updating' && type !== 'deleting') continue;
+    const { urn, inputs } = resource;
+    const provider = providerName(resource.provider);
+    open.set(urn, { urn, type: resource.type, inputs, provider, deleting: type === 'deleting' });
+  }
+  return [...open.values()];
+}
+
 /** Creations under way in an exported deployment, each once. */
 export function pendingCreates(deployment: unknown): PendingCreate[] {
   const parsed = deploymentSchema.safeParse(deployment);
   const pending = new Map<string, PendingCreate>();
   for (const { type, resource } of parsed.data?.pending_operations ?? []) {
     if (type !== 'creating') continue;
-    // A provider reference is the URN of the provider, then its id.
-    const provider = resource.provider.split('::').at(-2) ?? '';
+    const provider = providerName(resource.provider);
     const known = (parsed.data?.resources ?? []).flatMap((other) =>
       other.type === resource.type && other.id ? [other.id] : [],
     );
@@ -71,8 +92,8 @@ export function settledDeployment(
 
 /** What is there in reality, as far as a killed run may have made it. */
 export interface World {
-  /** Is there such an object? `cluster` is the role whose cluster is meant. */
-  readonly objectExists: (cluster: 'ci' | 'production', object: ObjectName) => Promise<boolean>;
+  /** An object; undefined when there is none. `cluster` is the role whose cluster is meant. */
+  readonly object: (cluster: 'ci' | 'production', object: ObjectName) => Promise<unknown>;
   /** Body of a GitLab API path; undefined when GitLab answers 404. */
   readonly gitlab: (path: string) => Promise<unknown>;
   /** DELETE of a GitLab API path. */
@@ -80,18 +101,49 @@ export interface World {
 }
 
 const objectSchema = z.looseObject({
-  metadata: z.looseObject({ name: z.string(), namespace: z.string().optional() }),
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string().optional(),
+    deletionTimestamp: z.string().optional(),
+  }),
 });
 
-async function kubernetesId(create: PendingCreate, world: World): Promise<string | undefined> {
-  const parsed = objectSchema.safeParse(create.inputs);
-  const [, groupVersion = '', kind = ''] = create.type.split(':');
+type Named = Pick<PendingCreate, 'type' | 'inputs' | 'provider'>;
+
+/** The object that a resource declares, and the id under which its provider knows it. */
+async function kubernetesObject({ type, inputs, provider }: Named, world: World) {
+  const parsed = objectSchema.safeParse(inputs);
+  const [, groupVersion = '', kind = ''] = type.split(':');
   if (!parsed.success || kind === '') return undefined;
   const { name, namespace } = parsed.data.metadata;
   const apiVersion = groupVersion.replace(/^core\//, '');
-  const role = create.provider.startsWith('production') ? 'production' : 'ci';
-  const found = await world.objectExists(role, { apiVersion, kind, metadata: { name, namespace } });
-  return found ? [namespace, name].filter(Boolean).join('/') : undefined;
+  const role = provider.startsWith('production') ? 'production' : 'ci';
+  const object = await world.object(role, { apiVersion, kind, metadata: { name, namespace } });
+  if (object === undefined) return undefined;
+  const { data } = objectSchema.safeParse(object);
+  return {
+    id: [namespace, name].filter(Boolean).join('/'),
+    ending: data?.metadata.deletionTimestamp !== undefined,
+  };
+}
+
+/** How long a cluster may take for a deletion that was begun, in seconds; a namespace takes all in it along. */
+const ENDING = 300;
+
+/**
+ * Waits until a deletion that a killed run began is done: a namespace takes nothing new while it ends, and looks as if
+ * it were there to stay.
+ */
+export async function untilEnded(
+  change: OpenChange,
+  world: World,
+  pause: (milliseconds: number) => Promise<unknown> = setTimeout,
+): Promise<void> {
+  if (!change.deleting || !change.type.startsWith('kubernetes:')) return;
+  for (let second = 0; second < ENDING; second++) {
+    if (!(await kubernetesObject(change, world))?.ending) return;
+    await pause(1000);
+  }
 }
 
 const listed = z.array(z.looseObject({ id: z.number() }));
@@ -169,17 +221,17 @@ async function gitlabId({ type, inputs, known }: PendingCreate, world: World): P
  * @returns its id in the form in which its provider imports it; undefined when there is nothing, or when it could not
  * be taken over and was removed
  */
-export function settle(create: PendingCreate, world: World): Promise<string | undefined> {
-  if (create.type.startsWith('kubernetes:')) return kubernetesId(create, world);
+export async function settle(create: PendingCreate, world: World): Promise<string | undefined> {
+  if (create.type.startsWith('kubernetes:')) return (await kubernetesObject(create, world))?.id;
   if (create.type.startsWith('gitlab:')) return gitlabId(create, world);
-  return Promise.resolve(undefined);
+  return undefined;
 }
 
 /** The world of an environment: its clusters by their contexts, its GitLab by its token. */
 export function worldOf(settings: StackSettings, token: string): World {
   const gitlab = gitlabOf(settings, token);
   return {
-    objectExists: async (cluster, object) => (await readObject(settings, cluster, object)) !== undefined,
+    object: (cluster, object) => readObject(settings, cluster, object),
     gitlab: gitlab.get,
     removeFromGitlab: gitlab.remove,
   };

@@ -79,7 +79,11 @@ async function fix(
     async (error) => {
       const done = new Set(steps.all().flatMap(({ urn, state }) => (state === 'done' ? [urn] : [])));
       const unfixed = new Set(limits.targets.filter((urn) => !done.has(urn)));
-      await session.engine.rewrite((after) => withUnfixed(before.deployment, after, unfixed));
+      const { version, deployment } = await session.engine.state();
+      await session.engine.writeState({
+        version,
+        deployment: withUnfixed(before.deployment, deployment, unfixed),
+      });
       throw error;
     },
   );

@@ -12,7 +12,11 @@ const keyOf = ({ urn, delete: leaving }: { urn: string; delete?: boolean }): str
  * a look at what is there, which wrote the drifted values down: left so, the next `drift` would find no difference.
  * @param unfixed URNs of what drifted and was not put right
  */
-export function withUnfixed(before: unknown, after: unknown, unfixed: ReadonlySet<string>): unknown {
+export function withUnfixed(
+  before: unknown,
+  after: unknown,
+  unfixed: ReadonlySet<string>,
+): Record<string, unknown> {
   const { resources: then } = deploymentSchema.parse(before);
   const { resources: now, ...rest } = deploymentSchema.parse(after);
   const current = new Map((now ?? []).map((resource) => [keyOf(resource), resource]));

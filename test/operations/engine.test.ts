@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { Engine } from '../../operations/engine';
+import { Engine, type EngineInputs } from '../../operations/engine';
 import { engineFailure } from '../../operations/operate';
 import { EXIT } from '../../operations/refusal';
 
@@ -15,7 +15,10 @@ case "$*" in
   version*) echo v3.259.0 ;;
   *"stack select"*) [ -z "$MISSING" ] || { echo "error: no stack named 'test' found" >&2; exit 255; } ;;
   *--help*) echo --run-program ;;
-  *"stack export"*) echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
+  *"stack export"*) [ -z "$PENDING" ] || { echo "$PENDING"; exit 0; }
+    echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
+  *"stack history"*) echo '[]' ;;
+  refresh*--target*) ;;
   refresh*)
     echo "error: the stack is currently locked by 1 lock(s). file:///l.json: created by ada@there (pid 12) at 2026-11-24T11:00:00Z" >&2
     exit 255 ;;
@@ -43,7 +46,7 @@ afterEach(() => {
 });
 
 const notes: string[] = [];
-const open = (more: { stateCopies?: string; existing?: boolean } = {}) =>
+const open = (more: Partial<EngineInputs> = {}) =>
   Engine.open({
     root: folder,
     environment: 'test',
@@ -51,6 +54,7 @@ const open = (more: { stateCopies?: string; existing?: boolean } = {}) =>
     stacks: join(folder, 'stacks'),
     program: async () => {},
     settle: async () => undefined,
+    untilEnded: async () => {},
     note: (text) => notes.push(text),
     ...more,
   });
@@ -76,6 +80,43 @@ test('with a second backend the state goes there, and no file stays on the machi
   const imports = calls().filter((call) => call.includes('stack import'));
   expect(imports).toEqual([expect.stringMatching(/^gs:\/\/copies stack import --file \S+ --stack test/)]);
   expect(() => readdirSync(join(folder, 'home', 'switchyard'))).toThrow('ENOENT');
+});
+
+const resource = { urn: 'urn:x', type: 'kubernetes:core/v1:Secret', inputs: {}, provider: '' };
+const pending = (...types: string[]) => {
+  process.env.PENDING = JSON.stringify({
+    version: 3,
+    deployment: {
+      resources: [{ urn: 'a', type: 'pulumi:pulumi:Stack' }],
+      pending_operations: types.map((type) => ({ type, resource: { ...resource, urn: `urn:${type}` } })),
+    },
+  });
+};
+
+test('what a killed run was changing or deleting is read anew before anything else, what it was creating is settled', async () => {
+  pending('creating', 'updating', 'deleting');
+  const ended: string[] = [];
+  const engine = await open({
+    settle: async ({ urn }) => `id of ${urn}`,
+    untilEnded: async ({ urn }) => {
+      ended.push(urn);
+    },
+  });
+  await engine.prepare();
+  engine.close();
+  expect(ended).toEqual(['urn:updating', 'urn:deleting']);
+  const settling = calls().flatMap(
+    (call) => /(?:^|\s)(refresh .*|stack import)/.exec(call)?.[1]?.match(/stack import|urn:\w+/g) ?? [],
+  );
+  expect(settling).toEqual(['urn:updating', 'urn:deleting', 'stack import', 'urn:creating']);
+});
+
+test('a limited run settles only what is all its own', async () => {
+  pending('updating', 'deleting');
+  const engine = await open();
+  await engine.prepare(['urn:updating']);
+  engine.close();
+  expect(calls().filter((call) => call.includes('refresh'))).toEqual([]);
 });
 
 test('a held lock says by whom and since when, and has a code of its own', async () => {

@@ -1,8 +1,11 @@
 import {
+  type OpenChange,
+  openChanges,
   type PendingCreate,
   pendingCreates,
   settle,
   settledDeployment,
+  untilEnded,
   type World,
 } from '../../operations/repair';
 
@@ -44,10 +47,10 @@ function world(
   const asked: string[] = [];
   return {
     asked,
-    objectExists: async (cluster, { apiVersion, kind, metadata }) => {
+    object: async (cluster, { apiVersion, kind, metadata }) => {
       const key = `${cluster} ${apiVersion} ${kind} ${metadata.namespace ?? '-'}/${metadata.name}`;
       asked.push(key);
-      return objects.includes(key);
+      return objects.includes(key) ? { metadata } : undefined;
     },
     gitlab: async (path) => {
       asked.push(path);
@@ -161,6 +164,64 @@ test('a token whose value is lost is revoked; the one that the state knows stays
   expect(there.asked.filter((path) => path.startsWith('DELETE'))).toEqual([
     'DELETE groups/7/access_tokens/2',
   ]);
+});
+
+test('changes and deletions that were under way are known, each resource once', () => {
+  const resource = (name: string) => ({
+    urn: urn('kubernetes:core/v1:Secret', name),
+    type: 'kubernetes:core/v1:Secret',
+    inputs: { metadata: { name } },
+    provider: providerRef('kubernetes', 'ci-cluster'),
+  });
+  const operations = [
+    { type: 'updating', resource: resource('a') },
+    { type: 'deleting', resource: resource('b') },
+    { type: 'deleting', resource: resource('b') },
+    { type: 'creating', resource: resource('c') },
+  ];
+  expect(openChanges({ pending_operations: operations })).toEqual([
+    { ...resource('a'), provider: 'ci-cluster', deleting: false },
+    { ...resource('b'), provider: 'ci-cluster', deleting: true },
+  ]);
+});
+
+describe('a deletion that was begun', () => {
+  const change = (type: string, deleting = true): OpenChange => ({
+    urn: urn(type, 'x'),
+    type,
+    inputs: { metadata: { name: 'prod-shop' } },
+    provider: 'production-cluster',
+    deleting,
+  });
+  /** A cluster in which the object is seen so many times, ending or not. */
+  const seen = (times: number, ending: boolean) => {
+    let left = times;
+    const metadata = { name: 'prod-shop', ...(ending ? { deletionTimestamp: 'now' } : {}) };
+    return { ...world({}), object: async () => (left-- > 0 ? { metadata } : undefined) };
+  };
+  const pauses = async (type: string, there: World, deleting?: boolean) => {
+    let count = 0;
+    await untilEnded(change(type, deleting), there, async () => {
+      count++;
+    });
+    return count;
+  };
+
+  test('is waited for until the object is gone', async () => {
+    expect(await pauses('kubernetes:core/v1:Namespace', seen(3, true))).toBe(3);
+  });
+
+  test('is not waited for where the cluster never heard of it, nor for ever', async () => {
+    expect(await pauses('kubernetes:core/v1:Namespace', seen(3, false))).toBe(0);
+    expect(await pauses('kubernetes:core/v1:Namespace', seen(9999, true))).toBe(300);
+  });
+
+  test('is not asked about where it is a change, or GitLab’s', async () => {
+    const nobody = world({});
+    expect(await pauses('kubernetes:core/v1:Namespace', nobody, false)).toBe(0);
+    expect(await pauses('gitlab:index/project:Project', nobody)).toBe(0);
+    expect(nobody.asked).toEqual([]);
+  });
 });
 
 test('an image is made anew, and nobody is asked', async () => {

@@ -1,0 +1,228 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { stringify } from 'yaml';
+import { bundlePlugin } from '../lab/plugins/shared/bundle';
+import { cacheHome } from '../lab/steps';
+import { buildDeliveryImage } from '../operations/build';
+import { generatedCatalog } from '../test/support/catalog';
+
+// What preview and deploy of one module take in a large estate, against an estate of one: the programs of the delivery
+// image, the real engine, its state in files, and providers that answer at once.
+
+const MODULES = 200;
+const ROUNDS = 2;
+/** What a large estate may cost, as a multiple of what an estate of one costs. */
+const RATIO = 1.2;
+const MODULE = 'module-000';
+const root = join(__dirname, '..');
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+const print = (line: string) => process.stdout.write(`${line}\n`);
+
+interface Estate {
+  readonly modules: number;
+  readonly folder: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** The three plug-ins and Pulumi's command line, in a folder of their own: the engine looks beside itself first. */
+async function plugins(work: string): Promise<string> {
+  const bin = join(work, 'bin');
+  for (const name of ['kubernetes', 'gitlab', 'docker'] as const) {
+    const { bundle } = await bundlePlugin({
+      name,
+      entry: join(root, 'test', 'lab', 'e2e', 'accepting-plugin.ts'),
+      outDir: join(work, 'js'),
+      binDir: bin,
+      node: process.execPath,
+    });
+    const manifest = readFileSync(join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
+    const { version, pulumi } = JSON.parse(manifest) as { version: string; pulumi?: { version?: string } };
+    writeFileSync(`${bundle}.version`, (pulumi?.version ?? version).replace(/^v/, ''));
+  }
+  symlinkSync(join(cacheHome(), 'bin', 'pulumi'), join(bin, 'pulumi'));
+  return bin;
+}
+
+function estate(work: string, bin: string, registry: string, modules: number): Estate {
+  const folder = join(work, `estate-${modules}`);
+  const inFolder = (...names: string[]) => join(folder, ...names);
+  for (const name of ['state', 'stacks', 'home', 'catalog/modules', 'catalog/services'])
+    mkdirSync(inFolder(name), { recursive: true });
+  const texts = generatedCatalog(modules);
+  for (const part of ['modules', 'services'] as const) {
+    for (const [file, text] of Object.entries(texts[part]))
+      writeFileSync(inFolder('catalog', part, file), text);
+  }
+  writeFileSync(
+    inFolder('stacks', 'Pulumi.bench.yaml'),
+    stringify({
+      config: {
+        'switchyard:environment': 'bench',
+        'switchyard:backend': `file://${inFolder('state')}`,
+        'switchyard:clusters': { ci: { context: 'one' }, production: { context: 'one' } },
+        'switchyard:gitlab': { url: 'https://gitlab.test', botTokenExpires: '2030-01-01' },
+        'switchyard:jenkins': { url: 'https://jenkins.test' },
+        'switchyard:registry': { address: registry, scheme: 'http', onDelete: 'delete' },
+        'switchyard:production': { onDelete: 'delete' },
+      },
+    }),
+  );
+  writeFileSync(inFolder('found.json'), '{}');
+  // What Pulumi's own commands ask for beside a stack.
+  writeFileSync(inFolder('Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
+  return {
+    modules,
+    folder,
+    environment: {
+      PATH: [bin, process.env.PATH].join(delimiter),
+      HOME: process.env.HOME,
+      PULUMI_HOME: inFolder('home'),
+      PULUMI_BACKEND_URL: `file://${inFolder('state')}`,
+      PULUMI_CONFIG_PASSPHRASE: 'only for this bench',
+      PULUMI_SKIP_UPDATE_CHECK: 'true',
+      SWITCHYARD_CATALOG: inFolder('catalog'),
+      SWITCHYARD_STACKS: inFolder('stacks'),
+      SWITCHYARD_LIBRARY: join(root, 'delivery', 'library'),
+      SWITCHYARD_LEDGER_FILE: inFolder('ledger.yaml'),
+      SWITCHYARD_FOUND_FILE: inFolder('found.json'),
+      SWITCHYARD_SEED: 'a seed for benches, long enough to be one',
+      GITLAB_TOKEN: 'of a bench',
+    },
+  };
+}
+
+/** @returns milliseconds, and what was printed */
+function run(
+  { folder, environment }: Estate,
+  command: string,
+  args: readonly string[],
+): Promise<{ readonly milliseconds: number; readonly stdout: string }> {
+  const begun = performance.now();
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('close', (code) =>
+      code === 0
+        ? resolve({ milliseconds: performance.now() - begun, stdout })
+        : reject(new Error(`${command} ${args.join(' ')}: ${code}\n${stdout}\n${stderr}`)),
+    );
+  });
+}
+
+/** The ledger as a merge leaves it: the module's next image. */
+function release({ folder }: Estate, number: number): void {
+  const image = `registry.test:5000/modules/${MODULE}@sha256:${String(number).padStart(64, '0')}`;
+  writeFileSync(
+    join(folder, 'ledger.yaml'),
+    stringify({
+      modules: {
+        [MODULE]: {
+          image,
+          commit: String(number).padStart(40, '0'),
+          mergeRequest: 1,
+          build: 'https://jenkins.test/1',
+        },
+      },
+    }),
+  );
+}
+
+interface State {
+  readonly deployment: { readonly resources: readonly { readonly urn: string }[] };
+}
+
+/** The state of an estate of one with its module as many times as the large one has modules. */
+function multiplied(state: State, modules: number): State {
+  const { resources } = state.deployment;
+  const own = resources.filter(({ urn }) => urn.includes(MODULE)).map((resource) => JSON.stringify(resource));
+  const others = Array.from({ length: modules - 1 }, (_, index) => {
+    const name = `module-${String(index + 1).padStart(3, '0')}`;
+    return own.map((text): { urn: string } => JSON.parse(text.replaceAll(MODULE, name)));
+  });
+  return { ...state, deployment: { ...state.deployment, resources: [...resources, ...others.flat()] } };
+}
+
+async function main(work: string): Promise<void> {
+  const registry = createServer((_request, response) => response.end());
+  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
+  registry.unref();
+  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+  const bin = await plugins(work);
+  const image = join(work, 'image');
+  await buildDeliveryImage(root, { out: image });
+  const program = join(image, 'lib', 'switchyard.js');
+  const switchyard = (where: Estate, ...args: string[]) => run(where, process.execPath, [program, ...args]);
+
+  const one = estate(work, bin, address, 1);
+  const many = estate(work, bin, address, MODULES);
+  for (const where of [one, many]) release(where, 0);
+  await switchyard(one, 'up', 'bench', '--yes');
+  const exported = await run(one, 'pulumi', ['stack', 'export', '--stack', 'organization/switchyard/bench']);
+  const state = JSON.parse(exported.stdout) as State;
+  const large = multiplied(state, MODULES);
+  const file = join(many.folder, 'large.json');
+  writeFileSync(file, JSON.stringify(large));
+  const stack = ['--stack', 'organization/switchyard/bench'];
+  await run(many, 'pulumi', ['stack', 'init', ...stack.slice(1)]);
+  await run(many, 'pulumi', ['stack', 'import', '--file', file, ...stack]);
+  print(
+    `State: ${MODULES} modules ${large.deployment.resources.length} resources, ${(JSON.stringify(large).length / 2 ** 20).toFixed(1)} MiB; 1 module ${state.deployment.resources.length} resources.\n`,
+  );
+
+  const times = {
+    preview: { one: [] as number[], many: [] as number[] },
+    up: { one: [] as number[], many: [] as number[] },
+  };
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [size, where] of [
+      ['many', many],
+      ['one', one],
+    ] as const) {
+      release(where, round + 1);
+      const preview = await switchyard(where, 'preview', 'bench', '--only', MODULE);
+      const up = await switchyard(where, 'up', 'bench', '--only', MODULE, '--yes');
+      if (!up.stdout.includes('up of bench: 1 update')) throw new Error(`not one update: ${up.stdout}`);
+      // The first round warms up caches.
+      if (round === 0) continue;
+      times.preview[size].push(preview.milliseconds);
+      times.up[size].push(up.milliseconds);
+    }
+  }
+  registry.close();
+  for (const [name, { one: small, many: big }] of Object.entries(times)) {
+    const ratio = median(big) / median(small);
+    print(
+      `${name} --only of one module: ${MODULES} modules ${(median(big) / 1000).toFixed(2)} s, 1 module ${(median(small) / 1000).toFixed(2)} s, ratio ${ratio.toFixed(2)} of ${RATIO}`,
+    );
+    if (ratio > RATIO) process.exitCode = 1;
+  }
+  if (process.exitCode) print('Over the ratio.');
+}
+
+const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
+print(
+  `Machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
+);
+print(`Method: ${ROUNDS} rounds after a warm-up, both sizes in turn, each command a process; medians.`);
+main(work).then(
+  () => (process.env.KEEP ? print(work) : rmSync(work, { recursive: true, force: true })),
+  (error: unknown) => {
+    rmSync(work, { recursive: true, force: true });
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  },
+);
