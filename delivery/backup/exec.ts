@@ -136,7 +136,7 @@ export class PodExec {
         );
       }
       this.feed(connection, input, heard).catch((error: Error) => {
-        // Without an end of its input the command cannot take half of it for all.
+        // The command may take what came for all there is: the caller hears that it was not.
         settle(error);
         connection.close();
       });
