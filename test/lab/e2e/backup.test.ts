@@ -9,7 +9,7 @@ import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 
 // The topology's own backup jobs on a running lab, run now instead of on their schedule, and read from outside.
-jest.setTimeout(600_000);
+jest.setTimeout(540_000);
 
 const kubectl = (...args: string[]): string =>
   execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
@@ -20,7 +20,7 @@ function runNow(cronJob: string): string {
   kubectl('-n', 'backup', 'delete', 'job', job, '--ignore-not-found');
   kubectl('-n', 'backup', 'create', 'job', job, `--from=cronjob/${cronJob}`);
   try {
-    kubectl('-n', 'backup', 'wait', `job/${job}`, '--for=condition=Complete', '--timeout=240s');
+    kubectl('-n', 'backup', 'wait', `job/${job}`, '--for=condition=Complete', '--timeout=500s');
     return kubectl('-n', 'backup', 'logs', `job/${job}`);
   } catch (error) {
     throw new Error(`${cronJob}: ${kubectl('-n', 'backup', 'logs', `job/${job}`)}`, { cause: error });
