@@ -47,6 +47,24 @@ export function pickMergeRequest(
   );
 }
 
+/**
+ * A working copy that has a commit of the target branch, and the merge request that brought it.
+ * @param refuse ends the command, for a commit that came another way or is not on the branch
+ */
+export async function openMerged(
+  context: Context,
+  { project, folder, commit, branch }: Pick<DeployRequest, 'project' | 'folder' | 'commit' | 'branch'>,
+  refuse: (why: string) => never,
+): Promise<{ readonly copy: WorkingCopy; readonly found: MergeRequest }> {
+  const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
+  await copy.open();
+  await copy.fetchUntil([branch], () => copy.has(commit));
+  if (!(await copy.has(commit))) refuse(`${commit.slice(0, 12)} is not on ${branch}`);
+  const requests = await context.gitlab.mergeRequestsOf(project, commit);
+  const found = pickMergeRequest(requests, commit, branch);
+  return { copy, found: found ?? refuse('no merged merge request brought this commit') };
+}
+
 /** Why a certificate does not cover what was pushed, or undefined when it does. */
 export function whyNotCovered(
   reading: NoteReading,
@@ -232,17 +250,7 @@ async function toLedger(
       'Only what was tested is deployed: bring the change in through a merge request.',
     );
   };
-  const copy = new WorkingCopy(request.folder, {
-    url: cloneUrl(context.gitlabUrl, request.project),
-    token: context.token,
-  });
-  await copy.open();
-  await copy.fetchUntil([request.branch], () => copy.has(request.commit));
-  if (!(await copy.has(request.commit))) refuse(`${request.commit.slice(0, 12)} is not on ${request.branch}`);
-
-  const requests = await context.gitlab.mergeRequestsOf(request.project, request.commit);
-  const found = pickMergeRequest(requests, request.commit, request.branch);
-  if (!found) return refuse('no merged merge request brought this commit');
+  const { copy, found } = await openMerged(context, request, refuse);
   const reading = await findCertificate(context, request.project, found.iid, request.key);
   const why = whyNotCovered(reading, {
     module: request.module,

@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import type { Colors } from 'picocolors/types';
-import { stepKind } from './steps';
+import { actionOf } from '../delivery/preview/actions';
 import { isRealResource, parseUrn } from './urns';
 
 interface Running {
@@ -78,7 +78,7 @@ export class Progress {
     if (done.op === 'same') this.unchanged += 1;
     else this.finished += 1;
     // A preview has done nothing yet: what it found is its result, told when it is whole.
-    if (!failed && (event.resOutputsEvent?.planning || !stepKind(done.op))) return [];
+    if (!failed && (event.resOutputsEvent?.planning || !actionOf(done.op))) return [];
     const { name, kind } = parseUrn(done.urn);
     const time = begun ? `  ${elapsed(at - begun.since)}` : '';
     return [this.line(failed ? '✗' : '✓', done.op, kind, name, time)];

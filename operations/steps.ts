@@ -1,14 +1,12 @@
 import type { EngineEvent, StepEventMetadata } from '@pulumi/pulumi/automation';
-import { dataHeld } from './data';
+import { type Action, actionOf } from '../delivery/preview/actions';
+import { dataHeld } from '../delivery/preview/data';
 import { differingPaths } from './differences';
 import { isRealResource, parseUrn, type ResourceName } from './urns';
 
-/** What happens to a resource, in the words of people: Pulumi's three steps of a replacement are one. */
-export type StepKind = 'create' | 'update' | 'replace' | 'delete' | 'import' | 'forget';
-
 /** What one run does, or would do, to one resource. */
 export interface Step extends ResourceName {
-  readonly operation: StepKind;
+  readonly operation: Action;
   /** `planned` by a preview; `begun` and not known to have ended, where a run was cut off. */
   readonly state: 'planned' | 'begun' | 'done' | 'failed';
   /** Name of the box's instance, as in `production-orders`. */
@@ -20,22 +18,6 @@ export interface Step extends ResourceName {
   /** Pulumi refuses to delete it. */
   readonly protected: boolean;
 }
-
-const kinds: Readonly<Record<string, StepKind>> = {
-  create: 'create',
-  update: 'update',
-  delete: 'delete',
-  replace: 'replace',
-  'create-replacement': 'replace',
-  'delete-replaced': 'replace',
-  import: 'import',
-  'import-replacement': 'replace',
-  discard: 'forget',
-  'discard-replaced': 'forget',
-};
-
-/** The step's kind; undefined for a step that changes nothing outside of Pulumi (`same`, `read`, `refresh`). */
-export const stepKind = (op: string): StepKind | undefined => kinds[op];
 
 function propertiesOf(metadata: StepEventMetadata): string[] {
   const detailed = Object.keys(metadata.detailedDiff ?? {});
@@ -58,7 +40,7 @@ export class StepGatherer {
   /** @param event any event of the engine; those that say nothing about a resource are passed over */
   take(event: EngineEvent): void {
     const metadata = (event.resOpFailedEvent ?? event.resOutputsEvent ?? event.resourcePreEvent)?.metadata;
-    const operation = metadata && stepKind(metadata.op);
+    const operation = metadata && actionOf(metadata.op);
     if (!metadata || !operation || !isRealResource(metadata.type)) return;
     const known = this.steps.get(metadata.urn);
     const resource = metadata.old ?? metadata.new;

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { parseJson } from '../certificate';
-
-/** What a merge does to one resource. `replace` is delete and create under one name. */
-export type Action = 'create' | 'update' | 'replace' | 'delete' | 'import' | 'forget';
+import { type Action, actionOf } from './actions';
+import { dataHeld } from './data';
 
 /** One resource that a merge would touch. All texts come from the merge request's own program: never trust them. */
 export interface Change {
@@ -76,31 +75,6 @@ const eventSchema = z.object({
 
 type Step = z.infer<typeof stepSchema>;
 
-/** Types whose loss is a loss of data. A namespace takes its claims with it, a StatefulSet's Pods hold them. */
-const DATA_TYPES = new Set([
-  'kubernetes:core/v1:Namespace',
-  'kubernetes:core/v1:PersistentVolume',
-  'kubernetes:core/v1:PersistentVolumeClaim',
-  'kubernetes:apps/v1:StatefulSet',
-  'gitlab:index/group:Group',
-  'gitlab:index/project:Project',
-]);
-
-const ACTIONS: Readonly<Record<string, Action>> = {
-  create: 'create',
-  update: 'update',
-  delete: 'delete',
-  replace: 'replace',
-  'create-replacement': 'replace',
-  'delete-replaced': 'replace',
-  import: 'import',
-  'import-replacement': 'replace',
-  // A state entry that is dropped without touching the thing.
-  'remove-pending-replace': 'forget',
-  discard: 'forget',
-  'discard-replaced': 'forget',
-};
-
 const ORDER: readonly Action[] = ['delete', 'replace', 'forget', 'create', 'import', 'update'];
 
 /** Components and the stack are frames around resources, and nothing by themselves. */
@@ -139,7 +113,7 @@ function changeOf(step: Step, action: Action): Change {
     box,
     boxName: box && parent ? nameOf(parent) : '',
     ...pathsOf(step),
-    holdsData: DATA_TYPES.has(step.type) || step.old?.protect === true,
+    holdsData: dataHeld(step.type, step.old?.inputs ?? {}) !== undefined || step.old?.protect === true,
     protected: step.old?.protect === true,
   };
 }
@@ -196,7 +170,7 @@ export function digestEvents(text: string): Plan {
     if (step.op !== 'delete' && step.op !== 'delete-replaced') after.set(step.urn, placed(step, 'new'));
     if (step.old) before.set(step.urn, placed(step, 'old'));
     if (step.op === 'same') unchanged += 1;
-    const action = ACTIONS[step.op];
+    const action = actionOf(step.op);
     if (!action) continue;
     const change = changeOf(step, action);
     const known = changes.get(step.urn);

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../certificate';
-import { pickMergeRequest } from '../deploy';
+import { openMerged } from '../deploy';
 import { exitCode, Failure } from '../failure';
 import { WorkingCopy } from '../git';
 import type { CommitState, MergeRequest } from '../gitlab';
@@ -326,16 +326,7 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
   if (/^0+$/.test(request.before)) {
     throw new Failure(exitCode.nothing, `nothing to apply: ${request.branch} begins with this push.`);
   }
-  const requests = await gitlab.mergeRequestsOf(request.project, request.commit);
-  const found = pickMergeRequest(requests, request.commit, request.branch);
-  if (!found) return refuse('no merged merge request brought this commit');
-  const copy = new WorkingCopy(request.folder, {
-    url: cloneUrl(context.gitlabUrl, request.project),
-    token: context.token,
-  });
-  await copy.open();
-  await copy.fetchUntil([request.branch], () => copy.has(request.commit));
-  if (!(await copy.has(request.commit))) refuse(`${request.commit.slice(0, 12)} is not on ${request.branch}`);
+  const { copy, found } = await openMerged(context, request, refuse);
   const tree = await copy.tree(request.commit);
   await copy.checkOut(request.commit);
 

@@ -1,5 +1,6 @@
+import type { Action } from './actions';
 import type { Change } from './events';
-import { type Action, countActions } from './events';
+import { countActions } from './events';
 
 /** Boxes drawn before the rest is summed up: more do not fit on a page. */
 const DRAWN = 30;

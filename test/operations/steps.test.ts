@@ -1,4 +1,4 @@
-import { dataHeld } from '../../operations/data';
+import { dataHeld } from '../../delivery/preview/data';
 import { losing, StepGatherer } from '../../operations/steps';
 import { parseUrn } from '../../operations/urns';
 import { begins, ends, fails, type StepOf, urnOf } from '../support/events';

@@ -103,6 +103,10 @@ const notes = async (iid: number) =>
 async function readable(build: string): Promise<string> {
   const parts = [await (await fetch(`${build}consoleText`)).text()];
   const about = (await (await fetch(`${build}api/json`)).json()) as { artifacts: { relativePath: string }[] };
+  expect(about.artifacts.map(({ relativePath }) => relativePath).sort()).toEqual([
+    `.switchyard/preview/${ENVIRONMENT}/record/log`,
+    `preview-${ENVIRONMENT}.md`,
+  ]);
   for (const { relativePath } of about.artifacts) {
     parts.push(await (await fetch(`${build}artifact/${relativePath}`)).text());
   }
