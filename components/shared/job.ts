@@ -54,6 +54,8 @@ export function deliveryJob(inputs: JobInputs) {
     successfulJobsHistoryLimit: 1,
     failedJobsHistoryLimit: 3,
     jobTemplate: {
+      // Its Jobs carry them too, so that they can be listed.
+      metadata: { labels: inputs.labels },
       spec: {
         backoffLimit: 1,
         activeDeadlineSeconds: inputs.deadline,

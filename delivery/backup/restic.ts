@@ -331,7 +331,6 @@ export class Restic {
       '--prune',
     );
     const after = await this.holdings();
-    const count = ({ snapshots, successes }: Holdings): number => snapshots.length + successes.length;
-    return { removed: Math.max(0, count(before) - count(after)) };
+    return { removed: Math.max(0, before.snapshots.length - after.snapshots.length) };
   }
 }

@@ -127,12 +127,12 @@ export const PARTS: Part[] = [
   },
   {
     name: 'mongo-tools',
-    version: '100.10.0',
+    // Its own releases (100.x) are no versions to Go's module system: the commit is named instead.
+    version: '0.0.0-20240723193119-837c2bc263f4',
     title: 'MongoDB database tools',
     programs: [
       { name: 'mongodump', source: 'github.com/mongodb/mongo-tools/mongodump/main' },
       { name: 'mongorestore', source: 'github.com/mongodb/mongo-tools/mongorestore/main' },
     ],
-    stamps: { 'main.VersionStr': '100.10.0' },
   },
 ];

@@ -1,6 +1,10 @@
 import { fetchReleases } from '../../components/inputs';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
+import { deriveSecret } from '../../components/shared/secrets';
+import { Restic } from '../../delivery/backup/restic';
+import { backupRepository } from '../../stacks/backup';
+import { isOneCluster } from '../../stacks/clusters';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
 import { listObjects } from '../outside';
@@ -10,6 +14,32 @@ import { statusDocument, statusLines } from './tell';
 
 /** Time for Jenkins to answer, in milliseconds. */
 const PATIENCE = 10_000;
+
+/**
+ * The repository as whoever runs this command reaches it: with the seed, from which its key comes, and the bucket's keys.
+ * @throws Error when the seed is not at hand, or the repository is a volume
+ */
+function openRepository({ backup, environment }: Model['settings']): Restic {
+  if (!backup) throw new Error('the stack makes none');
+  if (backup.claim) throw new Error('they are on a volume, which only the jobs in the cluster reach');
+  const seed = process.env[secretSources.seed];
+  if (!seed) throw new Error(`${secretSources.seed} is not set`);
+  const keys = backup.credentialsFrom;
+  return new Restic({
+    repository: backupRepository(backup.repository, environment),
+    environment,
+    env: {
+      ...process.env,
+      RESTIC_PASSWORD: deriveSecret(seed, 'backup/key'),
+      ...(keys
+        ? {
+            AWS_ACCESS_KEY_ID: process.env[keys.accessKey],
+            AWS_SECRET_ACCESS_KEY: process.env[keys.secretKey],
+          }
+        : {}),
+    },
+  });
+}
 
 function sourcesOf({ settings }: Model): Sources {
   const { environment, gitlab, jenkins } = settings;
@@ -28,6 +58,20 @@ function sourcesOf({ settings }: Model): Sources {
         kind,
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
+    backups: () => openRepository(settings).holdings(),
+    backupJobs: async () => {
+      const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
+      const jobs = roles.map((role) =>
+        listObjects(
+          settings,
+          role,
+          'batch/v1',
+          'Job',
+          `app.kubernetes.io/component=backup,switchyard.dev/environment=${environment}`,
+        ),
+      );
+      return (await Promise.all(jobs)).flat();
+    },
     lastBuild: async (module) => {
       const response = await fetch(`${jenkins.url}/job/${gitlab.group}/job/${module}/lastBuild/api/json`, {
         headers: login ? { authorization: `Basic ${login}` } : {},

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { Ledger } from '../../catalog/ledger';
 import type { Model } from '../../components/model';
+import type { Holdings } from '../../delivery/backup/snapshots';
+import { backupFacts, runOf } from './backups';
 import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
 
 const workloadSchema = z.looseObject({
@@ -60,10 +62,18 @@ export interface Sources {
   readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
   /** Body of the last build's page; undefined when the job never ran. */
   readonly lastBuild: (module: string) => Promise<unknown>;
+  /** What the environment's repository holds; asked only where the stack makes backups. */
+  readonly backups: () => Promise<Holdings>;
+  /** Jobs that make them. */
+  readonly backupJobs: () => Promise<readonly unknown[]>;
 }
 
 /** Reads what there is to know; what cannot be read is named and does not hide the rest. */
-export async function readStatus(model: Model, sources: Sources): Promise<StatusFacts> {
+export async function readStatus(
+  model: Model,
+  sources: Sources,
+  now = Math.floor(Date.now() / 1000),
+): Promise<StatusFacts> {
   const problems: string[] = [];
   const attempt = async <T>(what: string, read: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -74,12 +84,15 @@ export async function readStatus(model: Model, sources: Sources): Promise<Status
       return undefined;
     }
   };
-  const [ledger, objects] = await Promise.all([
+  const { backup } = model.settings;
+  const [ledger, objects, holdings, backupJobs] = await Promise.all([
     attempt('the release ledger', sources.ledger),
     attempt('the production cluster', async () => [
       ...(await sources.workloads('Deployment')),
       ...(await sources.workloads('StatefulSet')),
     ]),
+    backup ? attempt('the backups', sources.backups) : undefined,
+    backup ? attempt('the backup jobs', sources.backupJobs) : undefined,
   ]);
   const workloads = (objects ?? []).flatMap((object) => workloadOf(object) ?? []);
   const jobs = await attempt('Jenkins', () =>
@@ -101,6 +114,18 @@ export async function readStatus(model: Model, sources: Sources): Promise<Status
   return {
     environment: model.settings.environment,
     modules,
+    ...(backup
+      ? {
+          backups:
+            holdings &&
+            backupFacts(
+              model,
+              holdings,
+              (backupJobs ?? []).flatMap((job) => runOf(job) ?? []),
+              now,
+            ),
+        }
+      : { backups: 'none' as const }),
     problems,
     complete: ledger !== undefined && objects !== undefined,
   };

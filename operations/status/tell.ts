@@ -1,4 +1,5 @@
 import type { Release } from '../../catalog/ledger';
+import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
 export interface Running {
@@ -30,6 +31,8 @@ export interface ModuleFacts {
 export interface StatusFacts {
   readonly environment: string;
   readonly modules: readonly ModuleFacts[];
+  /** By kind; `none` where the stack makes none, undefined where they could not be read. */
+  readonly backups?: readonly BackupFacts[] | 'none';
   /** What could not be read, one sentence each. */
   readonly problems: readonly string[];
   /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
@@ -71,6 +74,20 @@ const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${j
 const podsText = (running: Running | undefined): string =>
   running ? `${running.ready}/${running.desired}` : '-';
 
+const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
+  kind,
+  state,
+  last ?? '-',
+  ageHours === undefined ? '-' : `${ageHours} h`,
+];
+
+/** One line a kind; one line in all where there is nothing to tell. */
+function backupLines(backups: StatusFacts['backups']): string[] {
+  if (backups === undefined) return [];
+  if (backups === 'none') return ['no backups are made: the stack has no switchyard:backup'];
+  return columns([['backup', 'state', 'last success', 'age'], ...backups.map(backupRow)]);
+}
+
 /** The status as a table. */
 export function statusLines(facts: StatusFacts): string[] {
   const { environment, modules, problems, complete } = facts;
@@ -90,6 +107,7 @@ export function statusLines(facts: StatusFacts): string[] {
   const well = modules.filter((module) => verdict(module, complete) === 'as released').length;
   return [
     ...columns([head, ...rows]),
+    ...backupLines(facts.backups),
     ...problems.map((problem) => `could not be read: ${problem}`),
     `status of ${environment}: ${well} of ${modules.length} modules run as released`,
   ];
@@ -98,5 +116,6 @@ export function statusLines(facts: StatusFacts): string[] {
 /** The status as a JSON document's fields. */
 export const statusDocument = (facts: StatusFacts): Record<string, unknown> => ({
   modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
+  backups: facts.backups === 'none' ? [] : (facts.backups ?? null),
   problems: facts.problems,
 });

@@ -61,7 +61,9 @@ const problems = (backup: string, clusters = ONE): string[] => {
     parseStack(stackWith({ clusters, backup }), 'stacks/Pulumi.test.yaml', 'test');
     return [];
   } catch (error) {
-    return (error as Error).message.split('\n').map((line) => line.replace(/^stacks\/Pulumi.test.yaml:\d+: /, ''));
+    return (error as Error).message
+      .split('\n')
+      .map((line) => line.replace(/^stacks\/Pulumi.test.yaml:\d+: /, ''));
   }
 };
 

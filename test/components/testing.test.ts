@@ -103,6 +103,16 @@ test('the job of the reaper is exactly this', () => {
     successfulJobsHistoryLimit: 1,
     failedJobsHistoryLimit: 3,
     jobTemplate: {
+      metadata: {
+        labels: {
+          'app.kubernetes.io/name': 'reaper',
+          'app.kubernetes.io/component': 'testing',
+          'app.kubernetes.io/part-of': 'switchyard',
+          'app.kubernetes.io/managed-by': 'pulumi',
+          'switchyard.dev/environment': 'test',
+          'switchyard.dev/purpose': 'clean-up',
+        },
+      },
       spec: {
         backoffLimit: 1,
         activeDeadlineSeconds: 600,

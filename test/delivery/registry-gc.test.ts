@@ -144,7 +144,12 @@ function ledgerProject(folder: string): string {
   const release = (letter: string) =>
     serialiseLedger({
       modules: {
-        shop: { image: `r/shop@${digest(letter)}`, commit: '0'.repeat(40), mergeRequest: 1, build: 'b' },
+        shop: {
+          image: `r:5000/modules/shop@${digest(letter)}`,
+          commit: '0'.repeat(40),
+          mergeRequest: 1,
+          build: 'b',
+        },
       },
     });
   mkdirSync(folder);
@@ -175,6 +180,9 @@ test('a ledger names what runs in every environment, and what ran within the tim
     // b ended ten days ago: it counts although it began long before.
     expect(await named(20, 'two')).toEqual(['b', 'c', 'd']);
     expect(await named(60, 'three')).toEqual(['a', 'b', 'c', 'd']);
+    const since = NOW - 20 * DAY;
+    const { images } = await readLedgers({ url, token: 't' }, join(folder, 'four'), since);
+    expect([...images].sort()).toEqual(['b', 'c', 'd'].map((each) => `modules/shop@${digest(each)}`));
     // Again in the same folder, as before anything is removed.
     expect(await named(5, 'one')).toEqual(['c', 'd']);
   } finally {

@@ -1,6 +1,7 @@
+import type { Kind } from '../../delivery/backup/snapshots';
 import { jobOf, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, verdict } from '../../operations/status/tell';
-import { released, testModel } from '../support/model';
+import { modelOf, released, testModel } from '../support/model';
 
 const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
 
@@ -31,6 +32,12 @@ const sources = (overrides: Partial<Sources> = {}): Sources => ({
           }),
         ],
   lastBuild: async () => ({ number: 12, result: 'SUCCESS', timestamp: 0, url: 'https://jenkins.test/12/' }),
+  backups: async () => {
+    throw new Error('nobody asks where none are made');
+  },
+  backupJobs: async () => {
+    throw new Error('nobody asks where none are made');
+  },
   ...overrides,
 });
 
@@ -39,6 +46,7 @@ test('a module is told with its release, its Pods, its services and its last job
   expect(statusLines(facts)).toEqual([
     'module  state        pods  released                 mr  services   last job',
     'shop    as released  2/2   aaaaaaaaaaaa bbbbbbbbbb  !7  cache 1/2  #12 SUCCESS 1970-01-01T00:00:00.000Z',
+    'no backups are made: the stack has no switchyard:backup',
     'status of test: 1 of 1 modules run as released',
   ]);
   expect(statusDocument(facts)).toMatchObject({
@@ -88,4 +96,94 @@ test('what cannot be read is named, and hides nothing else', async () => {
 test('a job that never ran is none, one that runs says so', () => {
   expect(jobOf(undefined)).toBeUndefined();
   expect(jobOf({ number: 3, result: null, timestamp: 0 })).toMatchObject({ number: 3, result: 'RUNNING' });
+});
+
+describe('backups', () => {
+  const model = modelOf({
+    clusters: 'ci: { context: one }, production: { context: one }',
+    backup: 'repository: "s3:https://s3.test/bucket", maximumAgeHours: 2',
+  });
+  const NOW = 1_790_000_000;
+  const success = (kind: Kind, hours: number) => ({ id: `${kind}${hours}`, kind, time: NOW - hours * 3600 });
+  const job = (
+    hours: number,
+    condition: string,
+    command = ['delivery', 'backup', '--kind', 'databases', '--kind', 'jenkins'],
+  ) => ({
+    spec: { template: { spec: { containers: [{ command }] } } },
+    status: {
+      startTime: new Date((NOW - hours * 3600) * 1000).toISOString(),
+      conditions: [{ type: condition, status: 'True' }],
+    },
+  });
+
+  test('each kind is told with its last success, its age, and whether it is late or failed', async () => {
+    const facts = await readStatus(
+      model,
+      sources({
+        backups: async () => ({
+          snapshots: [],
+          successes: [
+            success('repositories', 9),
+            success('repositories', 1.25),
+            success('registry', 2.5),
+            success('databases', 1.5),
+            success('jenkins', 0.5),
+          ],
+        }),
+        backupJobs: async () => [job(1, 'Failed'), job(3, 'Complete')],
+      }),
+      NOW,
+    );
+    const at = (hours: number) => new Date((NOW - hours * 3600) * 1000).toISOString();
+    expect(facts.backups).toEqual([
+      { kind: 'repositories', state: 'fresh', last: at(1.25), ageHours: 1.3 },
+      { kind: 'registry', state: 'late', last: at(2.5), ageHours: 2.5 },
+      { kind: 'databases', state: 'failed', last: at(1.5), ageHours: 1.5 },
+      { kind: 'jenkins', state: 'fresh', last: at(0.5), ageHours: 0.5 },
+      { kind: 'state', state: 'never' },
+    ]);
+    expect(statusLines(facts).slice(2, -1)).toEqual([
+      'backup        state   last success              age',
+      `repositories  fresh   ${at(1.25)}  1.3 h`,
+      `registry      late    ${at(2.5)}  2.5 h`,
+      `databases     failed  ${at(1.5)}  1.5 h`,
+      `jenkins       fresh   ${at(0.5)}  0.5 h`,
+      'state         never   -                         -',
+    ]);
+    expect(statusDocument(facts).backups).toEqual(facts.backups);
+  });
+
+  test('a failed run after which another one succeeded is over, and so is reading back', async () => {
+    const facts = await readStatus(
+      model,
+      sources({
+        backups: async () => ({ snapshots: [], successes: [success('databases', 1)] }),
+        backupJobs: async () => [
+          job(2, 'Failed'),
+          job(1.5, 'Complete'),
+          job(0.1, 'Failed', ['delivery', 'backup-verify']),
+        ],
+      }),
+      NOW,
+    );
+    expect(facts.backups).toContainEqual(expect.objectContaining({ kind: 'databases', state: 'fresh' }));
+  });
+
+  test('a repository that cannot be read hides nothing else', async () => {
+    const facts = await readStatus(
+      model,
+      sources({
+        backups: async () => {
+          throw new Error('SWITCHYARD_SEED is not set');
+        },
+        backupJobs: async () => [],
+      }),
+      NOW,
+    );
+    expect(facts.problems).toEqual(['the backups (SWITCHYARD_SEED is not set)']);
+    expect(facts.complete).toBe(true);
+    expect(statusDocument(facts).backups).toBeNull();
+    expect(statusLines(facts)).not.toContain('no backups are made: the stack has no switchyard:backup');
+  });
 });
