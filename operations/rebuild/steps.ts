@@ -1,6 +1,6 @@
 import { type Session, watch } from '../operate';
 import { EXIT, Refusal } from '../refusal';
-import { settle, worldOf } from '../repair';
+import { settle, type World, worldOf } from '../repair';
 import type { Terminal } from '../terminal';
 import { allUrns } from '../urns';
 import {
@@ -31,16 +31,18 @@ const ROUNDS = 5;
 /**
  * Takes into the state what the program would make although it is there: looked for as after a killed run. Each round
  * finds what needed the ids of the one before.
+ * @param there @default the environment's clusters and its GitLab
  * @returns how many were taken over
  */
 export async function adopt(
   session: Session,
   terminal: Terminal,
   wanted: (planned: PlannedCreate) => boolean,
+  there?: World,
 ): Promise<number> {
   const { engine, model } = session;
   const { environment } = model.settings;
-  const world = worldOf(model.settings, await session.gitlabToken());
+  const world = there ?? worldOf(model.settings, await session.gitlabToken());
   let taken = 0;
   for (let round = 1; round <= ROUNDS; round++) {
     const creates = new PlannedCreates();
@@ -74,6 +76,7 @@ export async function mendState(
   session: Session,
   terminal: Terminal,
   alive: ReadonlySet<TargetName>,
+  there?: World,
 ): Promise<void> {
   const { engine, model } = session;
   const { environment } = model.settings;
@@ -95,7 +98,7 @@ export async function mendState(
     exclude: allUrns(environment, model),
     title: `providers of ${environment}`,
   });
-  await adopt(session, terminal, (planned) => inTarget(alive, planned));
+  await adopt(session, terminal, (planned) => inTarget(alive, planned), there);
 }
 
 /** The first `up`: everything that data is restored into, and nothing that must come after it. */
@@ -109,9 +112,14 @@ export async function foundation(session: Session, terminal: Terminal, force: bo
 }
 
 /** The whole `up`, after files that came back with the repositories were taken into the state. */
-export async function whole(session: Session, terminal: Terminal, lived: boolean): Promise<void> {
+export async function whole(
+  session: Session,
+  terminal: Terminal,
+  lived: boolean,
+  there?: World,
+): Promise<void> {
   const { environment } = session.model.settings;
-  await adopt(session, terminal, ({ type }) => type === 'gitlab:index/repositoryFile:RepositoryFile');
+  await adopt(session, terminal, ({ type }) => type === 'gitlab:index/repositoryFile:RepositoryFile', there);
   const result = await watch(session, 'up', terminal, {
     force: lived,
     // Workloads that lived were stopped for their data.

@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as pulumi from '@pulumi/pulumi';
+import type { Model } from '../../../components/model';
+import { Topology } from '../../../components/topology';
+import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
+import { cacheHome } from '../../../lab/steps';
+import { Engine } from '../../../operations/engine';
+import type { Session } from '../../../operations/operate';
+import { afterDataUrns } from '../../../operations/rebuild/stages';
+import { foundation, mendState, whole } from '../../../operations/rebuild/steps';
+import { targetNames } from '../../../operations/rebuild/targets';
+import type { World } from '../../../operations/repair';
+import { Terminal } from '../../../operations/terminal';
+import { isRealResource, parseUrn } from '../../../operations/urns';
+import { fullyReleased } from '../../../rules/model';
+import { parseStack } from '../../../stacks/load';
+import { twoModules } from '../../rules/support';
+import { root, stackText } from '../../support/model';
+
+// The stages of a rebuild under the real engine, with its state in files, over the whole topology. Providers that accept
+// everything stand for cluster, GitLab and Docker.
+
+jest.setTimeout(300_000);
+
+const work = mkdtempSync(path.join(tmpdir(), 'rebuild-engine-'));
+const registry = createServer((_request, response) => response.end());
+const before = { ...process.env };
+let model: Model;
+/** The ledger came back with the repositories. */
+let released = false;
+
+async function acceptingPlugin(name: 'kubernetes' | 'gitlab' | 'docker', binDir: string): Promise<void> {
+  const entry = path.join(__dirname, 'accepting-plugin.ts');
+  const outDir = path.join(work, 'js');
+  const { bundle } = await bundlePlugin({ name, entry, outDir, binDir, node: process.execPath });
+  const manifest = readFileSync(path.join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
+  const { version, pulumi: plugin } = JSON.parse(manifest) as {
+    version: string;
+    pulumi?: { version?: string };
+  };
+  writeFileSync(`${bundle}.version`, (plugin?.version ?? version).replace(/^v/, ''));
+}
+
+beforeAll(async () => {
+  const bin = path.join(work, 'bin');
+  mkdirSync(path.join(work, 'state'));
+  mkdirSync(path.join(work, 'stacks'));
+  writeFileSync(path.join(work, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
+  registry.listen(0, '127.0.0.1');
+  await once(registry, 'listening');
+  for (const name of ['kubernetes', 'gitlab', 'docker'] as const) await acceptingPlugin(name, bin);
+  symlinkSync(path.join(cacheHome(), 'bin', 'pulumi'), path.join(bin, 'pulumi'));
+  Object.assign(process.env, {
+    PATH: [bin, process.env.PATH].join(path.delimiter),
+    PULUMI_CONFIG_PASSPHRASE: 'only for this test',
+    PULUMI_HOME: path.join(work, 'home'),
+  });
+  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+  const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
+  model = twoModules({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test'), releases: {} });
+});
+afterAll(() => {
+  registry.close();
+  process.env = before;
+  rmSync(work, { recursive: true, force: true });
+});
+
+async function program(): Promise<void> {
+  new Topology('switchyard', {
+    model: released ? fullyReleased(model) : model,
+    seed: pulumi.secret('a seed for tests, long enough to be one'),
+    gitlabToken: pulumi.secret('root-token'),
+    given: Object.fromEntries(
+      model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
+    ),
+  });
+}
+
+const quiet = new Terminal({ write: () => true }, { write: () => true }, {});
+
+async function on<T>(backend: string, use: (session: Session) => Promise<T>): Promise<T> {
+  mkdirSync(path.join(work, 'state', backend), { recursive: true });
+  const engine = await Engine.open({
+    root: work,
+    environment: 'test',
+    backend: `file://${path.join(work, 'state', backend)}`,
+    stacks: path.join(work, 'stacks'),
+    program,
+    settle: async () => undefined,
+    note: () => undefined,
+  });
+  try {
+    return await use({
+      folders: { catalog: '', stacks: '', library: '' },
+      model,
+      engine,
+      gitlabToken: async () => 'root-token',
+    });
+  } finally {
+    engine.close();
+  }
+}
+
+/** Names of the real resources in the state → their ids. */
+async function inState({ engine }: Session): Promise<Map<string, string>> {
+  const { deployment } = (await engine.state()) as {
+    deployment: { resources?: { urn: string; type: string; id?: string }[] };
+  };
+  return new Map(
+    (deployment.resources ?? [])
+      .filter(({ type }) => isRealResource(type))
+      .map(({ urn, id }) => [parseUrn(urn).name, id ?? '']),
+  );
+}
+
+const preview = async ({ engine }: Session) =>
+  (await engine.run('preview', { onEvent: () => undefined })).changes;
+
+const nothing: World = {
+  objectExists: async () => false,
+  gitlab: async () => undefined,
+  removeFromGitlab: async () => undefined,
+};
+
+test('the first run makes all but what must come after data, the second the rest, and then nothing is left to do', async () => {
+  await on('staged', async (session) => {
+    const late = afterDataUrns('test', model).map((urn) => parseUrn(urn).name);
+    await mendState(session, quiet, new Set(), nothing);
+    await foundation(session, quiet, false);
+    const first = await inState(session);
+    expect(late.filter((name) => first.has(name))).toEqual([]);
+    expect([...first.keys()]).toEqual(
+      expect.arrayContaining(['gitlab-shop', 'registry-deployment', 'jenkins-image', 'jenkins-home']),
+    );
+    released = true;
+    // A run that was killed and goes on meets a ledger that is there already: workloads still wait for their data.
+    await foundation(session, quiet, false);
+    expect(await inState(session)).toEqual(first);
+    await whole(session, quiet, false, nothing);
+    const second = await inState(session);
+    expect(late.filter((name) => !second.has(name))).toEqual([]);
+    expect(await preview(session)).toEqual({});
+  });
+});
+
+test('where a cluster burnt, its resources leave the state and are made anew; what lives keeps its id', async () => {
+  await on('staged', async (session) => {
+    const all = await inState(session);
+    await mendState(session, quiet, new Set(['gitlab']), nothing);
+    const left = await inState(session);
+    expect(left.has('gitlab-shop')).toBe(true);
+    expect(left.has('registry-namespace')).toBe(false);
+    expect(left.has('jenkins-image')).toBe(false);
+    await foundation(session, quiet, true);
+    await whole(session, quiet, false, nothing);
+    expect([...(await inState(session)).keys()].sort()).toEqual([...all.keys()].sort());
+    expect(await preview(session)).toEqual({});
+  });
+});
+
+test('where only the state was lost, all that lives is taken over under its own id and nothing is made twice', async () => {
+  const group = { id: 70 };
+  const world: World = {
+    objectExists: async () => true,
+    gitlab: async (asked) => {
+      if (/^groups\/[^/]+$/.test(asked)) return group;
+      if (/\/projects\?search=/.test(asked)) {
+        const name = decodeURIComponent(asked.split('search=')[1] ?? '');
+        return [{ id: 700 + name.length, path: name }];
+      }
+      if (/\/hooks$/.test(asked)) return [];
+      if (/access_tokens$/.test(asked)) return [];
+      return { id: 5 };
+    },
+    removeFromGitlab: async () => undefined,
+  };
+  await on('lost', async (session) => {
+    await mendState(session, quiet, new Set(targetNames), world);
+    const taken = await inState(session);
+    expect(taken.get('gitlab-group')).toBe('70');
+    expect(taken.get('gitlab-shop')).toBe('704');
+    expect(taken.get('registry-namespace')).toBe('registry');
+    expect(taken.get('jenkins-controller')).toBe('ci/jenkins');
+    const made: string[] = [];
+    await session.engine.run('up', {
+      onEvent: ({ resourcePreEvent: event }) => {
+        const { op, type, urn } = event?.metadata ?? {};
+        if (op?.startsWith('create') && type && urn && isRealResource(type)) made.push(type);
+      },
+    });
+    // What nothing outside can tell of: values that are said once, images, hooks that this GitLab does not have.
+    expect([...new Set(made)].sort()).toEqual([
+      'docker:index/image:Image',
+      'gitlab:index/groupAccessToken:GroupAccessToken',
+      'gitlab:index/projectHook:ProjectHook',
+    ]);
+    expect(await preview(session)).toEqual({});
+  });
+});
