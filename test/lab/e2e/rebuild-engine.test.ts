@@ -92,6 +92,7 @@ async function on<T>(backend: string, use: (session: Session) => Promise<T>): Pr
     stacks: path.join(work, 'stacks'),
     program,
     settle: async () => undefined,
+    untilEnded: async () => undefined,
     note: () => undefined,
   });
   try {
@@ -122,7 +123,7 @@ const preview = async ({ engine }: Session) =>
   (await engine.run('preview', { onEvent: () => undefined })).changes;
 
 const nothing: World = {
-  objectExists: async () => false,
+  object: async () => undefined,
   gitlab: async () => undefined,
   removeFromGitlab: async () => undefined,
 };
@@ -166,7 +167,7 @@ test('where a cluster burnt, its resources leave the state and are made anew; wh
 test('where only the state was lost, all that lives is taken over under its own id and nothing is made twice', async () => {
   const group = { id: 70 };
   const world: World = {
-    objectExists: async () => true,
+    object: async () => ({}),
     gitlab: async (asked) => {
       if (/^groups\/[^/]+$/.test(asked)) return group;
       if (/\/projects\?search=/.test(asked)) {
