@@ -5,8 +5,8 @@ import { Topology } from './components/topology';
 import { assertRules } from './rules/assert';
 
 /**
- * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain `pulumi up` runs it as it
- * is; the `switchyard` CLI runs the same function through the Automation API.
+ * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain
+ * `pulumi up` runs it by `main.ts`; the `switchyard` CLI runs the same function through the Automation API.
  */
 async function program(): Promise<Record<string, string>> {
   const inputs = await loadProgramInputs(pulumi.getStack(), __dirname);
@@ -21,5 +21,4 @@ async function program(): Promise<Record<string, string>> {
   return { ...topology.urls };
 }
 
-// Pulumi's Node.js runtime calls what the entry point exports, when that is a function.
 export = program;

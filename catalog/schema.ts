@@ -241,6 +241,33 @@ const pinnedImage = z
 
 const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
+const argv = z.array(z.string().min(1)).min(1, say('is empty', 'Name a program and its arguments.'));
+
+const backupOfService = z.union(
+  [
+    z.strictObject({
+      /** Prints a consistent dump while the service serves, and ends with 0. */
+      dump: argv,
+      /** Reads that dump and ends with 0 when all of it was taken; what the dump does not hold may stay. */
+      restore: argv,
+      /** Ends the server, which loads what `restore` left for it when it starts again. @default none is needed */
+      restart: argv.optional(),
+      /** Prints what is equal when the rows are equal: a drill runs it before the disaster and after. @default not compared */
+      fingerprint: argv.optional(),
+    }),
+    z.strictObject({
+      /** Why nothing is dumped, and what protects its data instead. */
+      none: z
+        .string()
+        .min(10, say('gives no reason', 'Say in a sentence why, and what protects the data instead.')),
+    }),
+  ],
+  say(
+    'is neither dump and restore nor none',
+    'Write { dump: [program, …], restore: [program, …] } or { none: reason }.',
+  ),
+);
+
 /**
  * A service that modules use, as data. Texts may name `{user}`, `{password}`, `{database}`, `{host}` and `{port}`;
  * a shell's `${user}` is left alone. `{host}` is 127.0.0.1 in a test Pod and the Service's name in production.
@@ -285,6 +312,11 @@ export const serviceSchema = z
     /** User id that the image's files allow. */
     runAsUser: z.number().int().min(1),
     resources: resourcesSchema,
+    /**
+     * How its data is backed up and restored: commands inside its own container, with the container's environment. The
+     * password is read from a variable there, so that no command line shows it. @default not backed up, which a rule reports
+     */
+    backup: backupOfService.optional(),
   })
   .superRefine((service, context) => {
     const fault = (path: (string | number)[], what: string, remedy: string) =>
@@ -326,6 +358,22 @@ export const serviceSchema = z
           ])
         : []),
     ];
+    // They run as they stand: what they need is in the container's environment.
+    const { backup } = service;
+    if (backup && 'dump' in backup) {
+      for (const part of ['dump', 'restore', 'restart', 'fingerprint'] as const) {
+        for (const [index, text] of (backup[part] ?? []).entries()) {
+          const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
+          if (found) {
+            fault(
+              ['backup', part, index],
+              `names ${found[0]}, which nothing fills in there`,
+              'Read it from a variable of "environment", in a shell.',
+            );
+          }
+        }
+      }
+    }
     for (const [path, text] of [...texts, ...open]) {
       for (const [, word = ''] of text.matchAll(/(?<!\$)\{([A-Za-z]+)\}/g)) {
         if (!placeholders.some((known) => known === word)) {

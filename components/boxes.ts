@@ -1,3 +1,4 @@
+import { backupResources } from './backup/resources';
 import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
 import { topologyProjectResources } from './gitlab/topology';
 import { aroundJenkins } from './jenkins/existing';
@@ -14,7 +15,7 @@ import { testingResources } from './testing/resources';
 
 /** One box of the picture with all that it is made of. */
 export interface BoxDeclaration {
-  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production';
+  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production' | 'backup';
   /** Set when the box belongs to one module. */
   readonly module?: string;
   readonly name: string;
@@ -54,6 +55,9 @@ function boxes(model: Model): BoxDeclaration[] {
     { box: 'registry', name: 'registry-retention', declarations: retentionResources(model) },
     { box: 'testing', name: 'testing', declarations: testingSharedResources(model) },
     { box: 'production', name: 'production', declarations: productionSharedResources(model) },
+    ...(model.settings.backup
+      ? [{ box: 'backup' as const, name: 'backup', declarations: backupResources(model) }]
+      : []),
     ...model.modules.flatMap((module): BoxDeclaration[] => [
       {
         box: 'gitlab',

@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { findModule, loadCatalog } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import { addBackupCommands } from './backup/commands';
 import { certificateFile, readCertificate, writeCertificate } from './certificate';
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
@@ -401,6 +402,7 @@ export function program(): Command {
       }
     });
 
+  addBackupCommands(top, { context, result });
   addPreviewCommands(top, { context, workspace: () => common().workspace, result });
   return top;
 }
@@ -414,9 +416,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.input;
     const code =
       error instanceof Failure ? error.code : error instanceof ProblemsError ? exitCode.input : exitCode.red;
-    const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
-      (value) => value !== undefined,
-    );
+    const secrets = [
+      'GITLAB_TOKEN',
+      'SWITCHYARD_CERTIFICATE_KEY',
+      'RESTIC_PASSWORD',
+      'AWS_SECRET_ACCESS_KEY',
+    ].flatMap((name) => process.env[name] ?? []);
     for (const line of (error as Error).message.split('\n'))
       process.stderr.write(`delivery: ${redact(line, secrets)}\n`);
     return code;

@@ -21,7 +21,12 @@ const DAY = 86_400;
 export interface Ledgers {
   /** Digests that some environment runs, and those that one ran within the time that a rollback may reach. */
   readonly named: ReadonlySet<string>;
+  /** The same with the repository that each lies in: `modules/orders@sha256:…`. */
+  readonly images: ReadonlySet<string>;
 }
+
+/** Images of modules anywhere in a text, without the registry's host. */
+const imagesIn = (text: string): string[] => text.match(/\bmodules\/[a-z0-9-]+@sha256:[0-9a-f]{64}/g) ?? [];
 
 /**
  * Reads all environments' ledgers and their history.
@@ -36,16 +41,21 @@ export async function readLedgers(
   await copy.open();
   await copy.fetchUntil([LEDGER_BRANCH], async () => false);
   const named = new Set<string>();
+  const images = new Set<string>();
+  const note = (text: string): void => {
+    for (const digest of digestsIn(text)) named.add(digest);
+    for (const image of imagesIn(text)) images.add(image);
+  };
   for (const file of await copy.files(LEDGER_BRANCH)) {
     if (!file.endsWith('.yaml')) continue;
     const text = await copy.text(LEDGER_BRANCH, file);
     for (const { image } of Object.values(parseLedger(text, `release-ledger/${file}`).modules)) {
-      for (const digest of digestsIn(image)) named.add(digest);
+      note(image);
     }
   }
   // Taken as text: an older form of the file names its digests as well.
-  for (const digest of digestsIn(await copy.changes(LEDGER_BRANCH, since))) named.add(digest);
-  return { named };
+  note(await copy.changes(LEDGER_BRANCH, since));
+  return { named, images };
 }
 
 /** How a merge request stands, for retention: what GitLab will not tell counts as unknown, and keeps the image. */
@@ -73,7 +83,7 @@ export interface CollectRequest {
   /** Path of a module's project. */
   readonly projectOf: (module: string) => string;
   /** Reads the ledgers: once to decide, and again before anything is removed. */
-  readonly ledgers: () => Promise<Ledgers>;
+  readonly ledgers: () => Promise<Pick<Ledgers, 'named'>>;
   /** Namespace of the registry's Pod. */
   readonly namespace: string;
   readonly days: number;

@@ -43,6 +43,18 @@ export function readDockerConfig(folder: string | undefined, host: string): stri
 
 const indexSchema = z.looseObject({ manifests: z.array(z.looseObject({ digest: z.string() })).optional() });
 
+/** What is uploaded: bytes, or a stream of so many. */
+type Body = ArrayBuffer | Buffer<ArrayBuffer> | ReadableStream<Uint8Array>;
+
+export interface Manifest {
+  readonly mediaType: string;
+  readonly bytes: Buffer<ArrayBuffer>;
+}
+
+/** Milliseconds that a blob may take; other requests get {@link REQUEST_MS}. */
+const BLOB_MS = 1_800_000;
+const REQUEST_MS = 30_000;
+
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -76,9 +88,9 @@ export class Registry {
     return this.options.credentials ? { authorization: `Basic ${this.options.credentials}` } : {};
   }
 
-  private async send(url: string, init: RequestInit): Promise<Response> {
+  private async send(url: string, init: RequestInit, timeout = REQUEST_MS): Promise<Response> {
     try {
-      return await fetch(url, { ...init, signal: AbortSignal.timeout(30_000) });
+      return await fetch(url, { ...init, signal: AbortSignal.timeout(timeout) });
     } catch (error) {
       const { message, cause } = error as Error & { cause?: { message?: string } };
       throw new Failure(
@@ -93,22 +105,25 @@ export class Registry {
     method: string,
     path: string,
     headers: Record<string, string>,
-    body?: ArrayBuffer,
+    body?: Body,
     allowed: readonly number[] = [],
+    timeout = REQUEST_MS,
   ): Promise<Response> {
     const url = `${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/${path}`;
-    const init = () => ({
+    const init = (): RequestInit & { duplex?: 'half' } => ({
       method,
       headers: { ...headers, ...this.authorization() },
       body,
+      // Fetch sends a stream only where it is told that the answer comes after it.
+      ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
     });
-    let response = await this.send(url, init());
+    let response = await this.send(url, init(), timeout);
     const challenge =
       response.status === 401 ? bearerChallenge(response.headers.get('www-authenticate')) : undefined;
     // A token holds for one repository: the next one is asked for when it is refused.
     if (challenge?.realm) {
       this.bearer = await this.token(challenge);
-      response = await this.send(url, init());
+      response = await this.send(url, init(), timeout);
     }
     if (response.ok || allowed.includes(response.status)) return response;
     throw new Failure(
@@ -220,5 +235,54 @@ export class Registry {
         'Something rewrites manifests on the way.',
       );
     }
+  }
+
+  /** A manifest, an image's or an index's, proved to be the one that was asked for; undefined: there is none. */
+  async manifest(path: string, digest: string): Promise<Manifest | undefined> {
+    const found = await this.request(
+      'GET',
+      `${path}/manifests/${digest}`,
+      { accept: manifestTypes },
+      undefined,
+      [404],
+    );
+    if (!found.ok) return undefined;
+    const bytes = Buffer.from(await found.arrayBuffer());
+    if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) {
+      throw new Failure(exitCode.red, `registry: ${path}@${digest} is something else.`);
+    }
+    return {
+      mediaType: found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json',
+      bytes,
+    };
+  }
+
+  async putManifest(path: string, reference: string, { mediaType, bytes }: Manifest): Promise<void> {
+    await this.request('PUT', `${path}/manifests/${reference}`, { 'content-type': mediaType }, bytes);
+  }
+
+  /** A blob's bytes as they come: whoever reads them proves them. */
+  async blob(path: string, digest: string): Promise<ReadableStream<Uint8Array>> {
+    const found = await this.request('GET', `${path}/blobs/${digest}`, {}, undefined, [], BLOB_MS);
+    if (found.body) return found.body;
+    throw new Failure(exitCode.red, `registry: blob ${digest} of ${path} came empty.`);
+  }
+
+  async hasBlob(path: string, digest: string): Promise<boolean> {
+    return (await this.request('HEAD', `${path}/blobs/${digest}`, {}, undefined, [404])).ok;
+  }
+
+  /** Uploads a blob in one piece; the registry proves the digest. */
+  async putBlob(path: string, digest: string, size: number, body: ReadableStream<Uint8Array>): Promise<void> {
+    const begun = await this.request('POST', `${path}/blobs/uploads/`, {});
+    const location = new URL(begun.headers.get('location') ?? '', begun.url);
+    location.searchParams.set('digest', digest);
+    const base = new URL(`${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/`);
+    if (location.host !== base.host || !location.pathname.startsWith('/v2/')) {
+      throw new Failure(exitCode.red, `registry: ${base.host} sends uploads to ${location.host}.`);
+    }
+    const type = { 'content-type': 'application/octet-stream', 'content-length': String(size) };
+    const upload = `${location.pathname.slice('/v2/'.length)}${location.search}`;
+    await this.request('PUT', upload, type, body, [], BLOB_MS);
   }
 }

@@ -50,6 +50,10 @@ const variables = {
   SWITCHYARD_BUILD_ATTESTATIONS: flag,
 
   SWITCHYARD_TOPOLOGY_PROJECT: required('Name the GitLab project that holds this repository, e.g. topology.'),
+  RESTIC_REPOSITORY: required(
+    'Give the backup repository of this environment, e.g. s3:https://host/bucket/path.',
+  ),
+
   SWITCHYARD_TOPOLOGY_ENVIRONMENTS: required(
     'Name the environments to preview, in the order of applying.',
   ).transform((value) => value.split(',').filter(Boolean)),

@@ -6,8 +6,10 @@ import { check } from './commands/check';
 import { completion } from './commands/completion';
 import { destroy } from './commands/destroy';
 import { drift } from './commands/drift';
+import { drill } from './commands/drill';
 import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
+import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
 import { render } from './commands/render';
 import { scrub } from './commands/scrub';
@@ -32,6 +34,8 @@ export function cli(): Command {
     up,
     refresh,
     destroy,
+    rebuild,
+    drill,
     drift,
     status,
     cancel,

@@ -144,9 +144,27 @@ export class Engine {
     return JSON.parse(await this.pulumi('stack', 'export', '--stack', this.inputs.environment));
   }
 
+  /** Writes the state anew, as `change` makes it from the deployment that there is. */
+  async rewrite(change: (deployment: unknown) => unknown): Promise<void> {
+    const { version, deployment } = await this.state();
+    await this.stack.importStack({ version, deployment: change(deployment) });
+  }
+
   /** The state with its secrets in plain text: for what takes them out, and nothing else. */
   async openState(): Promise<unknown> {
     return this.stack.exportStack();
+  }
+
+  /**
+   * Writes the state anew, as `pulumi stack import` does, and reads what the outside says of some of its resources.
+   * @param deployment of {@link state}: secrets encrypted
+   */
+  async writeState(
+    { version, deployment }: { readonly version: number; readonly deployment: Record<string, unknown> },
+    read: readonly string[] = [],
+  ): Promise<void> {
+    await this.stack.importStack({ version, deployment });
+    if (read.length > 0) await this.stack.refresh({ target: [...read], runProgram: false });
   }
 
   /**
@@ -201,10 +219,8 @@ export class Engine {
       found.set(create.urn, id);
     }
     const deployment = settledDeployment(state.deployment, found);
-    await this.stack.importStack({ version: state.version, deployment });
-    if (found.size === 0) return;
     // Reads what the killed run was not told.
-    await this.stack.refresh({ target: [...found.keys()], runProgram: false });
+    await this.writeState({ version: state.version, deployment }, [...found.keys()]);
   }
 
   /** Runs one operation on the program. */

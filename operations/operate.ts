@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { OutputMap } from '@pulumi/pulumi/automation';
 import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
@@ -20,6 +19,7 @@ import { confirmationText, countsText, questionFor } from './confirm';
 import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
+import { layOutImage } from './lay-out';
 import { lockHolders } from './lock';
 import { FailedRun, type Outcome } from './outcome';
 import { backendOf, root } from './place';
@@ -56,14 +56,6 @@ export function requireSecrets(folders: Folders, model: Model, only?: readonly s
   const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
   const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
   if (missing.length > 0) throw new ProblemsError(missing);
-}
-
-/** Lays out what the program builds the delivery image from, where this is a checkout. */
-export async function layOutImage({ settings }: Model): Promise<void> {
-  if (!existsSync(join(root, 'delivery', 'cli.ts'))) return;
-  // Loaded here, because the delivery image, which has no bundler, runs this file too.
-  const { buildDeliveryImage } = await import('./build');
-  await buildDeliveryImage(root, { previews: settings.topologyProject !== undefined });
 }
 
 /** Turns what the engine's command line says before its first event into a sentence. */

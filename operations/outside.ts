@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { kubeconfigFor } from '../delivery/kubeconfig';
 import type { StackSettings } from '../stacks/schema';
 
@@ -13,11 +14,15 @@ export interface ObjectName {
 
 export type ClusterRole = 'ci' | 'production';
 
-/** A cluster's client, by the context and the kubeconfig that the stack names. */
-async function clientOf(settings: StackSettings, role: ClusterRole) {
+/** How to reach a cluster: the context and the kubeconfig that the stack names. */
+export function kubeConfigOf(settings: StackSettings, role: ClusterRole) {
   const { context, kubeconfig } = settings.clusters[role];
-  const config = await kubeconfigFor(context, kubeconfig && process.env[kubeconfig]);
+  return kubeconfigFor(context, kubeconfig && process.env[kubeconfig]);
+}
+
+async function clientOf(settings: StackSettings, role: ClusterRole) {
   const { ApiException, KubernetesObjectApi } = await import('@kubernetes/client-node');
+  const config = await kubeConfigOf(settings, role);
   const isMissing = (error: unknown) => error instanceof ApiException && error.code === 404;
   return { objects: KubernetesObjectApi.makeApiClient(config), isMissing };
 }
@@ -59,18 +64,71 @@ export async function listObjects(
   return answer.items;
 }
 
+/** An object with more than its name. */
+export type WholeObject = ObjectName & Readonly<Record<string, unknown>>;
+
+/** Makes an object of a cluster; one of that name that is there stays as it is. */
+export async function createObject(
+  settings: StackSettings,
+  role: ClusterRole,
+  object: WholeObject,
+): Promise<void> {
+  if ((await readObject(settings, role, object)) !== undefined) return;
+  const { objects } = await clientOf(settings, role);
+  await objects.create({ ...object, metadata: { ...object.metadata } });
+}
+
+/** Removes an object of a cluster, if it is there, and waits until it is gone. */
+export async function removeObject(
+  settings: StackSettings,
+  role: ClusterRole,
+  object: ObjectName,
+): Promise<void> {
+  const { objects, isMissing } = await clientOf(settings, role);
+  try {
+    await objects.delete({ ...object, metadata: { ...object.metadata } });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  const end = Date.now() + 120_000;
+  while ((await readObject(settings, role, object)) !== undefined) {
+    if (Date.now() > end)
+      throw new Error(`${object.kind} ${object.metadata.name} did not go within two minutes`);
+    await sleep(500);
+  }
+}
+
+/** Sets how many Pods a workload has; one that is not there has none. */
+export async function scaleTo(
+  settings: StackSettings,
+  role: ClusterRole,
+  object: ObjectName,
+  replicas: number,
+): Promise<void> {
+  if ((await readObject(settings, role, object)) === undefined) return;
+  const { objects } = await clientOf(settings, role);
+  await objects.patch({ ...object, metadata: { ...object.metadata }, ...{ spec: { replicas } } });
+}
+
 export interface Gitlab {
   /** Body of an API path; undefined when GitLab answers 404. */
   readonly get: (path: string) => Promise<unknown>;
+  /** @returns the body of the answer */
+  readonly post: (path: string, body: Readonly<Record<string, unknown>>) => Promise<unknown>;
   readonly remove: (path: string) => Promise<void>;
 }
 
 /** The environment's GitLab. */
 export function gitlabOf(settings: StackSettings, token: string): Gitlab {
-  const ask = async (method: string, path: string): Promise<Response | undefined> => {
+  const ask = async (
+    method: string,
+    path: string,
+    body?: Readonly<Record<string, unknown>>,
+  ): Promise<Response | undefined> => {
     const response = await fetch(`${settings.gitlab.url}/api/v4/${path}`, {
       method,
-      headers: { 'PRIVATE-TOKEN': token },
+      headers: { 'PRIVATE-TOKEN': token, ...(body ? { 'content-type': 'application/json' } : {}) },
+      ...(body ? { body: JSON.stringify(body) } : {}),
       signal: AbortSignal.timeout(PATIENCE),
     });
     if (response.status === 404) return undefined;
@@ -79,6 +137,7 @@ export function gitlabOf(settings: StackSettings, token: string): Gitlab {
   };
   return {
     get: async (path) => (await ask('GET', path))?.json(),
+    post: async (path, body) => (await ask('POST', path, body))?.json(),
     remove: async (path) => {
       await ask('DELETE', path);
     },

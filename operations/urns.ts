@@ -7,7 +7,15 @@ import { EXIT, Refusal } from './refusal';
 /** The name under which Pulumi keeps an environment's state. */
 export const PROJECT = 'switchyard';
 
-/** URNs that a run is limited to or told to replace: told from the model alone, since names are fixed there. */
+/** The URN of a declaration: told from the model alone, since names are fixed there. */
+export const urnOf = (
+  environment: string,
+  box: BoxDeclaration['box'],
+  { type, name }: Pick<Declaration, 'type' | 'name'>,
+): string =>
+  `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box)}$${type}::${name}`;
+
+/** URNs that a run is limited to or told to replace. */
 function urnsOf(
   environment: string,
   model: Model,
@@ -16,25 +24,30 @@ function urnsOf(
   return topologyBoxes(model).flatMap((box) =>
     box.declarations
       .filter((declaration) => wanted(box, declaration))
-      .map(
-        (declaration) =>
-          `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box.box)}$${declaration.type}::${declaration.name}`,
-      ),
+      .map((declaration) => urnOf(environment, box.box, declaration)),
   );
 }
 
+/** A model in which every module has a release, so that its workload is declared: which one is read by the program. */
+export const withReleases = (model: Model): Model => ({
+  ...model,
+  releases: Object.fromEntries(
+    model.modules.map(({ name }) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
+  ),
+});
+
 /** The production boxes of some modules. */
 export function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
-  // A module that is deployed for the first time has no release here yet; its workload is targeted all the same.
-  const releases = Object.fromEntries(
-    modules.map((name) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
-  );
   return urnsOf(
     environment,
-    { ...model, releases },
+    withReleases(model),
     (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
   );
 }
+
+/** Everything that stands for something outside of Pulumi. */
+export const allUrns = (environment: string, model: Model): string[] =>
+  urnsOf(environment, withReleases(model), () => true);
 
 /** The images that the topology builds. */
 export const imageUrns = (environment: string, model: Model): string[] =>

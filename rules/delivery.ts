@@ -126,6 +126,33 @@ export const hookTokenAgrees: Rule = {
   },
 };
 
+/** Job DSL by which Jenkins runs a Jenkinsfile of a repository. */
+const FROM_REPOSITORY = /\b(cpsScm|cpsScmFlowDefinition|multibranchPipelineJob|organizationFolder)\b/;
+
+/** A Jenkinsfile in the repository is a part of the merge request: its author would choose Pods and credentials. */
+export const pipelineInConfiguration: Rule = {
+  id: 'pipeline-in-configuration',
+  holds: "Each job's pipeline stands in Jenkins' configuration, never in the repository that it builds.",
+  why: "A merge request's own Jenkinsfile asks for the Pod that may change production, or prints credentials.",
+  check: (facts) =>
+    facts.jenkins.jobs.flatMap((job) => {
+      const from = FROM_REPOSITORY.exec(job.script)?.[1];
+      return from === undefined
+        ? []
+        : [
+            violation(
+              job.declaredBy,
+              `runs the Jenkinsfile of a repository (${from}).`,
+              'Write the pipeline into the job: definition { cps { script(…); sandbox(true) } }.',
+              {
+                part: `job "${job.path}"`,
+                modules: [job.path.slice(job.path.lastIndexOf('/') + 1)],
+              },
+            ),
+          ];
+    }),
+};
+
 /** GitLab's only demand that every tier has is a green head pipeline, which holds all statuses of a commit. */
 export const statusRequired: Rule = {
   id: 'status-required',

@@ -1,5 +1,5 @@
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
-import { hookHasJob, hookTokenAgrees, jobHasHook, statusRequired } from './delivery';
+import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
 import type { Facts } from './facts';
 import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
 import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
@@ -7,7 +7,7 @@ import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
 import type { Rule, Violation } from './rule';
 import { noPlainSecretVariables, secretsByReference } from './secrets';
-import { backupsComplete, servicesExist } from './services';
+import { backupsComplete, dumpsPossible, servicesDumped, servicesExist } from './services';
 import { testPodPossible } from './testing';
 
 /** Every rule, in the order of a commit's way: the hook first, production last. */
@@ -15,6 +15,7 @@ export const rules: readonly Rule[] = [
   hookHasJob,
   jobHasHook,
   hookTokenAgrees,
+  pipelineInConfiguration,
   statusRequired,
   testPodPossible,
   namespaceQuota,
@@ -27,6 +28,8 @@ export const rules: readonly Rule[] = [
   serviceVersionsAgree,
   servicesExist,
   backupsComplete,
+  servicesDumped,
+  dumpsPossible,
   namesUnique,
   nodePortsUnique,
   hostsUnique,

@@ -1,7 +1,10 @@
+import { DUMP_NOTE } from '../components/shared/kubernetes';
+import { names } from '../components/shared/naming';
+import type { Facts } from './facts';
 import { BACKUP_LABEL, isMarked, reachedBy } from './graph';
-import { nameOf, namespaceOf, violation } from './item';
+import { labelOf, nameOf, namespaceOf, violation } from './item';
 import type { PodUse } from './pods';
-import { text } from './read';
+import { list, text } from './read';
 import type { Rule } from './rule';
 
 const key = (...parts: readonly string[]): string => parts.join('\n');
@@ -83,4 +86,86 @@ export const backupsComplete: Rule = {
         );
       return [...forgotten, ...nameless];
     }),
+};
+
+/** StatefulSets that keep a module's data in production, with what they say of their dumps. */
+const databases = (facts: Facts): { pod: PodUse; note: string | undefined }[] =>
+  facts.pods
+    .filter(
+      ({ item, part, claims }) =>
+        !item.planned && !part && claims.length > 0 && labelOf(item, COMPONENT) === 'service',
+    )
+    .map((pod) => ({ pod, note: text(pod.item.args, 'metadata', 'annotations', DUMP_NOTE) }));
+
+const COMPONENT = 'app.kubernetes.io/component';
+
+/** A copy of a volume that is written to is no backup of a database; whether one is needed is written down. */
+export const servicesDumped: Rule = {
+  id: 'services-dumped',
+  holds: 'Each service of production that keeps data says how it is dumped, or why it is not.',
+  why: 'Nobody notices that a service is in no backup, until it has to come out of one.',
+  check: (facts) =>
+    databases(facts).flatMap(({ pod, note }) =>
+      note === undefined
+        ? [
+            violation(
+              pod.item,
+              'keeps data, and nothing says how it is dumped.',
+              'Write backup: { dump, restore } or { none: reason } in its file of catalog/services.',
+            ),
+          ]
+        : [],
+    ),
+};
+
+/** Whether an account may run commands in a Pod, by the roles of the Pod's namespace. */
+function mayExec(facts: Facts, cluster: string, namespace: string, pod: string): boolean {
+  const roles = (facts.byType.get('kubernetes:rbac.authorization.k8s.io/v1:Role') ?? []).filter(
+    (role) => role.cluster === cluster && namespaceOf(role) === namespace && nameOf(role) === names.backup,
+  );
+  return roles.some((role) =>
+    list(role.args, 'rules').some(
+      (rule) =>
+        list(rule, 'resources').includes('pods/exec') &&
+        list(rule, 'verbs').includes('create') &&
+        list(rule, 'resourceNames').includes(pod),
+    ),
+  );
+}
+
+/** A job that may not enter the container fails at night, and only there. */
+export const dumpsPossible: Rule = {
+  id: 'dumps-possible',
+  holds: 'Where backups are made, the job may run commands in each database that it dumps, and it runs.',
+  why: 'The dump fails each night, and the last one that worked gets older and older.',
+  check: (facts) => {
+    const jobs = (facts.byType.get('kubernetes:batch/v1:CronJob') ?? []).filter(
+      (job) => labelOf(job, COMPONENT) === 'backup' && JSON.stringify(job.args).includes('"databases"'),
+    );
+    const backsUp = (facts.byType.get('kubernetes:batch/v1:CronJob') ?? []).some(
+      (job) => labelOf(job, COMPONENT) === 'backup',
+    );
+    if (!backsUp) return [];
+    return databases(facts).flatMap(({ pod, note }) => {
+      if (note !== 'dumped') return [];
+      if (!jobs.some((job) => job.cluster === pod.cluster)) {
+        return [
+          violation(
+            pod.item,
+            'is dumped by no job of its cluster.',
+            'Give that cluster a job with --kind databases (components/backup).',
+          ),
+        ];
+      }
+      return mayExec(facts, pod.cluster, pod.namespace, `${nameOf(pod.item)}-0`)
+        ? []
+        : [
+            violation(
+              pod.item,
+              `cannot be dumped: no Role "${names.backup}" of ${pod.namespace} allows pods/exec in ${nameOf(pod.item)}-0.`,
+              'Declare it as components/backup/role.ts does.',
+            ),
+          ];
+    });
+  },
 };

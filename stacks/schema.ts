@@ -1,13 +1,11 @@
 import { z } from 'zod';
 import { dnsLabel } from '../catalog/schema';
 import { backendFault } from './backend';
-import { clusterSchemas } from './clusters';
+import { backupSchema, metricsSchema } from './backup';
+import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
-import { httpUrl, say, variableName } from './shapes';
+import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
 
-const quantity = z
-  .string()
-  .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
 const hostName = z
   .string()
   .regex(
@@ -21,12 +19,6 @@ const registryAddress = z
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   );
 
-const cronSchedule = z
-  .string()
-  .regex(
-    /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
-    say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
-  );
 /** What becomes of data when what holds it leaves the topology. */
 const onDelete = z
   .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
@@ -63,236 +55,252 @@ const backendUrl = z.string().superRefine((url, context) => {
  * The typed config of one environment: what stands under `config:` in `stacks/Pulumi.<env>.yaml`, without the
  * `switchyard:` prefix. Secrets are not here: see `stacks/secrets.ts`.
  */
-export const stackSchema = z.strictObject({
-  /** Name of the environment; equals the stack's name. */
-  environment: dnsLabel,
-  /** Modules of this environment. @default all of the catalog */
-  modules: z.array(dnsLabel).optional(),
-  /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
-  backend: backendUrl,
-  /**
-   * A second backend, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
-   * account or region. @default a folder of whoever runs it, see docs/environments.md
-   */
-  stateCopies: backendUrl.optional(),
-  /** Whoever changes this environment types its name first, unless they say `--yes`: set it for production. */
-  confirm: z.boolean().default(false),
-  /** The clusters by role. */
-  clusters: clusterSchemas,
-  /** Where the code is. */
-  gitlab: gitlabSchema,
-  /** Where merge requests are built, tested and merged. */
-  jenkins: z
-    .strictObject({
-      /** Address at which GitLab and people reach Jenkins. */
-      url: httpUrl,
-      /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
-      existing: existingJenkins.optional(),
-      /** Port on every node, for sites without an ingress controller (30000–32767). */
-      nodePort: z.number().int().min(30000).max(32767).optional(),
-      /** An ingress that leads `url` to Jenkins. @default none: something of the site's own does */
-      ingress: z
-        .strictObject({
-          /** Host of `url`. */
-          host: hostName,
-          /** @default the cluster's default ingress class */
-          className: dnsLabel.optional(),
-          /** TLS Secret of the namespace `ci`; cert-manager makes it if `annotations` ask for it. */
-          tlsSecret: dnsLabel.optional(),
-          /** Further annotations, for the ingress controller or cert-manager. */
-          annotations: z.record(z.string(), z.string()).default({}),
-          /** Namespace of the ingress controller: besides agents the only one that may reach Jenkins. */
-          namespace: dnsLabel.default('ingress-nginx'),
-        })
-        .optional(),
-      /** Size of Jenkins' home: build history, logs, archived results. */
-      storage: quantity.default('20Gi'),
-      /** Class of that volume; one with `reclaimPolicy: Retain` survives even its claim. @default the cluster's */
-      storageClass: z.string().min(1).optional(),
-      /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
-      onDelete,
-      /** Whether who is not logged in may read jobs and logs. */
-      anonymousRead: z.boolean().default(false),
-      /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
-      evictable: z.boolean().default(false),
-      /** Metrics for Prometheus, readable by whoever reaches Jenkins. @default none */
-      metrics: z
-        .strictObject({
-          /** Namespace that Prometheus runs in, which may reach Jenkins. */
-          namespace: dnsLabel.default('monitoring'),
-        })
-        .optional(),
-      /** Agent Pods at a time, test Pods among them. */
-      maximumAgents: z.number().int().min(1).max(1000).default(20),
-      /** What Jenkins asks of its node. */
-      resources: z
-        .strictObject({
-          /** CPU that it asks for, as in `500m`. */
-          cpu: z.string(),
-          /** Memory that it asks for, as in `1Gi`. */
-          memory: z.string(),
-          /** Memory that it never goes beyond. */
-          memoryLimit: z.string(),
-        })
-        .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
-      /** Disk that image builds may fill with their cache; BuildKit prunes beyond it. */
-      buildCache: quantity.default('20Gi'),
-    })
-    .superRefine(({ url, ingress }, context) => {
-      if (!ingress || !URL.canParse(url)) return;
-      const { hostname, protocol } = new URL(url);
-      if (hostName.safeParse(ingress.host).success && ingress.host !== hostname) {
-        context.addIssue({
-          code: 'custom',
-          path: ['ingress', 'host'],
-          message: say(`is not the host of url, "${hostname}"`, 'Make the two agree.'),
-        });
-      }
-      if (protocol === 'http:' && ingress.tlsSecret) {
-        context.addIssue({
-          code: 'custom',
-          path: ['url'],
-          message: say('is http, but the ingress has a certificate', 'Write https.'),
-        });
-      }
-    }),
-  /** Where images are kept. */
-  registry: z
-    .strictObject({
-      /** Address by which nodes, builds and people name images. */
-      address: registryAddress,
-      /** `http` only inside a closed network. */
-      scheme: z.enum(['https', 'http']).default('https'),
-      /** TLS Secret of the namespace `registry`, served by the registry itself. @default something before it ends TLS */
-      tlsSecret: dnsLabel.optional(),
-      /** An ingress that leads `address` to the registry. @default none: something of the site's own does */
-      ingress: z
-        .strictObject({
-          /** @default the cluster's default ingress class */
-          className: dnsLabel.optional(),
-          /** TLS Secret of the namespace `registry`; cert-manager makes it if `annotations` ask for it. */
-          tlsSecret: dnsLabel.optional(),
-          /** Further annotations, e.g. the controller's limit on the size of a request. */
-          annotations: z.record(z.string(), z.string()).default({}),
-        })
-        .optional(),
-      /** Port on every node, for sites without an ingress controller (30000–32767). */
-      nodePort: z.number().int().min(30000).max(32767).optional(),
-      /**
-       * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
-       * everything, since the registry's own htpasswd knows no rights.
-       */
-      access: z
-        .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))
-        .default('separate'),
-      /** Size of the volume for images; unused with `s3`. */
-      storage: quantity.default('100Gi'),
-      /** Class of that volume. @default the cluster's */
-      storageClass: z.string().min(1).optional(),
-      /** Keep images in a bucket of S3 or the like. @default a volume */
-      s3: z
-        .strictObject({
-          /** Name of the bucket. */
-          bucket: z.string().min(3),
-          /** Region of the bucket. */
-          region: z.string().min(1),
-          /** Address of a store that is not Amazon's. */
-          endpoint: httpUrl.optional(),
-          /** Folder in the bucket. @default its root */
-          folder: z.string().min(1).optional(),
-          /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
-          credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
-        })
-        .optional(),
-      /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
-      onDelete,
-      /** When images go that no ledger names. Whatever a ledger names stays. */
-      retention: z
-        .strictObject({
-          /** Days that a merge request's images stay after it was merged or closed. */
-          days: z.number().int().min(1).max(3650).default(30),
-          /** Days that a release stays after the ledger last named it: as far back as a rollback may go. */
-          releaseDays: z.number().int().min(1).max(3650).default(365),
-          /** Five cron fields, UTC. The registry restarts when something was removed. */
-          schedule: cronSchedule.default('17 3 * * *'),
-        })
-        .prefault({}),
-      /** A registry that is there already, at `address`: whom to log in as. @default one is made */
-      existing: existingRegistry.optional(),
-    })
-    .superRefine(({ scheme, tlsSecret, ingress }, context) => {
-      const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
-      if (scheme === 'http' && secret) {
-        context.addIssue({
-          code: 'custom',
-          path: secret,
-          message: say('is a certificate, but scheme is http', 'Write scheme: https, or leave it out.'),
-        });
-      }
-      if (tlsSecret && ingress) {
-        context.addIssue({
-          code: 'custom',
-          path: ['tlsSecret'],
-          message: say('and ingress would both end TLS', 'Name the certificate in ingress.tlsSecret.'),
-        });
-      }
-    }),
-  /** What tests get. */
-  testing: z
-    .strictObject({
-      /** Test Pods of one module at a time: what its namespace's quota holds. */
-      parallel: z.number().int().min(1).max(100).default(8),
-      /** How often what has passed its `switchyard.dev/expires` is removed: five cron fields, UTC. */
-      reaper: cronSchedule.default('*/15 * * * *'),
-    })
-    .prefault({}),
-  /** What holds for all modules of production. */
-  production: z
-    .strictObject({
-      /** `retain`: a removed module's databases stay until somebody unprotects them; `delete`: they go with it. */
-      onDelete,
-      /** Class of the services' volumes. @default the cluster's */
-      storageClass: z.string().min(1).optional(),
-      /** Whether production may push tests and builds off a full node that they share. */
-      preempt: z.boolean().default(false),
-    })
-    .prefault({}),
-  /**
-   * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
-   * passphrase, the seed. They travel as one Secret.
-   */
-  deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
-  /**
-   * This repository as a project of the topology: its merge requests are previewed, and applied when merged
-   * (docs/previews.md). @default off
-   */
-  topologyProject: z
-    .strictObject({
-      /** Path of the project in the group. */
-      path: dnsLabel.default('topology'),
-      /** Environments to preview and apply, in that order. @default this one */
-      environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
-      /**
-       * `automatic`: what is merged is applied, by a Pod that may change everything. `manual`: people run
-       * `switchyard up`, and no such account exists.
-       */
-      apply: z
-        .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
-        .default('automatic'),
-    })
-    .optional(),
-  /** Where images come from. */
-  images: z
-    .strictObject({
-      /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */
-      mirror: registryAddress.optional(),
-      /** The mirror speaks plain http. */
-      mirrorInsecure: z.boolean().default(false),
-      /** Replacements by role (`jenkins`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
-      replace: z.record(z.string(), z.string()).default({}),
-    })
-    .prefault({}),
-});
+export const stackSchema = z
+  .strictObject({
+    /** Name of the environment; equals the stack's name. */
+    environment: dnsLabel,
+    /** Modules of this environment. @default all of the catalog */
+    modules: z.array(dnsLabel).optional(),
+    /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
+    backend: backendUrl,
+    /**
+     * A second backend, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
+     * account or region. @default a folder of whoever runs it, see docs/environments.md
+     */
+    stateCopies: backendUrl.optional(),
+    /** Whoever changes this environment types its name first, unless they say `--yes`: set it for production. */
+    confirm: z.boolean().default(false),
+    /** The clusters by role. */
+    clusters: clusterSchemas,
+    /** Where the code is. */
+    gitlab: gitlabSchema,
+    /** Where merge requests are built, tested and merged. */
+    jenkins: z
+      .strictObject({
+        /** Address at which GitLab and people reach Jenkins. */
+        url: httpUrl,
+        /** A Jenkins that is there already: see docs/adopting.md for what stays with its owner. @default one is made */
+        existing: existingJenkins.optional(),
+        /** Port on every node, for sites without an ingress controller (30000–32767). */
+        nodePort: z.number().int().min(30000).max(32767).optional(),
+        /** An ingress that leads `url` to Jenkins. @default none: something of the site's own does */
+        ingress: z
+          .strictObject({
+            /** Host of `url`. */
+            host: hostName,
+            /** @default the cluster's default ingress class */
+            className: dnsLabel.optional(),
+            /** TLS Secret of the namespace `ci`; cert-manager makes it if `annotations` ask for it. */
+            tlsSecret: dnsLabel.optional(),
+            /** Further annotations, for the ingress controller or cert-manager. */
+            annotations: z.record(z.string(), z.string()).default({}),
+            /** Namespace of the ingress controller: besides agents the only one that may reach Jenkins. */
+            namespace: dnsLabel.default('ingress-nginx'),
+          })
+          .optional(),
+        /** Size of Jenkins' home: build history, logs, archived results. */
+        storage: quantity.default('20Gi'),
+        /** Class of that volume; one with `reclaimPolicy: Retain` survives even its claim. @default the cluster's */
+        storageClass: z.string().min(1).optional(),
+        /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
+        onDelete,
+        /** Whether who is not logged in may read jobs and logs. */
+        anonymousRead: z.boolean().default(false),
+        /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
+        evictable: z.boolean().default(false),
+        /** Metrics for Prometheus, readable by whoever reaches Jenkins. @default none */
+        metrics: z
+          .strictObject({
+            /** Namespace that Prometheus runs in, which may reach Jenkins. */
+            namespace: dnsLabel.default('monitoring'),
+          })
+          .optional(),
+        /** Agent Pods at a time, test Pods among them. */
+        maximumAgents: z.number().int().min(1).max(1000).default(20),
+        /** What Jenkins asks of its node. */
+        resources: z
+          .strictObject({
+            /** CPU that it asks for, as in `500m`. */
+            cpu: z.string(),
+            /** Memory that it asks for, as in `1Gi`. */
+            memory: z.string(),
+            /** Memory that it never goes beyond. */
+            memoryLimit: z.string(),
+          })
+          .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
+        /** Disk that image builds may fill with their cache; BuildKit prunes beyond it. */
+        buildCache: quantity.default('20Gi'),
+      })
+      .superRefine(({ url, ingress }, context) => {
+        if (!ingress || !URL.canParse(url)) return;
+        const { hostname, protocol } = new URL(url);
+        if (hostName.safeParse(ingress.host).success && ingress.host !== hostname) {
+          context.addIssue({
+            code: 'custom',
+            path: ['ingress', 'host'],
+            message: say(`is not the host of url, "${hostname}"`, 'Make the two agree.'),
+          });
+        }
+        if (protocol === 'http:' && ingress.tlsSecret) {
+          context.addIssue({
+            code: 'custom',
+            path: ['url'],
+            message: say('is http, but the ingress has a certificate', 'Write https.'),
+          });
+        }
+      }),
+    /** Where images are kept. */
+    registry: z
+      .strictObject({
+        /** Address by which nodes, builds and people name images. */
+        address: registryAddress,
+        /** `http` only inside a closed network. */
+        scheme: z.enum(['https', 'http']).default('https'),
+        /** TLS Secret of the namespace `registry`, served by the registry itself. @default something before it ends TLS */
+        tlsSecret: dnsLabel.optional(),
+        /** An ingress that leads `address` to the registry. @default none: something of the site's own does */
+        ingress: z
+          .strictObject({
+            /** @default the cluster's default ingress class */
+            className: dnsLabel.optional(),
+            /** TLS Secret of the namespace `registry`; cert-manager makes it if `annotations` ask for it. */
+            tlsSecret: dnsLabel.optional(),
+            /** Further annotations, e.g. the controller's limit on the size of a request. */
+            annotations: z.record(z.string(), z.string()).default({}),
+          })
+          .optional(),
+        /** Port on every node, for sites without an ingress controller (30000–32767). */
+        nodePort: z.number().int().min(30000).max(32767).optional(),
+        /**
+         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
+         * everything, since the registry's own htpasswd knows no rights.
+         */
+        access: z
+          .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))
+          .default('separate'),
+        /** Size of the volume for images; unused with `s3`. */
+        storage: quantity.default('100Gi'),
+        /** Class of that volume. @default the cluster's */
+        storageClass: z.string().min(1).optional(),
+        /** Keep images in a bucket of S3 or the like. @default a volume */
+        s3: z
+          .strictObject({
+            /** Name of the bucket. */
+            bucket: z.string().min(3),
+            /** Region of the bucket. */
+            region: z.string().min(1),
+            /** Address of a store that is not Amazon's. */
+            endpoint: httpUrl.optional(),
+            /** Folder in the bucket. @default its root */
+            folder: z.string().min(1).optional(),
+            /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
+            credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
+          })
+          .optional(),
+        /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
+        onDelete,
+        /** When images go that no ledger names. Whatever a ledger names stays. */
+        retention: z
+          .strictObject({
+            /** Days that a merge request's images stay after it was merged or closed. */
+            days: z.number().int().min(1).max(3650).default(30),
+            /** Days that a release stays after the ledger last named it: as far back as a rollback may go. */
+            releaseDays: z.number().int().min(1).max(3650).default(365),
+            /** Five cron fields, UTC. The registry restarts when something was removed. */
+            schedule: cronSchedule.default('17 3 * * *'),
+          })
+          .prefault({}),
+        /** A registry that is there already, at `address`: whom to log in as. @default one is made */
+        existing: existingRegistry.optional(),
+      })
+      .superRefine(({ scheme, tlsSecret, ingress }, context) => {
+        const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
+        if (scheme === 'http' && secret) {
+          context.addIssue({
+            code: 'custom',
+            path: secret,
+            message: say('is a certificate, but scheme is http', 'Write scheme: https, or leave it out.'),
+          });
+        }
+        if (tlsSecret && ingress) {
+          context.addIssue({
+            code: 'custom',
+            path: ['tlsSecret'],
+            message: say('and ingress would both end TLS', 'Name the certificate in ingress.tlsSecret.'),
+          });
+        }
+      }),
+    /** What tests get. */
+    testing: z
+      .strictObject({
+        /** Test Pods of one module at a time: what its namespace's quota holds. */
+        parallel: z.number().int().min(1).max(100).default(8),
+        /** How often what has passed its `switchyard.dev/expires` is removed: five cron fields, UTC. */
+        reaper: cronSchedule.default('*/15 * * * *'),
+      })
+      .prefault({}),
+    /** What holds for all modules of production. */
+    production: z
+      .strictObject({
+        /** `retain`: a removed module's databases stay until somebody unprotects them; `delete`: they go with it. */
+        onDelete,
+        /** Class of the services' volumes. @default the cluster's */
+        storageClass: z.string().min(1).optional(),
+        /** Whether production may push tests and builds off a full node that they share. */
+        preempt: z.boolean().default(false),
+      })
+      .prefault({}),
+    /**
+     * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
+     * passphrase, the seed. They travel as one Secret.
+     */
+    deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+    /**
+     * This repository as a project of the topology: its merge requests are previewed, and applied when merged
+     * (docs/previews.md). @default off
+     */
+    topologyProject: z
+      .strictObject({
+        /** Path of the project in the group. */
+        path: dnsLabel.default('topology'),
+        /** Environments to preview and apply, in that order. @default this one */
+        environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
+        /**
+         * `automatic`: what is merged is applied, by a Pod that may change everything. `manual`: people run
+         * `switchyard up`, and no such account exists.
+         */
+        apply: z
+          .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
+          .default('automatic'),
+      })
+      .optional(),
+    /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */
+    backup: backupSchema.optional(),
+    /** Where the jobs of the topology report their metrics. @default nowhere */
+    metrics: metricsSchema.optional(),
+    /** Where images come from. */
+    images: z
+      .strictObject({
+        /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */
+        mirror: registryAddress.optional(),
+        /** The mirror speaks plain http. */
+        mirrorInsecure: z.boolean().default(false),
+        /** Replacements by role (`jenkins`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
+        replace: z.record(z.string(), z.string()).default({}),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ backup, clusters }, context) => {
+    if (!backup?.claim || isOneCluster(clusters)) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['backup', 'claim'],
+      message: say(
+        'is a volume of one cluster, but databases run in another',
+        'Name a bucket as repository instead.',
+      ),
+    });
+  });
 
 export type StackSettings = z.infer<typeof stackSchema>;
 

@@ -39,7 +39,7 @@ export function neededSecrets(variables: readonly (string | NamedVariable)[]): N
   return [...named, ...others];
 }
 
-type Bringing = Pick<StackSettings, 'deployEnvironment' | 'registry'>;
+type Bringing = Pick<StackSettings, 'backup' | 'deployEnvironment' | 'registry'>;
 
 /** Variables that a deploy needs: those that the stack names, and the password for pulling from an existing registry. */
 export function deployVariables({ deployEnvironment, registry: { existing } }: Bringing): NamedVariable[] {
@@ -50,6 +50,13 @@ export function deployVariables({ deployEnvironment, registry: { existing } }: B
       : []),
   ]);
 }
+
+/** Variables that hold the keys of the backups' bucket. */
+const backupVariables = (backup: Bringing['backup']): NamedVariable[] =>
+  Object.entries(backup?.credentialsFrom ?? {}).map(([key, variable]) => ({
+    variable,
+    place: `config.backup.credentialsFrom.${key}`,
+  }));
 
 /** Variables that a whole `up` needs. */
 export function stackVariables(settings: Bringing & Pick<StackSettings, 'clusters'>): NamedVariable[] {
@@ -65,7 +72,13 @@ export function stackVariables(settings: Bringing & Pick<StackSettings, 'cluster
     variable,
     place: `config.registry.s3.credentialsFrom.${key}`,
   }));
-  return distinct([...deployVariables(settings), ...push, ...keys, ...kubeconfigs]);
+  return distinct([
+    ...deployVariables(settings),
+    ...push,
+    ...keys,
+    ...backupVariables(settings.backup),
+    ...kubeconfigs,
+  ]);
 }
 
 const distinct = (all: readonly NamedVariable[]): NamedVariable[] => [

@@ -23,3 +23,15 @@ export const oneOf =
       message: say(`needs one of ${keys.join(' and ')}`, 'Write the one that is meant, and only that.'),
     });
   };
+
+/** An amount of storage. */
+export const quantity = z
+  .string()
+  .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
+
+export const cronSchedule = z
+  .string()
+  .regex(
+    /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
+    say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
+  );

@@ -95,3 +95,9 @@ export const hook = (projectName: string, url: string, tokenPurpose: string): De
     enableSslVerification: url.startsWith('https:'),
   },
 });
+
+/** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
+export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
+  const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
+  return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
+}

@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
-import type { GitLabSettings } from '../../stacks/gitlab';
 import type { StackSettings } from '../../stacks/schema';
+import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
+import { existingProjects } from '../gitlab/projects';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
@@ -61,12 +62,6 @@ const agentPod = (spec: object) =>
     { sortMapEntries: true, aliasDuplicateObjects: false },
   );
 
-/** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
-export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
-  const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
-  return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
-}
-
 /** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
 function topologyEnvironment({
   environment,
@@ -115,8 +110,18 @@ function deliveryPod(model: Model, image: string): string {
   });
 }
 
-/** The Pod that runs `up` of one module. The only one with a service account that may change production. */
+/** Where the deploy Pod is told how to log in to the registry, to back up what was released. */
+const PULL_LOGIN = '/docker';
+
+/** Whether what was released is backed up at once: not onto a volume, which only one namespace can mount. */
+const backsUpReleases = ({ backup }: StackSettings): boolean => backup !== undefined && !backup.claim;
+
+/**
+ * The Pod that runs `up` of one module, and backs up what it released. The only one with a service account that may
+ * change production.
+ */
 function deployPod(model: Model, image: string): string {
+  const backup = backsUpReleases(model.settings);
   return agentPod({
     automountServiceAccountToken: true,
     serviceAccountName: names.deployer,
@@ -129,15 +134,41 @@ function deployPod(model: Model, image: string): string {
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
-            { name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment },
+            ...(backup
+              ? [
+                  ...repositoryVariables(model.settings),
+                  ...sourceVariables(model.settings),
+                  { name: 'DOCKER_CONFIG', value: PULL_LOGIN },
+                ]
+              : [{ name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment }]),
           ],
-          [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }],
+          [
+            { name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true },
+            ...(backup ? [{ name: 'docker', mountPath: PULL_LOGIN, readOnly: true }] : []),
+          ],
         ),
-        envFrom: [{ secretRef: { name: 'deploy-environment' } }],
+        envFrom: [
+          { secretRef: { name: 'deploy-environment' } },
+          ...(backup ? [{ secretRef: { name: DEPLOY_SECRET } }] : []),
+        ],
       },
       jnlpContainer(image),
     ],
-    volumes: [kubeconfigVolume(model.settings), scratch],
+    volumes: [
+      kubeconfigVolume(model.settings),
+      scratch,
+      ...(backup
+        ? [
+            {
+              name: 'docker',
+              secret: {
+                secretName: names.pullSecret,
+                items: [{ key: '.dockerconfigjson', path: 'config.json' }],
+              },
+            },
+          ]
+        : []),
+    ],
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Module } from '../../catalog/load';
-import { jobFolder, projectPath } from '../../stacks/gitlab';
+import { jobFolder } from '../../stacks/gitlab';
 import type { Model } from '../model';
-import { cascSecrets, credentialIds } from './names';
+import { cascSecrets } from './names';
 
 const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) => `\\${character}`)}'`;
 
@@ -9,11 +9,22 @@ const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) =
 export const folderScript = (model: Model): string =>
   `folder(${quote(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
 
-/** What every job that GitLab starts has: builds kept, connection, trigger with the hook's token, drafts or not. */
+/**
+ * A job that GitLab starts. Its whole pipeline is one call of the shared library, and stands here: a Jenkinsfile in the
+ * repository would let a merge request choose its Pods and credentials (docs/decisions/0007). The triggers stand here
+ * as well: they must hold before the job's first run.
+ */
 const gitlabJob = (
-  name: string,
-  { drafts }: { readonly drafts: boolean },
-): string => `  logRotator { numToKeep(100) }
+  model: Model,
+  job: {
+    readonly name: string;
+    readonly description: string;
+    readonly drafts: boolean;
+    readonly pipeline: string;
+  },
+): string => `pipelineJob(${quote(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
+  description(${quote(job.description)})
+  logRotator { numToKeep(100) }
   properties {
     gitLabConnection { gitLabConnection('gitlab') }
   }
@@ -25,56 +36,40 @@ const gitlabJob = (
       branchFilterType('NameBasedFilter')
       includeBranchesSpec('main')
       ciSkip(false)
-      skipWorkInProgressMergeRequest(${!drafts})
+      skipWorkInProgressMergeRequest(${!job.drafts})
       setBuildDescription(true)
-      secretToken("\${${cascSecrets.hookToken(name)}}")
+      secretToken("\${${cascSecrets.hookToken(job.name)}}")
     }
   }
-`;
-
-/**
- * Job of this repository's own project. Its pipeline stands here and not in a Jenkinsfile: nothing of a merge request
- * runs where the credentials are.
- */
-export function topologyJobScript(
-  { settings: { gitlab } }: Model,
-  { path, apply }: { readonly path: string; readonly apply: string },
-): string {
-  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${path}`)}) {
-  description('Previews and applies merge requests on the topology itself')
-${gitlabJob(path, { drafts: true })}  definition {
+  definition {
     cps {
       script('''@Library('switchyard') _
 
-topologyPipeline(apply: '${apply}')
+${job.pipeline}
 ''')
       sandbox(true)
     }
   }
 }
 `;
-}
 
-/** Job DSL of one module's pipeline. Triggers stand here, not in the Jenkinsfile: they must hold before its first run. */
-export function jobScript(model: Model, module: Module): string {
-  const { gitlab } = model.settings;
-  return `pipelineJob(${quote(`${jobFolder(gitlab)}/${module.name}`)}) {
-  description(${quote(module.description)})
-${gitlabJob(module.name, { drafts: false })}  definition {
-    cpsScm {
-      scm {
-        git {
-          remote {
-            url(${quote(`${gitlab.url}/${projectPath(gitlab, module.name)}.git`)})
-            credentials(${quote(credentialIds.botLogin)})
-          }
-          branch('^\${gitlabSourceBranch}')
-        }
-      }
-      scriptPath('Jenkinsfile')
-      lightweight(false)
-    }
-  }
-}
-`;
-}
+/** Job of this repository's own project. */
+export const topologyJobScript = (
+  model: Model,
+  { path, apply }: { readonly path: string; readonly apply: string },
+): string =>
+  gitlabJob(model, {
+    name: path,
+    description: 'Previews and applies merge requests on the topology itself',
+    drafts: true,
+    pipeline: `topologyPipeline(apply: '${apply}')`,
+  });
+
+/** Job DSL of one module's pipeline. */
+export const jobScript = (model: Model, module: Module): string =>
+  gitlabJob(model, {
+    name: module.name,
+    description: module.description,
+    drafts: false,
+    pipeline: `modulePipeline(module: '${module.name}')`,
+  });

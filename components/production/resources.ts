@@ -1,6 +1,7 @@
 import { servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
+import { backupRole } from '../backup/role';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, type OpenPort, object } from '../shared/kubernetes';
@@ -100,6 +101,7 @@ export function productionResources(model: Model, module: Module): Declaration[]
       pullFrom: model.settings.registry.address,
     }),
     ...deployerRole(model, module),
+    ...backupRole(model, module),
     ...module.services.flatMap((use) => statefulService(model, module, use)),
     ...workload(model, module),
   ];

@@ -1,9 +1,9 @@
 import { serviceContainer, servicePorts } from '../../catalog/containers';
-import type { Module, ServiceUse } from '../../catalog/load';
+import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { backedUp, object, restrictedPod, retained } from '../shared/kubernetes';
+import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { secretRef } from '../shared/references';
 import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
@@ -11,6 +11,10 @@ import { keepsData } from './retention';
 
 /** Label of the Pods of all services that are made here. */
 export const anyService = { 'app.kubernetes.io/component': 'service' } as const;
+
+/** Says beside the workload whether backups hold a dump of it, or why they do not. */
+const dumpNote = ({ backup }: Service): Record<string, string> =>
+  backup ? { [DUMP_NOTE]: 'dump' in backup ? 'dumped' : `none: ${backup.none}` } : {};
 
 /**
  * A service of one module in production: its password, and, unless it stands already, a StatefulSet of one with a
@@ -87,6 +91,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
         annotations: {
           'switchyard.dev/tested-image': imageOf(use.version),
           ...(use.production ? { 'switchyard.dev/version-reason': use.production.reason } : {}),
+          ...dumpNote(service),
         },
       },
       {

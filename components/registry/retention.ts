@@ -1,6 +1,5 @@
 import { lifetime } from '../gitlab/access';
-import { group } from '../gitlab/projects';
-import { existingProjects } from '../jenkins/agents';
+import { existingProjects, group } from '../gitlab/projects';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';

@@ -30,11 +30,21 @@ export interface JobInputs {
     readonly mountPath: string;
     readonly items: readonly { readonly key: string; readonly path: string }[];
   }[];
+  /** What it asks of its node. @default little, for a job that only asks APIs */
+  readonly resources?: {
+    readonly requests: { readonly cpu: string; readonly memory: string };
+    readonly limits: { readonly memory: string };
+  };
+  /** Room on the node's disk: where it is mounted, and how much of it may be filled. @default none */
+  readonly scratch?: { readonly mountPath: string; readonly sizeLimit: string };
+  /** A claim that it writes to. @default none */
+  readonly claim?: { readonly name: string; readonly mountPath: string };
 }
 
 /** A CronJob's spec that runs the `delivery` program of this checkout: never two at a time, and never piling up. */
 export function deliveryJob(inputs: JobInputs) {
   const secrets = inputs.secrets ?? [];
+  const { scratch, claim } = inputs;
   return {
     schedule: inputs.schedule,
     timeZone: 'Etc/UTC',
@@ -69,11 +79,16 @@ export function deliveryJob(inputs: JobInputs) {
                   },
                   ...(inputs.env ?? []),
                 ],
-                resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+                resources: inputs.resources ?? {
+                  requests: { cpu: '10m', memory: '64Mi' },
+                  limits: { memory: '256Mi' },
+                },
                 securityContext: restrictedContainer,
                 volumeMounts: [
                   { name: 'tmp', mountPath: '/tmp' },
                   ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
+                  ...(scratch ? [{ name: 'scratch', mountPath: scratch.mountPath }] : []),
+                  ...(claim ? [{ name: 'claim', mountPath: claim.mountPath }] : []),
                 ],
               },
             ],
@@ -83,6 +98,8 @@ export function deliveryJob(inputs: JobInputs) {
                 name,
                 secret: { secretName: name, items: [...items] },
               })),
+              ...(scratch ? [{ name: 'scratch', emptyDir: { sizeLimit: scratch.sizeLimit } }] : []),
+              ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
             ],
           },
         },

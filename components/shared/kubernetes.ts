@@ -40,6 +40,9 @@ export const retained = { protect: true, retainOnDelete: true } as const;
 /** Marks what a backup must hold; nothing else says which volumes matter. */
 export const backedUp = { 'switchyard.dev/backup': 'true' } as const;
 
+/** Annotation of a database: `dumped`, or `none: <reason>`. */
+export const DUMP_NOTE = 'switchyard.dev/dump';
+
 /** First half of a SHA-256: as a Pod's annotation it starts new Pods when what they read has changed. */
 export const contentHash = (content: unknown): string =>
   createHash('sha256')

@@ -10,6 +10,9 @@ export const names = {
   registryNamespace: 'registry',
   /** Where what removes expired test objects runs. */
   reaperNamespace: 'ci-reaper',
+  /** Where what holds the key of all backups runs; its account has the same name. */
+  backupNamespace: 'backup',
+  backup: 'backup',
   testNamespace: (module: string) => `test-${module}`,
   productionNamespace: (module: string) => `prod-${module}`,
   pullSecret: 'registry-pull',

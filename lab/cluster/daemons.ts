@@ -3,7 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { MIRROR, NODE_IP, NODE_NAME, S3_REGION, SERVICE_CIDR, STATE_BUCKET } from '../machine/addresses';
+import {
+  BACKUP_BUCKET,
+  MIRROR,
+  NODE_IP,
+  NODE_NAME,
+  S3_REGION,
+  SERVICE_CIDR,
+  STATE_BUCKET,
+} from '../machine/addresses';
 import type { Daemon } from '../machine/daemons';
 import { answers, get } from '../machine/probe';
 import { cacheHome, labHome } from '../steps';
@@ -72,7 +80,7 @@ export function secret(name: string, bytes = 20): string {
 
 /** The S3 server that keeps the Pulumi state. A bucket is a folder of `LAB_HOME/s3`. */
 export function s3Daemon(): Daemon {
-  mkdirSync(home('s3', STATE_BUCKET), { recursive: true });
+  for (const bucket of [STATE_BUCKET, BACKUP_BUCKET]) mkdirSync(home('s3', bucket), { recursive: true });
   return {
     name: 's3',
     command: toolPath('versitygw'),

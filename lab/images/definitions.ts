@@ -44,7 +44,12 @@ export const IMAGES: readonly ImageDefinition[] = [
   { name: 'postgresql', tag: '15', parent: 'debian' },
   { name: 'rabbitmq', tag: '3.10', parent: 'debian' },
   { name: 'redis', tag: '7.0', parent: 'debian' },
-  { name: 'ferretdb', tag: '1.24', parent: 'debian', programs: { ferretdb: 'ferretdb' } },
+  {
+    name: 'ferretdb',
+    tag: '1.24',
+    parent: 'debian',
+    programs: { ferretdb: 'ferretdb', mongodump: 'tools/mongodump', mongorestore: 'tools/mongorestore' },
+  },
   { name: 'robot', tag: '7', parent: 'python', extra: 'robot-libraries' },
 ];
 

@@ -13,11 +13,9 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cacheHome, hashFiles, LabError, type Step, type StepLog } from '../steps';
+import { findGo } from './go';
 import { packageStep } from './packages';
 import { PARTS, type Part, type Program } from './parts';
-
-/** Go that the pinned modules ask for. */
-export const GO_VERSION = '1.26';
 
 /** Seconds after which a machine counts as having no way to the official downloads. */
 const DOWNLOAD_SECONDS = 4;
@@ -35,41 +33,6 @@ function partHash(part: Part): Promise<string> {
   return hashFiles(
     [join(__dirname, part.name)],
     [part.version, JSON.stringify(part.programs), JSON.stringify(part.stamps ?? {}), process.arch],
-  );
-}
-
-/** Newer or equal, by numbers: `1.26.8` fits `1.26`. */
-export function fitsVersion(found: string, wanted: string): boolean {
-  const numbers = (text: string): number[] => text.split('.').map(Number);
-  const have = numbers(found);
-  for (const [index, need] of numbers(wanted).entries()) {
-    const got = have[index] ?? 0;
-    if (got !== need) return got > need;
-  }
-  return true;
-}
-
-/** `go version` output to a plain version: `go version go1.26.8 linux/amd64` to `1.26.8`. */
-export function goVersion(output: string): string | undefined {
-  return /\bgo(\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1];
-}
-
-/**
- * A Go that can build the parts: `$SWITCHYARD_GO`, then PATH. One from 1.21 on fetches the toolchain
- * that go.mod asks for through the module proxy by itself.
- */
-export function findGo(): string {
-  const go = process.env.SWITCHYARD_GO ?? 'go';
-  let version: string | undefined;
-  try {
-    version = goVersion(execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/' }));
-  } catch {
-    version = undefined;
-  }
-  if (version && fitsVersion(version, '1.21')) return go;
-  throw new LabError(
-    version ? `Go ${version} at ${go} is too old` : `Go is not at ${go}`,
-    `Install Go ${GO_VERSION}, put it on PATH or name it in SWITCHYARD_GO; any Go from 1.21 fetches ${GO_VERSION} itself. Debian: apt-get install -t bookworm-backports golang-go`,
   );
 }
 
@@ -155,7 +118,7 @@ async function download(part: Part, folder: string, log: StepLog): Promise<boole
 }
 
 async function build(part: Part, folder: string, log: StepLog): Promise<void> {
-  const go = findGo();
+  const go = await findGo(log);
   for (const program of part.programs) {
     await log.exec(
       go,

@@ -21,6 +21,7 @@ export const PACKAGES: Record<string, string> = {
   debootstrap: 'debootstrap',
   tini: 'tini',
   git: 'git',
+  unzip: 'unzip',
   'openjdk-17-jdk-headless': 'javac',
   maven: 'mvn',
   'python3-venv': '/usr/share/doc/python3-venv',

@@ -93,6 +93,20 @@ export const PARTS: Part[] = [
     },
   },
   {
+    // The newest that the Go module proxy carries: later ones live in a module of their own, which it does not. The
+    // engine still speaks to it, and the Node.js half comes from @pulumi/pulumi in its own version.
+    name: 'pulumi-language-nodejs',
+    version: '3.68.0',
+    title: "Pulumi's Node.js language host",
+    programs: [
+      {
+        name: 'pulumi-language-nodejs',
+        source: 'github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs',
+      },
+    ],
+    stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
+  },
+  {
     name: 'coredns',
     version: '1.12.4',
     title: 'CoreDNS',
@@ -124,5 +138,15 @@ export const PARTS: Part[] = [
     version: '1.24.0',
     title: 'FerretDB',
     programs: [{ name: 'ferretdb', source: '.' }],
+  },
+  {
+    name: 'mongo-tools',
+    version: '100.10.0',
+    title: 'MongoDB database tools',
+    programs: [
+      { name: 'mongodump', source: 'github.com/mongodb/mongo-tools/mongodump/main' },
+      { name: 'mongorestore', source: 'github.com/mongodb/mongo-tools/mongorestore/main' },
+    ],
+    stamps: { 'main.VersionStr': '100.10.0' },
   },
 ];

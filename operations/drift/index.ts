@@ -1,22 +1,18 @@
 import { writeFileSync } from 'node:fs';
+import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { fetchReleases } from '../../components/inputs';
 import { assertRules } from '../../rules/assert';
-import {
-  confirmed,
-  layOutImage,
-  nothingDone,
-  requireSecrets,
-  type Session,
-  watch,
-  withSession,
-} from '../operate';
+import { layOutImage } from '../lay-out';
+import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../operate';
 import type { Outcome } from '../outcome';
 import { gitlabOf, readObject } from '../outside';
 import { EXIT } from '../refusal';
+import { StepGatherer } from '../steps';
 import type { Terminal } from '../terminal';
 import { type Witnesses, withAuthors } from './authors';
 import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
 import { type DriftReport, driftLines, driftMetrics, driftNote } from './tell';
+import { withUnfixed } from './unfixed';
 
 export interface DriftOptions {
   readonly fix?: boolean;
@@ -75,7 +71,18 @@ async function fix(
     });
     await confirmed(terminal, 'fix', session, planned);
   }
-  const { document } = await watch(session, 'up', terminal, { ...limits, title: `fix of ${environment}` });
+  const before = await session.engine.state();
+  const steps = new StepGatherer();
+  const title = `fix of ${environment}`;
+  const onEvent = (event: EngineEvent) => steps.take(event);
+  const { document } = await watch(session, 'up', terminal, { ...limits, title, onEvent }).catch(
+    async (error) => {
+      const done = new Set(steps.all().flatMap(({ urn, state }) => (state === 'done' ? [urn] : [])));
+      const unfixed = new Set(limits.targets.filter((urn) => !done.has(urn)));
+      await session.engine.rewrite((after) => withUnfixed(before.deployment, after, unfixed));
+      throw error;
+    },
+  );
   return {
     document: { ...report, fix: document },
     lines: [...driftLines(report), `fix of ${environment}: ${report.resources.length} put back`],

@@ -80,12 +80,10 @@ export function skeletonFiles(root: string, module: NewModule, catalog: Catalog)
   const fill = (text: string): string =>
     text.replace(/__([A-Z]+)__/g, (whole, key: string) => values[key] ?? whole);
   const templates = join(root, 'operations', 'module', 'skeleton');
-  const jenkinsfile = readFileSync(join(root, 'delivery', 'Jenkinsfile'), 'utf8');
-  return new Map([
-    ['Jenkinsfile', jenkinsfile.replaceAll('{module}', module.name)],
-    ...filesBelow(templates).map((path): [string, string] => [
+  return new Map(
+    filesBelow(templates).map((path): [string, string] => [
       RENAMED[path] ?? path,
       fill(readFileSync(join(templates, path), 'utf8')),
     ]),
-  ]);
+  );
 }

@@ -1,7 +1,9 @@
 import type { Module } from '../../catalog/load';
+import { dumpedServices } from '../../components/backup/kinds';
 import type { BoxDeclaration } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
+import { backupRepository } from '../../stacks/backup';
 
 /** One box of the picture. */
 export interface Cell {
@@ -60,6 +62,12 @@ function services(module: Module, production: boolean): string {
   return used.length > 0 ? used.join(', ') : 'no services';
 }
 
+/** Which databases are dumped. */
+function dumps(model: Model, module: Module): string {
+  const dumped = dumpedServices(model, module).map(({ name }) => name);
+  return dumped.length > 0 ? `dumps: ${dumped.join(', ')}` : 'no dumps';
+}
+
 /** What stands in a module's cell, beside the number of its resources. */
 function moduleLines(
   model: Model,
@@ -91,6 +99,10 @@ function moduleLines(
         title: names.productionNamespace(module.name),
         lines: [services(module, true), counted(module.production.replicas, 'replica')],
       };
+    case 'backup':
+      return settings.backup
+        ? { title: `backup of ${module.name}`, lines: ['repository, images', dumps(model, module)] }
+        : undefined;
     default:
       return undefined;
   }
@@ -110,6 +122,7 @@ export function pictureOf(model: Model, boxes: readonly BoxDeclaration[], only?:
         gitlab: settings.gitlab.url,
         jenkins: settings.jenkins.url,
         registry: `${settings.registry.scheme}://${settings.registry.address}`,
+        backup: settings.backup ? backupRepository(settings.backup.repository, settings.environment) : '',
       };
       return { id: key, title, lines: [addresses[key] ?? '', count(made)].filter(Boolean), boxes: made };
     }),

@@ -65,7 +65,6 @@ describe('an existing group and project', () => {
     const { jobs } = parse(casc) as { jobs: { script: string }[] };
     expect(jobs[0]?.script).toContain("folder('team-ci')");
     expect(jobs[1]?.script).toContain("pipelineJob('team-ci/shop')");
-    expect(jobs[1]?.script).toContain("url('https://gitlab.test/old/shop.git')");
     expect(casc).toContain('SWITCHYARD_GITLAB_PROJECTS');
     expect(casc).toContain('shop=old/shop');
     expect(casc).toContain('https://gitlab.test/team/ci/pipeline-library.git');

@@ -3,7 +3,7 @@ import { check, rules } from '../../rules';
 import { modelFacts } from '../../rules/assert';
 import type { Item } from '../../rules/item';
 import { describeViolation, type Rule } from '../../rules/rule';
-import { catalogTexts } from '../support/model';
+import { catalogTexts, modelOf } from '../support/model';
 import { added, changed, copied, itemsOfTwo, messages, twoModules, violationsOf, without } from './support';
 
 const whole = itemsOfTwo();
@@ -44,6 +44,11 @@ const backedUp = (volumes: string | undefined) =>
     ['spec', 'template', 'metadata', 'annotations'],
     volumes === undefined ? undefined : { 'backup.velero.io/backup-volumes': volumes },
   );
+
+/** Two modules in a cluster of their own, in a stack that makes backups. */
+const inBackups = itemsOfTwo({
+  settings: modelOf({ backup: 'repository: "s3:https://s3.test/bucket"' }).settings,
+});
 
 const kubeconfig = (change: (old: string) => string) => (old: unknown) => change(String(old));
 /** Credentials inside the kubeconfig of deploys, which names the files that hold them. */
@@ -122,6 +127,26 @@ const cases: readonly Case[] = [
     says: [
       'gitlab-shop-hook (ProjectHook): its job "switchyard/shop" asks for no token: anyone may start it. Give the job a gitlab trigger with secretToken.',
     ],
+  },
+  {
+    rule: 'pipeline-in-configuration',
+    when: "a job runs the Jenkinsfile of its module's repository",
+    items: casc((text) => text.replace('cps {', 'cpsScm {')),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/shop": runs the Jenkinsfile of a repository (cpsScm). Write the pipeline into the job: definition { cps { script(…); sandbox(true) } }.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'pipeline-in-configuration',
+    when: 'a job finds its pipelines in the branches of a repository',
+    items: casc((text) =>
+      text.replace("pipelineJob('switchyard/till')", "multibranchPipelineJob('switchyard/till')"),
+    ),
+    says: [
+      'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/till": runs the Jenkinsfile of a repository (multibranchPipelineJob). Write the pipeline into the job: definition { cps { script(…); sandbox(true) } }.',
+    ],
+    modules: [['till']],
   },
   {
     rule: 'status-required',
@@ -414,6 +439,38 @@ const cases: readonly Case[] = [
     items: backedUp(undefined),
     says: [
       'production-shop-cache-workload (StatefulSet prod-shop/cache): is marked for backup, but its Pods do not name the volume "cache-data". Annotate the Pods with backup.velero.io/backup-volumes: cache-data.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'services-dumped',
+    when: 'a database says nothing of its dumps',
+    items: changed(
+      whole,
+      'production-shop-cache-workload',
+      ['metadata', 'annotations', 'switchyard.dev/dump'],
+      undefined,
+    ),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): keeps data, and nothing says how it is dumped. Write backup: { dump, restore } or { none: reason } in its file of catalog/services.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'dumps-possible',
+    when: 'the role of the backup job leaves a database out',
+    items: changed(inBackups, 'production-shop-backup-role', ['rules', 1, 'resourceNames'], ['another-0']),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): cannot be dumped: no Role "backup" of prod-shop allows pods/exec in cache-0. Declare it as components/backup/role.ts does.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'dumps-possible',
+    when: 'only the ci cluster backs up, and databases run in another',
+    items: without(without(inBackups, 'backup-production-job'), 'production-till-cache-workload'),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): is dumped by no job of its cluster. Give that cluster a job with --kind databases (components/backup).',
     ],
     modules: [['shop']],
   },
@@ -752,6 +809,22 @@ describe('what must not be refused', () => {
 
   test('a backup that names every volume', () => {
     fine('backups-complete', backedUp('other,cache-data'));
+  });
+
+  test('a database that says why it is not dumped', () => {
+    const note = ['metadata', 'annotations', 'switchyard.dev/dump'];
+    const items = changed(
+      without(inBackups, 'production-shop-backup-role'),
+      'production-shop-cache-workload',
+      note,
+      'none: it is a cache',
+    );
+    fine('services-dumped', items);
+    fine('dumps-possible', items);
+  });
+
+  test('databases of a stack that makes no backups', () => {
+    fine('dumps-possible', whole);
   });
 
   test('a mark that only tells when a secret changed', () => {

@@ -12,6 +12,7 @@ export const stackWith = (keys: {
   readonly gitlab?: string;
   readonly jenkins?: string;
   readonly registry?: string;
+  readonly backup?: string;
 }): string => {
   const {
     clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
@@ -25,7 +26,7 @@ export const stackWith = (keys: {
   switchyard:gitlab: { url: "https://gitlab.test"${further(gitlab)} }
   switchyard:jenkins: { url: "https://jenkins.test"${further(keys.jenkins)} }
   switchyard:registry: { address: "registry.test:5000"${further(keys.registry)} }
-`;
+${keys.backup ? `  switchyard:backup: { ${keys.backup} }\n` : ''}`;
 };
 
 export const stackText = stackWith({});
@@ -41,6 +42,7 @@ moduleEnvironment: { CACHE_HOST: "{host}", CACHE_PORT: "{port}", CACHE_PASSWORD:
 dataPath: /data
 runAsUser: 999
 resources: { cpu: 50m, memory: 64Mi }
+backup: { dump: [save], restore: [load] }
 `,
   },
   modules: {

@@ -1,5 +1,7 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
 // codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do.
+// Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
+// tests) runs here too, and a bound credential stands in the environment of every step inside.
 
 def call(Map settings) {
     String module = settings.module
@@ -8,17 +10,12 @@ def call(Map settings) {
     }
     String action = env.gitlabActionType
     String branch = env.gitlabBranch
-    withCredentials([
-        string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN'),
-        string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY')
-    ]) {
-        if (action == 'MERGE') {
-            verify(module)
-        } else if (action == 'PUSH' && branch == 'main') {
-            deploy(module)
-        } else {
-            echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
-        }
+    if (action == 'MERGE') {
+        verify(module)
+    } else if (action == 'PUSH' && branch == 'main') {
+        deploy(module)
+    } else {
+        echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
     }
 }
 
@@ -40,13 +37,13 @@ int verifyOnce(String module) {
         try {
             stage('Source') {
                 container('delivery') {
-                    code = sh(script: "delivery source --module ${module}", returnStatus: true)
+                    code = trusted("delivery source --module ${module}")
                 }
             }
             if (code == 0) {
                 stage('Image') {
                     container('delivery') {
-                        code = sh(script: 'delivery build && delivery test-pod', returnStatus: true)
+                        code = trusted('delivery build && delivery test-pod')
                     }
                 }
             }
@@ -57,7 +54,7 @@ int verifyOnce(String module) {
                         Integer.parseInt(readFile('.switchyard/timeout-minutes').trim()))
                     unstash('results')
                     container('delivery') {
-                        code = sh(script: 'delivery verdict', returnStatus: true)
+                        code = trusted('delivery verdict')
                     }
                 }
             }
@@ -66,7 +63,7 @@ int verifyOnce(String module) {
             if (code != 4) {
                 stage('Report') {
                     container('delivery') {
-                        int reported = sh(script: "delivery report --module ${module}", returnStatus: true)
+                        int reported = trusted("delivery report --module ${module}")
                         if (code == 0) {
                             code = reported
                         }
@@ -78,7 +75,7 @@ int verifyOnce(String module) {
             stage('Merge') {
                 lock("merge-${module}") {
                     container('delivery') {
-                        code = sh(script: 'delivery merge', returnStatus: true)
+                        code = trusted('delivery merge')
                     }
                 }
             }
@@ -120,7 +117,7 @@ void deploy(String module) {
             int code = 0
             stage('Ledger') {
                 container('delivery') {
-                    code = sh(script: "delivery deploy --module ${module}", returnStatus: true)
+                    code = trusted("delivery deploy --module ${module}")
                 }
             }
             if (code == 0) {
@@ -130,16 +127,18 @@ void deploy(String module) {
                         node('deploy') {
                             container('deploy') {
                                 timeout(time: 30, unit: 'MINUTES') {
-                                    rollout = sh(script: 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes',
-                                        returnStatus: true)
+                                    rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
                                 }
+                            }
+                            if (rollout == 0) {
+                                backUp(module)
                             }
                         }
                     }
                 } finally {
                     stage('Outcome') {
                         container('delivery') {
-                            code = sh(script: "delivery rollout --exit-code ${rollout}", returnStatus: true)
+                            code = trusted("delivery rollout --exit-code ${rollout}")
                         }
                     }
                 }
@@ -148,5 +147,18 @@ void deploy(String module) {
                 error("modulePipeline: ${module} was not deployed; the reason stands above and in the commit's status")
             }
         }
+    }
+}
+
+// What was merged and released is copied at once. A release stands whatever comes of it: the build is unstable then.
+void backUp(String module) {
+    int code = 0
+    container('deploy') {
+        // Without a repository in its environment, this site makes no backups.
+        code = sh(script: 'if [ -z "$RESTIC_REPOSITORY" ]; then exit 0; fi; ' +
+            "timeout 300 delivery backup --kind repositories --kind registry --module ${module}", returnStatus: true)
+    }
+    if (code != 0) {
+        unstable("modulePipeline: ${module} was released, but not backed up; the reason stands above, the next scheduled backup tries again")
     }
 }

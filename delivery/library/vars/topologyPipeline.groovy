@@ -1,5 +1,5 @@
 // Arranges stages and Pods of the topology's own repository; the `delivery` and `switchyard` commands decide.
-// Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it.
+// Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it (see `trusted`).
 
 def call(Map settings) {
     String action = env.gitlabActionType
@@ -14,18 +14,6 @@ def call(Map settings) {
     } else {
         echo("topologyPipeline: nothing to do for ${action} of ${env.gitlabBranch}")
     }
-}
-
-// Runs a program of this image, which is of the main branch, with the credentials that it needs.
-int trusted(String command) {
-    int code = 1
-    withCredentials([
-        string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN'),
-        string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY')
-    ]) {
-        code = sh(script: command, returnStatus: true)
-    }
-    return code
 }
 
 List<String> affected() {

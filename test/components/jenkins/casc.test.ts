@@ -1,7 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { cascYaml } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
-import { testModel } from '../../support/model';
+import { root, testModel } from '../../support/model';
 import { modelWith } from './support';
 
 interface Template {
@@ -153,8 +155,27 @@ describe('jobs', () => {
   test('have their triggers before their first run, and name their token', () => {
     const script = casc().jobs[1]?.script ?? '';
     expect(script).toContain('secretToken("${HOOK_TOKEN_SHOP}")');
-    expect(script).toContain("branch('^${gitlabSourceBranch}')");
     expect(script).not.toContain('acceptGitLabMR');
+  });
+
+  test('hold their whole pipeline, sandboxed: nothing of a repository says where it runs', () => {
+    const script = casc().jobs[1]?.script ?? '';
+    expect(script.slice(script.indexOf('  definition {'))).toBe(
+      [
+        '  definition {',
+        '    cps {',
+        "      script('''@Library('switchyard') _",
+        '',
+        "modulePipeline(module: 'shop')",
+        "''')",
+        '      sandbox(true)',
+        '    }',
+        '  }',
+        '}',
+        '',
+      ].join('\n'),
+    );
+    expect(cascYaml(testModel())).not.toMatch(/cpsScm|scriptPath|gitlabSourceBranch|Jenkinsfile/);
   });
 
   test('take a description with quotes as text', () => {
@@ -162,6 +183,38 @@ describe('jobs', () => {
     if (!module) throw new Error('no module');
     const model = testModel({ modules: [{ ...module, description: "Ada's \\ shop'); evil('" }] });
     expect(casc(model).jobs[1]?.script).toContain("description('Ada\\'s \\\\ shop\\'); evil(\\'')\n");
+  });
+});
+
+describe('the shared library', () => {
+  const vars = join(root, 'delivery', 'library', 'vars');
+  const files = readdirSync(vars).filter((file) => file.endsWith('.groovy'));
+  const text = (file: string) => readFileSync(join(vars, file), 'utf8');
+  const code = (file: string) => text(file).replace(/\/\/.*$/gm, '');
+
+  test('binds credentials in one place, around one command, and never around a Pod', () => {
+    expect(files.filter((file) => /withCredentials|credentialsId/.test(code(file)))).toEqual([
+      'trusted.groovy',
+    ]);
+    expect(code('trusted.groovy')).not.toMatch(/\b(node|podTemplate|container|stage|body|Closure)\b/);
+  });
+
+  test('runs only the delivery image’s own commands with them', () => {
+    const commands = files.flatMap((file) =>
+      [...code(file).matchAll(/\btrusted\((['"])(.*?)\1/g)].map(([, , command = '']) => command),
+    );
+    expect(commands.length).toBeGreaterThan(8);
+    for (const command of commands) {
+      expect(command).toMatch(/^((delivery|switchyard|mkdir -p) [^&]*( && )?)+$/);
+    }
+  });
+
+  test('runs what a merge request brings in the test Pod only, without them', () => {
+    const body = code('modulePipeline.groovy').split(/^(?=void|int|def )/m);
+    const tests = body.find((method) => method.startsWith('void test(')) ?? '';
+    expect(tests).toContain("sh(script: 'sh ../.switchyard/test.sh', returnStatus: true)");
+    expect(tests).not.toContain('trusted');
+    expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([tests]);
   });
 });
 

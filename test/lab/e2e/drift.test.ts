@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import { cacheHome, openLog } from '../../../lab/steps';
+import { cacheHome, labHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 
 // Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
@@ -29,12 +30,13 @@ interface Document {
   }[];
 }
 
-/** Exit code of `drift` where it finds some. */
+/** Exit codes of `drift`: some was found; something went wrong. */
 const DRIFTED = 5;
+const FAILED = 1;
 
 async function drift(...options: string[]): Promise<Document> {
   const [command, args] = switchyard(['drift', ENVIRONMENT, '--json', ...options]);
-  const where = { cwd: REPOSITORY, env: labEnvironment(), accept: [0, DRIFTED] };
+  const where = { cwd: REPOSITORY, env: labEnvironment(), accept: [0, DRIFTED, FAILED] };
   return JSON.parse((await log.exec(command, args, where)).stdout);
 }
 
@@ -107,4 +109,65 @@ test('what something else writes by design is no drift', async () => {
   );
   expect(await drift()).toMatchObject({ exitCode: 0, resources: [] });
   await kubectl('--namespace=prod-orders', 'annotate', 'service', 'orders', 'example.com/by-');
+});
+
+/** Nobody may change disruption budgets of production while it stands. */
+const forbidding = JSON.stringify({
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: 'budgets-stay' },
+      spec: {
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ['policy'],
+              apiVersions: ['v1'],
+              operations: ['UPDATE'],
+              resources: ['poddisruptionbudgets'],
+            },
+          ],
+        },
+        validations: [{ expression: 'false', message: 'budgets stay' }],
+      },
+    },
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: 'budgets-stay' },
+      spec: { policyName: 'budgets-stay', validationActions: ['Deny'] },
+    },
+  ],
+});
+
+test('drift that could not be put back is found again', async () => {
+  const budget = ['--namespace=prod-orders', 'patch', 'poddisruptionbudget', 'orders', '--type=merge'];
+  const replace = (maxUnavailable: number) => ['-p', JSON.stringify({ spec: { maxUnavailable } })];
+  await kubectl(...budget, ...replace(2));
+  const policy = join(labHome(), 'budgets-stay.json');
+  writeFileSync(policy, forbidding);
+  try {
+    await kubectl('apply', '-f', policy);
+    const denied = async () =>
+      kubectl(...budget, ...replace(3), '--dry-run=server').then(
+        () => false,
+        (error: Error) => error.message.includes('budgets stay'),
+      );
+    while (!(await denied())) await new Promise((resolve) => setTimeout(resolve, 200));
+    const failed = await drift('--fix', '--yes');
+    expect(failed).toMatchObject({ result: 'failed', exitCode: FAILED });
+  } finally {
+    await kubectl('delete', '--ignore-not-found', '-f', policy);
+    rmSync(policy);
+  }
+  const found = await drift();
+  expect(found.resources.map(({ name }) => name)).toEqual(['production-orders-disruption']);
+  expect(found.resources[0]?.fields).toMatchObject([
+    { path: 'spec.maxUnavailable', declared: '1', live: '2' },
+  ]);
+  expect(await drift('--fix', '--yes')).toMatchObject({ exitCode: 0, fix: { changes: { update: 1 } } });
+  expect(await drift()).toMatchObject({ exitCode: 0, resources: [] });
 });

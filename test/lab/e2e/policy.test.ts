@@ -16,8 +16,8 @@ import { twoModules } from '../../rules/support';
 import { root, stackText } from '../../support/model';
 
 // The policy pack under the real engine, over the whole topology. Providers that accept everything stand for cluster,
-// GitLab and Docker. The CLI's own language host cannot be had here, so its script for policy packs is written out: it
-// starts the same program of @pulumi/pulumi in the pack's folder.
+// GitLab and Docker. The language host that can be had here is too old to start policy packs, so the script that the CLI
+// falls back to is written out: it starts the same program of @pulumi/pulumi in the pack's folder.
 
 jest.setTimeout(300_000);
 
@@ -91,13 +91,15 @@ describe('pulumi --policy-pack policy', () => {
     symlinkSync(path.join(cacheHome(), 'bin', 'pulumi'), path.join(bin, 'pulumi'));
     const runner = path.join(root, 'node_modules', '@pulumi', 'pulumi', 'cmd', 'run-policy-pack');
     script(path.join(bin, 'pulumi-analyzer-policy-nodejs'), `exec '${process.execPath}' '${runner}' "$@"`);
+    const tools = path.join(cacheHome(), 'bin');
+    const elsewhere = (process.env.PATH ?? '').split(path.delimiter).filter((folder) => folder !== tools);
     stack = await LocalWorkspace.createOrSelectStack(
       { stackName: 'test', projectName: 'policy-pack', program },
       {
         pulumiCommand: await PulumiCommand.get({ root: work }),
         workDir: work,
         envVars: {
-          PATH: [bin, process.env.PATH].join(path.delimiter),
+          PATH: [bin, ...elsewhere].join(path.delimiter),
           PULUMI_BACKEND_URL: `file://${path.join(work, 'state')}`,
           PULUMI_CONFIG_PASSPHRASE: 'only for this test',
           PULUMI_SKIP_UPDATE_CHECK: 'true',

@@ -14,7 +14,15 @@ import {
 } from '../../../lab/journey';
 import { labSteps } from '../../../lab/sequence';
 import { cacheHome, lockLab, openLog, runSteps } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  rootToken,
+  switchyard,
+  upLab,
+} from '../../../lab/topology';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -51,6 +59,34 @@ async function nextVersion(): Promise<string> {
     .map(Number);
   return `${major}.${minor}.${Number(patch) + 1}`;
 }
+
+/** Asks for the Pod that may change production, and for every credential: none of it may run. */
+const HOSTILE_PIPELINE = `
+withCredentials([string(credentialsId: 'gitlab-bot-token', variable: 'STOLEN')]) {
+  node('deploy') {
+    container('deploy') {
+      echo('HOSTILE')
+      sh('echo HOSTILE; env | sort; switchyard up lab --only orders --yes')
+    }
+  }
+}
+`;
+const HOSTILE_TESTS = `*** Settings ***
+Library    OperatingSystem
+Library    Collections
+
+*** Test Cases ***
+Nothing Here Can Be Stolen
+    \${variables}=    Get Environment Variables
+    FOR    \${name}    \${value}    IN    &{variables}
+        Should Not Match Regexp    \${name}    (?i)GITLAB_TOKEN|CERTIFICATE|SEED|PASSPHRASE
+    END
+    File Should Not Exist    /var/run/secrets/kubernetes.io/serviceaccount/token
+    File Should Not Exist    /docker/config.json
+
+Keep This Merge Request Open
+    Fail    on purpose
+`;
 
 const setVersion = (version: string) => (checkout: string) =>
   writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
@@ -102,6 +138,27 @@ describe('the red path', () => {
     expect(notes).toHaveLength(1);
     expect(notes[0]?.body).toContain('Orders Are Free Of Charge');
     expect(notes[0]?.body).toContain('costs != nothing');
+    expect(await productionVersion()).toBe(before);
+  });
+
+  test("a merge request's own Jenkinsfile decides nothing, and its tests find no credential", async () => {
+    const before = await productionVersion();
+    const iid = await openMergeRequest(log, 'hostile', 'A change that wants to deploy itself', (checkout) => {
+      setVersion('6.6.6')(checkout);
+      writeFileSync(join(checkout, 'Jenkinsfile'), HOSTILE_PIPELINE);
+      writeFileSync(join(checkout, 'tests', 'hostile.robot'), HOSTILE_TESTS);
+    });
+    const opened = await mergeRequest(iid as number);
+    // Built by the job's own pipeline, whose verdict names the one test that is red on purpose.
+    expect((await finalStatus(String(opened.sha), 300)).state).toBe('failed');
+    const notes = (await notesOf(iid as number)).filter((note) => !note.system);
+    expect(notes).toHaveLength(1);
+    expect(notes[0]?.body).toContain('Keep This Merge Request Open');
+    expect(notes[0]?.body).not.toContain('Nothing Here Can Be Stolen');
+    const text = await (await fetch(`${JENKINS_URL}/job/switchyard/job/orders/lastBuild/consoleText`)).text();
+    expect(text).toContain('delivery source --module orders');
+    expect(text).not.toMatch(/HOSTILE|ci-deploy/);
+    expect((await mergeRequest(iid as number)).state).toBe('opened');
     expect(await productionVersion()).toBe(before);
   });
 

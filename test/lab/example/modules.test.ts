@@ -24,12 +24,12 @@ describe.each(examples)('the example module %s', (name, services, keywords) => {
   const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
   const module = catalog.modules.find((one) => one.name === name);
 
-  test('has what a module repository needs, and its pipeline names the module of the catalog', () => {
-    for (const file of ['Dockerfile', 'Jenkinsfile', 'VERSION', 'README.md', `tests/${name}.robot`]) {
+  test('has what a module repository needs, and no Jenkinsfile, which nothing would read', () => {
+    for (const file of ['Dockerfile', 'VERSION', 'README.md', `tests/${name}.robot`]) {
       expect([file, existsSync(join(folder, file))]).toEqual([file, true]);
     }
     expect(read('VERSION')).toMatch(/^\d+\.\d+\.\d+\n$/);
-    expect(read('Jenkinsfile')).toContain(`modulePipeline(module: '${name}')`);
+    expect(existsSync(join(folder, 'Jenkinsfile'))).toBe(false);
   });
 
   test('its image starts from a base that a stack can replace, runs as uid 10001 and fetches nothing', () => {

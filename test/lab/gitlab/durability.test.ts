@@ -19,10 +19,7 @@ beforeAll(async () => {
   program = join(scratch, 'server.js');
   writeFileSync(join(scratch, 'token'), ROOT_TOKEN);
   receiver = await startReceiver();
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  port = (probe.address() as net.AddressInfo).port;
-  probe.close();
+  port = await portOfItsOwn();
   await build({
     entryPoints: [join(__dirname, '../../../lab/gitlab/main.ts')],
     bundle: true,
@@ -37,6 +34,21 @@ afterAll(async () => {
   await receiver.close();
   rmSync(scratch, { recursive: true, force: true });
 });
+
+/** A free port that no other program gets by asking for any: the daemon comes back to it after a restart. */
+async function portOfItsOwn(): Promise<number> {
+  for (let candidate = 20_000 + (process.pid % 10_000); ; candidate += 1) {
+    const probe = net.createServer().listen(candidate, '127.0.0.1');
+    const free = await Promise.race([
+      once(probe, 'listening').then(() => true),
+      once(probe, 'error').then(() => false),
+    ]);
+    if (!free) continue;
+    probe.close();
+    await once(probe, 'close');
+    return candidate;
+  }
+}
 
 function daemon(...extra: string[]): ChildProcess {
   const args = [

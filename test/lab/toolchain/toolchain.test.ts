@@ -1,24 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checksumOf, fitsVersion, goVersion, linkerFlags } from '../../../lab/toolchain';
+import { checksumOf, linkerFlags } from '../../../lab/toolchain';
 import { installCommand, missingPackages, PACKAGES } from '../../../lab/toolchain/packages';
 import { PARTS } from '../../../lab/toolchain/parts';
-
-test.each([
-  ['1.26.8', '1.26', true],
-  ['1.27', '1.26', true],
-  ['2.0', '1.26', true],
-  ['1.25.9', '1.26', false],
-  ['1.9', '1.21', false],
-])('Go %s for %s: %s', (found, wanted, fits) => {
-  expect(fitsVersion(found, wanted)).toBe(fits);
-});
-
-test('the version is read out of what go prints', () => {
-  expect(goVersion('go version go1.26.8 linux/amd64')).toBe('1.26.8');
-  expect(goVersion('go1.21')).toBe('1.21');
-  expect(goVersion('gccgo')).toBeUndefined();
-});
 
 test('a checksum is taken only for the very file', () => {
   const hash = 'a'.repeat(64);

@@ -89,23 +89,20 @@ test('a module from flags stands in the catalog with its schema line and nothing
   ]);
 });
 
-test('the skeleton is whole: image, program, tests, pipeline, and no placeholder left in it', async () => {
+test('the skeleton is whole: image, program, tests, and no placeholder left in it; the pipeline is not the module’s', async () => {
   await make('stock', { ...said, base: 'mirror.test/python:3.11' });
   const paths = readdirSync(into, { recursive: true, encoding: 'utf8' }).sort();
   expect(paths).toEqual([
     '.dockerignore',
     '.gitignore',
     'Dockerfile',
-    'Jenkinsfile',
     'README.md',
     'app.py',
     'tests',
     'tests/module.robot',
   ]);
   const text = (path: string) => readFileSync(join(into, path), 'utf8');
-  for (const path of paths.filter((one) => one !== 'tests'))
-    expect(text(path)).not.toMatch(/__[A-Z]+__|\{module\}/);
-  expect(text('Jenkinsfile')).toContain("modulePipeline(module: 'stock')");
+  for (const path of paths.filter((one) => one !== 'tests')) expect(text(path)).not.toMatch(/__[A-Z]+__/);
   expect(text('Dockerfile')).toContain('ARG BASE=mirror.test/python:3.11\n');
   expect(text('app.py')).toContain('"mysql": ("MYSQL_HOST", "MYSQL_PORT"),');
   expect(readFileSync(stockFile, 'utf8')).toContain('BASE: mirror.test/python:3.11');

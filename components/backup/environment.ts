@@ -1,0 +1,75 @@
+import { type BackupSettings, backupRepository } from '../../stacks/backup';
+import type { StackSettings } from '../../stacks/schema';
+import { secretSources } from '../../stacks/secrets';
+import { existingProjects } from '../gitlab/projects';
+import type { Model } from '../model';
+import { givenRef, secretRef } from '../shared/references';
+
+type Variable =
+  | { readonly name: string; readonly value: string }
+  | {
+      readonly name: string;
+      readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+    };
+
+/** Room for restic's cache and for bundles and images on their way. */
+export const SCRATCH = '/scratch';
+
+/** Secret of deploy Pods that opens the repository after a release. */
+export const DEPLOY_SECRET = 'backup-access';
+
+/** Keys of the bucket under names of their own: the state backend's, which stand beside them, may be others. */
+const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_SECRET_KEY' } as const;
+
+/** What opens the repository, by the variable that `delivery` reads. */
+export function repositorySecrets({ credentialsFrom }: BackupSettings): Record<string, string> {
+  return {
+    RESTIC_PASSWORD: secretRef('backup/key'),
+    ...(credentialsFrom
+      ? {
+          [BUCKET_KEYS.accessKey]: givenRef(credentialsFrom.accessKey),
+          [BUCKET_KEYS.secretKey]: givenRef(credentialsFrom.secretKey),
+        }
+      : {}),
+  };
+}
+
+/** Where the repository is, for whatever is given {@link repositorySecrets}. */
+export function repositoryVariables({ environment, backup, metrics }: StackSettings): Variable[] {
+  if (!backup) return [];
+  return [
+    { name: 'RESTIC_REPOSITORY', value: backupRepository(backup.repository, environment) },
+    { name: 'SWITCHYARD_ENVIRONMENT', value: environment },
+    ...(metrics ? [{ name: 'METRICS_PUSHGATEWAY', value: metrics.pushgateway }] : []),
+  ];
+}
+
+/** Where repositories and images are read from. */
+export function sourceVariables({ gitlab, registry, topologyProject }: StackSettings): Variable[] {
+  return [
+    { name: 'GITLAB_URL', value: gitlab.url },
+    { name: 'REGISTRY', value: registry.address },
+    { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
+    { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
+    ...(topologyProject ? [{ name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path }] : []),
+    ...existingProjects(gitlab),
+  ];
+}
+
+/**
+ * Variables with which the state backend is opened: those that deploys are given, without what decrypts the state, since
+ * its copy stays encrypted, and without passwords of services that stand already.
+ */
+export function backendVariables(model: Model): string[] {
+  const services = model.modules.flatMap((module) =>
+    module.services.flatMap((use) => {
+      return use.existing ? [use.existing.credentialsFrom] : [];
+    }),
+  );
+  const others = new Set<string>([secretSources.seed, 'PULUMI_CONFIG_PASSPHRASE', ...services]);
+  return model.settings.deployEnvironment.filter((variable) => !others.has(variable));
+}
+
+/** A variable from each key of a Secret. */
+export const fromSecret = (secret: string, keys: readonly string[]): Variable[] =>
+  keys.map((key) => ({ name: key, valueFrom: { secretKeyRef: { name: secret, key } } }));

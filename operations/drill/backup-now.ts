@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { names } from '../../components/shared/naming';
+import { isOneCluster } from '../../stacks/clusters';
+import type { StackSettings } from '../../stacks/schema';
+import { type ClusterRole, createObject, readObject } from '../outside';
+
+const cronJob = z.looseObject({
+  spec: z.looseObject({ jobTemplate: z.looseObject({ spec: z.record(z.string(), z.unknown()) }) }),
+});
+const job = z.looseObject({
+  status: z.looseObject({ succeeded: z.number().optional(), failed: z.number().optional() }).optional(),
+});
+
+/** Longest that a backup may take. */
+const PATIENCE_MS = 3_600_000;
+
+async function backUpCluster(settings: StackSettings, role: ClusterRole, name: string): Promise<void> {
+  const namespace = names.backupNamespace;
+  const found = await readObject(settings, role, {
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata: { name: names.backup, namespace },
+  });
+  if (found === undefined) throw new Error(`there is no CronJob ${namespace}/${names.backup}`);
+  const { spec } = cronJob.parse(found).spec.jobTemplate;
+  const made = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace } };
+  await createObject(settings, role, { ...made, spec });
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const { status } = job.parse(await readObject(settings, role, made));
+    if (status?.succeeded) return;
+    if (status?.failed) {
+      throw new Error(`the backup failed: kubectl --namespace ${namespace} logs job/${name}`);
+    }
+    if (Date.now() > end) throw new Error(`the backup ${namespace}/${name} did not end within an hour`);
+    await sleep(1000);
+  }
+}
+
+/** Runs the environment's own backup once, as its schedule does. @throws Error when it fails */
+export async function backUpNow(settings: StackSettings, name: string): Promise<void> {
+  await backUpCluster(settings, 'ci', name);
+  if (!isOneCluster(settings.clusters)) await backUpCluster(settings, 'production', name);
+}

@@ -1,0 +1,113 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation';
+import { z } from 'zod';
+import type { PendingCreate } from '../repair';
+import { isRealResource } from '../urns';
+
+/** A resource that the program would make. */
+export interface PlannedCreate {
+  readonly urn: string;
+  readonly type: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Reference of its provider: URN and id. */
+  readonly provider: string;
+  readonly parent: string;
+  readonly protect: boolean;
+}
+
+/** Gathers from a preview's events what would be made. */
+export class PlannedCreates {
+  private readonly creates = new Map<string, PlannedCreate>();
+
+  take({ resourcePreEvent }: EngineEvent): void {
+    const { op, urn, type, new: planned } = resourcePreEvent?.metadata ?? {};
+    if (op !== 'create' || !urn || !type || !planned || !isRealResource(type)) return;
+    const { inputs = {}, parent = '', protect = false } = planned;
+    const provider = resourcePreEvent?.metadata.provider ?? '';
+    this.creates.set(urn, { urn, type, inputs, provider, parent, protect });
+  }
+
+  all(): PlannedCreate[] {
+    return [...this.creates.values()];
+  }
+}
+
+const deploymentSchema = z.looseObject({
+  resources: z
+    .array(
+      z.looseObject({
+        urn: z.string(),
+        type: z.string(),
+        id: z.string().optional(),
+        provider: z.string().optional(),
+        dependencies: z.array(z.string()).nullish(),
+        propertyDependencies: z.record(z.string(), z.array(z.string()).nullable()).nullish(),
+        deletedWith: z.string().optional(),
+      }),
+    )
+    .nullish(),
+});
+
+/** Name of a provider resource, as in `ci-cluster`, from its reference. */
+export const providerName = (reference: string): string => reference.split('::').at(-2) ?? '';
+
+/** The same question that is asked about a creation that a killed run left open. */
+export function asPending(planned: PlannedCreate, deployment: unknown): PendingCreate {
+  const { resources } = deploymentSchema.parse(deployment);
+  const known = (resources ?? []).flatMap(({ type, id }) => (type === planned.type && id ? [id] : []));
+  return { ...planned, provider: providerName(planned.provider), known };
+}
+
+/**
+ * A deployment to which resources that exist were added under the URNs that the program gives them. What they are in
+ * reality is read by a refresh afterwards.
+ * @param found with their ids, in the form in which their providers import them
+ */
+export function adoptedDeployment(
+  deployment: unknown,
+  found: readonly (PlannedCreate & { readonly id: string })[],
+): Record<string, unknown> {
+  const { resources, ...rest } = deploymentSchema.parse(deployment);
+  const taken = found.map(({ protect, ...resource }) => ({
+    ...resource,
+    custom: true,
+    outputs: resource.inputs,
+    ...(protect ? { protect } : {}),
+  }));
+  return { ...rest, resources: [...(resources ?? []), ...taken] };
+}
+
+/**
+ * A deployment without the resources of some providers: what stood in a cluster or a GitLab that is empty now. They are
+ * not asked for one by one, because an id of the old GitLab may be somebody else's in the new one.
+ * @param gone names of provider resources, as in `gitlab`
+ */
+export function withoutProviders(
+  deployment: unknown,
+  gone: ReadonlySet<string>,
+): { readonly deployment: Record<string, unknown>; readonly dropped: readonly string[] } {
+  const { resources, ...rest } = deploymentSchema.parse(deployment);
+  const lost = (resources ?? []).filter(
+    ({ provider, type }) => isRealResource(type) && provider && gone.has(providerName(provider)),
+  );
+  const dropped = new Set(lost.map(({ urn }) => urn));
+  const kept = (urns: readonly string[] | null | undefined) =>
+    (urns ?? []).filter((urn) => !dropped.has(urn));
+  const remaining = (resources ?? [])
+    .filter((resource) => !lost.includes(resource))
+    .map(({ dependencies, propertyDependencies, deletedWith, ...resource }) => ({
+      ...resource,
+      ...(dependencies ? { dependencies: kept(dependencies) } : {}),
+      ...(propertyDependencies
+        ? {
+            propertyDependencies: Object.fromEntries(
+              Object.entries(propertyDependencies).map(([property, urns]) => [property, kept(urns)]),
+            ),
+          }
+        : {}),
+      ...(deletedWith && !dropped.has(deletedWith) ? { deletedWith } : {}),
+    }));
+  return {
+    deployment: { ...rest, resources: remaining, pending_operations: [] },
+    dropped: [...dropped],
+  };
+}

@@ -1,0 +1,265 @@
+import { restrictedContainer } from '../../catalog/containers';
+import { fetchReleases } from '../../components/inputs';
+import { JENKINS_USER } from '../../components/jenkins/names';
+import type { Model } from '../../components/model';
+import { serviceOf } from '../../components/production/access';
+import { restrictedPod } from '../../components/shared/kubernetes';
+import { labels, names } from '../../components/shared/naming';
+import { deriveSecret } from '../../components/shared/secrets';
+import { type Place, PodExec } from '../../delivery/backup/exec';
+import { type Database, databasePlace, restoreDatabase } from '../../delivery/backup/kinds/databases';
+import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
+import { imageOf, restoreImage } from '../../delivery/backup/kinds/registry';
+import { restoreRepository } from '../../delivery/backup/kinds/repositories';
+import type { Restic } from '../../delivery/backup/restic';
+import type { Snapshot } from '../../delivery/backup/snapshots';
+import { Registry } from '../../delivery/registry';
+import { imageFor } from '../../stacks/load';
+import {
+  type ClusterRole,
+  createObject,
+  type Gitlab,
+  gitlabOf,
+  kubeConfigOf,
+  type ObjectName,
+  readObject,
+  removeObject,
+  scaleTo,
+  type WholeObject,
+} from '../outside';
+import { type Chosen, ofKind } from './backup';
+import type { Journal } from './record';
+import { projectsOf, type TargetName, targetOf } from './targets';
+
+/** Everything that bringing data back needs. */
+export interface Restoring {
+  readonly model: Model;
+  readonly restic: Restic;
+  readonly chosen: Chosen;
+  readonly seed: string;
+  readonly gitlabToken: string;
+  readonly journal: Journal;
+  readonly note: (text: string) => void;
+}
+
+/** One item of a kind: once, and never again by a rebuild that goes on, which would undo what came after. */
+async function once(
+  { journal, note }: Restoring,
+  { kind, item }: Snapshot,
+  restore: () => Promise<string>,
+): Promise<void> {
+  if (journal.hasRestored(kind, item)) return;
+  const begun = Date.now();
+  const said = await restore();
+  journal.restored(kind, item);
+  note(`  ${kind} ${item}: ${said} in ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+}
+
+const kept = ({ journal }: Restoring, target: TargetName): boolean => journal.record.keep.includes(target);
+
+/** Protections stand in the way of a push that moves a branch; the whole `up` that follows puts them back. */
+async function unprotect(gitlab: Gitlab, path: string): Promise<void> {
+  const folder = `projects/${encodeURIComponent(path)}/protected_branches`;
+  const protections = await gitlab.get(folder);
+  if (!Array.isArray(protections)) return;
+  for (const { name } of protections as { name: string }[]) {
+    await gitlab.remove(`${folder}/${encodeURIComponent(name)}`);
+  }
+}
+
+/** Pushes every repository. */
+export async function restoreRepositories(restoring: Restoring): Promise<void> {
+  if (kept(restoring, targetOf.repositories)) return;
+  const { model, restic, chosen, gitlabToken, note } = restoring;
+  const { settings } = model;
+  const gitlab = gitlabOf(settings, gitlabToken);
+  const projects = new Map(projectsOf(model).map((project) => [project.item, project.path]));
+  for (const snapshot of ofKind(chosen, 'repositories')) {
+    const path = projects.get(snapshot.item);
+    if (path === undefined) {
+      note(`  repositories ${snapshot.item}: not restored, the topology has no such project any more`);
+      continue;
+    }
+    await once(restoring, snapshot, async () => {
+      await unprotect(gitlab, path);
+      const remote = { url: `${settings.gitlab.url}/${path}.git`, token: gitlabToken };
+      // Whatever stands there is the README of a new project, or was given up by --over.
+      return restoreRepository(restic, snapshot, remote, { over: true });
+    });
+  }
+}
+
+function registryOf({ model: { settings }, seed }: Restoring): Registry {
+  const { address, scheme, existing } = settings.registry;
+  const user = existing?.push.user ?? names.pushUser;
+  const password = existing
+    ? (process.env[existing.push.passwordFrom] ?? '')
+    : deriveSecret(seed, `registry/${names.pushUser}`);
+  return new Registry({
+    host: address,
+    plainHttp: scheme === 'http',
+    credentials: Buffer.from(`${user}:${password}`).toString('base64'),
+  });
+}
+
+/** References of the images that production runs by the ledger, as `<repository>@<digest>`. */
+export async function releasedImages({ model: { settings }, gitlabToken }: Restoring): Promise<Set<string>> {
+  const { environment, gitlab, registry } = settings;
+  const releases = await fetchReleases(gitlab.url, gitlab.group, gitlabToken, environment);
+  return new Set(
+    Object.values(releases).map(({ image }) =>
+      image.startsWith(`${registry.address}/`) ? image.slice(registry.address.length + 1) : image,
+    ),
+  );
+}
+
+/**
+ * Pushes images back under their digests.
+ * @param which `released`: what production runs now; `history`: what a rollback may ask for
+ */
+export async function restoreImages(restoring: Restoring, which: 'released' | 'history'): Promise<void> {
+  if (kept(restoring, targetOf.registry)) return;
+  const { restic, chosen } = restoring;
+  const registry = registryOf(restoring);
+  const released = await releasedImages(restoring);
+  const stored = ofKind(chosen, 'registry').filter(
+    ({ item }) => released.has(item) === (which === 'released'),
+  );
+  if (which === 'released') {
+    const missing = [...released].filter((reference) => !stored.some(({ item }) => item === reference));
+    if (missing.length > 0) {
+      throw new Error(
+        `the backup does not hold ${missing.join(', ')}, which the release ledger names; choose an earlier --from`,
+      );
+    }
+  }
+  for (const snapshot of stored) {
+    imageOf(snapshot.item);
+    await once(restoring, snapshot, () => restoreImage(restic, snapshot, registry));
+  }
+}
+
+/** The services of all modules that have something to restore, by their item. */
+export function databasesOf(model: Model): Map<string, Database> {
+  return new Map(
+    model.modules.flatMap((module) =>
+      module.services.flatMap((use): [string, Database][] => {
+        const backup = use.existing ? undefined : serviceOf(model, use).backup;
+        if (!backup || 'none' in backup) return [];
+        const place = databasePlace(module.name, use.name);
+        return [[`${module.name}/${use.name}`, { module: module.name, service: use.name, place, backup }]];
+      }),
+    ),
+  );
+}
+
+/** Pods that a workload has at most when it was told to have none: waits until they are gone. */
+async function stop(model: Model, role: ClusterRole, workload: ObjectName, pod?: string): Promise<void> {
+  await scaleTo(model.settings, role, workload, 0);
+  if (!pod) return;
+  const { namespace } = workload.metadata;
+  await removeObject(model.settings, role, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: pod, namespace },
+  });
+}
+
+/** Fills every database, with its module stopped where it lives. */
+export async function restoreDatabases(restoring: Restoring): Promise<void> {
+  if (kept(restoring, targetOf.databases)) return;
+  const { model, restic, chosen, journal, note } = restoring;
+  const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
+  const databases = databasesOf(model);
+  const stopped = new Set<string>();
+  for (const snapshot of ofKind(chosen, 'databases')) {
+    const database = databases.get(snapshot.item);
+    if (!database) {
+      note(`  databases ${snapshot.item}: not restored, the catalog has no such service any more`);
+      continue;
+    }
+    await once(restoring, snapshot, async () => {
+      if (journal.record.over.includes('production') && !stopped.has(database.module)) {
+        await stop(model, 'production', {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: { name: database.module, namespace: database.place.namespace },
+        });
+        stopped.add(database.module);
+      }
+      await restoreDatabase(restic, snapshot, exec, database);
+      return 'restored';
+    });
+  }
+}
+
+const HOME = '/jenkins-home';
+
+/** A Pod that has Jenkins' home mounted while Jenkins does not run. */
+export function homePod(model: Model): { readonly pod: WholeObject; readonly place: Place } {
+  const name = 'rebuild-jenkins-home';
+  const place: Place = { namespace: names.ciNamespace, pod: name, container: 'home' };
+  const pod: WholeObject = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: names.ciNamespace,
+      ...{
+        labels: labels({
+          name: 'rebuild',
+          component: 'rebuild',
+          environment: model.settings.environment,
+        }),
+      },
+    },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      // Whatever becomes of the rebuild: it does not stay.
+      activeDeadlineSeconds: 3600,
+      terminationGracePeriodSeconds: 0,
+      securityContext: restrictedPod(JENKINS_USER),
+      containers: [
+        {
+          name: 'home',
+          image: imageFor(model.settings, 'agent'),
+          command: ['sleep', '3600'],
+          resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          securityContext: restrictedContainer,
+          volumeMounts: [{ name: 'home', mountPath: HOME }],
+        },
+      ],
+      volumes: [{ name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } }],
+    },
+  };
+  return { pod, place };
+}
+
+/** Unpacks Jenkins' home before Jenkins starts. */
+export async function restoreJenkins(restoring: Restoring): Promise<void> {
+  const { model, restic, chosen } = restoring;
+  const { settings } = model;
+  const [snapshot] = ofKind(chosen, 'jenkins');
+  if (kept(restoring, targetOf.jenkins) || settings.jenkins.existing || !snapshot) return;
+  await once(restoring, snapshot, async () => {
+    const controller: ObjectName = {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'jenkins', namespace: names.ciNamespace },
+    };
+    if ((await readObject(settings, 'ci', controller)) !== undefined) {
+      await stop(model, 'ci', controller, 'jenkins-0');
+    }
+    const { pod, place } = homePod(model);
+    try {
+      await createObject(settings, 'ci', pod);
+      const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
+      await restoreJenkinsHome(restic, snapshot, exec, place, HOME);
+    } finally {
+      await removeObject(settings, 'ci', pod);
+    }
+    return 'restored';
+  });
+}

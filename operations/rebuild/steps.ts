@@ -1,0 +1,128 @@
+import { type Session, watch } from '../operate';
+import { EXIT, Refusal } from '../refusal';
+import { settle, worldOf } from '../repair';
+import type { Terminal } from '../terminal';
+import { allUrns } from '../urns';
+import {
+  adoptedDeployment,
+  asPending,
+  type PlannedCreate,
+  PlannedCreates,
+  providerName,
+  withoutProviders,
+} from './adopt';
+import { afterDataUrns } from './stages';
+import type { TargetName } from './targets';
+
+/** Names of the provider resources whose resources stand in a target. */
+const providersOf: Readonly<Record<TargetName, readonly string[]>> = {
+  gitlab: ['gitlab'],
+  // Images that the topology builds lie in its registry.
+  ci: ['ci-cluster', 'docker'],
+  production: ['production-cluster'],
+};
+
+const inTarget = (alive: ReadonlySet<TargetName>, planned: PlannedCreate): boolean =>
+  [...alive].some((target) => providersOf[target].includes(providerName(planned.provider)));
+
+/** As deep as ids depend on each other: a group, its projects, what belongs to a project, and one round to see the end. */
+const ROUNDS = 5;
+
+/**
+ * Takes into the state what the program would make although it is there: looked for as after a killed run. Each round
+ * finds what needed the ids of the one before.
+ * @returns how many were taken over
+ */
+export async function adopt(
+  session: Session,
+  terminal: Terminal,
+  wanted: (planned: PlannedCreate) => boolean,
+): Promise<number> {
+  const { engine, model } = session;
+  const { environment } = model.settings;
+  const world = worldOf(model.settings, await session.gitlabToken());
+  let taken = 0;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const creates = new PlannedCreates();
+    await watch(session, 'preview', terminal, {
+      title: `what of ${environment} is there already`,
+      onEvent: (event) => creates.take(event),
+    });
+    const state = await engine.state();
+    const found: (PlannedCreate & { readonly id: string })[] = [];
+    for (const planned of creates.all().filter(wanted)) {
+      const id = await settle(asPending(planned, state.deployment), world);
+      if (id !== undefined) found.push({ ...planned, id });
+    }
+    if (found.length === 0) break;
+    const deployment = adoptedDeployment(state.deployment, found);
+    await engine.writeState(
+      { version: state.version, deployment },
+      found.map(({ urn }) => urn),
+    );
+    taken += found.length;
+    terminal.note(`  ${found.length} resource(s) that exist were taken into the state`);
+  }
+  return taken;
+}
+
+/**
+ * Makes the state agree with what is left: what stood in an empty target is dropped, what lives and is not in it is
+ * taken over.
+ */
+export async function mendState(
+  session: Session,
+  terminal: Terminal,
+  alive: ReadonlySet<TargetName>,
+): Promise<void> {
+  const { engine, model } = session;
+  const { environment } = model.settings;
+  await engine.prepare();
+  const state = await engine.state();
+  const gone = (Object.keys(providersOf) as TargetName[]).filter((target) => !alive.has(target));
+  const { deployment, dropped } = withoutProviders(
+    state.deployment,
+    new Set(gone.flatMap((target) => providersOf[target])),
+  );
+  if (dropped.length > 0) {
+    await engine.writeState({ version: state.version, deployment });
+    terminal.note(`  ${dropped.length} resource(s) of the state are gone and were dropped from it`);
+  }
+  if (alive.size === 0) return;
+  await watch(session, 'refresh', terminal, { title: `what is left of ${environment}` });
+  // Providers and boxes first: what is taken over belongs to one of each.
+  await watch(session, 'up', terminal, {
+    exclude: allUrns(environment, model),
+    title: `providers of ${environment}`,
+  });
+  await adopt(session, terminal, (planned) => inTarget(alive, planned));
+}
+
+/** The first `up`: everything that data is restored into, and nothing that must come after it. */
+export async function foundation(session: Session, terminal: Terminal, force: boolean): Promise<void> {
+  const { environment } = session.model.settings;
+  await watch(session, 'up', terminal, {
+    exclude: afterDataUrns(environment, session.model),
+    force,
+    title: `foundation of ${environment}`,
+  });
+}
+
+/** The whole `up`, after files that came back with the repositories were taken into the state. */
+export async function whole(session: Session, terminal: Terminal, lived: boolean): Promise<void> {
+  const { environment } = session.model.settings;
+  await adopt(session, terminal, ({ type }) => type === 'gitlab:index/repositoryFile:RepositoryFile');
+  const result = await watch(session, 'up', terminal, {
+    force: lived,
+    // Workloads that lived were stopped for their data.
+    refresh: lived,
+    title: `the rest of ${environment}`,
+  });
+  const failed = result.steps.filter(({ state }) => state === 'failed');
+  if (failed.length > 0) {
+    throw new Refusal(
+      `${failed.length} resource(s) could not be made. Run the same command again.`,
+      EXIT.failed,
+    );
+  }
+}

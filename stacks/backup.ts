@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { dnsLabel } from '../catalog/schema';
+import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
+
+/** Where the volume of `backup.claim` is mounted in the Pods that back up. */
+export const BACKUP_FOLDER = '/backup';
+
+/** Snapshots of an item that stay, by their age; the latest one always does. */
+const kept = z.number().int().min(0).max(3650);
+
+/** How long a rebuild may take, and how much it may lose. */
+const targets = z.strictObject({
+  /** Minutes from an empty cluster to a canary merge request in production. */
+  rtoMinutes: z.number().int().min(1).max(10_080).default(60),
+  /** Minutes of databases' and Jenkins' writes that may be lost; what was merged and released never is. */
+  rpoMinutes: z.number().int().min(1).max(43_200).default(1440),
+});
+
+/** What is not code, kept outside of what it is a copy of: see docs/components/backup.md. */
+export const backupSchema = z
+  .strictObject({
+    /**
+     * Where restic keeps it, without the environment, which is added: `s3:https://host/bucket/path`, or a folder below
+     * `/backup`, on the volume of `claim`.
+     */
+    repository: z
+      .string()
+      .regex(
+        /^(s3:https?:\/\/[^/@\s]+\/[^@\s]*[^/@\s]|\/backup(\/[a-z0-9._-]+)*)$/,
+        say(
+          'is neither a bucket nor a folder below /backup',
+          'Write "s3:https://s3.eu-central-1.amazonaws.com/bucket/switchyard", or "/backup" with a claim.',
+        ),
+      ),
+    /** How often all is backed up: five cron fields, UTC. */
+    schedule: cronSchedule.default('17 * * * *'),
+    /** How often all that is kept is read back and what is too old is removed: five cron fields, UTC. */
+    verify: cronSchedule.default('41 4 * * 0'),
+    /** How many snapshots of an item stay. */
+    keep: z
+      .strictObject({
+        /** Of as many days, the last of each. */
+        daily: kept.default(14),
+        /** Of as many weeks, the last of each. */
+        weekly: kept.default(8),
+        /** Of as many months, the last of each. */
+        monthly: kept.default(12),
+      })
+      .prefault({}),
+    /** Hours after the last success at which a kind counts as late. */
+    maximumAgeHours: z.number().int().min(1).max(8760).default(3),
+    /** A volume for a `repository` that is a folder: one that other machines keep, such as NFS. @default none */
+    claim: z
+      .strictObject({
+        /** Size of the volume. */
+        storage: quantity,
+        /** Class of that volume. @default the cluster's */
+        storageClass: z.string().min(1).optional(),
+      })
+      .optional(),
+    /** Environment variables of whoever runs `up` that hold the bucket's keys. @default the node's own identity */
+    credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
+    /** What a drill must stay below. */
+    targets: targets.prefault({}),
+  })
+  .superRefine(({ repository, claim, credentialsFrom }, context) => {
+    const folder = repository.startsWith('/');
+    const fault = (key: string, what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (folder && !claim) {
+      fault('repository', 'is a folder without a volume', 'Add claim: { storage: 100Gi }, or name a bucket.');
+    }
+    if (!folder && claim) fault('claim', 'is unused: repository is a bucket', 'Leave it out.');
+    if (folder && credentialsFrom)
+      fault('credentialsFrom', 'is unused: repository is a folder', 'Leave it out.');
+  });
+
+export type BackupSettings = z.infer<typeof backupSchema>;
+
+/** Where metrics of jobs that end are sent. */
+export const metricsSchema = z.strictObject({
+  /** A Prometheus Pushgateway, as Pods reach it. */
+  pushgateway: httpUrl,
+  /** Namespace that it runs in, which is all that the fences open for it. @default an address outside of the cluster */
+  namespace: dnsLabel.optional(),
+});
+
+/** The repository of one environment, in restic's syntax. */
+export const backupRepository = (repository: string, environment: string): string =>
+  `${repository}/${environment}`;

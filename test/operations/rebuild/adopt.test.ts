@@ -1,0 +1,132 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation';
+import {
+  adoptedDeployment,
+  asPending,
+  type PlannedCreate,
+  PlannedCreates,
+  withoutProviders,
+} from '../../../operations/rebuild/adopt';
+
+const urn = (type: string, name: string) =>
+  `urn:pulumi:lab::switchyard::switchyard:index:Topology$${type}::${name}`;
+const provider = (type: string, name: string) => `${urn(`pulumi:providers:${type}`, name)}::0f0e0d`;
+const namespace: PlannedCreate = {
+  urn: urn('kubernetes:core/v1:Namespace', 'registry-namespace'),
+  type: 'kubernetes:core/v1:Namespace',
+  inputs: { metadata: { name: 'registry' } },
+  provider: provider('kubernetes', 'ci-cluster'),
+  parent: urn('switchyard:registry:Registry', 'registry'),
+  protect: false,
+};
+
+const event = (op: string, planned: PlannedCreate): EngineEvent =>
+  ({
+    sequence: 0,
+    timestamp: 0,
+    resourcePreEvent: {
+      metadata: {
+        op,
+        urn: planned.urn,
+        type: planned.type,
+        provider: planned.provider,
+        new: {
+          type: planned.type,
+          urn: planned.urn,
+          id: '',
+          parent: planned.parent,
+          provider: planned.provider,
+          inputs: planned.inputs,
+          outputs: {},
+        },
+      },
+    },
+  }) as unknown as EngineEvent;
+
+test('only real resources that would be made are looked for', () => {
+  const creates = new PlannedCreates();
+  creates.take(event('create', namespace));
+  creates.take(event('create', namespace));
+  creates.take(event('same', { ...namespace, urn: urn(namespace.type, 'other') }));
+  creates.take(event('create', { ...namespace, urn: urn('switchyard:x:X', 'x'), type: 'switchyard:x:X' }));
+  creates.take(
+    event('create', {
+      ...namespace,
+      urn: urn('pulumi:providers:kubernetes', 'p'),
+      type: 'pulumi:providers:kubernetes',
+    }),
+  );
+  expect(creates.all()).toEqual([namespace]);
+});
+
+test('what the state knows of a type is told to whoever looks, so that a second one is not taken for the lost one', () => {
+  const resources = [
+    { urn: urn(namespace.type, 'a'), type: namespace.type, id: 'ci' },
+    { urn: urn('kubernetes:core/v1:Secret', 'b'), type: 'kubernetes:core/v1:Secret', id: 'ci/b' },
+  ];
+  const pending = asPending(namespace, { resources });
+  expect(pending).toMatchObject({ provider: 'ci-cluster', known: ['ci'], inputs: namespace.inputs });
+});
+
+test('a resource that exists joins the others with its id, under its box and its provider', () => {
+  const before = { manifest: {}, resources: [{ urn: 'stack', type: 'pulumi:pulumi:Stack' }] };
+  expect(adoptedDeployment(before, [{ ...namespace, id: 'registry' }])).toEqual({
+    manifest: {},
+    resources: [
+      { urn: 'stack', type: 'pulumi:pulumi:Stack' },
+      {
+        urn: namespace.urn,
+        type: namespace.type,
+        custom: true,
+        id: 'registry',
+        inputs: namespace.inputs,
+        outputs: namespace.inputs,
+        parent: namespace.parent,
+        provider: namespace.provider,
+      },
+    ],
+  });
+  const [, taken] = adoptedDeployment(before, [{ ...namespace, protect: true, id: 'registry' }])
+    .resources as Record<string, unknown>[];
+  expect(taken).toMatchObject({ protect: true });
+});
+
+test('what stood in an empty GitLab leaves the state, and nothing else refers to it', () => {
+  const project = {
+    urn: urn('gitlab:index/project:Project', 'gitlab-orders'),
+    type: 'gitlab:index/project:Project',
+    id: '7',
+    provider: provider('gitlab', 'gitlab'),
+  };
+  const gitlabProvider = { urn: urn('pulumi:providers:gitlab', 'gitlab'), type: 'pulumi:providers:gitlab' };
+  const secret = {
+    urn: urn('kubernetes:core/v1:Secret', 'token'),
+    type: 'kubernetes:core/v1:Secret',
+    provider: provider('kubernetes', 'ci-cluster'),
+    dependencies: [project.urn, namespace.urn],
+    propertyDependencies: { stringData: [project.urn], metadata: [namespace.urn] },
+    deletedWith: project.urn,
+  };
+  const { deployment, dropped } = withoutProviders(
+    {
+      secrets_providers: { type: 'passphrase' },
+      resources: [gitlabProvider, project, secret],
+      pending_operations: [{ type: 'creating', resource: project }],
+    },
+    new Set(['gitlab', 'docker']),
+  );
+  expect(dropped).toEqual([project.urn]);
+  expect(deployment).toEqual({
+    secrets_providers: { type: 'passphrase' },
+    resources: [
+      gitlabProvider,
+      {
+        urn: secret.urn,
+        type: secret.type,
+        provider: secret.provider,
+        dependencies: [namespace.urn],
+        propertyDependencies: { stringData: [], metadata: [namespace.urn] },
+      },
+    ],
+    pending_operations: [],
+  });
+});
