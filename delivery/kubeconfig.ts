@@ -28,11 +28,11 @@ function takeTokenFiles(config: KubeConfig, text: string, folder: string): void 
 }
 
 /**
- * A kubeconfig as kubectl reads it, with a context chosen: `text`, else the files of `KUBECONFIG`, else
+ * A kubeconfig as kubectl reads it, with a context chosen (default: its own): `text`, else the files of `KUBECONFIG`, else
  * `~/.kube/config`.
  * @throws Error when the context, or what it names, is not there
  */
-export async function kubeconfigFor(context: string, text?: string): Promise<KubeConfig> {
+export async function kubeconfigFor(context?: string, text?: string): Promise<KubeConfig> {
   // Loaded only here: most commands never need it.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
@@ -46,8 +46,9 @@ export async function kubeconfigFor(context: string, text?: string): Promise<Kub
       if (existsSync(file)) takeTokenFiles(config, readFileSync(file, 'utf8'), dirname(file));
     }
   }
-  config.setCurrentContext(context);
-  if (!config.getCurrentCluster())
-    throw new Error(`the kubeconfig has no context "${context}" with a cluster`);
+  if (context !== undefined) config.setCurrentContext(context);
+  if (!config.getCurrentCluster()) {
+    throw new Error(`the kubeconfig has no context "${config.getCurrentContext()}" with a cluster`);
+  }
   return config;
 }

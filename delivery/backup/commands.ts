@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
+import { kubeconfigFor } from '../kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';
 import { Registry, readDockerConfig } from '../registry';
 import { historyStart } from '../registry-gc';
@@ -66,10 +67,10 @@ function registry(): Registry {
 
 /** By KUBECONFIG where it is set, otherwise as the Pod's own account. */
 async function podExec(): Promise<PodExec> {
+  if (process.env.KUBECONFIG) return new PodExec(await kubeconfigFor());
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  if (process.env.KUBECONFIG) config.loadFromFile(process.env.KUBECONFIG);
-  else config.loadFromCluster();
+  config.loadFromCluster();
   return new PodExec(config);
 }
 

@@ -48,6 +48,11 @@ test('a relative token file lies beside the kubeconfig that KUBECONFIG names', a
   }
 });
 
+test("a kubeconfig's own context is taken where none is named", async () => {
+  const own = text('{ token: own }').replace('current-context: other', 'current-context: lab');
+  expect((await kubeconfigFor(undefined, own)).getCurrentContext()).toBe('lab');
+});
+
 test('a context that is not there is told', async () => {
   await expect(kubeconfigFor('else', text('{ token: own }'))).rejects.toThrow('no context "else"');
 });

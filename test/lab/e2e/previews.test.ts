@@ -356,7 +356,7 @@ describe('a merge request that must not be merged', () => {
 });
 
 test('where live state moved since the preview, merging changes nothing and says what it would do now', async () => {
-  const opened = await open('fewer-billing', withReplicas('billing', 1));
+  const opened = await open('three-billing', withReplicas('billing', 3));
   expect(await ended(opened.head)).toMatchObject({ status: 'success' });
   await upMeanwhile('mailer', withReplicas('mailer', 2));
   const before = await replicasOf('billing');
