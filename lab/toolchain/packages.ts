@@ -10,6 +10,7 @@ export const PACKAGES: Record<string, string> = {
   'docker.io': 'dockerd',
   'containernetworking-plugins': '/usr/lib/cni/bridge',
   'docker-registry': 'docker-registry',
+  restic: 'restic',
   iptables: 'iptables',
   iproute2: 'ip',
   ipset: 'ipset',
