@@ -42,6 +42,8 @@ export const newToken = (prefix: string): string =>
   prefix + randomBytes(20).toString('base64url').slice(0, 26);
 export const personOf = (user: User): Person => ({ name: user.name, email: user.email });
 
+export type Tier = 'free' | 'premium';
+
 /** Everything that routes share: state, repositories, who may do what, and what a changed ref sets off. */
 export class App {
   readonly store: Store;
@@ -54,6 +56,8 @@ export class App {
     readonly dataDir: string,
     readonly externalUrl: string,
     readonly log: Log,
+    /** What a licence would allow. */
+    readonly tier: Tier = 'free',
   ) {
     this.store = new Store(join(dataDir, 'gitlab.sqlite'));
     this.tables = openTables(this.store);

@@ -1,4 +1,5 @@
 import { type App, now, personOf } from './app';
+import { approvalSettings, approvalsLeft } from './approvals';
 import type { Repository } from './git';
 import { type ApiError, messageError, unauthorized } from './http';
 import { type MergeRequest, type Pipeline, type Project, type User, ZERO_SHA } from './model';
@@ -13,6 +14,7 @@ export type DetailedMergeStatus =
   | 'need_rebase'
   | 'ci_must_pass'
   | 'ci_still_running'
+  | 'not_approved'
   | 'mergeable';
 
 export interface MergeOptions {
@@ -124,13 +126,19 @@ export function createMergeRequests(app: App): MergeRequests {
       : 'ci_must_pass';
   }
 
+  const approvalState = (project: Project, mr: MergeRequest): 'not_approved' | undefined =>
+    approvalsLeft(app, project, mr) > 0 ? 'not_approved' : undefined;
+
   async function mergeability(
     project: Project,
     mr: MergeRequest,
   ): Promise<{ detailed: DetailedMergeStatus }> {
     if (mr.state !== 'opened') return { detailed: 'not_open' };
     if (isDraft(mr.title)) return { detailed: 'draft_status' };
-    return { detailed: (await gitState(project, mr)) ?? ciState(project, mr) ?? 'mergeable' };
+    return {
+      detailed:
+        (await gitState(project, mr)) ?? ciState(project, mr) ?? approvalState(project, mr) ?? 'mergeable',
+    };
   }
 
   async function emit(
@@ -191,6 +199,8 @@ export function createMergeRequests(app: App): MergeRequests {
     for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
       const oldrev = mr.sha;
       await newHead(project, mr, after);
+      if (approvalSettings(app, project).reset_approvals_on_push)
+        mergeRequests.update(mr, { approved_by: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
     for (const mr of open(project).filter((row) => row.target_branch === branch)) {
@@ -278,6 +288,7 @@ export function createMergeRequests(app: App): MergeRequests {
     }
     const git = await gitState(project, mr);
     if (git === 'commits_status' || ciState(project, mr)) throw methodNotAllowed();
+    if (approvalState(project, mr)) throw methodNotAllowed();
     if (git) throw messageError(422, 'Branch cannot be merged');
     if (options.sha !== undefined && options.sha !== mr.sha)
       throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);

@@ -1,3 +1,4 @@
+import type { ApprovalSettings } from './approvals';
 import type { JobState } from './statuses';
 import type { Row, Store, Table } from './store';
 
@@ -238,8 +239,23 @@ export interface MergeRequest extends Row {
   merge_error: string | null;
   created_at: string;
   updated_at: string;
+  /** Users who approved, in order. @default nobody */
+  approved_by?: number[];
   /** What the test merge of `sha` with `target_sha` gave. */
   checked: { sha: string; target_sha: string; mergeable: boolean; merge_ref: string | null } | null;
+}
+
+/** How many approvals a project's merge requests need. */
+export interface ApprovalRule extends Row {
+  project_id: number;
+  name: string;
+  rule_type: 'any_approver';
+  approvals_required: number;
+}
+
+export interface ProjectApprovalSettings extends Row {
+  project_id: number;
+  settings: ApprovalSettings;
 }
 
 export interface Note extends Row {
@@ -278,6 +294,8 @@ export interface Tables {
   pipelines: Table<Pipeline>;
   statuses: Table<CommitStatus>;
   mergeRequests: Table<MergeRequest>;
+  approvalRules: Table<ApprovalRule>;
+  approvalSettings: Table<ProjectApprovalSettings>;
   notes: Table<Note>;
   settings: Table<Settings>;
 }
@@ -300,6 +318,8 @@ export function openTables(store: Store): Tables {
     pipelines: store.table('pipelines'),
     statuses: store.table('statuses'),
     mergeRequests: store.table('merge_requests'),
+    approvalRules: store.table('approval_rules'),
+    approvalSettings: store.table('approval_settings'),
     notes: store.table('notes'),
     settings: store.table('settings'),
   };

@@ -3,11 +3,12 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyError } from 'fastify';
 import pino from 'pino';
-import { App, type Log } from './app';
+import { App, type Log, type Tier } from './app';
 import { GitError } from './git';
 import { isGitRequest, serveGit } from './git-http';
 import { Api, ApiError } from './http';
 import { accountRoutes } from './routes/accounts';
+import { approvalRoutes } from './routes/approvals';
 import { groupRoutes } from './routes/groups';
 import { hookRoutes } from './routes/hooks';
 import { memberRoutes } from './routes/members';
@@ -30,6 +31,8 @@ export interface GitLabOptions {
   externalUrl?: string;
   /** What a new instance has for `allow_local_requests_from_web_hooks_and_services`. @default false */
   allowLocalHooks?: boolean;
+  /** What it is licensed for. @default 'free', where approval rules and settings are forbidden */
+  tier?: Tier;
   /** @default nothing below "warn", to standard error */
   log?: Log;
 }
@@ -61,7 +64,7 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   let app: App;
   try {
-    app = new App(options.dataDir, (options.externalUrl ?? url).replace(/\/+$/, ''), log);
+    app = new App(options.dataDir, (options.externalUrl ?? url).replace(/\/+$/, ''), log, options.tier);
     await app.prepare(options.rootToken, options.allowLocalHooks ?? false);
   } catch (error) {
     server.close();
@@ -173,6 +176,7 @@ async function restServer(app: App): Promise<http.RequestListener> {
   memberRoutes(api, app, 'project');
   projectRoutes(api, app);
   resourceRoutes(api, app);
+  approvalRoutes(api, app);
   hookRoutes(api, app);
   repositoryRoutes(api, app);
   pipelineRoutes(api, app);

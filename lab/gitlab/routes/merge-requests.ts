@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type App, now } from '../app';
+import { approvalSettings, approvalsLeft, approvalsRequired } from '../approvals';
 import {
   type Api,
   bool,
@@ -12,10 +13,11 @@ import {
   notFound,
   plainError,
   text,
+  unauthorized,
 } from '../http';
 import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
 import { isDraft, notePayload } from '../payloads';
-import { commitView, mergeRequestView, noteView, pipelineView } from '../views';
+import { basicUser, commitView, mergeRequestView, noteView, pipelineView } from '../views';
 import { diffView } from './repository';
 
 /** A note is at most this many characters long. */
@@ -341,8 +343,16 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     );
     return c.page(own.reverse(), (row) => pipelineView(app, project, row));
   });
-  api.route('GET', '/projects/:id/merge_requests/:iid/approvals', {}, (c) => {
-    const { mr } = find(c);
+  /** Who may push may approve, once; authors only where the project says so. */
+  const mayApprove = (c: Context, project: Project, mr: MergeRequest): boolean =>
+    mr.state === 'opened' &&
+    app.projectLevel(c.user, project) >= LEVEL.developer &&
+    !(mr.approved_by ?? []).includes(c.user.id) &&
+    (app.tier === 'free' ||
+      mr.author_id !== c.user.id ||
+      approvalSettings(app, project).merge_requests_author_approval);
+  const approvalsView = (c: Context): Record<string, unknown> => {
+    const { project, mr } = find(c);
     return {
       id: mr.id,
       iid: mr.iid,
@@ -350,13 +360,29 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       title: mr.title,
       state: mr.state,
       merge_status: mr.checked?.mergeable ? 'can_be_merged' : 'cannot_be_merged',
-      approved: true,
-      approvals_required: 0,
-      approvals_left: 0,
-      approved_by: [],
-      user_has_approved: false,
-      user_can_approve: false,
+      approved: approvalsLeft(app, project, mr) === 0,
+      approvals_required: approvalsRequired(app, project),
+      approvals_left: approvalsLeft(app, project, mr),
+      approved_by: (mr.approved_by ?? []).map((id) => ({ user: basicUser(app, app.user(id)) })),
+      user_has_approved: (mr.approved_by ?? []).includes(c.user.id),
+      user_can_approve: mayApprove(c, project, mr),
     };
+  };
+  api.route('GET', '/projects/:id/merge_requests/:iid/approvals', {}, approvalsView);
+  api.route('POST', '/projects/:id/merge_requests/:iid/approve', { sha: text.optional() }, (c, p) => {
+    const { project, mr } = find(c);
+    if (!mayApprove(c, project, mr)) throw unauthorized();
+    if (p.sha !== undefined && p.sha !== mr.sha)
+      throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
+    app.tables.mergeRequests.update(mr, { approved_by: [...(mr.approved_by ?? []), c.user.id] });
+    return c.created(approvalsView(c));
+  });
+  api.route('POST', '/projects/:id/merge_requests/:iid/unapprove', {}, (c) => {
+    const { mr } = find(c);
+    const approvers = mr.approved_by ?? [];
+    if (!approvers.includes(c.user.id)) throw notFound();
+    app.tables.mergeRequests.update(mr, { approved_by: approvers.filter((id) => id !== c.user.id) });
+    return c.created(approvalsView(c));
   });
 
   const body = z.string().refine((value) => value.trim() !== '', { error: 'is empty' });

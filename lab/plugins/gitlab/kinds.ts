@@ -1,3 +1,4 @@
+import { projectApprovalRule, projectLevelMrApprovals } from './approvals';
 import { projectLabel, projectVariable, repositoryFile } from './content';
 import { projectHook } from './hooks';
 import type { Kind } from './kind';
@@ -22,6 +23,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'gitlab:index/personalAccessToken:PersonalAccessToken': personalAccessToken,
   'gitlab:index/project:Project': project,
   'gitlab:index/projectAccessToken:ProjectAccessToken': projectAccessToken,
+  'gitlab:index/projectApprovalRule:ProjectApprovalRule': projectApprovalRule,
+  'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals': projectLevelMrApprovals,
   'gitlab:index/projectDeployToken:ProjectDeployToken': projectDeployToken,
   'gitlab:index/projectHook:ProjectHook': projectHook,
   'gitlab:index/projectLabel:ProjectLabel': projectLabel,
