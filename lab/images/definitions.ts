@@ -34,6 +34,7 @@ export const IMAGES: readonly ImageDefinition[] = [
   },
   { name: 'jenkins', tag: 'lab', parent: 'debian', base: true, extra: 'jenkins' },
   { name: 'registry', tag: '2.8', parent: 'debian' },
+  { name: 'nginx', tag: '1.22', parent: 'debian' },
   {
     name: 'buildkit',
     tag: '0.34',
