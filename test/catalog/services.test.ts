@@ -386,16 +386,16 @@ describe('a service file', () => {
 
   test('may not carry a password where Kubernetes shows it', () => {
     expect(problemsOf('files: { /etc/cache.conf: "pass {password}" }')).toEqual([
-      'catalog/services/cache.yaml:10: files./etc/cache.conf: would carry the password in the clear. Read it from a variable of "environment" there.',
+      'catalog/services/cache.yaml:11: files./etc/cache.conf: would carry the password in the clear. Read it from a variable of "environment" there.',
     ]);
     expect(problemsOf('probe: { exec: [ask, "{password}"] }')).toEqual([
-      'catalog/services/cache.yaml:10: probe.exec.1: would carry the password in the clear. Read it from a variable of "environment" there.',
+      'catalog/services/cache.yaml:11: probe.exec.1: would carry the password in the clear. Read it from a variable of "environment" there.',
     ]);
   });
 
   test('names only what is filled in; a shell variable is its own', () => {
     expect(problemsOf('environment: { A: "{pasword}" }')).toEqual([
-      'catalog/services/cache.yaml:10: environment.A: names {pasword}, which nothing fills in. Did you mean "password"?',
+      'catalog/services/cache.yaml:11: environment.A: names {pasword}, which nothing fills in. Did you mean "password"?',
     ]);
     expect(problemsOf('files: { /start.sh: "echo ${user}" }')).toEqual([]);
     const service = parseCatalog({
@@ -413,10 +413,10 @@ describe('a service file', () => {
 
   test('names each port once, and a probe only a port that is there', () => {
     expect(problemsOf('ports: { admin: 6379 }')).toEqual([
-      'catalog/services/cache.yaml:10: ports.admin: is the same as port. Name each port once.',
+      'catalog/services/cache.yaml:11: ports.admin: is the same as port. Name each port once.',
     ]);
     expect(problemsOf('probe: { http: /health, port: admin }')).toEqual([
-      'catalog/services/cache.yaml:10: probe.port: "admin" is not a port of this service. Add it to "ports".',
+      'catalog/services/cache.yaml:11: probe.port: "admin" is not a port of this service. Add it to "ports".',
     ]);
   });
 
