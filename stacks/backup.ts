@@ -65,8 +65,13 @@ export const backupSchema = z
   })
   .superRefine(({ repository, claim, credentialsFrom }, context) => {
     const folder = repository.startsWith('/');
+    // No shape at all was told already.
+    const address = /^s3:(https?:.*)$/.exec(repository)?.[1];
     const fault = (key: string, what: string, remedy: string): void =>
       context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (address !== undefined && !URL.canParse(address)) {
+      fault('repository', 'is no address', 'Write "s3:https://host/bucket/path".');
+    }
     if (folder && !claim) {
       fault('repository', 'is a folder without a volume', 'Add claim: { storage: 100Gi }, or name a bucket.');
     }

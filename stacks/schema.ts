@@ -17,6 +17,10 @@ const registryAddress = z
   .regex(
     /^[a-z0-9.-]+(:[0-9]+)?$/,
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
+  )
+  .refine(
+    (address) => URL.canParse(`https://${address}`),
+    say('is not a registry address', 'Write host or host:port, with a port up to 65535.'),
   );
 
 /** What becomes of data when what holds it leaves the topology. */
