@@ -1,5 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
+import { isSecret } from '../differences';
 import type { PendingCreate } from '../repair';
 import { isRealResource } from '../urns';
 
@@ -21,7 +22,8 @@ export class PlannedCreates {
   take({ resourcePreEvent }: EngineEvent): void {
     const { op, urn, type, new: planned } = resourcePreEvent?.metadata ?? {};
     if (op !== 'create' || !urn || !type || !planned || !isRealResource(type)) return;
-    const { inputs = {}, parent = '', protect = false } = planned;
+    const { parent = '', protect = false } = planned;
+    const inputs = recordSchema.parse(withoutSecrets(planned.inputs ?? {}));
     const provider = resourcePreEvent?.metadata.provider ?? '';
     this.creates.set(urn, { urn, type, inputs, provider, parent, protect });
   }
@@ -30,6 +32,17 @@ export class PlannedCreates {
     return [...this.creates.values()];
   }
 }
+
+/** Without the secrets, which events do not tell: the whole `up` that follows writes them again. */
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter((inner) => !isSecret(inner)).map(withoutSecrets);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, inner]) => (isSecret(inner) ? [] : [[key, withoutSecrets(inner)]])),
+  );
+}
+
+const recordSchema = z.record(z.string(), z.unknown());
 
 const deploymentSchema = z.looseObject({
   resources: z

@@ -58,6 +58,14 @@ test('only real resources that would be made are looked for', () => {
   expect(creates.all()).toEqual([namespace]);
 });
 
+test('secrets, which events do not tell, are left to the run that follows', () => {
+  const creates = new PlannedCreates();
+  const hidden = { '4dabf18193072939515e22adb298388d': '1b47061264138c4ac30d75fd1eb44270' };
+  const inputs = { url: 'https://x', token: hidden, list: [hidden, 'b'], data: { a: hidden, c: 'd' } };
+  creates.take(event('create', { ...namespace, inputs }));
+  expect(creates.all()[0]?.inputs).toEqual({ url: 'https://x', list: ['b'], data: { c: 'd' } });
+});
+
 test('what the state knows of a type is told to whoever looks, so that a second one is not taken for the lost one', () => {
   const resources = [
     { urn: urn(namespace.type, 'a'), type: namespace.type, id: 'ci' },

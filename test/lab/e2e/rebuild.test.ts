@@ -1,0 +1,278 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { EXAMPLES, type Example, travel } from '../../../lab/journey';
+import { BACKUP_BUCKET, STATE_BUCKET } from '../../../lab/machine/addresses';
+import { labHome, openLog } from '../../../lab/steps';
+import { toolPath } from '../../../lab/toolchain';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  rootToken,
+  switchyard,
+} from '../../../lab/topology';
+
+// Disasters for real on a running lab: everything but the backups burns, and comes back.
+jest.setTimeout(1_500_000);
+
+/** Releases before the disaster; each takes about 25 s. */
+const RELEASES = Number(process.env.REBUILD_RELEASES ?? 3);
+const work = mkdtempSync(join(tmpdir(), 'switchyard-rebuild-'));
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+const kubectl = (...args: string[]): string =>
+  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
+
+interface Ended {
+  readonly code: number | null;
+  readonly said: string;
+}
+
+/** A command of the product, as a person runs it. */
+function command(args: string[], environment: Record<string, string> = {}): Ended {
+  const [program, all] = switchyard(args);
+  const { status, stdout, stderr } = spawnSync(program, all, {
+    cwd: REPOSITORY,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, ...labEnvironment(), ...environment },
+  });
+  return { code: status, said: `${stdout}${stderr}` };
+}
+
+const inService = (module: string, service: string, script: string): string =>
+  kubectl('-n', `prod-${module}`, 'exec', `${service}-0`, '-c', service, '--', 'sh', '-c', script).trim();
+const mysql = (sql: string) =>
+  inService(
+    'orders',
+    'mysql',
+    `MYSQL_PWD="$MYSQL_ROOT_PASSWORD" mysql -uroot -N "$MYSQL_DATABASE" -e '${sql}'`,
+  );
+const postgres = (sql: string) =>
+  inService('billing', 'postgresql', `psql -U postgres -At -d "$POSTGRES_DB" -c '${sql}'`);
+const redis = (words: string) =>
+  inService('orders', 'redis', `REDISCLI_AUTH="$SWITCHYARD_SERVICE_PASSWORD" redis-cli ${words}`);
+
+const ROWS = 200;
+function fillDatabases(): void {
+  const values = Array.from({ length: ROWS }, (_, id) => `(${id}, md5(concat(${id}, "x")))`).join(',');
+  mysql(
+    `create table if not exists drill (id int primary key, mark char(32)); replace into drill values ${values}`,
+  );
+  postgres(
+    `create table if not exists drill as select id, md5(id::text) as mark from generate_series(1, ${ROWS}) id`,
+  );
+  redis('set drill kept');
+}
+const rows = () => ({
+  mysql: mysql('select count(*), md5(group_concat(mark order by id)) from drill'),
+  postgres: postgres('select count(*), md5(string_agg(mark, chr(44) order by id)) from drill'),
+  redis: redis('get drill'),
+});
+
+const served = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.keys(EXAMPLES).map((module) => [
+      module,
+      kubectl(
+        '-n',
+        `prod-${module}`,
+        'get',
+        `deployment/${module}`,
+        '-o',
+        'jsonpath={..containers[0].image}',
+      ),
+    ]),
+  );
+
+const namespaces = (): string =>
+  kubectl('get', 'namespaces', '-l', 'app.kubernetes.io/part-of=switchyard', '-o', 'name');
+
+async function gitlab<T>(path: string): Promise<T> {
+  const response = await fetch(`${GITLAB_URL}/api/v4/${path}`, { headers: { 'PRIVATE-TOKEN': rootToken() } });
+  return (await response.json()) as T;
+}
+
+/** What differs from what is declared: nothing, after a rebuild. */
+const changes = (): unknown => {
+  const { code, said } = command(['preview', ENVIRONMENT, '--without-images', '--json']);
+  expect(code).toBe(0);
+  return (JSON.parse(said.slice(said.indexOf('{'), said.lastIndexOf('\n}') + 2)) as { changes: unknown })
+    .changes;
+};
+
+const backUp = (): void => {
+  const job = `before-${Date.now()}`;
+  kubectl('-n', 'backup', 'create', 'job', job, '--from=cronjob/backup');
+  kubectl('-n', 'backup', 'wait', `job/${job}`, '--for=condition=Complete', '--timeout=300s');
+};
+
+const burn = (): void => {
+  execFileSync('npm', ['run', 'lab:disaster'], { cwd: REPOSITORY, stdio: 'ignore' });
+};
+
+let filled: ReturnType<typeof rows>;
+let images: Record<string, string>;
+
+test('a drill: all burns after several releases; rows, repositories, digests and builds are back within ten minutes', async () => {
+  fillDatabases();
+  const log = openLog('test-rebuild');
+  const modules = Object.keys(EXAMPLES) as Example[];
+  for (let release = 1; release <= RELEASES; release++) {
+    const module = modules[release % modules.length] ?? 'orders';
+    const version = `9.${Date.now() % 100_000}.${release}`;
+    const change = (checkout: string) => writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
+    await travel(log, `release-${release}`, `${module} ${version}`, change, version, module);
+  }
+  filled = rows();
+  images = served();
+  const out = join(work, 'drill');
+  const { code, said } = command([
+    'drill',
+    ENVIRONMENT,
+    ...['--disaster', 'npm run lab:disaster', '--out', out, '--canary', 'billing', '--yes'],
+  ]);
+  const report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'));
+  console.log(readFileSync(join(out, 'report.md'), 'utf8'));
+  expect({ code, faults: report.faults, said: code === 0 ? '' : said.slice(-3000) }).toEqual({
+    code: 0,
+    faults: [],
+    said: '',
+  });
+  expect(report.lost).toEqual([]);
+  expect(report.compared.repositories).toBeGreaterThanOrEqual(5);
+  expect(report.compared.images).toBe(3);
+  expect(report.compared.databases).toBeGreaterThanOrEqual(4);
+  expect(report.compared.builds).toBeGreaterThanOrEqual(3);
+  expect(report.rtoSeconds).toBeLessThanOrEqual(600);
+  expect(readFileSync(join(out, 'report.svg'), 'utf8')).toMatch(/^<svg /);
+  expect(rows()).toEqual(filled);
+  // The canary released billing anew.
+  expect({ ...served(), billing: '' }).toEqual({ ...images, billing: '' });
+});
+
+test('hooks point at Jenkins, and a preview finds nothing to change', async () => {
+  for (const module of Object.keys(EXAMPLES)) {
+    const hooks = await gitlab<{ url: string }[]>(`projects/switchyard%2F${module}/hooks`);
+    expect(hooks.map(({ url }) => url)).toEqual([`${JENKINS_URL}/project/switchyard/${module}`]);
+  }
+  expect(changes()).toEqual({});
+});
+
+test('over something alive nothing is done', () => {
+  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--yes']);
+  expect(code).toBe(2);
+  expect(said).toMatch(/Something lives in gitlab .* and in ci .* and in production .*Nothing was done/);
+});
+
+test('a plan tells what would be done and changes nothing', () => {
+  const before = namespaces();
+  const { code, said } = command([
+    'rebuild',
+    ENVIRONMENT,
+    '--from',
+    'latest',
+    '--plan',
+    '--over',
+    'gitlab',
+    'cluster',
+  ]);
+  expect(code).toBe(0);
+  expect(said).toMatch(/LIVES AND IS WRITTEN OVER: gitlab, ci, production/);
+  expect(said).toMatch(/databases +\d+ item\(s\), [\d.]+ MiB, newest/);
+  expect(namespaces()).toBe(before);
+  expect(rows()).toEqual(filled);
+});
+
+test('a wrong key is refused before anything else', () => {
+  const seed = 'another seed that is long enough to be taken for one';
+  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--yes'], {
+    SWITCHYARD_SEED: seed,
+  });
+  expect(code).toBe(2);
+  expect(said).toMatch(/does not open with this key.*Nothing was restored/s);
+  expect(said).not.toContain('Something lives');
+});
+
+test('one flipped byte is refused before anything else', () => {
+  const copy = join(work, 'copy');
+  cpSync(join(labHome(), 's3', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, { recursive: true });
+  const packs = readdirSync(join(copy, 'data'), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(copy, 'data', name))
+    .filter((path) => statSync(path).isFile());
+  const pack = packs.sort((a, b) => statSync(b).size - statSync(a).size)[0] ?? '';
+  const bytes = readFileSync(pack);
+  const middle = Math.floor(bytes.length / 2);
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  rmSync(pack);
+  writeFileSync(pack, bytes);
+  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--repository', copy, '--yes']);
+  expect(code).toBe(1);
+  expect(said).toMatch(/is damaged.*Nothing was restored/s);
+  expect(said).not.toContain('Something lives');
+});
+
+test('where only the state is lost, it is made from what lives: nothing twice, nothing to change', () => {
+  const before = namespaces();
+  rmSync(join(labHome(), 's3', STATE_BUCKET, '.pulumi'), { recursive: true, force: true });
+  const args = [
+    'rebuild',
+    ENVIRONMENT,
+    '--from',
+    'latest',
+    '--keep',
+    'gitlab',
+    'cluster',
+    '--no-canary',
+    '--yes',
+  ];
+  const { code, said } = command(args);
+  expect({ code, said: code === 0 ? '' : said.slice(-3000) }).toEqual({ code: 0, said: '' });
+  expect(namespaces()).toBe(before);
+  expect(rows()).toEqual(filled);
+  expect(changes()).toEqual({});
+});
+
+test('a rebuild that was killed goes on where it stopped', async () => {
+  backUp();
+  const before = rows();
+  const released = served();
+  burn();
+  const args = ['rebuild', ENVIRONMENT, '--from', 'latest', '--no-canary', '--yes'];
+  const [program, all] = switchyard(args);
+  const child = spawn(program, all, {
+    cwd: REPOSITORY,
+    env: { ...process.env, ...labEnvironment() },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  await new Promise<void>((killed) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      // Data is going back: the foundation stands, and some of it is in.
+      if (/repositories \S+: restored/.test(text) && child.pid) process.kill(-child.pid, 'SIGKILL');
+    });
+    child.on('close', () => killed());
+  });
+  expect(child.signalCode).toBe('SIGKILL');
+  expect(existsSync(join(labHome(), 'pulumi', 'switchyard', 'rebuilds', `${ENVIRONMENT}.json`))).toBe(true);
+  const { code, said } = command(args);
+  expect({ code, said: code === 0 ? '' : said.slice(-3000) }).toEqual({ code: 0, said: '' });
+  expect(said).toMatch(/foundation: done before/);
+  expect(rows()).toEqual(before);
+  expect(served()).toEqual(released);
+  expect(changes()).toEqual({});
+});
