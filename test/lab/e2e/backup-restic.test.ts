@@ -1,3 +1,5 @@
+// The real restic: each of its calls derives a key for half a second, which is too slow for the unit tests.
+
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +9,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Refused, ResticFailure, reasonOf } from '../../../delivery/backup/restic';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
-import { broken, Folders, flipped, KEY, parts, streamOf, vault } from './support';
+import { broken, Folders, flipped, KEY, parts, streamOf, vault } from '../../delivery/backup/support';
 
 jest.setTimeout(120_000);
 

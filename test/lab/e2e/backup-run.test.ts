@@ -1,3 +1,5 @@
+// The real restic: each of its calls derives a key for half a second, which is too slow for the unit tests.
+
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { names } from '../../../components/shared/naming';
@@ -5,7 +7,7 @@ import { databasePlace } from '../../../delivery/backup/kinds/databases';
 import { jenkinsPlace } from '../../../delivery/backup/kinds/jenkins';
 import { type BackupItem, backUp, type KindSource } from '../../../delivery/backup/run';
 import { kinds, lastSuccess, type Snapshot, snapshotsAt } from '../../../delivery/backup/snapshots';
-import { broken, Folders, streamOf, vault } from './support';
+import { broken, Folders, streamOf, vault } from '../../delivery/backup/support';
 
 jest.setTimeout(120_000);
 
