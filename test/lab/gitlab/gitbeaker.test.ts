@@ -140,8 +140,9 @@ describe('@gitbeaker/rest', () => {
 
   it('has none of what needs Premium', async () => {
     const project = await api.Projects.create({ name: 'free', initializeWithReadme: true });
-    for (const path of ['approvals', 'approval_rules'])
-      expect((await gitlab.call('POST', `/projects/${project.id}/${path}`, {})).status).toBe(403);
+    const asked = { approvals: {}, approval_rules: { name: 'All', approvals_required: 1 } };
+    for (const [path, body] of Object.entries(asked))
+      expect((await gitlab.call('POST', `/projects/${project.id}/${path}`, body)).status).toBe(403);
     const protection = await gitlab.call('POST', `/projects/${project.id}/protected_branches`, {
       name: 'release',
       code_owner_approval_required: true,
