@@ -45,8 +45,12 @@ export function jenkinsItems(
   ];
 }
 
-/** Owners are the Pod's own: a restricted container cannot give files away. */
-const RESTORE = 'tar --extract --file=- --directory="$0" --no-same-owner --no-overwrite-dir';
+/**
+ * Owners are the Pod's own: a restricted container cannot give files away. Without its first part (`./`) the home itself,
+ * which belongs to whoever made the volume, is no entry: its mode cannot be set.
+ */
+const RESTORE =
+  'tar --extract --file=- --directory="$0" --strip-components=1 --no-same-owner --no-overwrite-dir';
 
 /**
  * Unpacks Jenkins' home in a container that has the claim mounted while Jenkins does not run; it needs `tar` and `sh`.

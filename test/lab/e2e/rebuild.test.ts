@@ -39,6 +39,7 @@ const kubectl = (...args: string[]): string =>
 
 interface Ended {
   readonly code: number | null;
+  readonly printed: string;
   readonly said: string;
 }
 
@@ -51,7 +52,7 @@ function command(args: string[], environment: Record<string, string> = {}): Ende
     maxBuffer: 1 << 28,
     env: { ...process.env, ...labEnvironment(), ...environment },
   });
-  return { code: status, said: `${stdout}${stderr}` };
+  return { code: status, printed: stdout, said: `${stdout}${stderr}` };
 }
 
 const inService = (module: string, service: string, script: string): string =>
@@ -109,10 +110,9 @@ async function gitlab<T>(path: string): Promise<T> {
 
 /** What differs from what is declared: nothing, after a rebuild. */
 const changes = (): unknown => {
-  const { code, said } = command(['preview', ENVIRONMENT, '--without-images', '--json']);
+  const { code, printed } = command(['preview', ENVIRONMENT, '--without-images', '--json']);
   expect(code).toBe(0);
-  return (JSON.parse(said.slice(said.indexOf('{'), said.lastIndexOf('\n}') + 2)) as { changes: unknown })
-    .changes;
+  return (JSON.parse(printed) as { changes: unknown }).changes;
 };
 
 const backUp = (): void => {
