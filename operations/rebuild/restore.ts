@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { restrictedContainer } from '../../catalog/containers';
 import { fetchReleases } from '../../components/inputs';
 import { JENKINS_USER } from '../../components/jenkins/names';
@@ -57,13 +58,25 @@ async function once(
 
 const kept = ({ journal }: Restoring, target: TargetName): boolean => journal.record.keep.includes(target);
 
-/** Protections stand in the way of a push that moves a branch; the whole `up` that follows puts them back. */
-async function unprotect(gitlab: Gitlab, path: string): Promise<void> {
-  const folder = `projects/${encodeURIComponent(path)}/protected_branches`;
-  const protections = await gitlab.get(folder);
-  if (!Array.isArray(protections)) return;
-  for (const { name } of protections as { name: string }[]) {
-    await gitlab.remove(`${folder}/${encodeURIComponent(name)}`);
+const listed = z.array(
+  z.looseObject({ id: z.number().optional(), name: z.string().optional(), url: z.string().optional() }),
+);
+
+/**
+ * Takes away what stands in the way of a push, or would answer it: protections, and hooks to our Jenkins in a GitLab that
+ * lives. The whole `up` that follows puts them back.
+ */
+export async function makeWay(
+  gitlab: Pick<Gitlab, 'get' | 'remove'>,
+  path: string,
+  jenkins: string,
+): Promise<void> {
+  const project = `projects/${encodeURIComponent(path)}`;
+  for (const { id, url } of listed.parse((await gitlab.get(`${project}/hooks`)) ?? [])) {
+    if (url?.startsWith(`${jenkins}/`)) await gitlab.remove(`${project}/hooks/${id}`);
+  }
+  for (const { name } of listed.parse((await gitlab.get(`${project}/protected_branches`)) ?? [])) {
+    if (name) await gitlab.remove(`${project}/protected_branches/${encodeURIComponent(name)}`);
   }
 }
 
@@ -81,7 +94,7 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
       continue;
     }
     await once(restoring, snapshot, async () => {
-      await unprotect(gitlab, path);
+      await makeWay(gitlab, path, settings.jenkins.url);
       const remote = { url: `${settings.gitlab.url}/${path}.git`, token: gitlabToken };
       // Whatever stands there is the README of a new project, or was given up by --over.
       return restoreRepository(restic, snapshot, remote, { over: true });
