@@ -4,6 +4,7 @@ module.exports = {
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
   roots: ['<rootDir>/test'],
+  testSequencer: '<rootDir>/test/support/sequencer.js',
   // End-to-end suites need a running lab: `npm run test:lab` selects them.
   testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/'],
   transform: {
