@@ -10,7 +10,11 @@ const cronJob = z.looseObject({
   spec: z.looseObject({ jobTemplate: z.looseObject({ spec: z.looseObject({}) }) }),
 });
 const job = z.looseObject({
-  status: z.looseObject({ succeeded: z.number().optional(), failed: z.number().optional() }).optional(),
+  status: z
+    .looseObject({
+      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).optional(),
+    })
+    .optional(),
 });
 
 /** Longest that a backup may take. */
@@ -30,8 +34,11 @@ async function backUpCluster(settings: StackSettings, role: ClusterRole, name: s
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const { status } = job.parse(await readObject(settings, role, made));
-    if (status?.succeeded) return;
-    if (status?.failed) {
+    // Not its count of failed Pods: a job tries again.
+    const is = (type: string) =>
+      status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
+    if (is('Complete')) return;
+    if (is('Failed')) {
       throw new Error(`the backup failed: kubectl --namespace ${namespace} logs job/${name}`);
     }
     if (Date.now() > end) throw new Error(`the backup ${namespace}/${name} did not end within an hour`);

@@ -12,7 +12,7 @@ import { elapsed } from '../progress';
 import { runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';
 import { sendCanary } from '../rebuild/canary';
-import { stepNames } from '../rebuild/record';
+import { Journal, recordFile, stepNames } from '../rebuild/record';
 import { EXIT, Refusal } from '../refusal';
 import type { Terminal } from '../terminal';
 import { backUpNow } from './backup-now';
@@ -58,6 +58,12 @@ export async function drill(
   if (!backup) {
     throw new Refusal(
       `${environment} has no switchyard:backup, so a drill would lose everything.`,
+      EXIT.badInput,
+    );
+  }
+  if (Journal.unfinished(recordFile(environment))) {
+    throw new Refusal(
+      `A rebuild of ${environment} has not ended: end it with "switchyard rebuild ${environment} --from …", or remove ${recordFile(environment)}.`,
       EXIT.badInput,
     );
   }

@@ -90,6 +90,31 @@ export function adoptedDeployment(
 }
 
 /**
+ * A deployment in which objects that were taken over and read have the inputs that the program gives them. What a
+ * cluster adds by itself (the class of a volume, the port of a Service) would else look like a field that the program
+ * takes away, and some of those can only be changed by making the object anew, data and all. Secrets stay as they were
+ * read: events do not tell what the program gives them.
+ */
+export function withPlannedInputs(
+  deployment: unknown,
+  found: readonly PlannedCreate[],
+): Record<string, unknown> {
+  const { resources, ...rest } = deploymentSchema.parse(deployment);
+  const planned = new Map(
+    found
+      .filter(({ type }) => type.startsWith('kubernetes:') && type !== 'kubernetes:core/v1:Secret')
+      .map(({ urn, inputs }) => [urn, inputs]),
+  );
+  return {
+    ...rest,
+    resources: (resources ?? []).map((resource) => {
+      const inputs = planned.get(resource.urn);
+      return inputs ? { ...resource, inputs } : resource;
+    }),
+  };
+}
+
+/**
  * A deployment without the resources of some providers: what stood in a cluster or a GitLab that is empty now. They are
  * not asked for one by one, because an id of the old GitLab may be somebody else's in the new one.
  * @param gone names of provider resources, as in `gitlab`

@@ -136,6 +136,13 @@ async function prepare(environment: string, options: RebuildOptions, terminal: T
         ),
       ),
   });
+  const burntAgain = unfinished?.steps.foundation && targetNames.filter((name) => !alive.has(name));
+  if (burntAgain && burntAgain.length > 0) {
+    throw new Refusal(
+      `What the rebuild begun at ${unfinished?.begun} made in ${burntAgain.join(' and ')} is gone again, so it cannot go on. Remove ${recordFile(environment)} to begin anew.`,
+      EXIT.badInput,
+    );
+  }
   // What an unfinished rebuild made itself is not in its way.
   const allowed = unfinished
     ? { over: named(unfinished.over), keep: named(unfinished.keep) }

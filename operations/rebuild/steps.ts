@@ -1,6 +1,7 @@
 import { type Session, watch } from '../operate';
 import { EXIT, Refusal } from '../refusal';
 import { settle, type World, worldOf } from '../repair';
+import { losing } from '../steps';
 import type { Terminal } from '../terminal';
 import { allUrns } from '../urns';
 import {
@@ -10,6 +11,7 @@ import {
   PlannedCreates,
   providerName,
   withoutProviders,
+  withPlannedInputs,
 } from './adopt';
 import { afterDataUrns } from './stages';
 import type { TargetName } from './targets';
@@ -62,6 +64,11 @@ export async function adopt(
       { version: state.version, deployment },
       found.map(({ urn }) => urn),
     );
+    const read = await engine.state();
+    await engine.writeState({
+      version: read.version,
+      deployment: withPlannedInputs(read.deployment, found),
+    });
     taken += found.length;
     terminal.note(`  ${found.length} resource(s) that exist were taken into the state`);
   }
@@ -101,12 +108,37 @@ export async function mendState(
   await adopt(session, terminal, (planned) => inTarget(alive, planned), there);
 }
 
-/** The first `up`: everything that data is restored into, and nothing that must come after it. */
-export async function foundation(session: Session, terminal: Terminal, force: boolean): Promise<void> {
+/**
+ * Where something lives, nothing that holds data is made anew or removed by an `up` of a rebuild.
+ * @throws Refusal that names what would go; nothing was changed then
+ */
+async function refuseLoss(
+  session: Session,
+  terminal: Terminal,
+  inputs: { readonly exclude?: readonly string[]; readonly refresh?: boolean },
+): Promise<void> {
   const { environment } = session.model.settings;
+  const { steps } = await watch(session, 'preview', terminal, {
+    ...inputs,
+    title: `what the rebuild of ${environment} would change`,
+  });
+  const gone = losing(steps).filter(({ data }) => data !== undefined);
+  if (gone.length === 0) return;
+  const names = gone.map(({ operation, name, data }) => `${operation} ${name} (${data})`);
+  throw new Refusal(
+    `Data that lives would go: ${names.join(', ')}. Look at it with: switchyard preview ${environment}`,
+    EXIT.failed,
+  );
+}
+
+/** The first `up`: everything that data is restored into, and nothing that must come after it. */
+export async function foundation(session: Session, terminal: Terminal, lived: boolean): Promise<void> {
+  const { environment } = session.model.settings;
+  const exclude = afterDataUrns(environment, session.model);
+  if (lived) await refuseLoss(session, terminal, { exclude });
   await watch(session, 'up', terminal, {
-    exclude: afterDataUrns(environment, session.model),
-    force,
+    exclude,
+    force: lived,
     title: `foundation of ${environment}`,
   });
 }
@@ -120,6 +152,7 @@ export async function whole(
 ): Promise<void> {
   const { environment } = session.model.settings;
   await adopt(session, terminal, ({ type }) => type === 'gitlab:index/repositoryFile:RepositoryFile', there);
+  if (lived) await refuseLoss(session, terminal, { refresh: true });
   const result = await watch(session, 'up', terminal, {
     force: lived,
     // Workloads that lived were stopped for their data.

@@ -5,6 +5,7 @@ import {
   type PlannedCreate,
   PlannedCreates,
   withoutProviders,
+  withPlannedInputs,
 } from '../../../operations/rebuild/adopt';
 
 const urn = (type: string, name: string) =>
@@ -96,6 +97,43 @@ test('a resource that exists joins the others with its id, under its box and its
   const [, taken] = adoptedDeployment(before, [{ ...namespace, protect: true, id: 'registry' }])
     .resources as Record<string, unknown>[];
   expect(taken).toMatchObject({ protect: true });
+});
+
+test('what a cluster adds by itself does not look like a field to take away; secrets stay as they were read', () => {
+  const claim = {
+    ...namespace,
+    urn: urn('kubernetes:core/v1:PersistentVolumeClaim', 'jenkins-home'),
+    type: 'kubernetes:core/v1:PersistentVolumeClaim',
+    inputs: { spec: { accessModes: ['ReadWriteOnce'] } },
+  };
+  const secret = {
+    ...namespace,
+    urn: urn('kubernetes:core/v1:Secret', 's'),
+    type: 'kubernetes:core/v1:Secret',
+  };
+  const live = {
+    spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'standard', volumeName: 'pvc-1' },
+  };
+  const other = {
+    urn: 'other',
+    type: 'kubernetes:core/v1:Service',
+    inputs: { spec: { clusterIP: '10.0.0.1' } },
+  };
+  const { resources } = withPlannedInputs(
+    {
+      resources: [
+        { urn: claim.urn, type: claim.type, inputs: live, outputs: live },
+        { urn: secret.urn, type: secret.type, inputs: { data: { a: 'b' } } },
+        other,
+      ],
+    },
+    [claim, { ...secret, inputs: {} }],
+  );
+  expect(resources).toEqual([
+    { urn: claim.urn, type: claim.type, inputs: claim.inputs, outputs: live },
+    { urn: secret.urn, type: secret.type, inputs: { data: { a: 'b' } } },
+    other,
+  ]);
 });
 
 test('what stood in an empty GitLab leaves the state, and nothing else refers to it', () => {
