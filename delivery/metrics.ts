@@ -9,7 +9,8 @@ export interface Sample {
 const HELP: Readonly<Record<string, string>> = {
   switchyard_backup_last_success_timestamp_seconds: 'When all of a kind was last backed up, in Unix seconds.',
   switchyard_backup_failed: 'Whether the last backup of a kind failed: 1 or 0.',
-  switchyard_drift_resources: 'Resources of a box that differ from what is declared.',
+  switchyard_drift_resources: 'Resources of a box that differ from what was applied.',
+  switchyard_drift_checked_timestamp_seconds: 'When drift was last looked for, in Unix seconds.',
 };
 
 const escaped = (text: string): string =>
@@ -113,25 +114,8 @@ export async function pushBackup(
   }
 }
 
-/** `switchyard_drift_resources`, all boxes of an environment in one group. */
+/** Drift of an environment: all of it is one group. */
 export const pushDrift = (
-  {
-    url,
-    environment,
-    boxes,
-  }: { url: string | undefined; environment: string; boxes: Readonly<Record<string, number>> },
+  { url, environment, samples }: { url: string | undefined; environment: string; samples: readonly Sample[] },
   say: (line: string) => void,
-): Promise<void> =>
-  push(
-    {
-      url,
-      job: 'switchyard-drift',
-      grouping: { environment },
-      samples: Object.entries(boxes).map(([box, value]) => ({
-        name: 'switchyard_drift_resources',
-        labels: { environment, box },
-        value,
-      })),
-    },
-    say,
-  );
+): Promise<void> => push({ url, job: 'switchyard-drift', grouping: { environment }, samples }, say);

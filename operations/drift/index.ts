@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { fetchReleases } from '../../components/inputs';
+import { metricsText, pushDrift } from '../../delivery/metrics';
 import { assertRules } from '../../rules/assert';
 import { layOutImage } from '../lay-out';
 import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../operate';
@@ -11,7 +12,7 @@ import { StepGatherer } from '../steps';
 import type { Terminal } from '../terminal';
 import { type Witnesses, withAuthors } from './authors';
 import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
-import { type DriftReport, driftLines, driftMetrics, driftNote } from './tell';
+import { type DriftReport, driftLines, driftNote, driftSamples } from './tell';
 import { withUnfixed } from './unfixed';
 
 export interface DriftOptions {
@@ -106,7 +107,10 @@ export async function drift(
     async (session) => {
       const report = await look(session, terminal);
       if (options.note) writeFileSync(options.note, driftNote(report));
-      if (options.metrics) writeFileSync(options.metrics, driftMetrics(report));
+      const samples = driftSamples(report);
+      if (options.metrics) writeFileSync(options.metrics, metricsText(samples));
+      const url = session.model.settings.metrics?.pushgateway;
+      await pushDrift({ url, environment, samples }, (text) => terminal.note(text));
       if (report.resources.length > 0 && options.fix) return fix(session, report, options, terminal);
       return {
         document: { ...report },

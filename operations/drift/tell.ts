@@ -1,3 +1,4 @@
+import type { Sample } from '../../delivery/metrics';
 import type { Author, DriftedResource } from './find';
 
 /** What one look found. */
@@ -82,25 +83,16 @@ export function driftNote(report: DriftReport): string {
   return `${[...head, ...found, ...tables].join('\n')}\n`;
 }
 
-const label = (value: string): string =>
-  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-
-/**
- * The report in Prometheus' text format, for a Pushgateway or the node exporter's textfile collector
- * (https://prometheus.io/docs/instrumenting/exposition_formats). A box without drift says 0, so that an alert resolves.
- */
-export function driftMetrics(report: DriftReport): string {
-  const environment = label(report.environment);
-  const rows = byBox(report).map(
-    ([box, resources]) =>
-      `switchyard_drift_resources{environment="${environment}",box="${label(box)}"} ${resources.length}`,
-  );
-  return `${[
-    '# HELP switchyard_drift_resources Resources that differ from what was applied.',
-    '# TYPE switchyard_drift_resources gauge',
-    ...rows,
-    '# HELP switchyard_drift_checked_timestamp_seconds When drift was last looked for.',
-    '# TYPE switchyard_drift_checked_timestamp_seconds gauge',
-    `switchyard_drift_checked_timestamp_seconds{environment="${environment}"} ${Math.floor(Date.parse(report.checkedAt) / 1000)}`,
-  ].join('\n')}\n`;
-}
+/** The report as metrics. A box without drift says 0, so that an alert resolves. */
+export const driftSamples = (report: DriftReport): Sample[] => [
+  ...byBox(report).map(([box, resources]) => ({
+    name: 'switchyard_drift_resources',
+    labels: { environment: report.environment, box },
+    value: resources.length,
+  })),
+  {
+    name: 'switchyard_drift_checked_timestamp_seconds',
+    labels: { environment: report.environment },
+    value: Math.floor(Date.parse(report.checkedAt) / 1000),
+  },
+];

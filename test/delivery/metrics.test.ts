@@ -2,6 +2,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { metricsText, pushBackup, pushDrift, type Sample } from '../../delivery/metrics';
 
+const drifted = (value: number): Sample => ({
+  name: 'switchyard_drift_resources',
+  labels: { box: 'gitlab', environment: 'a/b' },
+  value,
+});
+
 interface Received {
   readonly method: string;
   readonly path: string;
@@ -81,7 +87,7 @@ test('a success sends its time; a failure keeps the time of the last success', (
 
 test('a slash in a label of the group goes in base64', () =>
   withGateway(202, async (url, received) => {
-    await pushDrift({ url, environment: 'a/b', boxes: { gitlab: 2 } }, () => undefined);
+    await pushDrift({ url, environment: 'a/b', samples: [drifted(2)] }, () => undefined);
     expect(received[0]?.path).toBe('/metrics/job/switchyard-drift/environment@base64/YS9i');
     expect(received[0]?.body).toContain('switchyard_drift_resources{box="gitlab",environment="a/b"} 2\n');
   }));
@@ -89,9 +95,9 @@ test('a slash in a label of the group goes in base64', () =>
 test('a gateway that refuses or is not there is said in one line, and fails nothing', async () => {
   const said: string[] = [];
   await withGateway(500, (url) =>
-    pushDrift({ url, environment: 'test', boxes: { gitlab: 1 } }, (line) => said.push(line)),
+    pushDrift({ url, environment: 'test', samples: [drifted(1)] }, (line) => said.push(line)),
   );
-  await pushDrift({ url: 'http://127.0.0.1:1', environment: 'test', boxes: { gitlab: 1 } }, (line) =>
+  await pushDrift({ url: 'http://127.0.0.1:1', environment: 'test', samples: [drifted(1)] }, (line) =>
     said.push(line),
   );
   expect(said).toEqual([

@@ -4,8 +4,8 @@ import {
   type DriftReport,
   driftLines,
   driftMarker,
-  driftMetrics,
   driftNote,
+  driftSamples,
 } from '../../operations/drift/tell';
 import { ends, type StepOf } from '../support/events';
 import { released } from '../support/model';
@@ -294,14 +294,22 @@ describe('how it is told', () => {
   });
 
   test('the metric counts by box, and says 0 of a box without drift', () => {
-    expect(driftMetrics({ ...report, resources: [resource] })).toBe(`\
-# HELP switchyard_drift_resources Resources that differ from what was applied.
-# TYPE switchyard_drift_resources gauge
-switchyard_drift_resources{environment="lab",box="gitlab"} 0
-switchyard_drift_resources{environment="lab",box="production"} 1
-# HELP switchyard_drift_checked_timestamp_seconds When drift was last looked for.
-# TYPE switchyard_drift_checked_timestamp_seconds gauge
-switchyard_drift_checked_timestamp_seconds{environment="lab"} 1795478400
-`);
+    expect(driftSamples({ ...report, resources: [resource] })).toEqual([
+      {
+        name: 'switchyard_drift_resources',
+        labels: { environment: 'lab', box: 'gitlab' },
+        value: 0,
+      },
+      {
+        name: 'switchyard_drift_resources',
+        labels: { environment: 'lab', box: 'production' },
+        value: 1,
+      },
+      {
+        name: 'switchyard_drift_checked_timestamp_seconds',
+        labels: { environment: 'lab' },
+        value: 1795478400,
+      },
+    ]);
   });
 });
