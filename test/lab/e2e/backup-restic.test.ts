@@ -80,7 +80,7 @@ test('a run that is killed in the middle of an item leaves none of it, and the n
   writeFileSync(
     script,
     `import { PassThrough } from 'node:stream';
-     import { vault } from ${JSON.stringify(join(__dirname, 'support'))};
+     import { vault } from ${JSON.stringify(join(__dirname, '..', '..', 'delivery', 'backup', 'support'))};
      const stream = new PassThrough();
      stream.write(Buffer.alloc(100_000, 7));
      vault(${JSON.stringify(repository)}, ${JSON.stringify(cache)}).store({ kind: 'state', item: 'stack' }, stream);
