@@ -104,9 +104,9 @@ const namespaces = (): string =>
   kubectl('get', 'namespaces', '-l', 'app.kubernetes.io/part-of=switchyard', '-o', 'name');
 
 async function gitlab<T>(path: string): Promise<T> {
-  // Commands block this process longer than GitLab keeps a connection open.
-  const headers = { 'PRIVATE-TOKEN': rootToken(), connection: 'close' };
-  const response = await fetch(`${GITLAB_URL}/api/v4/${path}`, { headers });
+  const ask = () => fetch(`${GITLAB_URL}/api/v4/${path}`, { headers: { 'PRIVATE-TOKEN': rootToken() } });
+  // Commands block this process longer than GitLab keeps a connection open: the first one may be dead.
+  const response = await ask().catch(ask);
   return (await response.json()) as T;
 }
 
