@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { deepFreeze, type Parsed, ProblemsError, parseYaml } from './problems';
 import { dnsLabel } from './schema';
 
+/** Path of the ledger's project in the group. */
+export const LEDGER_PROJECT = 'release-ledger';
+
 const releaseSchema = z.strictObject({
   /** `host[:port]/path@sha256:…`. Never a tag: a tag may mean another image tomorrow. */
   image: z

@@ -205,6 +205,10 @@ export const readCatalogTexts = (folder: string): CatalogTexts => ({
  */
 export const loadCatalog = (folder: string): Catalog => parseCatalog(readCatalogTexts(folder));
 
+/** The modules of an environment. @param names as its stack gives them; undefined: all */
+export const modulesOf = (catalog: Catalog, names: readonly string[] | undefined): Module[] =>
+  catalog.modules.filter(({ name }) => names?.includes(name) ?? true);
+
 /** @throws ProblemsError when no module has the name */
 export function findModule(catalog: Catalog, name: string): Module {
   const found = catalog.modules.find((module) => module.name === name);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { type Catalog, loadCatalog, type Module } from '../catalog/load';
+import { type Catalog, loadCatalog, type Module, modulesOf } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
@@ -37,22 +37,20 @@ function readTree(folder: string): Record<string, string> {
 
 /** A deploy makes a module's Secrets again, so it needs the passwords of existing services as the first `up` does. */
 function missingPasswords(catalog: Catalog, settings: StackSettings, environment: string): Problem[] {
-  return catalog.modules
-    .filter((module) => settings.modules?.includes(module.name) ?? true)
-    .flatMap((module) =>
-      module.services.flatMap(({ existing }, index) =>
-        existing && !settings.deployEnvironment.includes(existing.credentialsFrom)
-          ? [
-              {
-                file: `catalog/modules/${module.name}.yaml`,
-                key: `services.${index}.existing.credentialsFrom`,
-                what: `"${existing.credentialsFrom}" does not reach the deploys of ${environment}.`,
-                remedy: `Name it in switchyard:deployEnvironment of stacks/Pulumi.${environment}.yaml.`,
-              },
-            ]
-          : [],
-      ),
-    );
+  return modulesOf(catalog, settings.modules).flatMap((module) =>
+    module.services.flatMap(({ existing }, index) =>
+      existing && !settings.deployEnvironment.includes(existing.credentialsFrom)
+        ? [
+            {
+              file: `catalog/modules/${module.name}.yaml`,
+              key: `services.${index}.existing.credentialsFrom`,
+              what: `"${existing.credentialsFrom}" does not reach the deploys of ${environment}.`,
+              remedy: `Name it in switchyard:deployEnvironment of stacks/Pulumi.${environment}.yaml.`,
+            },
+          ]
+        : [],
+    ),
+  );
 }
 
 /** Where a stack's settings name modules, and which. */
@@ -184,7 +182,7 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
     problems.push(...roleConflicts(settings, catalog.modules));
     problems.push(...topologyFaults(settings, catalog.modules));
     if (problems.length === 0) {
-      const modules = catalog.modules.filter((module) => settings.modules?.includes(module.name) ?? true);
+      const modules = modulesOf(catalog, settings.modules);
       return { settings, catalog, modules, releases, library: libraryOf(folders.library, settings) };
     }
   }

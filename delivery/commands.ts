@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
 import { certificateFile, readCertificate, writeCertificate } from './certificate';
 import { Cluster, podToken } from './cluster';
@@ -15,7 +17,7 @@ import { buildImage } from './image';
 import { redact, verdictLine } from './note';
 import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
-import { Registry, readDockerConfig } from './registry';
+import { openRegistry } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { readSettings } from './settings';
 import { podYaml, testPod, testScript } from './test-pod';
@@ -51,11 +53,6 @@ const moduleOf = (name: string) =>
   findModule(loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG), name);
 
 const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
-  return Number(text);
-}
 
 interface Common {
   readonly workspace: string;
@@ -296,16 +293,11 @@ export function program(): Command {
       const module = moduleOf(options.module);
       const { group, projectOf, ...towards } = context();
       const { workspace } = common();
-      const host = settings.REGISTRY.split('/')[0] ?? '';
-      const registry = new Registry({
-        host,
-        plainHttp: settings.REGISTRY_PLAIN_HTTP,
-        credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
-      });
+      const registry = openRegistry(settings);
       const deployment = await deploy(towards, registry, settings.REGISTRY, {
         module: module.name,
         project: projectOf(module.name),
-        ledgerProject: `${group}/release-ledger`,
+        ledgerProject: `${group}/${LEDGER_PROJECT}`,
         environment: settings.SWITCHYARD_ENVIRONMENT,
         commit: settings.gitlabAfter,
         branch: settings.gitlabBranch,
@@ -370,22 +362,17 @@ export function program(): Command {
     .action(async (options: { namespace: string; days: number; releaseDays: number; dryRun: boolean }) => {
       const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
       const { gitlab, gitlabUrl, token, group, projectOf } = context();
-      const host = settings.REGISTRY.split('/')[0] ?? '';
       const now = Math.floor(Date.now() / 1000);
       const folder = mkdtempSync(join(tmpdir(), 'switchyard-ledger-'));
       try {
         const removed = await collectRegistry({
-          registry: new Registry({
-            host,
-            plainHttp: settings.REGISTRY_PLAIN_HTTP,
-            credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
-          }),
+          registry: openRegistry(settings),
           gitlab,
           cluster: new Cluster({ token: podToken() }),
           projectOf,
           ledgers: () =>
             readLedgers(
-              { url: cloneUrl(gitlabUrl, `${group}/release-ledger`), token },
+              { url: cloneUrl(gitlabUrl, `${group}/${LEDGER_PROJECT}`), token },
               folder,
               historyStart(now, options.releaseDays),
             ),

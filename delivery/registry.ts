@@ -286,3 +286,16 @@ export class Registry {
     await this.request('PUT', upload, type, body, [], BLOB_MS);
   }
 }
+
+/** The registry that a command's settings name, with the login that `DOCKER_CONFIG` has for it. */
+export function openRegistry(settings: {
+  readonly REGISTRY: string;
+  readonly REGISTRY_PLAIN_HTTP: boolean;
+}): Registry {
+  const host = settings.REGISTRY.split('/')[0] ?? '';
+  return new Registry({
+    host,
+    plainHttp: settings.REGISTRY_PLAIN_HTTP,
+    credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
+  });
+}

@@ -65,7 +65,9 @@ export async function listObjects(
 }
 
 /** An object with more than its name. */
-export type WholeObject = ObjectName & Readonly<Record<string, unknown>>;
+export type WholeObject = ObjectName & {
+  readonly metadata: Readonly<Record<string, unknown>>;
+} & Readonly<Record<string, unknown>>;
 
 /** Makes an object of a cluster; one of that name that is there stays as it is. */
 export async function createObject(

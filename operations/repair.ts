@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
+import { providerName } from '../delivery/preview/actions';
 import type { StackSettings } from '../stacks/schema';
 import { gitlabOf, type ObjectName, readObject } from './outside';
 
@@ -35,9 +36,6 @@ const deploymentSchema = z.looseObject({
     )
     .nullish(),
 });
-
-/** Name of the provider in a reference to it, which is the provider's URN, then its id. */
-const providerName = (reference: string): string => reference.split('::').at(-2) ?? '';
 
 /** Changes and deletions under way in an exported deployment, each resource once. */
 export function openChanges(deployment: unknown): OpenChange[] {

@@ -26,12 +26,16 @@ export function plainSecrets(value: unknown, path = ''): string[] {
   return Object.entries(value).flatMap(([key, inner]) => plainSecrets(inner, path ? `${path}.${key}` : key));
 }
 
+/** Switchyard's own files beside Pulumi's. */
+export const ownFolder = (env: NodeJS.ProcessEnv = process.env): string =>
+  join(env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'switchyard');
+
 /**
  * Where states are kept when the stack names no `stateCopies`: beside Pulumi's own files, a folder that it needs to be
  * able to write wherever it runs, deploy Pods included.
  */
 export const statesFolder = (environment: string, env: NodeJS.ProcessEnv = process.env): string =>
-  join(env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'switchyard', 'states', environment);
+  join(ownFolder(env), 'states', environment);
 
 /** A file name that sorts by time, as in `2026-11-24T11-02-03.456Z.json`. */
 export const stateFile = (at: Date): string => `${at.toISOString().replaceAll(':', '-')}.json`;

@@ -5,6 +5,10 @@ import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
 /** Where the volume of `backup.claim` is mounted in the Pods that back up. */
 export const BACKUP_FOLDER = '/backup';
 
+/** What is backed up, in the order of a run: every digest that the ledger names is read after the ledger is. */
+export const backupKinds = ['repositories', 'registry', 'databases', 'jenkins', 'state'] as const;
+export type BackupKind = (typeof backupKinds)[number];
+
 /** Snapshots of an item that stay, by their age; the latest one always does. */
 const kept = z.number().int().min(0).max(3650);
 

@@ -19,12 +19,15 @@ export const SCRATCH = '/scratch';
 export const DEPLOY_SECRET = 'backup-access';
 
 /** Keys of the bucket under names of their own: the state backend's, which stand beside them, may be others. */
-const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_SECRET_KEY' } as const;
+export const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_SECRET_KEY' } as const;
+
+/** Purpose of the secret that encrypts backups, and that the seed gives. */
+export const KEY_PURPOSE = 'backup/key';
 
 /** What opens the repository, by the variable that `delivery` reads. */
 export function repositorySecrets({ credentialsFrom }: BackupSettings): Record<string, string> {
   return {
-    RESTIC_PASSWORD: secretRef('backup/key'),
+    RESTIC_PASSWORD: secretRef(KEY_PURPOSE),
     ...(credentialsFrom
       ? {
           [BUCKET_KEYS.accessKey]: givenRef(credentialsFrom.accessKey),

@@ -1,11 +1,8 @@
 import type { Module, ServiceUse } from '../../catalog/load';
+import { type BackupKind, backupKinds as kinds } from '../../stacks/backup';
 import { isOneCluster } from '../../stacks/clusters';
 import type { Model } from '../model';
 import { serviceOf } from '../production/access';
-
-/** The kinds of `delivery backup`, in the order of a run: every digest that the ledger names is read after the ledger. */
-const ORDER = ['repositories', 'registry', 'databases', 'jenkins', 'state'] as const;
-export type BackupKind = (typeof ORDER)[number];
 
 /** The services of a module that are made here and can be dumped. */
 export const dumpedServices = (model: Model, module: Module): ServiceUse[] =>
@@ -16,7 +13,7 @@ export const dumpedServices = (model: Model, module: Module): ServiceUse[] =>
 
 /** Which cluster backs up what. Databases are dumped where they run; all else is reached from the ci cluster. */
 export function backupKinds(model: Model): Record<'ci' | 'production', readonly BackupKind[]> {
-  const wanted = ORDER.filter((kind) => {
+  const wanted = kinds.filter((kind) => {
     if (kind === 'databases') return model.modules.some((module) => dumpedServices(model, module).length > 0);
     // A Jenkins that stands already is its owner's to back up.
     return kind !== 'jenkins' || !model.settings.jenkins.existing;

@@ -1,4 +1,4 @@
-import { BACKUP_FOLDER, type BackupSettings } from '../../stacks/backup';
+import { BACKUP_FOLDER, type BackupKind, type BackupSettings } from '../../stacks/backup';
 import { lifetime } from '../gitlab/access';
 import { group } from '../gitlab/projects';
 import type { Model } from '../model';
@@ -16,7 +16,7 @@ import {
   SCRATCH,
   sourceVariables,
 } from './environment';
-import { type BackupKind, backupKinds } from './kinds';
+import { backupKinds } from './kinds';
 import { backupEgress } from './network';
 import { execRole } from './role';
 

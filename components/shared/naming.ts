@@ -1,3 +1,4 @@
+import { LEDGER_PROJECT } from '../../catalog/ledger';
 /** Physical names that the outside world needs fixed: Jenkins, the registry and people refer to them. */
 export const names = {
   ciNamespace: 'ci',
@@ -16,7 +17,7 @@ export const names = {
   testNamespace: (module: string) => `test-${module}`,
   productionNamespace: (module: string) => `prod-${module}`,
   pullSecret: 'registry-pull',
-  ledgerProject: 'release-ledger',
+  ledgerProject: LEDGER_PROJECT,
   libraryProject: 'pipeline-library',
   deployer: 'deployer',
   previewer: 'previewer',

@@ -1,48 +1,23 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
+import { wholeNumber } from '../arguments';
 import { exitCode, Failure } from '../failure';
 import { kubeconfigFor } from '../kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';
-import { Registry, readDockerConfig } from '../registry';
+import { openRegistry } from '../registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';
 import { PodExec } from './exec';
-import { Restic } from './restic';
 import { backUp, type Outcome } from './run';
 import { type Kind, kinds } from './snapshots';
 import { type GitLabPlace, sourcesOf } from './sources';
+import { openVault } from './vault';
 
 /** What the commands share with the rest of `delivery`. */
 export interface Shell {
   readonly context: () => Omit<GitLabPlace, 'topologyProject'> & { readonly say: (line: string) => void };
   readonly result: (value: unknown, line: string) => void;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
-  return Number(text);
-}
-
-/** The environment's repository, as RESTIC_REPOSITORY and RESTIC_PASSWORD (or RESTIC_PASSWORD_FILE) name it. */
-export function openVault(environment: string, env = process.env): Restic {
-  const { RESTIC_REPOSITORY } = readSettings(['RESTIC_REPOSITORY'], env);
-  if (!env.RESTIC_PASSWORD && !env.RESTIC_PASSWORD_FILE) {
-    throw new Failure(
-      exitCode.input,
-      'environment: neither RESTIC_PASSWORD nor RESTIC_PASSWORD_FILE is set.',
-      'Give the key of the backup: without it nothing can be read.',
-    );
-  }
-  return new Restic({ repository: RESTIC_REPOSITORY, environment, env: withBucketKeys(env) });
-}
-
-/** The bucket's own keys take the place of those of the state backend, which stand beside them in the same Pod. */
-function withBucketKeys(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { BACKUP_ACCESS_KEY, BACKUP_SECRET_KEY, ...others } = env;
-  if (!BACKUP_ACCESS_KEY || !BACKUP_SECRET_KEY) return others;
-  const { AWS_SESSION_TOKEN: _session, AWS_PROFILE: _profile, ...rest } = others;
-  return { ...rest, AWS_ACCESS_KEY_ID: BACKUP_ACCESS_KEY, AWS_SECRET_ACCESS_KEY: BACKUP_SECRET_KEY };
 }
 
 /** How each kind ended. A run for one module says nothing of when all of a kind was backed up. */
@@ -56,13 +31,6 @@ function kindResults(
     const failed = outcomes.some((outcome) => outcome.kind === kind && outcome.result === 'failed');
     return { kind, failed, ...(whole && !failed ? { at: now } : {}) };
   });
-}
-
-function registry(): Registry {
-  const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
-  const host = settings.REGISTRY.split('/')[0] ?? '';
-  const credentials = readDockerConfig(process.env.DOCKER_CONFIG, host);
-  return new Registry({ host, plainHttp: settings.REGISTRY_PLAIN_HTTP, credentials });
 }
 
 /** By KUBECONFIG where it is set, otherwise as the Pod's own account. */
@@ -121,7 +89,7 @@ export function addBackupCommands(top: Command, shell: Shell): void {
               ...shell.context(),
               topologyProject: process.env.SWITCHYARD_TOPOLOGY_PROJECT || undefined,
             }),
-            registry,
+            registry: () => openRegistry(readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP'])),
             exec: podExec,
             env: process.env,
           },

@@ -133,7 +133,7 @@ export async function backUp(request: {
   return outcomes;
 }
 
-const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+export const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 
 export function outcomeLine({ kind, item, result, bytes, added, seconds, why }: Outcome): string {
   const name = `${kind} ${item}: ${result}`;

@@ -1,6 +1,7 @@
-/** What is backed up, in the order of a run: every digest that the ledger names is read after the ledger is. */
-export const kinds = ['repositories', 'registry', 'databases', 'jenkins', 'state'] as const;
-export type Kind = (typeof kinds)[number];
+import { type BackupKind, backupKinds } from '../../stacks/backup';
+
+export const kinds = backupKinds;
+export type Kind = BackupKind;
 
 export const isKind = (text: string): text is Kind => (kinds as readonly string[]).includes(text);
 

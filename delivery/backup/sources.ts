@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
-import type { Catalog } from '../../catalog/load';
+import { LEDGER_PROJECT } from '../../catalog/ledger';
+import { type Catalog, type Module, modulesOf } from '../../catalog/load';
 import type { StackSettings } from '../../stacks/schema';
 import type { Registry } from '../registry';
 import { readLedgers } from '../registry-gc';
 import { cloneUrl } from '../verify';
 import type { PodExec } from './exec';
-import { type Database, type DatabaseBackup, databaseItems, databasePlace } from './kinds/databases';
+import { type Database, databaseItems, databasePlace } from './kinds/databases';
 import { jenkinsItems, jenkinsPlace } from './kinds/jenkins';
 import { imageItems } from './kinds/registry';
 import { type Project, repositoryItems } from './kinds/repositories';
@@ -17,35 +17,18 @@ import type { Environment } from './program';
 import type { KindSource } from './run';
 import type { Kind } from './snapshots';
 
-const LEDGER = 'release-ledger';
 const LIBRARY = 'pipeline-library';
 
-const commands = z.object({
-  backup: z.object({
-    dump: z.array(z.string()),
-    restore: z.array(z.string()),
-    restart: z.array(z.string()).optional(),
-  }),
-});
-
-/** How a service of the catalog is dumped and restored; undefined: it is not. */
-const backupOf = (service: unknown): DatabaseBackup | undefined => commands.safeParse(service).data?.backup;
-
-/** Modules of a stack. */
-const modulesOf = (catalog: Catalog, settings: Pick<StackSettings, 'modules'>) =>
-  catalog.modules.filter(({ name }) => settings.modules?.includes(name) ?? true);
-
-/** Every database of a stack that stands in its cluster and can be dumped, by module and service. */
-export function databasesOf(catalog: Catalog, settings: Pick<StackSettings, 'modules'>): Database[] {
-  return modulesOf(catalog, settings).flatMap((module) =>
+/** Every database of some modules that stands in their cluster and can be dumped, by module and service. */
+export const databasesOf = (modules: readonly Module[], services: Catalog['services']): Database[] =>
+  modules.flatMap((module) =>
     module.services.flatMap((use) => {
-      const backup = backupOf(catalog.services[use.kind]);
-      if (use.existing || !backup) return [];
+      const backup = services[use.kind]?.backup;
+      if (use.existing || !backup || 'none' in backup) return [];
       const place = databasePlace(module.name, use.name);
       return [{ module: module.name, service: use.name, place, backup }];
     }),
   );
-}
 
 /** Where GitLab is, and what of it is ours. */
 export interface GitLabPlace {
@@ -71,8 +54,8 @@ export function projectsOf(
     ...(module ? { module } : {}),
   });
   return [
-    project(`${group}/${LEDGER}`),
-    ...modulesOf(catalog, settings).map(({ name }) => project(projectOf(name), name)),
+    project(`${group}/${LEDGER_PROJECT}`),
+    ...modulesOf(catalog, settings.modules).map(({ name }) => project(projectOf(name), name)),
     project(`${group}/${LIBRARY}`),
     ...(topologyProject ? [project(`${group}/${topologyProject}`)] : []),
   ];
@@ -101,14 +84,14 @@ export function sourcesOf(request: SourcesRequest, wanted: readonly Kind[]): Kin
     repositories: async () =>
       repositoryItems(
         projectsOf(request.gitlab(), catalog, settings).filter(
-          (project) => ours(project.module) || project.item === LEDGER,
+          (project) => ours(project.module) || project.item === LEDGER_PROJECT,
         ),
       ),
     registry: async () => {
       const { gitlabUrl, token, group } = request.gitlab();
       const folder = mkdtempSync(join(tmpdir(), 'switchyard-ledger-'));
       try {
-        const remote = { url: cloneUrl(gitlabUrl, `${group}/${LEDGER}`), token };
+        const remote = { url: cloneUrl(gitlabUrl, `${group}/${LEDGER_PROJECT}`), token };
         const { images } = await readLedgers(remote, folder, request.since);
         return imageItems(
           request.registry(),
@@ -121,7 +104,9 @@ export function sourcesOf(request: SourcesRequest, wanted: readonly Kind[]): Kin
     databases: async () =>
       databaseItems(
         await request.exec(),
-        databasesOf(catalog, settings).filter((database) => ours(database.module)),
+        databasesOf(modulesOf(catalog, settings.modules), catalog.services).filter((database) =>
+          ours(database.module),
+        ),
       ),
     jenkins: async () => jenkinsItems(await request.exec(), jenkinsPlace),
     state: async () => stateItems(request.environment, request.env),

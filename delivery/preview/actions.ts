@@ -16,5 +16,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   'discard-replaced': 'forget',
 };
 
+/** Name of a provider resource, as in `ci-cluster`, from a reference to it: its URN, then its id. */
+export const providerName = (reference: string): string => reference.split('::').at(-2) ?? '';
+
 /** By the name of an engine's step; undefined for one that changes nothing outside of Pulumi (`same`, `read`, `refresh`). */
 export const actionOf = (op: string): Action | undefined => ACTIONS[op];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseJson } from '../certificate';
-import { type Action, actionOf } from './actions';
+import { type Action, actionOf, providerName } from './actions';
 import { dataHeld } from './data';
 
 /** One resource that a merge would touch. All texts come from the merge request's own program: never trust them. */
@@ -134,8 +134,7 @@ function joined(a: Change, b: Change): Change {
 
 const placed = (step: Step, side: 'old' | 'new'): Placed[] => {
   const inputs = step[side]?.inputs;
-  // A provider reference is the URN of the provider resource, then its id.
-  const provider = (step.provider ?? '').split('::').at(-2) ?? '';
+  const provider = providerName(step.provider ?? '');
   return inputs ? [{ type: step.type, provider, inputs }] : [];
 };
 

@@ -1,6 +1,7 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
 import type { Releases } from '../../components/model';
+import { providerName } from '../../delivery/preview/actions';
 import { type Difference, differences, isSecret, pathText } from '../differences';
 import { isRealResource, parseUrn, type ResourceName } from '../urns';
 
@@ -32,8 +33,7 @@ export class SeenGatherer {
       ...name,
       boxName: metadata.old?.parent ? parseUrn(metadata.old.parent).name : name.box,
       id: metadata.old?.id ?? '',
-      // A provider reference is the URN of the provider, then its id.
-      provider: (metadata.old?.provider ?? '').split('::').at(-2) ?? '',
+      provider: providerName(metadata.old?.provider ?? ''),
       before: metadata.old?.inputs ?? {},
       ...(metadata.op === 'update' ? { after: metadata.new?.inputs ?? {} } : {}),
     });

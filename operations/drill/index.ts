@@ -11,7 +11,7 @@ import { root } from '../place';
 import { elapsed } from '../progress';
 import { runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';
-import { sendCanary } from '../rebuild/canary';
+import { sendCanary, stamped } from '../rebuild/canary';
 import { Journal, recordFile, stepNames } from '../rebuild/record';
 import { EXIT, Refusal } from '../refusal';
 import type { Terminal } from '../terminal';
@@ -75,14 +75,11 @@ export async function drill(
     const answer = await terminal.ask(`Type the name of the environment to destroy it: `);
     if (answer?.trim() !== environment) throw nothingDone('drill');
   }
-  const stamp = new Date()
-    .toISOString()
-    .replace(/[-:]|\.\d+/g, '')
-    .toLowerCase();
+  const name = stamped('drill');
   terminal.note('Writing down what lives');
   const before = await takeFingerprint(model, gitlab);
   terminal.note('Backing up');
-  await backUpNow(settings, `drill-${stamp}`);
+  await backUpNow(settings, name);
   const holdings = await restic.holdings();
   const struck = Date.now();
   terminal.note(`Disaster: ${options.disaster}`);
@@ -104,7 +101,7 @@ export async function drill(
       settings,
       gitlab,
       module,
-      name: `drill-${stamp}`,
+      name,
       note: (text) => terminal.note(text),
     });
     canarySeconds = (Date.now() - sent) / 1000;

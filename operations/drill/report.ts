@@ -1,6 +1,7 @@
 import type { Kind } from '../../delivery/backup/snapshots';
 import { elapsed } from '../progress';
 import { ago } from '../rebuild/tell';
+import { escapeText } from '../render/markup';
 import type { FingerprintDifference } from './fingerprint';
 
 /** What a drill measured. */
@@ -93,7 +94,6 @@ export function reportMarkdown(report: DrillReport): string {
 const ROW = 26;
 const LEFT = 130;
 const WIDTH = 760;
-const xml = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 
 /** The steps one after the other along the time, with the target as a line. */
 export function reportSvg({ environment, steps, rtoSeconds, targets }: DrillReport): string {
@@ -108,7 +108,7 @@ export function reportSvg({ environment, steps, rtoSeconds, targets }: DrillRepo
     const begin = at;
     at += seconds;
     return [
-      `<text x="${LEFT - 8}" y="${y + 14}" text-anchor="end">${xml(name)}</text>`,
+      `<text x="${LEFT - 8}" y="${y + 14}" text-anchor="end">${escapeText(name)}</text>`,
       `<rect x="${x(begin)}" y="${y}" width="${Math.max(1, Math.round((x(at) - x(begin)) * 10) / 10)}" height="18" rx="3" fill="#4c78a8"/>`,
       `<text x="${x(at) + 6}" y="${y + 14}" fill="#555">${elapsed(seconds * 1000)}</text>`,
     ];
@@ -116,7 +116,7 @@ export function reportSvg({ environment, steps, rtoSeconds, targets }: DrillRepo
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="13">`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    `<text x="12" y="24" font-size="16">Rebuild of ${xml(environment)}: ${elapsed(rtoSeconds * 1000)}</text>`,
+    `<text x="12" y="24" font-size="16">Rebuild of ${escapeText(environment)}: ${elapsed(rtoSeconds * 1000)}</text>`,
     `<line x1="${x(target)}" y1="36" x2="${x(target)}" y2="${height - 22}" stroke="#c0392b" stroke-dasharray="4 3"/>`,
     `<text x="${x(target)}" y="${height - 8}" text-anchor="middle" fill="#c0392b">target ${targets.rtoMinutes} min</text>`,
     ...bars,

@@ -1,5 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
+import { providerName } from '../../delivery/preview/actions';
 import { isSecret } from '../differences';
 import type { PendingCreate } from '../repair';
 import { isRealResource } from '../urns';
@@ -59,9 +60,6 @@ const deploymentSchema = z.looseObject({
     )
     .nullish(),
 });
-
-/** Name of a provider resource, as in `ci-cluster`, from its reference. */
-export const providerName = (reference: string): string => reference.split('::').at(-2) ?? '';
 
 /** The same question that is asked about a creation that a killed run left open. */
 export function asPending(planned: PlannedCreate, deployment: unknown): PendingCreate {

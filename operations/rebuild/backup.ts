@@ -1,12 +1,11 @@
+import { BUCKET_KEYS, KEY_PURPOSE } from '../../components/backup/environment';
 import { deriveSecret } from '../../components/shared/secrets';
-import { Restic, ResticFailure } from '../../delivery/backup/restic';
+import { type Restic, ResticFailure } from '../../delivery/backup/restic';
 import { type Kind, kinds, type Snapshot, snapshotsAt } from '../../delivery/backup/snapshots';
+import { openVault } from '../../delivery/backup/vault';
 import { backupRepository } from '../../stacks/backup';
 import type { StackSettings } from '../../stacks/schema';
 import { EXIT, Refusal } from '../refusal';
-
-/** Purpose of the derived secret that encrypts backups. */
-export const BACKUP_KEY = 'backup/key';
 
 /** What a rebuild starts from. */
 export interface Chosen {
@@ -26,20 +25,13 @@ export function openBackup(settings: StackSettings, seed: string, repository?: s
       EXIT.badInput,
     );
   }
-  const { accessKey, secretKey } = backup?.credentialsFrom ?? {};
-  return new Restic({
-    repository: place,
-    environment,
-    env: {
-      ...process.env,
-      ...(accessKey && secretKey
-        ? {
-            AWS_ACCESS_KEY_ID: process.env[accessKey],
-            AWS_SECRET_ACCESS_KEY: process.env[secretKey],
-          }
-        : {}),
-      RESTIC_PASSWORD: deriveSecret(seed, BACKUP_KEY),
-    },
+  const keys = backup?.credentialsFrom;
+  return openVault(environment, {
+    ...process.env,
+    RESTIC_REPOSITORY: place,
+    RESTIC_PASSWORD: deriveSecret(seed, KEY_PURPOSE),
+    [BUCKET_KEYS.accessKey]: keys && process.env[keys.accessKey],
+    [BUCKET_KEYS.secretKey]: keys && process.env[keys.secretKey],
   });
 }
 

@@ -19,6 +19,13 @@ const statuses = z.array(
   z.looseObject({ name: z.string(), status: z.string(), description: z.string().nullish() }),
 );
 
+/** A name that no branch has yet, as in `rebuild-20261124t031207z`. */
+export const stamped = (what: string, at = new Date()): string =>
+  `${what}-${at
+    .toISOString()
+    .replace(/[-:]|\.\d+/g, '')
+    .toLowerCase()}`;
+
 export interface CanaryInputs {
   readonly settings: StackSettings;
   readonly gitlab: Pick<Gitlab, 'get' | 'post'>;

@@ -14,7 +14,7 @@ import { EXIT, Refusal } from '../refusal';
 import type { Terminal } from '../terminal';
 import { isRealResource } from '../urns';
 import { type Chosen, chooseBackup, momentOf, openBackup } from './backup';
-import { sendCanary } from './canary';
+import { sendCanary, stamped } from './canary';
 import { Journal, type RebuildRecord, recordFile, type StepName } from './record';
 import {
   type Restoring,
@@ -246,10 +246,7 @@ async function carryOut(
         settings: model.settings,
         gitlab: gitlabOf(model.settings, secrets.gitlabToken),
         module,
-        name: `rebuild-${new Date()
-          .toISOString()
-          .replace(/[-:]|\.\d+/g, '')
-          .toLowerCase()}`,
+        name: stamped('rebuild'),
         note: (text) => terminal.note(text),
       });
     });

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { ownFolder } from '../states';
 
 /** The steps of a rebuild, in their order. */
 export const stepNames = [
@@ -38,7 +38,7 @@ export type RebuildRecord = z.infer<typeof recordSchema>;
 
 /** Where the record of an environment's rebuild is: beside Pulumi's own files, as its states are. */
 export const recordFile = (environment: string, env: NodeJS.ProcessEnv = process.env): string =>
-  join(env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'switchyard', 'rebuilds', `${environment}.json`);
+  join(ownFolder(env), 'rebuilds', `${environment}.json`);
 
 /**
  * How far a rebuild came, kept in a file after each step and each item, so that one that was killed goes on.

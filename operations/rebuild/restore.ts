@@ -3,17 +3,17 @@ import { restrictedContainer } from '../../catalog/containers';
 import { fetchReleases } from '../../components/inputs';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
-import { serviceOf } from '../../components/production/access';
 import { restrictedPod } from '../../components/shared/kubernetes';
 import { labels, names } from '../../components/shared/naming';
 import { deriveSecret } from '../../components/shared/secrets';
 import { type Place, PodExec } from '../../delivery/backup/exec';
-import { type Database, databasePlace, restoreDatabase } from '../../delivery/backup/kinds/databases';
+import { type Database, restoreDatabase } from '../../delivery/backup/kinds/databases';
 import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
 import { imageOf, restoreImage } from '../../delivery/backup/kinds/registry';
 import { restoreRepository } from '../../delivery/backup/kinds/repositories';
 import type { Restic } from '../../delivery/backup/restic';
 import type { Snapshot } from '../../delivery/backup/snapshots';
+import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
 import {
@@ -152,21 +152,16 @@ export async function restoreImages(restoring: Restoring, which: 'released' | 'h
   }
 }
 
-/** The services of all modules that have something to restore, by their item. */
-export function databasesOf(model: Model): Map<string, Database> {
-  return new Map(
-    model.modules.flatMap((module) =>
-      module.services.flatMap((use): [string, Database][] => {
-        const backup = use.existing ? undefined : serviceOf(model, use).backup;
-        if (!backup || 'none' in backup) return [];
-        const place = databasePlace(module.name, use.name);
-        return [[`${module.name}/${use.name}`, { module: module.name, service: use.name, place, backup }]];
-      }),
-    ),
+/** What can be restored into the modules' services, by item. */
+export const databasesOf = ({ modules, catalog }: Model): Map<string, Database> =>
+  new Map(
+    everyDatabase(modules, catalog.services).map((database) => [
+      `${database.module}/${database.service}`,
+      database,
+    ]),
   );
-}
 
-/** Pods that a workload has at most when it was told to have none: waits until they are gone. */
+/** Tells a workload to have no Pods; with `pod`, waits until that one is gone. */
 async function stop(model: Model, role: ClusterRole, workload: ObjectName, pod?: string): Promise<void> {
   await scaleTo(model.settings, role, workload, 0);
   if (!pod) return;
@@ -218,13 +213,11 @@ export function homePod(model: Model): { readonly pod: WholeObject; readonly pla
     metadata: {
       name,
       namespace: names.ciNamespace,
-      ...{
-        labels: labels({
-          name: 'rebuild',
-          component: 'rebuild',
-          environment: model.settings.environment,
-        }),
-      },
+      labels: labels({
+        name: 'rebuild',
+        component: 'rebuild',
+        environment: model.settings.environment,
+      }),
     },
     spec: {
       restartPolicy: 'Never',

@@ -1,3 +1,4 @@
+import { providerName } from '../../delivery/preview/actions';
 import { type Session, watch } from '../operate';
 import { EXIT, Refusal } from '../refusal';
 import { settle, type World, worldOf } from '../repair';
@@ -9,7 +10,6 @@ import {
   asPending,
   type PlannedCreate,
   PlannedCreates,
-  providerName,
   withoutProviders,
   withPlannedInputs,
 } from './adopt';

@@ -1,3 +1,4 @@
+import { mebibytes } from '../../delivery/backup/run';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { elapsed } from '../progress';
 import { type Chosen, newestByKind } from './backup';
@@ -20,8 +21,6 @@ export interface RebuildPlan {
   /** Steps that an earlier run of this rebuild ended. */
   readonly done: readonly string[];
 }
-
-const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 
 /** `5 min`, `3 h 20 min`, `2 d 4 h` */
 export function ago(seconds: number): string {

@@ -1,14 +1,13 @@
 import { fetchReleases } from '../../components/inputs';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
-import { deriveSecret } from '../../components/shared/secrets';
-import { Restic } from '../../delivery/backup/restic';
-import { backupRepository } from '../../stacks/backup';
+import type { Restic } from '../../delivery/backup/restic';
 import { isOneCluster } from '../../stacks/clusters';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
 import { listObjects } from '../outside';
 import { root } from '../place';
+import { openBackup } from '../rebuild/backup';
 import { readStatus, type Sources } from './read';
 import { statusDocument, statusLines } from './tell';
 
@@ -19,26 +18,13 @@ const PATIENCE = 10_000;
  * The repository as whoever runs this command reaches it: with the seed, from which its key comes, and the bucket's keys.
  * @throws Error when the seed is not at hand, or the repository is a volume
  */
-function openRepository({ backup, environment }: Model['settings']): Restic {
-  if (!backup) throw new Error('the stack makes none');
-  if (backup.claim) throw new Error('they are on a volume, which only the jobs in the cluster reach');
+function openRepository(settings: Model['settings']): Restic {
+  if (!settings.backup) throw new Error('the stack makes none');
+  if (settings.backup.claim)
+    throw new Error('they are on a volume, which only the jobs in the cluster reach');
   const seed = process.env[secretSources.seed];
   if (!seed) throw new Error(`${secretSources.seed} is not set`);
-  const keys = backup.credentialsFrom;
-  return new Restic({
-    repository: backupRepository(backup.repository, environment),
-    environment,
-    env: {
-      ...process.env,
-      RESTIC_PASSWORD: deriveSecret(seed, 'backup/key'),
-      ...(keys
-        ? {
-            AWS_ACCESS_KEY_ID: process.env[keys.accessKey],
-            AWS_SECRET_ACCESS_KEY: process.env[keys.secretKey],
-          }
-        : {}),
-    },
-  });
+  return openBackup(settings, seed);
 }
 
 function sourcesOf({ settings }: Model): Sources {
