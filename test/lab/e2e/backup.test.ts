@@ -2,17 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { deriveSecret } from '../../../components/shared/secrets';
 import { Restic } from '../../../delivery/backup/restic';
 import type { Holdings, Kind } from '../../../delivery/backup/snapshots';
-import { kubeconfigPath } from '../../../lab/cluster';
 import { secret } from '../../../lab/cluster/daemons';
 import { BACKUP_BUCKET, S3_ENDPOINT } from '../../../lab/machine/addresses';
-import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+import { kubectl, servedImage } from './running';
 
 // The topology's own backup jobs on a running lab, run now instead of on their schedule, and read from outside.
 jest.setTimeout(540_000);
-
-const kubectl = (...args: string[]): string =>
-  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
 
 /** Starts a job from a CronJob and waits for its good end; what it said. */
 function runNow(cronJob: string): string {
@@ -48,15 +44,7 @@ const itemsOf = ({ snapshots }: Holdings, kind: Kind): string[] => [
 ];
 
 /** Digest that production runs of a module. */
-const served = (module: string): string =>
-  kubectl(
-    '-n',
-    `prod-${module}`,
-    'get',
-    `deployment/${module}`,
-    '-o',
-    'jsonpath={.spec.template.spec.containers[0].image}',
-  ).split('@')[1] ?? '';
+const served = (module: string): string => servedImage(module).split('@')[1] ?? '';
 
 test('one run leaves a snapshot of every item, and each kind counts as backed up', async () => {
   const before = Math.floor(Date.now() / 1000);

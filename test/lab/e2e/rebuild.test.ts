@@ -11,12 +11,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { EXAMPLES, type Example, travel } from '../../../lab/journey';
 import { BACKUP_BUCKET, STATE_BUCKET } from '../../../lab/machine/addresses';
 import { labHome, openLog } from '../../../lab/steps';
-import { toolPath } from '../../../lab/toolchain';
 import {
   ENVIRONMENT,
   JENKINS_URL,
@@ -25,6 +23,7 @@ import {
   rootToken,
   switchyard,
 } from '../../../lab/topology';
+import { kubectl, servedImage } from './running';
 
 // Disasters for real on a running lab: everything but the backups burns, and comes back.
 jest.setTimeout(1_500_000);
@@ -33,9 +32,6 @@ jest.setTimeout(1_500_000);
 const RELEASES = Number(process.env.REBUILD_RELEASES ?? 3);
 const work = mkdtempSync(join(tmpdir(), 'switchyard-rebuild-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
-
-const kubectl = (...args: string[]): string =>
-  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
 
 interface Ended {
   readonly code: number | null;
@@ -86,19 +82,7 @@ const rows = () => ({
 });
 
 const served = (): Record<string, string> =>
-  Object.fromEntries(
-    Object.keys(EXAMPLES).map((module) => [
-      module,
-      kubectl(
-        '-n',
-        `prod-${module}`,
-        'get',
-        `deployment/${module}`,
-        '-o',
-        'jsonpath={..containers[0].image}',
-      ),
-    ]),
-  );
+  Object.fromEntries(Object.keys(EXAMPLES).map((module) => [module, servedImage(module)]));
 
 const namespaces = (): string =>
   kubectl('get', 'namespaces', '-l', 'app.kubernetes.io/part-of=switchyard', '-o', 'name');

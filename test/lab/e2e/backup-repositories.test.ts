@@ -1,3 +1,5 @@
+// The real restic: each of its calls derives a key for half a second, which is too slow for the unit tests.
+
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -5,7 +7,7 @@ import { join } from 'node:path';
 import { repositoryItems, restoreRepository } from '../../../delivery/backup/kinds/repositories';
 import { backUp } from '../../../delivery/backup/run';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
-import { Folders, vault } from './support';
+import { Folders, vault } from '../../delivery/backup/support';
 
 jest.setTimeout(120_000);
 

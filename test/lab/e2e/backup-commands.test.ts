@@ -1,9 +1,11 @@
+// The real restic: each of its calls derives a key for half a second, which is too slow for the unit tests.
+
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Restic } from '../../../delivery/backup/restic';
 import { run } from '../../../delivery/commands';
-import { makeWorld, ROOT_TOKEN, type World } from '../world';
-import { Folders, flipped, KEY, parts } from './support';
+import { Folders, flipped, KEY, parts } from '../../delivery/backup/support';
+import { makeWorld, ROOT_TOKEN, type World } from '../../delivery/world';
 
 jest.setTimeout(120_000);
 

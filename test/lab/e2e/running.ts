@@ -1,0 +1,18 @@
+import { execFileSync } from 'node:child_process';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { toolPath } from '../../../lab/toolchain';
+
+/** The running lab's cluster, as root asks it. */
+export const kubectl = (...args: string[]): string =>
+  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
+
+/** Image that production runs of a module, by digest. */
+export const servedImage = (module: string): string =>
+  kubectl(
+    '-n',
+    `prod-${module}`,
+    'get',
+    `deployment/${module}`,
+    '-o',
+    'jsonpath={.spec.template.spec.containers[0].image}',
+  );
