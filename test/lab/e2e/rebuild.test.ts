@@ -23,7 +23,7 @@ import {
   rootToken,
   switchyard,
 } from '../../../lab/topology';
-import { kubectl, servedImage } from './running';
+import { kubectl, servedImage, wholeLab } from './running';
 
 // Disasters for real on a running lab: everything but the backups burns, and comes back.
 jest.setTimeout(1_500_000);
@@ -258,4 +258,12 @@ test('a rebuild that was killed goes on where it stopped', async () => {
   expect(rows()).toEqual(before);
   expect(served()).toEqual(released);
   expect(changes()).toEqual({});
+});
+
+test('and on what was rebuilt every module travels to production once more', async () => {
+  // The disaster took the lab's own records too: this goes through its steps anew.
+  await wholeLab();
+  const released = served();
+  expect(Object.keys(released)).toEqual(Object.keys(EXAMPLES));
+  for (const image of Object.values(released)) expect(image).toMatch(/@sha256:[0-9a-f]{64}$/);
 });

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { labSteps } from '../../../lab/sequence';
+import { lockLab, runSteps } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
 
 /** The running lab's cluster, as root asks it. */
@@ -16,3 +18,13 @@ export const servedImage = (module: string): string =>
     '-o',
     'jsonpath={.spec.template.spec.containers[0].image}',
   );
+
+/** What `npm run lab` does: goes through all steps to a lab that is whole. */
+export async function wholeLab(): Promise<void> {
+  const release = lockLab();
+  try {
+    await runSteps(labSteps());
+  } finally {
+    release();
+  }
+}

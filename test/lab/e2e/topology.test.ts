@@ -12,8 +12,7 @@ import {
   productionVersion,
   travel,
 } from '../../../lab/journey';
-import { labSteps } from '../../../lab/sequence';
-import { cacheHome, lockLab, openLog, runSteps } from '../../../lab/steps';
+import { cacheHome, openLog } from '../../../lab/steps';
 import {
   ENVIRONMENT,
   JENKINS_URL,
@@ -23,6 +22,7 @@ import {
   switchyard,
   upLab,
 } from '../../../lab/topology';
+import { wholeLab } from './running';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -221,12 +221,7 @@ describe('an up that is killed', () => {
   });
 
   test('and from there every module travels to production once more', async () => {
-    const release = lockLab();
-    try {
-      await runSteps(labSteps());
-    } finally {
-      release();
-    }
+    await wholeLab();
     for (const module of ['orders', 'billing', 'mailer'] as const) {
       expect(await productionVersion(module)).toMatch(/^\d+\.\d+\.\d+$/);
     }
