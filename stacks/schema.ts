@@ -311,7 +311,7 @@ export type StackSettings = z.infer<typeof stackSchema>;
 /** Default images by role, and what for. Digests are for a mirror to pin: a stack may replace each. */
 export const defaultImages = {
   /** Base of the Jenkins image that the topology builds. */
-  jenkins: 'jenkins/jenkins:2.568.2-jdk21',
+  jenkins: 'jenkins/jenkins:2.568.3-jdk21',
   /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',
