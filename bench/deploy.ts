@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { stringify } from 'yaml';
-import { bundlePlugin } from '../lab/plugins/shared/bundle';
-import { cacheHome } from '../lab/steps';
 import { buildDeliveryImage } from '../operations/build';
+import { acceptingProviders } from '../test/lab/e2e/accepting';
 import { generatedCatalog } from '../test/support/catalog';
 
 // What preview and deploy of one module take in a large estate, against an estate of one: the programs of the delivery
@@ -29,25 +28,6 @@ interface Estate {
   readonly modules: number;
   readonly folder: string;
   readonly environment: NodeJS.ProcessEnv;
-}
-
-/** The three plug-ins and Pulumi's command line, in a folder of their own: the engine looks beside itself first. */
-async function plugins(work: string): Promise<string> {
-  const bin = join(work, 'bin');
-  for (const name of ['kubernetes', 'gitlab', 'docker'] as const) {
-    const { bundle } = await bundlePlugin({
-      name,
-      entry: join(root, 'test', 'lab', 'e2e', 'accepting-plugin.ts'),
-      outDir: join(work, 'js'),
-      binDir: bin,
-      node: process.execPath,
-    });
-    const manifest = readFileSync(join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
-    const { version, pulumi } = JSON.parse(manifest) as { version: string; pulumi?: { version?: string } };
-    writeFileSync(`${bundle}.version`, (pulumi?.version ?? version).replace(/^v/, ''));
-  }
-  symlinkSync(join(cacheHome(), 'bin', 'pulumi'), join(bin, 'pulumi'));
-  return bin;
 }
 
 function estate(work: string, bin: string, registry: string, modules: number): Estate {
@@ -161,7 +141,7 @@ async function main(work: string): Promise<void> {
   await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
   registry.unref();
   const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-  const bin = await plugins(work);
+  const bin = await acceptingProviders(work);
   const image = join(work, 'image');
   await buildDeliveryImage(root, { out: image });
   const program = join(image, 'lib', 'switchyard.js');

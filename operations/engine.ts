@@ -85,12 +85,19 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
 /** Pulumi Cloud takes changes of a state one by one, so that a deploy needs no part. */
 const keepsParts = (backend: string): boolean => !backend.startsWith('https:');
 
-/** Makes a folder a place in which Pulumi finds the project and one of its stacks. */
-function layOut(inputs: EngineInputs, backend: string, workDir: string, stackName: string): void {
+/**
+ * Makes a folder a place in which Pulumi finds the project and one of its stacks.
+ * @param salt encryption salt of a stack whose file names none. @default Pulumi makes one for each run
+ */
+function layOut(inputs: EngineInputs, backend: string, workDir: string, stackName: string, salt = ''): void {
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
   const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
-  writeFileSync(join(workDir, `Pulumi.${stackName}.yaml`), source);
+  const salted = salt === '' || /^encryptionsalt:/m.test(source);
+  writeFileSync(
+    join(workDir, `Pulumi.${stackName}.yaml`),
+    salted ? source : `${source}\nencryptionsalt: ${salt}\n`,
+  );
   writeFileSync(
     join(workDir, 'Pulumi.yaml'),
     stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
@@ -108,8 +115,9 @@ async function openStack(
   workDir: string,
   existing = false,
   stackName = inputs.environment,
+  salt?: string,
 ): Promise<Stack> {
-  layOut(inputs, backend, workDir, stackName);
+  layOut(inputs, backend, workDir, stackName, salt);
   const stack = { stackName, projectName: PROJECT, program: inputs.program };
   const options = {
     workDir,
@@ -146,12 +154,12 @@ export class Engine {
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
       layOut(inputs, backend, workDir, environment);
-      const { module = '', make = false } = part ?? {};
-      const onPart = part !== undefined && (await parts?.ready(module, make)) === true;
-      const stack = onPart
-        ? await openStack(inputs, backend, workDir, true, partName(environment, module))
-        : await openStack(inputs, backend, workDir, existing);
-      if (!onPart) await parts?.gatherForLook();
+      const cut = part && (await parts?.ready(part.module, part.make));
+      const stack =
+        part && cut
+          ? await openStack(inputs, backend, workDir, true, partName(environment, part.module), cut.salt)
+          : await openStack(inputs, backend, workDir, existing);
+      if (!cut) await parts?.gatherForLook();
       const engine = new Engine(inputs, workDir, stack, command, claims, parts);
       process.once('SIGINT', engine.onSignal);
       process.once('SIGTERM', engine.onSignal);
@@ -208,12 +216,12 @@ export class Engine {
     const state = await this.state();
     if (hasResources(state)) await this.saveAside(state);
     await this.settlePending(state, targets);
-    if (whole) await this.parts?.gather((part) => this.settlePart(part));
+    if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
     this.saved = true;
   }
 
-  private async settlePart(part: string): Promise<void> {
-    const stack = await openStack(this.inputs, this.inputs.backend, this.workDir, true, part);
+  private async settlePart(part: string, salt: string): Promise<void> {
+    const stack = await openStack(this.inputs, this.inputs.backend, this.workDir, true, part, salt);
     const engine = new Engine(this.inputs, this.workDir, stack, this.command, this.claims, this.parts);
     await engine.settlePending(await engine.state());
   }

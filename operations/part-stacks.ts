@@ -1,11 +1,21 @@
 import { partName } from '../stacks/names';
 import type { Claims } from './claims';
 import { lockHolders } from './lock';
-import { cutPart, gatherPart, isOpen, partBase } from './parts';
+import { cutPart, gatherPart, isOpen, partBase, saltOf } from './parts';
 import type { PulumiCommand } from './pulumi';
 
-/** Tag of a part: what it was cut from, as `<base> <when the environment's newest update had begun>`. */
+/** Tag of a part: what it was cut from, the fields of {@link Cut} with commas between. */
 const CUT = 'switchyard:cut-from';
+
+/** What a part was cut from. */
+export interface Cut {
+  /** See {@link partBase}. */
+  readonly base: string;
+  /** When the environment's newest update had begun; empty where there was none. */
+  readonly update: string;
+  /** See {@link saltOf}. */
+  readonly salt: string;
+}
 
 /** The stacks that hold an environment's parts. */
 export class Parts {
@@ -22,33 +32,34 @@ export class Parts {
   }
 
   /** What a part was cut from; undefined where there is no such part. */
-  private async cutFrom(
-    part: string,
-  ): Promise<{ readonly base: string; readonly update: string } | undefined> {
-    const [base = '', update = ''] = ((await this.command.tag(part, CUT)) ?? '').split(' ');
-    return base === '' ? undefined : { base, update };
+  private async cutFrom(part: string): Promise<Cut | undefined> {
+    const tag = await this.command.tag(part, CUT);
+    const [base = '', update = '', salt = ''] = tag?.split(',') ?? [];
+    return tag === undefined ? undefined : { base, update, salt };
   }
 
   /**
    * Sees to it that a module has a part that agrees with its environment.
    * @param make cut one where there is none
-   * @returns false where the environment's own state is to be worked on: it has no production of the module yet, or was
-   * changed by a plain `pulumi up` since the part was cut
+   * @returns undefined where the environment's own state is to be worked on: it has no production of the module yet, or
+   * was changed by a plain `pulumi up` since the part was cut
    */
-  async ready(module: string, make: boolean): Promise<boolean> {
+  async ready(module: string, make: boolean): Promise<Cut | undefined> {
     const part = partName(this.environment, module);
     const newest = await this.command.newestUpdate(this.environment);
-    const cut = await this.cutFrom(part);
-    if (cut || !make) return cut?.update === newest;
+    const old = await this.cutFrom(part);
+    if (old || !make) return old?.update === newest ? old : undefined;
     const { version, deployment } = await this.command.export(this.environment);
     const own = cutPart(deployment, this.environment, module);
-    if (!own) return false;
+    if (!own) return undefined;
     // One that a killed run did not finish.
     await this.command.forget(part);
     await this.command.make(part);
     await this.command.import(part, { version, deployment: own });
-    await this.command.setTag(part, CUT, `${partBase(deployment, this.environment, module)} ${newest}`);
-    return true;
+    const base = partBase(deployment, this.environment, module);
+    const cut = { base, update: newest, salt: saltOf(deployment) };
+    await this.command.setTag(part, CUT, [cut.base, cut.update, cut.salt].join(','));
+    return cut;
   }
 
   /**
@@ -57,11 +68,12 @@ export class Parts {
    * @param settle settles what a killed deploy left open in a part
    * @throws Refusal when a deploy is under way
    */
-  async gather(settle: (part: string) => Promise<void>): Promise<void> {
+  async gather(settle: (part: string, salt: string) => Promise<void>): Promise<void> {
     const parts = await this.all();
     for (const part of parts) await this.claims.refuseDeploying(part);
     for (const part of parts) {
-      if (isOpen((await this.command.export(part)).deployment)) await settle(part);
+      const cut = await this.cutFrom(part);
+      if (cut && isOpen((await this.command.export(part)).deployment)) await settle(part, cut.salt);
     }
     await this.bring(parts);
   }

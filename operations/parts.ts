@@ -16,6 +16,7 @@ const resourceSchema = z.looseObject({
   modified: z.string().optional(),
 });
 const deploymentSchema = z.looseObject({
+  secrets_providers: z.looseObject({ state: z.unknown() }).nullish(),
   resources: z.array(resourceSchema).nullish(),
   pending_operations: z.array(z.unknown()).nullish(),
 });
@@ -72,6 +73,17 @@ export function cutPart(
   return asStack({ ...rest, resources: kept }, environment, partName(environment, module));
 }
 
+/**
+ * The salt with which a state's secrets are encrypted by a passphrase; empty where something else does it. A part keeps
+ * that of its environment: only so may the one's resources stand in the other's state.
+ */
+export function saltOf(deployment: unknown): string {
+  const state = z
+    .looseObject({ salt: z.string() })
+    .safeParse(deploymentSchema.parse(deployment).secrets_providers?.state);
+  return state.data?.salt ?? '';
+}
+
 /** Tells whether an environment's state of a module's production is still the one that a part was cut from. */
 export function partBase(deployment: unknown, environment: string, module: string): string {
   const { resources } = deploymentSchema.parse(deployment);
@@ -82,7 +94,8 @@ export function partBase(deployment: unknown, environment: string, module: strin
 
 /**
  * An environment's state with what deploys did in a part. Where the environment itself was changed since the part was
- * cut, by a plain `pulumi up`, the environment's own state stays: that run had the ledger, hence the deploys, before it.
+ * cut, by a plain `pulumi up`, or is encrypted otherwise by now, its own state stays: a run of all of it has the ledger,
+ * hence the deploys, before it.
  * @param base what {@link partBase} gave when the part was cut
  */
 export function gatherPart(
@@ -94,8 +107,10 @@ export function gatherPart(
     base,
   }: { readonly environment: string; readonly module: string; readonly base: string },
 ): unknown {
-  if (partBase(deployment, environment, module) !== base) return deployment;
   const { resources, ...rest } = deploymentSchema.parse(deployment);
+  const { secrets_providers: secrets } = deploymentSchema.parse(part);
+  const encryptedAlike = JSON.stringify(secrets) === JSON.stringify(rest.secrets_providers);
+  if (!encryptedAlike || partBase(deployment, environment, module) !== base) return deployment;
   const main = resources ?? [];
   const brought = deploymentSchema.parse(asStack(part, partName(environment, module), environment));
   const owned = isOwned(partOwner(environment, module));
@@ -108,7 +123,8 @@ export function gatherPart(
     const reference = resource.provider && references.get(providerUrn(resource.provider));
     return reference ? { ...resource, provider: reference } : resource;
   };
-  const from = main.findIndex(owned);
+  // After their provider, which may stand behind the component itself.
+  const from = main.findIndex((resource) => owned(resource) && resource.provider);
   const at = from === -1 ? main.length : from;
   const own = (brought.resources ?? []).filter(owned).map(asInMain);
   const others = (resource: Resource) => !owned(resource);
