@@ -13,7 +13,7 @@ import { generatedCatalog } from '../test/support/catalog';
 // image, the real engine, its state in files, and providers that answer at once.
 
 const MODULES = 200;
-const ROUNDS = 2;
+const ROUNDS = 5;
 /** What a large estate may cost, as a multiple of what an estate of one costs. */
 const RATIO = 1.2;
 const MODULE = 'module-000';
@@ -22,6 +22,7 @@ const root = join(__dirname, '..');
 const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
+const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
 interface Estate {
@@ -176,8 +177,13 @@ async function main(work: string): Promise<void> {
       const preview = await switchyard(where, 'preview', 'bench', '--only', MODULE);
       const up = await switchyard(where, 'up', 'bench', '--only', MODULE, '--yes');
       if (!up.stdout.includes('up of bench: 1 update')) throw new Error(`not one update: ${up.stdout}`);
-      // The first round warms up caches.
-      if (round === 0) continue;
+      // The first round warms up caches, and cuts the module's part from the environment's state.
+      if (round === 0) {
+        print(
+          `The first up --only after an up of all, ${where.modules} module(s): ${seconds(up.milliseconds)} s`,
+        );
+        continue;
+      }
       times.preview[size].push(preview.milliseconds);
       times.up[size].push(up.milliseconds);
     }
@@ -186,7 +192,7 @@ async function main(work: string): Promise<void> {
   for (const [name, { one: small, many: big }] of Object.entries(times)) {
     const ratio = median(big) / median(small);
     print(
-      `${name} --only of one module: ${MODULES} modules ${(median(big) / 1000).toFixed(2)} s, 1 module ${(median(small) / 1000).toFixed(2)} s, ratio ${ratio.toFixed(2)} of ${RATIO}`,
+      `${name} --only of one module: ${MODULES} modules ${seconds(median(big))} s, 1 module ${seconds(median(small))} s, ratio ${ratio.toFixed(2)} of ${RATIO}`,
     );
     if (ratio > RATIO) process.exitCode = 1;
   }
