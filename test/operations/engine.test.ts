@@ -18,6 +18,8 @@ case "$*" in
   *"stack export"*) [ -z "$PENDING" ] || { echo "$PENDING"; exit 0; }
     echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
   *"stack history"*) echo '[]' ;;
+  *"stack ls"*) echo '[]' ;;
+  *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) ;;
   refresh*)
     echo "error: the stack is currently locked by 1 lock(s). file:///l.json: created by ada@there (pid 12) at 2026-11-24T11:00:00Z" >&2
@@ -64,19 +66,19 @@ test('the state is kept as it was before the first change of a command, and neve
   const engine = await open();
   await engine.prepare();
   await engine.prepare();
-  engine.close();
+  await engine.close();
   const kept = join(folder, 'home', 'switchyard', 'states', 'test');
   const files = readdirSync(kept);
   expect(files).toHaveLength(1);
   expect(JSON.parse(readFileSync(join(kept, files[0] ?? ''), 'utf8'))).toMatchObject({ version: 3 });
   const exports = calls().filter((call) => call.includes('stack export'));
-  expect(exports).toEqual(['file:///one stack export --stack test']);
+  expect(exports).toEqual(['file:///one stack export --stack test --non-interactive']);
 });
 
 test('with a second backend the state goes there, and no file stays on the machine', async () => {
   const engine = await open({ stateCopies: 'gs://copies' });
   await engine.prepare();
-  engine.close();
+  await engine.close();
   const imports = calls().filter((call) => call.includes('stack import'));
   expect(imports).toEqual([expect.stringMatching(/^gs:\/\/copies stack import --file \S+ --stack test/)]);
   expect(() => readdirSync(join(folder, 'home', 'switchyard'))).toThrow('ENOENT');
@@ -103,7 +105,7 @@ test('what a killed run was changing or deleting is read anew before anything el
     },
   });
   await engine.prepare();
-  engine.close();
+  await engine.close();
   expect(ended).toEqual(['urn:updating', 'urn:deleting']);
   const settling = calls().flatMap(
     (call) => /(?:^|\s)(refresh .*|stack import)/.exec(call)?.[1]?.match(/stack import|urn:\w+/g) ?? [],
@@ -115,7 +117,7 @@ test('a limited run settles only what is all its own', async () => {
   pending('updating', 'deleting');
   const engine = await open();
   await engine.prepare(['urn:updating']);
-  engine.close();
+  await engine.close();
   expect(calls().filter((call) => call.includes('refresh'))).toEqual([]);
 });
 
@@ -124,7 +126,7 @@ test('a held lock says by whom and since when, and has a code of its own', async
   const failure = await engine
     .run('refresh', { onEvent: () => {} })
     .catch((error) => engineFailure(error, 'refresh', 'test', false));
-  engine.close();
+  await engine.close();
   expect(failure).toMatchObject({
     code: EXIT.locked,
     message: expect.stringContaining(
