@@ -170,10 +170,9 @@ export class Engine {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     process.removeListener('SIGINT', this.onSignal);
     process.removeListener('SIGTERM', this.onSignal);
-    await this.claims.release();
     rmSync(this.workDir, { recursive: true, force: true });
   }
 
@@ -205,19 +204,34 @@ export class Engine {
   }
 
   /**
-   * What must come before any run that changes something, once: the state is copied, and what a killed run left open
-   * is settled.
+   * What must come before a change: once, the state is copied and what a killed run left open is settled; each time,
+   * what deploys did meanwhile is brought in.
    */
   async prepare(targets?: readonly string[]): Promise<void> {
-    if (this.saved) return;
-    const whole = this.stackName === this.inputs.environment;
-    if (!whole) await this.claims.deploy(this.stackName);
-    else if (this.parts) await this.claims.environment();
-    const state = await this.state();
-    if (hasResources(state)) await this.saveAside(state);
-    await this.settlePending(state, targets);
-    if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
-    this.saved = true;
+    await this.claimed(targets, async () => undefined);
+  }
+
+  /** Does something while nobody else changes the same, after what must come before it. */
+  private async claimed<T>(targets: readonly string[] | undefined, work: () => Promise<T>): Promise<T> {
+    const { environment, note } = this.inputs;
+    const whole = this.stackName === environment;
+    try {
+      if (!whole) await this.claims.deploy(this.stackName);
+      else if (this.parts) await this.claims.environment();
+      if (!this.saved) {
+        const state = await this.state();
+        if (hasResources(state)) await this.saveAside(state);
+        await this.settlePending(state, targets);
+        this.saved = true;
+      }
+      if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
+      return await work();
+    } finally {
+      await this.claims.release().catch((error: Error) => {
+        const [said = ''] = error.message.split('\n');
+        note(`${this.stackName} stays locked (${said}): say switchyard cancel ${environment}.`);
+      });
+    }
   }
 
   private async settlePart(part: string, salt: string): Promise<void> {
@@ -290,7 +304,11 @@ export class Engine {
   /** Runs one operation on the program. */
   async run(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     const changing = operation === 'up' || operation === 'refresh' || operation === 'destroy';
-    if (changing) await this.prepare(inputs.targets);
+    const run = () => this.runNow(operation, inputs);
+    return changing ? this.claimed(inputs.targets, run) : run();
+  }
+
+  private async runNow(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     let changes: Record<string, number> = {};
     let outputs: OutputMap = {};
     const options = {

@@ -143,7 +143,7 @@ export async function withSession<T>(
     if (error instanceof ProblemsError) throw error;
     throw engineFailure(error, operation, environment, false);
   } finally {
-    await engine?.close();
+    engine?.close();
   }
 }
 

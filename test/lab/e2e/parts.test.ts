@@ -87,7 +87,7 @@ async function on<T>(module: string | undefined, use: (engine: Engine) => Promis
   try {
     return await use(engine);
   } finally {
-    await engine.close();
+    engine.close();
   }
 }
 
@@ -182,5 +182,15 @@ test('what a killed deploy left open is settled before it is gathered', async ()
   expect(await whole('up')).toEqual({});
   expect(notes.join('\n')).toContain('ended in the middle of 1 resource(s)');
   expect(await deployed('test')).toBe('8');
+  expect(await command.stacks()).toEqual(['test']);
+});
+
+test('a session that changed the environment lets deploys in between, and knows of them in its next change', async () => {
+  await on(undefined, async (engine) => {
+    await engine.run('up', { onEvent: () => undefined });
+    expect(await deploy('9')).toMatchObject({ stack: 'test.shop' });
+    const { changes } = await engine.run('up', { onEvent: () => undefined });
+    expect(changes).toEqual({});
+  });
   expect(await command.stacks()).toEqual(['test']);
 });
