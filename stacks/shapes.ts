@@ -29,6 +29,8 @@ export const quantity = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
 
+const CRON_SHAPE = /^([0-9*,/-]+ ){4}[0-9*,/-]+$/;
+
 /** What each of the five fields may hold, as Kubernetes' CronJobs and Jenkins both take it. */
 const CRON_FIELDS: readonly (readonly [name: string, from: number, to: number])[] = [
   ['minute', 0, 59],
@@ -53,14 +55,11 @@ function cronFault(part: string, name: string, from: number, to: number): string
 /** Five cron fields in numbers. Names, `@daily` and Jenkins' `H` mean nothing, or something else, in the other of the two. */
 export const cronSchedule = z
   .string()
-  .regex(
-    /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
-    say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
-  )
+  .regex(CRON_SHAPE, say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'))
   .superRefine((schedule, context) => {
-    const fields = schedule.split(' ');
     // What is no schedule at all was told already.
-    if (fields.length !== CRON_FIELDS.length) return;
+    if (!CRON_SHAPE.test(schedule)) return;
+    const fields = schedule.split(' ');
     for (const [index, [name, from, to]] of CRON_FIELDS.entries()) {
       for (const part of (fields[index] ?? '').split(',')) {
         const fault = cronFault(part, name, from, to);

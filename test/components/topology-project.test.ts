@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -231,11 +231,11 @@ test('a production cluster of its own is not taken for this one', () => {
 const ONE = 'ci: { context: one }, production: { context: one }';
 
 /** Loads a stack with these settings as a file of an environment. */
-function loaded(text: string): Model | string[] {
+function loaded(text: string, catalog = join(root, 'catalog')): Model | string[] {
   const stacks = mkdtempSync(join(tmpdir(), 'stacks-'));
   try {
     writeFileSync(join(stacks, 'Pulumi.test.yaml'), text);
-    return loadModel({ ...defaultFolders(root), stacks }, 'test');
+    return loadModel({ ...defaultFolders(root), stacks, catalog }, 'test');
   } catch (error) {
     if (error instanceof ProblemsError) return error.problems.map(({ key }) => key ?? '');
     throw error;
@@ -280,6 +280,25 @@ test.each([
   ],
 ])('what previews cannot do is refused: %s', (key, stack, setting) => {
   expect(loaded(`${stack}  switchyard:topologyProject: ${setting}\n`)).toEqual([key]);
+});
+
+test('a module that has the name of the job that looks for drift is refused', () => {
+  const catalog = mkdtempSync(join(tmpdir(), 'catalog-'));
+  try {
+    cpSync(join(root, 'catalog', 'services'), join(catalog, 'services'), { recursive: true });
+    mkdirSync(join(catalog, 'modules'));
+    const module = 'description: another\nowners: [ada]\nport: 8080\n';
+    writeFileSync(join(catalog, 'modules', 'topology-drift.yaml'), module);
+    const text = stackWith({ clusters: ONE });
+    expect(loaded(`${text}  switchyard:topologyProject: {}\n`, catalog)).toEqual([
+      'config.topologyProject.path',
+    ]);
+    expect(loaded(`${text}  switchyard:topologyProject: { path: platform }\n`, catalog)).not.toBeInstanceOf(
+      Array,
+    );
+  } finally {
+    rmSync(catalog, { recursive: true, force: true });
+  }
 });
 
 test('a preview asks GitLab nothing, and a user who is new in it is a stand-in', async () => {
