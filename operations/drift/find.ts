@@ -4,6 +4,7 @@ import type { Releases } from '../../components/model';
 import { providerName } from '../../delivery/preview/actions';
 import { type Difference, differences, isSecret, pathText } from '../differences';
 import { isRealResource, parseUrn, type ResourceName } from '../urns';
+import { sameToKubernetes } from './spelling';
 
 /** What a refresh saw of one resource that is not as the state says. */
 export interface Seen extends ResourceName {
@@ -123,6 +124,9 @@ function isExpected(seen: Seen, { path, after }: Difference, expected: Expected)
   return text === 'metadata.annotations["switchyard.dev/commit"]' && after === release.commit;
 }
 
+const isSpelling = ({ type }: Seen, difference: Difference): boolean =>
+  type.startsWith('kubernetes:') && sameToKubernetes(difference);
+
 /** Longest value that stands in a line as it is. */
 const LENGTH = 120;
 
@@ -185,6 +189,7 @@ export function findDrift(seen: readonly Seen[], expected: Expected): Found[] {
     const fields = differences(resource.before, resource.after)
       .filter(({ path }) => !String(path[0]).startsWith('__'))
       .filter((difference) => !isExpected(resource, difference, expected))
+      .filter((difference) => !isSpelling(resource, difference))
       .filter(({ before }) => !(expected.withheld && isWithheld(before)))
       .map((difference) => {
         const hidden = hides(resource, difference);

@@ -48,6 +48,27 @@ describe('what is drift', () => {
     ]);
   });
 
+  test('another spelling of the same amount and what is empty are not, other amounts and other texts are', () => {
+    const container = (resources: object, more: object = {}) => ({
+      ...deployment('a', 1),
+      spec: { template: { spec: { containers: [{ name: 'module', resources, ...more }] } } },
+    });
+    const declared = { requests: { cpu: '1000m', memory: '1024Mi' }, limits: { memory: '0.5Gi' } };
+    const live = { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '512Mi' } };
+    expect(fieldsOf(change(container(declared), container(live)))).toEqual([]);
+    expect(fieldsOf(change(container(declared, { args: [], env: {} }), container(live)))).toEqual([]);
+    const more = { ...live, limits: { memory: '513Mi' } };
+    expect(fieldsOf(change(container(declared), container(more))).map(({ live: now }) => now)).toEqual([
+      '513Mi',
+    ]);
+    // A version is no amount.
+    const labelled = (version: string) => ({ ...deployment('a', 1), spec: { version } });
+    expect(fieldsOf(change(labelled('1000m'), labelled('1')))).toHaveLength(1);
+    const quiet = { type: 'gitlab:index/project:Project' };
+    expect(fieldsOf(change({ description: 'x' }, { description: '' }, quiet))).toHaveLength(1);
+    expect(fieldsOf(change(container(declared, { args: ['--safe'] }), container(live)))).toHaveLength(1);
+  });
+
   test('a resource that is gone is, without fields', () => {
     const [found] = findDrift(
       look({ op: 'delete', type, name: 'x', before: deployment('a', 1) }).seen,
