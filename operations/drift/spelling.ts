@@ -30,6 +30,23 @@ const AMOUNTS = new Set([
   'sizeLimit',
 ]);
 
+/**
+ * Fields that the API server leaves out when they are false or 0, since that is what their absence means. It keeps a
+ * false elsewhere: an `automountServiceAccountToken` that is gone is no longer false.
+ */
+const LEFT_OUT = new Set([
+  'globalDefault',
+  'hostIPC',
+  'hostNetwork',
+  'hostPID',
+  'minReadySeconds',
+  'paused',
+  'publishNotReadyAddresses',
+  'readOnly',
+  'stdin',
+  'tty',
+]);
+
 /** A Kubernetes quantity as a number; undefined for what is none. */
 function quantity(value: unknown): number | undefined {
   const match = /^([0-9]+(?:\.[0-9]+)?)([A-Za-z]{0,2})$/.exec(String(value ?? ''));
@@ -49,6 +66,8 @@ const isEmpty = (value: unknown): boolean =>
  */
 export function sameToKubernetes({ path, before, after }: Difference): boolean {
   if (isEmpty(before) && isEmpty(after)) return true;
+  const nothing = (value: unknown) => isEmpty(value) || value === false || value === 0;
+  if (LEFT_OUT.has(String(path.at(-1)))) return nothing(before) && nothing(after);
   if (!path.some((part) => AMOUNTS.has(String(part)))) return false;
   const [was, is] = [quantity(before), quantity(after)];
   return was !== undefined && is !== undefined && Math.abs(was - is) <= 1e-9 * Math.max(was, is);

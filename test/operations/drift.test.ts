@@ -61,6 +61,11 @@ describe('what is drift', () => {
     expect(fieldsOf(change(container(declared), container(more))).map(({ live: now }) => now)).toEqual([
       '513Mi',
     ]);
+    const pod = (more: object) => ({ ...deployment('a', 1), spec: more });
+    expect(fieldsOf(change(pod({ hostNetwork: false }), pod({})))).toEqual([]);
+    expect(fieldsOf(change(pod({ hostNetwork: false }), pod({ hostNetwork: true })))).toHaveLength(1);
+    // Its absence means true.
+    expect(fieldsOf(change(pod({ automountServiceAccountToken: false }), pod({})))).toHaveLength(1);
     // A version is no amount.
     const labelled = (version: string) => ({ ...deployment('a', 1), spec: { version } });
     expect(fieldsOf(change(labelled('1000m'), labelled('1')))).toHaveLength(1);
