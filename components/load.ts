@@ -7,6 +7,7 @@ import { roles } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { deployVariables, stackVariables } from '../stacks/secrets';
+import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
@@ -100,6 +101,12 @@ function topologyFaults(settings: StackSettings, modules: readonly Module[]): Pr
       'Name the project otherwise: both would be one project in GitLab, and one job.',
     ),
     ...fault(
+      modules.some(({ name }) => name === driftJob(path)),
+      'topologyProject.path',
+      `is "${path}", and "${driftJob(path)}", the job that looks for drift, is a module's name.`,
+      'Name the project otherwise: both would be one job.',
+    ),
+    ...fault(
       apply === 'automatic' && !isOneCluster(clusters),
       'topologyProject.apply',
       'is automatic, and the apply Pod reaches only the ci cluster.',
@@ -145,7 +152,7 @@ function topologyFaults(settings: StackSettings, modules: readonly Module[]): Pr
 const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<string, string> =>
   Object.fromEntries(
     Object.entries(readTree(folder)).filter(
-      ([path]) => topologyProject !== undefined || !path.startsWith('vars/topologyPipeline.'),
+      ([path]) => topologyProject !== undefined || !path.startsWith('vars/topology'),
     ),
   );
 

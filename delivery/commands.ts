@@ -11,6 +11,7 @@ import { addBackupCommands } from './backup/commands';
 import { certificateFile, readCertificate, writeCertificate } from './certificate';
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
+import { addDriftCommands } from './drift/commands';
 import { exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
@@ -68,7 +69,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do.',
+        '3 the target branch moved, test again; 4 nothing to do; 5 drift.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -390,7 +391,9 @@ export function program(): Command {
     });
 
   addBackupCommands(top, { context, result });
-  addPreviewCommands(top, { context, workspace: () => common().workspace, result });
+  const shell = { context, workspace: () => common().workspace, result };
+  addPreviewCommands(top, shell);
+  addDriftCommands(top, shell);
   return top;
 }
 

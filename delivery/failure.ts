@@ -9,6 +9,8 @@ export const exitCode = {
   again: 3,
   /** Closed, draft, superseded, or merged by people: nothing is left to do. */
   nothing: 4,
+  /** What is there is not what was applied. */
+  drift: 5,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

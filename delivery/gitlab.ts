@@ -37,6 +37,14 @@ const fileSchema = z.object({
   last_commit_id: z.string(),
 });
 
+const issueSchema = z.object({
+  iid: z.number(),
+  state: z.enum(['opened', 'closed']),
+  title: z.string(),
+  description: z.string().nullable(),
+});
+export type Issue = z.infer<typeof issueSchema>;
+
 export type CommitState = 'pending' | 'running' | 'success' | 'failed' | 'canceled';
 
 /** An answer of GitLab that is not a success. `status` 0: it could not be reached. */
@@ -246,6 +254,32 @@ export class GitLab {
   async editNote(project: string, iid: number, note: number, body: string): Promise<void> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/notes/${note}`;
     await this.request('PUT', path, { body }, transient);
+  }
+
+  /** Issues of a project with a label, open and closed. */
+  issues(project: string, label: string): Promise<Issue[]> {
+    return this.all(`/projects/${encode(project)}/issues?labels=${encode(label)}&state=all`, issueSchema);
+  }
+
+  /** @returns the new issue's number in the project; labels that the project does not have come into being */
+  async openIssue(
+    project: string,
+    issue: { readonly title: string; readonly description: string; readonly labels: string },
+  ): Promise<number> {
+    const path = `/projects/${encode(project)}/issues`;
+    return this.check(issueSchema, await this.request('POST', path, issue), path).iid;
+  }
+
+  async editIssue(
+    project: string,
+    iid: number,
+    change: { readonly description?: string; readonly state_event?: 'close' | 'reopen' },
+  ): Promise<void> {
+    await this.request('PUT', `/projects/${encode(project)}/issues/${iid}`, change, transient);
+  }
+
+  async commentOnIssue(project: string, iid: number, body: string): Promise<void> {
+    await this.request('POST', `/projects/${encode(project)}/issues/${iid}/notes`, { body });
   }
 
   /** A file at a branch's head with the last commit that touched it, or undefined when there is none. */

@@ -39,6 +39,7 @@ const variables = {
   BUILDKIT_HOST: required('Give the address of buildkitd, e.g. tcp://buildkitd.ci-build:1234.'),
   SWITCHYARD_CATALOG: required('Give the folder that holds modules/ and services/.'),
   SWITCHYARD_STACKS: required('Give the folder that holds Pulumi.<environment>.yaml.'),
+  SWITCHYARD_LIBRARY: required('Give the folder of the pipeline library.'),
   SWITCHYARD_ENVIRONMENT: required('Name the environment that the main branch deploys to.').regex(
     /^[a-z][a-z0-9-]*$/,
     'is not the name of an environment | Use lower-case letters, digits and "-".',

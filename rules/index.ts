@@ -1,5 +1,6 @@
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
 import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
+import { driftOnlyReads } from './drift';
 import type { Facts } from './facts';
 import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
 import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
@@ -17,6 +18,7 @@ export const rules: readonly Rule[] = [
   hookTokenAgrees,
   pipelineInConfiguration,
   statusRequired,
+  driftOnlyReads,
   testPodPossible,
   namespaceQuota,
   namespaceLimits,

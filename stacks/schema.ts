@@ -276,6 +276,8 @@ export const stackSchema = z
         apply: z
           .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
           .default('automatic'),
+        /** When a job looks for drift: five cron fields, UTC. */
+        drift: cronSchedule.default('47 3 * * *'),
       })
       .optional(),
     /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */

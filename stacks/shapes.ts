@@ -29,9 +29,45 @@ export const quantity = z
   .string()
   .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
 
+const CRON_SHAPE = /^([0-9*,/-]+ ){4}[0-9*,/-]+$/;
+
+/** What each of the five fields may hold, as Kubernetes' CronJobs and Jenkins both take it. */
+const CRON_FIELDS: readonly (readonly [name: string, from: number, to: number])[] = [
+  ['minute', 0, 59],
+  ['hour', 0, 23],
+  ['day of the month', 1, 31],
+  ['month', 1, 12],
+  ['day of the week', 0, 6],
+];
+
+/** `*`, `7`, `1-5`, and steps of what is more than one. */
+const CRON_PART = /^(?:\*|\d+-\d+)(?:\/\d+)?$|^\d+$/;
+
+function cronFault(part: string, name: string, from: number, to: number): string | undefined {
+  const [first = 0, last = first] = (/^\d+(?:-\d+)?/.exec(part)?.[0] ?? `${from}-${to}`)
+    .split('-')
+    .map(Number);
+  const step = Number(/\/(\d+)$/.exec(part)?.[1] ?? 1);
+  const fits = CRON_PART.test(part) && from <= first && first <= last && last <= to && step >= 1;
+  return fits ? undefined : `has "${part}" for the ${name}, which is from ${from} to ${to}`;
+}
+
+/** Five cron fields in numbers. Names, `@daily` and Jenkins' `H` mean nothing, or something else, in the other of the two. */
 export const cronSchedule = z
   .string()
-  .regex(
-    /^([0-9*,/-]+ ){4}[0-9*,/-]+$/,
-    say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'),
-  );
+  .regex(CRON_SHAPE, say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'))
+  .superRefine((schedule, context) => {
+    // What is no schedule at all was told already.
+    if (!CRON_SHAPE.test(schedule)) return;
+    const fields = schedule.split(' ');
+    for (const [index, [name, from, to]] of CRON_FIELDS.entries()) {
+      for (const part of (fields[index] ?? '').split(',')) {
+        const fault = cronFault(part, name, from, to);
+        if (fault === undefined) continue;
+        context.addIssue({
+          code: 'custom',
+          message: say(fault, 'Write e.g. "15 3 * * *" or "*/20 8-18 * * 1-5".'),
+        });
+      }
+    }
+  });

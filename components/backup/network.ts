@@ -3,14 +3,9 @@ import type { Model } from '../model';
 import { REGISTRY_PORT } from '../registry/config';
 import { inNamespaces } from '../shared/kubernetes';
 import { names } from '../shared/naming';
+import { portOf } from '../shared/network';
 
 type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
-
-/** Port of an address, by what its scheme says where it names none. */
-const portOf = (url: string): number => {
-  const { port, protocol } = new URL(url);
-  return port ? Number(port) : protocol === 'http:' ? 80 : 443;
-};
 
 /** Port of the S3 store that a state backend is kept in; a cloud's own store answers at 443. */
 function backendPort(backend: string): number[] {

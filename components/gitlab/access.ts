@@ -32,6 +32,23 @@ export const botToken = (gitlab: GitLabSettings): Declaration => ({
   },
 });
 
+/**
+ * What looks for drift: it may read as a maintainer does, hooks and protection among it, and change nothing. Tokens of
+ * the group are for its owners' eyes.
+ */
+export const readerToken = (gitlab: GitLabSettings): Declaration => ({
+  type: 'gitlab:index/groupAccessToken:GroupAccessToken',
+  name: 'gitlab-reader',
+  provider: 'gitlab',
+  args: {
+    group,
+    name: 'switchyard-reader',
+    accessLevel: 'maintainer',
+    scopes: ['read_api'],
+    ...lifetime(gitlab),
+  },
+});
+
 /** Members of the group, by role. */
 export const groupMembers = ({ members }: GitLabSettings): Declaration[] =>
   Object.entries(members)

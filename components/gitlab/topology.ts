@@ -1,5 +1,6 @@
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { readerToken } from './access';
 import { approvalResources } from './approvals';
 import { hook, mergeSettings, project, protectedMain } from './projects';
 import { hookTokenPurpose, hookUrl } from './resources';
@@ -22,5 +23,6 @@ export function topologyProjectResources(model: Model): Declaration[] {
     protectedMain(`${name}-main`, name, { push: 'maintainer', merge: gitlab.mergeRole }),
     hook(name, hookUrl(model, path), hookTokenPurpose(path)),
     ...approvalResources(gitlab, name),
+    readerToken(gitlab),
   ];
 }

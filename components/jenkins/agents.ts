@@ -17,6 +17,7 @@ const LONGEST_DEPLOY = 3600;
 /** The pipeline stops a preview after 30 min, and applying after an hour. */
 const LONGEST_PREVIEW = 3600;
 const LONGEST_APPLY = 2 * 3600;
+const LONGEST_LOOK = 3600;
 
 const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
 
@@ -196,6 +197,26 @@ const previewPod = (image: string): string =>
     volumes: topologyVolumes,
   });
 
+/** The Pod that looks for drift: an account and a token that may read, and no more. */
+const driftPod = (image: string): string =>
+  agentPod({
+    automountServiceAccountToken: true,
+    serviceAccountName: names.watcher,
+    containers: [
+      {
+        ...agentContainer(
+          'drift',
+          image,
+          [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }],
+          topologyMounts,
+        ),
+        envFrom: [{ secretRef: { name: 'drift-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
+    volumes: topologyVolumes,
+  });
+
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
 const applyPod = (image: string): string =>
   agentPod({
@@ -249,7 +270,7 @@ export function kubernetesCloud(model: Model) {
       namespaces: [
         names.agentsNamespace,
         names.deployNamespace,
-        ...(topologyProject ? [names.previewNamespace] : []),
+        ...(topologyProject ? [names.previewNamespace, names.driftNamespace] : []),
         ...(applies ? [names.applyNamespace] : []),
         ...model.modules.map((module) => names.testNamespace(module.name)),
       ].join('\n'),
@@ -259,7 +280,10 @@ export function kubernetesCloud(model: Model) {
       template('delivery', names.agentsNamespace, LONGEST_BUILD, deliveryPod(model, image)),
       template('deploy', names.deployNamespace, LONGEST_DEPLOY, deployPod(model, image)),
       ...(topologyProject
-        ? [template('preview', names.previewNamespace, LONGEST_PREVIEW, previewPod(image))]
+        ? [
+            template('preview', names.previewNamespace, LONGEST_PREVIEW, previewPod(image)),
+            template('drift', names.driftNamespace, LONGEST_LOOK, driftPod(image)),
+          ]
         : []),
       ...(applies ? [template('apply', names.applyNamespace, LONGEST_APPLY, applyPod(image))] : []),
     ],

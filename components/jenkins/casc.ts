@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { kubernetesCloud } from './agents';
-import { folderScript, jobScript, topologyJobScript } from './jobs';
+import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
 import { cascSecrets, credentialIds } from './names';
 
 /**
@@ -82,7 +82,12 @@ export function cascYaml(model: Model): string {
     jobs: [
       { script: folderScript(model) },
       ...model.modules.map((module) => ({ script: jobScript(model, module) })),
-      ...(topologyProject ? [{ script: topologyJobScript(model, topologyProject) }] : []),
+      ...(topologyProject
+        ? [
+            { script: topologyJobScript(model, topologyProject) },
+            { script: driftJobScript(model, topologyProject) },
+          ]
+        : []),
     ],
   };
   return stringify(casc, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });

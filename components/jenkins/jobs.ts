@@ -65,6 +65,36 @@ export const topologyJobScript = (
     pipeline: `topologyPipeline(apply: '${apply}')`,
   });
 
+/** Name of the job that looks for drift, beside that of the topology's own project. */
+export const driftJob = (path: string): string => `${path}-drift`;
+
+/** A job that the clock starts: nobody waits for it, and a second one beside it would look at the same. */
+export const driftJobScript = (
+  model: Model,
+  { path, drift }: { readonly path: string; readonly drift: string },
+): string => `pipelineJob(${quote(`${jobFolder(model.settings.gitlab)}/${driftJob(path)}`)}) {
+  description('Compares what is there with what was applied, and keeps an issue about it')
+  logRotator { numToKeep(100) }
+  properties {
+    disableConcurrentBuilds()
+    pipelineTriggers {
+      triggers {
+        cron { spec('TZ=UTC\\n${drift}') }
+      }
+    }
+  }
+  definition {
+    cps {
+      script('''@Library('switchyard') _
+
+topologyDrift(environment: '${model.settings.environment}')
+''')
+      sandbox(true)
+    }
+  }
+}
+`;
+
 /** Job DSL of one module's pipeline. */
 export const jobScript = (model: Model, module: Module): string =>
   gitlabJob(model, {

@@ -20,7 +20,7 @@ export function jenkinsNetwork(model: Model): Declaration[] {
     namespaceOf(
       names.agentsNamespace,
       names.deployNamespace,
-      ...(topologyProject ? [names.previewNamespace] : []),
+      ...(topologyProject ? [names.previewNamespace, names.driftNamespace] : []),
       ...(topologyProject?.apply === 'automatic' ? [names.applyNamespace] : []),
     ),
     {

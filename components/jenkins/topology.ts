@@ -2,11 +2,13 @@ import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
-import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, object } from '../shared/kubernetes';
+import type { Declaration, KubernetesType } from '../shared/declaration';
+import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef } from '../shared/references';
+import { portOf } from '../shared/network';
+import { givenRef, outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
+import { JENKINS_PORT } from './names';
 
 const RBAC = 'rbac.authorization.k8s.io';
 
@@ -22,6 +24,39 @@ const READ = [
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'] },
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets'] },
   { apiGroups: [RBAC], resources: ['roles', 'rolebindings'] },
+].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
+
+/** The API's name of each kind that the topology declares, but Secrets: every other one is looked at for drift. */
+const KINDS: Readonly<Record<Exclude<KubernetesType, 'kubernetes:core/v1:Secret'>, string>> = {
+  'kubernetes:core/v1:Namespace': 'namespaces',
+  'kubernetes:core/v1:ConfigMap': 'configmaps',
+  'kubernetes:core/v1:Service': 'services',
+  'kubernetes:core/v1:ServiceAccount': 'serviceaccounts',
+  'kubernetes:core/v1:PersistentVolumeClaim': 'persistentvolumeclaims',
+  'kubernetes:core/v1:ResourceQuota': 'resourcequotas',
+  'kubernetes:core/v1:LimitRange': 'limitranges',
+  'kubernetes:apps/v1:Deployment': 'deployments',
+  'kubernetes:apps/v1:StatefulSet': 'statefulsets',
+  'kubernetes:batch/v1:CronJob': 'cronjobs',
+  'kubernetes:scheduling.k8s.io/v1:PriorityClass': 'priorityclasses',
+  'kubernetes:rbac.authorization.k8s.io/v1:Role': 'roles',
+  'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': 'rolebindings',
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': 'clusterroles',
+  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': 'clusterrolebindings',
+  'kubernetes:networking.k8s.io/v1:NetworkPolicy': 'networkpolicies',
+  'kubernetes:networking.k8s.io/v1:Ingress': 'ingresses',
+  'kubernetes:policy/v1:PodDisruptionBudget': 'poddisruptionbudgets',
+};
+
+/** API group of a type token; empty for the core's. */
+const groupOf = (type: string): string => type.replace(/^kubernetes:(core)?/, '').replace(/\/.*$/, '');
+
+/** What the look for drift compares with. The plug-in looks at a workload's parts too, to tell whether it is ready. */
+const LOOK = [
+  ...Object.entries(KINDS).map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
+  { apiGroups: [''], resources: ['pods', 'events'] },
+  { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
 ].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
 
 const about = (model: Model, name: string) => ({
@@ -98,6 +133,63 @@ function clusterBinding(
   );
 }
 
+/** Where the look for drift goes: names, API servers, GitLab, Jenkins, and the Pushgateway. */
+function driftFence({ settings: { gitlab, metrics } }: Model) {
+  const outside = [443, 6443, portOf(gitlab.url)];
+  if (metrics && !metrics.namespace) outside.push(portOf(metrics.pushgateway));
+  const tcp = (port: number) => ({ protocol: 'TCP', port });
+  return [
+    { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
+    { ports: [...new Set(outside)].sort((a, b) => a - b).map(tcp) },
+    { to: [inNamespaces(names.ciNamespace)], ports: [tcp(JENKINS_PORT)] },
+    ...(metrics?.namespace
+      ? [{ to: [inNamespaces(metrics.namespace)], ports: [tcp(portOf(metrics.pushgateway))] }]
+      : []),
+  ];
+}
+
+/**
+ * Where drift is looked for on a schedule. Neither its account nor its token may change anything, and it is given a
+ * state without secrets, as a preview is.
+ */
+function driftResources(model: Model): Declaration[] {
+  const { driftNamespace: namespace, watcher } = names;
+  const common = labels(about(model, 'drift'));
+  return [
+    ...agentNamespace(model, 'drift', namespace, watcher),
+    object(
+      `kubernetes:${RBAC}/v1:ClusterRole`,
+      'drift-reader',
+      'ci',
+      { name: 'switchyard-drift-reader', labels: common },
+      { rules: LOOK },
+    ),
+    clusterBinding(
+      model,
+      'drift-reading',
+      'switchyard-drift-reader',
+      [{ name: watcher, namespace }],
+      ['drift-reader', 'drift-account'],
+    ),
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      'drift-fence',
+      'ci',
+      { namespace, name: 'fence', labels: common },
+      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: driftFence(model) } },
+      { dependsOn: ['drift-namespace'] },
+    ),
+    object(
+      'kubernetes:core/v1:Secret',
+      'drift-environment',
+      'ci',
+      { namespace, name: 'drift-environment', labels: common },
+      { stringData: { GITLAB_TOKEN: outputRef('gitlab-reader', 'token') } },
+      { dependsOn: ['drift-namespace'] },
+    ),
+  ];
+}
+
 /**
  * What previews and applies merge requests on this repository itself, where the stack asks for it. The preview Pod runs
  * code that nobody has reviewed: see docs/decisions/0006-previews-hold-no-secret.md.
@@ -158,6 +250,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       },
       { dependsOn: ['preview-namespace'] },
     ),
+    ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [
           ...agentNamespace(model, 'apply', applyNamespace, names.applier),

@@ -8,6 +8,8 @@ export const names = {
   /** Agents that preview and apply merge requests on this repository itself. */
   previewNamespace: 'ci-preview',
   applyNamespace: 'ci-apply',
+  /** Agents that look for drift. */
+  driftNamespace: 'ci-drift',
   registryNamespace: 'registry',
   /** Where what removes expired test objects runs. */
   reaperNamespace: 'ci-reaper',
@@ -22,6 +24,7 @@ export const names = {
   deployer: 'deployer',
   previewer: 'previewer',
   applier: 'applier',
+  watcher: 'watcher',
   reaper: 'reaper',
   /** Puts production's Pods before tests and builds where they share nodes. */
   productionPriority: 'switchyard-production',

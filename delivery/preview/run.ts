@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseDocument } from 'yaml';
-import { z } from 'zod';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { Failure } from '../failure';
 import { compileProgram, imagePackages } from './compile';
+import { isolatedStack, run } from './isolated';
 import type { previewPaths } from './session';
 
 export interface RunRequest {
@@ -17,64 +15,6 @@ export interface RunRequest {
   readonly timeoutMs: number;
   /** The image's bundle of packages. @default beside this program */
   readonly packages?: string;
-}
-
-/** Variables of the Pod that the program may see: where programs are, and the read-only kubeconfig. */
-const PASSED = ['PATH', 'LANG', 'KUBECONFIG', 'TMPDIR'];
-
-/**
- * Values encrypted for the real passphrase cannot be read here; the program gets placeholders from its environment.
- * @returns the stack file without them, and without the salt that they were encrypted with
- */
-export function withoutSecureValues(text: string): string {
-  const document = parseDocument(text);
-  const config = z.object({ config: z.record(z.string(), z.unknown()) }).safeParse(document.toJS());
-  if (!config.success) return text;
-  for (const [key, value] of Object.entries(config.data.config)) {
-    if (value !== null && typeof value === 'object' && 'secure' in value) document.deleteIn(['config', key]);
-  }
-  for (const key of ['encryptionsalt', 'encryptedkey', 'secretsprovider']) document.delete(key);
-  return document.toString();
-}
-
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-}
-
-/** Runs a child whose every word goes to the log, and nowhere else. */
-function run(
-  command: readonly string[],
-  options: { cwd: string; env: Record<string, string>; log: string; timeoutMs: number; capture?: boolean },
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const log = openSync(options.log, 'a');
-    const [program = '', ...args] = command;
-    // A process group of its own, so that what it leaves behind ends with it.
-    const child = spawn(program, args, {
-      cwd: options.cwd,
-      env: options.env,
-      stdio: ['ignore', options.capture ? 'pipe' : log, log],
-      detached: true,
-    });
-    let stdout = '';
-    child.stdout?.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    const timer = setTimeout(() => child.pid && process.kill(-child.pid, 'SIGKILL'), options.timeoutMs);
-    const end = () => {
-      clearTimeout(timer);
-      closeSync(log);
-    };
-    child.on('error', (error) => {
-      end();
-      reject(new Failure(exitCode.input, `${program} cannot be started: ${error.message}.`));
-    });
-    child.on('close', (code) => {
-      end();
-      resolve({ code: code ?? 137, stdout });
-    });
-  });
 }
 
 /**
@@ -92,57 +32,18 @@ export async function runPreview(request: RunRequest): Promise<number> {
     return code;
   };
   try {
-    const given = z
-      .record(z.string(), z.string())
-      .parse(parseJson(readFileSync(join(paths.given, 'environment.json'), 'utf8')));
-    const stacks = join(home, 'stacks');
-    const work = join(home, 'work');
-    const backend = join(home, 'backend');
-    for (const folder of [stacks, work, backend]) mkdirSync(folder);
-    const stackFile = `Pulumi.${environment}.yaml`;
-    const settings = withoutSecureValues(readFileSync(join(source, 'stacks', stackFile), 'utf8'));
-    writeFileSync(join(stacks, stackFile), settings);
-    writeFileSync(join(work, 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
-    const passed = PASSED.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
+    const { env: alone } = await isolatedStack({
+      home,
+      environment,
+      given: paths.given,
+      stacks: join(source, 'stacks'),
+      log: paths.log,
     });
-    const env: Record<string, string> = {
-      ...Object.fromEntries(passed),
-      ...given,
-      HOME: home,
-      PULUMI_HOME: join(home, 'pulumi'),
-      PULUMI_BACKEND_URL: `file://${backend}`,
-      PULUMI_CONFIG_PASSPHRASE: given.PULUMI_CONFIG_PASSPHRASE ?? 'withheld',
-      PULUMI_SKIP_UPDATE_CHECK: 'true',
-      SWITCHYARD_STACKS: stacks,
+    const env = {
+      ...alone,
       SWITCHYARD_CATALOG: join(source, 'catalog'),
       SWITCHYARD_LIBRARY: join(source, 'delivery', 'library'),
-      SWITCHYARD_LEDGER_FILE: join(paths.given, 'ledger.yaml'),
-      SWITCHYARD_FOUND_FILE: join(paths.given, 'found.json'),
     };
-    const step = async (...command: string[]): Promise<string> => {
-      const options = { cwd: work, env, log: paths.log, timeoutMs: 60_000, capture: true };
-      const { code, stdout } = await run(command, options);
-      if (code !== 0) throw new Failure(exitCode.red, `${command.slice(0, 3).join(' ')} failed (${code}).`);
-      return stdout;
-    };
-    await step(
-      'pulumi',
-      'stack',
-      'init',
-      environment,
-      '--non-interactive',
-      '--secrets-provider',
-      'passphrase',
-    );
-    // A state of plain-text placeholders is encrypted as it comes in: by the secrets provider that the new stack has.
-    const fresh = JSON.parse(await step('pulumi', 'stack', 'export', '--stack', environment));
-    const state = JSON.parse(readFileSync(join(paths.given, 'state.json'), 'utf8'));
-    state.deployment.secrets_providers = fresh.deployment.secrets_providers;
-    const file = join(home, 'state.json');
-    writeFileSync(file, JSON.stringify(state));
-    await step('pulumi', 'stack', 'import', '--stack', environment, '--file', file);
 
     // Images are not built here, but a provider may want to see that there is a context.
     mkdirSync(join(source, 'dist', 'image'), { recursive: true });

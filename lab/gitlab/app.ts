@@ -368,6 +368,8 @@ export class App {
         t.statuses,
         t.mergeRequests,
         t.notes,
+        t.issues,
+        t.issueNotes,
       ]) {
         table.deleteWhere((row) => row.project_id === project.id);
       }

@@ -76,6 +76,8 @@ export interface Project extends Row {
   default_branch: string;
   /** The next merge request's iid and the next pipeline's. */
   next_mr_iid: number;
+  /** The next issue's. @default 1 */
+  next_issue_iid?: number;
   next_pipeline_iid: number;
   settings: Record<string, unknown>;
 }
@@ -268,6 +270,30 @@ export interface Note extends Row {
   updated_at: string;
 }
 
+export interface Issue extends Row {
+  iid: number;
+  project_id: number;
+  author_id: number;
+  title: string;
+  description: string | null;
+  state: 'opened' | 'closed';
+  labels: string[];
+  closed_by_id: number | null;
+  closed_at: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface IssueNote extends Row {
+  project_id: number;
+  issue_id: number;
+  author_id: number;
+  body: string;
+  internal: boolean;
+  created_at: string;
+  updated_at: string;
+}
+
 export interface Settings extends Row {
   allow_local_requests_from_web_hooks_and_services: boolean;
   /** Local addresses, names and networks that hooks may go to all the same, one a line. @default none */
@@ -297,6 +323,8 @@ export interface Tables {
   approvalRules: Table<ApprovalRule>;
   approvalSettings: Table<ProjectApprovalSettings>;
   notes: Table<Note>;
+  issues: Table<Issue>;
+  issueNotes: Table<IssueNote>;
   settings: Table<Settings>;
 }
 
@@ -321,6 +349,8 @@ export function openTables(store: Store): Tables {
     approvalRules: store.table('approval_rules'),
     approvalSettings: store.table('approval_settings'),
     notes: store.table('notes'),
+    issues: store.table('issues'),
+    issueNotes: store.table('issue_notes'),
     settings: store.table('settings'),
   };
 }

@@ -11,6 +11,7 @@ import { accountRoutes } from './routes/accounts';
 import { approvalRoutes } from './routes/approvals';
 import { groupRoutes } from './routes/groups';
 import { hookRoutes } from './routes/hooks';
+import { issueRoutes } from './routes/issues';
 import { memberRoutes } from './routes/members';
 import { mergeRequestRoutes } from './routes/merge-requests';
 import { pipelineRoutes } from './routes/pipelines';
@@ -181,6 +182,7 @@ async function restServer(app: App): Promise<http.RequestListener> {
   repositoryRoutes(api, app);
   pipelineRoutes(api, app);
   mergeRequestRoutes(api, app);
+  issueRoutes(api, app);
   rest.get('/-/health', async (_request, reply) => reply.type('text/plain').send('GitLab OK'));
   rest.get('/-/readiness', async () => ({ status: 'ok' }));
   await rest.ready();

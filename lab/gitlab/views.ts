@@ -8,6 +8,8 @@ import {
   type DeployToken,
   type Hook,
   type HookEvent,
+  type Issue,
+  type IssueNote,
   type Label,
   LEVEL,
   type Member,
@@ -137,7 +139,9 @@ export function projectView(app: App, project: Project, level: number, empty: bo
     avatar_url: null,
     forks_count: 0,
     star_count: 0,
-    open_issues_count: 0,
+    open_issues_count: app.tables.issues.filter(
+      (issue) => issue.project_id === project.id && issue.state === 'opened',
+    ).length,
     namespace: namespaceView(app, namespace),
     _links: {
       self: api,
@@ -477,6 +481,73 @@ export function noteView(app: App, project: Project, mr: MergeRequest, note: Not
     imported: false,
     imported_from: 'none',
     noteable_iid: mr.iid,
+    commands_changes: {},
+  };
+}
+
+export function issueView(app: App, project: Project, issue: Issue): View {
+  const user = (id: number | null): View | null => (id === null ? null : basicUser(app, app.user(id)));
+  const path = app.projectPath(project);
+  return {
+    id: issue.id,
+    iid: issue.iid,
+    project_id: issue.project_id,
+    title: issue.title,
+    description: issue.description,
+    state: issue.state,
+    created_at: issue.created_at,
+    updated_at: issue.updated_at,
+    closed_at: issue.closed_at,
+    closed_by: user(issue.closed_by_id),
+    labels: issue.labels,
+    milestone: null,
+    assignees: [],
+    assignee: null,
+    author: user(issue.author_id),
+    type: 'ISSUE',
+    issue_type: 'issue',
+    user_notes_count: app.tables.issueNotes.filter((note) => note.issue_id === issue.id).length,
+    merge_requests_count: 0,
+    upvotes: 0,
+    downvotes: 0,
+    due_date: null,
+    confidential: false,
+    discussion_locked: null,
+    imported: false,
+    imported_from: 'none',
+    moved_to_id: null,
+    severity: 'UNKNOWN',
+    has_tasks: false,
+    task_completion_status: { count: 0, completed_count: 0 },
+    time_stats: {
+      time_estimate: 0,
+      total_time_spent: 0,
+      human_time_estimate: null,
+      human_total_time_spent: null,
+    },
+    references: { short: `#${issue.iid}`, relative: `#${issue.iid}`, full: `${path}#${issue.iid}` },
+    web_url: `${urlsOf(app, project).web}/-/issues/${issue.iid}`,
+  };
+}
+
+export function issueNoteView(app: App, project: Project, issue: Issue, note: IssueNote): View {
+  return {
+    id: note.id,
+    type: null,
+    body: note.body,
+    author: basicUser(app, app.user(note.author_id)),
+    created_at: note.created_at,
+    updated_at: note.updated_at,
+    system: false,
+    noteable_id: issue.id,
+    noteable_type: 'Issue',
+    project_id: project.id,
+    resolvable: false,
+    confidential: note.internal,
+    internal: note.internal,
+    imported: false,
+    imported_from: 'none',
+    noteable_iid: issue.iid,
     commands_changes: {},
   };
 }

@@ -14,6 +14,7 @@ export const drift: AddCommand = (program) => {
       },
     )
       .option('--fix', 'put back what drifted, and nothing else')
+      .option('--fenced', 'leave out what is not to be seen without secrets; the note counts it')
       .option('--note <file>', 'write the differences as a Markdown note')
       .option('--metrics <file>', "write the counts in Prometheus' text format"),
   );

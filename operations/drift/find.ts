@@ -4,6 +4,7 @@ import type { Releases } from '../../components/model';
 import { providerName } from '../../delivery/preview/actions';
 import { type Difference, differences, isSecret, pathText } from '../differences';
 import { isRealResource, parseUrn, type ResourceName } from '../urns';
+import { sameToKubernetes } from './spelling';
 
 /** What a refresh saw of one resource that is not as the state says. */
 export interface Seen extends ResourceName {
@@ -69,6 +70,8 @@ export interface Expected {
   readonly autoscaled: ReadonlySet<string>;
   /** What the ledger names: a deploy under way has it in the cluster before it is in the state. */
   readonly releases: Releases;
+  /** The state came without its secrets, so that a field with one cannot be compared. @default false */
+  readonly withheld?: boolean;
 }
 
 const workloadKey = (kind: string, namespace: string, name: string): string => `${kind} ${namespace}/${name}`;
@@ -121,6 +124,9 @@ function isExpected(seen: Seen, { path, after }: Difference, expected: Expected)
   return text === 'metadata.annotations["switchyard.dev/commit"]' && after === release.commit;
 }
 
+const isSpelling = ({ type }: Seen, difference: Difference): boolean =>
+  type.startsWith('kubernetes:') && sameToKubernetes(difference);
+
 /** Longest value that stands in a line as it is. */
 const LENGTH = 120;
 
@@ -164,6 +170,12 @@ function hides(seen: Seen, { path, before, after }: Difference): boolean {
   );
 }
 
+/** Is it, or does it hold, a secret or what stands for one? */
+const isWithheld = (value: unknown): boolean =>
+  isSecret(value) ||
+  (typeof value === 'string' && /\bwithheld-[0-9a-f]{32}\b/.test(value)) ||
+  (value !== null && typeof value === 'object' && Object.values(value).some(isWithheld));
+
 /** One difference that is drift, with its path apart so that its author can be looked up. */
 export interface Found {
   readonly seen: Seen;
@@ -177,6 +189,8 @@ export function findDrift(seen: readonly Seen[], expected: Expected): Found[] {
     const fields = differences(resource.before, resource.after)
       .filter(({ path }) => !String(path[0]).startsWith('__'))
       .filter((difference) => !isExpected(resource, difference, expected))
+      .filter((difference) => !isSpelling(resource, difference))
+      .filter(({ before }) => !(expected.withheld && isWithheld(before)))
       .map((difference) => {
         const hidden = hides(resource, difference);
         return {

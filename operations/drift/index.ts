@@ -7,10 +7,11 @@ import { layOutImage } from '../lay-out';
 import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../operate';
 import type { Outcome } from '../outcome';
 import { gitlabOf, readObject } from '../outside';
-import { EXIT } from '../refusal';
+import { EXIT, Refusal } from '../refusal';
 import { StepGatherer } from '../steps';
 import type { Terminal } from '../terminal';
 import { type Witnesses, withAuthors } from './authors';
+import { contexts, outOfSight } from './fenced';
 import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
 import { type DriftReport, driftLines, driftNote, driftSamples } from './tell';
 import { withUnfixed } from './unfixed';
@@ -20,6 +21,8 @@ export interface DriftOptions {
   readonly yes?: boolean;
   /** File for the Markdown note. */
   readonly note?: string;
+  /** Leave out what a Pod without secrets cannot look at, and say so. */
+  readonly fenced?: boolean;
   /** File for Prometheus' text format. */
   readonly metrics?: string;
 }
@@ -35,11 +38,13 @@ function witnessesOf({ model }: Session, token: string): Witnesses {
 }
 
 /** Looks at what is there and changes nothing, neither outside nor in the state. */
-async function look(session: Session, terminal: Terminal): Promise<DriftReport> {
+async function look(session: Session, fenced: boolean, terminal: Terminal): Promise<DriftReport> {
   const { environment, gitlab } = session.model.settings;
   const gathered = new SeenGatherer();
+  const hidden = fenced ? outOfSight((await session.engine.state()).deployment, await contexts()) : undefined;
   await watch(session, 'previewRefresh', terminal, {
     title: `drift of ${environment}`,
+    exclude: hidden?.exclude,
     onEvent: (event) => gathered.take(event),
   });
   const token = await session.gitlabToken();
@@ -47,12 +52,14 @@ async function look(session: Session, terminal: Terminal): Promise<DriftReport> 
   const found = findDrift(gathered.seen, {
     autoscaled: needed ? autoscaledWorkloads((await session.engine.state()).deployment) : new Set(),
     releases: needed ? await fetchReleases(gitlab.url, gitlab.group, token, environment) : {},
+    withheld: fenced,
   });
   return {
     environment,
     checkedAt: new Date().toISOString(),
     boxes: [...gathered.boxes].sort(),
     resources: await withAuthors(found, witnessesOf(session, token)),
+    ...(hidden ? { unseen: hidden.unseen } : {}),
   };
 }
 
@@ -100,12 +107,15 @@ export async function drift(
   options: DriftOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
+  if (options.fix && options.fenced) {
+    throw new Refusal('--fenced looks through a fence, and --fix changes things: take one.', EXIT.badInput);
+  }
   return withSession(
     environment,
     'drift',
     terminal,
     async (session) => {
-      const report = await look(session, terminal);
+      const report = await look(session, options.fenced === true, terminal);
       if (options.note) writeFileSync(options.note, driftNote(report));
       const samples = driftSamples(report);
       if (options.metrics) writeFileSync(options.metrics, metricsText(samples));

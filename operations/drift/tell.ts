@@ -1,4 +1,5 @@
 import type { Sample } from '../../delivery/metrics';
+import type { Unseen } from './fenced';
 import type { Author, DriftedResource } from './find';
 
 /** What one look found. */
@@ -9,6 +10,8 @@ export interface DriftReport {
   /** Boxes that were looked at, sorted. */
   readonly boxes: readonly string[];
   readonly resources: readonly DriftedResource[];
+  /** What was left out of a fenced look. @default nothing */
+  readonly unseen?: readonly Unseen[];
 }
 
 const byBox = ({ boxes, resources }: DriftReport): [string, readonly DriftedResource[]][] =>
@@ -20,6 +23,12 @@ const authorText = (by: Author | undefined): string =>
   by === undefined ? 'unknown' : `${by.who}${by.at ? ` at ${by.at}` : ''}`;
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
+
+/** What a fenced look did not see, in a line; none for a whole one. */
+function unseenLines({ unseen }: DriftReport): string[] {
+  if (unseen === undefined || unseen.length === 0) return [];
+  return [`Not looked at: ${unseen.map(({ kind, count: number }) => `${number} ${kind}`).join(', ')}.`];
+}
 
 /** The report for a terminal: boxes, their resources, their fields. */
 export function driftLines(report: DriftReport): string[] {
@@ -42,7 +51,7 @@ export function driftLines(report: DriftReport): string[] {
     resources.length === 0
       ? 'no drift'
       : `${count(resources.length, 'resource')} drifted from what was applied`;
-  return [...lines, `drift of ${environment}: ${last}`];
+  return [...lines, ...unseenLines(report), `drift of ${environment}: ${last}`];
 }
 
 /** First line of the note, by which the next one finds it and edits it in place. */
@@ -80,7 +89,8 @@ export function driftNote(report: DriftReport): string {
           }),
         ],
   );
-  return `${[...head, ...found, ...tables].join('\n')}\n`;
+  const unseen = unseenLines(report).flatMap((line) => ['', line]);
+  return `${[...head, ...found, ...tables, ...unseen].join('\n')}\n`;
 }
 
 /** The report as metrics. A box without drift says 0, so that an alert resolves. */

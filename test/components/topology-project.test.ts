@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -24,6 +24,12 @@ const modelWith = (setting: string): Model =>
 const on = modelWith('{}');
 const all = (model: Model) => topologyBoxes(model).flatMap(({ declarations }) => [...declarations]);
 const named = (model: Model, name: string) => all(model).find((declaration) => declaration.name === name);
+/** Arguments of a declaration that must be there, in the shape that a test looks at. */
+function argsOf<T>(model: Model, name: string): T {
+  const found = named(model, name);
+  if (!found) throw new Error(`nothing is declared as ${name}`);
+  return found.args as unknown as T;
+}
 const textOf = (model: Model, names: RegExp) =>
   JSON.stringify(
     all(model)
@@ -45,8 +51,10 @@ const podOf = (model: Model, name: string) => {
 
 test('a stack that does not ask for it has none of it', () => {
   const without = testModel();
-  expect(all(without).filter(({ name }) => /topology|preview|apply/.test(name))).toEqual([]);
-  expect(JSON.stringify(casc(without))).not.toMatch(/topologyPipeline|SWITCHYARD_TOPOLOGY/);
+  expect(all(without).filter(({ name }) => /topology|preview|apply|drift|gitlab-reader/.test(name))).toEqual(
+    [],
+  );
+  expect(JSON.stringify(casc(without))).not.toMatch(/topologyPipeline|topologyDrift|SWITCHYARD_TOPOLOGY/);
 });
 
 test('everything needed is declared before, and every name is used once', () => {
@@ -77,7 +85,7 @@ test('merging needs a green preview, and the hook goes to the job with a token',
 });
 
 test("the job's pipeline stands in the configuration: no file of a merge request runs with credentials", () => {
-  const job = casc(on).jobs.at(-1)?.script ?? '';
+  const job = casc(on).jobs.find(({ script }) => script.includes('topologyPipeline('))?.script ?? '';
   expect(job).toContain("pipelineJob('switchyard/topology')");
   expect(job).toContain("topologyPipeline(apply: 'automatic')");
   expect(job).toContain('secretToken("${HOOK_TOKEN_TOPOLOGY}")');
@@ -156,8 +164,62 @@ test('the Pods of previews may reach Jenkins through its fence, and those of app
       }),
       /^jenkins-allow-/,
     );
-  expect(fenced('{}')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-apply"]');
-  expect(fenced('{ apply: manual }')).toContain('"values":["ci-agents","ci-deploy","ci-preview"]');
+  expect(fenced('{}')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-drift","ci-apply"]');
+  expect(fenced('{ apply: manual }')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-drift"]');
+});
+
+describe('the look for drift', () => {
+  test('is started by the clock, at night or when the stack says, in UTC, and by no hook', () => {
+    const jobOf = (model: Model) =>
+      casc(model).jobs.find(({ script }) => script.includes('topologyDrift('))?.script ?? '';
+    expect(jobOf(on)).toContain("pipelineJob('switchyard/topology-drift')");
+    expect(jobOf(on)).toContain("topologyDrift(environment: 'test')");
+    expect(jobOf(on)).toContain("cron { spec('TZ=UTC\\n47 3 * * *') }");
+    expect(jobOf(modelWith('{ drift: "*/20 * * * 1-5" }'))).toContain("spec('TZ=UTC\\n*/20 * * * 1-5')");
+    expect(jobOf(on)).not.toMatch(/gitlab \{|secretToken|parameters/);
+  });
+
+  test('has a token of GitLab and an account of the cluster that may read, and nothing else', () => {
+    expect(named(on, 'gitlab-reader')?.args).toMatchObject({ scopes: ['read_api'] });
+    const { stringData } = argsOf<{ stringData: object }>(on, 'drift-environment');
+    expect(stringData).toEqual({ GITLAB_TOKEN: '«output:gitlab-reader:token»' });
+    const spec = podOf(on, 'drift')?.spec;
+    expect(spec).toMatchObject({ serviceAccountName: 'watcher' });
+    expect(JSON.stringify(spec).match(/"secret(Ref|Name|KeyRef)":[^}]*/g)).toEqual([
+      '"secretRef":{"name":"drift-environment"',
+    ]);
+    const { rules } = argsOf<{ rules: { resources: string[]; verbs: string[] }[] }>(on, 'drift-reader');
+    expect(new Set(rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'list']));
+    const resources = rules.flatMap((rule) => rule.resources);
+    for (const never of ['*', 'secrets', 'pods/exec', 'pods/log']) expect(resources).not.toContain(never);
+    const bindings = all(on).filter(({ args }) => JSON.stringify(args).includes('"name":"watcher"'));
+    expect(bindings.map(({ name }) => name).sort()).toEqual(['drift-account', 'drift-reading']);
+  });
+
+  test('may read each kind that the topology declares, by the right API group', () => {
+    const { rules } = argsOf<{ rules: { apiGroups: string[]; resources: string[] }[] }>(on, 'drift-reader');
+    const may = (group: string, resource: string) =>
+      rules.some(({ apiGroups, resources }) => apiGroups.includes(group) && resources.includes(resource));
+    expect(may('', 'configmaps') && may('apps', 'statefulsets') && may('batch', 'cronjobs')).toBe(true);
+    expect(may('rbac.authorization.k8s.io', 'clusterrolebindings')).toBe(true);
+    expect(may('networking.k8s.io', 'ingresses') && may('policy', 'poddisruptionbudgets')).toBe(true);
+  });
+
+  test('reaches names, API servers, GitLab, Jenkins, and a Pushgateway that the stack names', () => {
+    const ports = (settings: string) => {
+      const text = `${stackText}  switchyard:topologyProject: {}\n${settings}`;
+      const model = testModel({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test') });
+      const { spec } = argsOf<{ spec: { egress: { ports: { port: number }[] }[] } }>(model, 'drift-fence');
+      return spec.egress.flatMap((rule) => rule.ports.map(({ port }) => port));
+    };
+    expect(ports('')).toEqual([53, 53, 443, 6443, 8080]);
+    expect(ports('  switchyard:metrics: { pushgateway: "http://push.test:9091" }\n')).toEqual([
+      53, 53, 443, 6443, 9091, 8080,
+    ]);
+    expect(
+      ports('  switchyard:metrics: { pushgateway: "http://push.monitoring:9091", namespace: monitoring }\n'),
+    ).toEqual([53, 53, 443, 6443, 8080, 9091]);
+  });
 });
 
 test('a production cluster of its own is not taken for this one', () => {
@@ -169,11 +231,11 @@ test('a production cluster of its own is not taken for this one', () => {
 const ONE = 'ci: { context: one }, production: { context: one }';
 
 /** Loads a stack with these settings as a file of an environment. */
-function loaded(text: string): Model | string[] {
+function loaded(text: string, catalog = join(root, 'catalog')): Model | string[] {
   const stacks = mkdtempSync(join(tmpdir(), 'stacks-'));
   try {
     writeFileSync(join(stacks, 'Pulumi.test.yaml'), text);
-    return loadModel({ ...defaultFolders(root), stacks }, 'test');
+    return loadModel({ ...defaultFolders(root), stacks, catalog }, 'test');
   } catch (error) {
     if (error instanceof ProblemsError) return error.problems.map(({ key }) => key ?? '');
     throw error;
@@ -218,6 +280,25 @@ test.each([
   ],
 ])('what previews cannot do is refused: %s', (key, stack, setting) => {
   expect(loaded(`${stack}  switchyard:topologyProject: ${setting}\n`)).toEqual([key]);
+});
+
+test('a module that has the name of the job that looks for drift is refused', () => {
+  const catalog = mkdtempSync(join(tmpdir(), 'catalog-'));
+  try {
+    cpSync(join(root, 'catalog', 'services'), join(catalog, 'services'), { recursive: true });
+    mkdirSync(join(catalog, 'modules'));
+    const module = 'description: another\nowners: [ada]\nport: 8080\n';
+    writeFileSync(join(catalog, 'modules', 'topology-drift.yaml'), module);
+    const text = stackWith({ clusters: ONE });
+    expect(loaded(`${text}  switchyard:topologyProject: {}\n`, catalog)).toEqual([
+      'config.topologyProject.path',
+    ]);
+    expect(loaded(`${text}  switchyard:topologyProject: { path: platform }\n`, catalog)).not.toBeInstanceOf(
+      Array,
+    );
+  } finally {
+    rmSync(catalog, { recursive: true, force: true });
+  }
 });
 
 test('a preview asks GitLab nothing, and a user who is new in it is a stand-in', async () => {

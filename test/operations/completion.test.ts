@@ -41,7 +41,7 @@ test('bash knows which options take a value, and of what', () => {
   expect(offered('up', 'lab', '--only', '')).toEqual(['orders', 'shop']);
   expect(offered('up', '--only', 'shop', '')).toEqual(['lab', 'production']);
   expect(offered('up', '--yes', '')).toEqual(['lab', 'production']);
-  expect(offered('drift', 'lab', '--f')).toEqual(['--fix']);
+  expect(offered('drift', 'lab', '--f')).toEqual(['--fix', '--fenced']);
   expect(offered('status', 'lab', '--y')).toEqual([]);
 });
 

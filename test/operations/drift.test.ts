@@ -1,4 +1,5 @@
 import { lastManager, type Witnesses, withAuthors } from '../../operations/drift/authors';
+import { outOfSight } from '../../operations/drift/fenced';
 import { autoscaledWorkloads, type Expected, findDrift, SeenGatherer } from '../../operations/drift/find';
 import {
   type DriftReport,
@@ -45,6 +46,32 @@ describe('what is drift', () => {
     expect(fieldsOf(change(deployment('a@sha256:1', 2), deployment('a@sha256:1', 5)))).toEqual([
       { path: 'spec.replicas', declared: '2', live: '5' },
     ]);
+  });
+
+  test('another spelling of the same amount and what is empty are not, other amounts and other texts are', () => {
+    const container = (resources: object, more: object = {}) => ({
+      ...deployment('a', 1),
+      spec: { template: { spec: { containers: [{ name: 'module', resources, ...more }] } } },
+    });
+    const declared = { requests: { cpu: '1000m', memory: '1024Mi' }, limits: { memory: '0.5Gi' } };
+    const live = { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '512Mi' } };
+    expect(fieldsOf(change(container(declared), container(live)))).toEqual([]);
+    expect(fieldsOf(change(container(declared, { args: [], env: {} }), container(live)))).toEqual([]);
+    const more = { ...live, limits: { memory: '513Mi' } };
+    expect(fieldsOf(change(container(declared), container(more))).map(({ live: now }) => now)).toEqual([
+      '513Mi',
+    ]);
+    const pod = (more: object) => ({ ...deployment('a', 1), spec: more });
+    expect(fieldsOf(change(pod({ hostNetwork: false }), pod({})))).toEqual([]);
+    expect(fieldsOf(change(pod({ hostNetwork: false }), pod({ hostNetwork: true })))).toHaveLength(1);
+    // Its absence means true.
+    expect(fieldsOf(change(pod({ automountServiceAccountToken: false }), pod({})))).toHaveLength(1);
+    // A version is no amount.
+    const labelled = (version: string) => ({ ...deployment('a', 1), spec: { version } });
+    expect(fieldsOf(change(labelled('1000m'), labelled('1')))).toHaveLength(1);
+    const quiet = { type: 'gitlab:index/project:Project' };
+    expect(fieldsOf(change({ description: 'x' }, { description: '' }, quiet))).toHaveLength(1);
+    expect(fieldsOf(change(container(declared, { args: ['--safe'] }), container(live)))).toHaveLength(1);
   });
 
   test('a resource that is gone is, without fields', () => {
@@ -311,5 +338,71 @@ describe('how it is told', () => {
         value: 1795478400,
       },
     ]);
+  });
+});
+
+describe('a look through a fence', () => {
+  const urn = (type: string, name: string) =>
+    `urn:pulumi:test::switchyard::switchyard:index:Topology$switchyard:production:Production$${type}::${name}`;
+  const provider = (name: string, context: string) => ({
+    urn: urn('pulumi:providers:kubernetes', name),
+    type: 'pulumi:providers:kubernetes',
+    inputs: { context },
+  });
+  const of = (name: string, resource: string, by = '') => ({
+    urn: urn(resource, name),
+    type: resource,
+    inputs: null,
+    provider: by && `${urn('pulumi:providers:kubernetes', by)}::some-id`,
+  });
+  const deploymentOf = (...resources: object[]) => ({ manifest: {}, resources });
+
+  test('leaves out Secrets, tokens of the group, images, and clusters that are not reached, and counts them', () => {
+    const state = deploymentOf(
+      { urn: urn('pulumi:pulumi:Stack', 's'), type: 'pulumi:pulumi:Stack' },
+      provider('ci-cluster', 'one'),
+      provider('production-cluster', 'two'),
+      of('a', 'kubernetes:core/v1:Secret', 'ci-cluster'),
+      of('b', 'kubernetes:core/v1:ConfigMap', 'ci-cluster'),
+      of('c', 'kubernetes:core/v1:Secret', 'production-cluster'),
+      of('d', type, 'production-cluster'),
+      of('e', 'gitlab:index/groupAccessToken:GroupAccessToken'),
+      of('f', 'gitlab:index/projectHook:ProjectHook'),
+      of('g', 'docker:index/image:Image'),
+    );
+    const { exclude, unseen } = outOfSight(state, new Set(['one']));
+    expect(exclude.map((name) => name.split('::').at(-1))).toEqual(['a', 'c', 'd', 'e', 'g']);
+    expect(unseen).toEqual([
+      { kind: 'Deployment', count: 1 },
+      { kind: 'GitLab GroupAccessToken', count: 1 },
+      { kind: 'Image', count: 1 },
+      { kind: 'Secret', count: 2 },
+    ]);
+    expect(outOfSight(deploymentOf(), new Set())).toEqual({ exclude: [], unseen: [] });
+  });
+
+  test('takes no placeholder of a secret for a value, and still sees the fields beside it', () => {
+    const placeholder = `withheld-${'0'.repeat(32)}`;
+    const before = { a: placeholder, b: { c: [`token=${placeholder}`] }, d: 1, e: SECRET };
+    const step = change(before, { a: 'x', b: { c: [] }, d: 2, e: SECRET });
+    expect(fieldsOf(step, { ...nothing, withheld: true })).toEqual([{ path: 'd', declared: '1', live: '2' }]);
+    expect(fieldsOf(step).map(({ path }) => path)).toEqual(['a', 'b.c', 'd']);
+  });
+
+  test('says in the note and in the lines what it did not see', () => {
+    const report: DriftReport = {
+      environment: 'test',
+      checkedAt: '2026-11-24T03:47:00Z',
+      boxes: ['jenkins'],
+      resources: [],
+      unseen: [
+        { kind: 'Image', count: 2 },
+        { kind: 'Secret', count: 31 },
+      ],
+    };
+    expect(driftNote(report)).toMatch(/No drift at .*\.\n\nNot looked at: 2 Image, 31 Secret\.\n$/);
+    expect(driftLines(report)).toContain('Not looked at: 2 Image, 31 Secret.');
+    for (const unseen of [[], undefined])
+      expect(driftNote({ ...report, unseen })).not.toContain('Not looked');
   });
 });

@@ -50,6 +50,19 @@ const inBackups = itemsOfTwo({
   settings: modelOf({ backup: 'repository: "s3:https://s3.test/bucket"' }).settings,
 });
 
+/** Two modules in a stack whose drift is looked for. */
+const watched = itemsOfTwo({ settings: modelOf({ topologyProject: 'path: topology' }).settings });
+const binding = {
+  type: 'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
+  name: 'watcher-helps',
+  cluster: watched.find(({ name }) => name === 'jenkins-casc')?.cluster,
+  args: {
+    metadata: { namespace: 'ci-deploy', name: 'watcher-helps' },
+    roleRef: { kind: 'ClusterRole', name: 'admin' },
+    subjects: [{ kind: 'ServiceAccount', name: 'watcher', namespace: 'ci-drift' }],
+  },
+};
+
 const kubeconfig = (change: (old: string) => string) => (old: unknown) => change(String(old));
 /** Credentials inside the kubeconfig of deploys, which names the files that hold them. */
 const kubeconfigs = [
@@ -70,6 +83,35 @@ const kubeconfigs = [
 ] as const;
 
 const cases: readonly Case[] = [
+  {
+    rule: 'drift-only-reads',
+    when: 'the role of what looks for drift lets it change and see more',
+    items: changed(watched, 'drift-reader', ['rules'], (rules: unknown) => [
+      ...(rules as object[]),
+      { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'patch'] },
+      { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
+    ]),
+    says: [
+      'drift-reading (ClusterRoleBinding switchyard-drift-reading): lets ci-drift/watcher, which looks for drift, patch deployments. Bind it to a role that gets and lists, and leaves out Secrets.',
+      'drift-reading (ClusterRoleBinding switchyard-drift-reading): lets ci-drift/watcher, which looks for drift, read secrets. Bind it to a role that gets and lists, and leaves out Secrets.',
+    ],
+  },
+  {
+    rule: 'drift-only-reads',
+    when: 'its account is bound to a role that nobody declares here',
+    items: added(watched, binding),
+    says: [
+      'watcher-helps (RoleBinding ci-deploy/watcher-helps): lets ci-drift/watcher, which looks for drift, do whatever ClusterRole admin allows. Bind it to a role that gets and lists, and leaves out Secrets.',
+    ],
+  },
+  {
+    rule: 'drift-only-reads',
+    when: 'its token of GitLab may write',
+    items: changed(watched, 'gitlab-reader', ['scopes'], ['read_api', 'api']),
+    says: [
+      'drift-environment (Secret ci-drift/drift-environment): gives gitlab-reader, a token with the scope api, to what looks for drift. Give it a token that may read.',
+    ],
+  },
   {
     rule: 'hook-has-job',
     when: 'the hook of a module leads to a job that is not declared',

@@ -64,3 +64,36 @@ test('a secret that Pulumi encrypted is no setting, and one in plain text is ref
     'stacks/Pulumi.test.yaml:8: config.gitlabToken: is a secret in plain text. Write it with "pulumi config set --secret switchyard:gitlabToken".',
   );
 });
+
+describe('a schedule', () => {
+  const told = (schedule: string) =>
+    messageOf(() => parse(`${stackText}  switchyard:topologyProject: { drift: "${schedule}" }\n`));
+
+  test.each(['47 3 * * *', '*/20 8-18/2 1,15 1-12 0-6', '0 0 31 12 6', '59 23 * * 1-5'])(
+    'is five cron fields in numbers: %s',
+    (schedule) => {
+      expect(told(schedule)).toBe('');
+    },
+  );
+
+  test.each([
+    ['60 3 * * *', 'has "60" for the minute, which is from 0 to 59'],
+    ['0 24 * * *', 'has "24" for the hour, which is from 0 to 23'],
+    ['0 0 0 * *', 'has "0" for the day of the month, which is from 1 to 31'],
+    ['0 0 * 13 *', 'has "13" for the month, which is from 1 to 12'],
+    // Kubernetes knows Sunday as 0 only.
+    ['0 0 * * 7', 'has "7" for the day of the week, which is from 0 to 6'],
+    ['0 18-8 * * *', 'has "18-8" for the hour'],
+    ['*/0 * * * *', 'has "*/0" for the minute'],
+    // Jenkins takes no step of a single number.
+    ['5/15 * * * *', 'has "5/15" for the minute'],
+    ['1,,2 * * * *', 'has "" for the minute'],
+    ['1-2-3 * * * *', 'has "1-2-3" for the minute'],
+    ['H 3 * * *', 'is not a schedule. Write five cron fields in UTC'],
+    ['@daily', 'is not a schedule. Write five cron fields in UTC'],
+    ['0 0 * *', 'is not a schedule. Write five cron fields in UTC'],
+  ])('of another kind is refused at its key: %s', (schedule, fault) => {
+    expect(told(schedule)).toContain(`config.topologyProject.drift: ${fault}`);
+    expect(told(schedule).split('\n')).toHaveLength(1);
+  });
+});

@@ -319,8 +319,9 @@ export class KubernetesProvider implements PluginProvider {
         dryRun: true,
       });
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 422) throw error;
-      // An immutable field was changed by deleting and making the object anew: compare with the inputs themselves.
+      if (!(error instanceof ApiError) || ![403, 422].includes(error.status)) throw error;
+      // An immutable field was changed by deleting and making the object anew, or the account may only read, for which
+      // the official plug-in needs no more: compare with the inputs themselves, as that one always does.
       applied = toApplyBody(call.oldInputs);
     }
     const [before, after] = [comparable(applied), comparable(live)];

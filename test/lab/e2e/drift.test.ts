@@ -2,10 +2,20 @@ import { execFile } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { deriveSecret } from '../../../components/shared/secrets';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
+import { sleep } from '../../../lab/machine/process';
+import { TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { cacheHome, labHome, openLog } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  rootToken,
+  switchyard,
+} from '../../../lab/topology';
 
 // Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
 jest.setTimeout(300_000);
@@ -52,6 +62,55 @@ const headers = () => ({ 'PRIVATE-TOKEN': rootToken(), 'content-type': 'applicat
 const description = async (): Promise<string> =>
   ((await (await fetch(project, { headers: headers() })).json()) as { description: string }).description;
 
+/** The job that the clock starts at night. */
+const JOB = `${JENKINS_URL}/job/switchyard/job/topology-drift`;
+
+interface Build {
+  readonly building: boolean;
+  readonly result: string | null;
+}
+
+const json = async <T>(url: string, init?: RequestInit): Promise<T | undefined> => {
+  const answer = await fetch(url, init);
+  return answer.ok ? ((await answer.json()) as T) : undefined;
+};
+
+/** Starts the job as a person does, and waits for what comes of it. */
+async function look(): Promise<{ result: string | null; log: string }> {
+  const password = deriveSecret(labEnvironment().SWITCHYARD_SEED ?? '', 'jenkins/admin');
+  const login = { Authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` };
+  const crumb = await json<{ crumbRequestField: string; crumb: string }>(
+    `${JENKINS_URL}/crumbIssuer/api/json`,
+    { headers: login },
+  );
+  const next = (await json<{ nextBuildNumber: number }>(`${JOB}/api/json`))?.nextBuildNumber;
+  const started = await fetch(`${JOB}/build`, {
+    method: 'POST',
+    headers: { ...login, [crumb?.crumbRequestField ?? '']: crumb?.crumb ?? '' },
+  });
+  expect(started.status).toBe(201);
+  for (const end = Date.now() + 150_000; Date.now() < end; await sleep(300)) {
+    const build = await json<Build>(`${JOB}/${next}/api/json`);
+    if (build && !build.building) {
+      return { result: build.result, log: await (await fetch(`${JOB}/${next}/consoleText`)).text() };
+    }
+  }
+  throw new Error(`${JOB}/${next}/ did not end`);
+}
+
+interface Issue {
+  readonly iid: number;
+  readonly state: string;
+  readonly title: string;
+  readonly description: string;
+  readonly updated_at: string;
+  readonly author: { readonly username: string };
+}
+
+const issuesUrl = `${GITLAB_URL}/api/v4/projects/${encodeURIComponent(TOPOLOGY_PROJECT)}/issues`;
+const issues = async (): Promise<readonly Issue[]> =>
+  (await json<Issue[]>(`${issuesUrl}?labels=switchyard-drift`, { headers: headers() })) ?? [];
+
 test('drift made with kubectl and with the GitLab API is found, attributed and put back', async () => {
   expect(await drift()).toMatchObject({ result: 'succeeded', exitCode: 0, resources: [] });
   const before = await description();
@@ -91,11 +150,34 @@ test('drift made with kubectl and with the GitLab API is found, attributed and p
     fields: [{ path: 'description', declared: before, live: 'Changed by hand' }],
   });
 
+  // The job finds the same through its fence, and keeps one issue about it.
+  const first = await look();
+  expect(first).toMatchObject({ result: 'UNSTABLE', log: expect.stringContaining('2 resource(s) drifted') });
+  const [issue, ...others] = await issues();
+  expect(others).toEqual([]);
+  expect(issue).toMatchObject({ state: 'opened', title: `Drift in ${ENVIRONMENT}` });
+  const rows = issue?.description.split('\n').filter((line) => /^\| (?!resource)/.test(line)) ?? [];
+  expect(rows).toEqual([
+    expect.stringContaining('`description` |'),
+    expect.stringMatching(
+      /`production-orders-disruption` \| `spec.maxUnavailable` \| `1` \| `2` \| `kubectl-patch at /,
+    ),
+  ]);
+  expect(rows[0]).toContain('| `Changed by hand` |');
+  expect(issue?.description).toMatch(/Not looked at: .*\d+ GitLab GroupAccessToken, .*\d+ Secret/);
+  expect((await look()).result).toBe('UNSTABLE');
+  expect(await issues()).toEqual([issue]);
+
   expect(await drift('--fix', '--yes')).toMatchObject({ exitCode: 0, fix: { changes: { update: 2 } } });
   expect(await description()).toBe(before);
   const spec = await kubectl('--namespace=prod-orders', 'get', 'pdb', 'orders', '-o', 'jsonpath={.spec}');
   expect(JSON.parse(spec)).toMatchObject({ maxUnavailable: 1 });
-  expect(await drift()).toMatchObject({ exitCode: 0, resources: [] });
+  expect(await look()).toMatchObject({ result: 'SUCCESS' });
+  expect(await issues()).toEqual([
+    expect.objectContaining({ iid: issue?.iid, state: 'closed', description: issue?.description }),
+  ]);
+  const words = await json<{ body: string }[]>(`${issuesUrl}/${issue?.iid}/notes`, { headers: headers() });
+  expect(words?.at(-1)?.body).toContain('No drift any more');
 });
 
 test('what something else writes by design is no drift', async () => {

@@ -79,6 +79,19 @@ mr.merge(sha=mr.sha, should_remove_source_branch=True)
 assert project.mergerequests.get(mr.iid).state == "merged"
 refused(404, lambda: project.branches.get("topic"))
 
+issue = project.issues.create({"title": "Drift", "description": "two differ", "labels": ["drift"]})
+assert (issue.iid, issue.state, issue.labels) == (1, "opened", ["drift"])
+issue.description = "one differs"
+issue.save()
+issue.notes.create({"body": "gone"})
+issue.state_event = "close"
+issue.save()
+assert [i.iid for i in project.issues.list(state="closed", labels=["drift"], search="differs", iterator=True)] == [1]
+assert project.issues.list(state="opened", get_all=True) == []
+assert [n.body for n in project.issues.get(1).notes.list(iterator=True)] == ["gone"]
+refused(400, lambda: project.issues.create({"title": "Later", "due_date": "2030-01-01"}))
+refused(404, lambda: project.issues.get(2))
+
 key = project.keys.create({"title": "k", "key": "ssh-ed25519 " + "A" * 68})
 key.delete()
 token = project.access_tokens.create({"name": "bot", "scopes": ["api"], "access_level": 40, "expires_at": os.environ["EXPIRES"]})

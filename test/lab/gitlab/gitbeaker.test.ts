@@ -76,6 +76,31 @@ describe('@gitbeaker/rest', () => {
     expect(await api.MergeRequests.all({ projectId: project.id, state: 'opened' })).toEqual([]);
   });
 
+  it('opens, finds, edits, closes and reopens an issue', async () => {
+    const project = await api.Projects.create({ name: 'issues', initializeWithReadme: true });
+    const issue = await api.Issues.create(project.id, 'Drift in lab', {
+      description: 'one differs',
+      labels: 'drift',
+    });
+    expect(issue).toMatchObject({ iid: 1, state: 'opened', labels: ['drift'] });
+    await api.Issues.create(project.id, 'Another');
+    const found = (state: 'opened' | 'closed') =>
+      api.Issues.all({ projectId: project.id, labels: 'drift', state, search: 'Drift in', in: 'title' });
+    expect(await found('opened')).toMatchObject([{ iid: 1 }]);
+    await api.Issues.edit(project.id, issue.iid, { description: 'two differ' });
+    await api.IssueNotes.create(project.id, issue.iid, 'gone');
+    await api.Issues.edit(project.id, issue.iid, { stateEvent: 'close' });
+    expect(await found('opened')).toEqual([]);
+    expect(await found('closed')).toMatchObject([{ description: 'two differ', user_notes_count: 1 }]);
+    await api.Issues.edit(project.id, issue.iid, { stateEvent: 'reopen' });
+    expect(await api.Issues.show(issue.iid, { projectId: project.id })).toMatchObject({
+      state: 'opened',
+      closed_at: null,
+    });
+    expect(await api.IssueNotes.all(project.id, issue.iid)).toMatchObject([{ body: 'gone' }]);
+    expect((await api.ProjectLabels.all(project.id)).map(({ name }) => name)).toEqual(['drift']);
+  });
+
   it('pages through a list to its end', async () => {
     const project = await api.Projects.create({ name: 'paged', initializeWithReadme: true });
     for (let index = 0; index < 7; index += 1)

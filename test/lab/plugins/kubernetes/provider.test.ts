@@ -325,6 +325,21 @@ describe('the kubernetes provider', () => {
       expect(result?.outputs).toHaveProperty('data.mode', 'by hand');
     });
 
+    test('compares with the inputs where the account may only read', async () => {
+      const known = await created();
+      const refused = {
+        status: 403,
+        body: { kind: 'Status', reason: 'Forbidden', message: 'configmaps "settings" is forbidden' },
+      };
+      api.answers.set(`PATCH ${MAP_PATH}`, refused);
+      expect(await provider.read(known)).toEqual({ id: known.id, inputs: MAP, outputs: known.oldOutputs });
+      api.objects.set(MAP_PATH, { ...api.objects.get(MAP_PATH), data: { mode: 'by hand', more: 'x' } });
+      api.answers.set(`PATCH ${MAP_PATH}`, refused);
+      expect((await provider.read(known))?.inputs).toEqual({ ...MAP, data: { mode: 'by hand' } });
+      api.answers.set(`GET ${MAP_PATH}`, refused);
+      await expect(provider.read(known)).rejects.toThrow(/forbidden/);
+    });
+
     test('shows the drift of a Secret where the program wrote it', async () => {
       const type = 'kubernetes:core/v1:Secret';
       const inputs = {

@@ -6,6 +6,7 @@ import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -222,6 +223,16 @@ final class Controller {
     if (job != null && job.disabled) return item.job + " is disabled";
     Build running = builds(item.job).stream().filter(b -> b.building).findFirst().orElse(null);
     return running == null ? "In the quiet period" : "Build #" + running.number + " is already in progress";
+  }
+
+  /** Queues the jobs whose schedule has this minute. */
+  void due(Instant minute) {
+    for (Job job : jobs.values())
+      if (job.schedule != null && !job.disabled && job.schedule.at(minute)) {
+        Map<String, Object> params = new TreeMap<>();
+        for (Job.Parameter parameter : job.parameters) params.put(parameter.name(), parameter.defaultValue());
+        enqueue(job, Map.of(), params, Timer.CAUSE, null);
+      }
   }
 
   /** Starts whatever may start. */

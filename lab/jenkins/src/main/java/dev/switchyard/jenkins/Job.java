@@ -43,6 +43,8 @@ final class Job {
   int daysToKeep = -1;
   String gitLabConnection;
   Map<String, Object> gitLabTrigger;
+  /** When it starts by itself; null: never. */
+  Cron schedule;
   Definition definition;
   final Map<String, String> environment = new LinkedHashMap<>();
   final List<Parameter> parameters = new ArrayList<>();

@@ -244,7 +244,7 @@ final class JobDsl {
     }).on("disableResume", args -> {
       if (args.length > 0) throw fault("disableResume takes nothing", new Throwable());
     }).on("gitLabConnection", connect).on("gitLabConnectionProperty", connect)
-        .inside("pipelineTriggers", new Block("pipelineTriggers").inside("triggers", triggers(job)));
+        .inside("pipelineTriggers", new Block("pipelineTriggers").inside("triggers", triggers(job).on("cron", args -> cron(job, args))));
   }
 
   private Block triggers(Job job) {
@@ -267,6 +267,19 @@ final class JobDsl {
       if (problem != null) throw fault("pipelineJob '" + job.fullName + "': gitlab: " + problem, new Throwable());
       job.gitLabTrigger = trigger;
     });
+  }
+
+  private void cron(Job job, Object[] args) {
+    if (args.length != 1) throw fault("cron takes a block", new Throwable());
+    if (job.schedule != null) throw fault("pipelineJob '" + job.fullName + "': the cron trigger is given twice", new Throwable());
+    String[] spec = {null};
+    within(args[0], new Block("cron").text("spec", v -> spec[0] = v));
+    if (spec[0] == null) throw fault("pipelineJob '" + job.fullName + "': cron has no spec", new Throwable());
+    try {
+      job.schedule = Cron.parse(spec[0]);
+    } catch (IllegalArgumentException e) {
+      throw fault("pipelineJob '" + job.fullName + "': cron: " + e.getMessage(), e);
+    }
   }
 
   private Block definition(Job job) {

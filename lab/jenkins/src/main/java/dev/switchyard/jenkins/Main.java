@@ -8,6 +8,7 @@ import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Clock;
 import java.util.Map;
 import java.util.Properties;
 import java.util.function.Function;
@@ -82,6 +83,7 @@ public final class Main {
     }));
     web.ready();
     controller.schedule();
+    new Timer(controller, Clock.systemUTC()).start();
     LOG.info("Jenkins is fully up and running: " + controller.jobs.size() + " folders and jobs, " + plugins.versions().size() + " plugins, port " + port);
   }
 

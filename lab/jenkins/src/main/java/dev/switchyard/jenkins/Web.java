@@ -604,6 +604,7 @@ final class Web {
   }
 
   private static String causeClass(String cause) {
+    if (cause.equals(Timer.CAUSE)) return "hudson.triggers.TimerTrigger$TimerTriggerCause";
     return cause.startsWith("Started by user") ? "hudson.model.Cause$UserIdCause" : "com.dabsquared.gitlabjenkins.cause.GitLabWebHookCause";
   }
 

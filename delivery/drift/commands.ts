@@ -1,0 +1,80 @@
+import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { parseJson } from '../certificate';
+import { exitCode, Failure } from '../failure';
+import type { Shell } from '../preview/commands';
+import { readUntrusted } from '../preview/session';
+import { readSettings } from '../settings';
+import { driftPaths } from './files';
+import { type Decision, driftSchema, keepIssue } from './issue';
+import { lookForDrift } from './run';
+
+const words: Readonly<Record<Decision['do'], string>> = {
+  nothing: 'stays as it is',
+  open: 'is opened',
+  edit: 'is edited',
+  reopen: 'is reopened',
+  close: 'is closed',
+};
+
+/** Adds the commands of the job that looks for drift. */
+export function addDriftCommands(top: Command, shell: Shell): void {
+  top
+    .command('drift-run')
+    .description('In the Pod that may only read: compare what is there with what was applied.')
+    .requiredOption('--environment <name>', 'environment to look at')
+    .option('--timeout <minutes>', 'after which the look counts as failed', '25')
+    .action(async (options: { environment: string; timeout: string }) => {
+      const names = [
+        'GITLAB_TOKEN',
+        'SWITCHYARD_STACKS',
+        'SWITCHYARD_CATALOG',
+        'SWITCHYARD_LIBRARY',
+      ] as const;
+      const settings = readSettings(names);
+      const { SWITCHYARD_CATALOG, SWITCHYARD_LIBRARY } = settings;
+      const said = await lookForDrift({
+        environment: options.environment,
+        paths: driftPaths(shell.workspace(), options.environment),
+        timeoutMs: Number(options.timeout) * 60_000,
+        stacks: settings.SWITCHYARD_STACKS,
+        gitlabToken: settings.GITLAB_TOKEN,
+        image: { SWITCHYARD_CATALOG, SWITCHYARD_LIBRARY },
+      });
+      shell.result({ environment: options.environment }, `${said}looked at ${options.environment}`);
+    });
+
+  top
+    .command('drift-report')
+    .description('Keep the one issue about an environment’s drift. Exit 5 when there is some.')
+    .requiredOption('--environment <name>', 'environment that was looked at')
+    .action(async ({ environment }: { environment: string }) => {
+      const settings = readSettings(['BUILD_URL', 'SWITCHYARD_TOPOLOGY_PROJECT']);
+      const paths = driftPaths(shell.workspace(), environment);
+      const note = readUntrusted(paths.note);
+      const parsed = driftSchema.safeParse(parseJson(readUntrusted(paths.report) ?? ''));
+      if (note === undefined || !parsed.success || parsed.data.environment !== environment) {
+        throw new Failure(
+          exitCode.red,
+          `${paths.record}: holds no report on ${environment}.`,
+          'Run `delivery drift-run` first, and see its log.',
+        );
+      }
+      writeFileSync(paths.whole, note);
+      const { gitlab, group } = shell.context();
+      const project = `${group}/${settings.SWITCHYARD_TOPOLOGY_PROJECT}`;
+      const { did, iid } = await keepIssue(gitlab, project, {
+        drift: parsed.data,
+        note,
+        build: settings.BUILD_URL,
+        artifact: basename(paths.whole),
+      });
+      const count = parsed.data.resources.length;
+      const issue = iid === undefined ? 'no issue is needed' : `issue ${project}#${iid} ${words[did]}`;
+      shell.result({ environment, drifted: count, did, iid }, `${count} resource(s) drifted; ${issue}`);
+      if (count > 0) {
+        throw new Failure(exitCode.drift, `${environment} is not as it was applied; ${issue}.`);
+      }
+    });
+}

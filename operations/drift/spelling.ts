@@ -1,0 +1,74 @@
+import type { Difference } from '../differences';
+
+const UNITS: Readonly<Record<string, number>> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+};
+
+/** Keys below which amounts stand: of containers, claims, quotas and limits. */
+const AMOUNTS = new Set([
+  'requests',
+  'limits',
+  'hard',
+  'default',
+  'defaultRequest',
+  'max',
+  'min',
+  'capacity',
+  'sizeLimit',
+]);
+
+/**
+ * Fields that the API server leaves out when they are false or 0, since that is what their absence means. It keeps a
+ * false elsewhere: an `automountServiceAccountToken` that is gone is no longer false.
+ */
+const LEFT_OUT = new Set([
+  'globalDefault',
+  'hostIPC',
+  'hostNetwork',
+  'hostPID',
+  'minReadySeconds',
+  'paused',
+  'publishNotReadyAddresses',
+  'readOnly',
+  'stdin',
+  'tty',
+]);
+
+/** A Kubernetes quantity as a number; undefined for what is none. */
+function quantity(value: unknown): number | undefined {
+  const match = /^([0-9]+(?:\.[0-9]+)?)([A-Za-z]{0,2})$/.exec(String(value ?? ''));
+  const unit = UNITS[match?.[2] ?? ''];
+  return match && unit !== undefined ? Number(match[1]) * unit : undefined;
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+/**
+ * Does the API server write the one value for the other? It writes `1000m` as `1`, and leaves out what is empty. A
+ * plug-in that compares what was declared with what is live, and asks the server nothing, sees these as differences.
+ */
+export function sameToKubernetes({ path, before, after }: Difference): boolean {
+  if (isEmpty(before) && isEmpty(after)) return true;
+  const nothing = (value: unknown) => isEmpty(value) || value === false || value === 0;
+  if (LEFT_OUT.has(String(path.at(-1)))) return nothing(before) && nothing(after);
+  if (!path.some((part) => AMOUNTS.has(String(part)))) return false;
+  const [was, is] = [quantity(before), quantity(after)];
+  return was !== undefined && is !== undefined && Math.abs(was - is) <= 1e-9 * Math.max(was, is);
+}
