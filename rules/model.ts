@@ -6,6 +6,7 @@ import { names } from '../components/shared/naming';
 import { referencesIn } from '../components/shared/references';
 import { Failure } from '../delivery/failure';
 import { testPod } from '../delivery/test-pod';
+import { namespacesOf } from '../stacks/namespaces';
 import type { Untestable } from './facts';
 import type { Item } from './item';
 import type { Fields } from './read';
@@ -88,7 +89,7 @@ function testItem(model: Model, module: Module): Item {
     metadata: {
       ...pod.metadata,
       name: `test of ${module.name}`,
-      namespace: names.testNamespace(module.name),
+      namespace: namespacesOf(model.settings).test(module.name),
     },
   };
   return {

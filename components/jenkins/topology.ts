@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
+import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -65,7 +66,7 @@ function agentNamespace(model: Model, prefix: string, namespace: string, account
       quota: { pods: 10, cpu: '8', memory: '16Gi', claims: 0 },
       pullFrom: registry.address,
     }),
-    ...agentRole(prefix, namespace, common),
+    ...agentRole(model.settings, prefix, namespace, common),
     object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}, after),
     object(
       'kubernetes:core/v1:ConfigMap',
@@ -89,7 +90,7 @@ function clusterBinding(
     `kubernetes:${RBAC}/v1:ClusterRoleBinding`,
     name,
     'ci',
-    { name: `switchyard-${name}`, labels: labels(about(model, name)) },
+    { name: clusterWide(model.settings, `switchyard-${name}`), labels: labels(about(model, name)) },
     {
       roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
       subjects: accounts.map((account) => ({ kind: 'ServiceAccount', ...account })),
@@ -105,25 +106,26 @@ function clusterBinding(
 export function topologyPipelineResources(model: Model): Declaration[] {
   const { topologyProject } = model.settings;
   if (!topologyProject) return [];
-  const { previewNamespace, applyNamespace } = names;
+  const namespaces = namespacesOf(model.settings);
+  const reader = clusterWide(model.settings, 'switchyard-preview-reader');
   const preview = labels(about(model, 'preview'));
   return [
-    ...agentNamespace(model, 'preview', previewNamespace, names.previewer),
+    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer),
     object(
       `kubernetes:${RBAC}/v1:ClusterRole`,
       'preview-reader',
       'ci',
-      { name: 'switchyard-preview-reader', labels: preview },
+      { name: reader, labels: preview },
       { rules: READ },
     ),
     clusterBinding(
       model,
       'preview-reading',
-      'switchyard-preview-reader',
+      reader,
       [
-        { name: names.previewer, namespace: previewNamespace },
+        { name: names.previewer, namespace: namespaces.preview },
         // Counts the nodes, where the state's secrets are taken out.
-        { name: names.deployer, namespace: names.deployNamespace },
+        { name: names.deployer, namespace: namespaces.deploy },
       ],
       ['preview-reader', 'preview-account', 'deploy-account'],
     ),
@@ -131,7 +133,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       'kubernetes:networking.k8s.io/v1:NetworkPolicy',
       'preview-fence',
       'ci',
-      { namespace: previewNamespace, name: 'fence', labels: preview },
+      { namespace: namespaces.preview, name: 'fence', labels: preview },
       {
         spec: {
           podSelector: {},
@@ -148,9 +150,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
               ],
             },
             {
-              to: [
-                { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': names.ciNamespace } } },
-              ],
+              to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
               ports: [{ protocol: 'TCP', port: 8080 }],
             },
           ],
@@ -160,19 +160,19 @@ export function topologyPipelineResources(model: Model): Declaration[] {
     ),
     ...(topologyProject.apply === 'automatic'
       ? [
-          ...agentNamespace(model, 'apply', applyNamespace, names.applier),
+          ...agentNamespace(model, 'apply', namespaces.apply, names.applier),
           clusterBinding(
             model,
             'apply-all',
             'cluster-admin',
-            [{ name: names.applier, namespace: applyNamespace }],
+            [{ name: names.applier, namespace: namespaces.apply }],
             ['apply-account'],
           ),
           object(
             'kubernetes:core/v1:Secret',
             'apply-environment',
             'ci',
-            { namespace: applyNamespace, name: 'apply-environment', labels: labels(about(model, 'apply')) },
+            { namespace: namespaces.apply, name: 'apply-environment', labels: labels(about(model, 'apply')) },
             {
               stringData: Object.fromEntries(
                 neededSecrets(stackVariables(model.settings)).map(({ variable }) => [
