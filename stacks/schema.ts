@@ -40,6 +40,14 @@ const existingRegistry = z.strictObject({
   pull: registryLogin,
   /** Who may push as well: builds. */
   push: registryLogin,
+  /** Path below which all our repositories stand, as a project of Harbor's or a group of GitLab's. @default none */
+  path: z
+    .string()
+    .regex(
+      /^[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/,
+      say('is not a path in a registry', 'Write "platform" or "platform/ci", in lower case.'),
+    )
+    .optional(),
 });
 
 /** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */

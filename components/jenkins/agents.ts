@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
 import { namespacesOf } from '../../stacks/namespaces';
+import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
 import { existingProjects } from '../gitlab/projects';
@@ -91,7 +92,7 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'BUILDKIT_HOST', value: `tcp://buildkitd.${namespacesOf(model.settings).build}.svc:1234` },
           { name: 'DOCKER_CONFIG', value: '/docker' },
           { name: 'GITLAB_URL', value: settings.gitlab.url },
-          { name: 'REGISTRY', value: settings.registry.address },
+          { name: 'REGISTRY', value: repositoryRoot(settings) },
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },

@@ -17,6 +17,7 @@ import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import { repositoryRoot } from '../../stacks/registry';
 import {
   type ClusterRole,
   createObject,
@@ -111,6 +112,7 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
     : deriveSecret(seed, `registry/${names.pushUser}`);
   return new Registry({
     host: address,
+    below: existing?.path,
     plainHttp: scheme === 'http',
     credentials: Buffer.from(`${user}:${password}`).toString('base64'),
   });
@@ -118,12 +120,11 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
 
 /** References of the images that production runs by the ledger, as `<repository>@<digest>`. */
 export async function releasedImages({ model: { settings }, gitlabToken }: Restoring): Promise<Set<string>> {
-  const { environment, gitlab, registry } = settings;
+  const { environment, gitlab } = settings;
+  const ours = `${repositoryRoot(settings)}/`;
   const releases = await fetchReleases(gitlab.url, gitlab.group, gitlabToken, environment);
   return new Set(
-    Object.values(releases).map(({ image }) =>
-      image.startsWith(`${registry.address}/`) ? image.slice(registry.address.length + 1) : image,
-    ),
+    Object.values(releases).map(({ image }) => (image.startsWith(ours) ? image.slice(ours.length) : image)),
   );
 }
 

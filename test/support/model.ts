@@ -13,6 +13,7 @@ export const stackWith = (keys: {
   readonly jenkins?: string;
   readonly registry?: string;
   readonly backup?: string;
+  readonly prefix?: string;
 }): string => {
   const {
     clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
@@ -26,7 +27,7 @@ export const stackWith = (keys: {
   switchyard:gitlab: { url: "https://gitlab.test"${further(gitlab)} }
   switchyard:jenkins: { url: "https://jenkins.test"${further(keys.jenkins)} }
   switchyard:registry: { address: "registry.test:5000"${further(keys.registry)} }
-${keys.backup ? `  switchyard:backup: { ${keys.backup} }\n` : ''}`;
+${keys.prefix ? `  switchyard:namespacePrefix: ${keys.prefix}\n` : ''}${keys.backup ? `  switchyard:backup: { ${keys.backup} }\n` : ''}`;
 };
 
 export const stackText = stackWith({});
