@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Model } from '../../components/model';
-import { names } from '../../components/shared/naming';
 import { PodExec } from '../../delivery/backup/exec';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
+import { namespacesOf } from '../../stacks/namespaces';
 import { type Gitlab, kubeConfigOf, readObject } from '../outside';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
@@ -61,7 +61,7 @@ async function imagesOf({ settings, modules }: Model): Promise<Record<string, st
     const found = await readObject(settings, 'production', {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
-      metadata: { name, namespace: names.productionNamespace(name) },
+      metadata: { name, namespace: namespacesOf(settings).production(name) },
     });
     if (found === undefined) continue;
     const { spec, status } = workload.parse(found);
@@ -99,7 +99,7 @@ export function buildsIn(paths: string): Record<string, string> {
 async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
   if (settings.jenkins.existing) return {};
   const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
-  const printed = await exec.run(jenkinsPlace, [
+  const printed = await exec.run(jenkinsPlace(settings), [
     'find',
     `${JENKINS_HOME}/jobs`,
     ...['-type', 'd', '-path', '*/builds/*', '-name', '[0-9]*'],

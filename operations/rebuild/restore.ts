@@ -16,6 +16,8 @@ import type { Snapshot } from '../../delivery/backup/snapshots';
 import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
+import { namespacesOf } from '../../stacks/namespaces';
+import { repositoryRoot } from '../../stacks/registry';
 import {
   type ClusterRole,
   createObject,
@@ -110,6 +112,7 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
     : deriveSecret(seed, `registry/${names.pushUser}`);
   return new Registry({
     host: address,
+    below: existing?.path,
     plainHttp: scheme === 'http',
     credentials: Buffer.from(`${user}:${password}`).toString('base64'),
   });
@@ -117,12 +120,11 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
 
 /** References of the images that production runs by the ledger, as `<repository>@<digest>`. */
 export async function releasedImages({ model: { settings }, gitlabToken }: Restoring): Promise<Set<string>> {
-  const { environment, gitlab, registry } = settings;
+  const { environment, gitlab } = settings;
+  const ours = `${repositoryRoot(settings)}/`;
   const releases = await fetchReleases(gitlab.url, gitlab.group, gitlabToken, environment);
   return new Set(
-    Object.values(releases).map(({ image }) =>
-      image.startsWith(`${registry.address}/`) ? image.slice(registry.address.length + 1) : image,
-    ),
+    Object.values(releases).map(({ image }) => (image.startsWith(ours) ? image.slice(ours.length) : image)),
   );
 }
 
@@ -153,9 +155,9 @@ export async function restoreImages(restoring: Restoring, which: 'released' | 'h
 }
 
 /** What can be restored into the modules' services, by item. */
-export const databasesOf = ({ modules, catalog }: Model): Map<string, Database> =>
+export const databasesOf = ({ modules, catalog, settings }: Model): Map<string, Database> =>
   new Map(
-    everyDatabase(modules, catalog.services).map((database) => [
+    everyDatabase(settings, modules, catalog.services).map((database) => [
       `${database.module}/${database.service}`,
       database,
     ]),
@@ -206,13 +208,13 @@ const HOME = '/jenkins-home';
 /** A Pod that has Jenkins' home mounted while Jenkins does not run. */
 export function homePod(model: Model): { readonly pod: WholeObject; readonly place: Place } {
   const name = 'rebuild-jenkins-home';
-  const place: Place = { namespace: names.ciNamespace, pod: name, container: 'home' };
+  const place: Place = { namespace: namespacesOf(model.settings).ci, pod: name, container: 'home' };
   const pod: WholeObject = {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name,
-      namespace: names.ciNamespace,
+      namespace: namespacesOf(model.settings).ci,
       labels: labels({
         name: 'rebuild',
         component: 'rebuild',
@@ -253,7 +255,7 @@ export async function restoreJenkins(restoring: Restoring): Promise<void> {
     const controller: ObjectName = {
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
-      metadata: { name: 'jenkins', namespace: names.ciNamespace },
+      metadata: { name: 'jenkins', namespace: namespacesOf(model.settings).ci },
     };
     if ((await readObject(settings, 'ci', controller)) !== undefined) {
       await stop(model, 'ci', controller, 'jenkins-0');
