@@ -66,7 +66,7 @@ const redis = (words: string) =>
 /** By the module's own client: the lab's MongoDB has no shell. */
 const mongo = (python: string): string =>
   kubectl(
-    ...['-n', 'prod-orders', 'exec', 'deployment/orders', '-c', 'orders', '--', 'python3', '-c'],
+    ...['-n', 'prod-orders', 'exec', 'deployment/orders', '-c', 'module', '--', 'python3', '-c'],
     `import hashlib, os, pymongo
 server = pymongo.MongoClient(os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"]))
 drill = server[os.environ["MONGODB_DATABASE"]]["drill"]
