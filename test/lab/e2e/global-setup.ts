@@ -7,8 +7,11 @@ import { bundleProgram } from '../../../operations/build';
  * it some hundred times. `npm run lab` starts it from its sources.
  */
 export default async function bundleSwitchyard(): Promise<void> {
-  // Beside the sources: the program takes the folder above its own for the checkout.
   const bundle = join(REPOSITORY, 'dist', 'switchyard.js');
   await bundleProgram(REPOSITORY, 'switchyard', bundle);
   process.env[PROGRAM_VARIABLE] = bundle;
+  // As in the delivery image: a bundle does not stand where its sources do.
+  process.env.SWITCHYARD_CATALOG = join(REPOSITORY, 'catalog');
+  process.env.SWITCHYARD_STACKS = join(REPOSITORY, 'stacks');
+  process.env.SWITCHYARD_LIBRARY = join(REPOSITORY, 'delivery', 'library');
 }
