@@ -180,7 +180,9 @@ export async function travel(
   );
 }
 
-const versionOf = (module: Example): string => readFileSync(join(sourceOf(module), 'VERSION'), 'utf8').trim();
+/** The version of an example in this checkout. */
+export const versionOf = (module: Example): string =>
+  readFileSync(join(sourceOf(module), 'VERSION'), 'utf8').trim();
 
 function journeyStep(module: Example, name: string, title: string): Step {
   const source = sourceOf(module);

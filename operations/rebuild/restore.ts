@@ -33,6 +33,10 @@ import {
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
 import { projectsOf, type TargetName, targetOf } from './targets';
+import { together } from './together';
+
+/** Items of a kind that come back at once: each waits for the backup's storage, for a start of restic and for its target. */
+const AT_ONCE = 3;
 
 /** Everything that bringing data back needs. */
 export interface Restoring {
@@ -89,11 +93,11 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
   const { settings } = model;
   const gitlab = gitlabOf(settings, gitlabToken);
   const projects = new Map(projectsOf(model).map((project) => [project.item, project.path]));
-  for (const snapshot of ofKind(chosen, 'repositories')) {
+  await together(ofKind(chosen, 'repositories'), AT_ONCE, async (snapshot) => {
     const path = projects.get(snapshot.item);
     if (path === undefined) {
       note(`  repositories ${snapshot.item}: not restored, the topology has no such project any more`);
-      continue;
+      return;
     }
     await once(restoring, snapshot, async () => {
       await makeWay(gitlab, path, settings.jenkins.url);
@@ -101,7 +105,7 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
       // Whatever stands there is the README of a new project, or was given up by --over.
       return restoreRepository(restic, snapshot, remote, { over: true });
     });
-  }
+  });
 }
 
 function registryOf({ model: { settings }, seed }: Restoring): Registry {
@@ -148,10 +152,10 @@ export async function restoreImages(restoring: Restoring, which: 'released' | 'h
       );
     }
   }
-  for (const snapshot of stored) {
+  await together(stored, AT_ONCE, async (snapshot) => {
     imageOf(snapshot.item);
     await once(restoring, snapshot, () => restoreImage(restic, snapshot, registry));
-  }
+  });
 }
 
 /** What can be restored into the modules' services, by item. */
@@ -181,26 +185,33 @@ export async function restoreDatabases(restoring: Restoring): Promise<void> {
   const { model, restic, chosen, journal, note } = restoring;
   const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
   const databases = databasesOf(model);
-  const stopped = new Set<string>();
+  const ofModules = new Map<string, (readonly [Snapshot, Database])[]>();
   for (const snapshot of ofKind(chosen, 'databases')) {
     const database = databases.get(snapshot.item);
-    if (!database) {
+    if (database) {
+      ofModules.set(database.module, [...(ofModules.get(database.module) ?? []), [snapshot, database]]);
+    } else {
       note(`  databases ${snapshot.item}: not restored, the catalog has no such service any more`);
-      continue;
     }
-    await once(restoring, snapshot, async () => {
-      if (journal.record.over.includes('production') && !stopped.has(database.module)) {
-        await stop(model, 'production', {
-          apiVersion: 'apps/v1',
-          kind: 'Deployment',
-          metadata: { name: database.module, namespace: database.place.namespace },
-        });
-        stopped.add(database.module);
-      }
-      await restoreDatabase(restic, snapshot, exec, database);
-      return 'restored';
-    });
   }
+  // One after the other within a module, which is stopped before the first.
+  await together([...ofModules], AT_ONCE, async ([module, own]) => {
+    let stopped = false;
+    for (const [snapshot, database] of own) {
+      await once(restoring, snapshot, async () => {
+        if (journal.record.over.includes('production') && !stopped) {
+          await stop(model, 'production', {
+            apiVersion: 'apps/v1',
+            kind: 'Deployment',
+            metadata: { name: module, namespace: database.place.namespace },
+          });
+          stopped = true;
+        }
+        await restoreDatabase(restic, snapshot, exec, database);
+        return 'restored';
+      });
+    }
+  });
 }
 
 const HOME = '/jenkins-home';
