@@ -3,13 +3,14 @@ import { ProblemsError } from './catalog/problems';
 import { loadProgramInputs, RECORDED_VARIABLE } from './components/inputs';
 import { Topology } from './components/topology';
 import { assertRules } from './rules/assert';
+import { environmentOf } from './stacks/names';
 
 /**
  * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain
  * `pulumi up` runs it by `main.ts`; the `switchyard` CLI runs the same function through the Automation API.
  */
 async function program(): Promise<Record<string, string>> {
-  const inputs = await loadProgramInputs(pulumi.getStack(), __dirname);
+  const inputs = await loadProgramInputs(environmentOf(pulumi.getStack()), __dirname);
   const recorded = pulumi.runtime.isDryRun() && process.env[RECORDED_VARIABLE] === 'true';
   try {
     if (!recorded) assertRules(inputs.model, inputs.only);

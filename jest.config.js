@@ -7,6 +7,7 @@ module.exports = {
   testSequencer: '<rootDir>/test/support/sequencer.js',
   // End-to-end suites need a running lab: `npm run test:lab` selects them.
   testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/'],
+  globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',

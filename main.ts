@@ -3,6 +3,7 @@ import { ProblemsError } from './catalog/problems';
 import { defaultFolders, loadModel } from './components/load';
 import program from './index';
 import { layOutImage } from './operations/lay-out';
+import { environmentOf } from './stacks/names';
 
 /**
  * What plain `pulumi up` runs: the program of `index.ts`, after what the `switchyard` CLI does before it, so that the
@@ -10,7 +11,7 @@ import { layOutImage } from './operations/lay-out';
  */
 async function main(): Promise<Record<string, string>> {
   try {
-    await layOutImage(loadModel(defaultFolders(__dirname), pulumi.getStack()));
+    await layOutImage(loadModel(defaultFolders(__dirname), environmentOf(pulumi.getStack())));
   } catch (error) {
     // Pulumi prints a RunError as it is, without a stack trace.
     throw error instanceof ProblemsError ? new pulumi.RunError(error.message) : error;

@@ -184,14 +184,15 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
   return deepFreeze({ modules, services });
 }
 
-function readTexts(folder: string): Record<string, string> {
-  if (!existsSync(folder)) return {};
-  const texts: Record<string, string> = {};
-  for (const name of readdirSync(folder).sort()) {
-    if (name.endsWith('.yaml')) texts[name] = readFileSync(join(folder, name), 'utf8');
-  }
-  return texts;
-}
+const namesIn = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => name.endsWith('.yaml'))
+        .sort()
+    : [];
+
+const readTexts = (folder: string, names = namesIn(folder)): Record<string, string> =>
+  Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
 
 /** Texts of `modules/*.yaml` and `services/*.yaml` below a folder. */
 export const readCatalogTexts = (folder: string): CatalogTexts => ({
@@ -199,11 +200,32 @@ export const readCatalogTexts = (folder: string): CatalogTexts => ({
   services: readTexts(join(folder, 'services')),
 });
 
+/** Names of a catalog's modules, told by its files alone. */
+export const moduleNames = (folder: string): string[] =>
+  namesIn(join(folder, 'modules')).map((file) => basename(file, '.yaml'));
+
+const noModule = (name: string, known: readonly string[]): Problem => ({
+  file: 'catalog/modules',
+  what: `there is no module "${name}".`,
+  remedy: didYouMean(name, known),
+});
+
 /**
  * Reads `modules/*.yaml` and `services/*.yaml` below a folder.
- * @throws ProblemsError with every fault of every file
+ * @param only leave the files of all other modules unread
+ * @throws ProblemsError with every fault of every file, and for a name of `only` that no file has
  */
-export const loadCatalog = (folder: string): Catalog => parseCatalog(readCatalogTexts(folder));
+export function loadCatalog(folder: string, only?: readonly string[]): Catalog {
+  if (!only) return parseCatalog(readCatalogTexts(folder));
+  const known = moduleNames(folder);
+  const missing = only.filter((name) => !known.includes(name));
+  if (missing.length > 0) throw new ProblemsError(missing.map((name) => noModule(name, known)));
+  const files = [...new Set(only)].map((name) => `${name}.yaml`);
+  return parseCatalog({
+    modules: readTexts(join(folder, 'modules'), files),
+    services: readTexts(join(folder, 'services')),
+  });
+}
 
 /** The modules of an environment. @param names as its stack gives them; undefined: all */
 export const modulesOf = (catalog: Catalog, names: readonly string[] | undefined): Module[] =>
@@ -214,13 +236,9 @@ export function findModule(catalog: Catalog, name: string): Module {
   const found = catalog.modules.find((module) => module.name === name);
   if (found) return found;
   throw new ProblemsError([
-    {
-      file: 'catalog/modules',
-      what: `there is no module "${name}".`,
-      remedy: didYouMean(
-        name,
-        catalog.modules.map((module) => module.name),
-      ),
-    },
+    noModule(
+      name,
+      catalog.modules.map((module) => module.name),
+    ),
   ]);
 }

@@ -147,18 +147,19 @@ const plain = (output: pulumi.Output<string>): Promise<string> =>
 export async function loadProgramInputs(environment: string, root: string): Promise<TopologyArgs> {
   try {
     const folders = defaultFolders(root);
-    const model = loadModel(folders, environment);
-    const problems: Problem[] = [];
     const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
+    const model = loadModel(folders, environment, only);
+    const problems: Problem[] = [];
     const variables = (only ? deployVariables : stackVariables)(model.settings);
     const secrets = readSecrets(environment, neededSecrets(variables), problems);
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {
         problems.push({
-          file: 'catalog/modules',
-          what: `there is no module "${name}".`,
-          remedy: didYouMean(name, known),
+          file: `stacks/Pulumi.${environment}.yaml`,
+          key: 'config.modules',
+          what: `"${name}" is no module of this environment.`,
+          remedy: didYouMean(name, model.settings.modules ?? known),
         });
       }
     }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { type Catalog, loadCatalog, type Module, modulesOf } from '../catalog/load';
+import { type Catalog, loadCatalog, type Module, moduleNames, modulesOf } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
@@ -8,7 +8,7 @@ import { loadStack } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { deployVariables, stackVariables } from '../stacks/secrets';
 import { driftJob } from './jenkins/jobs';
-import type { Model, Releases } from './model';
+import type { Model } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {
@@ -158,9 +158,11 @@ const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<s
 
 /**
  * Reads one environment's settings and the catalog.
+ * @param only modules that the catalog is read for, as if there were no other: what a deploy takes time for must not
+ * grow with their number
  * @throws ProblemsError with the faults of all files at once
  */
-export function loadModel(folders: Folders, environment: string, releases: Releases = {}): Model {
+export function loadModel(folders: Folders, environment: string, only?: readonly string[]): Model {
   const problems: Problem[] = [];
   const collect = <T>(read: () => T): T | undefined => {
     try {
@@ -172,9 +174,9 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
     }
   };
   const settings = collect(() => loadStack(folders.stacks, environment));
-  const catalog = collect(() => loadCatalog(folders.catalog));
+  const catalog = collect(() => loadCatalog(folders.catalog, only));
   if (settings && catalog) {
-    const known = catalog.modules.map((module) => module.name);
+    const known = moduleNames(folders.catalog);
     for (const [key, name] of namedModules(settings)) {
       if (!known.includes(name)) {
         problems.push({
@@ -190,7 +192,7 @@ export function loadModel(folders: Folders, environment: string, releases: Relea
     problems.push(...topologyFaults(settings, catalog.modules));
     if (problems.length === 0) {
       const modules = modulesOf(catalog, settings.modules);
-      return { settings, catalog, modules, releases, library: libraryOf(folders.library, settings) };
+      return { settings, catalog, modules, releases: {}, library: libraryOf(folders.library, settings) };
     }
   }
   throw new ProblemsError(problems);

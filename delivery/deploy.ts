@@ -263,7 +263,6 @@ async function toLedger(
     return refuse(why ?? 'it has no image');
 
   const { repository, digest } = reading.certificate.image;
-  const host = registryAddress.split('/')[0] ?? '';
   if (!repository.startsWith(`${registryAddress}/`)) {
     refuse(`its image ${repository} is not in ${registryAddress}`);
   }
@@ -285,7 +284,11 @@ async function toLedger(
     if (await copy.isAncestor(current.commit, request.commit)) return 'newer';
     return (await copy.isAncestor(request.commit, current.commit)) ? 'older' : 'unrelated';
   };
-  await registry.tag(repository.slice(host.length + 1), digest, `release-${request.commit.slice(0, 12)}`);
+  await registry.tag(
+    repository.slice(registryAddress.length + 1),
+    digest,
+    `release-${request.commit.slice(0, 12)}`,
+  );
   const written = await recordRelease(context, request, next, async (current) =>
     decideLedger(current, next, await relationTo(current), request.rollback),
   );

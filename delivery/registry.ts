@@ -77,11 +77,18 @@ export class Registry {
   constructor(
     private readonly options: {
       readonly host: string;
+      /** Path below which the repositories stand that are asked for. @default the registry's root */
+      readonly below?: string;
       readonly plainHttp: boolean;
       /** base64 of `user:password`. */
       readonly credentials?: string;
     },
   ) {}
+
+  /** A repository as the registry calls it. */
+  private at(repository: string): string {
+    return this.options.below ? `${this.options.below}/${repository}` : repository;
+  }
 
   private authorization(): Record<string, string> {
     if (this.bearer) return { authorization: `Bearer ${this.bearer}` };
@@ -174,16 +181,21 @@ export class Registry {
     return found;
   }
 
-  /** Names of all repositories. */
+  /** Names of all repositories, below the path where there is one. */
   async repositories(): Promise<string[]> {
     const pages = await this.pages('_catalog?n=1000', z.looseObject({ repositories: z.array(z.string()) }));
-    return pages.flatMap(({ repositories }) => repositories).sort();
+    const below = this.at('');
+    return pages
+      .flatMap(({ repositories }) => repositories)
+      .filter((name) => name.startsWith(below))
+      .map((name) => name.slice(below.length))
+      .sort();
   }
 
   /** Everything of a repository that has a tag, by digest. */
   async images(repository: string): Promise<StoredImage[]> {
     const pages = await this.pages(
-      `${repository}/tags/list?n=1000`,
+      `${this.at(repository)}/tags/list?n=1000`,
       z.looseObject({ tags: z.array(z.string()).nullish() }),
       // A repository whose last tag went is still listed, and has none.
       [404],
@@ -192,7 +204,7 @@ export class Registry {
     for (const tag of pages.flatMap(({ tags }) => tags ?? []).sort()) {
       const response = await this.request(
         'GET',
-        `${repository}/manifests/${tag}`,
+        `${this.at(repository)}/manifests/${tag}`,
         { accept: manifestTypes },
         undefined,
         // Its manifest went by another tag.
@@ -215,7 +227,7 @@ export class Registry {
 
   /** Deletes a manifest and every tag on it; one that is gone already is no fault. */
   async remove(repository: string, digest: string): Promise<void> {
-    await this.request('DELETE', `${repository}/manifests/${digest}`, {}, undefined, [404]);
+    await this.request('DELETE', `${this.at(repository)}/manifests/${digest}`, {}, undefined, [404]);
   }
 
   /**
@@ -223,10 +235,17 @@ export class Registry {
    * the digest does.
    */
   async tag(path: string, digest: string, tag: string): Promise<void> {
-    const found = await this.request('GET', `${path}/manifests/${digest}`, { accept: manifestTypes });
+    const found = await this.request('GET', `${this.at(path)}/manifests/${digest}`, {
+      accept: manifestTypes,
+    });
     const type = found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json';
     const bytes = await found.arrayBuffer();
-    const put = await this.request('PUT', `${path}/manifests/${tag}`, { 'content-type': type }, bytes);
+    const put = await this.request(
+      'PUT',
+      `${this.at(path)}/manifests/${tag}`,
+      { 'content-type': type },
+      bytes,
+    );
     const given = put.headers.get('docker-content-digest');
     if (given && given !== digest) {
       throw new Failure(
@@ -241,7 +260,7 @@ export class Registry {
   async manifest(path: string, digest: string): Promise<Manifest | undefined> {
     const found = await this.request(
       'GET',
-      `${path}/manifests/${digest}`,
+      `${this.at(path)}/manifests/${digest}`,
       { accept: manifestTypes },
       undefined,
       [404],
@@ -258,23 +277,28 @@ export class Registry {
   }
 
   async putManifest(path: string, reference: string, { mediaType, bytes }: Manifest): Promise<void> {
-    await this.request('PUT', `${path}/manifests/${reference}`, { 'content-type': mediaType }, bytes);
+    await this.request(
+      'PUT',
+      `${this.at(path)}/manifests/${reference}`,
+      { 'content-type': mediaType },
+      bytes,
+    );
   }
 
   /** A blob's bytes as they come: whoever reads them proves them. */
   async blob(path: string, digest: string): Promise<ReadableStream<Uint8Array>> {
-    const found = await this.request('GET', `${path}/blobs/${digest}`, {}, undefined, [], BLOB_MS);
+    const found = await this.request('GET', `${this.at(path)}/blobs/${digest}`, {}, undefined, [], BLOB_MS);
     if (found.body) return found.body;
     throw new Failure(exitCode.red, `registry: blob ${digest} of ${path} came empty.`);
   }
 
   async hasBlob(path: string, digest: string): Promise<boolean> {
-    return (await this.request('HEAD', `${path}/blobs/${digest}`, {}, undefined, [404])).ok;
+    return (await this.request('HEAD', `${this.at(path)}/blobs/${digest}`, {}, undefined, [404])).ok;
   }
 
   /** Uploads a blob in one piece; the registry proves the digest. */
   async putBlob(path: string, digest: string, size: number, body: ReadableStream<Uint8Array>): Promise<void> {
-    const begun = await this.request('POST', `${path}/blobs/uploads/`, {});
+    const begun = await this.request('POST', `${this.at(path)}/blobs/uploads/`, {});
     const location = new URL(begun.headers.get('location') ?? '', begun.url);
     location.searchParams.set('digest', digest);
     const base = new URL(`${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/`);
@@ -292,9 +316,10 @@ export function openRegistry(settings: {
   readonly REGISTRY: string;
   readonly REGISTRY_PLAIN_HTTP: boolean;
 }): Registry {
-  const host = settings.REGISTRY.split('/')[0] ?? '';
+  const [host = '', ...below] = settings.REGISTRY.split('/');
   return new Registry({
     host,
+    below: below.join('/'),
     plainHttp: settings.REGISTRY_PLAIN_HTTP,
     credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
   });

@@ -14,7 +14,8 @@ const GROUP = 'switchyard';
 export const EXAMPLES = { orders: 30081, billing: 30082, mailer: 30083 } as const;
 export type Example = keyof typeof EXAMPLES;
 
-const project = (module: string): string => `${GROUP}/${module}`;
+/** Of a module of the lab's own group; of another one by its full path. */
+const project = (module: string): string => (module.includes('/') ? module : `${GROUP}/${module}`);
 const productionUrl = (module: Example): string => `http://${NODE_IP}:${EXAMPLES[module]}`;
 export const PRODUCTION_URL = productionUrl('orders');
 
@@ -179,7 +180,9 @@ export async function travel(
   );
 }
 
-const versionOf = (module: Example): string => readFileSync(join(sourceOf(module), 'VERSION'), 'utf8').trim();
+/** The version of an example in this checkout. */
+export const versionOf = (module: Example): string =>
+  readFileSync(join(sourceOf(module), 'VERSION'), 'utf8').trim();
 
 function journeyStep(module: Example, name: string, title: string): Step {
   const source = sourceOf(module);

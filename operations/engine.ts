@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import {
   type EngineEvent,
   LocalWorkspace,
@@ -11,6 +9,10 @@ import {
   type Stack,
 } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
+import { partName } from '../stacks/names';
+import { Claims } from './claims';
+import { Parts } from './part-stacks';
+import { PulumiCommand, type State } from './pulumi';
 import {
   type OpenChange,
   openChanges,
@@ -39,6 +41,11 @@ export interface EngineInputs {
   readonly program: PulumiFn;
   /** Only look at a stack that is there; else it is made where there is none. @default false */
   readonly existing?: boolean;
+  /**
+   * Work on one module's part of the state (see `parts.ts`). `make`: also where it has to be cut from the environment's
+   * state first, which whoever only looks does not need. @default the environment's own state
+   */
+  readonly part?: { readonly module: string; readonly make: boolean };
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
@@ -75,25 +82,43 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
     Object.entries(changes).flatMap(([kind, count]) => (kind === 'same' || !count ? [] : [[kind, count]])),
   );
 
+/** Pulumi Cloud takes changes of a state one by one, so that a deploy needs no part. */
+const keepsParts = (backend: string): boolean => !backend.startsWith('https:');
+
+/**
+ * Makes a folder a place in which Pulumi finds the project and one of its stacks.
+ * @param salt encryption salt of a stack whose file names none. @default Pulumi makes one for each run
+ */
+function layOut(inputs: EngineInputs, backend: string, workDir: string, stackName: string, salt = ''): void {
+  // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
+  // changes a file that people keep in git.
+  const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
+  const salted = salt === '' || /^encryptionsalt:/m.test(source);
+  writeFileSync(
+    join(workDir, `Pulumi.${stackName}.yaml`),
+    salted ? source : `${source}\nencryptionsalt: ${salt}\n`,
+  );
+  writeFileSync(
+    join(workDir, 'Pulumi.yaml'),
+    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
+  );
+  for (const folder of ['components', 'dist']) {
+    const from = join(inputs.root, folder);
+    if (existsSync(from) && !existsSync(join(workDir, folder))) symlinkSync(from, join(workDir, folder));
+  }
+}
+
 /** Opens a stack of a backend in a folder of its own. */
 async function openStack(
   inputs: EngineInputs,
   backend: string,
   workDir: string,
   existing = false,
+  stackName = inputs.environment,
+  salt?: string,
 ): Promise<Stack> {
-  // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
-  // changes a file that people keep in git.
-  const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
-  writeFileSync(join(workDir, `Pulumi.${inputs.environment}.yaml`), source);
-  writeFileSync(
-    join(workDir, 'Pulumi.yaml'),
-    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
-  );
-  for (const folder of ['components', 'dist']) {
-    if (existsSync(join(inputs.root, folder))) symlinkSync(join(inputs.root, folder), join(workDir, folder));
-  }
-  const stack = { stackName: inputs.environment, projectName: PROJECT, program: inputs.program };
+  layOut(inputs, backend, workDir, stackName, salt);
+  const stack = { stackName, projectName: PROJECT, program: inputs.program };
   const options = {
     workDir,
     envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' },
@@ -116,15 +141,29 @@ export class Engine {
     private readonly inputs: EngineInputs,
     private readonly workDir: string,
     private readonly stack: Stack,
-  ) {
-    process.once('SIGINT', this.onSignal);
-    process.once('SIGTERM', this.onSignal);
-  }
+    private readonly command: PulumiCommand,
+    private readonly claims: Claims,
+    private readonly parts: Parts | undefined,
+  ) {}
 
   static async open(inputs: EngineInputs): Promise<Engine> {
     const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+    const { backend, environment, existing, part, note } = inputs;
+    const command = new PulumiCommand(workDir, backend);
+    const claims = new Claims(command, environment);
+    const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
-      return new Engine(inputs, workDir, await openStack(inputs, inputs.backend, workDir, inputs.existing));
+      layOut(inputs, backend, workDir, environment);
+      const cut = part && (await parts?.ready(part.module, part.make));
+      const stack =
+        part && cut
+          ? await openStack(inputs, backend, workDir, true, partName(environment, part.module), cut.salt)
+          : await openStack(inputs, backend, workDir, existing);
+      if (!cut) await parts?.gatherForLook();
+      const engine = new Engine(inputs, workDir, stack, command, claims, parts);
+      process.once('SIGINT', engine.onSignal);
+      process.once('SIGTERM', engine.onSignal);
+      return engine;
     } catch (error) {
       rmSync(workDir, { recursive: true, force: true });
       throw error;
@@ -137,19 +176,14 @@ export class Engine {
     rmSync(this.workDir, { recursive: true, force: true });
   }
 
-  private async pulumi(...args: string[]): Promise<string> {
-    const env = {
-      ...process.env,
-      PULUMI_BACKEND_URL: this.inputs.backend,
-      PULUMI_SKIP_UPDATE_CHECK: 'true',
-    };
-    const options = { cwd: this.workDir, env, maxBuffer: 1 << 30, encoding: 'utf8' as const };
-    return (await promisify(execFile)('pulumi', args, options)).stdout;
+  /** The stack that this engine works on, whose name its URNs begin with: the environment's, or a part's. */
+  get stackName(): string {
+    return this.stack.name;
   }
 
   /** The state as `pulumi stack export` gives it: secrets stay encrypted, which the Automation API's export undoes. */
-  async state(): Promise<{ readonly version: number; readonly deployment: unknown }> {
-    return JSON.parse(await this.pulumi('stack', 'export', '--stack', this.inputs.environment));
+  async state(): Promise<State> {
+    return this.command.export(this.stackName);
   }
 
   /** The state with its secrets in plain text: for what takes them out, and nothing else. */
@@ -170,30 +204,55 @@ export class Engine {
   }
 
   /**
-   * What must come before any run that changes something, once: the state is copied, and what a killed run left open
-   * is settled.
+   * What must come before a change: once, the state is copied and what a killed run left open is settled; each time,
+   * what deploys did meanwhile is brought in.
    */
   async prepare(targets?: readonly string[]): Promise<void> {
-    if (this.saved) return;
-    const state = await this.state();
-    if (hasResources(state)) await this.saveAside(state);
-    await this.settlePending(state, targets);
-    this.saved = true;
+    await this.claimed(targets, async () => undefined);
   }
 
-  private async saveAside(state: { readonly version: number; readonly deployment: unknown }): Promise<void> {
-    const { environment, stateCopies } = this.inputs;
+  /** Does something while nobody else changes the same, after what must come before it. */
+  private async claimed<T>(targets: readonly string[] | undefined, work: () => Promise<T>): Promise<T> {
+    const { environment, note } = this.inputs;
+    const whole = this.stackName === environment;
+    try {
+      if (!whole) await this.claims.deploy(this.stackName);
+      else if (this.parts) await this.claims.environment();
+      if (!this.saved) {
+        const state = await this.state();
+        if (hasResources(state)) await this.saveAside(state);
+        await this.settlePending(state, targets);
+        this.saved = true;
+      }
+      if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
+      return await work();
+    } finally {
+      await this.claims.release().catch((error: Error) => {
+        const [said = ''] = error.message.split('\n');
+        note(`${this.stackName} stays locked (${said}): say switchyard cancel ${environment}.`);
+      });
+    }
+  }
+
+  private async settlePart(part: string, salt: string): Promise<void> {
+    const stack = await openStack(this.inputs, this.inputs.backend, this.workDir, true, part, salt);
+    const engine = new Engine(this.inputs, this.workDir, stack, this.command, this.claims, this.parts);
+    await engine.settlePending(await engine.state());
+  }
+
+  private async saveAside(state: State): Promise<void> {
+    const { stateCopies } = this.inputs;
     if (stateCopies === undefined) {
-      const file = keepState(statesFolder(environment), state, new Date());
+      const file = keepState(statesFolder(this.stackName), state, new Date());
       this.inputs.note(`The state as it was: ${file}`);
       return;
     }
     // Pulumi itself carries it, with the credentials that it has for every kind of backend.
     const workDir = mkdtempSync(join(tmpdir(), 'switchyard-copy-'));
     try {
-      const copy = await openStack(this.inputs, stateCopies, workDir);
+      const copy = await openStack(this.inputs, stateCopies, workDir, false, this.stackName);
       await copy.importStack({ version: state.version, deployment: state.deployment });
-      this.inputs.note(`The state as it was: stack ${environment} of ${stateCopies}`);
+      this.inputs.note(`The state as it was: stack ${this.stackName} of ${stateCopies}`);
     } finally {
       rmSync(workDir, { recursive: true, force: true });
     }
@@ -203,10 +262,7 @@ export class Engine {
    * Settles what a killed run left open. The engine itself forgets it in its next run: it would make things once more
    * that are there, miss what is gone, and keep what was changed.
    */
-  private async settlePending(
-    state: { readonly version: number; readonly deployment: unknown },
-    targets?: readonly string[],
-  ): Promise<void> {
+  private async settlePending(state: State, targets?: readonly string[]): Promise<void> {
     const creates = pendingCreates(state.deployment);
     const changes = openChanges(state.deployment);
     const open = [...creates, ...changes].map(({ urn }) => urn);
@@ -248,7 +304,11 @@ export class Engine {
   /** Runs one operation on the program. */
   async run(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     const changing = operation === 'up' || operation === 'refresh' || operation === 'destroy';
-    if (changing) await this.prepare(inputs.targets);
+    const run = () => this.runNow(operation, inputs);
+    return changing ? this.claimed(inputs.targets, run) : run();
+  }
+
+  private async runNow(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     let changes: Record<string, number> = {};
     let outputs: OutputMap = {};
     const options = {
@@ -286,8 +346,9 @@ export class Engine {
     return (await this.stack.getAllConfig())[key]?.value;
   }
 
-  /** Removes the lock of a run that is gone: what `pulumi cancel` does. */
+  /** Removes the locks of runs that are gone: what `pulumi cancel` does, on the environment and on its parts. */
   async unlock(): Promise<void> {
     await this.stack.cancel();
+    await this.parts?.unlock();
   }
 }

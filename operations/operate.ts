@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { OutputMap } from '@pulumi/pulumi/automation';
-import { findModule } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { ONLY_VARIABLE, RECORDED_VARIABLE } from '../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../components/load';
@@ -16,7 +15,14 @@ import {
   stackVariables,
 } from '../stacks/secrets';
 import { confirmationText, countsText, questionFor } from './confirm';
-import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
+import {
+  Engine,
+  type EngineInputs,
+  type EngineOperation,
+  type Operation,
+  type OperationResult,
+  type RunInputs,
+} from './engine';
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
 import { layOutImage } from './lay-out';
@@ -103,10 +109,14 @@ export async function withSession<T>(
     readonly before?: (folders: Folders, model: Model) => Promise<void> | void;
     /** Refuse an environment that was never brought up. @default false: it is begun */
     readonly existing?: boolean;
+    /** Modules to read the catalog for. @default all */
+    readonly only?: readonly string[];
+    /** Work on one module's part of the state: see {@link EngineInputs}. @default the environment's own state */
+    readonly part?: EngineInputs['part'];
   } = {},
 ): Promise<T> {
   const folders = defaultFolders(root);
-  const model = loadModel(folders, environment);
+  const model = loadModel(folders, environment, options.only);
   const { settings } = model;
   const backend = backendOf(settings);
   await options.before?.(folders, model);
@@ -120,6 +130,7 @@ export async function withSession<T>(
       stacks: folders.stacks,
       program,
       existing: options.existing,
+      part: options.part,
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
       untilEnded: async (change) => untilEnded(change, worldOf(settings, await gitlabToken())),
       note: (text) => terminal.note(text),
@@ -232,9 +243,11 @@ export async function operate(
   const asks = (operation === 'up' || operation === 'destroy') && !options.yes;
   const only = options.only?.split(',').filter((name) => name !== '');
   const withoutImages = options.withoutImages === true || options.record !== undefined;
+  const [module, ...others] = only ?? [];
+  const part =
+    module !== undefined && others.length === 0 ? { module, make: operation !== 'preview' } : undefined;
   const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
   const prepare = async (folders: Folders, model: Model) => {
-    for (const name of only ?? []) findModule(model.catalog, name);
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
     if (operation === 'preview' || operation === 'up') {
       // Recorded for reviewers, who see broken rules beside the plan; `up` refuses them.
@@ -253,9 +266,10 @@ export async function operate(
     operation,
     terminal,
     async (session) => {
-      const targets = only ? productionUrns(environment, session.model, only) : undefined;
-      const replace = options.replace ? replaceUrns(environment, session.model, options.replace) : undefined;
-      const exclude = withoutImages && !only ? imageUrns(environment, session.model) : undefined;
+      const stack = session.engine.stackName;
+      const targets = only ? productionUrns(stack, session.model, only) : undefined;
+      const replace = options.replace ? replaceUrns(stack, session.model, options.replace) : undefined;
+      const exclude = withoutImages && !only ? imageUrns(stack, session.model) : undefined;
       const title = `${operation} of ${environment}`;
       if (asks) {
         const before = operation === 'up' ? 'preview' : 'previewDestroy';
@@ -285,6 +299,6 @@ export async function operate(
         lines: [...listed, ...warned, `${title}: ${countsText(result.changes)}`],
       };
     },
-    { before: prepare },
+    { before: prepare, only, part },
   );
 }

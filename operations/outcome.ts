@@ -34,6 +34,7 @@ const words: Readonly<Record<number, string>> = {
   [EXIT.declined]: 'declined',
   [EXIT.locked]: 'locked',
   [EXIT.drift]: 'drifted',
+  [EXIT.unread]: 'incomplete',
 };
 
 /** The JSON document of a command that ended. */

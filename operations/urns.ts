@@ -7,24 +7,24 @@ import { EXIT, Refusal } from './refusal';
 /** The name under which Pulumi keeps an environment's state. */
 export const PROJECT = 'switchyard';
 
-/** The URN of a declaration: told from the model alone, since names are fixed there. */
+/** The URN of a declaration in a stack: told from the model alone, since names are fixed there. */
 export const urnOf = (
-  environment: string,
+  stack: string,
   box: BoxDeclaration['box'],
   { type, name }: Pick<Declaration, 'type' | 'name'>,
 ): string =>
-  `urn:pulumi:${environment}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box)}$${type}::${name}`;
+  `urn:pulumi:${stack}::${PROJECT}::${typeToken('index', 'Topology')}$${typeToken(box)}$${type}::${name}`;
 
 /** URNs that a run is limited to or told to replace. */
 function urnsOf(
-  environment: string,
+  stack: string,
   model: Model,
   wanted: (box: BoxDeclaration, declaration: Declaration) => boolean,
 ): string[] {
   return topologyBoxes(model).flatMap((box) =>
     box.declarations
       .filter((declaration) => wanted(box, declaration))
-      .map((declaration) => urnOf(environment, box.box, declaration)),
+      .map((declaration) => urnOf(stack, box.box, declaration)),
   );
 }
 
@@ -37,26 +37,27 @@ export const withReleases = (model: Model): Model => ({
 });
 
 /** The production boxes of some modules. */
-export function productionUrns(environment: string, model: Model, modules: readonly string[]): string[] {
+export function productionUrns(stack: string, model: Model, modules: readonly string[]): string[] {
   return urnsOf(
-    environment,
+    stack,
     withReleases(model),
     (box) => box.box === 'production' && box.module !== undefined && modules.includes(box.module),
   );
 }
 
 /** Everything that stands for something outside of Pulumi. */
-export const allUrns = (environment: string, model: Model): string[] =>
-  urnsOf(environment, withReleases(model), () => true);
+export const allUrns = (stack: string, model: Model): string[] =>
+  urnsOf(stack, withReleases(model), () => true);
 
 /** The images that the topology builds. */
-export const imageUrns = (environment: string, model: Model): string[] =>
-  urnsOf(environment, model, (_box, declaration) => declaration.provider === 'docker');
+export const imageUrns = (stack: string, model: Model): string[] =>
+  urnsOf(stack, model, (_box, declaration) => declaration.provider === 'docker');
 
 /** @throws Refusal for a name that the topology does not have */
-export function replaceUrns(environment: string, model: Model, resources: readonly string[]): string[] {
+export function replaceUrns(stack: string, model: Model, resources: readonly string[]): string[] {
+  const { environment } = model.settings;
   return resources.flatMap((name) => {
-    const found = urnsOf(environment, model, (_box, declaration) => declaration.name === name);
+    const found = urnsOf(stack, model, (_box, declaration) => declaration.name === name);
     if (found.length > 0) return found;
     throw new Refusal(
       `--replace: ${environment} has no resource "${name}". Their names stand in resources.md of \`switchyard render ${environment}\`.`,

@@ -6,6 +6,8 @@ import { names } from '../components/shared/naming';
 import { referencesIn } from '../components/shared/references';
 import { Failure } from '../delivery/failure';
 import { testPod } from '../delivery/test-pod';
+import { namespacesOf } from '../stacks/namespaces';
+import { repositoryRoot } from '../stacks/registry';
 import type { Untestable } from './facts';
 import type { Item } from './item';
 import type { Fields } from './read';
@@ -22,7 +24,7 @@ export function fullyReleased(model: Model): Model {
   const releases: Record<string, Releases[string]> = {};
   for (const { name } of model.modules) {
     releases[name] = model.releases[name] ?? {
-      image: `${model.settings.registry.address}/modules/${name}@${DIGEST}`,
+      image: `${repositoryRoot(model.settings)}/modules/${name}@${DIGEST}`,
       commit: COMMIT,
     };
   }
@@ -75,7 +77,7 @@ function testItem(model: Model, module: Module): Item {
       commitEpoch: 0,
       build: model.settings.jenkins.url,
       image: {
-        repository: `${model.settings.registry.address}/modules/${module.name}`,
+        repository: `${repositoryRoot(model.settings)}/modules/${module.name}`,
         tag: 'to-be-built',
         digest: DIGEST,
       },
@@ -88,7 +90,7 @@ function testItem(model: Model, module: Module): Item {
     metadata: {
       ...pod.metadata,
       name: `test of ${module.name}`,
-      namespace: names.testNamespace(module.name),
+      namespace: namespacesOf(model.settings).test(module.name),
     },
   };
   return {

@@ -1,4 +1,4 @@
-import { podSecurityExceptions } from './exceptions';
+import { exceptionFor } from './exceptions';
 import type { NamespaceFacts } from './facts';
 import { labelOf, nameOf, violation } from './item';
 import { at, fields, list, text } from './read';
@@ -93,7 +93,8 @@ export const podSecurity: Rule = {
   check: forNamespaces(({ declared }, complain) => {
     if (!declared) return [];
     const level = labelOf(declared, ENFORCE);
-    const allowed = podSecurityExceptions[nameOf(declared)]?.level ?? 'restricted';
+    const allowed =
+      exceptionFor(nameOf(declared), labelOf(declared, 'app.kubernetes.io/component'))?.level ?? 'restricted';
     if (level === 'restricted' || level === allowed) return [];
     return [
       complain(

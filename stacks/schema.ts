@@ -40,6 +40,14 @@ const existingRegistry = z.strictObject({
   pull: registryLogin,
   /** Who may push as well: builds. */
   push: registryLogin,
+  /** Path below which all our repositories stand, as a project of Harbor's or a group of GitLab's. @default none */
+  path: z
+    .string()
+    .regex(
+      /^[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/,
+      say('is not a path in a registry', 'Write "platform" or "platform/ci", in lower case.'),
+    )
+    .optional(),
 });
 
 /** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
@@ -48,6 +56,8 @@ const existingJenkins = z.strictObject({
   namespace: dnsLabel,
   /** Service account of the controller. */
   serviceAccount: dnsLabel.default('jenkins'),
+  /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
+  agentsUrl: httpUrl.optional(),
 });
 
 const backendUrl = z.string().superRefine((url, context) => {
@@ -63,6 +73,13 @@ export const stackSchema = z
   .strictObject({
     /** Name of the environment; equals the stack's name. */
     environment: dnsLabel,
+    /**
+     * What stands before the name of each namespace, and of whatever else a cluster has once: an environment that shares
+     * a cluster with another needs one. To change it later makes everything anew, data included. @default nothing
+     */
+    namespacePrefix: dnsLabel
+      .max(12, say('is longer than 12 characters', 'Shorten it: it stands before names of up to 45.'))
+      .optional(),
     /** Modules of this environment. @default all of the catalog */
     modules: z.array(dnsLabel).optional(),
     /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
@@ -313,7 +330,7 @@ export type StackSettings = z.infer<typeof stackSchema>;
 /** Default images by role, and what for. Digests are for a mirror to pin: a stack may replace each. */
 export const defaultImages = {
   /** Base of the Jenkins image that the topology builds. */
-  jenkins: 'jenkins/jenkins:2.568.2-jdk21',
+  jenkins: 'jenkins/jenkins:2.568.3-jdk21',
   /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',

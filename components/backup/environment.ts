@@ -1,4 +1,5 @@
 import { type BackupSettings, backupRepository } from '../../stacks/backup';
+import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
 import { existingProjects } from '../gitlab/projects';
@@ -51,7 +52,7 @@ export function repositoryVariables({ environment, backup, metrics }: StackSetti
 export function sourceVariables({ gitlab, registry, topologyProject }: StackSettings): Variable[] {
   return [
     { name: 'GITLAB_URL', value: gitlab.url },
-    { name: 'REGISTRY', value: registry.address },
+    { name: 'REGISTRY', value: repositoryRoot({ registry }) },
     { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
     { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
     ...(topologyProject ? [{ name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path }] : []),

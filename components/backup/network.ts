@@ -1,8 +1,8 @@
 import type { types } from '@pulumi/kubernetes';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import { REGISTRY_PORT } from '../registry/config';
 import { inNamespaces } from '../shared/kubernetes';
-import { names } from '../shared/naming';
 import { portOf } from '../shared/network';
 
 type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
@@ -34,7 +34,7 @@ export function backupEgress(model: Model, role: 'ci' | 'production'): EgressRul
     ...(role === 'ci' && !registry.existing
       ? [
           {
-            to: [inNamespaces(names.registryNamespace)],
+            to: [inNamespaces(namespacesOf(model.settings).registry)],
             ports: [{ protocol: 'TCP', port: REGISTRY_PORT }],
           },
         ]

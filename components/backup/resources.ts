@@ -1,4 +1,5 @@
 import { BACKUP_FOLDER, type BackupKind, type BackupSettings } from '../../stacks/backup';
+import { namespacesOf } from '../../stacks/namespaces';
 import { lifetime } from '../gitlab/access';
 import { group } from '../gitlab/projects';
 import type { Model } from '../model';
@@ -40,7 +41,7 @@ const about = (model: Model) => ({
 });
 
 const within = (model: Model, name: string) => ({
-  namespace: names.backupNamespace,
+  namespace: namespacesOf(model.settings).backup,
   name,
   labels: labels(about(model)),
 });
@@ -102,7 +103,7 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
   return [
     ...fencedNamespace({
       prefix,
-      namespace: names.backupNamespace,
+      namespace: namespacesOf(model.settings).backup,
       provider: role,
       labels: about(model),
       quota: { pods: 4, cpu: '2', memory: '4Gi', claims: settings.claim && role === 'ci' ? 1 : 0 },
@@ -245,7 +246,7 @@ function afterReleases(model: Model, settings: BackupSettings): Declaration[] {
       'kubernetes:core/v1:Secret',
       'deploy-backup-access',
       'ci',
-      { namespace: names.deployNamespace, name: DEPLOY_SECRET, labels: common },
+      { namespace: namespacesOf(model.settings).deploy, name: DEPLOY_SECRET, labels: common },
       { stringData: repositorySecrets(settings) },
       { dependsOn: ['deploy-namespace'] },
     ),
@@ -262,7 +263,7 @@ export function backupResources(model: Model): Declaration[] {
     ...place(model, settings, 'ci'),
     ...claim(model, settings),
     ...(kinds.ci.includes('jenkins')
-      ? execRole('jenkins', 'ci', { namespace: names.ciNamespace, environment: model.settings.environment }, [
+      ? execRole('jenkins', 'ci', model.settings, { namespace: namespacesOf(model.settings).ci }, [
           'jenkins-0',
         ])
       : []),

@@ -1,4 +1,6 @@
 import type { Module } from '../../catalog/load';
+import { namespacesOf } from '../../stacks/namespaces';
+import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
@@ -9,7 +11,8 @@ import { dumpedServices } from './kinds';
 export function execRole(
   prefix: string,
   provider: 'ci' | 'production',
-  where: { readonly namespace: string; readonly environment: string; readonly module?: string },
+  settings: StackSettings,
+  where: { readonly namespace: string; readonly module?: string },
   pods: readonly string[],
 ): Declaration[] {
   const within = {
@@ -18,7 +21,7 @@ export function execRole(
     labels: labels({
       name: names.backup,
       component: 'backup',
-      environment: where.environment,
+      environment: settings.environment,
       ...(where.module ? { module: where.module } : {}),
     }),
   };
@@ -49,7 +52,7 @@ export function execRole(
       within,
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.backup },
-        subjects: [{ kind: 'ServiceAccount', name: names.backup, namespace: names.backupNamespace }],
+        subjects: [{ kind: 'ServiceAccount', name: names.backup, namespace: namespacesOf(settings).backup }],
       },
       { dependsOn: [`${prefix}-backup-role`] },
     ),
@@ -58,13 +61,14 @@ export function execRole(
 
 /** Lets the backup job dump a module's databases; part of the module, so that it goes with it. */
 export function backupRole(model: Model, module: Module): Declaration[] {
-  const { backup, environment } = model.settings;
+  const { settings } = model;
   const dumped = dumpedServices(model, module);
-  if (!backup || dumped.length === 0) return [];
+  if (!settings.backup || dumped.length === 0) return [];
   return execRole(
     `production-${module.name}`,
     'production',
-    { namespace: names.productionNamespace(module.name), environment, module: module.name },
+    settings,
+    { namespace: namespacesOf(settings).production(module.name), module: module.name },
     dumped.map((use) => `${use.name}-0`).sort(),
   );
 }

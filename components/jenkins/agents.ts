@@ -1,5 +1,7 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
+import { namespacesOf } from '../../stacks/namespaces';
+import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
 import { existingProjects } from '../gitlab/projects';
@@ -7,6 +9,7 @@ import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
+import { addressForAgents, cloudName } from './names';
 
 const AGENT_USER = 1000;
 
@@ -87,10 +90,10 @@ function deliveryPod(model: Model, image: string): string {
         'delivery',
         image,
         [
-          { name: 'BUILDKIT_HOST', value: `tcp://buildkitd.${names.buildNamespace}.svc:1234` },
+          { name: 'BUILDKIT_HOST', value: `tcp://buildkitd.${namespacesOf(model.settings).build}.svc:1234` },
           { name: 'DOCKER_CONFIG', value: '/docker' },
           { name: 'GITLAB_URL', value: settings.gitlab.url },
-          { name: 'REGISTRY', value: settings.registry.address },
+          { name: 'REGISTRY', value: repositoryRoot(settings) },
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
@@ -258,34 +261,37 @@ export function kubernetesCloud(model: Model) {
     yamlMergeStrategy: 'override',
   });
   return {
-    name: 'kubernetes',
-    namespace: names.agentsNamespace,
-    // Agents stay inside the cluster, whatever address people use.
-    jenkinsUrl: `http://jenkins.${names.ciNamespace}.svc:8080`,
+    name: cloudName(model),
+    namespace: namespacesOf(model.settings).agents,
+    jenkinsUrl: addressForAgents(model),
     webSocket: true,
     containerCapStr: String(model.settings.jenkins.maximumAgents),
     restrictedPssSecurityContext: true,
     // Pods whose controller has forgotten them, after a crash of Jenkins say, go after ten minutes.
     garbageCollection: {
       namespaces: [
-        names.agentsNamespace,
-        names.deployNamespace,
-        ...(topologyProject ? [names.previewNamespace, names.driftNamespace] : []),
-        ...(applies ? [names.applyNamespace] : []),
-        ...model.modules.map((module) => names.testNamespace(module.name)),
+        namespacesOf(model.settings).agents,
+        namespacesOf(model.settings).deploy,
+        ...(topologyProject
+          ? [namespacesOf(model.settings).preview, namespacesOf(model.settings).drift]
+          : []),
+        ...(applies ? [namespacesOf(model.settings).apply] : []),
+        ...model.modules.map((module) => namespacesOf(model.settings).test(module.name)),
       ].join('\n'),
       timeout: 600,
     },
     templates: [
-      template('delivery', names.agentsNamespace, LONGEST_BUILD, deliveryPod(model, image)),
-      template('deploy', names.deployNamespace, LONGEST_DEPLOY, deployPod(model, image)),
+      template('delivery', namespacesOf(model.settings).agents, LONGEST_BUILD, deliveryPod(model, image)),
+      template('deploy', namespacesOf(model.settings).deploy, LONGEST_DEPLOY, deployPod(model, image)),
       ...(topologyProject
         ? [
-            template('preview', names.previewNamespace, LONGEST_PREVIEW, previewPod(image)),
-            template('drift', names.driftNamespace, LONGEST_LOOK, driftPod(image)),
+            template('preview', namespacesOf(model.settings).preview, LONGEST_PREVIEW, previewPod(image)),
+            template('drift', namespacesOf(model.settings).drift, LONGEST_LOOK, driftPod(image)),
           ]
         : []),
-      ...(applies ? [template('apply', names.applyNamespace, LONGEST_APPLY, applyPod(image))] : []),
+      ...(applies
+        ? [template('apply', namespacesOf(model.settings).apply, LONGEST_APPLY, applyPod(image))]
+        : []),
     ],
   };
 }

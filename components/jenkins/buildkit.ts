@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { imageFor } from '../../stacks/load';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
-import { labels, names, selector } from '../shared/naming';
+import { labels, selector } from '../shared/naming';
 import { BUILDKIT_PORT } from './names';
 
 const USER = 1000;
@@ -28,7 +29,7 @@ export function buildkit(model: Model): Declaration[] {
   const { settings } = model;
   const common = labels({ name: 'buildkitd', component: 'buildkit', environment: settings.environment });
   const match = selector('buildkitd', 'buildkit');
-  const within = (name: string) => ({ namespace: names.buildNamespace, name, labels: common });
+  const within = (name: string) => ({ namespace: namespacesOf(model.settings).build, name, labels: common });
   const toml = buildkitToml(model);
   const probe = { tcpSocket: { port: BUILDKIT_PORT } };
   return [

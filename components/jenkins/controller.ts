@@ -1,4 +1,5 @@
 import { restrictedContainer } from '../../catalog/containers';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
@@ -13,7 +14,7 @@ const SECRETS_FOLDER = '/run/secrets/jenkins';
 const afterNamespace = { dependsOn: ['jenkins-namespace'] };
 
 const inOwnNamespace = (model: Model) => (name: string) => ({
-  namespace: names.ciNamespace,
+  namespace: namespacesOf(model.settings).ci,
   name,
   labels: labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
 });
@@ -55,7 +56,7 @@ function account(model: Model): Declaration[] {
       within('jenkins-credentials'),
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'jenkins-credentials' },
-        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: names.ciNamespace }],
+        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: namespacesOf(model.settings).ci }],
       },
       { dependsOn: ['jenkins-credentials-role', 'jenkins-account'] },
     ),

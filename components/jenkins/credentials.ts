@@ -1,3 +1,4 @@
+import { namespacesOf } from '../../stacks/namespaces';
 import { deployVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -15,7 +16,7 @@ export function credentials(model: Model): Declaration[] {
       name,
       'ci',
       {
-        namespace: names.ciNamespace,
+        namespace: namespacesOf(model.settings).ci,
         name: id,
         labels: {
           ...labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
@@ -43,7 +44,7 @@ export function credentials(model: Model): Declaration[] {
 export function deployAccess(model: Model): Declaration[] {
   const { settings } = model;
   const common = labels({ name: names.deployer, component: 'jenkins', environment: settings.environment });
-  const within = (name: string) => ({ namespace: names.deployNamespace, name, labels: common });
+  const within = (name: string) => ({ namespace: namespacesOf(model.settings).deploy, name, labels: common });
   const after = { dependsOn: ['deploy-namespace'] };
   return [
     object('kubernetes:core/v1:ServiceAccount', 'deploy-account', 'ci', within(names.deployer), {}, after),
@@ -64,7 +65,7 @@ export function deployAccess(model: Model): Declaration[] {
       'kubernetes:core/v1:Secret',
       'agents-push',
       'ci',
-      { namespace: names.agentsNamespace, name: 'registry-push', labels: common },
+      { namespace: namespacesOf(model.settings).agents, name: 'registry-push', labels: common },
       {
         type: 'kubernetes.io/dockerconfigjson',
         stringData: { '.dockerconfigjson': dockerConfig(settings.registry.address, names.pushUser) },

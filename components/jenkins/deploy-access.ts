@@ -1,6 +1,7 @@
 import type { types } from '@pulumi/kubernetes';
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -27,7 +28,11 @@ function kubeconfig(settings: StackSettings, server: string, folder: string): st
       contexts: [
         {
           name: context,
-          context: { cluster: 'cluster', user: names.deployer, namespace: names.deployNamespace },
+          context: {
+            cluster: 'cluster',
+            user: names.deployer,
+            namespace: namespacesOf(settings).deploy,
+          },
         },
       ],
       'current-context': context,
@@ -43,7 +48,7 @@ function kubeconfig(settings: StackSettings, server: string, folder: string): st
 function accountElsewhere(settings: StackSettings): Declaration[] {
   const about = { name: names.deployer, component: 'jenkins', environment: settings.environment };
   const within = (name: string, annotations?: Record<string, string>) => ({
-    namespace: names.deployNamespace,
+    namespace: namespacesOf(settings).deploy,
     name,
     labels: labels(about),
     ...(annotations ? { annotations } : {}),
@@ -51,7 +56,7 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
   return [
     ...fencedNamespace({
       prefix: 'deployer',
-      namespace: names.deployNamespace,
+      namespace: namespacesOf(settings).deploy,
       provider: 'production',
       labels: about,
       // An account lives here, and nothing runs.
@@ -82,7 +87,7 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
  */
 export function productionAccess({ settings }: Model): Declaration[] {
   const where = {
-    namespace: names.deployNamespace,
+    namespace: namespacesOf(settings).deploy,
     name: NAME,
     labels: labels({ name: names.deployer, component: 'jenkins', environment: settings.environment }),
   };

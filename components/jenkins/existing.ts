@@ -1,8 +1,9 @@
 import { parse, stringify } from 'yaml';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
-import { labels, names } from '../shared/naming';
+import { labels } from '../shared/naming';
 import { cascYaml } from './casc';
 import { hookTokens } from './names';
 
@@ -15,30 +16,69 @@ const metadataOf = ({ args }: Declaration): Metadata =>
   ('metadata' in args ? (args.metadata as Metadata | undefined) : undefined) ?? {};
 
 /** Whether it belongs to a Jenkins that Switchyard runs, and to no other: its namespace with all in it, its image. */
-function isController(declaration: Declaration): boolean {
+function isController(declaration: Declaration, ci: string): boolean {
   const { namespace, name, labels: given } = metadataOf(declaration);
   if (declaration.type === 'docker:index/image:Image') return declaration.name === 'jenkins-image';
-  if (declaration.type === 'kubernetes:core/v1:Namespace') return name === names.ciNamespace;
-  return namespace === names.ciNamespace && given?.['jenkins.io/credentials-type'] === undefined;
+  if (declaration.type === 'kubernetes:core/v1:Namespace') return name === ci;
+  return namespace === ci && given?.['jenkins.io/credentials-type'] === undefined;
 }
 
-/** Jobs and hook tokens, for the existing Jenkins' own configuration as code to take in. */
-function jobs(model: Model, namespace: string): Declaration[] {
+/** The parts of our configuration that another Jenkins needs as well; lists, which its plugin appends to its own. */
+interface Casc {
+  readonly jobs: unknown;
+  readonly jenkins: { readonly clouds: unknown };
+  readonly unclassified: {
+    readonly gitLabConnectionConfig: { readonly connections: unknown };
+    readonly globalLibraries: unknown;
+  };
+}
+
+/** Jobs, hook tokens and agents, for the existing Jenkins' own configuration as code to take in. */
+function configuration(model: Model, namespace: string): Declaration[] {
   const where = (name: string) => ({
     namespace,
     name,
     labels: labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
   });
-  const { jobs: scripts } = parse(cascYaml(model)) as { jobs: unknown };
-  const text = stringify({ jobs: scripts }, { lineWidth: 0 });
+  const { jobs, jenkins, unclassified } = parse(cascYaml(model)) as Casc;
+  const agents = {
+    jenkins: { clouds: jenkins.clouds },
+    unclassified: {
+      gitLabConnectionConfig: { connections: unclassified.gitLabConnectionConfig.connections },
+      globalLibraries: unclassified.globalLibraries,
+    },
+  };
+  const map = (name: string, file: string, content: object) =>
+    object('kubernetes:core/v1:ConfigMap', name, 'ci', where(file), {
+      data: { [`${file}.yaml`]: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }) },
+    });
   return [
-    object('kubernetes:core/v1:ConfigMap', 'jenkins-jobs', 'ci', where('switchyard-jobs'), {
-      data: { 'switchyard-jobs.yaml': text },
-    }),
+    map('jenkins-jobs', 'switchyard-jobs', { jobs }),
+    map('jenkins-agents', 'switchyard-agents', agents),
     object('kubernetes:core/v1:Secret', 'jenkins-hook-tokens', 'ci', where('switchyard-hook-tokens'), {
       stringData: hookTokens(model),
     }),
   ];
+}
+
+/** Label that Kubernetes gives each namespace, and by which network policies name it. */
+const NAMESPACE_LABEL = 'kubernetes.io/metadata.name';
+
+/** One object of a declaration, with what says "our Jenkins" in it saying "that Jenkins". */
+function redirected(
+  value: Readonly<Record<string, unknown>>,
+  ci: string,
+  { namespace, serviceAccount }: { readonly namespace: string; readonly serviceAccount: string },
+): Readonly<Record<string, unknown>> {
+  if (value.namespace === ci) {
+    const account = value.kind === 'ServiceAccount' && value.name === 'jenkins';
+    return { ...value, namespace, ...(account ? { name: serviceAccount } : {}) };
+  }
+  if (value[NAMESPACE_LABEL] === ci) return { ...value, [NAMESPACE_LABEL]: namespace };
+  if (value.key === NAMESPACE_LABEL && Array.isArray(value.values)) {
+    return { ...value, values: value.values.map((name: unknown) => (name === ci ? namespace : name)) };
+  }
+  return value;
 }
 
 /**
@@ -52,19 +92,18 @@ export function aroundJenkins(
 ): Declaration[] {
   const { existing } = model.settings.jenkins;
   if (!existing) return [...declarations];
-  const gone = new Set(declarations.filter(isController).map(({ name }) => name));
+  const { ci } = namespacesOf(model.settings);
+  const isOurs = (declaration: Declaration) => isController(declaration, ci);
+  const gone = new Set(declarations.filter(isOurs).map(({ name }) => name));
   const moved = (declaration: Declaration): Declaration => {
-    const text = JSON.stringify(declaration, (_key, value: unknown) => {
-      if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
-      const { kind, name, namespace } = value as { kind?: unknown; name?: unknown; namespace?: unknown };
-      if (namespace !== names.ciNamespace) return value;
-      if (kind === 'ServiceAccount' && name === 'jenkins')
-        return { ...value, name: existing.serviceAccount, namespace: existing.namespace };
-      return { ...value, namespace: existing.namespace };
-    });
+    const text = JSON.stringify(declaration, (_key, value: unknown) =>
+      value === null || typeof value !== 'object' || Array.isArray(value)
+        ? value
+        : redirected(value as Readonly<Record<string, unknown>>, ci, existing),
+    );
     const copy = JSON.parse(text) as Declaration;
     return { ...copy, dependsOn: copy.dependsOn?.filter((name) => !gone.has(name)) };
   };
   const kept = declarations.filter(({ name }) => !gone.has(name)).map(moved);
-  return box === 'jenkins' ? [...kept, ...jobs(model, existing.namespace)] : kept;
+  return box === 'jenkins' ? [...kept, ...configuration(model, existing.namespace)] : kept;
 }

@@ -1,4 +1,5 @@
 import { imageFor } from '../../stacks/load';
+import { repositoryRoot } from '../../stacks/registry';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { names } from '../shared/naming';
@@ -17,7 +18,7 @@ function builtImage(
     name,
     provider: 'docker',
     args: {
-      imageName: `${registry.address}/${repository}`,
+      imageName: `${repositoryRoot(model.settings)}/${repository}`,
       build: {
         context: build.context,
         dockerfile: build.dockerfile,

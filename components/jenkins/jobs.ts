@@ -1,7 +1,8 @@
 import type { Module } from '../../catalog/load';
 import { jobFolder } from '../../stacks/gitlab';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
-import { cascSecrets } from './names';
+import { cascSecrets, cloudName } from './names';
 
 const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) => `\\${character}`)}'`;
 
@@ -95,11 +96,21 @@ topologyDrift(environment: '${model.settings.environment}')
 }
 `;
 
+/** What a pipeline is told where it would not find its cloud and its test namespace under their usual names. */
+function places(model: Model, module: string): string {
+  const cloud = cloudName(model);
+  const namespace = namespacesOf(model.settings).test(module);
+  return [
+    ...(cloud === 'kubernetes' ? [] : [`, cloud: '${cloud}'`]),
+    ...(namespace === namespacesOf({}).test(module) ? [] : [`, testNamespace: '${namespace}'`]),
+  ].join('');
+}
+
 /** Job DSL of one module's pipeline. */
 export const jobScript = (model: Model, module: Module): string =>
   gitlabJob(model, {
     name: module.name,
     description: module.description,
     drafts: false,
-    pipeline: `modulePipeline(module: '${module.name}')`,
+    pipeline: `modulePipeline(module: '${module.name}'${places(model, module.name)})`,
   });

@@ -1,3 +1,4 @@
+import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import { secretRef } from '../shared/references';
@@ -32,3 +33,13 @@ export const JENKINS_USER = 1000;
 
 /** Where BuildKit listens. */
 export const BUILDKIT_PORT = 1234;
+
+/** Jenkins' address for its agents, which stay inside the cluster whatever address people use. */
+export const addressForAgents = ({ settings }: Model): string => {
+  const { existing } = settings.jenkins;
+  return existing?.agentsUrl ?? `http://jenkins.${existing?.namespace ?? namespacesOf(settings).ci}.svc:8080`;
+};
+
+/** Name of the Kubernetes cloud: in a Jenkins with others it must be told apart. */
+export const cloudName = ({ settings }: Model): string =>
+  settings.jenkins.existing ? clusterWide(settings, 'switchyard') : 'kubernetes';

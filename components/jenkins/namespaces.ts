@@ -1,7 +1,8 @@
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, retained } from '../shared/kubernetes';
-import { labels, names } from '../shared/naming';
+import { labels } from '../shared/naming';
 import { agentRole } from '../testing/resources';
 
 /** Jenkins' own namespace, its agents', the rollouts', and BuildKit's. */
@@ -9,12 +10,12 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
   const { environment, registry, jenkins } = model.settings;
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
   const agentNamespaces = [
-    ['agents', names.agentsNamespace],
-    ['deploy', names.deployNamespace],
+    ['agents', namespacesOf(model.settings).agents],
+    ['deploy', namespacesOf(model.settings).deploy],
   ] as const;
   const own = fencedNamespace({
     prefix: 'jenkins',
-    namespace: names.ciNamespace,
+    namespace: namespacesOf(model.settings).ci,
     provider: 'ci',
     labels: about('jenkins'),
     quota: { pods: 4, cpu: '4', memory: '8Gi', claims: 2 },
@@ -37,11 +38,11 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
         quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
         pullFrom: registry.address,
       }),
-      ...agentRole(prefix, namespace, labels(about(prefix))),
+      ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
     ]),
     ...fencedNamespace({
       prefix: 'build',
-      namespace: names.buildNamespace,
+      namespace: namespacesOf(model.settings).build,
       provider: 'ci',
       labels: about('buildkit'),
       // The one exception to `restricted`: rootless BuildKit makes user namespaces of its own, for which seccomp and

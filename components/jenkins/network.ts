@@ -1,8 +1,9 @@
 import type { types } from '@pulumi/kubernetes';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
-import { labels, names, selector } from '../shared/naming';
+import { labels, selector } from '../shared/naming';
 import { BUILDKIT_PORT, JENKINS_PORT } from './names';
 
 type Peer = types.input.networking.v1.NetworkPolicyPeer;
@@ -18,10 +19,10 @@ export function jenkinsNetwork(model: Model): Declaration[] {
   const { environment, jenkins, topologyProject } = model.settings;
   const agents: Peer[] = [
     namespaceOf(
-      names.agentsNamespace,
-      names.deployNamespace,
-      ...(topologyProject ? [names.previewNamespace, names.driftNamespace] : []),
-      ...(topologyProject?.apply === 'automatic' ? [names.applyNamespace] : []),
+      namespacesOf(model.settings).agents,
+      namespacesOf(model.settings).deploy,
+      ...(topologyProject ? [namespacesOf(model.settings).preview, namespacesOf(model.settings).drift] : []),
+      ...(topologyProject?.apply === 'automatic' ? [namespacesOf(model.settings).apply] : []),
     ),
     {
       namespaceSelector: {
@@ -64,16 +65,16 @@ export function jenkinsNetwork(model: Model): Declaration[] {
   return [
     allow(
       'jenkins',
-      { namespace: names.ciNamespace, name: 'jenkins', component: 'jenkins' },
+      { namespace: namespacesOf(model.settings).ci, name: 'jenkins', component: 'jenkins' },
       JENKINS_PORT,
       known ? from : undefined,
     ),
     // Whoever reaches BuildKit may run what they like in it: only the Pods that build images do.
     allow(
       'build',
-      { namespace: names.buildNamespace, name: 'buildkitd', component: 'buildkit' },
+      { namespace: namespacesOf(model.settings).build, name: 'buildkitd', component: 'buildkit' },
       BUILDKIT_PORT,
-      [namespaceOf(names.agentsNamespace)],
+      [namespaceOf(namespacesOf(model.settings).agents)],
     ),
   ];
 }

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
+import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
@@ -100,7 +101,7 @@ function agentNamespace(model: Model, prefix: string, namespace: string, account
       quota: { pods: 10, cpu: '8', memory: '16Gi', claims: 0 },
       pullFrom: registry.address,
     }),
-    ...agentRole(prefix, namespace, common),
+    ...agentRole(model.settings, prefix, namespace, common),
     object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}, after),
     object(
       'kubernetes:core/v1:ConfigMap',
@@ -124,7 +125,7 @@ function clusterBinding(
     `kubernetes:${RBAC}/v1:ClusterRoleBinding`,
     name,
     'ci',
-    { name: `switchyard-${name}`, labels: labels(about(model, name)) },
+    { name: clusterWide(model.settings, `switchyard-${name}`), labels: labels(about(model, name)) },
     {
       roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
       subjects: accounts.map((account) => ({ kind: 'ServiceAccount', ...account })),
@@ -134,14 +135,15 @@ function clusterBinding(
 }
 
 /** Where the look for drift goes: names, API servers, GitLab, Jenkins, and the Pushgateway. */
-function driftFence({ settings: { gitlab, metrics } }: Model) {
+function driftFence({ settings }: Model) {
+  const { gitlab, metrics } = settings;
   const outside = [443, 6443, portOf(gitlab.url)];
   if (metrics && !metrics.namespace) outside.push(portOf(metrics.pushgateway));
   const tcp = (port: number) => ({ protocol: 'TCP', port });
   return [
     { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
     { ports: [...new Set(outside)].sort((a, b) => a - b).map(tcp) },
-    { to: [inNamespaces(names.ciNamespace)], ports: [tcp(JENKINS_PORT)] },
+    { to: [inNamespaces(namespacesOf(settings).ci)], ports: [tcp(JENKINS_PORT)] },
     ...(metrics?.namespace
       ? [{ to: [inNamespaces(metrics.namespace)], ports: [tcp(portOf(metrics.pushgateway))] }]
       : []),
@@ -153,7 +155,9 @@ function driftFence({ settings: { gitlab, metrics } }: Model) {
  * state without secrets, as a preview is.
  */
 function driftResources(model: Model): Declaration[] {
-  const { driftNamespace: namespace, watcher } = names;
+  const { watcher } = names;
+  const { drift: namespace } = namespacesOf(model.settings);
+  const reader = clusterWide(model.settings, 'switchyard-drift-reader');
   const common = labels(about(model, 'drift'));
   return [
     ...agentNamespace(model, 'drift', namespace, watcher),
@@ -161,13 +165,13 @@ function driftResources(model: Model): Declaration[] {
       `kubernetes:${RBAC}/v1:ClusterRole`,
       'drift-reader',
       'ci',
-      { name: 'switchyard-drift-reader', labels: common },
+      { name: reader, labels: common },
       { rules: LOOK },
     ),
     clusterBinding(
       model,
       'drift-reading',
-      'switchyard-drift-reader',
+      reader,
       [{ name: watcher, namespace }],
       ['drift-reader', 'drift-account'],
     ),
@@ -197,25 +201,26 @@ function driftResources(model: Model): Declaration[] {
 export function topologyPipelineResources(model: Model): Declaration[] {
   const { topologyProject } = model.settings;
   if (!topologyProject) return [];
-  const { previewNamespace, applyNamespace } = names;
+  const namespaces = namespacesOf(model.settings);
+  const reader = clusterWide(model.settings, 'switchyard-preview-reader');
   const preview = labels(about(model, 'preview'));
   return [
-    ...agentNamespace(model, 'preview', previewNamespace, names.previewer),
+    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer),
     object(
       `kubernetes:${RBAC}/v1:ClusterRole`,
       'preview-reader',
       'ci',
-      { name: 'switchyard-preview-reader', labels: preview },
+      { name: reader, labels: preview },
       { rules: READ },
     ),
     clusterBinding(
       model,
       'preview-reading',
-      'switchyard-preview-reader',
+      reader,
       [
-        { name: names.previewer, namespace: previewNamespace },
+        { name: names.previewer, namespace: namespaces.preview },
         // Counts the nodes, where the state's secrets are taken out.
-        { name: names.deployer, namespace: names.deployNamespace },
+        { name: names.deployer, namespace: namespaces.deploy },
       ],
       ['preview-reader', 'preview-account', 'deploy-account'],
     ),
@@ -223,7 +228,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       'kubernetes:networking.k8s.io/v1:NetworkPolicy',
       'preview-fence',
       'ci',
-      { namespace: previewNamespace, name: 'fence', labels: preview },
+      { namespace: namespaces.preview, name: 'fence', labels: preview },
       {
         spec: {
           podSelector: {},
@@ -240,9 +245,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
               ],
             },
             {
-              to: [
-                { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': names.ciNamespace } } },
-              ],
+              to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
               ports: [{ protocol: 'TCP', port: 8080 }],
             },
           ],
@@ -253,19 +256,19 @@ export function topologyPipelineResources(model: Model): Declaration[] {
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [
-          ...agentNamespace(model, 'apply', applyNamespace, names.applier),
+          ...agentNamespace(model, 'apply', namespaces.apply, names.applier),
           clusterBinding(
             model,
             'apply-all',
             'cluster-admin',
-            [{ name: names.applier, namespace: applyNamespace }],
+            [{ name: names.applier, namespace: namespaces.apply }],
             ['apply-account'],
           ),
           object(
             'kubernetes:core/v1:Secret',
             'apply-environment',
             'ci',
-            { namespace: applyNamespace, name: 'apply-environment', labels: labels(about(model, 'apply')) },
+            { namespace: namespaces.apply, name: 'apply-environment', labels: labels(about(model, 'apply')) },
             {
               stringData: Object.fromEntries(
                 neededSecrets(stackVariables(model.settings)).map(({ variable }) => [

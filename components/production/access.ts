@@ -1,7 +1,7 @@
 import { moduleEnvironment, type ServiceAccess } from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
-import { names } from '../shared/naming';
 import { givenRef, secretRef } from '../shared/references';
 
 const DATABASE = 'module';
@@ -17,9 +17,9 @@ export function serviceOf(model: Model, use: ServiceUse): Service {
 }
 
 /** How a module reaches a service in production: one that is made here, or one that stands already. */
-export function access(module: Module, use: ServiceUse, variable: string): ServiceAccess {
+export function access(model: Model, module: Module, use: ServiceUse, variable: string): ServiceAccess {
   return {
-    host: use.existing?.host ?? `${use.name}.${names.productionNamespace(module.name)}.svc`,
+    host: use.existing?.host ?? `${use.name}.${namespacesOf(model.settings).production(module.name)}.svc`,
     user: use.existing?.user ?? module.name.replaceAll('-', '_'),
     password: `$(${variable})`,
     database: use.existing?.database ?? DATABASE,
@@ -53,7 +53,7 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
       const service = serviceOf(model, use);
       return moduleEnvironment(
         { ...service, port: use.existing?.port ?? service.port },
-        access(module, use, `${PASSWORD_VARIABLE}_${index}`),
+        access(model, module, use, `${PASSWORD_VARIABLE}_${index}`),
       );
     }),
   );

@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
@@ -7,7 +8,7 @@ import { labels, names } from '../shared/naming';
 /** What a deploy job may change: one module's namespace, and in it only what a rollout changes. */
 export function deployerRole(model: Model, module: Module): Declaration[] {
   const prefix = `production-${module.name}`;
-  const namespace = names.productionNamespace(module.name);
+  const namespace = namespacesOf(model.settings).production(module.name);
   const within = {
     namespace,
     name: names.deployer,
@@ -52,7 +53,9 @@ export function deployerRole(model: Model, module: Module): Declaration[] {
       within,
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.deployer },
-        subjects: [{ kind: 'ServiceAccount', name: names.deployer, namespace: names.deployNamespace }],
+        subjects: [
+          { kind: 'ServiceAccount', name: names.deployer, namespace: namespacesOf(model.settings).deploy },
+        ],
       },
       { dependsOn: [`${prefix}-deployer-role`] },
     ),

@@ -1,11 +1,12 @@
 import { servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
+import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import { backupRole } from '../backup/role';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, type OpenPort, object } from '../shared/kubernetes';
-import { labels, names } from '../shared/naming';
+import { labels } from '../shared/naming';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 import { serviceOf } from './access';
 import { deployerRole } from './deployer';
@@ -22,8 +23,8 @@ export function productionSharedResources(model: Model): Declaration[] {
       'production-priority',
       'production',
       {
-        name: names.productionPriority,
-        labels: labels({ name: names.productionPriority, component: 'production', environment }),
+        name: productionPriority(model.settings),
+        labels: labels({ name: productionPriority(model.settings), component: 'production', environment }),
       },
       {
         value: 100_000,
@@ -85,7 +86,7 @@ export function productionResources(model: Model, module: Module): Declaration[]
   return [
     ...fencedNamespace({
       prefix: `production-${module.name}`,
-      namespace: names.productionNamespace(module.name),
+      namespace: namespacesOf(model.settings).production(module.name),
       provider: 'production',
       labels: {
         name: module.name,

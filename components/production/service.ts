@@ -1,10 +1,11 @@
 import { serviceContainer, servicePorts } from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
+import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
-import { labels, names, selector } from '../shared/naming';
+import { labels, selector } from '../shared/naming';
 import { secretRef } from '../shared/references';
 import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
 import { keepsData } from './retention';
@@ -23,7 +24,7 @@ const dumpNote = ({ backup }: Service): Record<string, string> =>
 export function statefulService(model: Model, module: Module, use: ServiceUse): Declaration[] {
   const prefix = `production-${module.name}`;
   const name = `${prefix}-${use.name}`;
-  const namespace = names.productionNamespace(module.name);
+  const namespace = namespacesOf(model.settings).production(module.name);
   const common = labels({
     name: use.name,
     component: 'service',
@@ -50,7 +51,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     use,
     service,
     imageOf(use.production?.version ?? use.version),
-    access(module, use, PASSWORD_VARIABLE),
+    access(model, module, use, PASSWORD_VARIABLE),
     [
       {
         name: PASSWORD_VARIABLE,
@@ -113,7 +114,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
             spec: {
               automountServiceAccountToken: false,
               enableServiceLinks: false,
-              priorityClassName: names.productionPriority,
+              priorityClassName: productionPriority(model.settings),
               securityContext: restrictedPod(service.runAsUser),
               // Databases write out what they hold when told to stop.
               terminationGracePeriodSeconds: 60,

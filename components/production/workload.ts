@@ -1,5 +1,6 @@
 import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
+import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
@@ -29,7 +30,7 @@ function podSpec(model: Model, module: Module, image: string) {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     imagePullSecrets: [{ name: names.pullSecret }],
-    priorityClassName: names.productionPriority,
+    priorityClassName: productionPriority(model.settings),
     securityContext: restrictedPod(MODULE_USER),
     terminationGracePeriodSeconds: production.terminationGraceSeconds,
     topologySpreadConstraints: [spread('kubernetes.io/hostname'), spread('topology.kubernetes.io/zone')],
@@ -61,7 +62,7 @@ export function workload(model: Model, module: Module): Declaration[] {
   const release = model.releases[module.name];
   if (!release) return [];
   const name = `production-${module.name}`;
-  const namespace = names.productionNamespace(module.name);
+  const namespace = namespacesOf(model.settings).production(module.name);
   const common = labels({
     name: module.name,
     component: 'module',

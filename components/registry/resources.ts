@@ -1,6 +1,7 @@
 import type { types } from '@pulumi/kubernetes';
 import { restrictedContainer } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import {
@@ -28,7 +29,7 @@ const about = (model: Model) => ({
   environment: model.settings.environment,
 });
 const within = (model: Model, name: string) => ({
-  namespace: names.registryNamespace,
+  namespace: namespacesOf(model.settings).registry,
   name,
   labels: labels(about(model)),
 });
@@ -215,7 +216,7 @@ export function registryResources(model: Model): Declaration[] {
   return [
     ...fencedNamespace({
       prefix: 'registry',
-      namespace: names.registryNamespace,
+      namespace: namespacesOf(model.settings).registry,
       provider: 'ci',
       labels: about(model),
       quota: { pods: 4, cpu: '2', memory: '4Gi', claims: 2 },

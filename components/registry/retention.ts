@@ -1,3 +1,4 @@
+import { namespacesOf } from '../../stacks/namespaces';
 import { lifetime } from '../gitlab/access';
 import { existingProjects, group } from '../gitlab/projects';
 import type { Model } from '../model';
@@ -18,7 +19,11 @@ export function retentionResources(model: Model): Declaration[] {
   // What keeps another registry's images is its own matter.
   if (registry.existing) return [];
   const common = labels({ name: NAME, component: 'registry', environment, purpose: 'clean-up' });
-  const within = (name: string) => ({ namespace: names.registryNamespace, name, labels: common });
+  const within = (name: string) => ({
+    namespace: namespacesOf(model.settings).registry,
+    name,
+    labels: common,
+  });
   const after = { dependsOn: ['registry-namespace'] };
   return [
     {
@@ -76,7 +81,7 @@ export function retentionResources(model: Model): Declaration[] {
       within(NAME),
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: NAME },
-        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: names.registryNamespace }],
+        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: namespacesOf(model.settings).registry }],
       },
       { dependsOn: ['registry-retention-role', 'registry-retention-account'] },
     ),
@@ -93,7 +98,7 @@ export function retentionResources(model: Model): Declaration[] {
           args: [
             'registry-gc',
             '--namespace',
-            names.registryNamespace,
+            namespacesOf(model.settings).registry,
             '--days',
             String(registry.retention.days),
             '--release-days',

@@ -1,23 +1,8 @@
 import { LEDGER_PROJECT } from '../../catalog/ledger';
 /** Physical names that the outside world needs fixed: Jenkins, the registry and people refer to them. */
 export const names = {
-  ciNamespace: 'ci',
-  agentsNamespace: 'ci-agents',
-  deployNamespace: 'ci-deploy',
-  buildNamespace: 'ci-build',
-  /** Agents that preview and apply merge requests on this repository itself. */
-  previewNamespace: 'ci-preview',
-  applyNamespace: 'ci-apply',
-  /** Agents that look for drift. */
-  driftNamespace: 'ci-drift',
-  registryNamespace: 'registry',
-  /** Where what removes expired test objects runs. */
-  reaperNamespace: 'ci-reaper',
-  /** Where what holds the key of all backups runs; its account has the same name. */
-  backupNamespace: 'backup',
+  /** Account and objects of the backup jobs. */
   backup: 'backup',
-  testNamespace: (module: string) => `test-${module}`,
-  productionNamespace: (module: string) => `prod-${module}`,
   pullSecret: 'registry-pull',
   ledgerProject: LEDGER_PROJECT,
   libraryProject: 'pipeline-library',
@@ -26,8 +11,6 @@ export const names = {
   applier: 'applier',
   watcher: 'watcher',
   reaper: 'reaper',
-  /** Puts production's Pods before tests and builds where they share nodes. */
-  productionPriority: 'switchyard-production',
   /** Registry users: who may push, who may only pull. */
   pushUser: 'push',
   pullUser: 'pull',

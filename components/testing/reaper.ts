@@ -1,3 +1,4 @@
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
@@ -12,12 +13,12 @@ export function testingSharedResources(model: Model): Declaration[] {
   const { environment, testing, registry } = model.settings;
   const about = { name: names.reaper, component: 'testing', environment, purpose: 'clean-up' };
   const common = labels(about);
-  const within = { namespace: names.reaperNamespace, name: names.reaper, labels: common };
-  const namespaces = model.modules.map((module) => names.testNamespace(module.name));
+  const within = { namespace: namespacesOf(model.settings).reaper, name: names.reaper, labels: common };
+  const namespaces = model.modules.map((module) => namespacesOf(model.settings).test(module.name));
   return [
     ...fencedNamespace({
       prefix: 'reaper',
-      namespace: names.reaperNamespace,
+      namespace: namespacesOf(model.settings).reaper,
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '1', memory: '1Gi', claims: 0 },

@@ -1,5 +1,6 @@
 import { TEST_ACCOUNT } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
+import { type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
 import { JENKINS_PORT } from '../jenkins/names';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -33,7 +34,12 @@ function quota(model: Model, module: Module) {
 }
 
 /** What Jenkins may do where its agents run, and nowhere else. */
-export function agentRole(prefix: string, namespace: string, common: Record<string, string>): Declaration[] {
+export function agentRole(
+  settings: NamespaceSettings,
+  prefix: string,
+  namespace: string,
+  common: Record<string, string>,
+): Declaration[] {
   const within = { namespace, name: 'jenkins-agents', labels: common };
   const after = { dependsOn: [`${prefix}-namespace`] };
   const all = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
@@ -59,7 +65,7 @@ export function agentRole(prefix: string, namespace: string, common: Record<stri
       within,
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'jenkins-agents' },
-        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: names.ciNamespace }],
+        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: namespacesOf(settings).ci }],
       },
       { dependsOn: [`${prefix}-agents-role`] },
     ),
@@ -67,7 +73,12 @@ export function agentRole(prefix: string, namespace: string, common: Record<stri
 }
 
 /** What the reaper may do in a test namespace. Kubernetes has no rights by label: `delivery reap` checks those. */
-function reaperRole(prefix: string, namespace: string, common: Record<string, string>): Declaration[] {
+function reaperRole(
+  settings: NamespaceSettings,
+  prefix: string,
+  namespace: string,
+  common: Record<string, string>,
+): Declaration[] {
   const within = { namespace, name: names.reaper, labels: common };
   return [
     object(
@@ -93,7 +104,7 @@ function reaperRole(prefix: string, namespace: string, common: Record<string, st
       within,
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.reaper },
-        subjects: [{ kind: 'ServiceAccount', name: names.reaper, namespace: names.reaperNamespace }],
+        subjects: [{ kind: 'ServiceAccount', name: names.reaper, namespace: namespacesOf(settings).reaper }],
       },
       { dependsOn: [`${prefix}-reaper-role`] },
     ),
@@ -103,7 +114,7 @@ function reaperRole(prefix: string, namespace: string, common: Record<string, st
 /** The namespace in which one module's test Pods run. */
 export function testingResources(model: Model, module: Module): Declaration[] {
   const prefix = `testing-${module.name}`;
-  const namespace = names.testNamespace(module.name);
+  const namespace = namespacesOf(model.settings).test(module.name);
   const about = {
     name: module.name,
     component: 'testing',
@@ -123,7 +134,10 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       // The module and its services share one Pod, so they need no way out at all.
       egress: [
         // The agent in the Pod connects to Jenkins, not the other way round.
-        { to: [inNamespaces(names.ciNamespace)], ports: [{ protocol: 'TCP', port: JENKINS_PORT }] },
+        {
+          to: [inNamespaces(namespacesOf(model.settings).ci)],
+          ports: [{ protocol: 'TCP', port: JENKINS_PORT }],
+        },
         ...module.test.egress.map(({ cidr, ports }) => ({
           to: [{ ipBlock: { cidr } }],
           ports: ports.map((port) => ({ protocol: 'TCP', port })),
@@ -140,7 +154,7 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       { automountServiceAccountToken: false, imagePullSecrets: [{ name: names.pullSecret }] },
       { dependsOn: [`${prefix}-pull`] },
     ),
-    ...agentRole(prefix, namespace, labels(about)),
-    ...reaperRole(prefix, namespace, labels(about)),
+    ...agentRole(model.settings, prefix, namespace, labels(about)),
+    ...reaperRole(model.settings, prefix, namespace, labels(about)),
   ];
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { type Catalog, type Module, modulesOf } from '../../catalog/load';
+import type { NamespaceSettings } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import type { Registry } from '../registry';
 import { readLedgers } from '../registry-gc';
@@ -20,12 +21,16 @@ import type { Kind } from './snapshots';
 const LIBRARY = 'pipeline-library';
 
 /** Every database of some modules that stands in their cluster and can be dumped, by module and service. */
-export const databasesOf = (modules: readonly Module[], services: Catalog['services']): Database[] =>
+export const databasesOf = (
+  settings: NamespaceSettings,
+  modules: readonly Module[],
+  services: Catalog['services'],
+): Database[] =>
   modules.flatMap((module) =>
     module.services.flatMap((use) => {
       const backup = services[use.kind]?.backup;
       if (use.existing || !backup || 'none' in backup) return [];
-      const place = databasePlace(module.name, use.name);
+      const place = databasePlace(settings, module.name, use.name);
       return [{ module: module.name, service: use.name, place, backup }];
     }),
   );
@@ -64,7 +69,7 @@ export function projectsOf(
 export interface SourcesRequest {
   readonly environment: string;
   readonly catalog: Catalog;
-  readonly settings: Pick<StackSettings, 'modules'>;
+  readonly settings: Pick<StackSettings, 'modules' | 'namespacePrefix'>;
   /** Only what concerns one module: its project and the ledger, its images, its databases. */
   readonly module?: string;
   /** Start of the time in which a ledger's history counts; Unix seconds. */
@@ -104,11 +109,11 @@ export function sourcesOf(request: SourcesRequest, wanted: readonly Kind[]): Kin
     databases: async () =>
       databaseItems(
         await request.exec(),
-        databasesOf(modulesOf(catalog, settings.modules), catalog.services).filter((database) =>
+        databasesOf(settings, modulesOf(catalog, settings.modules), catalog.services).filter((database) =>
           ours(database.module),
         ),
       ),
-    jenkins: async () => jenkinsItems(await request.exec(), jenkinsPlace),
+    jenkins: async () => jenkinsItems(await request.exec(), jenkinsPlace(settings)),
     state: async () => stateItems(request.environment, request.env),
   };
   return wanted.map((kind) => ({ kind, items: items[kind], whole: module === undefined }));

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { names } from '../../components/shared/naming';
 import { isOneCluster } from '../../stacks/clusters';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { type ClusterRole, createObject, readObject } from '../outside';
 
@@ -21,7 +22,7 @@ const job = z.looseObject({
 const PATIENCE_MS = 3_600_000;
 
 async function backUpCluster(settings: StackSettings, role: ClusterRole, name: string): Promise<void> {
-  const namespace = names.backupNamespace;
+  const namespace = namespacesOf(settings).backup;
   const found = await readObject(settings, role, {
     apiVersion: 'batch/v1',
     kind: 'CronJob',

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Model } from '../../components/model';
-import { names } from '../../components/shared/naming';
 import { PodExec } from '../../delivery/backup/exec';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
+import { namespacesOf } from '../../stacks/namespaces';
 import { type Gitlab, kubeConfigOf, readObject } from '../outside';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
@@ -61,7 +61,7 @@ async function imagesOf({ settings, modules }: Model): Promise<Record<string, st
     const found = await readObject(settings, 'production', {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
-      metadata: { name, namespace: names.productionNamespace(name) },
+      metadata: { name, namespace: namespacesOf(settings).production(name) },
     });
     if (found === undefined) continue;
     const { spec, status } = workload.parse(found);
@@ -73,13 +73,12 @@ async function imagesOf({ settings, modules }: Model): Promise<Record<string, st
 
 async function rowsOf(model: Model): Promise<Record<string, string>> {
   const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
-  const rows: Record<string, string> = {};
-  for (const [item, { place, backup }] of databasesOf(model)) {
-    if (!backup.fingerprint) continue;
+  const rows = [...databasesOf(model)].map(async ([item, { place, backup }]) => {
+    if (!backup.fingerprint) return [];
     const printed = await exec.run(place, backup.fingerprint);
-    rows[item] = createHash('sha256').update(printed).digest('hex');
-  }
-  return rows;
+    return [[item, createHash('sha256').update(printed).digest('hex')] as const];
+  });
+  return Object.fromEntries((await Promise.all(rows)).flat());
 }
 
 /** Builds by job from the paths of their folders: `jobs/switchyard/jobs/orders/builds/12`. */
@@ -99,7 +98,7 @@ export function buildsIn(paths: string): Record<string, string> {
 async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
   if (settings.jenkins.existing) return {};
   const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
-  const printed = await exec.run(jenkinsPlace, [
+  const printed = await exec.run(jenkinsPlace(settings), [
     'find',
     `${JENKINS_HOME}/jobs`,
     ...['-type', 'd', '-path', '*/builds/*', '-name', '[0-9]*'],
@@ -109,12 +108,13 @@ async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
 
 /** Looks at everything that a rebuild must bring back. */
 export async function takeFingerprint(model: Model, gitlab: Pick<Gitlab, 'get'>): Promise<Fingerprint> {
-  return {
-    repositories: await refsOf(model, gitlab),
-    images: await imagesOf(model),
-    databases: await rowsOf(model),
-    builds: await buildsOf(model),
-  };
+  const [repositories, images, databases, builds] = await Promise.all([
+    refsOf(model, gitlab),
+    imagesOf(model),
+    rowsOf(model),
+    buildsOf(model),
+  ]);
+  return { repositories, images, databases, builds };
 }
 
 export interface FingerprintDifference {

@@ -16,6 +16,8 @@ import type { Snapshot } from '../../delivery/backup/snapshots';
 import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
+import { namespacesOf } from '../../stacks/namespaces';
+import { repositoryRoot } from '../../stacks/registry';
 import {
   type ClusterRole,
   createObject,
@@ -31,6 +33,10 @@ import {
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
 import { projectsOf, type TargetName, targetOf } from './targets';
+import { together } from './together';
+
+/** Items of a kind that come back at once: each waits for the backup's storage, for a start of restic and for its target. */
+const AT_ONCE = 3;
 
 /** Everything that bringing data back needs. */
 export interface Restoring {
@@ -87,11 +93,11 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
   const { settings } = model;
   const gitlab = gitlabOf(settings, gitlabToken);
   const projects = new Map(projectsOf(model).map((project) => [project.item, project.path]));
-  for (const snapshot of ofKind(chosen, 'repositories')) {
+  await together(ofKind(chosen, 'repositories'), AT_ONCE, async (snapshot) => {
     const path = projects.get(snapshot.item);
     if (path === undefined) {
       note(`  repositories ${snapshot.item}: not restored, the topology has no such project any more`);
-      continue;
+      return;
     }
     await once(restoring, snapshot, async () => {
       await makeWay(gitlab, path, settings.jenkins.url);
@@ -99,7 +105,7 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
       // Whatever stands there is the README of a new project, or was given up by --over.
       return restoreRepository(restic, snapshot, remote, { over: true });
     });
-  }
+  });
 }
 
 function registryOf({ model: { settings }, seed }: Restoring): Registry {
@@ -110,6 +116,7 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
     : deriveSecret(seed, `registry/${names.pushUser}`);
   return new Registry({
     host: address,
+    below: existing?.path,
     plainHttp: scheme === 'http',
     credentials: Buffer.from(`${user}:${password}`).toString('base64'),
   });
@@ -117,12 +124,11 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
 
 /** References of the images that production runs by the ledger, as `<repository>@<digest>`. */
 export async function releasedImages({ model: { settings }, gitlabToken }: Restoring): Promise<Set<string>> {
-  const { environment, gitlab, registry } = settings;
+  const { environment, gitlab } = settings;
+  const ours = `${repositoryRoot(settings)}/`;
   const releases = await fetchReleases(gitlab.url, gitlab.group, gitlabToken, environment);
   return new Set(
-    Object.values(releases).map(({ image }) =>
-      image.startsWith(`${registry.address}/`) ? image.slice(registry.address.length + 1) : image,
-    ),
+    Object.values(releases).map(({ image }) => (image.startsWith(ours) ? image.slice(ours.length) : image)),
   );
 }
 
@@ -146,16 +152,16 @@ export async function restoreImages(restoring: Restoring, which: 'released' | 'h
       );
     }
   }
-  for (const snapshot of stored) {
+  await together(stored, AT_ONCE, async (snapshot) => {
     imageOf(snapshot.item);
     await once(restoring, snapshot, () => restoreImage(restic, snapshot, registry));
-  }
+  });
 }
 
 /** What can be restored into the modules' services, by item. */
-export const databasesOf = ({ modules, catalog }: Model): Map<string, Database> =>
+export const databasesOf = ({ modules, catalog, settings }: Model): Map<string, Database> =>
   new Map(
-    everyDatabase(modules, catalog.services).map((database) => [
+    everyDatabase(settings, modules, catalog.services).map((database) => [
       `${database.module}/${database.service}`,
       database,
     ]),
@@ -179,26 +185,33 @@ export async function restoreDatabases(restoring: Restoring): Promise<void> {
   const { model, restic, chosen, journal, note } = restoring;
   const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
   const databases = databasesOf(model);
-  const stopped = new Set<string>();
+  const ofModules = new Map<string, (readonly [Snapshot, Database])[]>();
   for (const snapshot of ofKind(chosen, 'databases')) {
     const database = databases.get(snapshot.item);
-    if (!database) {
+    if (database) {
+      ofModules.set(database.module, [...(ofModules.get(database.module) ?? []), [snapshot, database]]);
+    } else {
       note(`  databases ${snapshot.item}: not restored, the catalog has no such service any more`);
-      continue;
     }
-    await once(restoring, snapshot, async () => {
-      if (journal.record.over.includes('production') && !stopped.has(database.module)) {
-        await stop(model, 'production', {
-          apiVersion: 'apps/v1',
-          kind: 'Deployment',
-          metadata: { name: database.module, namespace: database.place.namespace },
-        });
-        stopped.add(database.module);
-      }
-      await restoreDatabase(restic, snapshot, exec, database);
-      return 'restored';
-    });
   }
+  // One after the other within a module, which is stopped before the first.
+  await together([...ofModules], AT_ONCE, async ([module, own]) => {
+    let stopped = false;
+    for (const [snapshot, database] of own) {
+      await once(restoring, snapshot, async () => {
+        if (journal.record.over.includes('production') && !stopped) {
+          await stop(model, 'production', {
+            apiVersion: 'apps/v1',
+            kind: 'Deployment',
+            metadata: { name: module, namespace: database.place.namespace },
+          });
+          stopped = true;
+        }
+        await restoreDatabase(restic, snapshot, exec, database);
+        return 'restored';
+      });
+    }
+  });
 }
 
 const HOME = '/jenkins-home';
@@ -206,13 +219,13 @@ const HOME = '/jenkins-home';
 /** A Pod that has Jenkins' home mounted while Jenkins does not run. */
 export function homePod(model: Model): { readonly pod: WholeObject; readonly place: Place } {
   const name = 'rebuild-jenkins-home';
-  const place: Place = { namespace: names.ciNamespace, pod: name, container: 'home' };
+  const place: Place = { namespace: namespacesOf(model.settings).ci, pod: name, container: 'home' };
   const pod: WholeObject = {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name,
-      namespace: names.ciNamespace,
+      namespace: namespacesOf(model.settings).ci,
       labels: labels({
         name: 'rebuild',
         component: 'rebuild',
@@ -253,7 +266,7 @@ export async function restoreJenkins(restoring: Restoring): Promise<void> {
     const controller: ObjectName = {
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
-      metadata: { name: 'jenkins', namespace: names.ciNamespace },
+      metadata: { name: 'jenkins', namespace: namespacesOf(model.settings).ci },
     };
     if ((await readObject(settings, 'ci', controller)) !== undefined) {
       await stop(model, 'ci', controller, 'jenkins-0');

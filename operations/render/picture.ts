@@ -2,8 +2,8 @@ import type { Module } from '../../catalog/load';
 import { dumpedServices } from '../../components/backup/kinds';
 import type { BoxDeclaration } from '../../components/boxes';
 import type { Model } from '../../components/model';
-import { names } from '../../components/shared/naming';
 import { backupRepository } from '../../stacks/backup';
+import { namespacesOf } from '../../stacks/namespaces';
 
 /** One box of the picture. */
 export interface Cell {
@@ -93,10 +93,10 @@ function moduleLines(
         lines: [released ? (released.image.split('@')[1] ?? '').slice(0, 19) : 'the ledger knows its digest'],
       };
     case 'testing':
-      return { title: names.testNamespace(module.name), lines: [services(module, false)] };
+      return { title: namespacesOf(model.settings).test(module.name), lines: [services(module, false)] };
     case 'production':
       return {
-        title: names.productionNamespace(module.name),
+        title: namespacesOf(model.settings).production(module.name),
         lines: [services(module, true), counted(module.production.replicas, 'replica')],
       };
     case 'backup':

@@ -9,7 +9,7 @@ import { listObjects } from '../outside';
 import { root } from '../place';
 import { openBackup } from '../rebuild/backup';
 import { readStatus, type Sources } from './read';
-import { statusDocument, statusLines } from './tell';
+import { statusOutcome } from './tell';
 
 /** Time for Jenkins to answer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -73,6 +73,5 @@ function sourcesOf({ settings }: Model): Sources {
 /** `status`: what is released, what runs, and how the last jobs ended. */
 export async function status(environment: string): Promise<Outcome> {
   const model = loadModel(defaultFolders(root), environment);
-  const facts = await readStatus(model, sourcesOf(model));
-  return { document: statusDocument(facts), lines: statusLines(facts) };
+  return statusOutcome(await readStatus(model, sourcesOf(model)));
 }

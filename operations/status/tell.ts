@@ -1,4 +1,6 @@
 import type { Release } from '../../catalog/ledger';
+import type { Outcome } from '../outcome';
+import { EXIT } from '../refusal';
 import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
@@ -118,4 +120,11 @@ export const statusDocument = (facts: StatusFacts): Record<string, unknown> => (
   modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
   backups: facts.backups === 'none' ? [] : (facts.backups ?? null),
   problems: facts.problems,
+});
+
+/** How `status` ends: what it could not read is no reason to say nothing, and no reason to say that all is well. */
+export const statusOutcome = (facts: StatusFacts): Outcome => ({
+  document: statusDocument(facts),
+  lines: statusLines(facts),
+  exitCode: facts.problems.length > 0 ? EXIT.unread : 0,
 });

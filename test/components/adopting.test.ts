@@ -97,6 +97,22 @@ describe('an existing registry', () => {
     });
     expect(JSON.stringify(find(model, 'deploy-environment')?.args)).not.toContain('PUSH');
   });
+
+  test('keeps our repositories below the path that it gives us, and the login for the whole of it', () => {
+    const below = modelOf({
+      registry:
+        'existing: { path: platform/ci, pull: { user: a, passwordFrom: PULL }, push: { user: b, passwordFrom: PUSH } }',
+    });
+    expect(find(below, 'delivery-image')?.args).toMatchObject({
+      imageName: 'registry.test:5000/platform/ci/switchyard/delivery',
+      registry: { server: 'https://registry.test:5000' },
+    });
+    const registry = (text: string) => /name: REGISTRY\n\s+value: (.*)/.exec(text)?.[1];
+    expect(registry(cascYaml(below))).toBe('registry.test:5000/platform/ci');
+    expect(registry(cascYaml(model))).toBe('registry.test:5000');
+    expect(JSON.stringify(find(below, 'testing-shop-pull')?.args)).toContain('registry.test:5000');
+    expect(JSON.stringify(find(below, 'testing-shop-pull')?.args)).not.toContain('platform/ci');
+  });
 });
 
 describe('clusters', () => {
@@ -214,6 +230,63 @@ describe('an existing Jenkins', () => {
       jobs: (parse(cascYaml(model)) as { jobs: unknown }).jobs,
     });
     expect(JSON.stringify(all(model))).not.toContain('«secret:jenkins/admin»');
+  });
+
+  interface Agents {
+    readonly jenkins: { readonly clouds: { readonly kubernetes: Record<string, unknown> }[] };
+    readonly unclassified: object;
+  }
+  const agentsOf = (of: Model): Agents => {
+    const { data } = argsOf<{ data: Record<string, string> }>(of, 'jenkins-agents');
+    return parse(data['switchyard-agents.yaml'] ?? '') as Agents;
+  };
+
+  test('is handed its agents, GitLab and the library in lists that can stand beside its own', () => {
+    const agents = agentsOf(model);
+    expect(find(model, 'jenkins-agents')?.args).toMatchObject({
+      metadata: { namespace: 'tools', name: 'switchyard-agents' },
+    });
+    // A single value would be one too many in a Jenkins that has it already.
+    expect(Object.keys(agents)).toEqual(['jenkins', 'unclassified']);
+    expect(Object.keys(agents.jenkins)).toEqual(['clouds']);
+    expect(agents.unclassified).toEqual({
+      gitLabConnectionConfig: { connections: [expect.objectContaining({ name: 'gitlab' })] },
+      globalLibraries: { libraries: [expect.objectContaining({ name: 'switchyard' })] },
+    });
+    expect(agents.jenkins.clouds).toHaveLength(1);
+    expect(agents.jenkins.clouds[0]?.kubernetes).toMatchObject({
+      name: 'switchyard',
+      namespace: 'ci-agents',
+      jenkinsUrl: 'http://jenkins.tools.svc:8080',
+      templates: [{ name: 'delivery' }, { name: 'deploy' }],
+    });
+    expect(JSON.stringify(agents)).toContain('«output:delivery-image:repoDigest»');
+    expect(names(modelOf({}))).not.toContain('jenkins-agents');
+  });
+
+  test('is reached by agents at the address that the stack names', () => {
+    const named = modelOf({ jenkins: 'existing: { namespace: tools, agentsUrl: "http://ci.tools.svc" }' });
+    expect(agentsOf(named).jenkins.clouds[0]?.kubernetes.jenkinsUrl).toBe('http://ci.tools.svc');
+  });
+
+  test('starts test Pods by our cloud, whichever others it has', () => {
+    expect(cascYaml(model)).toContain("modulePipeline(module: 'shop', cloud: 'switchyard')");
+    expect(cascYaml(modelOf({}))).toContain("modulePipeline(module: 'shop')");
+  });
+
+  test('is what the network policies of tests let their agents reach', () => {
+    const { spec } = argsOf<{ spec: { egress: object[] } }>(model, 'testing-shop-egress');
+    expect(spec.egress).toContainEqual({
+      to: [
+        {
+          namespaceSelector: {
+            matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['tools'] }],
+          },
+        },
+      ],
+      ports: [{ protocol: 'TCP', port: 8080 }],
+    });
+    expect(JSON.stringify(all(model))).not.toContain('"values":["ci"]');
   });
 
   test('may start Pods in the namespaces of agents and tests, by its own account, and nowhere else', () => {

@@ -18,6 +18,8 @@ case "$*" in
   *"stack export"*) [ -z "$PENDING" ] || { echo "$PENDING"; exit 0; }
     echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
   *"stack history"*) echo '[]' ;;
+  *"stack ls"*) echo '[]' ;;
+  *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) ;;
   refresh*)
     echo "error: the stack is currently locked by 1 lock(s). file:///l.json: created by ada@there (pid 12) at 2026-11-24T11:00:00Z" >&2
@@ -70,7 +72,7 @@ test('the state is kept as it was before the first change of a command, and neve
   expect(files).toHaveLength(1);
   expect(JSON.parse(readFileSync(join(kept, files[0] ?? ''), 'utf8'))).toMatchObject({ version: 3 });
   const exports = calls().filter((call) => call.includes('stack export'));
-  expect(exports).toEqual(['file:///one stack export --stack test']);
+  expect(exports).toEqual(['file:///one stack export --stack test --non-interactive']);
 });
 
 test('with a second backend the state goes there, and no file stays on the machine', async () => {

@@ -1,6 +1,7 @@
 import type { Kind } from '../../delivery/backup/snapshots';
+import { EXIT } from '../../operations/refusal';
 import { jobOf, readStatus, type Sources, workloadOf } from '../../operations/status/read';
-import { statusDocument, statusLines, verdict } from '../../operations/status/tell';
+import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
 import { modelOf, released, testModel } from '../support/model';
 
 const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
@@ -91,6 +92,21 @@ test('what cannot be read is named, and hides nothing else', async () => {
     sources({ ledger: down('GitLab'), workloads: down('cluster'), lastBuild: down('Jenkins') }),
   );
   expect(nothing.problems).toHaveLength(3);
+});
+
+test('what could not be read is an exit code of its own, whatever else was told; a bad state that was read is none', async () => {
+  const down = () => Promise.reject(new Error('down'));
+  const codeOf = async (overrides: Partial<Sources>) =>
+    statusOutcome(await readStatus(testModel(), sources(overrides))).exitCode;
+  expect(await codeOf({})).toBe(0);
+  expect(await codeOf({ workloads: async () => [] })).toBe(0);
+  expect(await codeOf({ lastBuild: async () => undefined })).toBe(0);
+  for (const source of ['ledger', 'workloads', 'lastBuild'] as const) {
+    expect(await codeOf({ [source]: down })).toBe(EXIT.unread);
+  }
+  const outcome = statusOutcome(await readStatus(testModel(), sources({ ledger: down })));
+  expect(outcome.document).toMatchObject({ problems: ['the release ledger (down)'] });
+  expect(outcome.lines).toContain('could not be read: the release ledger (down)');
 });
 
 test('a job that never ran is none, one that runs says so', () => {

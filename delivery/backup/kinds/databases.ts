@@ -1,3 +1,4 @@
+import { type NamespaceSettings, namespacesOf } from '../../../stacks/namespaces';
 import { exitCode, Failure } from '../../failure';
 import type { Place, PodExec } from '../exec';
 import type { Restic } from '../restic';
@@ -28,8 +29,8 @@ export interface Database {
 }
 
 /** Where a module's service runs in production: the only Pod of its StatefulSet. */
-export const databasePlace = (module: string, service: string): Place => ({
-  namespace: `prod-${module}`,
+export const databasePlace = (settings: NamespaceSettings, module: string, service: string): Place => ({
+  namespace: namespacesOf(settings).production(module),
   pod: `${service}-0`,
   container: service,
 });

@@ -1,3 +1,4 @@
+import { type NamespaceSettings, namespacesOf } from '../../../stacks/namespaces';
 import type { Place, PodExec } from '../exec';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';
@@ -7,7 +8,11 @@ import type { Snapshot } from '../snapshots';
 export const JENKINS_HOME = '/var/jenkins_home';
 
 /** The controller: the only Pod of its StatefulSet. */
-export const jenkinsPlace: Place = { namespace: 'ci', pod: 'jenkins-0', container: 'jenkins' };
+export const jenkinsPlace = (settings: NamespaceSettings): Place => ({
+  namespace: namespacesOf(settings).ci,
+  pod: 'jenkins-0',
+  container: 'jenkins',
+});
 
 /** What Jenkins makes anew, or what means nothing elsewhere. */
 const MADE_ANEW = [

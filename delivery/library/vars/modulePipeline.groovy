@@ -8,10 +8,12 @@ def call(Map settings) {
     if (!(module ==~ /[a-z][a-z0-9-]*/)) {
         error("modulePipeline: module: '${module}' is not the name of a module of the catalog")
     }
+    // A topology that shares its cluster or its Jenkins with others names its own.
+    Map place = [cloud: settings.cloud ?: 'kubernetes', namespace: settings.testNamespace ?: "test-${module}"]
     String action = env.gitlabActionType
     String branch = env.gitlabBranch
     if (action == 'MERGE') {
-        verify(module)
+        verify(module, place)
     } else if (action == 'PUSH' && branch == 'main') {
         deploy(module)
     } else {
@@ -20,10 +22,10 @@ def call(Map settings) {
 }
 
 // Tests the merge result, again whenever the target branch moved in the meantime.
-void verify(String module) {
+void verify(String module, Map place) {
     int rounds = 3
     for (int round = 1; round <= rounds; round++) {
-        if (verifyOnce(module) != 3) {
+        if (verifyOnce(module, place) != 3) {
             return
         }
         echo("modulePipeline: the target branch moved (round ${round} of ${rounds})")
@@ -31,7 +33,7 @@ void verify(String module) {
     error("modulePipeline: the target branch moved ${rounds} times during the tests; push again or retry when it is quieter")
 }
 
-int verifyOnce(String module) {
+int verifyOnce(String module, Map place) {
     int code = 0
     node('delivery') {
         try {
@@ -50,7 +52,7 @@ int verifyOnce(String module) {
             if (code == 0) {
                 stage('Test') {
                     stash(name: 'workspace', includes: 'source/**,.switchyard/**')
-                    test(module, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(),
+                    test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(),
                         Integer.parseInt(readFile('.switchyard/timeout-minutes').trim()))
                     unstash('results')
                     container('delivery') {
@@ -88,8 +90,8 @@ int verifyOnce(String module) {
 }
 
 // One Pod holds the module, its services and Robot; `delivery test-pod` wrote it.
-void test(String module, String pod, String results, int minutes) {
-    podTemplate(yaml: pod, namespace: "test-${module}", showRawYaml: false) {
+void test(Map place, String pod, String results, int minutes) {
+    podTemplate(yaml: pod, cloud: place.cloud, namespace: place.namespace, showRawYaml: false) {
         node(POD_LABEL) {
             unstash('workspace')
             container('robot') {

@@ -19,7 +19,7 @@ jest.setTimeout(60_000);
 
 const folders = new Folders();
 const root = folders.new('exec');
-const place = databasePlace('orders', 'mysql');
+const place = databasePlace({}, 'orders', 'mysql');
 let pods: Pods;
 let exec: PodExec;
 
@@ -140,7 +140,7 @@ test('databases and Jenkins’ home travel through the backup: argv as the catal
     say: () => undefined,
     sources: [
       { kind: 'databases', whole: true, items: async () => databaseItems(exec, [database()]) },
-      { kind: 'jenkins', whole: true, items: async () => jenkinsItems(exec, jenkinsPlace, home) },
+      { kind: 'jenkins', whole: true, items: async () => jenkinsItems(exec, jenkinsPlace({}), home) },
     ],
   });
   expect(outcomes.map(({ kind, item, result }) => `${kind} ${item} ${result}`)).toEqual([

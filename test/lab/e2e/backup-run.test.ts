@@ -2,7 +2,6 @@
 
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { names } from '../../../components/shared/naming';
 import { databasePlace } from '../../../delivery/backup/kinds/databases';
 import { jenkinsPlace } from '../../../delivery/backup/kinds/jenkins';
 import { type BackupItem, backUp, type KindSource } from '../../../delivery/backup/run';
@@ -112,6 +111,6 @@ test('a backup of a moment is the latest of each item until then; an image count
 
 test('every digest that the ledger names is read after the ledger, and places are those of the topology', () => {
   expect(kinds.indexOf('repositories')).toBeLessThan(kinds.indexOf('registry'));
-  expect(databasePlace('orders', 'mysql').namespace).toBe(names.productionNamespace('orders'));
-  expect(jenkinsPlace.namespace).toBe(names.ciNamespace);
+  expect(databasePlace({}, 'orders', 'mysql').namespace).toBe('prod-orders');
+  expect(jenkinsPlace({}).namespace).toBe('ci');
 });

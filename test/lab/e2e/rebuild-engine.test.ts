@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,6 @@ import path from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
-import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
-import { cacheHome } from '../../../lab/steps';
 import { Engine } from '../../../operations/engine';
 import type { Session } from '../../../operations/operate';
 import { afterDataUrns } from '../../../operations/rebuild/stages';
@@ -20,7 +18,8 @@ import { isRealResource, parseUrn } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
 import { parseStack } from '../../../stacks/load';
 import { twoModules } from '../../rules/support';
-import { root, stackText } from '../../support/model';
+import { stackText } from '../../support/model';
+import { acceptingProviders } from './accepting';
 
 // The stages of a rebuild under the real engine, with its state in files, over the whole topology. Providers that accept
 // everything stand for cluster, GitLab and Docker.
@@ -34,29 +33,14 @@ let model: Model;
 /** The ledger came back with the repositories. */
 let released = false;
 
-async function acceptingPlugin(name: 'kubernetes' | 'gitlab' | 'docker', binDir: string): Promise<void> {
-  const entry = path.join(__dirname, 'accepting-plugin.ts');
-  const outDir = path.join(work, 'js');
-  const { bundle } = await bundlePlugin({ name, entry, outDir, binDir, node: process.execPath });
-  const manifest = readFileSync(path.join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
-  const { version, pulumi: plugin } = JSON.parse(manifest) as {
-    version: string;
-    pulumi?: { version?: string };
-  };
-  writeFileSync(`${bundle}.version`, (plugin?.version ?? version).replace(/^v/, ''));
-}
-
 beforeAll(async () => {
-  const bin = path.join(work, 'bin');
   mkdirSync(path.join(work, 'state'));
   mkdirSync(path.join(work, 'stacks'));
   writeFileSync(path.join(work, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
   registry.listen(0, '127.0.0.1');
   await once(registry, 'listening');
-  for (const name of ['kubernetes', 'gitlab', 'docker'] as const) await acceptingPlugin(name, bin);
-  symlinkSync(path.join(cacheHome(), 'bin', 'pulumi'), path.join(bin, 'pulumi'));
   Object.assign(process.env, {
-    PATH: [bin, process.env.PATH].join(path.delimiter),
+    PATH: [await acceptingProviders(work), process.env.PATH].join(path.delimiter),
     PULUMI_CONFIG_PASSPHRASE: 'only for this test',
     PULUMI_HOME: path.join(work, 'home'),
   });

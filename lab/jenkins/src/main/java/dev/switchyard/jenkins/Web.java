@@ -27,7 +27,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 /** Jenkins's HTTP paths, as far as they are covered; everything else is 404 and logged. */
 final class Web {
   private static final Logger LOG = Logger.getLogger("http");
-  static final String VERSION = "2.568.2";
+  static final String VERSION = "2.568.3";
 
   private static final class Reply extends RuntimeException {
     final int status;

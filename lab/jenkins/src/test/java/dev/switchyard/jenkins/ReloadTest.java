@@ -237,4 +237,13 @@ class ReloadTest {
       assertEquals("5.10.1", jar.getManifest().getMainAttributes().getValue("Plugin-Version"));
     }
   }
+
+  @Test
+  void theImagesOwnLockIsAListOfPlugins() throws Exception {
+    Path lock = Path.of("../../components/jenkins/image/plugins.lock");
+    long lines = Files.readAllLines(lock).stream().filter(line -> !line.startsWith("#")).count();
+    Plugins plugins = Plugins.parse("plugins.lock", Files.readString(lock));
+    assertEquals(lines, plugins.versions().size());
+    assertEquals("5.10.1", plugins.versions().get("git"));
+  }
 }

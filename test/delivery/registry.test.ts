@@ -1,0 +1,63 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { openRegistry } from '../../delivery/registry';
+
+// A registry that notes what it is asked for, and has one repository below a path and one beside it.
+let server: Server;
+let asked: string[];
+let host: string;
+
+const MANIFEST = JSON.stringify({ schemaVersion: 2 });
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    const lists: Record<string, object> = {
+      '/v2/_catalog?n=1000': {
+        repositories: ['modules/shop', 'team/ci/modules/shop', 'team/cider/modules/shop'],
+      },
+      '/v2/team/ci/modules/shop/tags/list?n=1000': { tags: ['one'] },
+      '/v2/modules/shop/tags/list?n=1000': { tags: ['one'] },
+    };
+    const list = lists[request.url ?? ''];
+    response.statusCode = request.method === 'PUT' ? 201 : request.method === 'DELETE' ? 202 : 200;
+    response.end(list ? JSON.stringify(list) : MANIFEST);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => new Promise((resolve) => server.close(resolve)));
+beforeEach(() => {
+  asked = [];
+});
+
+const registryAt = (path: string) => openRegistry({ REGISTRY: `${host}${path}`, REGISTRY_PLAIN_HTTP: true });
+
+test('with a path, repositories are asked for and named below it', async () => {
+  const registry = registryAt('/team/ci');
+  expect(await registry.repositories()).toEqual(['modules/shop']);
+  const [image] = await registry.images('modules/shop');
+  await registry.tag('modules/shop', String(image?.digest), 'release');
+  await registry.remove('modules/shop', String(image?.digest));
+  expect(asked.slice(1).map((line) => line.split('/modules/')[0])).toEqual([
+    'GET /v2/team/ci',
+    'GET /v2/team/ci',
+    'GET /v2/team/ci',
+    'PUT /v2/team/ci',
+    'DELETE /v2/team/ci',
+  ]);
+});
+
+test('without one they stand at the root, and all are listed', async () => {
+  const registry = registryAt('');
+  expect(await registry.repositories()).toEqual([
+    'modules/shop',
+    'team/ci/modules/shop',
+    'team/cider/modules/shop',
+  ]);
+  await registry.images('modules/shop');
+  expect(asked.slice(1)).toEqual([
+    'GET /v2/modules/shop/tags/list?n=1000',
+    'GET /v2/modules/shop/manifests/one',
+  ]);
+});
