@@ -62,7 +62,7 @@ export const topologyJobScript = (
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
-    pipeline: `topologyPipeline(apply: '${apply}')`,
+    pipeline: `topologyPipeline(apply: '${apply}', own: '${model.settings.environment}')`,
   });
 
 /** Job DSL of one module's pipeline. */

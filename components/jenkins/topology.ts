@@ -7,6 +7,7 @@ import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { givenRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
+import { otherEnvironmentSecrets } from './environments';
 
 const RBAC = 'rbac.authorization.k8s.io';
 
@@ -185,5 +186,6 @@ export function topologyPipelineResources(model: Model): Declaration[] {
           ),
         ]
       : []),
+    ...otherEnvironmentSecrets(model),
   ];
 }

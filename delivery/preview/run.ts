@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
@@ -98,7 +107,9 @@ export async function runPreview(request: RunRequest): Promise<number> {
     const stacks = join(home, 'stacks');
     const work = join(home, 'work');
     const backend = join(home, 'backend');
-    for (const folder of [stacks, work, backend]) mkdirSync(folder);
+    for (const folder of [work, backend]) mkdirSync(folder);
+    // The other files too, since one environment's settings are held against those that it previews.
+    cpSync(join(source, 'stacks'), stacks, { recursive: true });
     const stackFile = `Pulumi.${environment}.yaml`;
     const settings = withoutSecureValues(readFileSync(join(source, 'stacks', stackFile), 'utf8'));
     writeFileSync(join(stacks, stackFile), settings);
