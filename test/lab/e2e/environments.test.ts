@@ -47,7 +47,7 @@ const stackOfSecond = `config:
   switchyard:modules: []
   switchyard:backend: s3://${STATE_BUCKET}/${SECOND}?endpoint=${S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true
   switchyard:clusters: { ci: { context: ${SECOND} }, production: { context: ${SECOND} } }
-  switchyard:gitlab: { url: "${GITLAB_URL}", group: { create: ${SECOND} }, botTokenExpires: "2030-01-01" }
+  switchyard:gitlab: { url: "${GITLAB_URL}", group: { create: ${SECOND} }, botTokenRotation: { days: 180, before: 30 } }
   switchyard:jenkins: { url: "${JENKINS_URL}", existing: { namespace: jenkins } }
   switchyard:registry:
     address: ${REGISTRY}
