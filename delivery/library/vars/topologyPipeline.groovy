@@ -39,9 +39,7 @@ void preview(String own) {
                     parallel(
                         failFast: true,
                         previews: {
-                            for (int i = 0; i < environments.size(); i++) {
-                                previewOne(environments[i], own)
-                            }
+                            previewAll(environments, own)
                             writeFile(file: '.switchyard/preview/done', text: '')
                         },
                         watch: {
@@ -81,24 +79,35 @@ void preview(String own) {
     }
 }
 
-// The deploy Pod waits for the preview: what reads the state also takes secrets out of what comes back.
+// Beside each other, and one that breaks off leaves the others their verdicts.
+void previewAll(List<String> environments, String own) {
+    Map<String, Closure> branches = [:]
+    for (int i = 0; i < environments.size(); i++) {
+        String environment = environments[i]
+        branches[environment] = { previewOne(environment, own) }
+    }
+    if (!branches.isEmpty()) {
+        parallel(branches)
+    }
+}
+
 void previewOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
-    node(agent('deploy', environment, own)) {
-        withhold(environment, own)
-        stage("Preview ${environment}") {
-            node(agent('preview', environment, own)) {
-                unstash('source')
-                unstash("given-${environment}")
-                container('preview') {
-                    timeout(time: 30, unit: 'MINUTES') {
-                        sh(script: "delivery preview-run --environment ${environment}", returnStatus: true)
-                    }
+    withhold(environment, own)
+    stage("Preview ${environment}") {
+        node(agent('preview', environment, own)) {
+            unstash('source')
+            unstash("given-${environment}")
+            container('preview') {
+                timeout(time: 30, unit: 'MINUTES') {
+                    sh(script: "delivery preview-run --environment ${environment}", returnStatus: true)
                 }
-                stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
             }
+            stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
         }
-        stage("Scrub ${environment}") {
+    }
+    stage("Report ${environment}") {
+        node(agent('deploy', environment, own)) {
             unstash("record-${environment}")
             container('deploy') {
                 if (stateful(environment, own, "mkdir -p ${folder}/record && switchyard scrub ${environment} ${folder}/record") != 0) {
@@ -107,8 +116,6 @@ void previewOne(String environment, String own) {
             }
             stash(name: "scrubbed-${environment}", includes: "${folder}/record/**,${folder}/leaked", allowEmpty: true)
         }
-    }
-    stage("Report ${environment}") {
         unstash("about-${environment}")
         unstash("scrubbed-${environment}")
         container('delivery') {
@@ -127,17 +134,19 @@ int stateful(String environment, String own, String command) {
     return environment == own ? trusted(command) : sh(script: command, returnStatus: true)
 }
 
-// In a deploy Pod: the state without its secrets, made where the secrets are.
+// The state without its secrets, made where the secrets are.
 void withhold(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
-        container('deploy') {
-            if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
-                error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
+        node(agent('deploy', environment, own)) {
+            container('deploy') {
+                if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
+                    error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
+                }
             }
+            stash(name: "given-${environment}", includes: "${folder}/given/**")
+            stash(name: "about-${environment}", includes: "${folder}/about.json")
         }
-        stash(name: "given-${environment}", includes: "${folder}/given/**")
-        stash(name: "about-${environment}", includes: "${folder}/about.json")
     }
 }
 
@@ -176,9 +185,7 @@ void apply(String own) {
 int applyOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     int code = 0
-    node(agent('deploy', environment, own)) {
-        withhold(environment, own)
-    }
+    withhold(environment, own)
     stage("Compare ${environment}") {
         node(agent('apply', environment, own)) {
             unstash('source')

@@ -21,6 +21,7 @@ import {
   gitlab,
   kubectl,
   merge,
+  moduleFile,
   notes,
   type Opened,
   open,
@@ -184,6 +185,10 @@ async function outcomes(sha: string): Promise<Record<string, string>> {
   return Object.fromEntries([...all].map(([name, { status }]): [string, string] => [name, status]).sort());
 }
 
+const noteOf = async (environment: string): Promise<string> =>
+  (await notes(opened.iid)).find(({ body }) => body.includes(`switchyard:preview:${environment} `))?.body ??
+  '';
+
 let opened: Opened;
 let noteOfSecond: number;
 
@@ -211,7 +216,7 @@ test("a change of one environment's stack file gets one note and one status; the
 test('one of code and catalog gets one of each per environment, and a rule that only the second breaks blocks the merge', async () => {
   opened = await open('two', (checkout) => {
     withCode(checkout);
-    withReplicas('billing', 2)(checkout);
+    replacing(moduleFile('billing'), /\n.*kind: redis.*/, '')(checkout);
     withSchedule(27)(checkout);
     replacing(STACK, 'buildkit:0.34', 'buildkit:latest')(checkout);
   });
@@ -225,11 +230,24 @@ test('one of code and catalog gets one of each per environment, and a rule that 
     [ENVIRONMENT]: expect.any(Number),
     [SECOND]: noteOfSecond,
   });
-  const bodies = (await notes(opened.iid)).map(({ body }) => body);
-  expect(bodies).toHaveLength(2);
-  expect(bodies.find((body) => body.includes('images-pinned'))).toContain(`preview:${SECOND}`);
-  expect(bodies.filter((body) => body.includes('images-pinned'))).toHaveLength(1);
+  expect(await notes(opened.iid)).toHaveLength(2);
+  const note = await noteOf(SECOND);
+  expect(note).toContain('1 rule(s) broken');
+  expect(note).toContain('images-pinned');
+  expect(note).toContain('Name a version or a digest in `images.replace` of the stack');
+  // The plan is shown all the same.
+  expect(note).toContain('| update | registry-retention-job | CronJob |');
+  expect(await noteOf(ENVIRONMENT)).not.toContain('images-pinned');
   expect((await merge(opened)).status).toBe(405);
+});
+
+test('data that would go stands first and in bold', async () => {
+  const rows = (await noteOf(ENVIRONMENT))
+    .split('\n')
+    .filter((line) => /^\| \*?\*?(delete|update|replace)/.test(line));
+  expect(rows[0]).toMatch(
+    /^\| \*\*delete\*\* \| \*\*production-billing-redis[^*]*\*\* \*\*holds data\*\* \|/,
+  );
 });
 
 /** Merges, and waits for what becomes of an environment. */

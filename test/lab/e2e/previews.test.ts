@@ -112,17 +112,6 @@ describe('a merge request that changes replicas and resources', () => {
   afterAll(() => close(opened.iid));
 });
 
-test('data that would go stands first and in bold', async () => {
-  const opened = await open('no-redis', replacing(moduleFile('billing'), /\n.*kind: redis.*/, ''));
-  expect(await ended(opened.head)).toMatchObject({ status: 'success' });
-  const [note] = await notes(opened.iid);
-  const rows = note?.body.split('\n').filter((line) => /^\| \*?\*?(delete|update|replace)/.test(line)) ?? [];
-  expect(rows[0]).toMatch(
-    /^\| \*\*delete\*\* \| \*\*production-billing-redis[^*]*\*\* \*\*holds data\*\* \|/,
-  );
-  await close(opened.iid);
-});
-
 describe('a merge request that must not be merged', () => {
   async function blocked(
     branch: string,
@@ -137,22 +126,6 @@ describe('a merge request that must not be merged', () => {
     await close(opened.iid);
     return { note: note?.body ?? '', status, head: opened.head };
   }
-
-  test('a broken rule is named with its remedy', async () => {
-    const { note } = await blocked(
-      'plain-password',
-      replacing(
-        moduleFile('mailer'),
-        'production:',
-        'environment: { API_PASSWORD: in-plain-text }\nproduction:',
-      ),
-    );
-    expect(note).toContain('1 rule(s) broken');
-    expect(note).toContain('no-plain-secret-variables');
-    expect(note).toContain('API_PASSWORD');
-    // The plan is shown all the same.
-    expect(note).toContain('| replace | production-mailer-environment | ConfigMap | production-mailer |');
-  });
 
   test('a fault of the catalog is named by file, line and key, with its remedy', async () => {
     const { note } = await blocked(
