@@ -4,9 +4,10 @@ import { type Catalog, loadCatalog, type Module, moduleNames, modulesOf } from '
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
-import { loadStack } from '../stacks/load';
+import { loadStack, secretsInStack, stackNames } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
-import { deployVariables, stackVariables } from '../stacks/secrets';
+import { neededSecrets, stackVariables } from '../stacks/secrets';
+import type { Credentials } from './jenkins/environments';
 import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
 
@@ -83,17 +84,96 @@ function roleConflicts({ environment, gitlab }: StackSettings, modules: readonly
     }));
 }
 
-/** What previews of this repository's merge requests cannot do yet, and a name that is taken. */
-function topologyFaults(settings: StackSettings, modules: readonly Module[]): Problem[] {
-  const { clusters, environment, gitlab, jenkins, registry, topologyProject } = settings;
-  if (!topologyProject) return [];
-  const fault = (wrong: boolean, key: string, what: string, remedy: string): Problem[] =>
-    wrong ? [{ file: `stacks/Pulumi.${environment}.yaml`, key: `config.${key}`, what, remedy }] : [];
-  const { path, apply } = topologyProject;
-  const without = 'Remove topologyProject from this stack, or that key.';
+/** What previews have no stand-in for; of this environment, whichever one's Jenkins previews it. */
+function unseenFaults({ clusters, environment, gitlab, registry }: StackSettings, key: string): Problem[] {
+  const fault = (wrong: boolean, at: string, what: string): Problem[] =>
+    wrong
+      ? [
+          {
+            file: `stacks/Pulumi.${environment}.yaml`,
+            key: `config.${at}`,
+            what,
+            remedy: `Remove ${key} from this stack, or that key.`,
+          },
+        ]
+      : [];
   const unseen = 'is read from outside of the state, for which a preview has no credentials.';
-  const reaching = deployVariables(settings).map(({ variable }) => variable);
   return [
+    ...fault(gitlab.groupExists, 'gitlab.group.existing', unseen),
+    ...fault(Object.keys(gitlab.projects).length > 0, 'gitlab.projects', unseen),
+    ...fault(
+      registry.existing !== undefined,
+      'registry.existing',
+      'has passwords for which a preview has no stand-in.',
+    ),
+    ...(['ci', 'production'] as const).flatMap((role) =>
+      fault(
+        clusters[role].kubeconfig !== undefined,
+        `clusters.${role}.kubeconfig`,
+        'is a secret, and Pods of previews reach the cluster by an account of their own.',
+      ),
+    ),
+  ];
+}
+
+/** Whether another environment's Pods would have what it needs, and whether it agrees. */
+function otherFaults(stacks: string, own: string, name: string, given: Credentials): Omit<Problem, 'file'>[] {
+  const key = `config.topologyProject.credentials.${name}`;
+  let other: StackSettings;
+  try {
+    other = loadStack(stacks, name);
+  } catch (error) {
+    if (!(error instanceof ProblemsError)) throw error;
+    // Faults of a file that is there are told where that environment is checked.
+    return stackNames(stacks).includes(name)
+      ? []
+      : [
+          {
+            key: 'config.topologyProject.environments',
+            what: `there is no environment "${name}".`,
+            remedy: didYouMean(name, stackNames(stacks)),
+          },
+        ];
+  }
+  const encrypted = secretsInStack(stacks, name);
+  return [
+    ...(other.previewedBy === own
+      ? []
+      : [
+          {
+            key: 'config.topologyProject.environments',
+            what: `has "${name}", whose stack file does not say so.`,
+            remedy: `Write "switchyard:previewedBy: ${own}" into stacks/Pulumi.${name}.yaml.`,
+          },
+        ]),
+    ...neededSecrets(stackVariables(other))
+      .filter(
+        ({ key: inFile, variable }) => !(inFile && encrypted.includes(inFile)) && !given.variables[variable],
+      )
+      .map(({ variable }) => ({
+        key: `${key}.variables`,
+        what: `has no ${variable}, which "${name}" needs.`,
+        remedy: `Name the variable that holds it: "${variable}: …". Nothing is shared unless it is named.`,
+      })),
+  ];
+}
+
+/** What previews of this repository's merge requests cannot do yet, and a name that is taken. */
+function topologyFaults(settings: StackSettings, modules: readonly Module[], stacks: string): Problem[] {
+  const { clusters, environment: own, jenkins, previewedBy, topologyProject } = settings;
+  const at = (fault: Omit<Problem, 'file'>): Problem => ({ file: `stacks/Pulumi.${own}.yaml`, ...fault });
+  const fault = (wrong: boolean, key: string, what: string, remedy: string): Problem[] =>
+    wrong ? [at({ key: `config.${key}`, what, remedy })] : [];
+  if (!topologyProject) return previewedBy ? unseenFaults(settings, 'previewedBy') : [];
+  const { path, apply, credentials, environments = [own] } = topologyProject;
+  const here = 'topologyProject.credentials';
+  return [
+    ...fault(
+      previewedBy !== undefined,
+      'previewedBy',
+      'stands beside topologyProject, which previews this environment here.',
+      'Keep one of the two.',
+    ),
     ...fault(
       modules.some(({ name }) => name === path),
       'topologyProject.path',
@@ -107,7 +187,13 @@ function topologyFaults(settings: StackSettings, modules: readonly Module[]): Pr
       'Name the project otherwise: both would be one job.',
     ),
     ...fault(
-      apply === 'automatic' && !isOneCluster(clusters),
+      new Set(environments).size < environments.length,
+      'topologyProject.environments',
+      'names an environment twice.',
+      'Name each once, in the order of applying.',
+    ),
+    ...fault(
+      apply === 'automatic' && environments.includes(own) && !isOneCluster(clusters),
       'topologyProject.apply',
       'is automatic, and the apply Pod reaches only the ci cluster.',
       'Write `apply: manual`, or use one cluster.',
@@ -116,35 +202,40 @@ function topologyFaults(settings: StackSettings, modules: readonly Module[]): Pr
       jenkins.existing !== undefined,
       'jenkins.existing',
       'is a Jenkins whose agents are not ours, and previews need agents of their own.',
-      without,
+      'Remove topologyProject from this stack, or that key.',
     ),
-    ...fault(gitlab.groupExists, 'gitlab.group.existing', unseen, without),
-    ...fault(Object.keys(gitlab.projects).length > 0, 'gitlab.projects', unseen, without),
-    ...fault(
-      registry.existing !== undefined,
-      'registry.existing',
-      'has passwords for which a preview has no stand-in.',
-      without,
-    ),
-    ...(['ci', 'production'] as const).flatMap((role) =>
-      fault(
-        clusters[role].kubeconfig !== undefined,
-        `clusters.${role}.kubeconfig`,
-        'is a secret, and Pods of previews reach the cluster by an account of their own.',
-        without,
+    ...Object.keys(credentials)
+      .filter((name) => name === own || !environments.includes(name))
+      .flatMap((name) =>
+        fault(
+          true,
+          `${here}.${name}`,
+          name === own ? 'is this environment itself.' : 'is not among topologyProject.environments.',
+          'Remove it: they are for the other environments.',
+        ),
       ),
-    ),
-    ...stackVariables(settings)
-      .filter(({ variable, place }) => !reaching.includes(variable) && !place.endsWith('.kubeconfig'))
-      .filter(({ place }) => !place.startsWith('config.registry.existing.'))
-      .map(
-        ({ variable, place }): Problem => ({
-          file: `stacks/Pulumi.${environment}.yaml`,
-          key: place,
-          what: `"${variable}" does not reach the Pod that takes the secrets out of the state.`,
-          remedy: 'Name it in switchyard:deployEnvironment.',
-        }),
-      ),
+    ...environments
+      .filter((name) => name !== own)
+      .flatMap((name) => {
+        const given = credentials[name];
+        if (!given)
+          return fault(
+            true,
+            `${here}.${name}`,
+            'is missing, so no Pod here reaches that environment.',
+            'Name its variables and kubeconfigs: see docs/previews.md.',
+          );
+        return [
+          ...fault(
+            apply === 'automatic' && given.applyKubeconfig === undefined,
+            `${here}.${name}.applyKubeconfig`,
+            'is missing, and what is merged is to be applied.',
+            'Name the variable that holds it, or write `apply: manual`.',
+          ),
+          ...otherFaults(stacks, own, name, given).map(at),
+        ];
+      }),
+    ...unseenFaults(settings, 'topologyProject'),
   ];
 }
 
@@ -189,7 +280,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     }
     problems.push(...missingPasswords(catalog, settings, environment));
     problems.push(...roleConflicts(settings, catalog.modules));
-    problems.push(...topologyFaults(settings, catalog.modules));
+    problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
     if (problems.length === 0) {
       const modules = modulesOf(catalog, settings.modules);
       return { settings, catalog, modules, releases: {}, library: libraryOf(folders.library, settings) };

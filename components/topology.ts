@@ -58,7 +58,7 @@ function provider(
           baseUrl: `${settings.gitlab.url}/api/v4/`,
           token: gitlabToken,
           // A preview has no valid token: what it compares is in the state. Elsewhere it is not worth a change.
-          ...(settings.topologyProject ? { earlyAuthCheck: false } : {}),
+          ...(settings.topologyProject || settings.previewedBy ? { earlyAuthCheck: false } : {}),
         },
         opts,
       );

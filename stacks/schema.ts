@@ -287,6 +287,23 @@ export const stackSchema = z
         /** Environments to preview and apply, in that order. @default this one */
         environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
         /**
+         * What each of the other environments is previewed and applied with. Its Pods get this, and nothing of this
+         * environment's.
+         */
+        credentials: z
+          .record(
+            dnsLabel,
+            z.strictObject({
+              /** Variable that `up` of that environment needs: variable of whoever runs `up` of this one that holds it. */
+              variables: z.record(variableName, variableName).default({}),
+              /** Variable that holds a kubeconfig for previews: an account that only reads, and no Secrets. */
+              previewKubeconfig: variableName,
+              /** Variable that holds a kubeconfig for applying. @default none: needed only where `apply` is automatic */
+              applyKubeconfig: variableName.optional(),
+            }),
+          )
+          .default({}),
+        /**
          * `automatic`: what is merged is applied, by a Pod that may change everything. `manual`: people run
          * `switchyard up`, and no such account exists.
          */
@@ -297,6 +314,11 @@ export const stackSchema = z
         drift: cronSchedule.default('47 3 * * *'),
       })
       .optional(),
+    /**
+     * Environment whose `topologyProject` previews and applies this one (docs/previews.md). @default none but, with a
+     * topologyProject, this one
+     */
+    previewedBy: dnsLabel.optional(),
     /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */
     backup: backupSchema.optional(),
     /** Where the jobs of the topology report their metrics. @default nowhere */

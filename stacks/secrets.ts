@@ -58,8 +58,25 @@ const backupVariables = (backup: Bringing['backup']): NamedVariable[] =>
     place: `config.backup.credentialsFrom.${key}`,
   }));
 
+/** Variables that hold what other environments are previewed and applied with. */
+const otherEnvironments = (topology: StackSettings['topologyProject']): NamedVariable[] =>
+  Object.entries(topology?.credentials ?? {}).flatMap(([environment, credentials]) => {
+    const { variables, previewKubeconfig, applyKubeconfig } = credentials;
+    const place = `config.topologyProject.credentials.${environment}`;
+    return [
+      ...Object.entries(variables).map(([theirs, variable]) => ({
+        variable,
+        place: `${place}.variables.${theirs}`,
+      })),
+      { variable: previewKubeconfig, place: `${place}.previewKubeconfig` },
+      ...(applyKubeconfig ? [{ variable: applyKubeconfig, place: `${place}.applyKubeconfig` }] : []),
+    ];
+  });
+
 /** Variables that a whole `up` needs. */
-export function stackVariables(settings: Bringing & Pick<StackSettings, 'clusters'>): NamedVariable[] {
+export function stackVariables(
+  settings: Bringing & Pick<StackSettings, 'clusters' | 'topologyProject'>,
+): NamedVariable[] {
   const { clusters, registry } = settings;
   const kubeconfigs = (['ci', 'production'] as const).flatMap((role) => {
     const variable = clusters[role].kubeconfig;
@@ -78,6 +95,7 @@ export function stackVariables(settings: Bringing & Pick<StackSettings, 'cluster
     ...keys,
     ...backupVariables(settings.backup),
     ...kubeconfigs,
+    ...otherEnvironments(settings.topologyProject),
   ]);
 }
 

@@ -9,6 +9,7 @@ import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
+import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
 import { addressForAgents, cloudName } from './names';
 
 const AGENT_USER = 1000;
@@ -176,14 +177,30 @@ function deployPod(model: Model, image: string): string {
   });
 }
 
-const topologyVolumes = [{ name: 'kubeconfig', configMap: { name: 'kubeconfig' } }, scratch];
 const topologyMounts = [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }];
+// Pulumi asks the password file for its home, and that one is read-only.
+const topologyVariables = [
+  { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+  { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+];
 
-/** The Pod that runs a merge request's own program. It has no Secret, and an account that can read no Secret. */
-const previewPod = (image: string): string =>
+/** An account of the ci cluster, or for another environment no account here and a kubeconfig of its clusters. */
+const reaching = (account: string, other: string | undefined) =>
+  other === undefined
+    ? {
+        automountServiceAccountToken: true,
+        serviceAccountName: account,
+        volumes: [{ name: 'kubeconfig', configMap: { name: 'kubeconfig' } }, scratch],
+      }
+    : { volumes: [{ name: 'kubeconfig', secret: { secretName: kubeconfigSecret(other) } }, scratch] };
+
+/**
+ * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
+ * environment needs one, and an account that can read no Secret.
+ */
+const previewPod = (image: string, other?: string): string =>
   agentPod({
-    automountServiceAccountToken: true,
-    serviceAccountName: names.previewer,
+    ...reaching(names.previewer, other),
     containers: [
       {
         ...agentContainer(
@@ -197,14 +214,12 @@ const previewPod = (image: string): string =>
       },
       jnlpContainer(image),
     ],
-    volumes: topologyVolumes,
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
 const driftPod = (image: string): string =>
   agentPod({
-    automountServiceAccountToken: true,
-    serviceAccountName: names.watcher,
+    ...reaching(names.watcher, undefined),
     containers: [
       {
         ...agentContainer(
@@ -217,30 +232,32 @@ const driftPod = (image: string): string =>
       },
       jnlpContainer(image),
     ],
-    volumes: topologyVolumes,
   });
 
-/** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
-const applyPod = (image: string): string =>
+/** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
+const statePod = (image: string, other: string): string =>
   agentPod({
-    automountServiceAccountToken: true,
-    serviceAccountName: names.applier,
+    ...reaching(names.deployer, other),
     containers: [
       {
-        ...agentContainer(
-          'apply',
-          image,
-          [
-            { name: 'KUBECONFIG', value: '/kubeconfig/config' },
-            { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
-          ],
-          topologyMounts,
-        ),
-        envFrom: [{ secretRef: { name: 'apply-environment' } }],
+        ...agentContainer('deploy', image, topologyVariables, topologyMounts),
+        envFrom: [{ secretRef: { name: variablesSecret(other) } }],
       },
       jnlpContainer(image),
     ],
-    volumes: topologyVolumes,
+  });
+
+/** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
+const applyPod = (image: string, other?: string): string =>
+  agentPod({
+    ...reaching(names.applier, other),
+    containers: [
+      {
+        ...agentContainer('apply', image, topologyVariables, topologyMounts),
+        envFrom: [{ secretRef: { name: other ? variablesSecret(other) : 'apply-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
   });
 
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
@@ -292,6 +309,30 @@ export function kubernetesCloud(model: Model) {
       ...(applies
         ? [template('apply', namespacesOf(model.settings).apply, LONGEST_APPLY, applyPod(image))]
         : []),
+      ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
+        template(
+          `deploy-${other}`,
+          namespacesOf(model.settings).deploy,
+          LONGEST_DEPLOY,
+          statePod(image, other),
+        ),
+        template(
+          `preview-${other}`,
+          namespacesOf(model.settings).preview,
+          LONGEST_PREVIEW,
+          previewPod(image, other),
+        ),
+        ...(applies && applyKubeconfig
+          ? [
+              template(
+                `apply-${other}`,
+                namespacesOf(model.settings).apply,
+                LONGEST_APPLY,
+                applyPod(image, other),
+              ),
+            ]
+          : []),
+      ]),
     ],
   };
 }

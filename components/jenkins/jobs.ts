@@ -63,7 +63,7 @@ export const topologyJobScript = (
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
-    pipeline: `topologyPipeline(apply: '${apply}')`,
+    pipeline: `topologyPipeline(apply: '${apply}', own: '${model.settings.environment}')`,
   });
 
 /** Name of the job that looks for drift, beside that of the topology's own project. */

@@ -9,6 +9,7 @@ import { labels, names } from '../shared/naming';
 import { portOf } from '../shared/network';
 import { givenRef, outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
+import { otherEnvironmentSecrets } from './environments';
 import { JENKINS_PORT } from './names';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -281,5 +282,6 @@ export function topologyPipelineResources(model: Model): Declaration[] {
           ),
         ]
       : []),
+    ...otherEnvironmentSecrets(model),
   ];
 }

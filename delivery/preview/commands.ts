@@ -12,7 +12,9 @@ import {
   checkCurrent,
   compareRecord,
   findPlans,
+  finishApply,
   finishPreview,
+  type Outcome,
   postApply,
   reportPreview,
   startPreview,
@@ -36,6 +38,14 @@ const DONE_MS = 250;
 
 const planFile = (workspace: string, environment: string): string =>
   join(previewPaths(workspace, environment).folder, 'seen.json');
+
+const environmentsFile = (workspace: string): string =>
+  join(workspace, '.switchyard', 'preview', 'environments');
+const outcomeFile = (workspace: string, environment: string): string =>
+  join(previewPaths(workspace, environment).folder, 'applied');
+
+const writeOutcome = (workspace: string, environment: string, outcome: Outcome): void =>
+  writeFileSync(outcomeFile(workspace, environment), outcome);
 
 const readSeen = (workspace: string, environment: string): SeenPlan =>
   readOurs(planFile(workspace, environment), planSchema, 'Run `delivery apply-source` first.');
@@ -77,10 +87,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         covered,
       });
       writeSession(workspace, session);
-      writeFileSync(
-        join(workspace, '.switchyard', 'preview', 'environments'),
-        session.environments.join('\n'),
-      );
+      writeFileSync(environmentsFile(workspace), session.environments.join('\n'));
       shell.result(session, `affected: ${session.environments.join(', ') || 'no environment'}`);
     });
 
@@ -204,8 +211,8 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         await postApply(context, request, plan.environment, 'pending', 'waits to be applied');
       }
       const names = plans.map(({ environment }) => environment);
-      mkdirSync(join(workspace, '.switchyard', 'preview'), { recursive: true });
-      writeFileSync(join(workspace, '.switchyard', 'preview', 'environments'), names.join('\n'));
+      mkdirSync(dirname(environmentsFile(workspace)), { recursive: true });
+      writeFileSync(environmentsFile(workspace), names.join('\n'));
       shell.result(names, `!${mergeRequest}: to be applied: ${names.join(', ') || 'nothing'}`);
     });
 
@@ -235,6 +242,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       const { context, request } = applying();
       const compared = compareRecord(workspace, readSeen(workspace, options.environment));
       if (!compared.same) {
+        writeOutcome(workspace, options.environment, 'stopped');
         await postApply(context, request, options.environment, 'failed', `not applied: ${compared.why}`);
         throw new Failure(
           exitCode.red,
@@ -254,6 +262,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     .action(async (options: { environment: string; exitCode: string }) => {
       const { context, request } = applying();
       const done = options.exitCode === '0';
+      writeOutcome(shell.workspace(), options.environment, done ? 'applied' : 'stopped');
       await postApply(
         context,
         request,
@@ -270,5 +279,23 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
           'See the log above.',
         );
       shell.result({ done }, `${options.environment} is applied`);
+    });
+
+  top
+    .command('apply-finish')
+    .description('End the statuses of what was not applied because something before it was not.')
+    .action(async () => {
+      const workspace = shell.workspace();
+      const { context, request } = applying();
+      const environments = readFileSync(environmentsFile(workspace), 'utf8').split('\n').filter(Boolean);
+      const outcomes = Object.fromEntries(
+        environments.map((environment): [string, Outcome | undefined] => {
+          const file = outcomeFile(workspace, environment);
+          if (!existsSync(file)) return [environment, undefined];
+          return [environment, readFileSync(file, 'utf8') === 'applied' ? 'applied' : 'stopped'];
+        }),
+      );
+      const stopped = await finishApply(context, request, environments, outcomes);
+      shell.result({ stopped }, stopped === undefined ? 'all is applied' : `stopped at ${stopped}`);
     });
 }

@@ -381,6 +381,36 @@ export const postApply = (
     name: `switchyard/apply/${environment}`,
   });
 
+/** How far applying one environment came; absent where it broke off, or never began. */
+export type Outcome = 'applied' | 'stopped';
+
+/**
+ * Ends what is open of the statuses: the environment at which applying broke off, and those after the one that was not
+ * applied.
+ * @param outcomes of the environments that came so far
+ * @returns the first environment that was not applied
+ */
+export async function finishApply(
+  context: Pick<Context, 'gitlab'>,
+  request: Pick<ApplyRequest, 'project' | 'commit' | 'branch' | 'build'>,
+  environments: readonly string[],
+  outcomes: Readonly<Record<string, Outcome | undefined>>,
+): Promise<string | undefined> {
+  const first = environments.find((environment) => outcomes[environment] !== 'applied');
+  if (first === undefined) return undefined;
+  if (outcomes[first] === undefined)
+    await postApply(context, request, first, 'failed', 'applying broke off; see the log');
+  for (const environment of environments.slice(environments.indexOf(first) + 1))
+    await postApply(
+      context,
+      request,
+      environment,
+      'canceled',
+      `not applied: ${first}, which comes before it, was not`,
+    );
+  return first;
+}
+
 /** Compares a fresh preview by the merged program, on the state as it is now, with what reviewers saw. */
 export function compareRecord(workspace: string, seen: SeenPlan): Comparison {
   const paths = previewPaths(workspace, seen.environment);

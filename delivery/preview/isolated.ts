@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
@@ -91,7 +91,9 @@ export async function isolatedStack(
   const stacks = join(home, 'stacks');
   const work = join(home, 'work');
   const backend = join(home, 'backend');
-  for (const folder of [stacks, work, backend]) mkdirSync(folder);
+  for (const folder of [work, backend]) mkdirSync(folder);
+  // The other files too, since one environment's settings are held against those that it previews.
+  cpSync(request.stacks, stacks, { recursive: true });
   const stackFile = `Pulumi.${environment}.yaml`;
   const settings = withoutSecureValues(readFileSync(join(request.stacks, stackFile), 'utf8'));
   writeFileSync(join(stacks, stackFile), settings);

@@ -4,10 +4,11 @@ import { topologyBoxes } from '../../components/boxes';
 import { fetchLedger } from '../../components/inputs';
 import { lookUp } from '../../components/lookups';
 import { kubeconfigFor } from '../../delivery/kubeconfig';
-import { deployVariables, missingSecrets, neededSecrets, secretSources } from '../../stacks/secrets';
+import { missingSecrets, neededSecrets, secretSources, stackVariables } from '../../stacks/secrets';
 import { type Session, withSession } from '../operate';
 import type { Terminal } from '../terminal';
 import type { PrepareInputs } from './prepare';
+import { recordedValues } from './recorded';
 
 /** Kubernetes' list of a cluster's nodes; undefined when it cannot be asked, which the note then says. */
 async function nodeList(context: string): Promise<unknown> {
@@ -44,8 +45,10 @@ export async function previewInputs({
 }): Promise<PrepareInputs> {
   const { settings } = model;
   const { environment, gitlab } = settings;
-  const needed = neededSecrets(deployVariables(settings));
-  const values: Record<string, string> = {};
+  const needed = neededSecrets(stackVariables(settings));
+  const deployment = await engine.openState();
+  // Not every variable of an `up` comes to the Pod that runs this; those that the topology keeps stand in its state.
+  const values = recordedValues(deployment, topologyBoxes(model));
   for (const { key, variable } of needed) {
     const value = process.env[variable] || (key && (await engine.config(`switchyard:${key}`)));
     if (value) values[variable] = value;
@@ -64,13 +67,13 @@ export async function previewInputs({
   const boxes = topologyBoxes({ ...model, releases });
   return {
     environment,
-    deployment: await engine.openState(),
+    deployment,
     boxes,
     secrets: {
       seed: values[secretSources.seed] ?? '',
       gitlabToken,
       given: Object.fromEntries(
-        deployVariables(settings).map(({ variable }) => [variable, values[variable] ?? '']),
+        stackVariables(settings).map(({ variable }) => [variable, values[variable] ?? '']),
       ),
     },
     ledger,

@@ -33,15 +33,17 @@ const SECRET = '1b47061264138c4ac30d75fd1eb44270';
 export function placeholders(real: RootSecrets): RootSecrets {
   const from = (purpose: string) =>
     createHmac('sha256', real.seed).update(`switchyard/placeholder/${purpose}`).digest('hex');
+  const seed = from('seed');
+  const gitlabToken = `withheld-${from('gitlab-token').slice(0, 32)}`;
+  // By value, since two variables may bring the same: in the state both become one placeholder.
+  const standIn = (value: string): string => {
+    if (value === real.seed) return seed;
+    return value === real.gitlabToken ? gitlabToken : `withheld-${from(`given/${value}`).slice(0, 32)}`;
+  };
   return {
-    seed: from('seed'),
-    gitlabToken: `withheld-${from('gitlab-token').slice(0, 32)}`,
-    given: Object.fromEntries(
-      Object.keys(real.given).map((name) => [
-        name,
-        name === 'SWITCHYARD_SEED' ? from('seed') : `withheld-${from(`given/${name}`).slice(0, 32)}`,
-      ]),
-    ),
+    seed,
+    gitlabToken,
+    given: Object.fromEntries(Object.entries(real.given).map(([name, value]) => [name, standIn(value)])),
   };
 }
 
@@ -98,8 +100,15 @@ function translations(declared: unknown, real: RootSecrets, placeholder: RootSec
   return pairs;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
+
+/** The value of what an export marks as a secret; undefined for all else. */
+export function openSecret(value: unknown): unknown {
+  if (!isRecord(value) || value[SIGNATURE_KEY] !== SECRET || typeof value.plaintext !== 'string')
+    return undefined;
+  return JSON.parse(value.plaintext);
+}
 
 /** Tokens of the state's GitLab providers. */
 function gitlabTokens(deployment: unknown): string[] {

@@ -87,7 +87,7 @@ test('merging needs a green preview, and the hook goes to the job with a token',
 test("the job's pipeline stands in the configuration: no file of a merge request runs with credentials", () => {
   const job = casc(on).jobs.find(({ script }) => script.includes('topologyPipeline('))?.script ?? '';
   expect(job).toContain("pipelineJob('switchyard/topology')");
-  expect(job).toContain("topologyPipeline(apply: 'automatic')");
+  expect(job).toContain("topologyPipeline(apply: 'automatic', own: 'test')");
   expect(job).toContain('secretToken("${HOOK_TOKEN_TOPOLOGY}")');
   expect(job).not.toMatch(/scriptPath|cpsScm|gitlabSourceBranch/);
 });
@@ -230,11 +230,17 @@ test('a production cluster of its own is not taken for this one', () => {
 
 const ONE = 'ci: { context: one }, production: { context: one }';
 
-/** Loads a stack with these settings as a file of an environment. */
-function loaded(text: string, catalog = join(root, 'catalog')): Model | string[] {
+/** Loads a stack with these settings as a file of an environment, beside other files. */
+function loaded(
+  text: string,
+  others: Readonly<Record<string, string>> = {},
+  catalog = join(root, 'catalog'),
+): Model | string[] {
   const stacks = mkdtempSync(join(tmpdir(), 'stacks-'));
   try {
     writeFileSync(join(stacks, 'Pulumi.test.yaml'), text);
+    for (const [name, other] of Object.entries(others))
+      writeFileSync(join(stacks, `Pulumi.${name}.yaml`), other);
     return loadModel({ ...defaultFolders(root), stacks, catalog }, 'test');
   } catch (error) {
     if (error instanceof ProblemsError) return error.problems.map(({ key }) => key ?? '');
@@ -290,15 +296,126 @@ test('a module that has the name of the job that looks for drift is refused', ()
     const module = 'description: another\nowners: [ada]\nport: 8080\n';
     writeFileSync(join(catalog, 'modules', 'topology-drift.yaml'), module);
     const text = stackWith({ clusters: ONE });
-    expect(loaded(`${text}  switchyard:topologyProject: {}\n`, catalog)).toEqual([
+    expect(loaded(`${text}  switchyard:topologyProject: {}\n`, {}, catalog)).toEqual([
       'config.topologyProject.path',
     ]);
-    expect(loaded(`${text}  switchyard:topologyProject: { path: platform }\n`, catalog)).not.toBeInstanceOf(
-      Array,
-    );
+    expect(
+      loaded(`${text}  switchyard:topologyProject: { path: platform }\n`, {}, catalog),
+    ).not.toBeInstanceOf(Array);
   } finally {
     rmSync(catalog, { recursive: true, force: true });
   }
+});
+
+const CREDENTIALS =
+  'variables: { SWITCHYARD_SEED: STAGING_SEED, GITLAB_TOKEN: STAGING_TOKEN, PULUMI_CONFIG_PASSPHRASE: STAGING_PASS }, previewKubeconfig: STAGING_READ, applyKubeconfig: STAGING_ALL';
+const STAGING = stackWith({ clusters: 'ci: { context: stage }, production: { context: stage }' }).replace(
+  'environment: test',
+  'environment: staging',
+);
+const PREVIEWED = `${STAGING}  switchyard:previewedBy: test\n`;
+const twoWith = (
+  setting = `{ environments: [staging, test], credentials: { staging: { ${CREDENTIALS} } } }`,
+  staging = PREVIEWED,
+) => loaded(`${stackWith({ clusters: ONE })}  switchyard:topologyProject: ${setting}\n`, { staging });
+
+describe('another environment', () => {
+  const model = twoWith() as Model;
+  const pod = (name: string) => JSON.stringify(podOf(model, name));
+
+  test('has Pods of its own, with its credentials by the names that it knows, and none of this one’s', () => {
+    expect(pod('deploy-staging')).toContain('"secretName":"kubeconfig-staging"');
+    expect(pod('deploy-staging')).toContain('"envFrom":[{"secretRef":{"name":"environment-staging"}}]');
+    expect(pod('apply-staging')).toContain('"envFrom":[{"secretRef":{"name":"environment-staging"}}]');
+    expect(pod('apply-staging')).not.toMatch(/apply-environment|serviceAccountName|"configMap"/);
+    expect(pod('deploy-staging')).not.toMatch(/deploy-environment|serviceAccountName|"configMap"/);
+    expect(named(model, 'apply-environment-staging')?.args).toMatchObject({
+      metadata: { namespace: 'ci-apply', name: 'environment-staging' },
+      stringData: {
+        SWITCHYARD_SEED: '«given:STAGING_SEED»',
+        GITLAB_TOKEN: '«given:STAGING_TOKEN»',
+        PULUMI_CONFIG_PASSPHRASE: '«given:STAGING_PASS»',
+      },
+    });
+    expect(named(model, 'apply-kubeconfig-staging')?.args).toMatchObject({
+      stringData: { config: '«given:STAGING_ALL»' },
+    });
+    // This one's Pods stay as they are.
+    for (const name of ['deploy', 'preview', 'apply'])
+      expect(pod(name)).toBe(JSON.stringify(podOf(twoWith('{}') as Model, name)));
+    expect(brokenRules(model)).toEqual([]);
+  });
+
+  test('has previews with a kubeconfig that may only read, and no other Secret in their namespace', () => {
+    const { containers, ...spec } = podOf(model, 'preview-staging')?.spec ?? {};
+    expect(JSON.stringify(containers)).not.toMatch(/secret|envFrom/i);
+    expect(spec).not.toHaveProperty('serviceAccountName');
+    expect(spec).toMatchObject({ automountServiceAccountToken: false });
+    const texts = textOf(model, /^preview-/);
+    expect(texts).toContain('«given:STAGING_READ»');
+    expect(texts).not.toMatch(/STAGING_(ALL|SEED|TOKEN|PASS)/);
+  });
+
+  test('has no Pod that may change it where people apply', () => {
+    const manual = twoWith(
+      `{ apply: manual, environments: [staging, test], credentials: { staging: { ${CREDENTIALS} } } }`,
+    ) as Model;
+    expect(podOf(manual, 'apply-staging')).toBeUndefined();
+    expect(textOf(manual, /./)).not.toContain('STAGING_ALL');
+    expect(podOf(manual, 'preview-staging')).toBeDefined();
+  });
+
+  const at = 'config.topologyProject.credentials.staging';
+  test.each([
+    ['without credentials', '{ environments: [staging] }', PREVIEWED, [at]],
+    ['with credentials for none', `{ credentials: { staging: { ${CREDENTIALS} } } }`, PREVIEWED, [at]],
+    [
+      'without a kubeconfig to apply with',
+      `{ environments: [staging], credentials: { staging: { ${CREDENTIALS.split(', applyKubeconfig')[0]} } } }`,
+      PREVIEWED,
+      [`${at}.applyKubeconfig`],
+    ],
+    [
+      'with variables that are not named',
+      '{ environments: [staging], credentials: { staging: { previewKubeconfig: A, applyKubeconfig: B } } }',
+      PREVIEWED,
+      [`${at}.variables`, `${at}.variables`, `${at}.variables`],
+    ],
+    ['that does not say so', undefined, STAGING, ['config.topologyProject.environments']],
+    [
+      'that is not there',
+      `{ environments: [stagin], credentials: { stagin: { ${CREDENTIALS} } } }`,
+      PREVIEWED,
+      ['config.topologyProject.environments'],
+    ],
+    [
+      'named twice',
+      `{ environments: [staging, staging], credentials: { staging: { ${CREDENTIALS} } } }`,
+      PREVIEWED,
+      ['config.topologyProject.environments'],
+    ],
+  ])('%s is refused', (_what, setting, staging, keys) => {
+    const faults = twoWith(setting, staging);
+    expect(new Set(faults as string[])).toEqual(new Set(keys));
+    expect(faults).toHaveLength(keys.length);
+  });
+
+  test('may keep its seed and its token in its own file', () => {
+    const secured = `${PREVIEWED}  switchyard:seed: { secure: v1:abc }\n  switchyard:gitlabToken: { secure: v1:abc }\n`;
+    const own = '{ variables: { PULUMI_CONFIG_PASSPHRASE: A }, previewKubeconfig: B, applyKubeconfig: C }';
+    expect(twoWith(`{ environments: [staging], credentials: { staging: ${own} } }`, secured)).toHaveProperty(
+      'settings',
+    );
+  });
+
+  test('that is previewed elsewhere is held to what previews can see', () => {
+    const previewed = (keys: Parameters<typeof stackWith>[0]) =>
+      loaded(`${stackWith({ clusters: ONE, ...keys })}  switchyard:previewedBy: home\n`);
+    expect(previewed({ gitlab: 'group: { existing: team/ci }, botTokenExpires: "2030-01-01"' })).toEqual([
+      'config.gitlab.group.existing',
+    ]);
+    expect(previewed({ jenkins: 'existing: { namespace: jenkins }' })).toHaveProperty('settings');
+  });
 });
 
 test('a preview asks GitLab nothing, and a user who is new in it is a stand-in', async () => {

@@ -4,10 +4,10 @@
 def call(Map settings) {
     String action = env.gitlabActionType
     if (action == 'MERGE') {
-        preview()
+        preview(settings.own)
     } else if (action == 'PUSH' && env.gitlabBranch == 'main') {
         if (settings.apply == 'automatic') {
-            apply()
+            apply(settings.own)
         } else {
             echo('topologyPipeline: this stack leaves applying to people: run `switchyard up`')
         }
@@ -21,7 +21,7 @@ List<String> affected() {
     return text == '' ? [] : text.split('\n').toList()
 }
 
-void preview() {
+void preview(String own) {
     int code = 0
     boolean superseded = false
     node('delivery') {
@@ -39,9 +39,7 @@ void preview() {
                     parallel(
                         failFast: true,
                         previews: {
-                            for (int i = 0; i < environments.size(); i++) {
-                                previewOne(environments[i])
-                            }
+                            previewAll(environments, own)
                             writeFile(file: '.switchyard/preview/done', text: '')
                         },
                         watch: {
@@ -81,11 +79,23 @@ void preview() {
     }
 }
 
-void previewOne(String environment) {
+// Beside each other, and one that breaks off leaves the others their verdicts.
+void previewAll(List<String> environments, String own) {
+    Map<String, Closure> branches = [:]
+    for (int i = 0; i < environments.size(); i++) {
+        String environment = environments[i]
+        branches[environment] = { previewOne(environment, own) }
+    }
+    if (!branches.isEmpty()) {
+        parallel(branches)
+    }
+}
+
+void previewOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
-    withhold(environment)
+    withhold(environment, own)
     stage("Preview ${environment}") {
-        node('preview') {
+        node(agent('preview', environment, own)) {
             unstash('source')
             unstash("given-${environment}")
             container('preview') {
@@ -97,10 +107,10 @@ void previewOne(String environment) {
         }
     }
     stage("Report ${environment}") {
-        node('deploy') {
+        node(agent('deploy', environment, own)) {
             unstash("record-${environment}")
             container('deploy') {
-                if (trusted("mkdir -p ${folder}/record && switchyard scrub ${environment} ${folder}/record") != 0) {
+                if (stateful(environment, own, "mkdir -p ${folder}/record && switchyard scrub ${environment} ${folder}/record") != 0) {
                     error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
                 }
             }
@@ -114,13 +124,23 @@ void previewOne(String environment) {
     }
 }
 
+// Another environment has Pods of its own, with its own credentials and none of ours.
+String agent(String kind, String environment, String own) {
+    return environment == own ? kind : "${kind}-${environment}"
+}
+
+// What reads a state: ours with this environment's bot, another one's with the token that its Pod has.
+int stateful(String environment, String own, String command) {
+    return environment == own ? trusted(command) : sh(script: command, returnStatus: true)
+}
+
 // The state without its secrets, made where the secrets are.
-void withhold(String environment) {
+void withhold(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
-        node('deploy') {
+        node(agent('deploy', environment, own)) {
             container('deploy') {
-                if (trusted("switchyard withhold ${environment} --out ${folder}") != 0) {
+                if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
                     error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
                 }
             }
@@ -131,7 +151,7 @@ void withhold(String environment) {
 }
 
 // Environment after environment; the first that is not as previewed, or fails, stops all after it.
-void apply() {
+void apply(String own) {
     int code = 0
     // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`.
     lock('deploy') {
@@ -144,8 +164,15 @@ void apply() {
             if (code == 0) {
                 stash(name: 'source', includes: 'source/**')
                 List<String> environments = affected()
-                for (int i = 0; i < environments.size() && code == 0; i++) {
-                    code = applyOne(environments[i])
+                try {
+                    for (int i = 0; i < environments.size() && code == 0; i++) {
+                        code = applyOne(environments[i], own)
+                    }
+                } finally {
+                    // Nobody waits for a status that never comes.
+                    container('delivery') {
+                        trusted('delivery apply-finish')
+                    }
                 }
             }
         }
@@ -155,12 +182,12 @@ void apply() {
     }
 }
 
-int applyOne(String environment) {
+int applyOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     int code = 0
-    withhold(environment)
+    withhold(environment, own)
     stage("Compare ${environment}") {
-        node('apply') {
+        node(agent('apply', environment, own)) {
             unstash('source')
             container('apply') {
                 sh(script: "delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
@@ -179,7 +206,7 @@ int applyOne(String environment) {
     int applied = 1
     try {
         stage("Apply ${environment}") {
-            node('apply') {
+            node(agent('apply', environment, own)) {
                 unstash('source')
                 container('apply') {
                     timeout(time: 60, unit: 'MINUTES') {

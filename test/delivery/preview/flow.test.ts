@@ -7,6 +7,7 @@ import {
   cancelPreview,
   compareRecord,
   findPlans,
+  finishApply,
   finishPreview,
   reportPreview,
   startPreview,
@@ -299,6 +300,25 @@ describe('applying what was merged', () => {
       same: false,
       why: expect.stringContaining('its end'),
     });
+  });
+
+  it.each([
+    ['stopped', {}, { production: 'canceled' }, 'not applied: staging, which comes before it, was not'],
+    ['undefined', {}, { staging: 'failed', production: 'canceled' }, 'applying broke off; see the log'],
+    ['applied', { production: 'applied' }, {}, undefined],
+  ] as const)('leaves no status open where the first is %s', async (first, more, statuses, said) => {
+    const commit = await world.push(`finish-${counter++}`, { 'x.md': `${counter}\n` }, 'origin/main');
+    const request = { project: PROJECT, commit, branch: 'main', build: BUILD };
+    const outcomes = { ...(first === 'undefined' ? {} : { staging: first }), ...more };
+    const stopped = await finishApply(world.context, request, ['staging', 'production'], outcomes);
+    expect(stopped).toBe(first === 'applied' ? undefined : 'staging');
+    expect(await latest(commit)).toEqual(
+      Object.fromEntries(
+        Object.entries(statuses).map(([name, state]) => [`switchyard/apply/${name}`, state]),
+      ),
+    );
+    const descriptions = (await world.statuses(commit)).map(({ description }) => description);
+    if (said) expect(descriptions).toContain(said);
   });
 
   it('is refused where the branch moved between preview and merge, since nobody saw that tree', async () => {

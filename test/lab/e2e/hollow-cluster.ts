@@ -25,11 +25,11 @@ export interface HollowCluster {
   readonly stop: () => Promise<void>;
 }
 
-function freePort(): Promise<number> {
+function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
+    probe.listen(0, host, () => {
       const address = probe.address();
       probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
     });
@@ -40,11 +40,11 @@ const openssl = (folder: string, ...args: string[]) =>
   execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
 
 /** An authority, the server's certificate and the key of service account tokens. */
-function createKeys(folder: string, name: string): void {
+function createKeys(folder: string, name: string, host: string): void {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
   openssl(folder, 'req', '-x509', ...key, '-subj', `/CN=${name}`, '-keyout', 'ca.key', '-out', 'ca.crt');
   const signed = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-addext', 'basicConstraints=critical,CA:FALSE'];
-  const server = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'server.key', '-out', 'server.crt'];
+  const server = ['-addext', `subjectAltName=IP:${host}`, '-keyout', 'server.key', '-out', 'server.crt'];
   openssl(folder, 'req', '-x509', ...key, '-subj', '/CN=kube-apiserver', ...signed, ...server);
   openssl(folder, 'genrsa', '-out', 'sa.key', '2048');
 }
@@ -121,21 +121,32 @@ async function pretendToRun(core: CoreV1Api): Promise<void> {
   }
 }
 
-/** Starts a cluster in a folder of its own, on free ports of loopback. */
-export async function startHollowCluster(name: string, parent: string): Promise<HollowCluster> {
+/** Who may do nothing but what roles of the test's own say; its token is `<cluster>-reader`. */
+export const READER = 'reader';
+
+/**
+ * Starts a cluster in a folder of its own, on free ports.
+ * @param host address at which its API server listens
+ */
+export async function startHollowCluster(
+  name: string,
+  parent: string,
+  host = '127.0.0.1',
+): Promise<HollowCluster> {
   const folder = path.join(parent, name);
   mkdirSync(folder);
-  createKeys(folder, name);
+  createKeys(folder, name, host);
   const inFolder = (file: string) => path.join(folder, file);
   const [client, peer, api, manager] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-    await freePort(),
+    await freePort('127.0.0.1'),
+    await freePort('127.0.0.1'),
+    await freePort(host),
+    await freePort('127.0.0.1'),
   ];
-  const server = `https://127.0.0.1:${api}`;
+  const server = `https://${host}:${api}`;
   const token = `${name}-administrator`;
-  writeFileSync(inFolder('tokens.csv'), `${token},administrator,1,system:masters\n`, { mode: 0o600 });
+  const users = [`${token},administrator,1,system:masters`, `${name}-reader,${READER},2`];
+  writeFileSync(inFolder('tokens.csv'), `${users.join('\n')}\n`, { mode: 0o600 });
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromOptions({
     clusters: [{ name, server, caFile: inFolder('ca.crt') }],
@@ -161,7 +172,7 @@ export async function startHollowCluster(name: string, parent: string): Promise<
     `--initial-cluster=default=${between}`,
   ]);
   start(toolPath('kube-apiserver'), [
-    ...['--bind-address=127.0.0.1', `--secure-port=${api}`, `--etcd-servers=${etcd}`],
+    ...[`--bind-address=${host}`, `--secure-port=${api}`, `--etcd-servers=${etcd}`],
     ...['--endpoint-reconciler-type=none', '--service-cluster-ip-range=198.19.0.0/20'],
     ...['--authorization-mode=RBAC', '--token-auth-file=tokens.csv', '--allow-privileged=true'],
     ...['--tls-cert-file=server.crt', '--tls-private-key-file=server.key', '--client-ca-file=ca.crt'],

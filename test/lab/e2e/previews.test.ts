@@ -1,103 +1,25 @@
-import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { Gitlab } from '@gitbeaker/rest';
 import { disguises } from '../../../delivery/preview/hide';
-import { kubeconfigPath } from '../../../lab/cluster';
-import { GITLAB_URL } from '../../../lab/gitlab';
-import { type Change, mergeRequest, notesOf, openMergeRequest } from '../../../lab/journey';
+import type { Change } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
-import { TOPOLOGY_PROJECT } from '../../../lab/repository';
-import { cacheHome, openLog } from '../../../lab/steps';
+import { ENVIRONMENT, labEnvironment } from '../../../lab/topology';
 import {
-  ENVIRONMENT,
-  JENKINS_URL,
-  labEnvironment,
-  REPOSITORY,
-  rootToken,
-  switchyard,
-  upLab,
-} from '../../../lab/topology';
+  close,
+  ended,
+  kubectl,
+  merge,
+  moduleFile,
+  notes,
+  type Opened,
+  open,
+  PREVIEW,
+  replacing,
+  type Status,
+  statusesOf,
+  withReplicas,
+} from './topology-requests';
 
-// Merge requests on this repository itself, in a running lab (`npm run lab`): previewed, blocked, merged, applied.
+// Merge requests on this repository itself, in a running lab (`npm run lab`): previewed and blocked. Nothing is merged.
 jest.setTimeout(400_000);
-
-const log = openLog('e2e-previews');
-const exec = promisify(execFile);
-const gitlab = () => new Gitlab({ host: GITLAB_URL, token: rootToken() });
-const PREVIEW = 'switchyard/preview';
-
-async function kubectl(...args: string[]): Promise<string> {
-  const env = { ...process.env, KUBECONFIG: kubeconfigPath() };
-  return (await exec(join(cacheHome(), 'bin', 'kubectl'), args, { env, maxBuffer: 64 << 20 })).stdout;
-}
-
-const replicasOf = async (module: string): Promise<number> =>
-  Number(
-    await kubectl(`--namespace=prod-${module}`, 'get', 'deployment', module, '-o=jsonpath={.spec.replicas}'),
-  );
-
-/** A change of one text in one file. */
-const replacing =
-  (path: string, from: string | RegExp, to: string): Change =>
-  (checkout) => {
-    const file = join(checkout, path);
-    const before = readFileSync(file, 'utf8');
-    const after = before.replace(from, to);
-    if (after === before) throw new Error(`${path} has no ${from}`);
-    writeFileSync(file, after);
-  };
-
-const moduleFile = (module: string): string => `catalog/modules/${module}.yaml`;
-const withReplicas = (module: string, count: number): Change =>
-  replacing(moduleFile(module), /replicas: \d+/, `replicas: ${count}`);
-
-interface Opened {
-  readonly iid: number;
-  readonly head: string;
-}
-
-async function open(branch: string, change: Change): Promise<Opened> {
-  const iid = await openMergeRequest(log, branch, `Change: ${branch}`, change, 'topology');
-  if (iid === undefined) throw new Error(`${branch} changes nothing`);
-  return { iid, head: String((await mergeRequest(iid, 'topology')).sha) };
-}
-
-interface Status {
-  readonly status: string;
-  readonly description: string;
-  readonly build: string;
-}
-
-async function statusesOf(sha: string): Promise<ReadonlyMap<string, Status>> {
-  const statuses = await gitlab().Commits.allStatuses(TOPOLOGY_PROJECT, sha);
-  return new Map(
-    statuses.map(({ name, status, description, targetUrl, target_url }) => [
-      name,
-      { status, description: description ?? '', build: String(target_url ?? targetUrl) },
-    ]),
-  );
-}
-
-/** Waits until a status is final. */
-async function ended(sha: string, name = PREVIEW, seconds = 180): Promise<Status> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
-    const status = (await statusesOf(sha)).get(name);
-    if (status && ['success', 'failed', 'canceled'].includes(status.status)) return status;
-  }
-  throw new Error(`${name} of ${sha} did not end; see ${JENKINS_URL}/job/switchyard/job/topology/`);
-}
-
-/** Notes of people and bots, as GitLab would show them: what the author's program said is escaped in them. */
-const notes = async (iid: number) =>
-  (await notesOf(iid, 'topology'))
-    .filter((note) => !note.system)
-    .map(({ id, body }) => ({
-      id,
-      body: body.replace(/&#(\d+);/g, (_all, code) => String.fromCodePoint(Number(code))),
-    }));
 
 /** What a build left for people to read: its log and its artifacts. */
 async function readable(build: string): Promise<string> {
@@ -111,41 +33,6 @@ async function readable(build: string): Promise<string> {
     parts.push(await (await fetch(`${build}artifact/${relativePath}`)).text());
   }
   return parts.join('\n');
-}
-
-/** GitLab's answer to a merge of exactly this commit. */
-async function merge({ iid, head }: Opened): Promise<{ status: number; sha: string }> {
-  const project = encodeURIComponent(TOPOLOGY_PROJECT);
-  const answer = await fetch(`${GITLAB_URL}/api/v4/projects/${project}/merge_requests/${iid}/merge`, {
-    method: 'PUT',
-    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
-    body: JSON.stringify({ sha: head }),
-  });
-  const body = (await answer.json()) as { merge_commit_sha?: string | null; sha?: string };
-  return { status: answer.status, sha: body.merge_commit_sha ?? body.sha ?? '' };
-}
-
-const close = (iid: number) => gitlab().MergeRequests.edit(TOPOLOGY_PROJECT, iid, { stateEvent: 'close' });
-
-/** Merges, and waits for what becomes of it. */
-async function mergeAndApply(opened: Opened): Promise<Status> {
-  const { status, sha } = await merge(opened);
-  expect(status).toBe(200);
-  return ended(sha, `switchyard/apply/${ENVIRONMENT}`, 240);
-}
-
-/** `up` of one module as a person would run it meanwhile, from a catalog that differs. */
-async function upMeanwhile(module: string, change: Change): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'switchyard-meanwhile-'));
-  try {
-    cpSync(join(REPOSITORY, 'catalog'), join(folder, 'catalog'), { recursive: true });
-    change(folder);
-    const [command, args] = switchyard(['up', ENVIRONMENT, '--only', module, '--yes']);
-    const env = { ...labEnvironment(), SWITCHYARD_CATALOG: join(folder, 'catalog') };
-    await log.exec(command, args, { cwd: REPOSITORY, env });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** Every secret value that the lab has: of the environment, of the cluster's Secrets. */
@@ -175,23 +62,6 @@ async function secretValues(): Promise<string[]> {
     ...kept,
   ].filter((value) => value.length >= 12);
 }
-
-// What the lab's checkout says is put back whatever a test left: live things and the project's main.
-afterAll(async () => {
-  await upLab(log, '--without-images');
-  const reset = await openMergeRequest(
-    log,
-    'as-it-was',
-    'As the checkout has it',
-    (checkout) => cpSync(join(REPOSITORY, 'catalog'), join(checkout, 'catalog'), { recursive: true }),
-    'topology',
-  );
-  if (reset !== undefined) {
-    const again = { iid: reset, head: String((await mergeRequest(reset, 'topology')).sha) };
-    await ended(again.head);
-    await mergeAndApply(again);
-  }
-});
 
 describe('a merge request that changes replicas and resources', () => {
   let opened: Opened;
@@ -239,24 +109,7 @@ describe('a merge request that changes replicas and resources', () => {
     opened = newer;
   });
 
-  test('is merged, and what it showed is applied', async () => {
-    expect(await mergeAndApply(opened)).toMatchObject({
-      status: 'success',
-      description: 'applied as previewed',
-    });
-    expect(await replicasOf('billing')).toBe(2);
-  });
-});
-
-test('data that would go stands first and in bold', async () => {
-  const opened = await open('no-redis', replacing(moduleFile('billing'), /\n.*kind: redis.*/, ''));
-  expect(await ended(opened.head)).toMatchObject({ status: 'success' });
-  const [note] = await notes(opened.iid);
-  const rows = note?.body.split('\n').filter((line) => /^\| \*?\*?(delete|update|replace)/.test(line)) ?? [];
-  expect(rows[0]).toMatch(
-    /^\| \*\*delete\*\* \| \*\*production-billing-redis[^*]*\*\* \*\*holds data\*\* \|/,
-  );
-  await close(opened.iid);
+  afterAll(() => close(opened.iid));
 });
 
 describe('a merge request that must not be merged', () => {
@@ -273,22 +126,6 @@ describe('a merge request that must not be merged', () => {
     await close(opened.iid);
     return { note: note?.body ?? '', status, head: opened.head };
   }
-
-  test('a broken rule is named with its remedy', async () => {
-    const { note } = await blocked(
-      'plain-password',
-      replacing(
-        moduleFile('mailer'),
-        'production:',
-        'environment: { API_PASSWORD: in-plain-text }\nproduction:',
-      ),
-    );
-    expect(note).toContain('1 rule(s) broken');
-    expect(note).toContain('no-plain-secret-variables');
-    expect(note).toContain('API_PASSWORD');
-    // The plan is shown all the same.
-    expect(note).toContain('| replace | production-mailer-environment | ConfigMap | production-mailer |');
-  });
 
   test('a fault of the catalog is named by file, line and key, with its remedy', async () => {
     const { note } = await blocked(
@@ -353,19 +190,4 @@ describe('a merge request that must not be merged', () => {
     const leaked = secrets.filter((secret) => disguises(secret).some((form) => shown.includes(form)));
     expect(leaked.length).toBe(0);
   });
-});
-
-test('where live state moved since the preview, merging changes nothing and says what it would do now', async () => {
-  const opened = await open('three-billing', withReplicas('billing', 3));
-  expect(await ended(opened.head)).toMatchObject({ status: 'success' });
-  await upMeanwhile('mailer', withReplicas('mailer', 2));
-  const before = await replicasOf('billing');
-  const outcome = await mergeAndApply(opened);
-  expect(outcome).toMatchObject({ status: 'failed' });
-  expect(outcome.description).toContain('not applied: live state moved since the preview');
-  expect(outcome.description).toContain(
-    'update kubernetes:apps/v1:Deployment::production-mailer-workload: spec.replicas',
-  );
-  expect(await replicasOf('billing')).toBe(before);
-  expect(await replicasOf('mailer')).toBe(2);
 });

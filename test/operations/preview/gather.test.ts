@@ -1,6 +1,7 @@
 import { ProblemsError } from '../../../catalog/problems';
 import { previewInputs } from '../../../operations/preview/gather';
-import { modelOf, released } from '../../support/model';
+import { parseStack } from '../../../stacks/load';
+import { modelOf, released, stackWith, testModel } from '../../support/model';
 
 const SEED = 's'.repeat(40);
 const before = { ...process.env };
@@ -52,6 +53,37 @@ test('a preview is prepared from the state, the ledger, what is looked up, and s
   expect(inputs.ledger).toContain(released.image);
   expect(JSON.stringify(inputs.boxes)).toContain(released.image);
   expect(fetched).toHaveLength(2);
+});
+
+test('a variable that only whoever runs `up` has is taken from the state, and the Pod’s own wins', async () => {
+  const topology =
+    '{ apply: manual, environments: [other], credentials: { other: { variables: { SWITCHYARD_SEED: OTHER_SEED }, previewKubeconfig: OTHER_KUBECONFIG } } }';
+  const settings = parseStack(
+    `${stackWith({ clusters: 'ci: { context: one }, production: { context: one }' })}  switchyard:topologyProject: ${topology}\n`,
+    'stacks/Pulumi.test.yaml',
+    'test',
+  );
+  const type = 'kubernetes:core/v1:Secret';
+  const resource = (name: string, stringData: object) => ({
+    urn: `urn:pulumi:test::switchyard::${type}::${name}`,
+    type,
+    inputs: { stringData },
+  });
+  const resources = [
+    resource('deploy-environment-other', { SWITCHYARD_SEED: 'the other seed' }),
+    resource('preview-kubeconfig-other', { config: 'the other kubeconfig' }),
+    resource('deploy-environment', { PULUMI_CONFIG_PASSPHRASE: 'of the last up' }),
+  ];
+  process.env.GITLAB_TOKEN = 'glpat-real';
+  process.env.PULUMI_CONFIG_PASSPHRASE = 'open sesame';
+  const recorded = { ...engine, openState: async () => ({ version: 3, deployment: { resources } }) };
+  const { secrets } = await previewInputs({ model: testModel({ settings }), engine: recorded });
+  expect(secrets.given).toEqual({
+    PULUMI_CONFIG_PASSPHRASE: 'open sesame',
+    SWITCHYARD_SEED: SEED,
+    OTHER_SEED: 'the other seed',
+    OTHER_KUBECONFIG: 'the other kubeconfig',
+  });
 });
 
 test('a secret that nobody brings is named before anything is asked', async () => {

@@ -61,6 +61,20 @@ test('a derived secret becomes what the placeholder seed derives, so that it com
   ).toBe(deriveSecret(stand.seed, 'hook/shop'));
 });
 
+test('two variables with one value have one stand-in, also where it is the seed or GitLab’s token', () => {
+  const { given, seed, gitlabToken } = placeholders({
+    ...real,
+    given: { A: 'the same', B: 'the same', C: 'another', THEIR_SEED: real.seed, TOKEN: real.gitlabToken },
+  });
+  expect(given).toEqual({
+    A: expect.stringMatching(/^withheld-[0-9a-f]{32}$/),
+    B: given.A,
+    C: expect.not.stringContaining(given.A ?? ''),
+    THEIR_SEED: seed,
+    TOKEN: gitlabToken,
+  });
+});
+
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
   const made = (seed: string) =>
     `{"auths":{"r":{"auth":"${basicCredentials(seed, 'pull', 'registry/pull')}"}}}`;
