@@ -59,7 +59,12 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
   const log = options.log ?? stderrLog('warn');
   await mkdir(options.dataDir, { recursive: true });
 
-  const server = http.createServer();
+  // It listens before it is ready, to know its own address; a request that comes in between waits.
+  let begin: (listener: http.RequestListener) => void = () => undefined;
+  const ready = new Promise<http.RequestListener>((resolve) => {
+    begin = resolve;
+  });
+  const server = http.createServer(async (request, response) => (await ready)(request, response));
   await listen(server, options.port ?? 0, host);
   const { port } = server.address() as AddressInfo;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -69,11 +74,12 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
     await app.prepare(options.rootToken, options.allowLocalHooks ?? false);
   } catch (error) {
     server.close();
+    server.closeAllConnections();
     throw error;
   }
 
   const rest = await restServer(app);
-  server.on('request', (request, response) => {
+  begin((request, response) => {
     if (!isGitRequest(request.url ?? '/')) {
       rest(request, response);
       return;

@@ -156,6 +156,24 @@ it('one clear line, and no second server, when the data folder or the port is ta
   expect(await once(first, 'exit')).toEqual([0, null]);
 });
 
+it('a request that comes while it starts is answered', async () => {
+  const dataDir = mkdtempSync(join(scratch, 'early-'));
+  const own = await portOfItsOwn();
+  const starting = startTestGitLab({ dataDir, port: own });
+  let answer: Response | undefined;
+  while (!answer) {
+    // Again at once: what counts is the moment between listening and being ready.
+    answer = await fetch(`http://127.0.0.1:${own}/-/readiness`, {
+      signal: AbortSignal.timeout(5000),
+    }).catch((error: Error) => {
+      if (error.name === 'TimeoutError') throw error;
+      return undefined;
+    });
+  }
+  expect(answer.status).toBe(200);
+  await (await starting).close();
+});
+
 it('no file holds a token, and the state survives a change of the root token', async () => {
   const dataDir = mkdtempSync(join(scratch, 'state-'));
   const first = await startTestGitLab({ dataDir });
