@@ -180,6 +180,34 @@ test('drift made with kubectl and with the GitLab API is found, attributed and p
   expect(words?.at(-1)?.body).toContain('No drift any more');
 });
 
+test('what looks for drift may look at what it compares, and change nothing', async () => {
+  const may = (...what: string[]) =>
+    kubectl('auth', 'can-i', ...what, '--all-namespaces', '--as=system:serviceaccount:ci-drift:watcher').then(
+      (answer) => answer.trim(),
+      (error: { stdout?: string }) => error.stdout?.trim(),
+    );
+  expect(await may('get', 'deployments')).toBe('yes');
+  for (const never of [
+    ['patch', 'deployments'],
+    ['create', 'pods'],
+    ['get', 'secrets'],
+  ])
+    expect([never, await may(...never)]).toEqual([never, 'no']);
+
+  const secret = await kubectl(
+    '--namespace=ci-drift',
+    'get',
+    'secret',
+    'drift-environment',
+    '-o=jsonpath={.data.GITLAB_TOKEN}',
+  );
+  const token = Buffer.from(secret, 'base64').toString();
+  const asked = async (method: string, body?: string) =>
+    (await fetch(project, { method, headers: { ...headers(), 'PRIVATE-TOKEN': token }, body })).status;
+  expect(await asked('GET')).toBe(200);
+  expect(await asked('PUT', JSON.stringify({ description: 'Changed by night' }))).toBe(403);
+});
+
 test('what something else writes by design is no drift', async () => {
   await kubectl(
     '--namespace=prod-orders',
