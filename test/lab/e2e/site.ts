@@ -265,7 +265,6 @@ export async function startSite(): Promise<Site> {
       } catch (error) {
         throw new Error(`${(error as Error).message}; last refused with ${refused || 'nothing'}`);
       }
-      if (refused) console.warn(refused);
     },
     inventory: async () =>
       Object.fromEntries([...objectsIn(SITE), ...objectsIn(LENT), ...(await imagesIn(registry))].sort()),
