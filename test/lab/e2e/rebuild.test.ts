@@ -154,7 +154,8 @@ let images: Record<string, string>;
 
 test('a drill: all burns after ten releases; rows, repositories, digests and builds are back within ten minutes', async () => {
   fillDatabases();
-  const modules = Object.keys(EXAMPLES) as Example[];
+  // The one with three services takes longest: it gets none of what does not divide by three.
+  const modules = (Object.keys(EXAMPLES) as Example[]).reverse();
   const missing = RELEASES - (await releases()).length;
   // All modules at once: their deploys wait for each other, their builds and tests do not.
   await Promise.all(
