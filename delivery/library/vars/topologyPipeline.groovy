@@ -39,7 +39,9 @@ void preview(String own) {
                     parallel(
                         failFast: true,
                         previews: {
-                            previewAll(environments, own)
+                            for (int i = 0; i < environments.size(); i++) {
+                                previewOne(environments[i], own)
+                            }
                             writeFile(file: '.switchyard/preview/done', text: '')
                         },
                         watch: {
@@ -76,18 +78,6 @@ void preview(String own) {
         currentBuild.result = 'NOT_BUILT'
     } else if (code != 0) {
         error('topologyPipeline: the preview is red; the reason stands in the merge request\'s note')
-    }
-}
-
-// Beside each other, and one that breaks off leaves the others their verdicts.
-void previewAll(List<String> environments, String own) {
-    Map<String, Closure> branches = [:]
-    for (int i = 0; i < environments.size(); i++) {
-        String environment = environments[i]
-        branches[environment] = { previewOne(environment, own) }
-    }
-    if (!branches.isEmpty()) {
-        parallel(branches)
     }
 }
 
