@@ -36,9 +36,11 @@ export class Claims {
     );
   }
 
-  private async raise(stack: string, tag: string): Promise<void> {
-    await this.command.setTag(stack, tag, holder());
-    this.held.push({ stack, tag });
+  /** @returns false when there is no such stack */
+  private async raise(stack: string, tag: string): Promise<boolean> {
+    const raised = await this.command.setTag(stack, tag, holder());
+    if (raised) this.held.push({ stack, tag });
+    return raised;
   }
 
   /**
@@ -58,20 +60,27 @@ export class Claims {
   }
 
   /**
-   * Claims a part for a deploy; whoever only looks at the environment has it for seconds, and is waited for.
-   * @throws Refusal when another deploy has it, or somebody changes the environment
+   * Claims a part for a deploy. Whoever has the environment is waited for, half a minute at most: who only looks has it
+   * for seconds.
+   * @returns false when the part is gone, or may be by now
+   * @throws Refusal when another deploy has the part, or somebody changes the environment
    */
-  async deploy(part: string, pause: (milliseconds: number) => Promise<unknown> = setTimeout): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      await this.refuseDeploying(part);
-      await this.raise(part, DEPLOYING);
-      const whole = await this.changing();
-      if (whole === undefined) return;
-      // Lowered while it waits: else of two that met both would go away.
-      await this.release();
+  async deploy(
+    part: string,
+    pause: (milliseconds: number) => Promise<unknown> = setTimeout,
+  ): Promise<boolean> {
+    await this.refuseDeploying(part);
+    if (!(await this.raise(part, DEPLOYING))) return false;
+    let whole = await this.changing();
+    if (whole === undefined) return true;
+    // Lowered while it waits: else of two that met both would go away.
+    await this.release();
+    for (let tries = 1; whole !== undefined; tries++) {
       if (tries === TRIES) throw this.refusal(this.name, whole);
       await pause(PAUSE);
+      whole = await this.changing();
     }
+    return false;
   }
 
   /** Who deploys to a part. */

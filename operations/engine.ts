@@ -42,10 +42,10 @@ export interface EngineInputs {
   /** Only look at a stack that is there; else it is made where there is none. @default false */
   readonly existing?: boolean;
   /**
-   * Work on one module's part of the state (see `parts.ts`). `make`: also where it has to be cut from the environment's
-   * state first, which whoever only looks does not need. @default the environment's own state
+   * Work on one module's part of the state (see `parts.ts`). `deploy`: claim it, and cut it from the environment's state
+   * where there is none, which whoever only looks does not need. @default the environment's own state
    */
-  readonly part?: { readonly module: string; readonly make: boolean };
+  readonly part?: { readonly module: string; readonly deploy: boolean };
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
@@ -128,6 +128,14 @@ async function openStack(
     : LocalWorkspace.createOrSelectStack(stack, options);
 }
 
+/** Gives back what was claimed; where that fails it is told, so that it hides nothing else. */
+async function giveBack(claims: Claims, { environment, note }: EngineInputs): Promise<void> {
+  await claims.release().catch((error: Error) => {
+    const [said = ''] = error.message.split('\n');
+    note(`${environment} stays locked (${said}): say switchyard cancel ${environment}.`);
+  });
+}
+
 /**
  * Pulumi's engine on one environment, for as long as a command needs it. Interrupting the process cancels what the
  * engine does, which saves its state.
@@ -154,7 +162,7 @@ export class Engine {
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
       layOut(inputs, backend, workDir, environment);
-      const cut = part && (await parts?.ready(part.module, part.make));
+      const cut = part && (await parts?.open(part.module, part.deploy));
       const stack =
         part && cut
           ? await openStack(inputs, backend, workDir, true, partName(environment, part.module), cut.salt)
@@ -165,14 +173,16 @@ export class Engine {
       process.once('SIGTERM', engine.onSignal);
       return engine;
     } catch (error) {
+      await giveBack(claims, inputs);
       rmSync(workDir, { recursive: true, force: true });
       throw error;
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     process.removeListener('SIGINT', this.onSignal);
     process.removeListener('SIGTERM', this.onSignal);
+    await giveBack(this.claims, this.inputs);
     rmSync(this.workDir, { recursive: true, force: true });
   }
 
@@ -211,13 +221,14 @@ export class Engine {
     await this.claimed(targets, async () => undefined);
   }
 
-  /** Does something while nobody else changes the same, after what must come before it. */
+  /**
+   * Does something while nobody else changes the same, after what must come before it. A part is claimed for as long as
+   * it is open, an environment for one change: a rebuild's canary is deployed between two.
+   */
   private async claimed<T>(targets: readonly string[] | undefined, work: () => Promise<T>): Promise<T> {
-    const { environment, note } = this.inputs;
-    const whole = this.stackName === environment;
+    const whole = this.stackName === this.inputs.environment;
     try {
-      if (!whole) await this.claims.deploy(this.stackName);
-      else if (this.parts) await this.claims.environment();
+      if (whole && this.parts) await this.claims.environment();
       if (!this.saved) {
         const state = await this.state();
         if (hasResources(state)) await this.saveAside(state);
@@ -227,10 +238,7 @@ export class Engine {
       if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
       return await work();
     } finally {
-      await this.claims.release().catch((error: Error) => {
-        const [said = ''] = error.message.split('\n');
-        note(`${this.stackName} stays locked (${said}): say switchyard cancel ${environment}.`);
-      });
+      if (whole) await giveBack(this.claims, this.inputs);
     }
   }
 

@@ -143,7 +143,7 @@ export async function withSession<T>(
     if (error instanceof ProblemsError) throw error;
     throw engineFailure(error, operation, environment, false);
   } finally {
-    engine?.close();
+    await engine?.close();
   }
 }
 
@@ -245,7 +245,7 @@ export async function operate(
   const withoutImages = options.withoutImages === true || options.record !== undefined;
   const [module, ...others] = only ?? [];
   const part =
-    module !== undefined && others.length === 0 ? { module, make: operation !== 'preview' } : undefined;
+    module !== undefined && others.length === 0 ? { module, deploy: operation !== 'preview' } : undefined;
   const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
   const prepare = async (folders: Folders, model: Model) => {
     if (only) process.env[ONLY_VARIABLE] = only.join(',');

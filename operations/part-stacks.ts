@@ -39,19 +39,33 @@ export class Parts {
   }
 
   /**
+   * A module's part that agrees with its environment, claimed where it is for a deploy.
+   * @param deploy claim it, and cut it where there is none
+   * @returns undefined where the environment's own state is to be worked on: see {@link ready}
+   * @throws Refusal when somebody else has the part or the environment
+   */
+  async open(module: string, deploy: boolean): Promise<Cut | undefined> {
+    for (;;) {
+      const cut = await this.ready(module, deploy);
+      // Whoever was waited for may have gathered it.
+      if (!cut || !deploy || (await this.claims.deploy(partName(this.environment, module)))) return cut;
+    }
+  }
+
+  /**
    * Sees to it that a module has a part that agrees with its environment.
    * @param make cut one where there is none
-   * @returns undefined where the environment's own state is to be worked on: it has no production of the module yet, or
-   * was changed by a plain `pulumi up` since the part was cut
+   * @returns undefined where the environment's own state is to be worked on: it has no production of the module yet,
+   * something was left open in it, or a plain `pulumi up` changed it since the part was cut
    */
-  async ready(module: string, make: boolean): Promise<Cut | undefined> {
+  private async ready(module: string, make: boolean): Promise<Cut | undefined> {
     const part = partName(this.environment, module);
     const newest = await this.command.newestUpdate(this.environment);
     const old = await this.cutFrom(part);
     if (old || !make) return old?.update === newest ? old : undefined;
     const { version, deployment } = await this.command.export(this.environment);
     const own = cutPart(deployment, this.environment, module);
-    if (!own) return undefined;
+    if (!own || isOpen(deployment)) return undefined;
     // One that a killed run did not finish.
     await this.command.forget(part);
     await this.command.make(part);

@@ -83,8 +83,9 @@ export class PulumiCommand {
     return (await whereThere(this.run('stack', 'tag', 'get', name, '--stack', stack)))?.trim();
   }
 
-  async setTag(stack: string, name: string, value: string): Promise<void> {
-    await this.run('stack', 'tag', 'set', name, value, '--stack', stack);
+  /** @returns false when there is no such stack */
+  async setTag(stack: string, name: string, value: string): Promise<boolean> {
+    return (await whereThere(this.run('stack', 'tag', 'set', name, value, '--stack', stack))) !== undefined;
   }
 
   async removeTag(stack: string, name: string): Promise<void> {

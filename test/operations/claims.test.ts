@@ -10,12 +10,17 @@ beforeEach(() => {
 
 const command = {
   tag: async (stack: string, name: string) => tags.get(`${stack} ${name}`),
-  setTag: async (stack: string, name: string, value: string) => void tags.set(`${stack} ${name}`, value),
+  setTag: async (stack: string, name: string, value: string) => {
+    if (stack === 'lab.gone') return false;
+    tags.set(`${stack} ${name}`, value);
+    return true;
+  },
   removeTag: async (stack: string, name: string) => void tags.delete(`${stack} ${name}`),
 } as unknown as PulumiCommand;
 const someone = () => new Claims(command, 'lab');
 const hurried = async () => undefined;
-const refused = async (claim: Promise<void>) => claim.then(() => undefined).catch((error: unknown) => error);
+const refused = async (claim: Promise<unknown>) =>
+  claim.then(() => undefined).catch((error: unknown) => error);
 
 test('an environment is claimed by one at a time, and the other learns by whom and since when', async () => {
   const first = someone();
@@ -32,8 +37,8 @@ test('an environment is claimed by one at a time, and the other learns by whom a
 });
 
 test('deploys of two modules go on at once, those of one do not', async () => {
-  await someone().deploy('lab.orders', hurried);
-  await someone().deploy('lab.billing', hurried);
+  expect(await someone().deploy('lab.orders', hurried)).toBe(true);
+  expect(await someone().deploy('lab.billing', hurried)).toBe(true);
   expect(await refused(someone().deploy('lab.orders', hurried))).toMatchObject({ code: EXIT.locked });
 });
 
@@ -41,18 +46,26 @@ test('a deploy waits for whoever only looks, and leaves no flag when it gives up
   const looking = someone();
   await looking.environment();
   let rounds = 0;
-  await someone().deploy('lab.orders', async () => {
+  const deploy = someone();
+  // Who looked may have gathered the part, so that the deploy begins anew.
+  const waited = await deploy.deploy('lab.orders', async () => {
     rounds++;
     // Lowered while it waits: who changes the environment must not be turned away by it.
     expect(await someone().deploying('lab.orders')).toBeUndefined();
     if (rounds === 3) await looking.release();
   });
-  expect(rounds).toBe(3);
+  expect([waited, rounds]).toEqual([false, 3]);
+  expect(await deploy.deploy('lab.orders', hurried)).toBe(true);
 
   await someone().environment();
   const error = await refused(someone().deploy('lab.billing', hurried));
   expect(error).toMatchObject({ code: EXIT.locked, message: expect.stringMatching(/^lab is locked/) });
   expect(await someone().deploying('lab.billing')).toBeUndefined();
+});
+
+test('a part that was gathered meanwhile is not claimed', async () => {
+  expect(await someone().deploy('lab.gone', hurried)).toBe(false);
+  expect(tags.size).toBe(0);
 });
 
 test('nobody changes an environment while a deploy works on a part of it', async () => {

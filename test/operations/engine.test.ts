@@ -66,7 +66,7 @@ test('the state is kept as it was before the first change of a command, and neve
   const engine = await open();
   await engine.prepare();
   await engine.prepare();
-  engine.close();
+  await engine.close();
   const kept = join(folder, 'home', 'switchyard', 'states', 'test');
   const files = readdirSync(kept);
   expect(files).toHaveLength(1);
@@ -78,7 +78,7 @@ test('the state is kept as it was before the first change of a command, and neve
 test('with a second backend the state goes there, and no file stays on the machine', async () => {
   const engine = await open({ stateCopies: 'gs://copies' });
   await engine.prepare();
-  engine.close();
+  await engine.close();
   const imports = calls().filter((call) => call.includes('stack import'));
   expect(imports).toEqual([expect.stringMatching(/^gs:\/\/copies stack import --file \S+ --stack test/)]);
   expect(() => readdirSync(join(folder, 'home', 'switchyard'))).toThrow('ENOENT');
@@ -105,7 +105,7 @@ test('what a killed run was changing or deleting is read anew before anything el
     },
   });
   await engine.prepare();
-  engine.close();
+  await engine.close();
   expect(ended).toEqual(['urn:updating', 'urn:deleting']);
   const settling = calls().flatMap(
     (call) => /(?:^|\s)(refresh .*|stack import)/.exec(call)?.[1]?.match(/stack import|urn:\w+/g) ?? [],
@@ -117,7 +117,7 @@ test('a limited run settles only what is all its own', async () => {
   pending('updating', 'deleting');
   const engine = await open();
   await engine.prepare(['urn:updating']);
-  engine.close();
+  await engine.close();
   expect(calls().filter((call) => call.includes('refresh'))).toEqual([]);
 });
 
@@ -126,7 +126,7 @@ test('a held lock says by whom and since when, and has a code of its own', async
   const failure = await engine
     .run('refresh', { onEvent: () => {} })
     .catch((error) => engineFailure(error, 'refresh', 'test', false));
-  engine.close();
+  await engine.close();
   expect(failure).toMatchObject({
     code: EXIT.locked,
     message: expect.stringContaining(

@@ -79,7 +79,7 @@ async function on<T>(module: string | undefined, use: (engine: Engine) => Promis
     backend,
     stacks: path.join(work, 'stacks'),
     program: programOf(module ? [module] : undefined),
-    part: module ? { module, make: true } : undefined,
+    part: module ? { module, deploy: true } : undefined,
     settle: async () => undefined,
     untilEnded: async () => undefined,
     note: (text) => notes.push(text),
@@ -87,7 +87,7 @@ async function on<T>(module: string | undefined, use: (engine: Engine) => Promis
   try {
     return await use(engine);
   } finally {
-    engine.close();
+    await engine.close();
   }
 }
 

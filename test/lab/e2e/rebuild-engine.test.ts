@@ -87,7 +87,7 @@ async function on<T>(backend: string, use: (session: Session) => Promise<T>): Pr
       gitlabToken: async () => 'root-token',
     });
   } finally {
-    engine.close();
+    await engine.close();
   }
 }
 
