@@ -5,8 +5,8 @@ module.exports = {
   maxWorkers: '100%',
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',
-  // End-to-end suites need a running lab: `npm run test:lab` selects them.
-  testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/'],
+  // End-to-end suites need a running lab, those of programs what it is built of: `npm run test:lab`, `test:programs`.
+  testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/'],
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
   transform: {
     '\\.(t|j|mj)s$': [

@@ -6,7 +6,7 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { stringify } from 'yaml';
 import { buildDeliveryImage } from '../operations/build';
-import { acceptingProviders } from '../test/lab/e2e/accepting';
+import { acceptingProviders } from '../test/lab/programs/accepting';
 import { generatedCatalog } from '../test/support/catalog';
 
 // What preview and deploy of one module take in a large estate, against an estate of one: the programs of the delivery

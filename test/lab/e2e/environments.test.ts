@@ -15,7 +15,7 @@ import {
   switchyard,
   upLab,
 } from '../../../lab/topology';
-import { type HollowCluster, READER, startHollowCluster } from './hollow-cluster';
+import { type HollowCluster, READER, startHollowCluster } from '../programs/hollow-cluster';
 import {
   ended,
   gitlab,

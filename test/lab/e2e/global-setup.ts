@@ -1,3 +1,4 @@
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROGRAM_VARIABLE, REPOSITORY } from '../../../lab/topology';
 import { bundleProgram } from '../../../operations/build';
@@ -8,7 +9,10 @@ import { bundleProgram } from '../../../operations/build';
  */
 export default async function bundleSwitchyard(): Promise<void> {
   const bundle = join(REPOSITORY, 'dist', 'switchyard.js');
-  await bundleProgram(REPOSITORY, 'switchyard', bundle);
+  // At once, since two runs of suites may be under way.
+  const made = `${bundle}.${process.pid}`;
+  await bundleProgram(REPOSITORY, 'switchyard', made);
+  renameSync(made, bundle);
   process.env[PROGRAM_VARIABLE] = bundle;
   // As in the delivery image: a bundle does not stand where its sources do.
   process.env.SWITCHYARD_CATALOG = join(REPOSITORY, 'catalog');

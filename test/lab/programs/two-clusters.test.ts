@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppsV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
@@ -9,10 +9,9 @@ import { topologyBoxes } from '../../../components/boxes';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
 import { buildPlugins } from '../../../lab/plugins/build';
-import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
-import { cacheHome } from '../../../lab/steps';
 import { productionUrns } from '../../../operations/urns';
-import { modelOf, released, root } from '../../support/model';
+import { modelOf, released } from '../../support/model';
+import { acceptingProviders } from './accepting';
 import { type HollowCluster, startHollowCluster } from './hollow-cluster';
 
 // Two clusters by configuration only. Each has an API server, etcd and controllers of its own and knows no credential
@@ -59,18 +58,6 @@ async function program(): Promise<void> {
   });
 }
 
-async function acceptingPlugin(name: 'gitlab' | 'docker'): Promise<void> {
-  const entry = path.join(__dirname, 'accepting-plugin.ts');
-  const options = { name, entry, outDir: inFolder('js'), binDir: inFolder('bin'), node: process.execPath };
-  const { bundle } = await bundlePlugin(options);
-  const manifest = readFileSync(path.join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
-  const { version, pulumi: plugin } = JSON.parse(manifest) as {
-    version: string;
-    pulumi?: { version?: string };
-  };
-  writeFileSync(`${bundle}.version`, (plugin?.version ?? version).replace(/^v/, ''));
-}
-
 /** One file with both contexts, as a person has it. */
 function bothKubeconfigs(): string {
   const [first, second] = [ci, production].map(({ kubeconfig }) => JSON.parse(kubeconfig.exportConfig()));
@@ -90,9 +77,7 @@ beforeAll(async () => {
     startHollowCluster('shops', folder),
   ]);
   await buildPlugins({ binDir: inFolder('bin'), outDir: inFolder('js'), only: ['kubernetes'] });
-  for (const name of ['gitlab', 'docker'] as const) await acceptingPlugin(name);
-  // Beside the toolchain's CLI stand the lab's plug-ins, which the engine would take first.
-  symlinkSync(path.join(cacheHome(), 'bin', 'pulumi'), inFolder('bin', 'pulumi'));
+  await acceptingProviders(folder, ['gitlab', 'docker']);
   stack = await LocalWorkspace.createOrSelectStack(
     { stackName: 'test', projectName: 'switchyard', program },
     {

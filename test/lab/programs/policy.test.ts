@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,12 +8,12 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { Topology } from '../../../components/topology';
-import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
 import { cacheHome } from '../../../lab/steps';
 import { fullyReleased } from '../../../rules/model';
 import { parseStack } from '../../../stacks/load';
 import { twoModules } from '../../rules/support';
 import { root, stackText } from '../../support/model';
+import { acceptingProviders } from './accepting';
 
 // The policy pack under the real engine, over the whole topology. Providers that accept everything stand for cluster,
 // GitLab and Docker. The language host that can be had here is too old to start policy packs, so the script that the CLI
@@ -32,23 +32,6 @@ afterAll(() => {
 function script(file: string, text: string): void {
   writeFileSync(file, `#!/bin/sh\n${text}\n`);
   chmodSync(file, 0o755);
-}
-
-async function acceptingPlugin(name: 'kubernetes' | 'gitlab' | 'docker', binDir: string): Promise<void> {
-  const entry = path.join(__dirname, 'accepting-plugin.ts');
-  const { bundle } = await bundlePlugin({
-    name,
-    entry,
-    outDir: path.join(work, 'js'),
-    binDir,
-    node: process.execPath,
-  });
-  const manifest = readFileSync(path.join(root, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
-  const { version, pulumi: plugin } = JSON.parse(manifest) as {
-    version: string;
-    pulumi?: { version?: string };
-  };
-  writeFileSync(`${bundle}.version`, (plugin?.version ?? version).replace(/^v/, ''));
 }
 
 /** Set by a test: a namespace beside the topology, by whatever provider the day has. */
@@ -82,13 +65,10 @@ describe('pulumi --policy-pack policy', () => {
   };
 
   beforeAll(async () => {
-    const bin = path.join(work, 'bin');
     mkdirSync(path.join(work, 'state'));
     registry.listen(0, '127.0.0.1');
     await once(registry, 'listening');
-    for (const name of ['kubernetes', 'gitlab', 'docker'] as const) await acceptingPlugin(name, bin);
-    // The engine takes plug-ins from where its own CLI stands first, and beside the toolchain's stand the lab's.
-    symlinkSync(path.join(cacheHome(), 'bin', 'pulumi'), path.join(bin, 'pulumi'));
+    const bin = await acceptingProviders(work);
     const runner = path.join(root, 'node_modules', '@pulumi', 'pulumi', 'cmd', 'run-policy-pack');
     script(path.join(bin, 'pulumi-analyzer-policy-nodejs'), `exec '${process.execPath}' '${runner}' "$@"`);
     const tools = path.join(cacheHome(), 'bin');

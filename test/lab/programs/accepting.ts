@@ -5,13 +5,17 @@ import { cacheHome } from '../../../lab/steps';
 import { root } from '../../support/model';
 
 /**
- * Puts Pulumi's command line and providers that accept everything into a folder: the engine looks beside itself first.
- * @returns the folder, for the front of PATH
+ * Puts Pulumi's command line and providers that accept everything into `bin` of a folder: the engine looks beside itself
+ * first, and beside the toolchain's command line stand the lab's own plug-ins.
+ * @returns that `bin`, for the front of PATH
  */
-export async function acceptingProviders(work: string): Promise<string> {
+export async function acceptingProviders(
+  work: string,
+  names: readonly ('kubernetes' | 'gitlab' | 'docker')[] = ['kubernetes', 'gitlab', 'docker'],
+): Promise<string> {
   const binDir = join(work, 'bin');
   mkdirSync(binDir, { recursive: true });
-  for (const name of ['kubernetes', 'gitlab', 'docker'] as const) {
+  for (const name of names) {
     const entry = join(__dirname, 'accepting-plugin.ts');
     const outDir = join(work, 'js');
     const { bundle } = await bundlePlugin({ name, entry, outDir, binDir, node: process.execPath });
