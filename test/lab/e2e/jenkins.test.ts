@@ -102,7 +102,7 @@ for _ in range(100):
 print(server.get_build_info('switchyard/orders', found['number'])['result'])
 print(server.get_build_console_output('switchyard/orders', found['number']))
 `);
-    expect(out).toMatch(/^admin\n2\.568\.2\nSUCCESS\n/);
+    expect(out).toMatch(/^admin\n2\.568\.3\nSUCCESS\n/);
     expect(out).toContain('\nby hand\n');
   }, 120_000);
 });
