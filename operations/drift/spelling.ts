@@ -1,21 +1,5 @@
+import { quantity } from '../../catalog/quantity';
 import type { Difference } from '../differences';
-
-const UNITS: Readonly<Record<string, number>> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-};
 
 /** Keys below which amounts stand: of containers, claims, quotas and limits. */
 const AMOUNTS = new Set([
@@ -46,13 +30,6 @@ const LEFT_OUT = new Set([
   'stdin',
   'tty',
 ]);
-
-/** A Kubernetes quantity as a number; undefined for what is none. */
-function quantity(value: unknown): number | undefined {
-  const match = /^([0-9]+(?:\.[0-9]+)?)([A-Za-z]{0,2})$/.exec(String(value ?? ''));
-  const unit = UNITS[match?.[2] ?? ''];
-  return match && unit !== undefined ? Number(match[1]) * unit : undefined;
-}
 
 const isEmpty = (value: unknown): boolean =>
   value === undefined ||
