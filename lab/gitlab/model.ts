@@ -260,14 +260,17 @@ export interface ProjectApprovalSettings extends Row {
   settings: ApprovalSettings;
 }
 
-export interface Note extends Row {
+interface AnyNote extends Row {
   project_id: number;
-  merge_request_id: number;
   author_id: number;
   body: string;
   internal: boolean;
   created_at: string;
   updated_at: string;
+}
+
+export interface Note extends AnyNote {
+  merge_request_id: number;
 }
 
 export interface Issue extends Row {
@@ -284,14 +287,8 @@ export interface Issue extends Row {
   updated_at: string;
 }
 
-export interface IssueNote extends Row {
-  project_id: number;
+export interface IssueNote extends AnyNote {
   issue_id: number;
-  author_id: number;
-  body: string;
-  internal: boolean;
-  created_at: string;
-  updated_at: string;
 }
 
 export interface Settings extends Row {

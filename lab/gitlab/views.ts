@@ -463,7 +463,8 @@ function rightsToMerge(app: App, project: Project, mr: MergeRequest, user: User)
   return rights.merge || rights.push;
 }
 
-export function noteView(app: App, project: Project, mr: MergeRequest, note: Note): View {
+/** @param on what the note is about */
+export function noteView(app: App, project: Project, on: MergeRequest | Issue, note: Note | IssueNote): View {
   return {
     id: note.id,
     type: null,
@@ -472,15 +473,15 @@ export function noteView(app: App, project: Project, mr: MergeRequest, note: Not
     created_at: note.created_at,
     updated_at: note.updated_at,
     system: false,
-    noteable_id: mr.id,
-    noteable_type: 'MergeRequest',
+    noteable_id: on.id,
+    noteable_type: 'issue_id' in note ? 'Issue' : 'MergeRequest',
     project_id: project.id,
     resolvable: false,
     confidential: note.internal,
     internal: note.internal,
     imported: false,
     imported_from: 'none',
-    noteable_iid: mr.iid,
+    noteable_iid: on.iid,
     commands_changes: {},
   };
 }
@@ -527,27 +528,5 @@ export function issueView(app: App, project: Project, issue: Issue): View {
     },
     references: { short: `#${issue.iid}`, relative: `#${issue.iid}`, full: `${path}#${issue.iid}` },
     web_url: `${urlsOf(app, project).web}/-/issues/${issue.iid}`,
-  };
-}
-
-export function issueNoteView(app: App, project: Project, issue: Issue, note: IssueNote): View {
-  return {
-    id: note.id,
-    type: null,
-    body: note.body,
-    author: basicUser(app, app.user(note.author_id)),
-    created_at: note.created_at,
-    updated_at: note.updated_at,
-    system: false,
-    noteable_id: issue.id,
-    noteable_type: 'Issue',
-    project_id: project.id,
-    resolvable: false,
-    confidential: note.internal,
-    internal: note.internal,
-    imported: false,
-    imported_from: 'none',
-    noteable_iid: issue.iid,
-    commands_changes: {},
   };
 }

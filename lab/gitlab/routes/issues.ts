@@ -14,12 +14,12 @@ import {
   text,
 } from '../http';
 import { type Issue, LEVEL, type Project } from '../model';
-import { issueNoteView, issueView } from '../views';
+import { issueView, noteView } from '../views';
+import { checkNoteLength, listedNotes, noteListShape } from './notes';
 
 /** Longest title and description, in characters. https://docs.gitlab.com/administration/instance_limits/ */
 const TITLE_LIMIT = 255;
 const DESCRIPTION_LIMIT = 1_048_576;
-const NOTE_LIMIT = 1_000_000;
 
 const listShape = {
   state: z.enum(['opened', 'closed', 'all']).optional(),
@@ -194,24 +194,11 @@ export function issueRoutes(api: Api, app: App): void {
     return c.noContent();
   });
 
-  api.route(
-    'GET',
-    '/projects/:id/issues/:iid/notes',
-    {
-      sort: z.enum(['asc', 'desc']).optional(),
-      order_by: z.enum(['created_at', 'updated_at']).optional(),
-      activity_filter: z.enum(['all_notes', 'only_comments', 'only_activity']).optional(),
-    },
-    (c, p) => {
-      const { project, issue } = find(c);
-      const key = p.order_by ?? 'created_at';
-      // GitLab's own notes about labels and states are not kept here.
-      const wanted =
-        p.activity_filter === 'only_activity' ? [] : issueNotes.filter((note) => note.issue_id === issue.id);
-      wanted.sort((a, b) => (a[key].localeCompare(b[key]) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
-      return c.page(wanted, (note) => issueNoteView(app, project, issue, note));
-    },
-  );
+  api.route('GET', '/projects/:id/issues/:iid/notes', noteListShape, (c, p) => {
+    const { project, issue } = find(c);
+    const own = issueNotes.filter((note) => note.issue_id === issue.id);
+    return c.page(listedNotes(own, p), (note) => noteView(app, project, issue, note));
+  });
   api.route(
     'POST',
     '/projects/:id/issues/:iid/notes',
@@ -219,11 +206,7 @@ export function issueRoutes(api: Api, app: App): void {
     (c, p) => {
       const { project, issue } = find(c);
       if (project.archived || app.projectLevel(c.user, project) < LEVEL.guest) throw forbidden();
-      if (p.body.length > NOTE_LIMIT)
-        throw messageError(
-          400,
-          `400 Bad request - Note {:note=>["is too long (maximum is ${NOTE_LIMIT} characters)"]}`,
-        );
+      checkNoteLength(p.body);
       if (app.tables.hooks.find((row) => row.project_id === project.id && row.events.note_events === true))
         app.log.warn(`the note on ${app.projectPath(project)}#${issue.iid} is sent to no hook: not covered`);
       const created = now();
@@ -236,7 +219,7 @@ export function issueRoutes(api: Api, app: App): void {
         created_at: created,
         updated_at: created,
       });
-      return c.created(issueNoteView(app, project, issue, note));
+      return c.created(noteView(app, project, issue, note));
     },
   );
 }

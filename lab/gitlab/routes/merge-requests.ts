@@ -18,10 +18,8 @@ import {
 import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
 import { isDraft, notePayload } from '../payloads';
 import { basicUser, commitView, mergeRequestView, noteView, pipelineView } from '../views';
+import { checkNoteLength, listedNotes, noteListShape } from './notes';
 import { diffView } from './repository';
-
-/** A note is at most this many characters long. */
-const NOTE_LIMIT = 1_000_000;
 
 const listShape = {
   state: z.enum(['opened', 'closed', 'merged', 'locked', 'all']).optional(),
@@ -386,30 +384,11 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   });
 
   const body = z.string().refine((value) => value.trim() !== '', { error: 'is empty' });
-  const checkLength = (value: string): void => {
-    if (value.length > NOTE_LIMIT)
-      throw messageError(
-        400,
-        `400 Bad request - Note {:note=>["is too long (maximum is ${NOTE_LIMIT} characters)"]}`,
-      );
-  };
-  api.route(
-    'GET',
-    '/projects/:id/merge_requests/:iid/notes',
-    {
-      sort: z.enum(['asc', 'desc']).optional(),
-      order_by: z.enum(['created_at', 'updated_at']).optional(),
-      activity_filter: z.enum(['all_notes', 'only_comments', 'only_activity']).optional(),
-    },
-    (c, p) => {
-      const { project, mr } = find(c);
-      const key = p.order_by ?? 'created_at';
-      const wanted =
-        p.activity_filter === 'only_activity' ? [] : notes.filter((note) => note.merge_request_id === mr.id);
-      wanted.sort((a, b) => (a[key].localeCompare(b[key]) || a.id - b.id) * (p.sort === 'asc' ? 1 : -1));
-      return c.page(wanted, (note) => noteView(app, project, mr, note));
-    },
-  );
+  api.route('GET', '/projects/:id/merge_requests/:iid/notes', noteListShape, (c, p) => {
+    const { project, mr } = find(c);
+    const own = notes.filter((note) => note.merge_request_id === mr.id);
+    return c.page(listedNotes(own, p), (note) => noteView(app, project, mr, note));
+  });
   const findNote = (c: Context): { project: Project; mr: MergeRequest; note: Note } => {
     const { project, mr } = find(c);
     const note = notes.get(c.number('note_id'));
@@ -435,7 +414,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       const { project, mr } = find(c);
       if (project.archived) throw forbidden();
       if (mr.discussion_locked && app.projectLevel(c.user, project) < LEVEL.reporter) throw forbidden();
-      checkLength(p.body);
+      checkNoteLength(p.body);
       const created = p.created_at ?? now();
       const note = notes.insert({
         project_id: project.id,
@@ -452,7 +431,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   );
   api.route('PUT', '/projects/:id/merge_requests/:iid/notes/:note_id', { body }, async (c, p) => {
     const { project, mr, note } = administer(c);
-    checkLength(p.body);
+    checkNoteLength(p.body);
     notes.update(note, { body: p.body, updated_at: now() });
     app.webhooks.emit(project, 'note_events', await notePayload(app, project, c.user, mr, note, 'update'));
     return noteView(app, project, mr, note);
