@@ -10,7 +10,7 @@ import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { addressForAgents, cloudName } from './names';
+import { addressForAgents, agentNamespaces, cloudName } from './names';
 
 const AGENT_USER = 1000;
 
@@ -178,9 +178,10 @@ function deployPod(model: Model, image: string): string {
 }
 
 const topologyMounts = [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }];
-// Pulumi asks the password file for its home, and that one is read-only.
+const kubeconfigVariable = [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }];
 const topologyVariables = [
-  { name: 'KUBECONFIG', value: '/kubeconfig/config' },
+  ...kubeconfigVariable,
+  // Pulumi asks the password file for its home, and that one is read-only.
   { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
 ];
 
@@ -194,70 +195,76 @@ const reaching = (account: string, other: string | undefined) =>
       }
     : { volumes: [{ name: 'kubeconfig', secret: { secretName: kubeconfigSecret(other) } }, scratch] };
 
+interface TopologyPod {
+  readonly container: string;
+  readonly image: string;
+  readonly account: string;
+  /** The environment that it works for, where that is not this one. */
+  readonly other?: string;
+  /** Secret with its variables. @default it has none */
+  readonly secret?: string;
+  readonly variables?: typeof topologyVariables;
+  readonly resources?: object;
+}
+
+function topologyPod(pod: TopologyPod): string {
+  const { container, image, account, other, secret, variables = topologyVariables, resources } = pod;
+  return agentPod({
+    ...reaching(account, other),
+    containers: [
+      {
+        ...agentContainer(container, image, variables, topologyMounts),
+        ...(resources ? { resources } : {}),
+        ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
+      },
+      jnlpContainer(image),
+    ],
+  });
+}
+
 /**
  * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
  * environment needs one, and an account that can read no Secret.
  */
 const previewPod = (image: string, other?: string): string =>
-  agentPod({
-    ...reaching(names.previewer, other),
-    containers: [
-      {
-        ...agentContainer(
-          'preview',
-          image,
-          [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }],
-          topologyMounts,
-        ),
-        // An author's program decides what it uses: it gets so much, and no more.
-        resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
-      },
-      jnlpContainer(image),
-    ],
+  topologyPod({
+    container: 'preview',
+    image,
+    account: names.previewer,
+    other,
+    variables: kubeconfigVariable,
+    // An author's program decides what it uses: it gets so much, and no more.
+    resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
 const driftPod = (image: string): string =>
-  agentPod({
-    ...reaching(names.watcher, undefined),
-    containers: [
-      {
-        ...agentContainer(
-          'drift',
-          image,
-          [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }],
-          topologyMounts,
-        ),
-        envFrom: [{ secretRef: { name: 'drift-environment' } }],
-      },
-      jnlpContainer(image),
-    ],
+  topologyPod({
+    container: 'drift',
+    image,
+    account: names.watcher,
+    variables: kubeconfigVariable,
+    secret: 'drift-environment',
   });
 
 /** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
 const statePod = (image: string, other: string): string =>
-  agentPod({
-    ...reaching(names.deployer, other),
-    containers: [
-      {
-        ...agentContainer('deploy', image, topologyVariables, topologyMounts),
-        envFrom: [{ secretRef: { name: variablesSecret(other) } }],
-      },
-      jnlpContainer(image),
-    ],
+  topologyPod({
+    container: 'deploy',
+    image,
+    account: names.deployer,
+    other,
+    secret: variablesSecret(other),
   });
 
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
 const applyPod = (image: string, other?: string): string =>
-  agentPod({
-    ...reaching(names.applier, other),
-    containers: [
-      {
-        ...agentContainer('apply', image, topologyVariables, topologyMounts),
-        envFrom: [{ secretRef: { name: other ? variablesSecret(other) : 'apply-environment' } }],
-      },
-      jnlpContainer(image),
-    ],
+  topologyPod({
+    container: 'apply',
+    image,
+    account: names.applier,
+    other,
+    secret: other ? variablesSecret(other) : 'apply-environment',
   });
 
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
@@ -277,9 +284,10 @@ export function kubernetesCloud(model: Model) {
     yaml,
     yamlMergeStrategy: 'override',
   });
+  const namespaces = namespacesOf(model.settings);
   return {
     name: cloudName(model),
-    namespace: namespacesOf(model.settings).agents,
+    namespace: namespaces.agents,
     jenkinsUrl: addressForAgents(model),
     webSocket: true,
     containerCapStr: String(model.settings.jenkins.maximumAgents),
@@ -287,50 +295,26 @@ export function kubernetesCloud(model: Model) {
     // Pods whose controller has forgotten them, after a crash of Jenkins say, go after ten minutes.
     garbageCollection: {
       namespaces: [
-        namespacesOf(model.settings).agents,
-        namespacesOf(model.settings).deploy,
-        ...(topologyProject
-          ? [namespacesOf(model.settings).preview, namespacesOf(model.settings).drift]
-          : []),
-        ...(applies ? [namespacesOf(model.settings).apply] : []),
-        ...model.modules.map((module) => namespacesOf(model.settings).test(module.name)),
+        ...agentNamespaces(model.settings),
+        ...model.modules.map((module) => namespaces.test(module.name)),
       ].join('\n'),
       timeout: 600,
     },
     templates: [
-      template('delivery', namespacesOf(model.settings).agents, LONGEST_BUILD, deliveryPod(model, image)),
-      template('deploy', namespacesOf(model.settings).deploy, LONGEST_DEPLOY, deployPod(model, image)),
+      template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, image)),
+      template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, image)),
       ...(topologyProject
         ? [
-            template('preview', namespacesOf(model.settings).preview, LONGEST_PREVIEW, previewPod(image)),
-            template('drift', namespacesOf(model.settings).drift, LONGEST_LOOK, driftPod(image)),
+            template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(image)),
+            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(image)),
           ]
         : []),
-      ...(applies
-        ? [template('apply', namespacesOf(model.settings).apply, LONGEST_APPLY, applyPod(image))]
-        : []),
+      ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(image))] : []),
       ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
-        template(
-          `deploy-${other}`,
-          namespacesOf(model.settings).deploy,
-          LONGEST_DEPLOY,
-          statePod(image, other),
-        ),
-        template(
-          `preview-${other}`,
-          namespacesOf(model.settings).preview,
-          LONGEST_PREVIEW,
-          previewPod(image, other),
-        ),
+        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(image, other)),
+        template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(image, other)),
         ...(applies && applyKubeconfig
-          ? [
-              template(
-                `apply-${other}`,
-                namespacesOf(model.settings).apply,
-                LONGEST_APPLY,
-                applyPod(image, other),
-              ),
-            ]
+          ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(image, other))]
           : []),
       ]),
     ],

@@ -1,4 +1,5 @@
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
+import type { StackSettings } from '../../stacks/schema';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import { secretRef } from '../shared/references';
@@ -43,3 +44,15 @@ export const addressForAgents = ({ settings }: Model): string => {
 /** Name of the Kubernetes cloud: in a Jenkins with others it must be told apart. */
 export const cloudName = ({ settings }: Model): string =>
   settings.jenkins.existing ? clusterWide(settings, 'switchyard') : 'kubernetes';
+
+/** Namespaces in which agents of Jenkins' own work run; tests have one a module. */
+export function agentNamespaces(settings: StackSettings): string[] {
+  const { agents, deploy, preview, drift, apply } = namespacesOf(settings);
+  const { topologyProject } = settings;
+  return [
+    agents,
+    deploy,
+    ...(topologyProject ? [preview, drift] : []),
+    ...(topologyProject?.apply === 'automatic' ? [apply] : []),
+  ];
+}

@@ -2,28 +2,17 @@ import type { types } from '@pulumi/kubernetes';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { object } from '../shared/kubernetes';
+import { inNamespaces, object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { BUILDKIT_PORT, JENKINS_PORT } from './names';
+import { agentNamespaces, BUILDKIT_PORT, JENKINS_PORT } from './names';
 
 type Peer = types.input.networking.v1.NetworkPolicyPeer;
 
-const namespaceOf = (...values: string[]): Peer => ({
-  namespaceSelector: {
-    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
-  },
-});
-
 /** Who may open connections to Jenkins and to BuildKit; the namespaces deny all else that comes in. */
 export function jenkinsNetwork(model: Model): Declaration[] {
-  const { environment, jenkins, topologyProject } = model.settings;
+  const { environment, jenkins } = model.settings;
   const agents: Peer[] = [
-    namespaceOf(
-      namespacesOf(model.settings).agents,
-      namespacesOf(model.settings).deploy,
-      ...(topologyProject ? [namespacesOf(model.settings).preview, namespacesOf(model.settings).drift] : []),
-      ...(topologyProject?.apply === 'automatic' ? [namespacesOf(model.settings).apply] : []),
-    ),
+    inNamespaces(...agentNamespaces(model.settings)),
     {
       namespaceSelector: {
         matchLabels: { 'app.kubernetes.io/part-of': 'switchyard', 'switchyard.dev/purpose': 'test' },
@@ -35,8 +24,8 @@ export function jenkinsNetwork(model: Model): Declaration[] {
   const known = jenkins.ingress !== undefined && jenkins.nodePort === undefined;
   const from: Peer[] = [
     ...agents,
-    ...(jenkins.ingress ? [namespaceOf(jenkins.ingress.namespace)] : []),
-    ...(jenkins.metrics ? [namespaceOf(jenkins.metrics.namespace)] : []),
+    ...(jenkins.ingress ? [inNamespaces(jenkins.ingress.namespace)] : []),
+    ...(jenkins.metrics ? [inNamespaces(jenkins.metrics.namespace)] : []),
   ];
   const allow = (
     name: string,
@@ -74,7 +63,7 @@ export function jenkinsNetwork(model: Model): Declaration[] {
       'build',
       { namespace: namespacesOf(model.settings).build, name: 'buildkitd', component: 'buildkit' },
       BUILDKIT_PORT,
-      [namespaceOf(namespacesOf(model.settings).agents)],
+      [inNamespaces(namespacesOf(model.settings).agents)],
     ),
   ];
 }

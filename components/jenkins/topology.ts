@@ -1,3 +1,4 @@
+import type { types } from '@pulumi/kubernetes';
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
@@ -11,6 +12,8 @@ import { givenRef, outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
 import { JENKINS_PORT } from './names';
+
+type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 
 const RBAC = 'rbac.authorization.k8s.io';
 
@@ -151,6 +154,43 @@ function driftFence({ settings }: Model) {
   ];
 }
 
+/** What an agent may look at, and where it may go. */
+function lookAccess(
+  model: Model,
+  prefix: 'preview' | 'drift',
+  allowed: {
+    readonly rules: typeof READ;
+    readonly subjects: readonly { readonly name: string; readonly namespace: string }[];
+    readonly accounts: readonly string[];
+    readonly egress: readonly EgressRule[];
+  },
+): Declaration[] {
+  const { [prefix]: namespace } = namespacesOf(model.settings);
+  const reader = clusterWide(model.settings, `switchyard-${prefix}-reader`);
+  const common = labels(about(model, prefix));
+  return [
+    object(
+      `kubernetes:${RBAC}/v1:ClusterRole`,
+      `${prefix}-reader`,
+      'ci',
+      { name: reader, labels: common },
+      { rules: allowed.rules },
+    ),
+    clusterBinding(model, `${prefix}-reading`, reader, allowed.subjects, [
+      `${prefix}-reader`,
+      ...allowed.accounts,
+    ]),
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      `${prefix}-fence`,
+      'ci',
+      { namespace, name: 'fence', labels: common },
+      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [...allowed.egress] } },
+      { dependsOn: [`${prefix}-namespace`] },
+    ),
+  ];
+}
+
 /**
  * Where drift is looked for on a schedule. Neither its account nor its token may change anything, and it is given a
  * state without secrets, as a preview is.
@@ -158,32 +198,15 @@ function driftFence({ settings }: Model) {
 function driftResources(model: Model): Declaration[] {
   const { watcher } = names;
   const { drift: namespace } = namespacesOf(model.settings);
-  const reader = clusterWide(model.settings, 'switchyard-drift-reader');
   const common = labels(about(model, 'drift'));
   return [
     ...agentNamespace(model, 'drift', namespace, watcher),
-    object(
-      `kubernetes:${RBAC}/v1:ClusterRole`,
-      'drift-reader',
-      'ci',
-      { name: reader, labels: common },
-      { rules: LOOK },
-    ),
-    clusterBinding(
-      model,
-      'drift-reading',
-      reader,
-      [{ name: watcher, namespace }],
-      ['drift-reader', 'drift-account'],
-    ),
-    object(
-      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-      'drift-fence',
-      'ci',
-      { namespace, name: 'fence', labels: common },
-      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: driftFence(model) } },
-      { dependsOn: ['drift-namespace'] },
-    ),
+    ...lookAccess(model, 'drift', {
+      rules: LOOK,
+      subjects: [{ name: watcher, namespace }],
+      accounts: ['drift-account'],
+      egress: driftFence(model),
+    }),
     object(
       'kubernetes:core/v1:Secret',
       'drift-environment',
@@ -203,57 +226,33 @@ export function topologyPipelineResources(model: Model): Declaration[] {
   const { topologyProject } = model.settings;
   if (!topologyProject) return [];
   const namespaces = namespacesOf(model.settings);
-  const reader = clusterWide(model.settings, 'switchyard-preview-reader');
-  const preview = labels(about(model, 'preview'));
   return [
     ...agentNamespace(model, 'preview', namespaces.preview, names.previewer),
-    object(
-      `kubernetes:${RBAC}/v1:ClusterRole`,
-      'preview-reader',
-      'ci',
-      { name: reader, labels: preview },
-      { rules: READ },
-    ),
-    clusterBinding(
-      model,
-      'preview-reading',
-      reader,
-      [
+    ...lookAccess(model, 'preview', {
+      rules: READ,
+      subjects: [
         { name: names.previewer, namespace: namespaces.preview },
         // Counts the nodes, where the state's secrets are taken out.
         { name: names.deployer, namespace: namespaces.deploy },
       ],
-      ['preview-reader', 'preview-account', 'deploy-account'],
-    ),
-    object(
-      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-      'preview-fence',
-      'ci',
-      { namespace: namespaces.preview, name: 'fence', labels: preview },
-      {
-        spec: {
-          podSelector: {},
-          policyTypes: ['Egress'],
-          egress: [
-            // Names, API servers by their ports, and Jenkins. Whatever else answers on 443 can be reached too: the
-            // fence that counts is that the Pod holds nothing worth sending there.
-            {
-              ports: [
-                { protocol: 'UDP', port: 53 },
-                { protocol: 'TCP', port: 53 },
-                { protocol: 'TCP', port: 443 },
-                { protocol: 'TCP', port: 6443 },
-              ],
-            },
-            {
-              to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
-              ports: [{ protocol: 'TCP', port: 8080 }],
-            },
+      accounts: ['preview-account', 'deploy-account'],
+      egress: [
+        // Names, API servers by their ports, and Jenkins. Whatever else answers on 443 can be reached too: the fence that
+        // counts is that the Pod holds nothing worth sending there.
+        {
+          ports: [
+            { protocol: 'UDP', port: 53 },
+            { protocol: 'TCP', port: 53 },
+            { protocol: 'TCP', port: 443 },
+            { protocol: 'TCP', port: 6443 },
           ],
         },
-      },
-      { dependsOn: ['preview-namespace'] },
-    ),
+        {
+          to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
+          ports: [{ protocol: 'TCP', port: 8080 }],
+        },
+      ],
+    }),
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [
