@@ -25,7 +25,7 @@ export class Claims {
   private readonly held: { readonly stack: string; readonly tag: string }[] = [];
 
   constructor(
-    private readonly command: PulumiCommand,
+    private readonly command: Pick<PulumiCommand, 'tag' | 'setTag' | 'removeTag'>,
     private readonly name: string,
   ) {}
 

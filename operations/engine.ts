@@ -85,11 +85,33 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
 /** Pulumi Cloud takes changes of a state one by one, so that a deploy needs no part. */
 const keepsParts = (backend: string): boolean => !backend.startsWith('https:');
 
-/**
- * Makes a folder a place in which Pulumi finds the project and one of its stacks.
- * @param salt encryption salt of a stack whose file names none. @default Pulumi makes one for each run
- */
-function layOut(inputs: EngineInputs, backend: string, workDir: string, stackName: string, salt = ''): void {
+/** A new folder in which Pulumi finds the project; each stack that is opened there adds its file. */
+function projectFolder({ root }: EngineInputs, backend: string): string {
+  const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
+  writeFileSync(
+    join(workDir, 'Pulumi.yaml'),
+    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
+  );
+  for (const folder of ['components', 'dist']) {
+    if (existsSync(join(root, folder))) symlinkSync(join(root, folder), join(workDir, folder));
+  }
+  return workDir;
+}
+
+interface StackRequest {
+  /** State backend, as `pulumi login` takes it. */
+  readonly backend: string;
+  /** See {@link projectFolder}. */
+  readonly workDir: string;
+  readonly stackName: string;
+  /** Make it where there is none. */
+  readonly make: boolean;
+  /** Encryption salt of a stack whose file names none. @default Pulumi makes one for each run */
+  readonly salt?: string;
+}
+
+async function openStack(inputs: EngineInputs, request: StackRequest): Promise<Stack> {
+  const { backend, workDir, stackName, make, salt = '' } = request;
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
   const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
@@ -98,34 +120,14 @@ function layOut(inputs: EngineInputs, backend: string, workDir: string, stackNam
     join(workDir, `Pulumi.${stackName}.yaml`),
     salted ? source : `${source}\nencryptionsalt: ${salt}\n`,
   );
-  writeFileSync(
-    join(workDir, 'Pulumi.yaml'),
-    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
-  );
-  for (const folder of ['components', 'dist']) {
-    const from = join(inputs.root, folder);
-    if (existsSync(from) && !existsSync(join(workDir, folder))) symlinkSync(from, join(workDir, folder));
-  }
-}
-
-/** Opens a stack of a backend in a folder of its own. */
-async function openStack(
-  inputs: EngineInputs,
-  backend: string,
-  workDir: string,
-  existing = false,
-  stackName = inputs.environment,
-  salt?: string,
-): Promise<Stack> {
-  layOut(inputs, backend, workDir, stackName, salt);
   const stack = { stackName, projectName: PROJECT, program: inputs.program };
   const options = {
     workDir,
     envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' },
   };
-  return existing
-    ? LocalWorkspace.selectStack(stack, options)
-    : LocalWorkspace.createOrSelectStack(stack, options);
+  return make
+    ? LocalWorkspace.createOrSelectStack(stack, options)
+    : LocalWorkspace.selectStack(stack, options);
 }
 
 /** Gives back what was claimed; where that fails it is told, so that it hides nothing else. */
@@ -155,18 +157,19 @@ export class Engine {
   ) {}
 
   static async open(inputs: EngineInputs): Promise<Engine> {
-    const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
     const { backend, environment, existing, part, note } = inputs;
+    const workDir = projectFolder(inputs, backend);
     const command = new PulumiCommand(workDir, backend);
     const claims = new Claims(command, environment);
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
-      layOut(inputs, backend, workDir, environment);
       const cut = part && (await parts?.open(part.module, part.deploy));
-      const stack =
+      const stack = await openStack(
+        inputs,
         part && cut
-          ? await openStack(inputs, backend, workDir, true, partName(environment, part.module), cut.salt)
-          : await openStack(inputs, backend, workDir, existing);
+          ? { backend, workDir, stackName: partName(environment, part.module), make: false, salt: cut.salt }
+          : { backend, workDir, stackName: environment, make: !existing },
+      );
       if (!cut) await parts?.gatherForLook();
       const engine = new Engine(inputs, workDir, stack, command, claims, parts);
       process.once('SIGINT', engine.onSignal);
@@ -243,8 +246,15 @@ export class Engine {
   }
 
   private async settlePart(part: string, salt: string): Promise<void> {
-    const stack = await openStack(this.inputs, this.inputs.backend, this.workDir, true, part, salt);
-    const engine = new Engine(this.inputs, this.workDir, stack, this.command, this.claims, this.parts);
+    const { workDir, inputs } = this;
+    const stack = await openStack(inputs, {
+      backend: inputs.backend,
+      workDir,
+      stackName: part,
+      make: false,
+      salt,
+    });
+    const engine = new Engine(inputs, workDir, stack, this.command, this.claims, this.parts);
     await engine.settlePending(await engine.state());
   }
 
@@ -256,9 +266,10 @@ export class Engine {
       return;
     }
     // Pulumi itself carries it, with the credentials that it has for every kind of backend.
-    const workDir = mkdtempSync(join(tmpdir(), 'switchyard-copy-'));
+    const workDir = projectFolder(this.inputs, stateCopies);
     try {
-      const copy = await openStack(this.inputs, stateCopies, workDir, false, this.stackName);
+      const { inputs, stackName } = this;
+      const copy = await openStack(inputs, { backend: stateCopies, workDir, stackName, make: true });
       await copy.importStack({ version: state.version, deployment: state.deployment });
       this.inputs.note(`The state as it was: stack ${this.stackName} of ${stateCopies}`);
     } finally {

@@ -17,6 +17,14 @@ export interface Cut {
   readonly salt: string;
 }
 
+/** A part as it was read. */
+interface Part {
+  readonly name: string;
+  /** Undefined for one that a killed run did not finish. */
+  readonly cut: Cut | undefined;
+  readonly deployment: unknown;
+}
+
 /** The stacks that hold an environment's parts. */
 export class Parts {
   constructor(
@@ -83,11 +91,15 @@ export class Parts {
    * @throws Refusal when a deploy is under way
    */
   async gather(settle: (part: string, salt: string) => Promise<void>): Promise<void> {
-    const parts = await this.all();
-    for (const part of parts) await this.claims.refuseDeploying(part);
-    for (const part of parts) {
-      const cut = await this.cutFrom(part);
-      if (cut && isOpen((await this.command.export(part)).deployment)) await settle(part, cut.salt);
+    const names = await this.all();
+    for (const name of names) await this.claims.refuseDeploying(name);
+    const parts: Part[] = [];
+    for (const name of names) {
+      const part = await this.read(name);
+      if (part.cut && isOpen(part.deployment)) {
+        await settle(name, part.cut.salt);
+        parts.push(await this.read(name));
+      } else parts.push(part);
     }
     await this.bring(parts);
   }
@@ -97,18 +109,18 @@ export class Parts {
    * what these deploys did shows as a change.
    */
   async gatherForLook(): Promise<void> {
-    const parts = await this.all();
-    if (parts.length === 0 || (await this.claims.changing()) !== undefined) return;
+    const names = await this.all();
+    if (names.length === 0 || (await this.claims.changing()) !== undefined) return;
     await this.claims.environment();
     try {
-      const ended: string[] = [];
-      for (const part of parts) {
-        const under = (await this.claims.deploying(part)) !== undefined;
-        if (under || isOpen((await this.command.export(part)).deployment)) {
-          this.note(`A deploy works on ${part}, or was ended in the middle: what it did shows as a change.`);
-        } else ended.push(part);
+      const parts: Part[] = [];
+      for (const name of names) {
+        const part = (await this.claims.deploying(name)) === undefined ? await this.read(name) : undefined;
+        if (part && !isOpen(part.deployment)) parts.push(part);
+        else
+          this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
       }
-      await this.bring(ended);
+      await this.bring(parts);
     } catch (error) {
       if (!(error instanceof Error) || lockHolders(error.message).length === 0) throw error;
       this.note(`${this.environment} is locked: what deploys did since it was changed shows as a change.`);
@@ -117,21 +129,27 @@ export class Parts {
     }
   }
 
-  private async bring(parts: readonly string[]): Promise<void> {
+  private async read(name: string): Promise<Part> {
+    return {
+      name,
+      cut: await this.cutFrom(name),
+      deployment: (await this.command.export(name)).deployment,
+    };
+  }
+
+  private async bring(parts: readonly Part[]): Promise<void> {
     if (parts.length === 0) return;
     const { environment } = this;
     const { version, deployment } = await this.command.export(environment);
     if (isOpen(deployment)) return;
     let gathered = deployment;
-    for (const part of parts) {
-      const cut = await this.cutFrom(part);
+    for (const { name, cut, deployment: part } of parts) {
       if (!cut) continue;
-      const module = part.slice(partName(environment, '').length);
-      const { deployment: brought } = await this.command.export(part);
-      gathered = gatherPart(gathered, brought, { environment, module, base: cut.base });
+      const module = name.slice(partName(environment, '').length);
+      gathered = gatherPart(gathered, part, { environment, module, base: cut.base });
     }
     await this.command.import(environment, { version, deployment: gathered });
-    for (const part of parts) await this.command.forget(part);
+    for (const { name } of parts) await this.command.forget(name);
   }
 
   /** Breaks the locks of runs that are gone. */

@@ -1,5 +1,4 @@
 import { Claims } from '../../operations/claims';
-import type { PulumiCommand } from '../../operations/pulumi';
 import { EXIT } from '../../operations/refusal';
 
 /** The tags of all stacks, as a backend keeps them. */
@@ -16,7 +15,7 @@ const command = {
     return true;
   },
   removeTag: async (stack: string, name: string) => void tags.delete(`${stack} ${name}`),
-} as unknown as PulumiCommand;
+};
 const someone = () => new Claims(command, 'lab');
 const hurried = async () => undefined;
 const refused = async (claim: Promise<unknown>) =>
