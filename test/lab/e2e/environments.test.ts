@@ -16,10 +16,10 @@ import {
   upLab,
 } from '../../../lab/topology';
 import { type HollowCluster, READER, startHollowCluster } from '../programs/hollow-cluster';
+import { kubectl } from './running';
 import {
   ended,
   gitlab,
-  kubectl,
   merge,
   moduleFile,
   notes,
@@ -111,9 +111,7 @@ function kubeconfigOf(server: string, token: string): string {
 /** Lets previews read what they may read in the lab, and nothing else. */
 async function allowReading({ kubeconfig }: HollowCluster): Promise<void> {
   const rbac = kubeconfig.makeApiClient(RbacAuthorizationV1Api);
-  const { rules } = JSON.parse(
-    await kubectl('get', 'clusterrole', 'switchyard-preview-reader', '--output=json'),
-  );
+  const { rules } = JSON.parse(kubectl('get', 'clusterrole', 'switchyard-preview-reader', '--output=json'));
   const metadata = { name: READER };
   await rbac.createClusterRole({ body: { metadata, rules } });
   await rbac.createClusterRoleBinding({
@@ -272,7 +270,7 @@ test('where live state of the first moved since the preview, merging stops there
   withReplicas('mailer', 2)(folder);
   const elsewhere = { ...environment, SWITCHYARD_CATALOG: join(folder, 'catalog') };
   await run(elsewhere, 'up', ENVIRONMENT, '--only', 'mailer', '--yes');
-  const before = await replicasOf('billing');
+  const before = replicasOf('billing');
 
   const { sha, first } = await mergeAndApply(opened);
   expect(first.status).toBe('failed');
@@ -284,8 +282,8 @@ test('where live state of the first moved since the preview, merging stops there
     status: 'canceled',
     description: `not applied: ${ENVIRONMENT}, which comes before it, was not`,
   });
-  expect(await replicasOf('billing')).toBe(before);
-  expect(await replicasOf('mailer')).toBe(2);
+  expect(replicasOf('billing')).toBe(before);
+  expect(replicasOf('mailer')).toBe(2);
   expect(await scheduleOfSecond()).toBe('17 3 * * *');
 });
 
@@ -309,6 +307,6 @@ test('merging what is green in both applies the first, then the second', async (
   });
   expect(await scheduleOfSecond()).toBe('37 3 * * *');
   // What was merged before and had stopped is applied with it.
-  expect(await replicasOf('billing')).toBe(2);
-  expect(await replicasOf('mailer')).toBe(1);
+  expect(replicasOf('billing')).toBe(2);
+  expect(replicasOf('mailer')).toBe(1);
 });

@@ -2,10 +2,10 @@ import { disguises } from '../../../delivery/preview/hide';
 import type { Change } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { ENVIRONMENT, labEnvironment } from '../../../lab/topology';
+import { kubectl } from './running';
 import {
   close,
   ended,
-  kubectl,
   merge,
   moduleFile,
   notes,
@@ -37,7 +37,7 @@ async function readable(build: string): Promise<string> {
 
 /** Every secret value that the lab has: of the environment, of the cluster's Secrets. */
 async function secretValues(): Promise<string[]> {
-  const { items } = JSON.parse(await kubectl('get', 'secrets', '--all-namespaces', '-o', 'json')) as {
+  const { items } = JSON.parse(kubectl('get', 'secrets', '--all-namespaces', '-o', 'json')) as {
     items: { type: string; data?: Record<string, string> }[];
   };
   const {

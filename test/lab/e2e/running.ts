@@ -6,7 +6,10 @@ import { toolPath } from '../../../lab/toolchain';
 
 /** The running lab's cluster, as root asks it. */
 export const kubectl = (...args: string[]): string =>
-  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
+  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
 
 /** Image that production runs of a module, by digest. */
 export const servedImage = (module: string): string =>

@@ -1,34 +1,24 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Gitlab } from '@gitbeaker/rest';
-import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { type Change, gitEnvironment, mergeRequest, notesOf, openMergeRequest } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { TOPOLOGY_PROJECT } from '../../../lab/repository';
-import { cacheHome, openLog } from '../../../lab/steps';
+import { openLog } from '../../../lab/steps';
 import { JENKINS_URL, rootToken } from '../../../lab/topology';
+import { kubectl } from './running';
 
 // What people do with merge requests on this repository itself, in a running lab.
 
 const log = openLog('e2e-topology-requests');
-const exec = promisify(execFile);
 export const gitlab = () => new Gitlab({ host: GITLAB_URL, token: rootToken() });
 /** The status over all environments. */
 export const PREVIEW = 'switchyard/preview';
 
-export async function kubectl(...args: string[]): Promise<string> {
-  const env = { ...process.env, KUBECONFIG: kubeconfigPath() };
-  return (await exec(join(cacheHome(), 'bin', 'kubectl'), args, { env, maxBuffer: 64 << 20 })).stdout;
-}
-
-export const replicasOf = async (module: string): Promise<number> =>
-  Number(
-    await kubectl(`--namespace=prod-${module}`, 'get', 'deployment', module, '-o=jsonpath={.spec.replicas}'),
-  );
+export const replicasOf = (module: string): number =>
+  Number(kubectl(`--namespace=prod-${module}`, 'get', 'deployment', module, '-o=jsonpath={.spec.replicas}'));
 
 /** A change of one text in one file. */
 export const replacing =

@@ -1,8 +1,16 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { delimiter, join } from 'node:path';
+import * as pulumi from '@pulumi/pulumi';
+import type { Model } from '../../../components/model';
+import { Topology } from '../../../components/topology';
 import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
 import { cacheHome } from '../../../lab/steps';
-import { root } from '../../support/model';
+import { parseStack } from '../../../stacks/load';
+import type { StackSettings } from '../../../stacks/schema';
+import { root, stackText } from '../../support/model';
 
 /**
  * Puts Pulumi's command line and providers that accept everything into `bin` of a folder: the engine looks beside itself
@@ -25,4 +33,49 @@ export async function acceptingProviders(
   }
   symlinkSync(join(cacheHome(), 'bin', 'pulumi'), join(binDir, 'pulumi'));
   return binDir;
+}
+
+/** A place for the real engine, with its state in files and nothing real around it. */
+export interface AcceptingPlace {
+  /** Settings of the environment `test`, whose images wait for a registry that answers. */
+  readonly settings: StackSettings;
+  /** Puts the process's environment back, and removes the folder. */
+  readonly close: () => void;
+}
+
+/** @param work an empty folder: `stacks` and `state` are made in it */
+export async function acceptingPlace(work: string): Promise<AcceptingPlace> {
+  for (const name of ['stacks', 'state']) mkdirSync(join(work, name));
+  writeFileSync(join(work, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
+  const registry = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(registry, 'listening');
+  const before = { ...process.env };
+  Object.assign(process.env, {
+    PATH: [await acceptingProviders(work), process.env.PATH].join(delimiter),
+    PULUMI_CONFIG_PASSPHRASE: 'only for this test',
+    PULUMI_HOME: join(work, 'home'),
+  });
+  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+  const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
+  return {
+    settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test'),
+    close: () => {
+      registry.close();
+      process.env = before;
+      rmSync(work, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The topology of a model, with stand-ins for what people bring. */
+export function acceptingTopology(model: Model, only?: readonly string[]): void {
+  new Topology('switchyard', {
+    model,
+    seed: pulumi.secret('a seed for tests, long enough to be one'),
+    gitlabToken: pulumi.secret('root-token'),
+    given: Object.fromEntries(
+      model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
+    ),
+    only,
+  });
 }

@@ -1,22 +1,15 @@
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace } from '@pulumi/pulumi/automation';
 import type { Model } from '../../../components/model';
-import { Topology } from '../../../components/topology';
 import { Engine } from '../../../operations/engine';
 import { PulumiCommand } from '../../../operations/pulumi';
 import { EXIT } from '../../../operations/refusal';
 import { productionUrns } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
-import { parseStack } from '../../../stacks/load';
 import { twoModules } from '../../rules/support';
-import { stackText } from '../../support/model';
-import { acceptingProviders } from './accepting';
+import { type AcceptingPlace, acceptingPlace, acceptingTopology } from './accepting';
 
 // Deploys under the real engine, with their states in files: each works on a part of the environment's state. Providers
 // that accept everything stand for cluster, GitLab and Docker.
@@ -27,8 +20,7 @@ const work = mkdtempSync(path.join(tmpdir(), 'parts-'));
 const backend = `file://${path.join(work, 'state')}`;
 const stateFile = (stack: string) =>
   path.join(work, 'state', '.pulumi', 'stacks', 'switchyard', `${stack}.json`);
-const registry = createServer((_request, response) => response.end());
-const before = { ...process.env };
+let place: AcceptingPlace;
 const notes: string[] = [];
 let model: Model;
 let command: PulumiCommand;
@@ -36,40 +28,20 @@ let command: PulumiCommand;
 let release = '0';
 
 beforeAll(async () => {
-  for (const name of ['state', 'stacks', 'plain']) mkdirSync(path.join(work, name));
-  writeFileSync(path.join(work, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
-  registry.listen(0, '127.0.0.1');
-  await once(registry, 'listening');
-  Object.assign(process.env, {
-    PATH: [await acceptingProviders(work), process.env.PATH].join(path.delimiter),
-    PULUMI_CONFIG_PASSPHRASE: 'only for this test',
-    PULUMI_HOME: path.join(work, 'home'),
-  });
-  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-  const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
-  model = fullyReleased(
-    twoModules({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test'), releases: {} }),
-  );
+  place = await acceptingPlace(work);
+  model = fullyReleased(twoModules({ settings: place.settings, releases: {} }));
+  mkdirSync(path.join(work, 'plain'));
   writeFileSync(path.join(work, 'plain', 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
   command = new PulumiCommand(path.join(work, 'plain'), backend);
 });
-afterAll(() => {
-  registry.close();
-  process.env = before;
-  rmSync(work, { recursive: true, force: true });
-});
+afterAll(() => place.close());
 
 const programOf = (only?: readonly string[]) => async () => {
   const image = `registry.test/modules/shop@sha256:${release.padStart(64, '0')}`;
-  new Topology('switchyard', {
-    model: { ...model, releases: { ...model.releases, shop: { image, commit: '0'.repeat(40) } } },
-    seed: pulumi.secret('a seed for tests, long enough to be one'),
-    gitlabToken: pulumi.secret('root-token'),
-    given: Object.fromEntries(
-      model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
-    ),
+  acceptingTopology(
+    { ...model, releases: { ...model.releases, shop: { image, commit: '0'.repeat(40) } } },
     only,
-  });
+  );
 };
 
 async function on<T>(module: string | undefined, use: (engine: Engine) => Promise<T>): Promise<T> {

@@ -5,15 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
-import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
-import { Topology } from '../../../components/topology';
 import { cacheHome } from '../../../lab/steps';
 import { fullyReleased } from '../../../rules/model';
 import { parseStack } from '../../../stacks/load';
 import { twoModules } from '../../rules/support';
 import { root, stackText } from '../../support/model';
-import { acceptingProviders } from './accepting';
+import { acceptingProviders, acceptingTopology } from './accepting';
 
 // The policy pack under the real engine, over the whole topology. Providers that accept everything stand for cluster,
 // GitLab and Docker. The language host that can be had here is too old to start policy packs, so the script that the CLI
@@ -42,14 +40,7 @@ async function program(): Promise<void> {
   const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
   const settings = parseStack(text, 'stacks/Pulumi.test.yaml', 'test');
   const model = fullyReleased(twoModules({ settings }));
-  new Topology('switchyard', {
-    model,
-    seed: pulumi.secret('a seed for tests, long enough to be one'),
-    gitlabToken: pulumi.secret('root-token'),
-    given: Object.fromEntries(
-      model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
-    ),
-  });
+  acceptingTopology(model);
   if (stray) new k8s.core.v1.Namespace('stray', { metadata: { name: 'stray' } });
 }
 

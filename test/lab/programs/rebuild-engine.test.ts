@@ -1,12 +1,7 @@
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import * as pulumi from '@pulumi/pulumi';
 import type { Model } from '../../../components/model';
-import { Topology } from '../../../components/topology';
 import { Engine } from '../../../operations/engine';
 import type { Session } from '../../../operations/operate';
 import { afterDataUrns } from '../../../operations/rebuild/stages';
@@ -16,10 +11,8 @@ import type { World } from '../../../operations/repair';
 import { Terminal } from '../../../operations/terminal';
 import { isRealResource, parseUrn } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
-import { parseStack } from '../../../stacks/load';
 import { twoModules } from '../../rules/support';
-import { stackText } from '../../support/model';
-import { acceptingProviders } from './accepting';
+import { type AcceptingPlace, acceptingPlace, acceptingTopology } from './accepting';
 
 // The stages of a rebuild under the real engine, with its state in files, over the whole topology. Providers that accept
 // everything stand for cluster, GitLab and Docker.
@@ -27,42 +20,19 @@ import { acceptingProviders } from './accepting';
 jest.setTimeout(300_000);
 
 const work = mkdtempSync(path.join(tmpdir(), 'rebuild-engine-'));
-const registry = createServer((_request, response) => response.end());
-const before = { ...process.env };
+let place: AcceptingPlace;
 let model: Model;
 /** The ledger came back with the repositories. */
 let released = false;
 
 beforeAll(async () => {
-  mkdirSync(path.join(work, 'state'));
-  mkdirSync(path.join(work, 'stacks'));
-  writeFileSync(path.join(work, 'stacks', 'Pulumi.test.yaml'), 'config: {}\n');
-  registry.listen(0, '127.0.0.1');
-  await once(registry, 'listening');
-  Object.assign(process.env, {
-    PATH: [await acceptingProviders(work), process.env.PATH].join(path.delimiter),
-    PULUMI_CONFIG_PASSPHRASE: 'only for this test',
-    PULUMI_HOME: path.join(work, 'home'),
-  });
-  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-  const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
-  model = twoModules({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test'), releases: {} });
+  place = await acceptingPlace(work);
+  model = twoModules({ settings: place.settings, releases: {} });
 });
-afterAll(() => {
-  registry.close();
-  process.env = before;
-  rmSync(work, { recursive: true, force: true });
-});
+afterAll(() => place.close());
 
 async function program(): Promise<void> {
-  new Topology('switchyard', {
-    model: released ? fullyReleased(model) : model,
-    seed: pulumi.secret('a seed for tests, long enough to be one'),
-    gitlabToken: pulumi.secret('root-token'),
-    given: Object.fromEntries(
-      model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),
-    ),
-  });
+  acceptingTopology(released ? fullyReleased(model) : model);
 }
 
 const quiet = new Terminal({ write: () => true }, { write: () => true }, {});
