@@ -1,20 +1,35 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { type Catalog, loadCatalog, type Module, moduleNames, modulesOf } from '../catalog/load';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import {
+  type Catalog,
+  type CatalogTexts,
+  loadCatalog,
+  type Module,
+  moduleNames,
+  modulesOf,
+  parseCatalog,
+  readCatalogTexts,
+} from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
-import { loadStack, secretsInStack, stackNames } from '../stacks/load';
+import { heldFiles, namedModules } from '../stacks/held';
+import { loadStack, readableStack, secretsInStack, stackFile, stackNames } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { neededSecrets, stackVariables } from '../stacks/secrets';
 import type { Credentials } from './jenkins/environments';
 import { driftJob } from './jenkins/jobs';
-import type { Model } from './model';
+import type { Model, RepositoryFiles } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {
   readonly catalog: string;
   readonly stacks: string;
+  /**
+   * Stack files with their encrypted values, where `stacks` has copies without: what the topology keeps of them must not
+   * depend on who looks. @default `stacks`
+   */
+  readonly wholeStacks?: string;
   /** The Jenkins shared library. */
   readonly library: string;
 }
@@ -23,6 +38,7 @@ export function defaultFolders(root: string): Folders {
   return {
     catalog: process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog'),
     stacks: process.env.SWITCHYARD_STACKS ?? join(root, 'stacks'),
+    wholeStacks: process.env.SWITCHYARD_WHOLE_STACKS,
     library: process.env.SWITCHYARD_LIBRARY ?? join(root, 'delivery', 'library'),
   };
 }
@@ -53,20 +69,6 @@ function missingPasswords(catalog: Catalog, settings: StackSettings, environment
         : [],
     ),
   );
-}
-
-/** Where a stack's settings name modules, and which. */
-function namedModules({ modules, gitlab }: StackSettings): [key: string, module: string][] {
-  return [
-    ...(modules ?? []).map((name, index): [string, string] => [`modules.${index}`, name]),
-    ...Object.keys(gitlab.projects).map((name): [string, string] => [`gitlab.projects.${name}`, name]),
-    ...gitlab.deployKeys.flatMap((key, index) =>
-      (key.modules ?? []).map((name, at): [string, string] => [
-        `gitlab.deployKeys.${index}.modules.${at}`,
-        name,
-      ]),
-    ),
-  ];
 }
 
 /** GitLab refuses a role in a project below the one that a person has by the group. */
@@ -247,6 +249,22 @@ const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<s
     ),
   );
 
+/** The files that this environment's Pods work from. */
+function filesOf(
+  { stacks, wholeStacks = stacks }: Folders,
+  settings: StackSettings,
+  texts: CatalogTexts,
+): RepositoryFiles {
+  const held = heldFiles(settings, (name) => readableStack(stacks, name));
+  const ofModule = (file: string): boolean => held.modules?.includes(basename(file, '.yaml')) ?? true;
+  const files = held.stacks.map(stackFile).filter((file) => existsSync(join(wholeStacks, file)));
+  return {
+    modules: Object.fromEntries(Object.entries(texts.modules).filter(([file]) => ofModule(file))),
+    services: texts.services,
+    stacks: Object.fromEntries(files.map((file) => [file, readFileSync(join(wholeStacks, file), 'utf8')])),
+  };
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @param only modules that the catalog is read for, as if there were no other: what a deploy takes time for must not
@@ -265,7 +283,8 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     }
   };
   const settings = collect(() => loadStack(folders.stacks, environment));
-  const catalog = collect(() => loadCatalog(folders.catalog, only));
+  const texts = only ? undefined : readCatalogTexts(folders.catalog);
+  const catalog = collect(() => (texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only)));
   if (settings && catalog) {
     const known = moduleNames(folders.catalog);
     for (const [key, name] of namedModules(settings)) {
@@ -282,8 +301,14 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     problems.push(...roleConflicts(settings, catalog.modules));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
     if (problems.length === 0) {
-      const modules = modulesOf(catalog, settings.modules);
-      return { settings, catalog, modules, releases: {}, library: libraryOf(folders.library, settings) };
+      return {
+        settings,
+        catalog,
+        modules: modulesOf(catalog, settings.modules),
+        releases: {},
+        library: libraryOf(folders.library, settings),
+        files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
+      };
     }
   }
   throw new ProblemsError(problems);

@@ -1,8 +1,14 @@
-import type { Catalog, Module } from '../catalog/load';
+import type { Catalog, CatalogTexts, Module } from '../catalog/load';
 import type { StackSettings } from '../stacks/schema';
 
 /** What is released: module → image by digest. Read from the release ledger of the environment. */
 export type Releases = Readonly<Record<string, { readonly image: string; readonly commit: string }>>;
+
+/** Texts of this repository, by file name, that the topology's own Pods work from. */
+export interface RepositoryFiles extends CatalogTexts {
+  /** `Pulumi.<environment>.yaml`. */
+  readonly stacks: Readonly<Record<string, string>>;
+}
 
 /** Everything that the topology is made from, as plain data. */
 export interface Model {
@@ -13,4 +19,6 @@ export interface Model {
   readonly releases: Releases;
   /** Files of the Jenkins shared library: path in its repository → text. */
   readonly library: Readonly<Record<string, string>>;
+  /** Empty where the catalog was read for single modules: no Pod that needs them is made then. */
+  readonly files: RepositoryFiles;
 }

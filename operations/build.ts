@@ -94,8 +94,8 @@ const packageOf = (specifier: string): string =>
     .join('/');
 
 /**
- * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs,
- * catalog and stacks of this checkout. Same sources, same bytes.
+ * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs of
+ * this checkout. Same sources, same bytes.
  */
 export async function buildDeliveryImage(
   root: string,
@@ -116,15 +116,6 @@ export async function buildDeliveryImage(
     chmodSync(launcher, 0o755);
   }
   if (options.previews) await bundlePackages(root, out);
-  const catalog = process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog');
-  for (const part of ['modules', 'services']) {
-    cpSync(join(catalog, part), join(out, 'catalog', part), { recursive: true });
-  }
-  mkdirSync(join(out, 'stacks'));
-  cpSync(process.env.SWITCHYARD_STACKS ?? join(root, 'stacks'), join(out, 'stacks'), {
-    recursive: true,
-    filter: (source) => !source.endsWith('.ts'),
-  });
   cpSync(join(root, 'delivery', 'library'), join(out, 'library'), { recursive: true });
   cpSync(join(root, 'delivery', 'image', 'Dockerfile'), join(out, 'Dockerfile'));
 }

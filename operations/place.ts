@@ -4,8 +4,12 @@ import { backendFault } from '../stacks/backend';
 import type { StackSettings } from '../stacks/schema';
 import { EXIT, Refusal } from './refusal';
 
-/** The checkout, or the folder that the delivery image was laid out in. */
-export const root = existsSync(join(__dirname, '..', 'catalog')) ? resolve(__dirname, '..') : process.cwd();
+const above = resolve(__dirname, '..');
+const isRoot = (folder: string): boolean =>
+  ['catalog', 'library'].some((name) => existsSync(join(folder, name)));
+
+/** The checkout, or the folder of the delivery image, which has no catalog but the library. */
+export const root = isRoot(above) ? above : process.cwd();
 
 /**
  * Where an environment's state is: the stack says it, unless Pulumi's own variable does.

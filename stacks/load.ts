@@ -71,6 +71,9 @@ export function parseStack(text: string, file: string, name: string): StackSetti
   return problems.length > 0 ? report(problems) : deepFreeze(settings);
 }
 
+/** Name of an environment's file. */
+export const stackFile = (environment: string): string => `Pulumi.${environment}.yaml`;
+
 /** Names of the environments that a folder has a file for. */
 export function stackNames(folder: string): string[] {
   if (!existsSync(folder)) return [];
@@ -86,7 +89,7 @@ export function stackNames(folder: string): string[] {
  */
 export function loadStack(folder: string, name: string): StackSettings {
   const file = `stacks/Pulumi.${name}.yaml`;
-  const path = join(folder, `Pulumi.${name}.yaml`);
+  const path = join(folder, stackFile(name));
   if (!existsSync(path)) {
     throw new ProblemsError([
       { file, what: `there is no environment "${name}".`, remedy: didYouMean(name, stackNames(folder)) },
@@ -95,9 +98,19 @@ export function loadStack(folder: string, name: string): StackSettings {
   return parseStack(readFileSync(path, 'utf8'), file, name);
 }
 
+/** The settings of an environment; undefined where there are none, or faulty ones. */
+export function readableStack(folder: string, name: string): StackSettings | undefined {
+  try {
+    return loadStack(folder, name);
+  } catch (error) {
+    if (error instanceof ProblemsError) return undefined;
+    throw error;
+  }
+}
+
 /** Which secrets the stack file holds, encrypted by `pulumi config set --secret`. */
 export function secretsInStack(folder: string, name: string): SecretName[] {
-  const text = readFileSync(join(folder, `Pulumi.${name}.yaml`), 'utf8');
+  const text = readFileSync(join(folder, stackFile(name)), 'utf8');
   const parsed = parseYaml(text, `stacks/Pulumi.${name}.yaml`, stackFileSchema);
   if ('problems' in parsed) throw new ProblemsError(parsed.problems);
   return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);

@@ -4,6 +4,7 @@ import { lifetime } from '../gitlab/access';
 import { group } from '../gitlab/projects';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { repositoryFiles } from '../shared/files';
 import { deliveryJob, type JobInputs } from '../shared/job';
 import { dockerConfig, fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
@@ -85,6 +86,15 @@ function claim(model: Model, settings: BackupSettings): Declaration[] {
   ];
 }
 
+/** The catalog and the stack file, which say what there is to copy. */
+const files = (model: Model, role: Role): Declaration[] =>
+  repositoryFiles(model, {
+    prefix: prefixOf(role),
+    namespace: namespacesOf(model.settings).backup,
+    provider: role,
+    labels: labels(about(model)),
+  });
+
 /** Namespace, account and Secret in one cluster. It stands alone: who may start Pods beside it could read the key. */
 function place(model: Model, settings: BackupSettings, role: Role): Declaration[] {
   const prefix = prefixOf(role);
@@ -112,6 +122,7 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
       retain: settings.claim !== undefined && role === 'ci',
       pullFrom: registry.address,
     }),
+    ...files(model, role),
     object(
       'kubernetes:core/v1:ServiceAccount',
       `${prefix}-account`,
@@ -136,7 +147,7 @@ function job(
   settings: BackupSettings,
   role: Role,
   name: string,
-  inputs: Pick<JobInputs, 'args' | 'deadline' | 'env' | 'schedule' | 'secrets'>,
+  inputs: Pick<JobInputs, 'args' | 'deadline' | 'env' | 'files' | 'schedule' | 'secrets'>,
 ): Declaration {
   const prefix = prefixOf(role);
   return object(
@@ -166,6 +177,7 @@ function job(
         `${prefix}-access`,
         `${prefix}-account`,
         `${prefix}-pull`,
+        ...(inputs.files ? files(model, role).map((declaration) => declaration.name) : []),
         ...(settings.claim ? ['backup-storage'] : []),
       ],
     },
@@ -209,6 +221,7 @@ function backupJob(
         : []),
     ],
     deadline: LONGEST_BACKUP,
+    files: model.files,
     ...ci,
   });
 }

@@ -5,7 +5,8 @@ import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
 import { existingProjects } from '../gitlab/projects';
-import type { Model } from '../model';
+import type { Model, RepositoryFiles } from '../model';
+import { fileMounts, fileVariables, fileVolumes } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
@@ -98,10 +99,11 @@ function deliveryPod(model: Model, image: string): string {
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
-        [{ name: 'docker', mountPath: '/docker', readOnly: true }],
+        [{ name: 'docker', mountPath: '/docker', readOnly: true }, ...fileMounts],
       ),
       jnlpContainer(image),
     ],
@@ -110,6 +112,7 @@ function deliveryPod(model: Model, image: string): string {
         name: 'docker',
         secret: { secretName: 'registry-push', items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
       },
+      ...fileVolumes(model.files),
       scratch,
     ],
   });
@@ -139,6 +142,7 @@ function deployPod(model: Model, image: string): string {
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+            ...fileVariables,
             ...(backup
               ? [
                   ...repositoryVariables(model.settings),
@@ -149,6 +153,7 @@ function deployPod(model: Model, image: string): string {
           ],
           [
             { name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true },
+            ...fileMounts,
             ...(backup ? [{ name: 'docker', mountPath: PULL_LOGIN, readOnly: true }] : []),
           ],
         ),
@@ -161,6 +166,7 @@ function deployPod(model: Model, image: string): string {
     ],
     volumes: [
       kubeconfigVolume(model.settings),
+      ...fileVolumes(model.files),
       scratch,
       ...(backup
         ? [
@@ -189,11 +195,10 @@ const topologyVariables = [
 const reaching = (account: string, other: string | undefined) =>
   other === undefined
     ? {
-        automountServiceAccountToken: true,
-        serviceAccountName: account,
-        volumes: [{ name: 'kubeconfig', configMap: { name: 'kubeconfig' } }, scratch],
+        identity: { automountServiceAccountToken: true, serviceAccountName: account },
+        kubeconfig: { name: 'kubeconfig', configMap: { name: 'kubeconfig' } },
       }
-    : { volumes: [{ name: 'kubeconfig', secret: { secretName: kubeconfigSecret(other) } }, scratch] };
+    : { identity: {}, kubeconfig: { name: 'kubeconfig', secret: { secretName: kubeconfigSecret(other) } } };
 
 interface TopologyPod {
   readonly container: string;
@@ -204,16 +209,22 @@ interface TopologyPod {
   /** Secret with its variables. @default it has none */
   readonly secret?: string;
   readonly variables?: typeof topologyVariables;
+  /** The catalog and the stack files as they were applied. @default none: it works from a checkout */
+  readonly files?: RepositoryFiles;
   readonly resources?: object;
 }
 
 function topologyPod(pod: TopologyPod): string {
-  const { container, image, account, other, secret, variables = topologyVariables, resources } = pod;
+  const { container, image, account, other, secret, variables = topologyVariables, files, resources } = pod;
+  const { identity, kubeconfig } = reaching(account, other);
+  const given = files ? [...variables, ...fileVariables] : variables;
+  const mounts = files ? [...topologyMounts, ...fileMounts] : topologyMounts;
   return agentPod({
-    ...reaching(account, other),
+    ...identity,
+    volumes: [kubeconfig, ...(files ? fileVolumes(files) : []), scratch],
     containers: [
       {
-        ...agentContainer(container, image, variables, topologyMounts),
+        ...agentContainer(container, image, given, mounts),
         ...(resources ? { resources } : {}),
         ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
       },
@@ -238,22 +249,24 @@ const previewPod = (image: string, other?: string): string =>
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = (image: string): string =>
+const driftPod = (image: string, files: RepositoryFiles): string =>
   topologyPod({
     container: 'drift',
     image,
     account: names.watcher,
     variables: kubeconfigVariable,
+    files,
     secret: 'drift-environment',
   });
 
 /** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
-const statePod = (image: string, other: string): string =>
+const statePod = (image: string, files: RepositoryFiles, other: string): string =>
   topologyPod({
     container: 'deploy',
     image,
     account: names.deployer,
     other,
+    files,
     secret: variablesSecret(other),
   });
 
@@ -306,12 +319,12 @@ export function kubernetesCloud(model: Model) {
       ...(topologyProject
         ? [
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(image)),
-            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(image)),
+            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(image, model.files)),
           ]
         : []),
       ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(image))] : []),
       ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
-        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(image, other)),
+        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(image, model.files, other)),
         template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(image, other)),
         ...(applies && applyKubeconfig
           ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(image, other))]

@@ -7,6 +7,7 @@ import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { cascYaml } from './casc';
 import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
+import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
 const SECRETS_FOLDER = '/run/secrets/jenkins';
@@ -75,8 +76,10 @@ function state(model: Model): Declaration[] {
       'ci',
       within('jenkins-casc'),
       { data: { 'jenkins.yaml': cascYaml(model) } },
-      // The secrets of a new job come before its configuration, so that it is never read without them.
-      { dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets'] },
+      // What a new job works with comes before the job: its secrets, and the files of its module.
+      {
+        dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets', ...agentFiles(model)],
+      },
     ),
     object(
       'kubernetes:core/v1:Secret',

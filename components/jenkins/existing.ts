@@ -6,6 +6,7 @@ import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { cascYaml } from './casc';
 import { hookTokens } from './names';
+import { agentFiles } from './namespaces';
 
 interface Metadata {
   readonly namespace?: string;
@@ -49,9 +50,14 @@ function configuration(model: Model, namespace: string): Declaration[] {
     },
   };
   const map = (name: string, file: string, content: object) =>
-    object('kubernetes:core/v1:ConfigMap', name, 'ci', where(file), {
-      data: { [`${file}.yaml`]: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }) },
-    });
+    object(
+      'kubernetes:core/v1:ConfigMap',
+      name,
+      'ci',
+      where(file),
+      { data: { [`${file}.yaml`]: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }) } },
+      { dependsOn: agentFiles(model) },
+    );
   return [
     map('jenkins-jobs', 'switchyard-jobs', { jobs }),
     map('jenkins-agents', 'switchyard-agents', agents),

@@ -1,9 +1,16 @@
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { repositoryFiles } from '../shared/files';
 import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { agentRole } from '../testing/resources';
+
+/** Names of what brings agents the files that they work from. */
+export const agentFiles = (model: Model): string[] =>
+  jenkinsNamespaces(model).flatMap(({ type, name }) =>
+    type === 'kubernetes:core/v1:ConfigMap' ? [name] : [],
+  );
 
 /** Jenkins' own namespace, its agents', the rollouts', and BuildKit's. */
 export function jenkinsNamespaces(model: Model): Declaration[] {
@@ -39,6 +46,7 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
         pullFrom: registry.address,
       }),
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
+      ...repositoryFiles(model, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
     ...fencedNamespace({
       prefix: 'build',

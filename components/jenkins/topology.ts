@@ -5,6 +5,7 @@ import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
+import { repositoryFiles } from '../shared/files';
 import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { portOf } from '../shared/network';
@@ -201,6 +202,7 @@ function driftResources(model: Model): Declaration[] {
   const common = labels(about(model, 'drift'));
   return [
     ...agentNamespace(model, 'drift', namespace, watcher),
+    ...repositoryFiles(model, { prefix: 'drift', namespace, provider: 'ci', labels: common }),
     ...lookAccess(model, 'drift', {
       rules: LOOK,
       subjects: [{ name: watcher, namespace }],

@@ -1,4 +1,6 @@
 import { restrictedContainer } from '../../catalog/containers';
+import type { RepositoryFiles } from '../model';
+import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';
 import { outputRef } from './references';
@@ -30,6 +32,8 @@ export interface JobInputs {
     readonly mountPath: string;
     readonly items: readonly { readonly key: string; readonly path: string }[];
   }[];
+  /** The catalog and the stack files, for a job that works from them. @default none */
+  readonly files?: RepositoryFiles;
   /** What it asks of its node. @default little, for a job that only asks APIs */
   readonly resources?: {
     readonly requests: { readonly cpu: string; readonly memory: string };
@@ -44,7 +48,7 @@ export interface JobInputs {
 /** A CronJob's spec that runs the `delivery` program of this checkout: never two at a time, and never piling up. */
 export function deliveryJob(inputs: JobInputs) {
   const secrets = inputs.secrets ?? [];
-  const { scratch, claim } = inputs;
+  const { claim, files, scratch } = inputs;
   return {
     schedule: inputs.schedule,
     timeZone: 'Etc/UTC',
@@ -79,6 +83,7 @@ export function deliveryJob(inputs: JobInputs) {
                     name: 'NODE_EXTRA_CA_CERTS',
                     value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
                   },
+                  ...(files ? fileVariables : []),
                   ...(inputs.env ?? []),
                 ],
                 resources: inputs.resources ?? {
@@ -89,6 +94,7 @@ export function deliveryJob(inputs: JobInputs) {
                 volumeMounts: [
                   { name: 'tmp', mountPath: '/tmp' },
                   ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
+                  ...(files ? fileMounts : []),
                   ...(scratch ? [{ name: 'scratch', mountPath: scratch.mountPath }] : []),
                   ...(claim ? [{ name: 'claim', mountPath: claim.mountPath }] : []),
                 ],
@@ -100,6 +106,7 @@ export function deliveryJob(inputs: JobInputs) {
                 name,
                 secret: { secretName: name, items: [...items] },
               })),
+              ...(files ? fileVolumes(files) : []),
               ...(scratch ? [{ name: 'scratch', emptyDir: { sizeLimit: scratch.sizeLimit } }] : []),
               ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
             ],

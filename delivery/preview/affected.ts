@@ -1,3 +1,5 @@
+import type { Held } from '../../stacks/held';
+
 /** What a change of this repository's files can reach. */
 export interface Reach {
   /** Environments to preview, in the order in which they are applied. */
@@ -6,11 +8,9 @@ export interface Reach {
   readonly removed: readonly string[];
 }
 
-/** An environment that previews cover. */
-export interface Covered {
+/** An environment that previews cover, and what files it works from. */
+export interface Covered extends Held {
   readonly name: string;
-  /** Names of its modules, before or after; undefined: all of the catalog. */
-  readonly modules?: readonly string[];
 }
 
 /** What no environment is made from. Whatever is not listed here counts for all: a preview too many harms nobody. */
@@ -34,8 +34,10 @@ export function affectedEnvironments(
     const stack = /^stacks\/Pulumi\.([^/]+)\.yaml$/.exec(path)?.[1];
     const module = /^catalog\/modules\/([^/]+)\.yaml$/.exec(path)?.[1];
     if (INERT.some((pattern) => pattern.test(path))) continue;
-    if (stack) hit.add(stack);
-    else if (module) {
+    if (stack) {
+      // Also whoever previews that environment: its Pods have the file.
+      for (const { name, stacks } of covered) if (stacks.includes(stack)) hit.add(name);
+    } else if (module) {
       for (const { name, modules } of covered) if (modules?.includes(module) ?? true) hit.add(name);
     } else all();
   }

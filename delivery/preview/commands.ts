@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { loadStack } from '../../stacks/load';
+import { heldFiles } from '../../stacks/held';
+import { loadStack, readableStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
 import { readSettings, type Settings } from '../settings';
 import type { Context } from '../verify';
@@ -50,9 +51,11 @@ const writeOutcome = (workspace: string, environment: string, outcome: Outcome):
 const readSeen = (workspace: string, environment: string): SeenPlan =>
   readOurs(planFile(workspace, environment), planSchema, 'Run `delivery apply-source` first.');
 
-function coveredBy(names: readonly string[], stacks: string): Covered[] {
-  return names.map((name) => ({ name, modules: loadStack(stacks, name).modules }));
-}
+const coveredBy = (names: readonly string[], stacks: string): Covered[] =>
+  names.map((name) => ({
+    name,
+    ...heldFiles(loadStack(stacks, name), (other) => readableStack(stacks, other)),
+  }));
 
 type Names = 'BUILD_URL' | 'gitlabAfter' | 'gitlabBefore' | 'gitlabBranch' | 'gitlabMergeRequestIid';
 

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { closeSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { stackFile, stackNames } from '../../stacks/load';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
 
@@ -91,12 +92,14 @@ export async function isolatedStack(
   const stacks = join(home, 'stacks');
   const work = join(home, 'work');
   const backend = join(home, 'backend');
-  for (const folder of [work, backend]) mkdirSync(folder);
+  for (const folder of [work, backend, stacks]) mkdirSync(folder);
   // The other files too, since one environment's settings are held against those that it previews.
-  cpSync(request.stacks, stacks, { recursive: true });
-  const stackFile = `Pulumi.${environment}.yaml`;
-  const settings = withoutSecureValues(readFileSync(join(request.stacks, stackFile), 'utf8'));
-  writeFileSync(join(stacks, stackFile), settings);
+  for (const name of stackNames(request.stacks)) {
+    copyFileSync(join(request.stacks, stackFile(name)), join(stacks, stackFile(name)));
+  }
+  const ownFile = stackFile(environment);
+  const whole = readFileSync(join(request.stacks, ownFile), 'utf8');
+  writeFileSync(join(stacks, ownFile), withoutSecureValues(whole));
   writeFileSync(join(work, 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
   const passed = PASSED.flatMap((name) => {
     const value = process.env[name];
@@ -112,6 +115,7 @@ export async function isolatedStack(
     PULUMI_CONFIG_PASSPHRASE: given.PULUMI_CONFIG_PASSPHRASE ?? 'withheld',
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     SWITCHYARD_STACKS: stacks,
+    SWITCHYARD_WHOLE_STACKS: request.stacks,
     SWITCHYARD_LEDGER_FILE: join(request.given, 'ledger.yaml'),
     SWITCHYARD_FOUND_FILE: join(request.given, 'found.json'),
   };

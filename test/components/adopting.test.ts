@@ -186,9 +186,10 @@ describe('clusters', () => {
   });
 
   test('the deploy Pod mounts what there is', () => {
-    expect(cascYaml(one)).toContain('configMap');
+    const mapped = /configMap:\s+name: deploy-kubeconfig\s/;
+    expect(cascYaml(one)).toMatch(mapped);
     expect(cascYaml(two)).toContain('secretName: deploy-kubeconfig');
-    expect(cascYaml(two)).not.toContain('configMap');
+    expect(cascYaml(two)).not.toMatch(mapped);
   });
 
   test('without a server in the stack it is the one of the kubeconfig', () => {

@@ -24,8 +24,8 @@ const run = (program: string, ...args: string[]) =>
     encoding: 'utf8',
     env: {
       PATH: process.env.PATH,
-      SWITCHYARD_CATALOG: join(image, 'catalog'),
-      SWITCHYARD_STACKS: join(image, 'stacks'),
+      SWITCHYARD_CATALOG: join(root, 'catalog'),
+      SWITCHYARD_STACKS: join(root, 'stacks'),
       SWITCHYARD_LIBRARY: join(image, 'library'),
     },
   });

@@ -17,7 +17,10 @@ import { makeWorld, PROJECT, type World } from '../world';
 import { KEY } from './fixtures';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/topology/1/';
-const covered = [{ name: 'staging' }, { name: 'production', modules: ['orders'] }];
+const covered = [
+  { name: 'staging', stacks: ['staging'], modules: undefined },
+  { name: 'production', stacks: ['production'], modules: ['orders'] },
+];
 const stackFiles = { 'stacks/Pulumi.staging.yaml': 'a: 1\n', 'stacks/Pulumi.production.yaml': 'a: 1\n' };
 
 jest.setTimeout(60_000);

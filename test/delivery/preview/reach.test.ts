@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import { affectedEnvironments } from '../../../delivery/preview/affected';
+import { affectedEnvironments, type Covered } from '../../../delivery/preview/affected';
 import { disguises, hide } from '../../../delivery/preview/hide';
 
-const covered = [{ name: 'staging' }, { name: 'production', modules: ['orders'] }];
+const staging: Covered = { name: 'staging', stacks: ['staging'], modules: undefined };
+const production: Covered = { name: 'production', stacks: ['production'], modules: ['orders'] };
+const covered = [staging, production];
 const reach = (...paths: string[]) => affectedEnvironments(paths, covered, () => true).environments;
 
 test.each([
@@ -19,6 +21,14 @@ test.each([
   [[], []],
 ])('%p affects %p', (paths, environments) => {
   expect(reach(...paths)).toEqual(environments);
+});
+
+test('the environment that previews another is affected by what that one is: its Pods work from those files too', () => {
+  const holder = { ...production, stacks: ['production', 'staging'], modules: undefined };
+  const affected = (path: string) => affectedEnvironments([path], [staging, holder], () => true).environments;
+  expect(affected('stacks/Pulumi.staging.yaml')).toEqual(['staging', 'production']);
+  expect(affected('catalog/modules/other.yaml')).toEqual(['staging', 'production']);
+  expect(affected('stacks/Pulumi.production.yaml')).toEqual(['production']);
 });
 
 test('an environment whose stack file goes is told apart, and not previewed', () => {

@@ -1,0 +1,45 @@
+import type { StackSettings } from './schema';
+
+/** Which of this repository's files an environment's Pods work from. */
+export interface Held {
+  /** Environments, for their stack files; its own first. */
+  readonly stacks: readonly string[];
+  /** Modules, for their catalog files; undefined: all of the catalog. */
+  readonly modules: readonly string[] | undefined;
+}
+
+/** Where a stack's settings name modules, and which. */
+export function namedModules({ modules, gitlab }: StackSettings): [key: string, module: string][] {
+  return [
+    ...(modules ?? []).map((name, index): [string, string] => [`modules.${index}`, name]),
+    ...Object.keys(gitlab.projects).map((name): [string, string] => [`gitlab.projects.${name}`, name]),
+    ...gitlab.deployKeys.flatMap((key, index) =>
+      (key.modules ?? []).map((name, at): [string, string] => [
+        `gitlab.deployKeys.${index}.modules.${at}`,
+        name,
+      ]),
+    ),
+  ];
+}
+
+/**
+ * The files of an environment, and with `topologyProject` those of the other environments that it previews.
+ * @param read settings of another environment; undefined where its file cannot be read
+ */
+export function heldFiles(
+  own: StackSettings,
+  read: (environment: string) => StackSettings | undefined,
+): Held {
+  const others = (own.topologyProject?.environments ?? []).filter((name) => name !== own.environment);
+  const all = [own, ...others.map(read)];
+  return {
+    stacks: [own.environment, ...others],
+    modules: all.some((settings) => settings?.modules === undefined)
+      ? undefined
+      : [
+          ...new Set(
+            all.flatMap((settings) => (settings ? namedModules(settings).map(([, name]) => name) : [])),
+          ),
+        ].sort(),
+  };
+}
