@@ -11,6 +11,7 @@ import {
   readCatalogTexts,
 } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { programOf } from '../catalog/program';
 import { isOneCluster } from '../stacks/clusters';
 import { roles } from '../stacks/gitlab';
 import { heldFiles, namedModules } from '../stacks/held';
@@ -23,6 +24,8 @@ import type { Model, RepositoryFiles } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {
+  /** The checkout, or where the delivery image was laid out: what the program itself is. */
+  readonly root: string;
   readonly catalog: string;
   readonly stacks: string;
   /**
@@ -36,6 +39,7 @@ export interface Folders {
 
 export function defaultFolders(root: string): Folders {
   return {
+    root,
     catalog: process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog'),
     stacks: process.env.SWITCHYARD_STACKS ?? join(root, 'stacks'),
     wholeStacks: process.env.SWITCHYARD_WHOLE_STACKS,
@@ -308,6 +312,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
         releases: {},
         library: libraryOf(folders.library, settings),
         files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
+        program: only ? '' : programOf(folders.root),
       };
     }
   }

@@ -21,4 +21,6 @@ export interface Model {
   readonly library: Readonly<Record<string, string>>;
   /** Empty where the catalog was read for single modules: no Pod that needs them is made then. */
   readonly files: RepositoryFiles;
+  /** Which program this is (`catalog/program.ts`); empty as the files are. */
+  readonly program: string;
 }

@@ -6,6 +6,7 @@ import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import { addAppliedCommand } from './applied';
 import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
 import { certificateFile, readCertificate, writeCertificate } from './certificate';
@@ -394,6 +395,7 @@ export function program(): Command {
   const shell = { context, workspace: () => common().workspace, result };
   addPreviewCommands(top, shell);
   addDriftCommands(top, shell);
+  addAppliedCommand(top, shell);
   return top;
 }
 

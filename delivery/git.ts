@@ -141,6 +141,29 @@ export class WorkingCopy {
     return this.git('rev-parse', '--verify', `${commit}^{tree}`);
   }
 
+  /** The newest commits of a branch itself, without those that merges brought, newest first, as fetched. */
+  async commits(branch: string, count: number): Promise<string[]> {
+    const listed = await this.git(
+      'rev-list',
+      '--first-parent',
+      `--max-count=${count}`,
+      `refs/remotes/origin/${branch}`,
+    );
+    return listed.split('\n').filter(Boolean);
+  }
+
+  /** Path and id of every file of a commit. */
+  async blobs(commit: string): Promise<[path: string, id: string][]> {
+    const listed = await this.git('ls-tree', '-r', '-z', '--full-tree', commit);
+    return listed
+      .split('\0')
+      .filter(Boolean)
+      .map((line) => {
+        const [about = '', path = ''] = line.split('\t');
+        return [path, about.split(' ')[2] ?? ''];
+      });
+  }
+
   /** Paths of all files at a branch's head, as fetched. */
   async files(branch: string): Promise<string[]> {
     const listed = await this.git('ls-tree', '-r', '-z', '--name-only', `refs/remotes/origin/${branch}`);

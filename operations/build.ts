@@ -2,6 +2,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { PROGRAM_FILE, programOf } from '../catalog/program';
 
 /** Pulumi loads a TypeScript compiler for function serialisation, which no program of ours uses. */
 const withoutCompiler: Plugin = {
@@ -111,10 +112,10 @@ export async function buildDeliveryImage(
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const name of ['delivery', 'switchyard'] as const) {
     await bundleProgram(root, name, join(out, 'lib', `${name}.js`));
-    const launcher = join(out, 'bin', name);
-    writeFileSync(launcher, `#!/bin/sh\nexec node /opt/switchyard/lib/${name}.js "$@"\n`);
-    chmodSync(launcher, 0o755);
+    cpSync(join(root, 'delivery', 'image', 'bin', name), join(out, 'bin', name));
+    chmodSync(join(out, 'bin', name), 0o755);
   }
+  writeFileSync(join(out, PROGRAM_FILE), `${programOf(root)}\n`);
   if (options.previews) await bundlePackages(root, out);
   cpSync(join(root, 'delivery', 'library'), join(out, 'library'), { recursive: true });
   cpSync(join(root, 'delivery', 'image', 'Dockerfile'), join(out, 'Dockerfile'));

@@ -33,8 +33,8 @@ export const botToken = (gitlab: GitLabSettings): Declaration => ({
 });
 
 /**
- * What looks for drift: it may read as a maintainer does, hooks and protection among it, and change nothing. Tokens of
- * the group are for its owners' eyes.
+ * What looks for drift: it may read as a maintainer does, hooks and protection among it, and this repository's program,
+ * and change nothing. Tokens of the group are for its owners' eyes.
  */
 export const readerToken = (gitlab: GitLabSettings): Declaration => ({
   type: 'gitlab:index/groupAccessToken:GroupAccessToken',
@@ -44,7 +44,7 @@ export const readerToken = (gitlab: GitLabSettings): Declaration => ({
     group,
     name: 'switchyard-reader',
     accessLevel: 'maintainer',
-    scopes: ['read_api'],
+    scopes: ['read_api', 'read_repository'],
     ...lifetime(gitlab),
   },
 });

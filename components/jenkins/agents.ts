@@ -6,7 +6,7 @@ import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
 import { existingProjects } from '../gitlab/projects';
 import type { Model, RepositoryFiles } from '../model';
-import { fileMounts, fileVariables, fileVolumes } from '../shared/files';
+import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
@@ -143,17 +143,15 @@ function deployPod(model: Model, image: string): string {
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
             ...fileVariables,
+            ...sourceVariables(model.settings),
             ...(backup
-              ? [
-                  ...repositoryVariables(model.settings),
-                  ...sourceVariables(model.settings),
-                  { name: 'DOCKER_CONFIG', value: PULL_LOGIN },
-                ]
+              ? [...repositoryVariables(model.settings), { name: 'DOCKER_CONFIG', value: PULL_LOGIN }]
               : [{ name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment }]),
           ],
           [
             { name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true },
             ...fileMounts,
+            programMount,
             ...(backup ? [{ name: 'docker', mountPath: PULL_LOGIN, readOnly: true }] : []),
           ],
         ),
@@ -167,6 +165,7 @@ function deployPod(model: Model, image: string): string {
     volumes: [
       kubeconfigVolume(model.settings),
       ...fileVolumes(model.files),
+      programVolume,
       scratch,
       ...(backup
         ? [
@@ -208,20 +207,28 @@ interface TopologyPod {
   readonly other?: string;
   /** Secret with its variables. @default it has none */
   readonly secret?: string;
-  readonly variables?: typeof topologyVariables;
+  readonly variables?: readonly object[];
   /** The catalog and the stack files as they were applied. @default none: it works from a checkout */
   readonly files?: RepositoryFiles;
+  /** Run the program that was applied, where the image has another. @default false */
+  readonly asApplied?: boolean;
   readonly resources?: object;
 }
 
 function topologyPod(pod: TopologyPod): string {
   const { container, image, account, other, secret, variables = topologyVariables, files, resources } = pod;
+  const { asApplied = false } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
-  const mounts = files ? [...topologyMounts, ...fileMounts] : topologyMounts;
+  const mounts = [...topologyMounts, ...(files ? fileMounts : []), ...(asApplied ? [programMount] : [])];
   return agentPod({
     ...identity,
-    volumes: [kubeconfig, ...(files ? fileVolumes(files) : []), scratch],
+    volumes: [
+      kubeconfig,
+      ...(files ? fileVolumes(files) : []),
+      ...(asApplied ? [programVolume] : []),
+      scratch,
+    ],
     containers: [
       {
         ...agentContainer(container, image, given, mounts),
@@ -249,13 +256,14 @@ const previewPod = (image: string, other?: string): string =>
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = (image: string, files: RepositoryFiles): string =>
+const driftPod = ({ files, settings }: Model, image: string): string =>
   topologyPod({
     container: 'drift',
     image,
     account: names.watcher,
-    variables: kubeconfigVariable,
+    variables: [...kubeconfigVariable, ...sourceVariables(settings)],
     files,
+    asApplied: true,
     secret: 'drift-environment',
   });
 
@@ -319,7 +327,7 @@ export function kubernetesCloud(model: Model) {
       ...(topologyProject
         ? [
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(image)),
-            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(image, model.files)),
+            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, image)),
           ]
         : []),
       ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(image))] : []),

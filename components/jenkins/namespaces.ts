@@ -1,7 +1,7 @@
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { repositoryFiles } from '../shared/files';
+import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { agentRole } from '../testing/resources';
@@ -48,6 +48,12 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
       ...repositoryFiles(model, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
+    appliedProgram(model, {
+      prefix: 'deploy',
+      namespace: namespacesOf(model.settings).deploy,
+      provider: 'ci',
+      labels: labels(about('deploy')),
+    }),
     ...fencedNamespace({
       prefix: 'build',
       namespace: namespacesOf(model.settings).build,

@@ -5,7 +5,7 @@ import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
-import { repositoryFiles } from '../shared/files';
+import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { portOf } from '../shared/network';
@@ -200,9 +200,11 @@ function driftResources(model: Model): Declaration[] {
   const { watcher } = names;
   const { drift: namespace } = namespacesOf(model.settings);
   const common = labels(about(model, 'drift'));
+  const place = { prefix: 'drift', namespace, provider: 'ci', labels: common } as const;
   return [
     ...agentNamespace(model, 'drift', namespace, watcher),
-    ...repositoryFiles(model, { prefix: 'drift', namespace, provider: 'ci', labels: common }),
+    ...repositoryFiles(model, place),
+    appliedProgram(model, place),
     ...lookAccess(model, 'drift', {
       rules: LOOK,
       subjects: [{ name: watcher, namespace }],

@@ -41,17 +41,17 @@ function sharesOf(files: Readonly<Record<string, string>>): Record<string, strin
 
 const mapName = (name: string, index: number): string => (index === 0 ? name : `${name}-${index + 1}`);
 
+/** A namespace that has Pods which are given something. */
+interface Place {
+  /** Beginning of the resources' names, as the namespace's own resource has it. */
+  readonly prefix: string;
+  readonly namespace: string;
+  readonly provider: Extract<ProviderRole, 'ci' | 'production'>;
+  readonly labels: Record<string, string>;
+}
+
 /** ConfigMaps with the catalog and the stack files, in a namespace whose Pods work from them. */
-export function repositoryFiles(
-  { files }: Pick<Model, 'files'>,
-  inputs: {
-    /** Beginning of the resources' names, as the namespace's own resource has it. */
-    readonly prefix: string;
-    readonly namespace: string;
-    readonly provider: Extract<ProviderRole, 'ci' | 'production'>;
-    readonly labels: Record<string, string>;
-  },
-): Declaration[] {
+export function repositoryFiles({ files }: Pick<Model, 'files'>, inputs: Place): Declaration[] {
   const { prefix, namespace, provider, labels } = inputs;
   return KINDS.flatMap(({ kind, name }) =>
     sharesOf(files[kind]).map((data, index) =>
@@ -66,6 +66,24 @@ export function repositoryFiles(
     ),
   );
 }
+
+const PROGRAM = 'program';
+
+/** A ConfigMap that tells Pods by which program the topology was applied, in a namespace where one changes or judges it. */
+export const appliedProgram = ({ program }: Pick<Model, 'program'>, inputs: Place): Declaration =>
+  object(
+    'kubernetes:core/v1:ConfigMap',
+    `${inputs.prefix}-${PROGRAM}`,
+    inputs.provider,
+    { namespace: inputs.namespace, name: PROGRAM, labels: inputs.labels },
+    { data: { id: `${program}\n` } },
+    { dependsOn: [`${inputs.prefix}-namespace`] },
+  );
+
+/** Where `switchyard` looks in the delivery image (`delivery/image/bin/switchyard`). */
+export const programMount = { name: PROGRAM, mountPath: `${FOLDER}/${PROGRAM}`, readOnly: true };
+/** The Pod's volume for {@link programMount}. */
+export const programVolume = { name: PROGRAM, configMap: { name: PROGRAM } };
 
 /** What tells a program where they are. */
 export const fileVariables = [

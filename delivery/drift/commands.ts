@@ -26,21 +26,20 @@ export function addDriftCommands(top: Command, shell: Shell): void {
     .requiredOption('--environment <name>', 'environment to look at')
     .option('--timeout <minutes>', 'after which the look counts as failed', '25')
     .action(async (options: { environment: string; timeout: string }) => {
-      const names = [
-        'GITLAB_TOKEN',
-        'SWITCHYARD_STACKS',
-        'SWITCHYARD_CATALOG',
-        'SWITCHYARD_LIBRARY',
-      ] as const;
-      const settings = readSettings(names);
-      const { SWITCHYARD_CATALOG, SWITCHYARD_LIBRARY } = settings;
+      const settings = readSettings(['GITLAB_TOKEN', 'SWITCHYARD_STACKS']);
       const said = await lookForDrift({
         environment: options.environment,
         paths: driftPaths(shell.workspace(), options.environment),
         timeoutMs: Number(options.timeout) * 60_000,
         stacks: settings.SWITCHYARD_STACKS,
         gitlabToken: settings.GITLAB_TOKEN,
-        image: { SWITCHYARD_CATALOG, SWITCHYARD_LIBRARY },
+        variables: readSettings([
+          'SWITCHYARD_CATALOG',
+          'SWITCHYARD_LIBRARY',
+          'GITLAB_URL',
+          'SWITCHYARD_GITLAB_GROUP',
+          'SWITCHYARD_TOPOLOGY_PROJECT',
+        ]),
       });
       shell.result({ environment: options.environment }, `${said}looked at ${options.environment}`);
     });

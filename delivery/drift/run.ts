@@ -13,8 +13,8 @@ export interface LookRequest {
   readonly stacks: string;
   /** A token that may read what GitLab has of the group. */
   readonly gitlabToken: string;
-  /** Environment that the program gets beside the isolated stack's: where this image keeps its data. */
-  readonly image: Readonly<Record<string, string>>;
+  /** Environment that the program gets beside the isolated stack's: where its data is, and its project. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 /**
@@ -40,7 +40,7 @@ export async function lookForDrift(request: LookRequest): Promise<string> {
     const command = ['switchyard', 'drift', environment, '--fenced', '--json', '--note', paths.note];
     const { code, stdout } = await run(command, {
       cwd: work,
-      env: { ...request.image, ...env },
+      env: { ...request.variables, ...env },
       log: paths.log,
       timeoutMs,
       capture: true,

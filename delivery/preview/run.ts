@@ -65,30 +65,43 @@ export async function runPreview(request: RunRequest): Promise<number> {
 }
 
 /**
- * Runs the program of a checkout that was merged, with all that this process may use; what it prints is the build's
- * log.
+ * Compiles the program of a checkout and runs it, with all that this process may use; what it prints is the build's log.
+ * It lies in the checkout, which is thereby its root wherever it runs.
  * @returns its exit code
  */
-export async function runMerged(source: string, args: readonly string[], packages?: string): Promise<number> {
-  const home = mkdtempSync(join(tmpdir(), 'merged-'));
-  try {
-    const program = join(home, 'switchyard.js');
-    await compileProgram(source, program, packages ?? imagePackages(process.argv[1] ?? __filename));
-    return await new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [program, ...args], {
-        cwd: source,
-        env: {
-          ...process.env,
-          SWITCHYARD_STACKS: join(source, 'stacks'),
-          SWITCHYARD_CATALOG: join(source, 'catalog'),
-          SWITCHYARD_LIBRARY: join(source, 'delivery', 'library'),
-        },
-        stdio: 'inherit',
-      });
-      child.on('error', reject);
-      child.on('close', (code) => resolve(code ?? 1));
+export async function runCompiled(
+  source: string,
+  args: readonly string[],
+  options: {
+    /** The image's bundle of packages. */
+    readonly packages: string;
+    /** Beside this process' own variables. */
+    readonly env: Readonly<Record<string, string>>;
+    /** @default this process' own */
+    readonly cwd?: string;
+  },
+): Promise<number> {
+  const program = join(source, 'dist', 'switchyard.js');
+  await compileProgram(source, program, options.packages);
+  return await new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: 'inherit',
     });
-  } finally {
-    rmSync(home, { recursive: true, force: true });
-  }
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
 }
+
+/** Runs the program of a checkout that was merged, on the catalog and the stacks of that checkout. */
+export const runMerged = (source: string, args: readonly string[], packages?: string): Promise<number> =>
+  runCompiled(source, args, {
+    packages: packages ?? imagePackages(process.argv[1] ?? __filename),
+    cwd: source,
+    env: {
+      SWITCHYARD_STACKS: join(source, 'stacks'),
+      SWITCHYARD_CATALOG: join(source, 'catalog'),
+      SWITCHYARD_LIBRARY: join(source, 'delivery', 'library'),
+    },
+  });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { topologyBoxes } from '../../components/boxes';
-import { loadModel } from '../../components/load';
+import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { repositoryFiles } from '../../components/shared/files';
 import { heldFiles } from '../../stacks/held';
@@ -118,6 +118,30 @@ test('what runs a merge request’s program, or a merged one, works from that ch
   }
 });
 
+test('Pods that change or judge what was applied know by which program it was', () => {
+  const model = modelOf(TOPOLOGY);
+  const pods = agents(model);
+  const knows = (pod?: Pod) => JSON.stringify(pod?.volumes).includes('{"name":"program"}');
+  expect(
+    Object.keys(pods)
+      .filter((name) => knows(pods[name]))
+      .sort(),
+  ).toEqual(['deploy', 'drift']);
+  for (const name of ['deploy', 'drift']) {
+    expect(variables(pods[name] as Pod)).toMatchObject({
+      GITLAB_URL: 'https://gitlab.test',
+      SWITCHYARD_GITLAB_GROUP: 'switchyard',
+      SWITCHYARD_TOPOLOGY_PROJECT: 'topology',
+    });
+    expect(
+      declarations(model).find((declaration) => declaration.name === `${name}-program`)?.args,
+    ).toMatchObject({
+      metadata: { namespace: `ci-${name}`, name: 'program' },
+      data: { id: `${model.program}\n` },
+    });
+  }
+});
+
 test('a job of Jenkins comes after the files that it works from', () => {
   const names = declarations(modelOf(TOPOLOGY)).map(({ name }) => name);
   for (const file of ['agents-catalog-modules', 'deploy-stacks'])
@@ -188,16 +212,7 @@ describe('read from disk', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
   const load = (wholeStacks?: string, only?: string[]) =>
-    loadModel(
-      {
-        catalog: join(root, 'catalog'),
-        stacks: join(root, 'stacks'),
-        library: join(root, 'delivery', 'library'),
-        wholeStacks,
-      },
-      'lab',
-      only,
-    ).files;
+    loadModel({ ...defaultFolders(root), wholeStacks }, 'lab', only).files;
 
   test('they are the files of the repository', () => {
     const { modules, stacks } = load();

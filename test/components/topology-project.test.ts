@@ -180,7 +180,7 @@ describe('the look for drift', () => {
   });
 
   test('has a token of GitLab and an account of the cluster that may read, and nothing else', () => {
-    expect(named(on, 'gitlab-reader')?.args).toMatchObject({ scopes: ['read_api'] });
+    expect(named(on, 'gitlab-reader')?.args).toMatchObject({ scopes: ['read_api', 'read_repository'] });
     const { stringData } = argsOf<{ stringData: object }>(on, 'drift-environment');
     expect(stringData).toEqual({ GITLAB_TOKEN: '«output:gitlab-reader:token»' });
     const spec = podOf(on, 'drift')?.spec;

@@ -69,6 +69,7 @@ export function testModel(overrides: Partial<Model> = {}): Model {
     modules: catalog.modules,
     releases: { shop: released },
     library: { 'vars/modulePipeline.groovy': 'def call(Map settings) {}\n' },
+    program: 'c'.repeat(64),
     files: { ...catalogTexts, stacks: { 'Pulumi.test.yaml': stackText } },
     ...overrides,
   };

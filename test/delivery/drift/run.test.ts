@@ -55,7 +55,7 @@ const look = () =>
     timeoutMs: 20_000,
     stacks: join(folder, 'stacks'),
     gitlabToken: TOKEN,
-    image: { SWITCHYARD_CATALOG: '/catalog', SWITCHYARD_LIBRARY: '/library' },
+    variables: { SWITCHYARD_CATALOG: '/catalog', SWITCHYARD_LIBRARY: '/library' },
   });
 
 test.each([0, 5])('a look that ends with %s leaves its document, its note and its log', async (code) => {

@@ -10,6 +10,7 @@ const catalog = loadCatalog(join(root, 'catalog'));
 const folders = {
   catalog: join(root, 'catalog'),
   stacks: join(root, 'stacks'),
+  root,
   library: join(root, 'delivery', 'library'),
 };
 

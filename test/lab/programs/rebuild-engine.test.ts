@@ -51,7 +51,7 @@ async function on<T>(backend: string, use: (session: Session) => Promise<T>): Pr
   });
   try {
     return await use({
-      folders: { catalog: '', stacks: '', library: '' },
+      folders: { root: '', catalog: '', stacks: '', library: '' },
       model,
       engine,
       gitlabToken: async () => 'root-token',

@@ -20,6 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'switchyard-module-'));
 const folders = {
   catalog: join(folder, 'catalog'),
   stacks: join(folder, 'stacks'),
+  root: folder,
   library: join(folder, 'library'),
 };
 const into = join(folder, 'stock');

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A file of this repository: its path, and git's id of its content. */
+export type Blob = readonly [path: string, id: string];
+
+/** File that says in the delivery image, where there are no sources, which program it has. */
+export const PROGRAM_FILE = 'program';
+
+const FOLDERS = ['components', 'delivery', 'operations', 'rules'];
+const SOURCE = new RegExp(`^(?:(?:${FOLDERS.join('|')})/.+|(?:catalog|stacks)/[^/]+\\.ts|index\\.ts)$`);
+
+/**
+ * Tells this repository's program from another one: 64 hexadecimal characters, from its sources alone. Neither the
+ * catalog and the stacks count, which it works on, nor the packages, which come with whatever runs it.
+ */
+export function programId(files: readonly Blob[]): string {
+  const lines = files.flatMap(([path, id]) => (SOURCE.test(path) ? [`${path} ${id}\n`] : []));
+  return createHash('sha256').update(lines.sort().join('')).digest('hex');
+}
+
+/** Git's id of a content. */
+function blobId(content: Buffer): string {
+  return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+}
+
+function* filesBelow(root: string, folder: string): Generator<string> {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesBelow(root, path);
+    else yield path;
+  }
+}
+
+/** {@link programId} of a checkout, or of the folder of a delivery image. */
+export function programOf(root: string): string {
+  const noted = join(root, PROGRAM_FILE);
+  if (existsSync(noted)) return readFileSync(noted, 'utf8').trim();
+  const paths = [
+    ...[...FOLDERS, 'catalog', 'stacks'].flatMap((folder) => [...filesBelow(root, folder)]),
+    'index.ts',
+  ];
+  return programId(
+    paths.filter((path) => SOURCE.test(path)).map((path) => [path, blobId(readFileSync(join(root, path)))]),
+  );
+}

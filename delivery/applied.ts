@@ -1,0 +1,84 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { programId } from '../catalog/program';
+import { exitCode, Failure } from './failure';
+import { WorkingCopy } from './git';
+import { imagePackages } from './preview/compile';
+import { runCompiled } from './preview/run';
+import { readSettings } from './settings';
+import { type Context, cloneUrl } from './verify';
+
+const BRANCH = 'main';
+/** Commits of main, newest first, among which the program is looked for. */
+const LOOK_BACK = 500;
+
+/**
+ * Checks out the newest commit of the topology's project that has a program.
+ * @param program see `catalog/program.ts`
+ * @returns the commit
+ * @throws Failure (exit 1) where none has it
+ */
+export async function checkOutProgram(
+  context: Pick<Context, 'gitlabUrl' | 'token'>,
+  {
+    project,
+    program,
+    folder,
+  }: { readonly project: string; readonly program: string; readonly folder: string },
+): Promise<string> {
+  const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
+  await copy.open();
+  let found: string | undefined;
+  await copy.fetchUntil([BRANCH], async () => {
+    const commits = await copy.commits(BRANCH, LOOK_BACK);
+    for (const commit of commits) {
+      found = programId(await copy.blobs(commit)) === program ? commit : undefined;
+      if (found) return true;
+    }
+    return commits.length === LOOK_BACK;
+  });
+  if (!found) {
+    throw new Failure(
+      exitCode.red,
+      `this image's program is not the one that was applied last, and no commit of ${project}'s ${BRANCH} has that one.`,
+      'Run `switchyard up` where there is Docker: it brings the image up to date.',
+    );
+  }
+  await copy.checkOut(found);
+  return found;
+}
+
+/** Adds the command by which the delivery image runs another program than its own. */
+export function addAppliedCommand(
+  top: Command,
+  shell: { readonly context: () => Context & { readonly group: string } },
+): void {
+  top
+    .command('as-applied')
+    .description('Run `switchyard` by the program that was applied last, where this image has an older one.')
+    .requiredOption('--program <file>', 'file that names that program')
+    .argument('<arguments...>', 'arguments of `switchyard`, after `--`')
+    .action(async (args: string[], options: { program: string }) => {
+      const { SWITCHYARD_TOPOLOGY_PROJECT: path } = readSettings(['SWITCHYARD_TOPOLOGY_PROJECT']);
+      const { group, ...context } = shell.context();
+      const source = mkdtempSync(join(tmpdir(), 'applied-'));
+      try {
+        const commit = await checkOutProgram(context, {
+          project: `${group}/${path}`,
+          program: readFileSync(options.program, 'utf8').trim(),
+          folder: source,
+        });
+        process.stderr.write(
+          `delivery: this image is older than what was applied: running the program of commit ${commit.slice(0, 12)}\n`,
+        );
+        process.exitCode = await runCompiled(source, args, {
+          packages: imagePackages(process.argv[1] ?? __filename),
+          env: { SWITCHYARD_LIBRARY: join(source, 'delivery', 'library') },
+        });
+      } finally {
+        rmSync(source, { recursive: true, force: true });
+      }
+    });
+}
