@@ -2,20 +2,12 @@ import { execFile } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { deriveSecret } from '../../../components/shared/secrets';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import { sleep } from '../../../lab/machine/process';
 import { TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { cacheHome, labHome, openLog } from '../../../lab/steps';
-import {
-  ENVIRONMENT,
-  JENKINS_URL,
-  labEnvironment,
-  REPOSITORY,
-  rootToken,
-  switchyard,
-} from '../../../lab/topology';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import { json, look } from './look';
 
 // Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
 jest.setTimeout(300_000);
@@ -61,42 +53,6 @@ const project = `${GITLAB_URL}/api/v4/projects/${encodeURIComponent('switchyard/
 const headers = () => ({ 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' });
 const description = async (): Promise<string> =>
   ((await (await fetch(project, { headers: headers() })).json()) as { description: string }).description;
-
-/** The job that the clock starts at night. */
-const JOB = `${JENKINS_URL}/job/switchyard/job/topology-drift`;
-
-interface Build {
-  readonly building: boolean;
-  readonly result: string | null;
-}
-
-const json = async <T>(url: string, init?: RequestInit): Promise<T | undefined> => {
-  const answer = await fetch(url, init);
-  return answer.ok ? ((await answer.json()) as T) : undefined;
-};
-
-/** Starts the job as a person does, and waits for what comes of it. */
-async function look(): Promise<{ result: string | null; log: string }> {
-  const password = deriveSecret(labEnvironment().SWITCHYARD_SEED ?? '', 'jenkins/admin');
-  const login = { Authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` };
-  const crumb = await json<{ crumbRequestField: string; crumb: string }>(
-    `${JENKINS_URL}/crumbIssuer/api/json`,
-    { headers: login },
-  );
-  const next = (await json<{ nextBuildNumber: number }>(`${JOB}/api/json`))?.nextBuildNumber;
-  const started = await fetch(`${JOB}/build`, {
-    method: 'POST',
-    headers: { ...login, [crumb?.crumbRequestField ?? '']: crumb?.crumb ?? '' },
-  });
-  expect(started.status).toBe(201);
-  for (const end = Date.now() + 150_000; Date.now() < end; await sleep(300)) {
-    const build = await json<Build>(`${JOB}/${next}/api/json`);
-    if (build && !build.building) {
-      return { result: build.result, log: await (await fetch(`${JOB}/${next}/consoleText`)).text() };
-    }
-  }
-  throw new Error(`${JOB}/${next}/ did not end`);
-}
 
 interface Issue {
   readonly iid: number;

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BatchV1Api, RbacAuthorizationV1Api } from '@kubernetes/client-node';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import type { Change } from '../../../lab/journey';
+import { type Change, deliver } from '../../../lab/journey';
 import { HOST_IP, MIRROR, REGISTRY, S3_ENDPOINT, STATE_BUCKET } from '../../../lab/machine/addresses';
-import { repositorySteps } from '../../../lab/repository';
+import { repositorySteps, TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { labHome, openLog } from '../../../lab/steps';
 import {
   ENVIRONMENT,
@@ -16,7 +16,8 @@ import {
   upLab,
 } from '../../../lab/topology';
 import { type HollowCluster, READER, startHollowCluster } from '../programs/hollow-cluster';
-import { kubectl } from './running';
+import { look } from './look';
+import { kubectl, servedImage } from './running';
 import {
   ended,
   gitlab,
@@ -188,27 +189,40 @@ const noteOf = async (environment: string): Promise<string> =>
   '';
 
 let opened: Opened;
-let noteOfSecond: number;
+let noteOfFirst: number;
 
 test("a change of one environment's stack file gets one note and one status; the other one has none", async () => {
-  opened = await open('two', withSchedule(27));
+  opened = await open(
+    'two',
+    replacing(`stacks/Pulumi.${ENVIRONMENT}.yaml`, 'maximumAgeHours: 25', 'maximumAgeHours: 26'),
+  );
   expect(await ended(opened.head)).toMatchObject({
     status: 'success',
-    description: `previewed: ${SECOND}`,
+    description: `previewed: ${ENVIRONMENT}`,
   });
   expect(await outcomes(opened.head)).toEqual({
     [PREVIEW]: 'success',
-    [`${PREVIEW}/${SECOND}`]: 'success',
+    [`${PREVIEW}/${ENVIRONMENT}`]: 'success',
   });
   const [[environmentOfNote, id], ...others] = (await notesByEnvironment(opened.iid)) as [[string, number]];
-  expect([environmentOfNote, others]).toEqual([SECOND, []]);
-  noteOfSecond = id;
-  const [note] = await notes(opened.iid);
-  expect(note?.body).toContain(
+  expect([environmentOfNote, others]).toEqual([ENVIRONMENT, []]);
+  noteOfFirst = id;
+});
+
+test("one of the other's stack file is also told where its Pods are: they work from that file", async () => {
+  opened = await open('two', withSchedule(27));
+  expect(await ended(opened.head)).toMatchObject({
+    status: 'success',
+    description: `previewed: ${ENVIRONMENT}, ${SECOND}`,
+  });
+  expect(await noteOf(ENVIRONMENT)).toMatch(
+    /\| update \| deploy-stacks \| ConfigMap \| jenkins \| data\S*Pulumi\.second\.yaml\S* \|/,
+  );
+  const note = await noteOf(SECOND);
+  expect(note).toContain(
     '| update | registry-retention-job | CronJob | registry-retention | spec.schedule |',
   );
-  expect(note?.body).toContain('0 to create, 1 to change, 0 to replace, 0 to delete');
-  expect(note?.body).toMatch(/\| second \| .* on 1 \|/);
+  expect(note).toMatch(/\| second \| .* on 1 \|/);
 });
 
 test('one of code and catalog gets one of each per environment, and a rule that only the second breaks blocks the merge', async () => {
@@ -225,8 +239,8 @@ test('one of code and catalog gets one of each per environment, and a rule that 
     [`${PREVIEW}/${SECOND}`]: 'failed',
   });
   expect(Object.fromEntries(await notesByEnvironment(opened.iid))).toEqual({
-    [ENVIRONMENT]: expect.any(Number),
-    [SECOND]: noteOfSecond,
+    [ENVIRONMENT]: noteOfFirst,
+    [SECOND]: expect.any(Number),
   });
   expect(await notes(opened.iid)).toHaveLength(2);
   const note = await noteOf(SECOND);
@@ -290,6 +304,12 @@ test('where live state of the first moved since the preview, merging stops there
 test('merging what is green in both applies the first, then the second', async () => {
   const request = await open('both', (checkout) => {
     replacing('index.ts', 'All of the program:', 'The whole program:')(checkout);
+    // What any module's release would take back, were it made by the program that the delivery image was built with.
+    replacing(
+      'components/production/workload.ts',
+      'revisionHistoryLimit: 5',
+      'revisionHistoryLimit: 4',
+    )(checkout);
     withSchedule(37)(checkout);
   });
   expect(await ended(request.head)).toMatchObject({
@@ -309,4 +329,27 @@ test('merging what is green in both applies the first, then the second', async (
   // What was merged before and had stopped is applied with it.
   expect(replicasOf('billing')).toBe(2);
   expect(replicasOf('mailer')).toBe(1);
+});
+
+const ofBilling = (path: string): string =>
+  kubectl('--namespace=prod-billing', 'get', 'deployment', 'billing', `-o=jsonpath={${path}}`);
+
+test('a release after that keeps what was applied, code and catalog, though the image of the Pods is older', async () => {
+  const commit = await gitlab().Branches.show(TOPOLOGY_PROJECT, 'main');
+  const sha = String(commit.commit.id);
+  const before = servedImage('billing');
+  await deliver(log, 'billing', 'after-applying', 'A release after applying', (checkout) =>
+    writeFileSync(join(checkout, 'NOTES'), `${sha}\n`),
+  );
+  expect(servedImage('billing')).not.toBe(before);
+  expect(ofBilling('.spec.revisionHistoryLimit')).toBe('4');
+  expect(replicasOf('billing')).toBe(2);
+  const told = await fetch(`${JENKINS_URL}/job/switchyard/job/billing/lastBuild/consoleText`);
+  expect(await told.text()).toContain(`running the program of commit ${sha.slice(0, 12)}`);
+});
+
+test('nor is what was applied drift', async () => {
+  const { result, log: said } = await look();
+  expect(said).toContain('running the program of commit');
+  expect(result).toBe('SUCCESS');
 });

@@ -74,13 +74,17 @@ describe('a merge request that changes replicas and resources', () => {
     const own = (await statusesOf(opened.head)).get(`${PREVIEW}/${ENVIRONMENT}`);
     expect(own).toMatchObject({
       status: 'success',
-      description: '0 to create, 2 to change, 0 to replace, 0 to delete',
+      // The module's Deployment and disruption budget, and its file in four namespaces whose Pods work from the catalog.
+      description: '0 to create, 6 to change, 0 to replace, 0 to delete',
     });
     const [note, ...others] = await notes(opened.iid);
     expect(others).toEqual([]);
     first = note?.id as number;
     expect(note?.body).toContain(
       '| update | production-billing-workload | Deployment | production-billing | spec.replicas |',
+    );
+    expect(note?.body).toMatch(
+      /\| update \| agents-catalog-modules \| ConfigMap \| jenkins \| data\S*billing.yaml\S* \|/,
     );
     expect(note?.body).toMatch(/\| lab \| .* → \*\*.*\*\* \| .* on 1 \|/);
     expect(note?.body).not.toContain('could not be asked');
