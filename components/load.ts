@@ -13,14 +13,14 @@ import {
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { programOf } from '../catalog/program';
 import { isOneCluster } from '../stacks/clusters';
+import { heldFiles, namedModules, type RepositoryFiles } from '../stacks/files';
 import { roles } from '../stacks/gitlab';
-import { heldFiles, namedModules } from '../stacks/held';
 import { loadStack, readableStack, secretsInStack, stackFile, stackNames } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { neededSecrets, stackVariables } from '../stacks/secrets';
 import type { Credentials } from './jenkins/environments';
 import { driftJob } from './jenkins/jobs';
-import type { Model, RepositoryFiles } from './model';
+import type { Model } from './model';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {

@@ -1,14 +1,9 @@
-import type { Catalog, CatalogTexts, Module } from '../catalog/load';
+import type { Catalog, Module } from '../catalog/load';
+import type { RepositoryFiles } from '../stacks/files';
 import type { StackSettings } from '../stacks/schema';
 
 /** What is released: module → image by digest. Read from the release ledger of the environment. */
 export type Releases = Readonly<Record<string, { readonly image: string; readonly commit: string }>>;
-
-/** Texts of this repository, by file name, that the topology's own Pods work from. */
-export interface RepositoryFiles extends CatalogTexts {
-  /** `Pulumi.<environment>.yaml`. */
-  readonly stacks: Readonly<Record<string, string>>;
-}
 
 /** Everything that the topology is made from, as plain data. */
 export interface Model {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { programId } from '../catalog/program';
-import { exitCode, Failure } from './failure';
+import { Ended, exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { imagePackages } from './preview/compile';
 import { runCompiled } from './preview/run';
@@ -73,10 +73,11 @@ export function addAppliedCommand(
         process.stderr.write(
           `delivery: this image is older than what was applied: running the program of commit ${commit.slice(0, 12)}\n`,
         );
-        process.exitCode = await runCompiled(source, args, {
+        const code = await runCompiled(source, args, {
           packages: imagePackages(process.argv[1] ?? __filename),
           env: { SWITCHYARD_LIBRARY: join(source, 'delivery', 'library') },
         });
+        if (code !== 0) throw new Ended(code);
       } finally {
         rmSync(source, { recursive: true, force: true });
       }

@@ -13,7 +13,7 @@ import { certificateFile, readCertificate, writeCertificate } from './certificat
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { addDriftCommands } from './drift/commands';
-import { exitCode, Failure } from './failure';
+import { Ended, exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
@@ -405,6 +405,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     await program().parseAsync(argv, { from: 'user' });
     return exitCode.done;
   } catch (error) {
+    if (error instanceof Ended) return error.code;
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.input;
     const code =
       error instanceof Failure ? error.code : error instanceof ProblemsError ? exitCode.input : exitCode.red;

@@ -88,7 +88,7 @@ function claim(model: Model, settings: BackupSettings): Declaration[] {
 
 /** The catalog and the stack file, which say what there is to copy. */
 const files = (model: Model, role: Role): Declaration[] =>
-  repositoryFiles(model, {
+  repositoryFiles(model.files, {
     prefix: prefixOf(role),
     namespace: namespacesOf(model.settings).backup,
     provider: role,

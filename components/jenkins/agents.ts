@@ -1,11 +1,12 @@
 import { stringify } from 'yaml';
 import { restrictedContainer } from '../../catalog/containers';
+import type { RepositoryFiles } from '../../stacks/files';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
 import { existingProjects } from '../gitlab/projects';
-import type { Model, RepositoryFiles } from '../model';
+import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef } from '../shared/references';

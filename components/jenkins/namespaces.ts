@@ -46,9 +46,9 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
         pullFrom: registry.address,
       }),
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
-      ...repositoryFiles(model, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
+      ...repositoryFiles(model.files, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
-    appliedProgram(model, {
+    appliedProgram(model.program, {
       prefix: 'deploy',
       namespace: namespacesOf(model.settings).deploy,
       provider: 'ci',

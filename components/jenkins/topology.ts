@@ -203,8 +203,8 @@ function driftResources(model: Model): Declaration[] {
   const place = { prefix: 'drift', namespace, provider: 'ci', labels: common } as const;
   return [
     ...agentNamespace(model, 'drift', namespace, watcher),
-    ...repositoryFiles(model, place),
-    appliedProgram(model, place),
+    ...repositoryFiles(model.files, place),
+    appliedProgram(model.program, place),
     ...lookAccess(model, 'drift', {
       rules: LOOK,
       subjects: [{ name: watcher, namespace }],

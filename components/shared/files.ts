@@ -1,4 +1,4 @@
-import type { Model, RepositoryFiles } from '../model';
+import type { RepositoryFiles } from '../../stacks/files';
 import type { Declaration, ProviderRole } from './declaration';
 import { contentHash, object } from './kubernetes';
 
@@ -51,7 +51,7 @@ interface Place {
 }
 
 /** ConfigMaps with the catalog and the stack files, in a namespace whose Pods work from them. */
-export function repositoryFiles({ files }: Pick<Model, 'files'>, inputs: Place): Declaration[] {
+export function repositoryFiles(files: RepositoryFiles, inputs: Place): Declaration[] {
   const { prefix, namespace, provider, labels } = inputs;
   return KINDS.flatMap(({ kind, name }) =>
     sharesOf(files[kind]).map((data, index) =>
@@ -70,7 +70,7 @@ export function repositoryFiles({ files }: Pick<Model, 'files'>, inputs: Place):
 const PROGRAM = 'program';
 
 /** A ConfigMap that tells Pods by which program the topology was applied, in a namespace where one changes or judges it. */
-export const appliedProgram = ({ program }: Pick<Model, 'program'>, inputs: Place): Declaration =>
+export const appliedProgram = (program: string, inputs: Place): Declaration =>
   object(
     'kubernetes:core/v1:ConfigMap',
     `${inputs.prefix}-${PROGRAM}`,

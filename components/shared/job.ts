@@ -1,5 +1,5 @@
 import { restrictedContainer } from '../../catalog/containers';
-import type { RepositoryFiles } from '../model';
+import type { RepositoryFiles } from '../../stacks/files';
 import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';

@@ -1,4 +1,4 @@
-import type { Held } from '../../stacks/held';
+import type { Held } from '../../stacks/files';
 
 /** What a change of this repository's files can reach. */
 export interface Reach {

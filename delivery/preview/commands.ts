@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { heldFiles } from '../../stacks/held';
+import { heldFiles } from '../../stacks/files';
 import { loadStack, readableStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
 import { readSettings, type Settings } from '../settings';

@@ -6,7 +6,7 @@ import { topologyBoxes } from '../../components/boxes';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { repositoryFiles } from '../../components/shared/files';
-import { heldFiles } from '../../stacks/held';
+import { heldFiles } from '../../stacks/files';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
 
 // Pods work from ConfigMaps of the topology, so that whatever changes the topology brings them its catalog.
@@ -154,7 +154,7 @@ describe('a large catalog', () => {
   );
   const filesOf = (texts: Record<string, string>) =>
     repositoryFiles(
-      { files: { modules: texts, services: {}, stacks: {} } },
+      { modules: texts, services: {}, stacks: {} },
       { prefix: 'agents', namespace: 'ci-agents', provider: 'ci', labels: {} },
     ).flatMap(({ name, args }) =>
       name.startsWith('agents-catalog-modules')

@@ -1,4 +1,11 @@
+import type { CatalogTexts } from '../catalog/load';
 import type { StackSettings } from './schema';
+
+/** Texts of this repository, by file name, that the topology's own Pods work from. */
+export interface RepositoryFiles extends CatalogTexts {
+  /** `Pulumi.<environment>.yaml`. */
+  readonly stacks: Readonly<Record<string, string>>;
+}
 
 /** Which of this repository's files an environment's Pods work from. */
 export interface Held {
