@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { ProblemsError } from './catalog/problems';
+import { rootOf } from './catalog/program';
 import { loadProgramInputs, RECORDED_VARIABLE } from './components/inputs';
 import { Topology } from './components/topology';
 import { assertRules } from './rules/assert';
@@ -10,7 +11,7 @@ import { environmentOf } from './stacks/names';
  * `pulumi up` runs it by `main.ts`; the `switchyard` CLI runs the same function through the Automation API.
  */
 async function program(): Promise<Record<string, string>> {
-  const inputs = await loadProgramInputs(environmentOf(pulumi.getStack()), __dirname);
+  const inputs = await loadProgramInputs(environmentOf(pulumi.getStack()), rootOf(__dirname));
   const recorded = pulumi.runtime.isDryRun() && process.env[RECORDED_VARIABLE] === 'true';
   try {
     if (!recorded) assertRules(inputs.model, inputs.only);

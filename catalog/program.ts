@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** A file of this repository: its path, and git's id of its content. */
 export type Blob = readonly [path: string, id: string];
 
 /** File that says in the delivery image, where there are no sources, which program it has. */
-export const PROGRAM_FILE = 'program';
+export const PROGRAM_FILE = 'program-id';
 
 const FOLDERS = ['components', 'delivery', 'operations', 'rules'];
 const SOURCE = new RegExp(`^(?:(?:${FOLDERS.join('|')})/.+|(?:catalog|stacks)/[^/]+\\.ts|index\\.ts)$`);
@@ -32,6 +32,16 @@ function* filesBelow(root: string, folder: string): Generator<string> {
     else yield path;
   }
 }
+
+const isRoot = (folder: string): boolean =>
+  ['catalog', PROGRAM_FILE].some((name) => existsSync(join(folder, name)));
+
+/**
+ * The checkout, or the folder of the delivery image, that a file of the program belongs to. A bundle that lies elsewhere
+ * works on the current folder.
+ * @param folder of that file: the checkout itself, or one in it
+ */
+export const rootOf = (folder: string): string => [folder, dirname(folder)].find(isRoot) ?? process.cwd();
 
 /** {@link programId} of a checkout, or of the folder of a delivery image. */
 export function programOf(root: string): string {

@@ -1,15 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { rootOf } from '../catalog/program';
 import { backendFault } from '../stacks/backend';
 import type { StackSettings } from '../stacks/schema';
 import { EXIT, Refusal } from './refusal';
 
-const above = resolve(__dirname, '..');
-const isRoot = (folder: string): boolean =>
-  ['catalog', 'library'].some((name) => existsSync(join(folder, name)));
-
-/** The checkout, or the folder of the delivery image, which has no catalog but the library. */
-export const root = isRoot(above) ? above : process.cwd();
+/** The checkout, or the folder of the delivery image. */
+export const root = rootOf(__dirname);
 
 /**
  * Where an environment's state is: the stack says it, unless Pulumi's own variable does.

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Blob, PROGRAM_FILE, programId, programOf } from '../../catalog/program';
+import { type Blob, PROGRAM_FILE, programId, programOf, rootOf } from '../../catalog/program';
 
 let folder: string;
 beforeEach(() => {
@@ -80,4 +80,18 @@ test.each(Object.keys(others))('%s is not part of the program', (path) => {
 test('where the delivery image was laid out, it is what stands there', () => {
   writeFileSync(join(folder, PROGRAM_FILE), `${'d'.repeat(64)}\n`);
   expect(programOf(folder)).toBe('d'.repeat(64));
+});
+
+test('a program finds its root: the checkout from any of its folders and from a bundle in it, the image from its own', () => {
+  write({ ...sources, ...others, 'dist/switchyard.js': '' });
+  for (const place of ['', 'operations', 'dist']) expect(rootOf(join(folder, place))).toBe(folder);
+  const image = mkdtempSync(join(tmpdir(), 'switchyard-image-'));
+  try {
+    mkdirSync(join(image, 'lib'));
+    expect(rootOf(join(image, 'lib'))).toBe(process.cwd());
+    writeFileSync(join(image, PROGRAM_FILE), 'x\n');
+    expect(rootOf(join(image, 'lib'))).toBe(image);
+  } finally {
+    rmSync(image, { recursive: true, force: true });
+  }
 });

@@ -78,7 +78,7 @@ describe('switchyard in the delivery image', () => {
       writeFileSync(join(folder, 'bin', name), text);
       chmodSync(join(folder, 'bin', name), 0o755);
     }
-    writeFileSync(join(folder, 'program'), 'one\n');
+    writeFileSync(join(folder, 'program-id'), 'one\n');
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
