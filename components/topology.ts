@@ -43,6 +43,8 @@ function provider(
             {
               context,
               enableServerSideApply: true,
+              // Else a change deletes the ConfigMap and makes it anew, and a Pod that starts meanwhile has none.
+              enableConfigMapMutable: true,
               ...(text ? { kubeconfig: text } : {}),
               // Other credentials for the same cluster are no reason to make everything in it anew.
               ...(kubeconfig === undefined ? {} : { clusterIdentifier: context }),
