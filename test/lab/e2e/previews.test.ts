@@ -74,7 +74,7 @@ describe('a merge request that changes replicas and resources', () => {
     const own = (await statusesOf(opened.head)).get(`${PREVIEW}/${ENVIRONMENT}`);
     expect(own).toMatchObject({
       status: 'success',
-      // The module's Deployment and disruption budget, and its file in four namespaces whose Pods work from the catalog.
+      // The module's Deployment and quota, and its file in four namespaces whose Pods work from the catalog.
       description: '0 to create, 6 to change, 0 to replace, 0 to delete',
     });
     const [note, ...others] = await notes(opened.iid);
@@ -88,7 +88,7 @@ describe('a merge request that changes replicas and resources', () => {
     );
     expect(note?.body).toMatch(/\| lab \| .* → \*\*.*\*\* \| .* on 1 \|/);
     expect(note?.body).not.toContain('could not be asked');
-    expect(note?.body).toContain('box0["production-billing: 2 to change"]:::change');
+    expect(note?.body).toMatch(/box\d\["production-billing: 2 to change"\]:::change/);
   });
 
   test('a newer commit ends the older preview, and edits the note in place', async () => {
