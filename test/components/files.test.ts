@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -7,6 +7,7 @@ import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { repositoryFiles } from '../../components/shared/files';
 import { heldFiles } from '../../stacks/files';
+import { stackNames } from '../../stacks/load';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
 
 // Pods work from ConfigMaps of the topology, so that whatever changes the topology brings them its catalog.
@@ -225,6 +226,21 @@ describe('read from disk', () => {
     expect(load(folder).stacks['Pulumi.lab.yaml']).toContain('secure: v1:abc');
     expect(load().stacks['Pulumi.lab.yaml']).not.toContain('v1:abc');
   });
+
+  test.each(stackNames(join(root, 'stacks')))(
+    'what Pods of %s have makes the same topology',
+    (environment) => {
+      const model = loadModel(defaultFolders(root), environment);
+      for (const kind of ['modules', 'services', 'stacks'] as const) {
+        const to = join(folder, kind === 'stacks' ? '' : 'catalog', kind);
+        mkdirSync(to, { recursive: true });
+        for (const [file, text] of Object.entries(model.files[kind])) writeFileSync(join(to, file), text);
+      }
+      const [catalog, stacks] = [join(folder, 'catalog'), join(folder, 'stacks')];
+      const inPod = loadModel({ ...defaultFolders(root), catalog, stacks }, environment);
+      expect(topologyBoxes(inPod)).toEqual(topologyBoxes(model));
+    },
+  );
 
   test('a deploy of one module reads no file of another', () => {
     expect(load(undefined, ['orders'])).toEqual({ modules: {}, services: {}, stacks: {} });
