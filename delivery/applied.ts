@@ -7,12 +7,18 @@ import { Ended, exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { imagePackages } from './preview/compile';
 import { runCompiled } from './preview/run';
-import { readSettings } from './settings';
 import { type Context, cloneUrl } from './verify';
 
 const BRANCH = 'main';
 /** Commits of main, newest first, among which the program is looked for. */
 const LOOK_BACK = 500;
+
+const stale = (why: string): Failure =>
+  new Failure(
+    exitCode.red,
+    `this image's program is not the one that was applied last, and ${why}.`,
+    'Run `switchyard up` where there is Docker: it brings the image up to date.',
+  );
 
 /**
  * Checks out the newest commit of the topology's project that has a program.
@@ -39,13 +45,7 @@ export async function checkOutProgram(
     }
     return commits.length === LOOK_BACK;
   });
-  if (!found) {
-    throw new Failure(
-      exitCode.red,
-      `this image's program is not the one that was applied last, and no commit of ${project}'s ${BRANCH} has that one.`,
-      'Run `switchyard up` where there is Docker: it brings the image up to date.',
-    );
-  }
+  if (!found) throw stale(`no commit of ${project}'s ${BRANCH} has that one`);
   await copy.checkOut(found);
   return found;
 }
@@ -61,7 +61,8 @@ export function addAppliedCommand(
     .requiredOption('--program <file>', 'file that names that program')
     .argument('<arguments...>', 'arguments of `switchyard`, after `--`')
     .action(async (args: string[], options: { program: string }) => {
-      const { SWITCHYARD_TOPOLOGY_PROJECT: path } = readSettings(['SWITCHYARD_TOPOLOGY_PROJECT']);
+      const { SWITCHYARD_TOPOLOGY_PROJECT: path } = process.env;
+      if (!path) throw stale('this stack has no project of the topology to get that one from');
       const { group, ...context } = shell.context();
       const source = mkdtempSync(join(tmpdir(), 'applied-'));
       try {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { programOf } from '../../catalog/program';
 import { checkOutProgram } from '../../delivery/applied';
+import { run } from '../../delivery/commands';
 import { WorkingCopy } from '../../delivery/git';
 import { cloneUrl } from '../../delivery/verify';
 import { root } from '../support/model';
@@ -64,6 +65,18 @@ describe('the program that was applied', () => {
       /not the one that was applied last, and no commit of switchyard\/orders's main has that one\. .*switchyard up/,
     );
   });
+});
+
+test('where no project has it, what to do is told as well', async () => {
+  const said = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  try {
+    expect(await run(['as-applied', '--program', '/nowhere', '--', 'up', 'lab'])).toBe(1);
+    expect(said.mock.calls.join('')).toMatch(
+      /no project of the topology to get that one from\. Run `switchyard up`/,
+    );
+  } finally {
+    said.mockRestore();
+  }
 });
 
 describe('switchyard in the delivery image', () => {
