@@ -209,22 +209,6 @@ test("a change of one environment's stack file gets one note and one status; the
   noteOfFirst = id;
 });
 
-test("one of the other's stack file is also told where its Pods are: they work from that file", async () => {
-  opened = await open('two', withSchedule(27));
-  expect(await ended(opened.head)).toMatchObject({
-    status: 'success',
-    description: `previewed: ${ENVIRONMENT}, ${SECOND}`,
-  });
-  expect(await noteOf(ENVIRONMENT)).toMatch(
-    /\| update \| deploy-stacks \| ConfigMap \| jenkins \| data\S*Pulumi\.second\.yaml\S* \|/,
-  );
-  const note = await noteOf(SECOND);
-  expect(note).toContain(
-    '| update | registry-retention-job | CronJob | registry-retention | spec.schedule |',
-  );
-  expect(note).toMatch(/\| second \| .* on 1 \|/);
-});
-
 test('one of code and catalog gets one of each per environment, and a rule that only the second breaks blocks the merge', async () => {
   opened = await open('two', (checkout) => {
     withCode(checkout);
@@ -248,7 +232,14 @@ test('one of code and catalog gets one of each per environment, and a rule that 
   expect(note).toContain('images-pinned');
   expect(note).toContain('Name a version or a digest in `images.replace` of the stack');
   // The plan is shown all the same.
-  expect(note).toContain('| update | registry-retention-job | CronJob |');
+  expect(note).toContain(
+    '| update | registry-retention-job | CronJob | registry-retention | spec.schedule |',
+  );
+  expect(note).toMatch(/\| second \| .* on 1 \|/);
+  // The other's stack file is told here too: Pods of this environment work from it.
+  expect(await noteOf(ENVIRONMENT)).toMatch(
+    /\| update \| deploy-stacks \| ConfigMap \| jenkins \| data\S*Pulumi\.second\.yaml\S* \|/,
+  );
   expect(await noteOf(ENVIRONMENT)).not.toContain('images-pinned');
   expect((await merge(opened)).status).toBe(405);
 });
