@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { programId } from '../catalog/program';
 import { Ended, exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
-import { imagePackages } from './preview/compile';
 import { runCompiled } from './preview/run';
 import { type Context, cloneUrl } from './verify';
 
@@ -75,7 +74,6 @@ export function addAppliedCommand(
           `delivery: this image is older than what was applied: running the program of commit ${commit.slice(0, 12)}\n`,
         );
         const code = await runCompiled(source, args, {
-          packages: imagePackages(process.argv[1] ?? __filename),
           env: { SWITCHYARD_LIBRARY: join(source, 'delivery', 'library') },
         });
         if (code !== 0) throw new Ended(code);

@@ -9,6 +9,7 @@ import {
   type Stack,
 } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
+import { stackFile } from '../stacks/load';
 import { partName } from '../stacks/names';
 import { Claims } from './claims';
 import { Parts } from './part-stacks';
@@ -114,10 +115,10 @@ async function openStack(inputs: EngineInputs, request: StackRequest): Promise<S
   const { backend, workDir, stackName, make, salt = '' } = request;
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
-  const source = readFileSync(join(inputs.stacks, `Pulumi.${inputs.environment}.yaml`), 'utf8');
+  const source = readFileSync(join(inputs.stacks, stackFile(inputs.environment)), 'utf8');
   const salted = salt === '' || /^encryptionsalt:/m.test(source);
   writeFileSync(
-    join(workDir, `Pulumi.${stackName}.yaml`),
+    join(workDir, stackFile(stackName)),
     salted ? source : `${source}\nencryptionsalt: ${salt}\n`,
   );
   const stack = { stackName, projectName: PROJECT, program: inputs.program };

@@ -71,8 +71,8 @@ export function parseStack(text: string, file: string, name: string): StackSetti
   return problems.length > 0 ? report(problems) : deepFreeze(settings);
 }
 
-/** Name of an environment's file. */
-export const stackFile = (environment: string): string => `Pulumi.${environment}.yaml`;
+/** Name of a stack's file: an environment's, or that of a part of its state. */
+export const stackFile = (stack: string): string => `Pulumi.${stack}.yaml`;
 
 /** Names of the environments that a folder has a file for. */
 export function stackNames(folder: string): string[] {
@@ -88,7 +88,7 @@ export function stackNames(folder: string): string[] {
  * @throws ProblemsError when there is none, or with every fault in it
  */
 export function loadStack(folder: string, name: string): StackSettings {
-  const file = `stacks/Pulumi.${name}.yaml`;
+  const file = `stacks/${stackFile(name)}`;
   const path = join(folder, stackFile(name));
   if (!existsSync(path)) {
     throw new ProblemsError([
@@ -111,7 +111,7 @@ export function readableStack(folder: string, name: string): StackSettings | und
 /** Which secrets the stack file holds, encrypted by `pulumi config set --secret`. */
 export function secretsInStack(folder: string, name: string): SecretName[] {
   const text = readFileSync(join(folder, stackFile(name)), 'utf8');
-  const parsed = parseYaml(text, `stacks/Pulumi.${name}.yaml`, stackFileSchema);
+  const parsed = parseYaml(text, `stacks/${stackFile(name)}`, stackFileSchema);
   if ('problems' in parsed) throw new ProblemsError(parsed.problems);
   return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);
 }

@@ -217,8 +217,8 @@ interface TopologyPod {
 }
 
 function topologyPod(pod: TopologyPod): string {
-  const { container, image, account, other, secret, variables = topologyVariables, files, resources } = pod;
-  const { asApplied = false } = pod;
+  const { container, image, account, other, secret, variables = topologyVariables } = pod;
+  const { asApplied, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
   const mounts = [...topologyMounts, ...(files ? fileMounts : []), ...(asApplied ? [programMount] : [])];

@@ -26,20 +26,22 @@ export function addDriftCommands(top: Command, shell: Shell): void {
     .requiredOption('--environment <name>', 'environment to look at')
     .option('--timeout <minutes>', 'after which the look counts as failed', '25')
     .action(async (options: { environment: string; timeout: string }) => {
-      const settings = readSettings(['GITLAB_TOKEN', 'SWITCHYARD_STACKS']);
+      const { GITLAB_TOKEN, SWITCHYARD_STACKS, ...variables } = readSettings([
+        'GITLAB_TOKEN',
+        'SWITCHYARD_STACKS',
+        'SWITCHYARD_CATALOG',
+        'SWITCHYARD_LIBRARY',
+        'GITLAB_URL',
+        'SWITCHYARD_GITLAB_GROUP',
+        'SWITCHYARD_TOPOLOGY_PROJECT',
+      ]);
       const said = await lookForDrift({
         environment: options.environment,
         paths: driftPaths(shell.workspace(), options.environment),
         timeoutMs: Number(options.timeout) * 60_000,
-        stacks: settings.SWITCHYARD_STACKS,
-        gitlabToken: settings.GITLAB_TOKEN,
-        variables: readSettings([
-          'SWITCHYARD_CATALOG',
-          'SWITCHYARD_LIBRARY',
-          'GITLAB_URL',
-          'SWITCHYARD_GITLAB_GROUP',
-          'SWITCHYARD_TOPOLOGY_PROJECT',
-        ]),
+        stacks: SWITCHYARD_STACKS,
+        gitlabToken: GITLAB_TOKEN,
+        variables,
       });
       shell.result({ environment: options.environment }, `${said}looked at ${options.environment}`);
     });

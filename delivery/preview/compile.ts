@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { exitCode, Failure } from '../failure';
 
-/** Where the delivery image keeps the packages that programs of this repository import (`operations/build.ts`). */
-export const imagePackages = (program: string): string => join(dirname(program), 'packages.js');
+/** Where the delivery image keeps the packages that programs of this repository import: beside this one (`operations/build.ts`). */
+export const imagePackages = (): string => join(dirname(process.argv[1] ?? __filename), 'packages.js');
 
 /**
  * Bundles a checkout's own `switchyard` into one file. The image has no package registry at hand and no node_modules,

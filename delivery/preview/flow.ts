@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { stackFile } from '../../stacks/load';
 import { parseJson } from '../certificate';
 import { openMerged } from '../deploy';
 import { exitCode, Failure } from '../failure';
@@ -115,7 +116,7 @@ async function checkOutResult(
   const { environments, removed } = affectedEnvironments(
     await copy.changedPaths(baseSha, 'HEAD'),
     request.covered,
-    (name) => existsSync(join(request.folder, 'stacks', `Pulumi.${name}.yaml`)),
+    (name) => existsSync(join(request.folder, 'stacks', stackFile(name))),
   );
   if (removed.length > 0) {
     return refuse(

@@ -49,7 +49,7 @@ export async function runPreview(request: RunRequest): Promise<number> {
     mkdirSync(join(source, 'dist', 'image'), { recursive: true });
     writeFileSync(join(source, 'dist', 'image', 'Dockerfile'), 'FROM scratch\n');
     const program = join(home, 'switchyard.js');
-    await compileProgram(source, program, request.packages ?? imagePackages(process.argv[1] ?? __filename));
+    await compileProgram(source, program, request.packages ?? imagePackages());
     const command = [process.execPath, program, 'preview', environment, '--record', paths.record];
     const { code } = await run(command, { cwd: source, env, log: paths.log, timeoutMs });
     return outcome(code);
@@ -73,8 +73,6 @@ export async function runCompiled(
   source: string,
   args: readonly string[],
   options: {
-    /** The image's bundle of packages. */
-    readonly packages: string;
     /** Beside this process' own variables. */
     readonly env: Readonly<Record<string, string>>;
     /** @default this process' own */
@@ -82,7 +80,7 @@ export async function runCompiled(
   },
 ): Promise<number> {
   const program = join(source, 'dist', 'switchyard.js');
-  await compileProgram(source, program, options.packages);
+  await compileProgram(source, program, imagePackages());
   return await new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: options.cwd,
@@ -95,9 +93,8 @@ export async function runCompiled(
 }
 
 /** Runs the program of a checkout that was merged, on the catalog and the stacks of that checkout. */
-export const runMerged = (source: string, args: readonly string[], packages?: string): Promise<number> =>
+export const runMerged = (source: string, args: readonly string[]): Promise<number> =>
   runCompiled(source, args, {
-    packages: packages ?? imagePackages(process.argv[1] ?? __filename),
     cwd: source,
     env: {
       SWITCHYARD_STACKS: join(source, 'stacks'),

@@ -270,6 +270,8 @@ test('where live state of the first moved since the preview, merging stops there
     status: 'success',
     description: `previewed: ${ENVIRONMENT}, ${SECOND}`,
   });
+  // Its schedule; its stack file in the two namespaces whose Pods work from it; the program.
+  expect(await noteOf(SECOND)).toContain('0 to create, 4 to change, 0 to replace, 0 to delete');
   // As a person would meanwhile, from a catalog that differs.
   cpSync(join(REPOSITORY, 'catalog'), join(folder, 'catalog'), { recursive: true });
   withReplicas('mailer', 2)(folder);
