@@ -7,8 +7,8 @@ import { holder } from '../machine/holder';
 import { sleep } from '../machine/process';
 import { hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
 import { toolPath } from '../toolchain';
-import { corednsManifests, storageManifests } from './addons';
-import { nodeDaemons, storageDaemons } from './daemons';
+import { corednsManifests, firewallManifests, storageManifests } from './addons';
+import { firewallDaemon, nodeDaemons, storageDaemons } from './daemons';
 import { createPki, kubeconfigPath } from './pki';
 
 export { dockerSocket } from './daemons';
@@ -114,7 +114,7 @@ export function addonSteps(): Step[] {
       inputs: () => sources('addons.ts'),
       done: dnsAnswers,
       run: async (log) => {
-        const items = [...corednsManifests(), ...storageManifests(labHome())];
+        const items = [...corednsManifests(), ...storageManifests(labHome()), ...firewallManifests()];
         const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
         await kubectl(log, ['apply', '--server-side', '--force-conflicts', '-f', '-'], list);
         for (const name of ['coredns', 'local-path-provisioner']) {
@@ -130,6 +130,7 @@ export function addonSteps(): Step[] {
         await waitUntil('an answer from the cluster DNS', 30, dnsAnswers);
       },
     },
+    daemonStep('firewall', 'Network policies are enforced: kube-router', () => [firewallDaemon()]),
   ];
 }
 

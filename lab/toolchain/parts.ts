@@ -107,6 +107,12 @@ export const PARTS: Part[] = [
     stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
   },
   {
+    name: 'kube-router',
+    version: '2.1.0',
+    title: 'Network policy enforcement (kube-router)',
+    programs: [{ name: 'kube-router', source: '.' }],
+  },
+  {
     name: 'coredns',
     version: '1.12.4',
     title: 'CoreDNS',

@@ -365,9 +365,9 @@ const cases: readonly Case[] = [
   {
     rule: 'images-pinned',
     when: 'an image is latest',
-    items: changed(whole, 'build-deployment', [...container, 'image'], 'moby/buildkit:latest'),
+    items: changed(whole, 'registry-deployment', [...container, 'image'], 'registry:latest'),
     says: [
-      'build-deployment (Deployment ci-build/buildkitd), container "buildkitd": "moby/buildkit:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+      'registry-deployment (Deployment registry/registry), container "registry": "registry:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
     ],
   },
   {
