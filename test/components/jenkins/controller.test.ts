@@ -184,6 +184,7 @@ describe('rights', () => {
     const roles = jenkinsResources(testModel()).filter(({ type }) => type.endsWith(':Role'));
     expect(roles.map(({ name }) => name).sort()).toEqual([
       'agents-agents-role',
+      'build-agents-role',
       'deploy-agents-role',
       'jenkins-credentials-role',
     ]);
