@@ -61,6 +61,8 @@ export function pluginSteps(): Step[] {
     {
       name: 'plugins',
       title: 'provider plug-ins',
+      // The CLI installs the official ones.
+      needs: ['toolchain-pulumi'],
       inputs,
       done: async () => PLUGINS.every((name) => officialInstalled(name) !== existsSync(launcher(name))),
       run: async (log) => {

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { cacheHome, LabError, type StepLog } from '../steps';
+import { present } from './packages';
 
 /**
  * The Go that the pinned modules ask for, as the module proxies carry it: golang.org/toolchain, whose zip never changes.
@@ -52,6 +53,9 @@ export const moduleProxies = (setting = process.env.GOPROXY || 'https://proxy.go
     .split(/[,|]/)
     .map((entry) => entry.trim().replace(/\/$/, ''))
     .filter((entry) => /^https?:/.test(entry));
+
+/** Is there a Go on this machine, or what it takes to unpack one? A build needs no Debian package then. */
+export const goIsAtHand = (): boolean => present(process.env.SWITCHYARD_GO ?? 'go') || present('unzip');
 
 /** `$SWITCHYARD_GO`, or else the one on PATH, when it can fetch the toolchain that a go.mod asks for. */
 function installedGo(log: StepLog): string | undefined {
@@ -129,5 +133,17 @@ export async function fetchGo(
   }
 }
 
-/** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. */
-export const findGo = async (log: StepLog): Promise<string> => installedGo(log) ?? fetchGo(log);
+let found: { named: string | undefined; go: Promise<string> } | undefined;
+
+/** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. Looked for once, by whoever asks first. */
+export function findGo(log: StepLog): Promise<string> {
+  const named = process.env.SWITCHYARD_GO;
+  if (found?.named === named) return found.go;
+  const go = (async () => installedGo(log) ?? fetchGo(log))();
+  found = { named, go };
+  // The next one tries again.
+  go.catch(() => {
+    found = undefined;
+  });
+  return go;
+}

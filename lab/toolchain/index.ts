@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cacheHome, hashFiles, LabError, type Step, type StepLog } from '../steps';
-import { findGo } from './go';
+import { findGo, goIsAtHand } from './go';
 import { packageStep } from './packages';
 import { PARTS, type Part, type Program } from './parts';
 
@@ -196,6 +196,9 @@ function partStep(part: Part): Step {
   return {
     name: `toolchain-${part.name}`,
     title: `${part.title} ${part.version}`,
+    // unzip, where the Go that compiles has to be fetched.
+    needs: goIsAtHand() ? [] : ['packages'],
+    place: 'compile',
     inputs: () => partHash(part),
     done: async () => linked(part, await partHash(part)),
     run: (log) => provide(part, log),

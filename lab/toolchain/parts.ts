@@ -51,14 +51,11 @@ function kubernetesStamps(): Record<string, string> {
   return stamps;
 }
 
-/** In the order in which they are needed. */
+/**
+ * In the order in which they are needed: the cluster comes up while the rest compiles, then the images, and no step of
+ * the lab's own needs the last.
+ */
 export const PARTS: Part[] = [
-  {
-    name: 's3',
-    version: '1.8.0',
-    title: 'S3 server (versitygw)',
-    programs: [{ name: 'versitygw', source: 'github.com/versity/versitygw/cmd/versitygw' }],
-  },
   {
     name: 'kubernetes',
     version: KUBERNETES,
@@ -93,20 +90,6 @@ export const PARTS: Part[] = [
     },
   },
   {
-    // The newest that the Go module proxy carries: later ones live in a module of their own, which it does not. The
-    // engine still speaks to it, and the Node.js half comes from @pulumi/pulumi in its own version.
-    name: 'pulumi-language-nodejs',
-    version: '3.68.0',
-    title: "Pulumi's Node.js language host",
-    programs: [
-      {
-        name: 'pulumi-language-nodejs',
-        source: 'github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs',
-      },
-    ],
-    stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
-  },
-  {
     name: 'coredns',
     version: '1.12.4',
     title: 'CoreDNS',
@@ -134,6 +117,12 @@ export const PARTS: Part[] = [
     },
   },
   {
+    name: 's3',
+    version: '1.8.0',
+    title: 'S3 server (versitygw)',
+    programs: [{ name: 'versitygw', source: 'github.com/versity/versitygw/cmd/versitygw' }],
+  },
+  {
     name: 'ferretdb',
     version: '1.24.0',
     title: 'FerretDB',
@@ -149,4 +138,27 @@ export const PARTS: Part[] = [
       { name: 'mongorestore', source: 'github.com/mongodb/mongo-tools/mongorestore/main' },
     ],
   },
+  {
+    // The newest that the Go module proxy carries: later ones live in a module of their own, which it does not. The
+    // engine still speaks to it, and the Node.js half comes from @pulumi/pulumi in its own version.
+    name: 'pulumi-language-nodejs',
+    version: '3.68.0',
+    title: "Pulumi's Node.js language host",
+    programs: [
+      {
+        name: 'pulumi-language-nodejs',
+        source: 'github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs',
+      },
+    ],
+    stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
+  },
 ];
+
+/** Name of the part that brings a program. @throws Error when none does */
+export function partOf(program: string): string {
+  const part = PARTS.find(({ programs }) =>
+    programs.some(({ name, links = [] }) => name === program || links.includes(program)),
+  );
+  if (!part) throw new Error(`no part brings the program ${program}`);
+  return part.name;
+}
