@@ -1,19 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { cacheHome, LabError, type StepLog } from '../steps';
+import { fetchFile } from './download';
 import { present } from './packages';
 
 /**
@@ -75,15 +65,6 @@ function installedGo(log: StepLog): string | undefined {
   return undefined;
 }
 
-async function fetchZip(url: string, file: string): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(600_000) });
-  if (!response.ok || !response.body) throw new Error(`answered ${response.status}`);
-  await pipeline(Readable.fromWeb(response.body), createWriteStream(file));
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
-
 /**
  * A Go from the module proxy, kept in the cache.
  * @throws LabError when no proxy has it, or what it has is not what is pinned
@@ -110,7 +91,7 @@ export async function fetchGo(
     for (const proxy of moduleProxies()) {
       const url = `${proxy}/golang.org/${module.replace('@', '/@v/')}.zip`;
       try {
-        const found = await fetchZip(url, zip);
+        const found = await fetchFile(url, zip, { signal: log.signal });
         if (found === sha256) {
           await log.exec('unzip', ['-q', zip, '-d', fresh]);
           const unpacked = join(fresh, 'golang.org', module);
@@ -133,17 +114,17 @@ export async function fetchGo(
   }
 }
 
-let found: { named: string | undefined; go: Promise<string> } | undefined;
+let looked: { named: string | undefined; go: Promise<string> } | undefined;
 
 /** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. Looked for once, by whoever asks first. */
 export function findGo(log: StepLog): Promise<string> {
   const named = process.env.SWITCHYARD_GO;
-  if (found?.named === named) return found.go;
+  if (looked?.named === named) return looked.go;
   const go = (async () => installedGo(log) ?? fetchGo(log))();
-  found = { named, go };
+  looked = { named, go };
   // The next one tries again.
   go.catch(() => {
-    found = undefined;
+    looked = undefined;
   });
   return go;
 }

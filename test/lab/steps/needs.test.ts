@@ -108,8 +108,7 @@ test.each(IMAGES.map((image) => [image.name, image] as const))('image %s', (name
 });
 
 test('the add-ons need every image that their Pods run, their sandbox included', () => {
-  const text =
-    JSON.stringify([corednsManifests(), storageManifests(home)]) + containerdConfig(home, [], false);
+  const text = JSON.stringify([corednsManifests(), storageManifests(home)]) + containerdConfig(home, false);
   const used = [...text.matchAll(new RegExp(`${MIRROR.replaceAll('.', '\\.')}/([\\w-]+):`, 'g'))];
   expect([...new Set(used.map(([, name = '']) => name))].sort()).toEqual([...addonImages].sort());
   const needs = needsOf('addons');

@@ -32,38 +32,63 @@ afterEach(() => {
   }
 });
 
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** Opens by itself when a step is told to open it: what waits for it shows an order without a clock. */
+function gate() {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
 
-/** A step that takes some time and tells when it begins and ends. */
-function step(name: string, change: Partial<Step> = {}, milliseconds = 5): Step {
+/** A step that tells when it begins, waits for `until`, and tells when it ends. */
+function step(name: string, change: Partial<Step> = {}, until: Promise<unknown> = Promise.resolve()): Step {
   return {
     name,
     title: name,
     inputs: async () => 'a',
     run: async () => {
       events.push(`+${name}`);
-      await pause(milliseconds);
+      await until;
       events.push(`-${name}`);
     },
     ...change,
   };
 }
 
-const failing = (name: string, change: Partial<Step> = {}, milliseconds = 5): Step =>
+/** The same, and opens a gate at its end. */
+function opening(name: string, { open }: { open: () => void }, change: Partial<Step> = {}): Step {
+  return step(name, {
+    run: async () => {
+      events.push(`+${name}`, `-${name}`);
+      open();
+    },
+    ...change,
+  });
+}
+
+const failing = (
+  name: string,
+  change: Partial<Step> = {},
+  until: Promise<unknown> = Promise.resolve(),
+): Step =>
   step(name, {
     run: async () => {
-      await pause(milliseconds);
+      await until;
       throw new LabError(`${name} broke`, 'Mend it');
     },
     ...change,
   });
 
+const begun = () => events.filter((event) => event.startsWith('+')).map((event) => event.slice(1));
+
 describe('order', () => {
   test('a step starts when all that it needs is done, and not for what it does not need', async () => {
+    const quickIsDone = gate();
     await runSteps([
-      step('slow', {}, 60),
+      step('slow', {}, quickIsDone.opened),
       step('quick'),
-      step('after-quick', { needs: ['quick'] }),
+      opening('after-quick', quickIsDone, { needs: ['quick'] }),
       step('after-both', { needs: ['slow', 'after-quick'] }),
     ]);
     expect(events).toEqual([
@@ -79,7 +104,8 @@ describe('order', () => {
   });
 
   test('results come in the order of the list', async () => {
-    const results = await runSteps([step('slow', {}, 30), step('quick')]);
+    const other = gate();
+    const results = await runSteps([step('slow', {}, other.opened), opening('quick', other)]);
     expect(results.map(({ name, skipped }) => [name, skipped])).toEqual([
       ['slow', false],
       ['quick', false],
@@ -87,33 +113,43 @@ describe('order', () => {
   });
 
   test('no more steps run at once than there are places, and the earliest of the list get them', async () => {
+    const last = gate();
     let most = 0;
     let now = 0;
-    const image = (name: string, milliseconds: number) =>
+    const image = (name: string, until?: Promise<unknown>) =>
       step(name, {
         place: 'image',
         run: async () => {
-          events.push(name);
+          events.push(`+${name}`);
           most = Math.max(most, ++now);
-          await pause(milliseconds);
+          await until;
           now--;
+          if (name === 'd') last.open();
         },
       });
-    await runSteps([image('a', 40), image('b', 10), image('c', 10), image('d', 10), step('free')]);
+    // The first keeps its place until the last has had one.
+    await runSteps([image('a', last.opened), image('b'), image('c'), image('d'), step('free')]);
     expect(most).toBe(places().image);
-    expect(events).toEqual(['a', 'b', '+free', '-free', 'c', 'd']);
+    expect(begun().filter((name) => name !== 'free')).toEqual(['a', 'b', 'c', 'd']);
+    expect(begun().indexOf('free')).toBeLessThan(begun().indexOf('c'));
   });
 
   test('a place waits for an earlier step that still looks whether it has anything to do', async () => {
-    const slowLook = async () => {
-      await pause(30);
+    const othersLooked = gate();
+    const late = async () => {
+      await othersLooked.opened;
       return 'a';
     };
-    const order = ['a', 'b', 'c'].map((name, index) =>
-      step(name, { place: 'image', ...(index === 0 && { inputs: slowLook }) }),
-    );
-    await runSteps(order);
-    expect(events.filter((event) => event.startsWith('+'))).toEqual(['+a', '+b', '+c']);
+    const opens = async () => {
+      othersLooked.open();
+      return 'a';
+    };
+    await runSteps([
+      step('a', { place: 'image', inputs: late }),
+      step('b', { place: 'image' }),
+      step('c', { place: 'image', inputs: opens }),
+    ]);
+    expect(begun()).toEqual(['a', 'b', 'c']);
   });
 
   test('what is needed has to be there: nothing runs otherwise', async () => {
@@ -133,16 +169,17 @@ describe('a way that needs no place', () => {
   });
 
   test('and otherwise the step runs; one that downloads keeps no later one from compiling', async () => {
+    const compiled = gate();
     await runSteps([
       step('downloads', {
         place: 'compile',
         fetch: async (log) => {
           log.progress?.({ done: 0, total: 100, unit: 'MB' });
-          await pause(50);
+          await compiled.opened;
           return false;
         },
       }),
-      step('asks', { place: 'compile', fetch: async () => false }),
+      opening('asks', compiled, { place: 'compile', fetch: async () => false }),
     ]);
     expect(events).toEqual(['+asks', '-asks', '+downloads', '-downloads']);
   });
@@ -150,9 +187,15 @@ describe('a way that needs no place', () => {
 
 describe('a failure', () => {
   test('starts nothing new, lets short steps come to their end, and is the one that is told', async () => {
+    const failed = gate();
+    const said = jest.mocked(process.stdout.write);
+    said.mockImplementation((text) => {
+      if (String(text).includes('✗')) failed.open();
+      return true;
+    });
     const error = await runSteps([
       failing('bad'),
-      step('short', {}, 60),
+      step('short', {}, failed.opened),
       step('later', { needs: ['short'] }),
     ]).catch((caught: unknown) => caught);
     expect(String(error)).toMatch(/^LabError: bad: bad broke\. Mend it \(log: .*step-bad\.log\)$/);
@@ -162,20 +205,19 @@ describe('a failure', () => {
   });
 
   test('ends what compiles, which is no failure of its own and not done', async () => {
-    const begun = Date.now();
+    const compiling = gate();
     const error = await runSteps([
       step('compiles', {
         place: 'compile',
         run: async (log) => {
-          await log.exec('sleep', ['60']);
+          await log.exec('sh', ['-c', 'echo begun; exec sleep 600'], { onOutput: compiling.open });
         },
       }),
-      failing('bad', {}, 200),
+      failing('bad', {}, compiling.opened),
     ]).catch((caught: unknown) => caught);
     expect(String(error)).toMatch(/^LabError: bad: bad broke/);
     expect(String(error)).not.toContain('compiles');
     expect(printed).toMatch(/- .*compiles.*ended, as another step failed/);
-    expect(Date.now() - begun).toBeLessThan(10_000);
     expect(existsSync(join(folder, 'lab', 'done', 'compiles'))).toBe(false);
   });
 
@@ -197,7 +239,7 @@ describe('a failure', () => {
 describe('times', () => {
   test('of each step are kept for the next run, with the packages that it compiled', async () => {
     await runSteps([
-      step('plain', {}, 20),
+      step('plain', { run: async () => new Promise((resolve) => setTimeout(resolve, 20)) }),
       step('compiles', {
         place: 'compile',
         run: async (log) => {
@@ -211,9 +253,9 @@ describe('times', () => {
   });
 
   test('a step that was skipped keeps the time that it took', async () => {
-    await runSteps([step('a', {}, 20)]);
+    await runSteps([step('a')]);
     const before = lastTimes();
-    await runSteps([step('a', {}, 20)]);
+    await runSteps([step('a')]);
     expect(lastTimes()).toEqual(before);
   });
 
