@@ -190,6 +190,8 @@ function journeyStep(module: Example, name: string, title: string): Step {
   return {
     name,
     title,
+    needs: ['packages', 'gitlab', 'topology'],
+    place: 'pipeline',
     inputs: () => hashFiles([source]),
     done: async () => (await productionVersion(module)) === version,
     run: (log) =>

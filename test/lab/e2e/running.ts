@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
-import { lockLab, runSteps } from '../../../lab/steps';
+import { lockLab } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
 
 /** The running lab's cluster, as root asks it. */
