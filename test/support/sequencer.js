@@ -9,12 +9,11 @@ const FIRST = [
 
 /**
  * Jest's own order (what failed last, then what took longest), but what is known to be long comes first on a machine
- * that has not run it yet as well, and what burns the lab down comes after all others.
+ * that has not run it yet as well. The lab's suites have an order of their own: `test/lab/lanes.ts`.
  */
 module.exports = class extends Sequencer {
   async sort(tests) {
     const place = (test) => {
-      if (test.path.endsWith('/e2e/rebuild.test.ts')) return FIRST.length + 1;
       if (this.hasFailed(test)) return -1;
       const found = FIRST.findIndex((long) => long.test(test.path));
       return found < 0 ? FIRST.length : found;
