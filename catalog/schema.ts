@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from './problems';
+import { isClosedToModules } from './variables';
 
 /** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
 const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
@@ -100,6 +101,13 @@ export const serviceUseSchema = z.strictObject({
         .regex(
           /^[A-Z][A-Z0-9_]*$/,
           say('is not an environment variable name', 'Use capitals, digits and "_".'),
+        )
+        .refine(
+          (name) => !isClosedToModules(name),
+          say(
+            'is a variable of the topology itself, whose value no module may get',
+            "Give the service's password in a variable of its own.",
+          ),
         ),
     })
     .optional(),

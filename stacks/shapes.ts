@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isOwnVariable } from '../catalog/variables';
 
 /** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
 export const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
@@ -12,6 +13,12 @@ export const httpUrl = z.url({
 export const variableName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]*$/, say('is not an environment variable name', 'Use capitals, digits and "_".'));
+
+/** A variable that holds one password, key or kubeconfig: none of those that the topology itself lives from. */
+export const secretVariable = variableName.refine(
+  (name) => !isOwnVariable(name),
+  say('is a variable of the topology itself', 'Give this secret in a variable of its own.'),
+);
 
 /** A refinement: of these optional keys one is there, and only one. */
 export const oneOf =

@@ -9,7 +9,7 @@ import { existingProjects } from '../gitlab/projects';
 import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
-import { outputRef } from '../shared/references';
+import { outputRef, type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
@@ -30,7 +30,7 @@ const LONGEST_LOOK = 3600;
 
 const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
 
-const agentContainer = (name: string, image: string, env: readonly object[], mounts: readonly object[]) => ({
+const agentContainer = (name: string, image: Ref, env: readonly object[], mounts: readonly object[]) => ({
   name,
   image,
   command: ['sleep'],
@@ -42,7 +42,7 @@ const agentContainer = (name: string, image: string, env: readonly object[], mou
   volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
 });
 
-const jnlpContainer = (image: string) => ({
+const jnlpContainer = (image: Ref) => ({
   name: 'jnlp',
   image,
   resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
@@ -51,7 +51,7 @@ const jnlpContainer = (image: string) => ({
 });
 
 const agentPod = (spec: object) =>
-  stringify(
+  written(
     {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -69,7 +69,7 @@ const agentPod = (spec: object) =>
         ...spec,
       },
     },
-    { sortMapEntries: true, aliasDuplicateObjects: false },
+    (plain) => stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false }),
   );
 
 /** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
@@ -88,7 +88,7 @@ function topologyEnvironment({
 }
 
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
-function deliveryPod(model: Model, image: string): string {
+function deliveryPod(model: Model, image: Ref): string | Ref {
   const { settings } = model;
   const bases = !settings.registry.existing;
   return agentPod({
@@ -140,7 +140,7 @@ const backsUpReleases = ({ backup }: StackSettings): boolean => backup !== undef
  * The Pod that runs `up` of one module, and backs up what it released. The only one with a service account that may
  * change production.
  */
-function deployPod(model: Model, image: string): string {
+function deployPod(model: Model, image: Ref): string | Ref {
   const backup = backsUpReleases(model.settings);
   return agentPod({
     automountServiceAccountToken: true,
@@ -213,7 +213,7 @@ const reaching = (account: string, other: string | undefined) =>
 
 interface TopologyPod {
   readonly container: string;
-  readonly image: string;
+  readonly image: Ref;
   readonly account: string;
   /** The environment that it works for, where that is not this one. */
   readonly other?: string;
@@ -227,7 +227,7 @@ interface TopologyPod {
   readonly resources?: object;
 }
 
-function topologyPod(pod: TopologyPod): string {
+function topologyPod(pod: TopologyPod): string | Ref {
   const { container, image, account, other, secret, variables = topologyVariables } = pod;
   const { asApplied, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
@@ -256,7 +256,7 @@ function topologyPod(pod: TopologyPod): string {
  * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
  * environment needs one, and an account that can read no Secret.
  */
-const previewPod = (image: string, other?: string): string =>
+const previewPod = (image: Ref, other?: string): string | Ref =>
   topologyPod({
     container: 'preview',
     image,
@@ -268,7 +268,7 @@ const previewPod = (image: string, other?: string): string =>
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = ({ files, settings }: Model, image: string): string =>
+const driftPod = ({ files, settings }: Model, image: Ref): string | Ref =>
   topologyPod({
     container: 'drift',
     image,
@@ -280,7 +280,7 @@ const driftPod = ({ files, settings }: Model, image: string): string =>
   });
 
 /** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
-const statePod = (image: string, files: RepositoryFiles, other: string): string =>
+const statePod = (image: Ref, files: RepositoryFiles, other: string): string | Ref =>
   topologyPod({
     container: 'deploy',
     image,
@@ -291,7 +291,7 @@ const statePod = (image: string, files: RepositoryFiles, other: string): string 
   });
 
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
-const applyPod = (image: string, other?: string): string =>
+const applyPod = (image: Ref, other?: string): string | Ref =>
   topologyPod({
     container: 'apply',
     image,
@@ -305,7 +305,7 @@ export function kubernetesCloud(model: Model) {
   const image = outputRef('delivery-image', 'repoDigest');
   const { topologyProject } = model.settings;
   const applies = topologyProject?.apply === 'automatic';
-  const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string) => ({
+  const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
     name,
     label: name,
     namespace,

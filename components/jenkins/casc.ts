@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
+import { type Ref, shownText, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
 import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
 import { cascSecrets, credentialIds } from './names';
@@ -9,10 +10,10 @@ import { cascSecrets, credentialIds } from './names';
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
  * that `SECRETS` names. All of it is applied by a reload; nothing here needs a restart.
  */
-export function cascYaml(model: Model): string {
+export function casc(model: Model) {
   const { settings } = model;
   const { jenkins, topologyProject } = settings;
-  const casc = {
+  return {
     jenkins: {
       systemMessage: 'Configured by Switchyard. Changes made here are undone by the next `up`.',
       // Builds never run beside Jenkins' own files and secrets.
@@ -90,5 +91,13 @@ export function cascYaml(model: Model): string {
         : []),
     ],
   };
-  return stringify(casc, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
 }
+
+/** Configuration as code, as its plugin reads it. */
+export const cascText = (configuration: object): string | Ref =>
+  written(configuration, (plain) =>
+    stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 }),
+  );
+
+/** {@link cascText} of the whole configuration as people read it. */
+export const cascYaml = (model: Model): string => shownText(cascText(casc(model)));

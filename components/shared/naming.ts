@@ -19,6 +19,10 @@ export const names = {
   modulePushUser: (module: string) => `push-${module}`,
 } as const;
 
+/** Type token of a component: `switchyard:<box>:<Kind>`, as in `switchyard:jenkins:Jenkins`. */
+export const typeToken = (box: string, kind = `${box.charAt(0).toUpperCase()}${box.slice(1)}`): string =>
+  `switchyard:${box}:${kind}`;
+
 export interface LabelInputs {
   readonly name: string;
   readonly component: string;
