@@ -46,6 +46,8 @@ export function buildctlArguments(plan: ImagePlan): string[] {
     ...module.image.args,
     SOURCE_DATE_EPOCH: String(certificate.commitEpoch),
   };
+  // Attestations as manifests of the usual kind, which every registry and our own gate know.
+  const attested = plan.attestations ? ['oci-artifact=false'] : [];
   return [
     'build',
     '--progress=plain',
@@ -59,10 +61,9 @@ export function buildctlArguments(plan: ImagePlan): string[] {
     `--opt=label:org.opencontainers.image.revision=${certificate.headSha}`,
     `--opt=label:dev.switchyard.module=${module.name}`,
     `--opt=label:dev.switchyard.tree=${certificate.treeSha ?? ''}`,
-    ...(plan.attestations
-      ? ['--opt=attest:sbom=', '--opt=attest:provenance=mode=max']
-      : ['--opt=attest:provenance=disabled=true']),
-    `--output=${['type=image', attribute('name', `${repository}:${tag}`), 'push=true', 'rewrite-timestamp=true'].join(',')}`,
+    // Without the option there is none: `disabled=true` is a word of buildx, which BuildKit takes for a wish to have one.
+    ...(plan.attestations ? ['--opt=attest:sbom=', '--opt=attest:provenance=mode=max'] : []),
+    `--output=${['type=image', attribute('name', `${repository}:${tag}`), 'push=true', 'rewrite-timestamp=true', ...attested].join(',')}`,
     // Read: what deploys of main left. Written: this build's own, which nobody reads before it is merged and deployed.
     `--import-cache=${['type=registry', attribute('ref', `${repository}:${CACHE_TAG}`)].join(',')}`,
     `--export-cache=${['type=registry', attribute('ref', `${repository}:${cacheTag(tag)}`), 'mode=max', 'image-manifest=true', 'oci-mediatypes=true'].join(',')}`,

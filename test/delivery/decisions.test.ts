@@ -124,6 +124,11 @@ describe('the image build', () => {
     );
     // No step may ask for more than BuildKit gives by itself.
     expect(args.join(' ')).not.toMatch(/allow|entitlement|insecure/);
+    // BuildKit takes any `attest:` for a wish, `disabled=true` too.
+    expect(args.join(' ')).not.toContain('attest:');
+    expect(buildctlArguments({ ...plan, attestations: true })).toEqual(
+      expect.arrayContaining(['--opt=attest:sbom=', '--opt=attest:provenance=mode=max']),
+    );
   });
 
   it('is a script whose words are taken as they stand', () => {
