@@ -119,7 +119,7 @@ let looked: { named: string | undefined; go: Promise<string> } | undefined;
 /** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. Looked for once, by whoever asks first. */
 export function findGo(log: StepLog): Promise<string> {
   const named = process.env.SWITCHYARD_GO;
-  if (looked?.named === named) return looked.go;
+  if (looked && looked.named === named) return looked.go;
   const go = (async () => installedGo(log) ?? fetchGo(log))();
   looked = { named, go };
   // The next one tries again.
