@@ -53,7 +53,9 @@ function installedGo(log: StepLog): string | undefined {
   const go = named ?? 'go';
   let version: string | undefined;
   try {
-    version = goVersion(execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/', env: process.env }));
+    version = goVersion(
+      execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/', env: process.env }),
+    );
   } catch {
     version = undefined;
   }
