@@ -219,8 +219,11 @@ class Run {
 
   private left(job: Job): number | undefined {
     const last = this.last[job.step.name];
-    if (!job.work)
-      return job.state === 'running' ? timeLeft(Date.now() - job.begun, undefined, last) : undefined;
+    if (!job.work) {
+      // What compiles says how much there is: the last time may have been a whole build, or a single package.
+      const known = job.state === 'running' && job.step.place !== 'compile';
+      return known ? timeLeft(Date.now() - job.begun, undefined, last) : undefined;
+    }
     if (job.work.unit !== 'packages') return timeLeft(Date.now() - job.counting, job.work);
     return timeLeft(Date.now() - job.counting, job.work, last, this.pace());
   }

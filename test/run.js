@@ -37,7 +37,7 @@ async function main() {
   if (ends[0].code === 0) {
     ends.push(
       ...(await Promise.all([
-        run('types', node('typescript/bin/tsc', '--noEmit'), { quiet: true }),
+        run('types', node('typescript-native/bin/tsc', '--noEmit'), { quiet: true }),
         run('tests', node('jest/bin/jest.js', ...process.argv.slice(2))),
       ])),
     );

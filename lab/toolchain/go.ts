@@ -53,7 +53,9 @@ function installedGo(log: StepLog): string | undefined {
   const go = named ?? 'go';
   let version: string | undefined;
   try {
-    version = goVersion(execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/' }));
+    version = goVersion(
+      execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/', env: process.env }),
+    );
   } catch {
     version = undefined;
   }
@@ -119,7 +121,7 @@ let looked: { named: string | undefined; go: Promise<string> } | undefined;
 /** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. Looked for once, by whoever asks first. */
 export function findGo(log: StepLog): Promise<string> {
   const named = process.env.SWITCHYARD_GO;
-  if (looked?.named === named) return looked.go;
+  if (looked && looked.named === named) return looked.go;
   const go = (async () => installedGo(log) ?? fetchGo(log))();
   looked = { named, go };
   // The next one tries again.

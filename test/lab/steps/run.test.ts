@@ -222,9 +222,14 @@ describe('a failure', () => {
   });
 
   test('of several names them all', async () => {
+    const both = gate();
+    const run = async () => {
+      both.open();
+      throw new LabError('one broke', 'Mend it');
+    };
     const error = await runSteps([
-      failing('one'),
-      failing('two', {}, 30),
+      step('one', { run }),
+      failing('two', {}, both.opened),
       step('three', { needs: ['two'] }),
     ]).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(LabError);

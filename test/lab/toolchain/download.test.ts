@@ -112,6 +112,9 @@ async function release(name: string): Promise<Record<string, Buffer>> {
   };
 }
 
+// A busy machine serves even these few bytes late.
+jest.setTimeout(60_000);
+
 let folder: string;
 let server: Server;
 let files: Record<string, Buffer>;
@@ -332,31 +335,25 @@ describe('patience', () => {
 });
 
 describe('without a way', () => {
-  onX64(
-    'a host that does not answer is waited for once, by all together',
-    async () => {
-      let connections = 0;
-      const silent = await listen(() => undefined);
-      silent.on('connection', () => connections++);
-      try {
-        process.env[DOWNLOADS_VARIABLE] = addressOfServer(silent);
-        const begun = Date.now();
-        const all = ['kubernetes', 'pulumi', 'coredns', 'buildkit', 's3'];
-        expect(await Promise.all(all.map((name) => fetchPart(part(name), log)))).toEqual(
-          all.map(() => false),
-        );
-        for (const name of all) expect(await fetchPart(part(name), log)).toBe(false);
-        expect(connections).toBe(1);
-        expect(Date.now() - begun).toBeLessThan(8000);
-        expect(notes).toEqual([]);
-        expect(lines).toContain(`no way to ${addressOfServer(silent)}`);
-      } finally {
-        silent.closeAllConnections();
-        silent.close();
-      }
-    },
-    20_000,
-  );
+  onX64('a host that does not answer is waited for once, by all together', async () => {
+    let connections = 0;
+    const silent = await listen(() => undefined);
+    silent.on('connection', () => connections++);
+    try {
+      process.env[DOWNLOADS_VARIABLE] = addressOfServer(silent);
+      const begun = Date.now();
+      const all = ['kubernetes', 'pulumi', 'coredns', 'buildkit', 's3'];
+      expect(await Promise.all(all.map((name) => fetchPart(part(name), log)))).toEqual(all.map(() => false));
+      for (const name of all) expect(await fetchPart(part(name), log)).toBe(false);
+      expect(connections).toBe(1);
+      expect(Date.now() - begun).toBeLessThan(8000);
+      expect(notes).toEqual([]);
+      expect(lines).toContain(`no way to ${addressOfServer(silent)}`);
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
+  });
 
   test('a host that refuses costs nothing', async () => {
     const gone = await listen(() => undefined);
