@@ -1,14 +1,13 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Module } from '../catalog/load';
 import { GATE_PORT } from '../stacks/builds';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
+import { packSource } from './source';
 
 export interface ImagePlan {
   readonly module: Module;
@@ -17,7 +16,7 @@ export interface ImagePlan {
   readonly gate: string;
   /** SBOM and provenance attestations; they need the scanner image within reach of buildkitd. */
   readonly attestations: boolean;
-  /** Checkout of the merge result. */
+  /** Folder of the merge result in the build's Pod. */
   readonly context: string;
 }
 
@@ -75,9 +74,6 @@ export const BUILD_FOLDER = join('.switchyard', 'build');
 const SCRIPT = 'run.sh';
 /** Written by the pipeline when the build's Pod has ended: the exit code of its script. */
 const ENDED = 'ended';
-/** Where the sources stand in the build's Pod. */
-const CONTEXT = 'context';
-
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
@@ -88,8 +84,7 @@ export function buildScript(gate: string, buildctl: readonly string[]): string {
   return `${[
     'set -eu',
     `here=$PWD/${BUILD_FOLDER}`,
-    `mkdir -p ${CONTEXT}`,
-    `tar -xf "$here/source.tar" -C ${CONTEXT}`,
+    'tar -xf "$here/source.tar"',
     'rm "$here/source.tar"',
     'export DOCKER_CONFIG="$here/docker"',
     '{',
@@ -143,11 +138,9 @@ export async function writeBuildFolder(build: BuildFolder): Promise<void> {
     `${JSON.stringify({ auths: { ...auths, [gate]: { auth } } })}\n`,
   );
   const { module, certificate, attestations } = build;
-  const plan = { module, certificate, gate, attestations, context: CONTEXT };
+  const plan = { module, certificate, gate, attestations, context: build.source };
   writeFileSync(join(folder, SCRIPT), buildScript(gate, buildctlArguments(plan)));
-  // An archive: what Jenkins stashes it filters, and links and modes are part of the sources.
-  const archive = ['-cf', join(folder, 'source.tar'), '-C', join(build.workspace, build.source), '.'];
-  await promisify(execFile)('tar', archive);
+  await packSource(build.workspace, build.source, join(folder, 'source.tar'));
   writeFileSync(tokenFile(build.workspace), token, { mode: 0o600 });
 }
 

@@ -87,6 +87,9 @@ function topologyEnvironment({
   ];
 }
 
+/** What one `delivery` command leaves for the next: the agent beside it, which unpacks stashes, does not reach it. */
+const STATE = '/state';
+
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
 function deliveryPod(model: Model, image: Ref): string | Ref {
   const { settings } = model;
@@ -104,11 +107,16 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
           { name: 'SWITCHYARD_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+          { name: 'SWITCHYARD_STATE', value: STATE },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
-        [...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []), ...fileMounts],
+        [
+          ...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []),
+          { name: 'state', mountPath: STATE },
+          ...fileMounts,
+        ],
       ),
       jnlpContainer(image),
     ],
@@ -125,6 +133,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           ]
         : []),
       ...fileVolumes(model.files),
+      { name: 'state', emptyDir: { sizeLimit: '64Mi' } },
       scratch,
     ],
   });

@@ -36,7 +36,8 @@ export function credentials(model: Model): Declaration[] {
       password: botToken,
     }),
     credential('jenkins-certificate-key', credentialIds.certificateKey, 'secretText', {
-      text: secretRef('certificate'),
+      // Of this environment: stacks that share a seed do not take each other's certificates.
+      text: secretRef(`certificate/${model.settings.environment}`),
     }),
     ...model.modules.map(({ name }) => {
       // Another's registry knows one user that pushes; who may push where is its owner's matter.
