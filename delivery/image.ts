@@ -162,11 +162,18 @@ export function readGateToken(workspace: string): string {
 
 /**
  * Waits until the pipeline says how the build's Pod ended.
- * @throws Failure (exit 1) when the build failed
+ * @param patience milliseconds: longer than the pipeline lets a build take
+ * @throws Failure (exit 1) when the build failed, or nobody says how it ended
  */
-export async function waitForBuild(workspace: string, pause = 300): Promise<void> {
+export async function waitForBuild(workspace: string, pause = 300, patience = 130 * 60_000): Promise<void> {
   const file = join(workspace, BUILD_FOLDER, ENDED);
-  while (!existsSync(file) || readFileSync(file, 'utf8').trim() === '') await sleep(pause);
+  const end = Date.now() + patience;
+  while (!existsSync(file) || readFileSync(file, 'utf8').trim() === '') {
+    if (Date.now() > end) {
+      throw new Failure(exitCode.red, 'nobody said how the image build ended.', 'Start the build again.');
+    }
+    await sleep(pause);
+  }
   const code = readFileSync(file, 'utf8').trim();
   if (code === '0') return;
   throw new Failure(exitCode.red, `the image build failed (it ended with ${code}).`, 'See its output above.');

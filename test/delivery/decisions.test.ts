@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'yaml';
@@ -7,7 +9,7 @@ import { findModule, loadCatalog } from '../../catalog/load';
 import { decideLedger, type Relation } from '../../delivery/deploy';
 import { gitEnvironment } from '../../delivery/git';
 import type { MergeRequest } from '../../delivery/gitlab';
-import { buildctlArguments, buildScript, gateAddress } from '../../delivery/image';
+import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../../delivery/image';
 import { bearerChallenge, credentialsFor } from '../../delivery/registry';
 import { readSettings } from '../../delivery/settings';
 import { podYaml, testPod, testScript } from '../../delivery/test-pod';
@@ -134,6 +136,18 @@ describe('the image build', () => {
     expect(buildctlArguments({ ...plan, attestations: true })).toEqual(
       expect.arrayContaining(['--opt=attest:sbom=', '--opt=attest:provenance=mode=max']),
     );
+  });
+
+  it('is waited for until the pipeline says how it ended, and not for ever', async () => {
+    const workspace = mkdtempSync(join(tmpdir(), 'switchyard-build-'));
+    const folder = join(workspace, '.switchyard', 'build');
+    mkdirSync(folder, { recursive: true });
+    await expect(waitForBuild(workspace, 1, 20)).rejects.toThrow('nobody said how');
+    writeFileSync(join(folder, 'ended'), '1');
+    await expect(waitForBuild(workspace, 1)).rejects.toThrow('ended with 1');
+    writeFileSync(join(folder, 'ended'), '0\n');
+    await expect(waitForBuild(workspace, 1)).resolves.toBeUndefined();
+    rmSync(workspace, { recursive: true });
   });
 
   it('is a script whose words are taken as they stand', () => {

@@ -122,7 +122,7 @@ describe('agents', () => {
   });
 
   test("keep the commands' state where the agent, which unpacks stashes, does not reach it", () => {
-    const [delivery, deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    const [delivery, , deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
     const mounted = (pod: AgentPod | undefined) =>
       pod?.spec.containers.map(({ name, volumeMounts }) => [
         name,
@@ -281,9 +281,9 @@ describe('the shared library', () => {
       ),
     );
     expect(stashed).toEqual([
+      'modulePipeline.groovy given: .switchyard/given/**',
       // Sources as an archive, and a script.
       'modulePipeline.groovy build: .switchyard/build/**',
-      'modulePipeline.groovy given: .switchyard/given/**',
       // Made where the state is read, before anything foreign runs.
       'topologyDrift.groovy given: ${folder}/given/**',
       'topologyPipeline.groovy source: .switchyard/given/source.tar',
