@@ -8,8 +8,8 @@ import type { Model } from '../../components/model';
 import { serviceOf } from '../../components/production/access';
 import type { Declaration } from '../../components/shared/declaration';
 import { names } from '../../components/shared/naming';
-import { parseReferences, type Reference, referencesIn } from '../../components/shared/references';
-import { fields, list, number, push, text } from '../../rules/read';
+import { type Reference, referencesIn } from '../../components/shared/references';
+import { at, fields, list, number, push, text } from '../../rules/read';
 import { backupRepository } from '../../stacks/backup';
 import { isOneCluster } from '../../stacks/clusters';
 import { jobFolder, projectPath } from '../../stacks/gitlab';
@@ -195,13 +195,12 @@ function containerWords(container: unknown): string {
     .join('; ');
 }
 
-/** An image by name, or which of the topology's own it is. */
-const imageWords = (image: string): string =>
-  parseReferences(image)
-    .map((piece) =>
-      typeof piece === 'string' ? piece : piece.kind === 'output' ? `built here: ${piece.resource}` : '',
-    )
-    .join('');
+/** A container's image by name, or which of the topology's own it is. */
+function imageWords(container: unknown): string {
+  const image = at(container, 'image');
+  const built = referencesIn([image]).find((reference) => reference.kind === 'output');
+  return built ? `built here: ${built.resource}` : (text(container, 'image') ?? '');
+}
 
 const originOf = (reference: Reference): string => {
   switch (reference.kind) {
@@ -241,7 +240,7 @@ function workloadFacts(declaration: Declaration): WorkloadFacts {
       kind === 'CronJob' ? `at ${text(spec, 'schedule')} UTC` : counted(number(spec, 'replicas') ?? 1, 'Pod'),
     containers: [...list(pod, 'initContainers'), ...list(pod, 'containers')].map((container) => ({
       name: text(container, 'name') ?? '',
-      image: imageWords(text(container, 'image') ?? ''),
+      image: imageWords(container),
       resources: containerWords(container),
     })),
     storage: list(spec, 'volumeClaimTemplates').flatMap(

@@ -66,7 +66,7 @@ function filters({ modules, environment, others }: Site): Markup {
 <label>Search<input name="q" type="search" placeholder="name, service, owner, image, address …" autocomplete="off" spellcheck="false"></label>
 ${choice('owner', 'Owner', alike(modules.flatMap(({ owners }) => owners)))}
 ${choice('service', 'Service', alike(modules.flatMap(({ services }) => services.map(({ kind }) => kind))))}
-${choice('environment', 'Also in', environments.length > 0 ? [[environment, environment], ...environments.map(({ name }): [string, string] => [name, name])] : [])}
+${choice('environment', 'Environment', environments.length > 0 ? [[environment, environment], ...environments.map(({ name }): [string, string] => [name, name])] : [])}
 ${choice('reached', 'Reached from', ways)}
 ${choice('merge', 'Merge', alike(modules.map(({ merge }) => merge)))}
 <button type="reset">Clear</button><button type="button" id="OpenAll">Open all, close all</button>

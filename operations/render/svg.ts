@@ -72,7 +72,7 @@ function chips({ services }: ModuleFacts, y: number): Markup {
   for (const [index, { name, kind, version }] of services.entries()) {
     const rest = services.length - index;
     const label = cut(name === kind ? `${kind} ${version}` : `${name}: ${kind} ${version}`, 30);
-    const width = [...label].length * 6.5 + 16;
+    const width = [...label].length * 7 + 16;
     const room = COLUMNS.runs - 10 - (rest > 1 ? 34 : 0);
     if (x + width > room && index > 0) {
       parts.push(words(x + 2, y + 16, 'soft', `+${rest}`));

@@ -151,7 +151,7 @@ test('filters by owner, service and environment narrow together, stand in the ad
   await page.getByText('200 modules', { exact: true }).waitFor();
   expect(await shown()).toHaveLength(200);
   expect(page.url()).not.toContain('#');
-  await page.getByLabel('Also in').selectOption('staging');
+  await page.getByLabel('Environment').selectOption('staging');
   expect(await shown()).toEqual(['module-000', 'module-007']);
 });
 
@@ -219,7 +219,7 @@ test('all can be opened and closed at once, and only what is shown', async () =>
 
 test('an open module tells where it runs, its versions, quota, addresses, isolation and Secrets by name', async () => {
   await go(`${pages.small}#shop`);
-  const shop = await page.locator('#shop').innerText();
+  const shop = await page.locator('#shop').textContent();
   for (const text of [
     'test-shop on cluster one',
     'prod-shop on cluster two',

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { XMLValidator } from 'fast-xml-parser';
 import { parse, parseAllDocuments } from 'yaml';
 import { parseCatalog } from '../../catalog/load';
@@ -292,6 +294,28 @@ test('what a person wrote is text in the picture and the page, never markup', ()
   expect(svg).not.toContain('<script');
   expect(XMLValidator.validate(svg)).toBe(true);
 });
+
+test('without a screen `render --open` says where the page is, and that is no failure', () => {
+  const out = mkdtempSync(join(tmpdir(), 'switchyard-shown-'));
+  try {
+    const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [tsx, 'operations/cli.ts', 'render', 'lab', '--out', out, '--open'],
+      { cwd: root, encoding: 'utf8', env: { ...process.env, CI: '1' } },
+    );
+    const page = join(out, 'index.html');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/^\d+ files in /),
+      `The page: ${page}`,
+      `Not opened, since this runs in CI. Open ${pathToFileURL(page).href}`,
+    ]);
+    expect(readFileSync(page, 'utf8')).toContain('<title>Topology of lab</title>');
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}, 60_000);
 
 test("the README's picture is what `npm run show` draws; if not, run `npm run generate:page`", () => {
   const picture = readFileSync(join(root, PICTURE_FILE), 'utf8');

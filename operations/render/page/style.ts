@@ -105,7 +105,9 @@ h2{margin-top:2.4rem}
 #Filters label{flex:1 1 9rem}
 #Filters select{max-width:none;width:100%}
 .keys{display:none}
-table{min-width:34rem}
+table{width:max-content;min-width:100%}
+th,td{max-width:18rem}
+td code{overflow-wrap:normal}
 }
 @media print{
 :root{color-scheme:light;--ground:#fff;--box:#fff;--sunk:#fff;--line:#bbb;--edge:#777;--text:#000;--soft:#333;--accent:#000;--tint:#eee}
