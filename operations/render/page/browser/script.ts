@@ -179,3 +179,5 @@ document.documentElement.classList.add('scripted');
 addEventListener('hashchange', follow);
 apply();
 follow();
+// The browser goes to the address's target itself when it has loaded, and takes the focus away.
+addEventListener('load', () => setTimeout(follow));
