@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import type { EventEmitter } from 'node:events';
 
 /** How opening something in a browser ended. */
 export type Opened = { readonly done: true } | { readonly done: false; readonly why: string };
@@ -7,8 +7,8 @@ export type Opened = { readonly done: true } | { readonly done: false; readonly 
 export interface Desk {
   readonly platform: NodeJS.Platform;
   readonly env: NodeJS.ProcessEnv;
-  /** Starts the system's opener. */
-  readonly launch: (target: string) => Promise<Pick<ChildProcess, 'exitCode' | 'once'>>;
+  /** Starts the system's opener: a process. */
+  readonly launch: (target: string) => Promise<EventEmitter & { readonly exitCode: number | null }>;
   /** Milliseconds in which an opener that finds no browser has said so. */
   readonly patience: number;
 }
