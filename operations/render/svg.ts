@@ -7,7 +7,7 @@ const BOX = { width: 148, height: 108, top: 120, first: 30, step: 190 } as const
 const FRAME = { top: 84, bottom: BOX.top + BOX.height + 16, padding: 10 } as const;
 const ROW = { height: 56, step: 66 } as const;
 /** Where the columns of the modules' rows begin. */
-const COLUMNS = { name: 30, services: 338, runs: 618, reached: 776 } as const;
+const COLUMNS = { name: 30, services: 312, runs: 618, reached: 776 } as const;
 
 const left = (column: number): number => BOX.first + column * BOX.step;
 
@@ -53,7 +53,7 @@ ${box(0, 'GitLab', [`group ${site.gitlab.group}`, counted(modules.length, 'proje
 ${box(1, 'Jenkins', [`${counted(modules.length, 'job')}, one each`, 'BuildKit builds', host(site.jenkins.url)])}
 ${box(2, 'Registry', ['every image', 'by its digest', host(site.registry.url)])}
 ${box(3, 'Test Pods', ['the module,', 'its services,', 'Robot Framework'])}
-${box(4, 'Production', [counted(modules.length, 'module'), `${counted(pods, 'Pod')} to start with`, counted(services, 'database')])}
+${box(4, 'Production', [counted(modules.length, 'module'), counted(pods, 'Pod'), counted(services, 'database')])}
 ${arrow(0, 'hook')}${arrow(1, 'build')}${arrow(2, 'digest')}${arrow(3, 'ledger')}
 <path class="flow" d="M${tests} ${BOX.top + BOX.height + 3}V${back}H${author}V${BOX.top + BOX.height + 3}" marker-end="url(#Tip)"/>
 ${words((author + tests) / 2, back - 7, 'label', 'results go back as a status and a note; green is merged by sha')}`;
@@ -89,7 +89,7 @@ function chips({ services }: ModuleFacts, y: number): Markup {
 function row(module: ModuleFacts, y: number): Markup {
   const about = `${module.owners.join(', ')}: ${module.description}`;
   const reached = module.reached.length > 0 ? module.reached : ['inside the cluster'];
-  return html`<g><title>${module.name}: ${module.description}</title><rect class="box" x="16" y="${y}" width="${WIDTH - 32}" height="${ROW.height}" rx="8"/>${words(COLUMNS.name, y + 23, 'name', cut(module.name, 40))}${words(COLUMNS.name, y + 42, 'soft', cut(about, 46))}${chips(module, y + 16)}${words(COLUMNS.runs, y + 23, 'text', cut(module.production.name, 21))}${words(COLUMNS.runs, y + 42, 'soft', counted(module.replicas, 'Pod'))}${words(COLUMNS.reached, y + 23, 'text', cut(host(reached[0] ?? ''), 25))}${words(COLUMNS.reached, y + 42, 'soft', `${module.merge} merge`)}</g>`;
+  return html`<g><title>${module.name}: ${module.description}</title><rect class="box" x="16" y="${y}" width="${WIDTH - 32}" height="${ROW.height}" rx="8"/>${words(COLUMNS.name, y + 23, 'name', cut(module.name, 40))}${words(COLUMNS.name, y + 42, 'soft', cut(about, 43))}${chips(module, y + 16)}${words(COLUMNS.runs, y + 23, 'text', cut(module.production.name, 21))}${words(COLUMNS.runs, y + 42, 'soft', counted(module.replicas, 'Pod'))}${words(COLUMNS.reached, y + 23, 'text', cut(host(reached[0] ?? ''), 25))}${words(COLUMNS.reached, y + 42, 'soft', `${module.merge} merge`)}</g>`;
 }
 
 const TIP = html`<defs><marker id="Tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>`;
