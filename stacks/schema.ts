@@ -217,7 +217,9 @@ export const stackSchema = z
             /** Folder in the bucket. @default its root */
             folder: z.string().min(1).optional(),
             /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
-            credentialsFrom: z.strictObject({ accessKey: secretVariable, secretKey: secretVariable }).optional(),
+            credentialsFrom: z
+              .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
+              .optional(),
           })
           .optional(),
         /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */

@@ -8,7 +8,7 @@ import { XMLValidator } from 'fast-xml-parser';
 import { parse, parseAllDocuments } from 'yaml';
 import { parseCatalog } from '../../catalog/load';
 import { topologyBoxes } from '../../components/boxes';
-import { referencesIn } from '../../components/shared/references';
+import { outputRef, referencesIn } from '../../components/shared/references';
 import { renderTopology, writeRendered } from '../../operations/render';
 import { manifest } from '../../operations/render/manifests';
 import { otherEnvironments } from '../../operations/render/others';
@@ -20,6 +20,7 @@ import {
 } from '../../operations/render/page/generate';
 import { generatedCatalog, generatedModel } from '../support/catalog';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
+import { marked } from '../support/references';
 
 interface Manifest {
   readonly apiVersion: string;
@@ -96,7 +97,7 @@ const FREE_TEXT = [
 ];
 
 function placesOfReferences(value: unknown, path: string): string[] {
-  if (typeof value === 'string') return referencesIn(value).length > 0 ? [path] : [];
+  if (typeof value === 'string') return referencesIn(marked(value)).length > 0 ? [path] : [];
   if (value === null || typeof value !== 'object') return [];
   return Object.entries(value).flatMap(([key, inner]) => placesOfReferences(inner, `${path}.${key}`));
 }
@@ -112,13 +113,13 @@ test("what a Secret's data gets at run time stands in its stringData, since a re
   const metadata = { name: 's' };
   const encoded = 'eA==';
   expect(
-    manifest({ ...about, args: { metadata, data: { a: '«output:other:data.token»', b: encoded } } }),
+    manifest({ ...about, args: { metadata, data: { a: outputRef('other', 'data.token'), b: encoded } } }),
   ).toEqual({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata,
     data: { b: encoded },
-    stringData: { a: '«output:other:data.token»' },
+    stringData: { a: outputRef('other', 'data.token') },
   });
   expect(manifest({ ...about, args: { metadata, data: { b: encoded } } })).toEqual({
     apiVersion: 'v1',
