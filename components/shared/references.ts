@@ -100,6 +100,12 @@ export function text(literals: TemplateStringsArray, ...values: readonly Textual
   return ref(...joined(pieces));
 }
 
+/** These texts, with a separator between each two; the empty text where there are none. */
+export function joinedBy(separator: string, texts: readonly Textual[]): string | Ref {
+  const pieces = joined(texts.flatMap((one, index) => [...(index > 0 ? [separator] : []), ...piecesOf(one)]));
+  return pieces.length === 0 ? '' : ref(...pieces);
+}
+
 /** Source form of a reference. */
 export function show(reference: Reference): string {
   switch (reference.kind) {
