@@ -95,7 +95,10 @@ export const serviceUseSchema = z.strictObject({
       user: z.string().min(1).optional(),
       /** @default module */
       database: z.string().min(1).optional(),
-      /** Environment variable that holds the password; also one of the stack's `deployEnvironment`. */
+      /**
+       * Environment variable that holds the password; also one of the stack's `deployEnvironment`, and none that the
+       * topology or another service has for itself.
+       */
       credentialsFrom: z
         .string()
         .regex(

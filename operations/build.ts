@@ -24,8 +24,8 @@ const common = {
   target: 'node22',
   format: 'cjs',
   plugins: [withoutCompiler],
-  // Reached only by builds and ts-node, neither of which runs inside the image.
-  external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js'],
+  // Reached only by builds, ts-node and `render --open`, none of which runs inside the image.
+  external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js', 'open'],
   logLevel: 'warning',
   metafile: true,
 } satisfies BuildOptions;

@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
+import { escapeJcasc, JcascScalar, jcascSource, jcascVariable } from '../../text/jcasc';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
-import { type Ref, shownText, written } from '../shared/references';
+import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
 import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
 import { cascSecrets, credentialIds } from './names';
@@ -22,7 +23,7 @@ export function casc(model: Model) {
       securityRealm: {
         local: {
           allowsSignup: false,
-          users: [{ id: 'admin', password: `\${${cascSecrets.adminPassword}}` }],
+          users: [{ id: 'admin', password: jcascVariable(cascSecrets.adminPassword) }],
         },
       },
       authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: jenkins.anonymousRead } },
@@ -93,9 +94,22 @@ export function casc(model: Model) {
   };
 }
 
+/** Every text of the configuration as source, in which only {@link jcasc}'s variables are read as such. */
+function sources(value: unknown): unknown {
+  if (typeof value === 'string' || value instanceof JcascScalar) return jcascSource(value);
+  if (isTemplate(value)) {
+    const { pieces } = value;
+    const safe = escapeJcasc(pieces.map((piece) => (typeof piece === 'string' ? piece : show(piece))));
+    return new Template(pieces.map((piece, index) => (typeof piece === 'string' ? (safe[index] ?? '') : piece)));
+  }
+  if (Array.isArray(value)) return value.map(sources);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, sources(inner)]));
+}
+
 /** Configuration as code, as its plugin reads it. */
 export const cascText = (configuration: object): string | Ref =>
-  written(configuration, (plain) =>
+  written(sources(configuration), (plain) =>
     stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 }),
   );
 

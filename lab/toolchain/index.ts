@@ -114,8 +114,29 @@ export function countPackages(counted: (packages: number) => void): (output: str
   };
 }
 
+/** Packages of Go's own that import nearly all that any part uses of it, and nothing that none does. */
+const COMMON_PACKAGES = ['net/http/pprof', 'html/template'];
+
+const libraries = new Map<string, Promise<unknown>>();
+
+/**
+ * Go's own packages, which every part is made of, compiled before any part: parts that are built side by side would each
+ * compile them, as none finds in the cache what another has not finished. Once in a run, by whoever comes first.
+ */
+function standardLibrary(go: string, part: Part, log: StepLog): Promise<unknown> {
+  const known = libraries.get(go);
+  if (known) return known;
+  // In a part's folder, whose go.mod says by which Go: an older one on PATH fetches that.
+  const options = { cwd: join(__dirname, part.name), env: BUILD_ENVIRONMENT, nice: niceness(part) };
+  const compiled = log.exec(go, ['build', ...COMPILER_FLAGS, ...COMMON_PACKAGES], options);
+  libraries.set(go, compiled);
+  compiled.catch(() => libraries.delete(go));
+  return compiled;
+}
+
 async function build(part: Part, folder: string, log: StepLog): Promise<void> {
   const go = await findGo(log);
+  await standardLibrary(go, part, log);
   const flags = [...COMPILER_FLAGS, '-ldflags', linkerFlags(part)];
   const total = await packagesToCompile(go, flags, part, log);
   const report = (done: number) => {

@@ -1,6 +1,6 @@
 import { topologyBoxes } from '../../components/boxes';
 import type { Declaration } from '../../components/shared/declaration';
-import { shown } from '../../components/shared/references';
+import { secretRef, shown } from '../../components/shared/references';
 import { modelOf } from '../support/model';
 
 const gitlabOf = (keys = ''): Declaration[] =>
@@ -153,7 +153,7 @@ test("the hook's token is a secret's reference, and certificates are checked whe
       .flatMap(({ declarations }) => declarations)
       .find(({ name }) => name === 'gitlab-shop-hook')?.args;
   expect(hook('https://jenkins.test')).toMatchObject({
-    token: '«secret:hook/shop»',
+    token: secretRef('hook/shop'),
     pushEventsBranchFilter: 'main',
     enableSslVerification: true,
   });

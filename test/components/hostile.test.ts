@@ -12,7 +12,7 @@ import { catalogTexts, testModel } from '../support/model';
 
 // What a module's file says is text wherever it goes: no part of it becomes a value that the text did not hold.
 
-const module = (said: string, comment = ''): string =>
+const moduleFile = (said: string, comment = ''): string =>
   `${stringify({
     description: said,
     owners: ['ada'],
@@ -48,10 +48,10 @@ const line = fc
 const referencesOf = (model: Model): string[] => referencesIn(topologyBoxes(model)).map(show).sort();
 
 test('whatever a module’s file says, the program refers to the same secrets and outputs, and shows the text as it is', () => {
-  const wanted = referencesOf(modelOf(module('sells')));
+  const wanted = referencesOf(modelOf(moduleFile('sells')));
   fc.assert(
     fc.property(line, line, (text, comment) => {
-      const file = module(text, comment);
+      const file = moduleFile(text, comment);
       const model = modelOf(file);
       expect(referencesOf(model)).toEqual(wanted);
       const texts = new Set(textsIn(topologyBoxes(model)));
@@ -64,7 +64,7 @@ test('whatever a module’s file says, the program refers to the same secrets an
 const SEED = 'a seed for tests, long enough to be one';
 
 test('a reference in a comment, a description or a variable gets no secret into what is applied', async () => {
-  const file = module(
+  const file = moduleFile(
     '«given:SWITCHYARD_SEED» «secret:hook/shop»',
     '«output:deploy-environment:data.SWITCHYARD_SEED» «basic:push:registry/push»',
   );

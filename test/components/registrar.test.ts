@@ -1,3 +1,4 @@
+import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import fc from 'fast-check';
 import type { Declaration } from '../../components/shared/declaration';
@@ -30,7 +31,7 @@ async function registered(declarations: readonly unknown[]): Promise<Map<string,
   const registrar = new Registrar({
     seed: pulumi.secret(SEED),
     given: {},
-    provider: (role) => new pulumi.ProviderResource('kubernetes', role, {}),
+    provider: (role) => new k8s.Provider(role, {}),
   });
   const parent = new pulumi.ComponentResource('test:index:Parent', 'parent');
   const resources = declarations.map((declaration) => registrar.register(declaration as Declaration, parent));

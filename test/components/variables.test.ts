@@ -19,7 +19,7 @@ function problemsOf(make: () => unknown): string[] {
   return [];
 }
 
-const module = (variable: string, host = 'db.test'): string => `description: sells
+const moduleFile = (variable: string, host = 'db.test'): string => `description: sells
 owners: [ada]
 services:
   - kind: cache
@@ -39,7 +39,7 @@ test.each([
   'GOOGLE_CREDENTIALS',
 ])('a module that names %s as a password is refused at its line', (variable) => {
   expect(
-    problemsOf(() => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': module(variable) } })),
+    problemsOf(() => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': moduleFile(variable) } })),
   ).toEqual([
     "catalog/modules/shop.yaml:6: services.0.existing.credentialsFrom: is a variable of the topology itself, whose value no module may get. Give the service's password in a variable of its own.",
   ]);
@@ -126,15 +126,15 @@ describe('beside a stack and other modules', () => {
   }
 
   test('what the stack names for something else is no password of a module', () => {
-    expect(load({ shop: module('COPY_SECRET') })).toEqual([
+    expect(load({ shop: moduleFile('COPY_SECRET') })).toEqual([
       `catalog/modules/shop.yaml: services.0.existing.credentialsFrom: "COPY_SECRET" is what config.backup.credentialsFrom.secretKey of test names. Give the service's password in a variable of its own.`,
     ]);
   });
 
   test('a password of another module is sent to no other host', () => {
-    expect(load({ shop: module('DB'), till: module('DB', 'elsewhere.test') })).toEqual([
+    expect(load({ shop: moduleFile('DB'), till: moduleFile('DB', 'elsewhere.test') })).toEqual([
       `catalog/modules/till.yaml: services.0.existing.credentialsFrom: "DB" is the password of module "shop" for db.test. Give the service's password in a variable of its own.`,
     ]);
-    expect(load({ shop: module('DB'), till: module('DB') })).toEqual([]);
+    expect(load({ shop: moduleFile('DB'), till: moduleFile('DB') })).toEqual([]);
   });
 });

@@ -696,8 +696,8 @@ const cases: readonly Case[] = [
       { note: marked('«given:SWITCHYARD_SEED»') },
     ),
     says: [
-      'gitlab-shop (Project): shows the secret «output:deployer-token:data.ca.crt» to everyone who may look. Put it into a Secret and refer to that.',
       'jenkins-bot-login (Secret ci/gitlab-bot): shows the secret «given:SWITCHYARD_SEED» to everyone who may look. Put it into a Secret and refer to that.',
+      'gitlab-shop (Project): shows the secret «output:deployer-token:data.ca.crt» to everyone who may look. Put it into a Secret and refer to that.',
       'production-shop-namespace (Namespace prod-shop): shows the secret «output:deployer-token:data.ca.crt» to everyone who may look. Put it into a Secret and refer to that.',
     ],
   },
@@ -711,8 +711,8 @@ const cases: readonly Case[] = [
       '«secret:jenkins/admin»',
     ),
     says: [
-      'gitlab-shop-hook (ProjectHook), argument "token": is a plain value. Use secretRef, givenRef or outputRef.',
       'jenkins-casc-secrets (Secret ci/jenkins-casc-secrets), key "ADMIN_PASSWORD": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+      'gitlab-shop-hook (ProjectHook), argument "token": is a plain value. Use secretRef, givenRef or outputRef.',
     ],
   },
   {

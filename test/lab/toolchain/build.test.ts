@@ -12,6 +12,7 @@ jest.setTimeout(60_000);
 /** A `go` that says what it was called with, and "compiles" three packages for each program. */
 const GO = `#!/bin/sh
 [ "$1" = env ] && { echo go1.26.8; exit; }
+case "$*" in *' html/template') echo "$*" >>"$CALLS.common"; exit ;; esac
 echo "nice $(nice) in $(basename "$PWD"): $*" >>"$CALLS"
 if [ "$1" = list ]; then
   [ -z "$LIST_FAILS" ] || exit 1
@@ -77,6 +78,13 @@ test('it is asked for with the same flags as it is built with, at a low priority
   expect(nice[0]).toBeGreaterThan(0);
   expect(nice[2]).toBeGreaterThan(nice[0] ?? 0);
   expect(nice.every((value) => value <= 19)).toBe(true);
+});
+
+test('what all parts are made of is compiled once, before parts that are built side by side', async () => {
+  await Promise.all([buildPart(part('coredns'), log), buildPart(part('s3'), log)]);
+  expect(readFileSync(join(folder, 'calls.common'), 'utf8')).toBe(
+    'build -trimpath -mod=readonly -gcflags=all=-dwarf=false net/http/pprof html/template\n',
+  );
 });
 
 test('it says how many packages are begun of those that Go has to compile, over all its programs', async () => {
