@@ -165,7 +165,11 @@ describe('a merge request whose tests pass', () => {
   });
 
   it('is deployed by the tested digest: promoted, in the ledger, running', async () => {
+    // What its build left for the next ones, which nobody reads before this.
+    const cache = { type: 'application/vnd.oci.image.manifest.v1+json', bytes: Buffer.from('{"cache":1}') };
+    registry.manifests.set('modules/orders:mr-cache', cache);
     const deployment = await deployNow(commit);
+    expect(registry.manifests.get('modules/orders:buildcache')).toEqual(cache);
     expect(registry.manifests.get(`modules/orders:release-${commit.slice(0, 12)}`)).toEqual(
       registry.manifests.get(`modules/orders:${digest}`),
     );
@@ -304,6 +308,8 @@ describe('what is left to people', () => {
 describe('a push to main that nobody tested', () => {
   it('is refused with a failed status and the remedy; ledger and registry stay', async () => {
     const before = await ledgerNow();
+    const cacheBefore = registry.manifests.get('modules/orders:buildcache');
+    registry.manifests.set('modules/orders:mr-cache', { type: 'x', bytes: Buffer.from('{"cache":2}') });
     const commit = await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
     const failure = await ended(deployNow(commit));
     expect(failure).toMatchObject({ code: exitCode.red });
@@ -311,6 +317,7 @@ describe('a push to main that nobody tested', () => {
     expect((await world.statuses(commit)).at(-1)).toMatchObject({ status: 'failed' });
     expect(await ledgerNow()).toEqual(before);
     expect(registry.manifests.has(`modules/orders:release-${commit.slice(0, 12)}`)).toBe(false);
+    expect(registry.manifests.get('modules/orders:buildcache')).toEqual(cacheBefore);
   });
 
   it('is refused when it was merged by hand without a certificate', async () => {

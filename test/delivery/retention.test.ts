@@ -30,6 +30,15 @@ test('an image goes when its merge request ended long ago and no ledger names it
   expect(decide([image(1, ['mr-1-0123abcd'])])).toEqual({ [digest(1)]: 'go' });
 });
 
+test('the cache of a build goes as its image does; the one of main stays', () => {
+  expect(
+    decide([image(1, ['mr-1-0123abcd-cache']), image(2, ['mr-1-0123abcd-cache', 'buildcache'])]),
+  ).toEqual({
+    [digest(1)]: 'go',
+    [digest(2)]: '"buildcache" is no tag of delivery\'s',
+  });
+});
+
 test.each([
   ['open', { state: 'open' } as const, '!1 is open'],
   ['unknown', { state: 'unknown' } as const, 'nobody knows what became of !1'],

@@ -50,6 +50,14 @@ test.each([
     'config.jenkins.ingress.clasName: is not a known key. Did you mean "className"?',
   ],
   ['onDelete: keep', 'config.jenkins.onDelete: is neither retain nor delete. Use one of the two.'],
+  [
+    'buildEgress: [{ cidr: 169.254.169.254/32, ports: [80] }]',
+    'config.jenkins.buildEgress.0.cidr: is link-local. Leave it out: metadata services of clouds answer there.',
+  ],
+  [
+    'buildEgress: [{ cidr: 10.0.0.7, ports: [443] }]',
+    'config.jenkins.buildEgress.0.cidr: is not an IPv4 range. Write "10.0.0.0/24", or "10.0.0.7/32" for one.',
+  ],
   ['buildCache: lots', 'config.jenkins.buildCache: is not an amount of storage. Write "20Gi".'],
 ])('%s is refused with its place and remedy', (text, message) => {
   expect(fault(text)).toBe(`stacks/Pulumi.test.yaml:6: ${message}`);
