@@ -33,6 +33,7 @@ export interface SourceRequest {
   readonly project: string;
   readonly mergeRequest: number;
   readonly build: string;
+  readonly policy: Module['merge'];
   readonly folder: string;
 }
 
@@ -70,9 +71,10 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
   const baseSha = await copy.head(found.target_branch);
   const merged = await copy.checkOutMerge(baseSha, headSha);
   return {
-    version: 1,
+    version: 2,
     module: request.module,
     project: request.project,
+    projectId: found.target_project_id,
     mergeRequest: request.mergeRequest,
     sourceBranch: found.source_branch,
     targetBranch: found.target_branch,
@@ -80,6 +82,7 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     headSha,
     commitEpoch: await copy.epoch(headSha),
     build: request.build,
+    policy: request.policy,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
 }
@@ -137,6 +140,13 @@ export type MergeDecision =
   | { readonly do: 'merge' }
   | { readonly do: 'again' | 'leave' | 'refuse'; readonly why: string };
 
+/** Why a certificate is not of this merge request of GitLab's, or undefined when it is. */
+export function whyOther(certificate: Certificate, request: MergeRequest): string | undefined {
+  return request.iid === certificate.mergeRequest && request.target_project_id === certificate.projectId
+    ? undefined
+    : `the certificate belongs to !${certificate.mergeRequest} of project ${certificate.projectId}, and this is !${request.iid} of project ${request.target_project_id}`;
+}
+
 /** Whether a tested merge request may be merged, given what GitLab says of it now. */
 export function decideMerge(
   certificate: Certificate,
@@ -145,6 +155,8 @@ export function decideMerge(
   policy: Module['merge'],
 ): MergeDecision {
   const name = `!${request.iid}`;
+  const other = whyOther(certificate, request);
+  if (other) return { do: 'refuse', why: other };
   if (!isGreen(certificate)) return { do: 'refuse', why: verdictLine(certificate) };
   if (request.state !== 'opened') return { do: 'leave', why: `${name} is ${request.state}` };
   if (request.sha !== certificate.headSha) {
@@ -157,6 +169,11 @@ export function decideMerge(
   if (targetHead !== certificate.baseSha) {
     return { do: 'again', why: `${certificate.targetBranch} moved to ${targetHead.slice(0, 12)}` };
   }
+  if (policy !== certificate.policy)
+    return {
+      do: 'leave',
+      why: `the catalog's merge policy is ${policy} now, and was ${certificate.policy} when it was tested`,
+    };
   if (policy === 'manual')
     return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
   return { do: 'merge' };

@@ -48,7 +48,12 @@ describe('a merge', () => {
     ['leave', green, { ...request, state: 'closed' }, green.baseSha, 'automatic'],
     ['leave', green, { ...request, draft: true }, green.baseSha, 'automatic'],
     ['leave', green, { ...request, sha: sha('f') }, green.baseSha, 'automatic'],
+    ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'manual'],
+    ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'automatic'],
     ['leave', green, request, green.baseSha, 'manual'],
+    ['refuse', green, { ...request, iid: 8 }, green.baseSha, 'automatic'],
+    ['refuse', green, { ...request, target_project_id: 2 }, green.baseSha, 'automatic'],
+    ['refuse', { ...green, projectId: undefined }, request, green.baseSha, 'automatic'],
     ['again', green, request, sha('f'), 'automatic'],
     ['again', green, { ...request, target_branch: 'release' }, green.baseSha, 'automatic'],
   ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {

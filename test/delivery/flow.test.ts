@@ -56,6 +56,7 @@ async function tested(iid: number, tests: Certificate['tests'], work = folder())
     project: PROJECT,
     mergeRequest: iid,
     build: BUILD,
+    policy: 'automatic',
     folder: work,
   });
   return {
@@ -212,6 +213,7 @@ describe('a merge request in conflict', () => {
       project: PROJECT,
       mergeRequest: iid,
       build: BUILD,
+      policy: 'automatic',
       folder: folder(),
     });
     expect(certificate.conflicts).toEqual(['a.txt']);
@@ -275,7 +277,7 @@ describe('what is left to people', () => {
 
     await world.push('manual', { 'manual.txt': 'x\n' }, 'origin/main');
     const other = await world.open('manual');
-    const green = await tested(other, passed);
+    const green: Certificate = { ...(await tested(other, passed)), policy: 'manual' };
     await report(world.context, green, KEY);
     expect(await ended(merge(world.context, green, 'manual', KEY, folder(), []))).toMatchObject({
       code: exitCode.nothing,
@@ -333,6 +335,37 @@ describe('a push to main that nobody tested', () => {
     const note = (await world.notes(two.iid))[0];
     await world.context.gitlab.editNote(PROJECT, two.iid, note?.id ?? 0, theirs);
     expect((await ended(deployNow(two.commit))).message).toContain(`belongs to ${PROJECT}!${one.iid}`);
+  });
+
+  it.each([
+    ["another module's image", (own: string) => own.replace('/modules/orders', '/modules/billing')],
+    ['an image below its own repository', (own: string) => `${own}/extra`],
+    ['an image of a repository whose name begins like its own', (own: string) => `${own}-2`],
+    ['an image of another registry', (own: string) => own.replace(/^[^/]+/, 'registry.example:5000')],
+  ])('is refused when its certificate, signed as it is, names %s', async (name, other) => {
+    const { certificate, commit } = await merged(`image-${name.length}`);
+    const repository = other(certificate.image?.repository ?? '');
+    const forged = { ...certificate, image: { ...certificate.image, repository } } as Certificate;
+    await putNote(world.context, forged, { state: 'tested' }, KEY);
+    const before = await ledgerNow();
+    expect((await ended(deployNow(commit))).message).toContain(
+      `its image is of ${repository}, and orders's are of ${registry.host}/modules/orders`,
+    );
+    expect(await ledgerNow()).toEqual(before);
+  });
+
+  it('is refused when its certificate is of an older head, or of a project with another number', async () => {
+    const { certificate, commit } = await merged('stale-note');
+    await putNote(world.context, { ...certificate, headSha: certificate.baseSha }, { state: 'tested' }, KEY);
+    expect((await ended(deployNow(commit))).message).toContain('was merged');
+    await putNote(world.context, { ...certificate, projectId: 4711 }, { state: 'tested' }, KEY);
+    expect((await ended(deployNow(commit))).message).toContain('the certificate belongs to');
+    await putNote(world.context, { ...certificate, projectId: undefined }, { state: 'tested' }, KEY);
+    expect((await ended(deployNow(commit))).message).toContain('names no project number');
+    // As it was signed before projects had their number in it: a rollback to then still works.
+    const { projectId: _id, policy: _policy, ...old } = certificate;
+    await putNote(world.context, { ...old, version: 1 }, { state: 'tested' }, KEY);
+    expect((await deployNow(commit)).commit).toBe(commit);
   });
 
   it('counts no certificate that someone else wrote, though its signature holds', async () => {
