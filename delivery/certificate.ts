@@ -16,13 +16,12 @@ const testsSchema = z.strictObject({
  * and `verdict` add to it, `report` signs it, `merge` and `deploy` act on nothing else.
  */
 export const certificateSchema = z.strictObject({
-  /** Of version 1 are those that were signed before projects had their number in it; `deploy` still reads them. */
-  version: z.literal([1, 2]),
+  version: z.literal(2),
   module: z.string().min(1),
   /** Full path of the GitLab project, e.g. `switchyard/orders`. */
   project: z.string().min(1),
   /** GitLab's number of the project, which no other project ever gets. */
-  projectId: z.number().int().min(1).optional(),
+  projectId: z.number().int().min(1),
   /** The merge request's iid. */
   mergeRequest: z.number().int().min(1),
   sourceBranch: z.string().min(1),
@@ -38,7 +37,7 @@ export const certificateSchema = z.strictObject({
   /** Address of the Jenkins build. */
   build: z.string().min(1),
   /** What the catalog said of merging when the build began. */
-  policy: z.string().min(1).optional(),
+  policy: z.string().min(1),
   conflicts: z.array(z.string()).optional(),
   image: z
     .strictObject({

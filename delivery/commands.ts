@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
@@ -16,6 +16,7 @@ import { Ended, exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
+import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
 import { openRegistry } from './registry';
@@ -394,6 +395,25 @@ export function program(): Command {
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
+    });
+
+  top
+    .command('pack <folder> <file>')
+    .description('Pack what foreign code left: the plain files of a folder, and nothing else.')
+    .action(async (folder: string, file: string) => {
+      const { workspace } = common();
+      await packParcel(resolve(workspace, folder), resolve(workspace, file));
+    });
+
+  top
+    .command('unpack <file> <folder>')
+    .description(
+      'Make plain files of one new folder from what `pack` packed. Exit 1 when it is anything else.',
+    )
+    .action(async (file: string, folder: string) => {
+      const { workspace } = common();
+      const names = await unpackParcel(resolve(workspace, file), resolve(workspace, folder));
+      result(names, `unpacked: ${names.join(', ') || 'nothing'}`);
     });
 
   addBackupCommands(top, { context, result });

@@ -92,13 +92,11 @@ export function whyNotCovered(
     certificate.module !== pushed.module ||
     certificate.project !== pushed.project ||
     certificate.mergeRequest !== pushed.request.iid ||
-    (certificate.projectId ?? pushed.request.target_project_id) !== pushed.request.target_project_id ||
+    certificate.projectId !== pushed.request.target_project_id ||
     certificate.targetBranch !== pushed.branch
   ) {
     return `the certificate belongs to ${certificate.project}!${certificate.mergeRequest}`;
   }
-  if (certificate.version !== 1 && certificate.projectId === undefined)
-    return 'the certificate names no project number';
   // Of an older build: GitLab keeps the head that was merged.
   if (certificate.headSha !== pushed.request.sha) {
     return `the certificate is of ${certificate.headSha.slice(0, 12)}, and ${pushed.request.sha?.slice(0, 12)} was merged`;

@@ -59,8 +59,11 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     token: context.token,
   });
   await copy.open();
-  await copy.fetchUntil([found.source_branch, found.target_branch], async () =>
-    copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+  await copy.fetchUntil(
+    [found.source_branch, found.target_branch],
+    async () =>
+      copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+    true,
   );
   if (!(await copy.has(headSha))) {
     throw new Failure(

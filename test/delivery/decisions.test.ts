@@ -53,7 +53,7 @@ describe('a merge', () => {
     ['leave', green, request, green.baseSha, 'manual'],
     ['refuse', green, { ...request, iid: 8 }, green.baseSha, 'automatic'],
     ['refuse', green, { ...request, target_project_id: 2 }, green.baseSha, 'automatic'],
-    ['refuse', { ...green, projectId: undefined }, request, green.baseSha, 'automatic'],
+    ['refuse', { ...green, projectId: 2 }, request, green.baseSha, 'automatic'],
     ['again', green, request, sha('f'), 'automatic'],
     ['again', green, { ...request, target_branch: 'release' }, green.baseSha, 'automatic'],
   ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {

@@ -1,14 +1,17 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
 import type { Certificate } from '../../delivery/certificate';
 import { type Deployment, deploy, recordRelease, reportRollout } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../delivery/failure';
+import { gitEnvironment } from '../../delivery/git';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../delivery/registry';
 import { merge, putNote, report, takeSource } from '../../delivery/verify';
 import { KEY } from './certificates';
-import { LEDGER, makeRegistry, makeWorld, PROJECT, type World } from './world';
+import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
 const passed = { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] };
@@ -122,6 +125,18 @@ describe('a merge request whose tests pass', () => {
     expect(await world.statuses(head)).toMatchObject([
       { status: 'running', ref: 'feature', name: 'switchyard' },
     ]);
+  });
+
+  it('knows by `git describe` how far it is from the last tag', async () => {
+    const clone = join(world.folder, 'clone');
+    const env = gitEnvironment({ url: `${world.url}/${PROJECT}.git`, token: ROOT_TOKEN });
+    const git = async (cwd: string, ...args: string[]) =>
+      (await promisify(execFile)('git', args, { cwd, env })).stdout.trim();
+    await git(clone, 'tag', '--annotate', '--message=x', 'v1.2.3', 'origin/main');
+    await git(clone, 'push', '--quiet', 'origin', 'v1.2.3');
+    const work = folder();
+    await tested(iid, passed, work);
+    expect(await git(work, 'describe')).toMatch(/^v1\.2\.3-2-g[0-9a-f]+$/);
   });
 
   it('keeps the token out of the checkout', () => {
@@ -360,11 +375,7 @@ describe('a push to main that nobody tested', () => {
     expect((await ended(deployNow(commit))).message).toContain('was merged');
     await putNote(world.context, { ...certificate, projectId: 4711 }, { state: 'tested' }, KEY);
     expect((await ended(deployNow(commit))).message).toContain('the certificate belongs to');
-    await putNote(world.context, { ...certificate, projectId: undefined }, { state: 'tested' }, KEY);
-    expect((await ended(deployNow(commit))).message).toContain('names no project number');
-    // As it was signed before projects had their number in it: a rollback to then still works.
-    const { projectId: _id, policy: _policy, ...old } = certificate;
-    await putNote(world.context, { ...old, version: 1 }, { state: 'tested' }, KEY);
+    await putNote(world.context, certificate, { state: 'tested' }, KEY);
     expect((await deployNow(commit)).commit).toBe(commit);
   });
 

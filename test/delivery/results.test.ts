@@ -51,7 +51,11 @@ async function run(command: string, results = 'results') {
   writeFileSync(join(given, 'test.sh'), testScript(module));
   writeFileSync(join(given, 'run.sh'), runScript(module));
   const ended = spawnSync('sh', ['.switchyard/given/run.sh'], { cwd: pod, encoding: 'utf8' });
-  return { code: ended.status, said: ended.stderr, ...(await readFolders([join(pod, '.switchyard', 'out')], () => results)) };
+  return {
+    code: ended.status,
+    said: ended.stderr,
+    ...(await readFolders([join(pod, '.switchyard', 'out')], () => results)),
+  };
 }
 const leaves = (text: string, file = 'results/output.xml'): string => `cat >${file} <<'EOF'\n${text}\nEOF`;
 
@@ -59,7 +63,10 @@ describe('a checkout in a test Pod', () => {
   it('is the whole of it: modes, links, hidden files, odd names, and what git describe needs', async () => {
     const source = join(workspace, 'source');
     const git = (...args: string[]) =>
-      execFileSync('git', ['-c', 'user.name=A', '-c', 'user.email=a@b', ...args], { cwd: source, encoding: 'utf8' });
+      execFileSync('git', ['-c', 'user.name=A', '-c', 'user.email=a@b', ...args], {
+        cwd: source,
+        encoding: 'utf8',
+      });
     git('init', '--quiet');
     put('.gitignore', 'results\n');
     put('a b/ü\nnew line', 'x');
@@ -71,7 +78,9 @@ describe('a checkout in a test Pod', () => {
     git('add', '--all');
     git('commit', '--quiet', '--message=x');
     git('tag', '--annotate', 'v1.2.3', '--message=x');
-    const { code, said } = await run('git describe >results/described; git status --porcelain >results/status');
+    const { code, said } = await run(
+      'git describe >results/described; git status --porcelain >results/status',
+    );
     expect({ code, said }).toEqual({ code: 0, said: '' });
     const carried = join(pod, 'source');
     expect(readFileSync(join(carried, 'results', 'described'), 'utf8')).toBe('v1.2.3\n');
@@ -110,7 +119,11 @@ describe('a checkout in a test Pod', () => {
 
 describe('results', () => {
   it('come out packed, also where the tests exit early and with another code', async () => {
-    expect(await run(`${leaves(passed)}\nexit 7`)).toMatchObject({ code: 7, tests: { passed: 1 }, faults: [] });
+    expect(await run(`${leaves(passed)}\nexit 7`)).toMatchObject({
+      code: 7,
+      tests: { passed: 1 },
+      faults: [],
+    });
   });
 
   it('that are committed count for nothing', async () => {

@@ -211,11 +211,31 @@ describe('the shared library', () => {
   });
 
   test('runs what a merge request brings in the test Pod only, without them', () => {
-    const body = code('modulePipeline.groovy').split(/^(?=void|int|def )/m);
-    const tests = body.find((method) => method.startsWith('void test(')) ?? '';
-    expect(tests).toContain("sh(script: 'sh ../.switchyard/test.sh', returnStatus: true)");
+    const body = code('modulePipeline.groovy').split(/^(?=void|int|def |Map|List)/m);
+    const tests = body.find((method) => method.startsWith('Map<String, String> test(')) ?? '';
+    expect(tests).toContain("sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)");
     expect(tests).not.toContain('trusted');
     expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([tests]);
+  });
+
+  test('stashes no checkout, whose links it would follow, and nothing that foreign code left', () => {
+    const stashed = files.flatMap((file) =>
+      [...code(file).matchAll(/\bstash\(name: (['"])(.*?)\1, includes: (['"])(.*?)\3/g)].map(
+        ([, , name, , includes]) => `${file} ${name}: ${includes}`,
+      ),
+    );
+    expect(stashed).toEqual([
+      'modulePipeline.groovy given: .switchyard/given/**',
+      // Made where the state is read, before anything foreign runs.
+      'topologyDrift.groovy given: ${folder}/given/**',
+      'topologyPipeline.groovy source: .switchyard/given/source.tar',
+      // Of plain files that `delivery unpack` made there.
+      'topologyPipeline.groovy scrubbed-${environment}: ${folder}/record/**,${folder}/leaked',
+      'topologyPipeline.groovy given-${environment}: ${folder}/given/**',
+      'topologyPipeline.groovy about-${environment}: ${folder}/about.json',
+      'topologyPipeline.groovy source: .switchyard/given/source.tar',
+    ]);
+    expect(files.flatMap((file) => [...code(file).matchAll(/\bstash\(/g)])).toHaveLength(stashed.length);
   });
 });
 
