@@ -21,7 +21,7 @@ export interface ParcelBounds {
   readonly packed: number;
 }
 
-export const parcelBounds: ParcelBounds = { files: 16, bytes: 1 << 30, packed: 48 << 20 };
+export const parcelBounds: ParcelBounds = { files: 16, bytes: 1 << 30, packed: 24 << 20 };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 const LONGEST_HEADER = 64 << 10;

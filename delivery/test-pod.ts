@@ -12,9 +12,9 @@ import {
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
-import { bounds, RESULT_FILES } from './verdict';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -198,7 +198,7 @@ mkdir -p -- "$here/out"
 for name in ${RESULT_FILES.join(' ')}; do
   file=source/${quote(module.test.results)}/$name
   if [ -f "$file" ] && [ ! -h "$file" ]; then
-    gzip -c -- "$file" | head -c ${bounds.packed + 1} >"$here/out/$name.gz"
+    gzip -c -- "$file" | head -c ${LARGEST_PACKED + 1} >"$here/out/$name.gz"
   fi
 done
 exit "$code"

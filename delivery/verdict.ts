@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { SaxesParser } from 'saxes';
+import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Tests } from './certificate';
 
 // What tests leave is an author's text: it may be of any size, depth and kind, and none of it may end this program.
@@ -24,11 +25,10 @@ export interface Bounds {
 
 /**
  * Robot's own file with all keywords of some ten thousand tests stays below them; Robot nests a few dozen elements.
- * `packed` is what the pipeline carries (delivery/test-pod.ts).
  */
 export const bounds: Bounds = {
   largest: 256 << 20,
-  packed: 16 << 20,
+  packed: LARGEST_PACKED,
   depth: 2000,
   tests: 200_000,
   text: 32 << 20,
@@ -352,9 +352,6 @@ export const addTests = (a: Tests, b: Tests): Tests => ({
   skipped: a.skipped + b.skipped,
   failing: [...a.failing, ...b.failing],
 });
-
-/** Names of the results files that are read, and carried out of a test Pod. */
-export const RESULT_FILES = ['output.xml', 'xunit.xml'] as const;
 
 /**
  * Reads the results of each folder: `output.xml`, or `xunit.xml` when Robot left none. Where both are there, they must

@@ -39,7 +39,11 @@ interface AgentPod {
   readonly spec: {
     readonly automountServiceAccountToken: boolean;
     readonly serviceAccountName?: string;
-    readonly containers: { readonly name: string; readonly resources: { limits: { memory?: string } } }[];
+    readonly containers: {
+      readonly name: string;
+      readonly resources: { limits: { memory?: string } };
+      readonly volumeMounts: { readonly name: string; readonly mountPath: string }[];
+    }[];
     readonly [key: string]: unknown;
   };
 }
@@ -113,6 +117,27 @@ describe('agents', () => {
     ).toEqual([
       { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
       { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
+    ]);
+  });
+
+  test("keep the commands' state where the agent, which unpacks stashes, does not reach it", () => {
+    const [delivery, deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    const mounted = (pod: AgentPod | undefined) =>
+      pod?.spec.containers.map(({ name, volumeMounts }) => [
+        name,
+        volumeMounts.filter((mount) => mount.name === 'state').map(({ mountPath }) => mountPath),
+      ]);
+    expect(mounted(delivery)).toEqual([
+      ['delivery', ['/state']],
+      ['jnlp', []],
+    ]);
+    expect(JSON.stringify(delivery?.spec.containers)).toContain(
+      '{"name":"SWITCHYARD_STATE","value":"/state"}',
+    );
+    expect(delivery?.spec.volumes).toContainEqual({ name: 'state', emptyDir: { sizeLimit: '64Mi' } });
+    expect(mounted(deploy)).toEqual([
+      ['deploy', []],
+      ['jnlp', []],
     ]);
   });
 
