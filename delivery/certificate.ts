@@ -1,8 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { exitCode, Failure } from './failure';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
@@ -19,10 +16,12 @@ const testsSchema = z.strictObject({
  * and `verdict` add to it, `report` signs it, `merge` and `deploy` act on nothing else.
  */
 export const certificateSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   module: z.string().min(1),
   /** Full path of the GitLab project, e.g. `switchyard/orders`. */
   project: z.string().min(1),
+  /** GitLab's number of the project, which no other project ever gets. */
+  projectId: z.number().int().min(1),
   /** The merge request's iid. */
   mergeRequest: z.number().int().min(1),
   sourceBranch: z.string().min(1),
@@ -35,7 +34,10 @@ export const certificateSchema = z.strictObject({
   treeSha: commitId.optional(),
   /** Unix seconds of the head's commit: SOURCE_DATE_EPOCH of the image. */
   commitEpoch: z.number().int().min(0),
+  /** Address of the Jenkins build. */
   build: z.string().min(1),
+  /** What the catalog said of merging when the build began. */
+  policy: z.string().min(1),
   conflicts: z.array(z.string()).optional(),
   image: z
     .strictObject({
@@ -79,39 +81,6 @@ export function isSignedBy(certificate: Certificate, signature: string, key: str
   const expected = Buffer.from(sign(certificate, key), 'hex');
   const given = Buffer.from(signature, 'hex');
   return given.length === expected.length && timingSafeEqual(given, expected);
-}
-
-export const certificateFile = (workspace: string): string =>
-  join(workspace, '.switchyard', 'certificate.json');
-
-export function writeCertificate(workspace: string, certificate: Certificate): void {
-  const file = certificateFile(workspace);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.new`, `${JSON.stringify(certificate, null, 2)}\n`);
-  renameSync(`${file}.new`, file);
-}
-
-/** @throws Failure (exit 2) when it is missing or not a certificate */
-export function readCertificate(workspace: string): Certificate {
-  const file = certificateFile(workspace);
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    throw new Failure(
-      exitCode.input,
-      `${file}: is missing.`,
-      'Run `delivery source` first, in the same folder.',
-    );
-  }
-  const parsed = certificateSchema.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new Failure(
-    exitCode.input,
-    `${file}: ${issue?.path.join('.') || 'the file'} is not part of a certificate (${issue?.message}).`,
-    'Run `delivery source` again.',
-  );
 }
 
 export function parseJson(text: string): unknown {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
@@ -9,7 +9,6 @@ import { loadStack } from '../stacks/load';
 import { addAppliedCommand } from './applied';
 import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
-import { certificateFile, readCertificate, writeCertificate } from './certificate';
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { addDriftCommands } from './drift/commands';
@@ -17,12 +16,15 @@ import { Ended, exitCode, Failure } from './failure';
 import { GitLab } from './gitlab';
 import { buildImage } from './image';
 import { redact, verdictLine } from './note';
+import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
 import { openRegistry } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { readSettings } from './settings';
-import { podYaml, testPod, testScript } from './test-pod';
+import { packSource } from './source';
+import { certificateFile, readCertificate, writeCertificate } from './state';
+import { podYaml, runScript, testPod, testScript } from './test-pod';
 import { addTests, readFolders } from './verdict';
 import { type Context, cloneUrl, merge, report, reportBroken, takeSource } from './verify';
 
@@ -98,9 +100,10 @@ export function program(): Command {
         project: projectOf(module.name),
         mergeRequest: settings.gitlabMergeRequestIid,
         build: settings.BUILD_URL,
+        policy: module.merge,
         folder: join(workspace, SOURCE),
       });
-      writeCertificate(workspace, certificate);
+      writeCertificate(workspace, certificate, options);
       if (certificate.conflicts)
         throw new Failure(exitCode.red, `!${certificate.mergeRequest} ${verdictLine(certificate)}.`);
       result(
@@ -147,7 +150,7 @@ export function program(): Command {
     .description('Write the test Pod and the script that runs the tests in it.')
     .option('--out <file>', 'where the Pod goes; default .switchyard/test-pod.yaml in the workspace')
     .option('--expires <seconds>', 'Unix seconds after which the Pod may be reaped', wholeNumber)
-    .action((options: { out?: string; expires?: number }) => {
+    .action(async (options: { out?: string; expires?: number }) => {
       const settings = readSettings([
         'SWITCHYARD_CATALOG',
         'SWITCHYARD_STACKS',
@@ -168,10 +171,16 @@ export function program(): Command {
         expires: options.expires ?? Math.floor(Date.now() / 1000) + lifetime,
       });
       const folder = join(workspace, '.switchyard');
-      mkdirSync(folder, { recursive: true });
+      // All of it goes into the test Pod, and nothing else does: an archive, since a stash follows links.
+      const given = join(folder, 'given');
+      rmSync(given, { recursive: true, force: true });
+      mkdirSync(given, { recursive: true });
+      await packSource(workspace, SOURCE, join(given, 'source.tar'));
+      writeFileSync(join(given, 'test.sh'), testScript(module));
+      writeFileSync(join(given, 'run.sh'), runScript(module));
+      rmSync(join(folder, 'carried'), { recursive: true, force: true });
       const out = options.out ? resolve(options.out) : join(folder, 'test-pod.yaml');
       writeFileSync(out, podYaml(pod));
-      writeFileSync(join(folder, 'test.sh'), testScript(module));
       writeFileSync(join(folder, 'results'), join(SOURCE, module.test.results));
       writeFileSync(join(folder, 'timeout-minutes'), String(module.test.timeoutMinutes));
       result(
@@ -185,21 +194,16 @@ export function program(): Command {
     .description('Read the test results. Exit 1 when a test failed, and when none passed.')
     .option(
       '--results <folder...>',
-      'folders that hold output.xml or xunit.xml; default: as `test-pod` noted',
+      'folders that hold output.xml or xunit.xml, packed by gzip or not; default: what the pipeline carried',
     )
-    .action((options: { results?: string[] }) => {
+    .action(async (options: { results?: string[] }) => {
       const { workspace } = common();
-      const noted = join(workspace, '.switchyard', 'results');
-      if (!options.results && !existsSync(noted)) {
-        throw new Failure(
-          exitCode.input,
-          `${noted}: is missing.`,
-          'Run `delivery test-pod` first, or give --results.',
-        );
-      }
-      const folders = options.results ?? [readFileSync(noted, 'utf8').trim()];
       const certificate = readCertificate(workspace);
-      const { tests, faults } = readFolders(folders.map((folder) => resolve(workspace, folder)));
+      const carried = join(workspace, '.switchyard', 'carried');
+      const { results: where } = moduleOf(certificate.module).test;
+      const { tests, faults } = options.results
+        ? await readFolders(options.results.map((folder) => resolve(workspace, folder)))
+        : await readFolders([carried], () => where);
       const broken = faults.map((message) => ({ name: 'results', message }));
       const counted = addTests(tests, {
         total: broken.length,
@@ -236,24 +240,26 @@ export function program(): Command {
     .action(async (options: { module?: string; mergeRequest?: string }) => {
       const key = certificateKey();
       const { workspace } = common();
-      if (options.module && !existsSync(certificateFile(workspace))) {
-        const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
-          gitlabMergeRequestIid: options.mergeRequest,
-        });
-        const { group: _group, projectOf, ...towards } = context();
-        await reportBroken(
-          towards,
-          projectOf(options.module),
-          settings.gitlabMergeRequestIid,
-          settings.BUILD_URL,
-        );
-        throw new Failure(
-          exitCode.red,
-          'reported as failed: the merge result was not made.',
-          'See the log above.',
-        );
-      }
-      const certificate = readCertificate(workspace);
+      const readOrBreakOff = async () => {
+        try {
+          return readCertificate(workspace, options);
+        } catch (error) {
+          if (!options.module || !(error instanceof Failure)) throw error;
+          // Nobody waits for a status that never comes.
+          const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
+            gitlabMergeRequestIid: options.mergeRequest,
+          });
+          const { group: _group, projectOf, ...towards } = context();
+          await reportBroken(
+            towards,
+            projectOf(options.module),
+            settings.gitlabMergeRequestIid,
+            settings.BUILD_URL,
+          );
+          throw error;
+        }
+      };
+      const certificate = await readOrBreakOff();
       const green = await report(context(), certificate, key);
       if (!green) throw new Failure(exitCode.red, `reported as failed: ${verdictLine(certificate)}.`);
       result({ green }, `reported: ${verdictLine(certificate)}`);
@@ -389,6 +395,25 @@ export function program(): Command {
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
+    });
+
+  top
+    .command('pack <folder> <file>')
+    .description('Pack what foreign code left: the plain files of a folder, and nothing else.')
+    .action(async (folder: string, file: string) => {
+      const { workspace } = common();
+      await packParcel(resolve(workspace, folder), resolve(workspace, file));
+    });
+
+  top
+    .command('unpack <file> <folder>')
+    .description(
+      'Make plain files of one new folder from what `pack` packed. Exit 1 when it is anything else.',
+    )
+    .action(async (file: string, folder: string) => {
+      const { workspace } = common();
+      const names = await unpackParcel(resolve(workspace, file), resolve(workspace, folder));
+      result(names, `unpacked: ${names.join(', ') || 'nothing'}`);
     });
 
   addBackupCommands(top, { context, result });

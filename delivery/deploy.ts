@@ -1,5 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import {
@@ -10,12 +9,14 @@ import {
   serialiseLedger,
   withRelease,
 } from '../catalog/ledger';
-import { type Certificate, isGreen, parseJson } from './certificate';
+import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type NoteReading, readNote } from './note';
 import type { Registry } from './registry';
+import { readSettings } from './settings';
+import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
 import { type Context, cloneUrl, putNote } from './verify';
 
 const LEDGER_BRANCH = 'main';
@@ -68,7 +69,16 @@ export async function openMerged(
 /** Why a certificate does not cover what was pushed, or undefined when it does. */
 export function whyNotCovered(
   reading: NoteReading,
-  pushed: { module: string; project: string; mergeRequest: number; branch: string; tree: string },
+  pushed: {
+    module: string;
+    project: string;
+    /** As GitLab has it now. */
+    request: MergeRequest;
+    branch: string;
+    tree: string;
+    /** `host[:port][/prefix]`. */
+    registry: string;
+  },
 ): string | undefined {
   if ('fault' in reading) {
     return {
@@ -81,12 +91,19 @@ export function whyNotCovered(
   if (
     certificate.module !== pushed.module ||
     certificate.project !== pushed.project ||
-    certificate.mergeRequest !== pushed.mergeRequest ||
+    certificate.mergeRequest !== pushed.request.iid ||
+    certificate.projectId !== pushed.request.target_project_id ||
     certificate.targetBranch !== pushed.branch
   ) {
     return `the certificate belongs to ${certificate.project}!${certificate.mergeRequest}`;
   }
+  // Of an older build: GitLab keeps the head that was merged.
+  if (certificate.headSha !== pushed.request.sha) {
+    return `the certificate is of ${certificate.headSha.slice(0, 12)}, and ${pushed.request.sha?.slice(0, 12)} was merged`;
+  }
   if (!isGreen(certificate)) return 'its tests did not pass';
+  const other = whyOtherImage(certificate.image?.repository ?? '', pushed.registry, pushed.module);
+  if (other) return other;
   if (certificate.treeSha !== pushed.tree) {
     return `its tree ${pushed.tree.slice(0, 12)} is not the tested ${certificate.treeSha?.slice(0, 12)}`;
   }
@@ -171,30 +188,30 @@ const deploymentSchema = z.strictObject({
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
 
-const deploymentFile = (workspace: string): string => join(workspace, '.switchyard', 'deployment.json');
+const deploymentFile = (workspace: string): string => join(stateFolder(workspace), 'deployment.json');
+/** A deployment is of one build of one module's job. */
+const deploymentBinding = () => {
+  const { BUILD_URL, SWITCHYARD_ENVIRONMENT, SWITCHYARD_MODULE } = readSettings([
+    'BUILD_URL',
+    'SWITCHYARD_ENVIRONMENT',
+    'SWITCHYARD_MODULE',
+  ]);
+  return { build: BUILD_URL, environment: SWITCHYARD_ENVIRONMENT, module: SWITCHYARD_MODULE };
+};
 
 export function writeDeployment(workspace: string, deployment: Deployment): void {
-  const file = deploymentFile(workspace);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(deployment, null, 2)}\n`);
+  writeSealed(deploymentFile(workspace), 'deployment', deploymentBinding(), deployment);
 }
 
-export function readDeployment(workspace: string): Deployment {
-  const file = deploymentFile(workspace);
-  let text = '';
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    // Reported below, like a file that says nothing.
-  }
-  const parsed = deploymentSchema.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
-  throw new Failure(
-    exitCode.input,
-    `${file}: is missing or not a deployment.`,
+/** @throws Failure 2 when `deploy` left none, 1 when it is not what this build wrote */
+export const readDeployment = (workspace: string): Deployment =>
+  readSealed(
+    deploymentFile(workspace),
+    'deployment',
+    deploymentBinding(),
+    deploymentSchema,
     'Run `delivery deploy` first, in the same folder.',
   );
-}
 
 /** The certificate in the bot's own note; notes of others count for nothing. */
 async function findCertificate(
@@ -255,17 +272,15 @@ async function toLedger(
   const why = whyNotCovered(reading, {
     module: request.module,
     project: request.project,
-    mergeRequest: found.iid,
+    request: found,
     branch: request.branch,
     tree: await copy.tree(request.commit),
+    registry: registryAddress,
   });
   if (why || !('certificate' in reading) || !reading.certificate.image)
     return refuse(why ?? 'it has no image');
 
   const { repository, digest } = reading.certificate.image;
-  if (!repository.startsWith(`${registryAddress}/`)) {
-    refuse(`its image ${repository} is not in ${registryAddress}`);
-  }
   const next: Release = {
     image: `${repository}@${digest}`,
     commit: request.commit,

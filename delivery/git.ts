@@ -115,11 +115,12 @@ export class WorkingCopy {
   /**
    * Fetches branches, deeper and deeper until `enough` holds, at last whole: a long history costs nothing
    * while the branches meet early.
+   * @param tags fetch those tags too that name a commit of the history that is fetched, as `git describe` needs them
    */
-  async fetchUntil(branches: readonly string[], enough: () => Promise<boolean>): Promise<void> {
+  async fetchUntil(branches: readonly string[], enough: () => Promise<boolean>, tags = false): Promise<void> {
     const specs = branches.map((branch) => `+refs/heads/${branch}:refs/remotes/origin/${branch}`);
     const fetch = (...depth: string[]) =>
-      this.git('fetch', '--quiet', '--no-tags', ...depth, 'origin', ...specs);
+      this.git('fetch', '--quiet', ...(tags ? [] : ['--no-tags']), ...depth, 'origin', ...specs);
     for (const depth of [50, 500, 5000]) {
       await fetch(`--depth=${depth}`);
       if (await enough()) return;

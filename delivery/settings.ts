@@ -49,6 +49,12 @@ const variables = {
     .default('registry-pull')
     .transform((value) => value.split(',').filter(Boolean)),
   SWITCHYARD_BUILD_ATTESTATIONS: flag,
+  /** Folder of the commands' own state, out of reach of checkouts and stashes; empty for one in the workspace. */
+  SWITCHYARD_STATE: z.string().default(''),
+  SWITCHYARD_MODULE: required('The pipeline names the module; by hand, give its name.').regex(
+    /^[a-z][a-z0-9-]*$/,
+    'is not the name of a module | Use a name of catalog/modules.',
+  ),
 
   SWITCHYARD_TOPOLOGY_PROJECT: required('Name the GitLab project that holds this repository, e.g. topology.'),
   RESTIC_REPOSITORY: required(

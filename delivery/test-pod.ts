@@ -12,6 +12,7 @@ import {
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -179,6 +180,28 @@ export const testScript = (module: Module): string => `#!/bin/sh
 rm -rf -- ${quote(module.test.results)}
 mkdir -p -- ${quote(module.test.results)}
 ${module.test.command}
+`;
+
+/**
+ * Shell that a test Pod runs in its workspace: unpacks the checkout, runs the tests in it, and packs what they left into
+ * `.switchyard/out`, from where the pipeline reads it. Only plain files count; of one that is larger than is read, so much
+ * is packed that the verdict says so. It needs `tar` and `gzip` in the image of the role `robot`.
+ */
+export const runScript = (module: Module): string => `#!/bin/sh
+here=$PWD/.switchyard
+tar -xf "$here/given/source.tar" || exit 1
+rm -f -- "$here/given/source.tar"
+(cd source && sh "$here/given/test.sh")
+code=$?
+rm -rf -- "$here/out"
+mkdir -p -- "$here/out"
+for name in ${RESULT_FILES.join(' ')}; do
+  file=source/${quote(module.test.results)}/$name
+  if [ -f "$file" ] && [ ! -h "$file" ]; then
+    gzip -c -- "$file" | head -c ${LARGEST_PACKED + 1} >"$here/out/$name.gz"
+  fi
+done
+exit "$code"
 `;
 
 const quote = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;

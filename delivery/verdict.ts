@@ -1,99 +1,347 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { TextDecoder } from 'node:util';
+import { createGunzip } from 'node:zlib';
+import { SaxesParser } from 'saxes';
+import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Tests } from './certificate';
 
-interface Node {
-  readonly [key: string]: unknown;
+// What tests leave is an author's text: it may be of any size, depth and kind, and none of it may end this program.
+
+/** How much of a results file is read. */
+export interface Bounds {
+  /** Characters of a file. */
+  readonly largest: number;
+  /** Bytes of a packed file. */
+  readonly packed: number;
+  /** Open elements at once. */
+  readonly depth: number;
+  /** Tests of one file. */
+  readonly tests: number;
+  /** Characters between two `<`: no text, attribute or comment is longer. */
+  readonly text: number;
 }
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  textNodeName: '#text',
-  parseTagValue: false,
-  parseAttributeValue: false,
-  trimValues: true,
-  isArray: (_name, _path, _leaf, isAttribute) => !isAttribute,
-});
-
-const children = (node: Node, name: string): Node[] =>
-  Array.isArray(node[name])
-    ? (node[name] as unknown[]).map((child) =>
-        child !== null && typeof child === 'object' ? (child as Node) : { '#text': child },
-      )
-    : [];
-const text = (node: Node | undefined, key: string): string => {
-  const value = node?.[key];
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+/**
+ * Robot's own file with all keywords of some ten thousand tests stays below them; Robot nests a few dozen elements.
+ */
+export const bounds: Bounds = {
+  largest: 256 << 20,
+  packed: LARGEST_PACKED,
+  depth: 2000,
+  tests: 200_000,
+  text: 32 << 20,
 };
+/** Failing tests that are kept by name; all are counted. */
+const NAMED = 1000;
+const MESSAGE = 2000;
+const NAME = 500;
 
-type Outcome = { name: string; result: 'passed' | 'failed' | 'skipped'; message: string };
+type Result = 'passed' | 'failed' | 'skipped';
 
-/** Robot's own output: `robot > suite* > test > status`. */
-function fromRobot(root: Node): Outcome[] {
-  const walk = (suite: Node, path: string): Outcome[] => {
-    const name = path ? `${path}.${text(suite, '@name')}` : text(suite, '@name');
-    return [
-      ...children(suite, 'test').map((test): Outcome => {
-        const status = children(test, 'status')[0];
-        const said = text(status, '@status');
-        return {
-          name: `${name}.${text(test, '@name')}`,
-          // A test that was begun and has no end (NOT RUN, no status) did not pass.
-          result: said === 'PASS' ? 'passed' : said === 'SKIP' ? 'skipped' : 'failed',
-          message: text(status, '#text') || (said ? '' : 'The test did not end.'),
-        };
-      }),
-      ...children(suite, 'suite').flatMap((inner) => walk(inner, name)),
-    ];
-  };
-  return children(root, 'robot').flatMap((robot) =>
-    children(robot, 'suite').flatMap((suite) => walk(suite, '')),
-  );
+interface Outcome {
+  readonly name: string;
+  result: Result;
+  message: string;
 }
 
-/** JUnit's: `testsuites? > testsuite* > testcase > (failure | error | skipped)?`. */
-function fromJunit(root: Node): Outcome[] {
-  const walk = (suite: Node): Outcome[] => [
-    ...children(suite, 'testcase').map((test): Outcome => {
-      const failure = children(test, 'failure')[0] ?? children(test, 'error')[0];
-      const group = text(test, '@classname');
-      return {
-        name: group ? `${group}.${text(test, '@name')}` : text(test, '@name'),
-        result: failure ? 'failed' : children(test, 'skipped').length > 0 ? 'skipped' : 'passed',
-        message: failure ? text(failure, '@message') || text(failure, '#text') : '',
-      };
-    }),
-    ...children(suite, 'testsuite').flatMap(walk),
-    ...children(suite, 'testsuites').flatMap(walk),
-  ];
-  return walk(root);
-}
+type Counts = Pick<Tests, 'passed' | 'failed' | 'skipped'>;
 
 export type Reading = { readonly tests: Tests } | { readonly fault: string };
 
-/** Counts one result file's tests. Text that is cut off or of another kind is a fault, never "no failures". */
-export function readResults(xml: string, file: string): Reading {
-  const valid = XMLValidator.validate(xml);
-  if (valid !== true) return { fault: `${file}:${valid.err.line}: is not whole XML (${valid.err.msg}).` };
-  const root = parser.parse(xml) as Node;
-  const known = ['robot', 'testsuite', 'testsuites'].find((name) => name in root);
-  if (!known) return { fault: `${file}: is neither Robot's output nor JUnit's.` };
-  const outcomes = known === 'robot' ? fromRobot(root) : fromJunit(root);
-  const count = (result: Outcome['result']) => outcomes.filter((outcome) => outcome.result === result).length;
-  return {
-    tests: {
-      total: outcomes.length,
+/** A fault of what is read, told with its place. */
+class Unreadable extends Error {}
+
+interface Suite {
+  readonly name: string;
+  /** Index of its first outcome. */
+  readonly first: number;
+  /** Result of its own teardown. */
+  teardown?: { readonly result: Result; readonly message: string };
+  /** What its own status says. */
+  said: string;
+}
+
+interface Open {
+  readonly tag: string;
+  readonly suite?: Suite;
+  readonly outcome?: Outcome;
+  /** Robot's keyword that is the teardown of the suite around it. */
+  readonly teardown?: boolean;
+}
+
+const named = (path: string, name: string): string => (path ? `${path}.${name}` : name).slice(0, NAME);
+
+/** Reads one file of results piece by piece: neither the whole text nor a tree of it is ever in memory. */
+class Results {
+  private readonly parser = new SaxesParser();
+  private readonly open: Open[] = [];
+  private readonly outcomes: Outcome[] = [];
+  private kind: 'robot' | 'junit' | undefined;
+  /** Text of the innermost element that is listened to. */
+  private heard: { into: (text: string) => void; depth: number; text: string } | undefined;
+  /** Robot's own count, at the end of its file. */
+  private counted: Counts | undefined;
+  /** Failures and errors that a JUnit suite says of itself. */
+  private claimed = 0;
+  private characters = 0;
+  private since = 0;
+
+  constructor(
+    private readonly file: string,
+    private readonly bounds: Bounds,
+  ) {
+    this.parser.on('error', (error) => {
+      throw new Unreadable(`is not whole XML (${error.message.replace(/^\d+:\d+: /, '')})`);
+    });
+    this.parser.on('opentag', ({ name, attributes }) => this.begin(name, attributes));
+    this.parser.on('closetag', () => this.end());
+    const hear = (text: string): void => {
+      if (this.heard && this.heard.text.length < MESSAGE)
+        this.heard.text += text.slice(0, MESSAGE - this.heard.text.length);
+    };
+    this.parser.on('text', hear);
+    this.parser.on('cdata', hear);
+  }
+
+  private begin(tag: string, attributes: Readonly<Record<string, string>>): void {
+    const depth = this.open.length;
+    if (depth >= this.bounds.depth) throw new Unreadable(`nests more than ${this.bounds.depth} elements`);
+    if (depth === 0) {
+      this.kind =
+        tag === 'robot' ? 'robot' : tag === 'testsuite' || tag === 'testsuites' ? 'junit' : undefined;
+      if (!this.kind) throw new Unreadable("is neither Robot's output nor JUnit's");
+    }
+    this.open.push(this.kind === 'robot' ? this.robot(tag, attributes) : this.junit(tag, attributes));
+  }
+
+  private get around(): Open | undefined {
+    return this.open.at(-1);
+  }
+
+  private add(name: string, result: Result, message = ''): Outcome {
+    if (this.outcomes.length >= this.bounds.tests)
+      throw new Unreadable(`holds more than ${this.bounds.tests} tests`);
+    const outcome = { name, result, message };
+    this.outcomes.push(outcome);
+    return outcome;
+  }
+
+  private listen(into: (text: string) => void): void {
+    this.heard = { into, depth: this.open.length, text: '' };
+  }
+
+  /** `robot > suite* > (suite | test | kw) > status`, and `robot > statistics > total > stat`. */
+  private robot(tag: string, attributes: Readonly<Record<string, string>>): Open {
+    const { around } = this;
+    const suite = around?.suite;
+    const said = attributes.status ?? '';
+    if (tag === 'suite' && (around?.tag === 'robot' || suite)) {
+      const name = named(suite?.name ?? '', attributes.name ?? '');
+      return { tag, suite: { name, first: this.outcomes.length, said: '' } };
+    }
+    // A test that was begun and has no end did not pass.
+    if (tag === 'test' && suite)
+      return {
+        tag,
+        outcome: this.add(named(suite.name, attributes.name ?? ''), 'failed', 'The test did not end.'),
+      };
+    if (tag === 'kw' && suite) return { tag, teardown: /^teardown$/i.test(attributes.type ?? '') };
+    if (tag === 'status' && around) {
+      const { outcome } = around;
+      if (outcome) {
+        outcome.result = said === 'PASS' ? 'passed' : said === 'SKIP' ? 'skipped' : 'failed';
+        outcome.message = said ? '' : outcome.message;
+        this.listen((text) => {
+          outcome.message = text || outcome.message;
+        });
+      } else if (suite) suite.said = said;
+      else if (around.teardown && (said === 'FAIL' || said === 'SKIP')) {
+        const owner = this.open.at(-2)?.suite;
+        this.listen((message) => {
+          if (owner) owner.teardown = { result: said === 'FAIL' ? 'failed' : 'skipped', message };
+        });
+      }
+    }
+    // The last one is of all tests: before Robot 4 one of critical tests came first.
+    if (tag === 'stat' && around?.tag === 'total' && this.open.length === 3) {
+      const count = (name: string): number => Number(attributes[name] ?? 0);
+      this.counted = { passed: count('pass'), failed: count('fail'), skipped: count('skip') };
+    }
+    return { tag };
+  }
+
+  /** `testsuites? > testsuite* > testcase > (failure | error | skipped)?`. */
+  private junit(tag: string, attributes: Readonly<Record<string, string>>): Open {
+    const { around } = this;
+    if (tag === 'testsuite' || tag === 'testsuites') {
+      const claimed = Number(attributes.failures ?? 0) + Number(attributes.errors ?? 0);
+      if (claimed > this.claimed) this.claimed = claimed;
+      return { tag, suite: { name: '', first: this.outcomes.length, said: '' } };
+    }
+    if (tag === 'testcase' && around?.suite) {
+      return { tag, outcome: this.add(named(attributes.classname ?? '', attributes.name ?? ''), 'passed') };
+    }
+    const outcome = around?.outcome;
+    if (outcome && (tag === 'failure' || tag === 'error') && outcome.result !== 'failed') {
+      outcome.result = 'failed';
+      outcome.message = (attributes.message ?? '').slice(0, MESSAGE);
+      if (!outcome.message)
+        this.listen((text) => {
+          outcome.message = text;
+        });
+    } else if (outcome && tag === 'skipped' && outcome.result === 'passed') outcome.result = 'skipped';
+    return { tag };
+  }
+
+  private end(): void {
+    const closed = this.open.pop();
+    if (this.heard && this.heard.depth === this.open.length) {
+      this.heard.into(this.heard.text.trim());
+      this.heard = undefined;
+    }
+    if (this.kind === 'robot' && closed?.suite) this.endSuite(closed.suite);
+  }
+
+  /**
+   * A suite's failing teardown fails every test of it, and a skipping one skips them: Robot counts so and says so in
+   * `xunit.xml`, while each test keeps its PASS in `output.xml` (robot/result/suiteteardownfailed.py).
+   */
+  private endSuite(suite: Suite): void {
+    const own = this.outcomes.slice(suite.first);
+    for (const outcome of suite.teardown ? own : []) {
+      if (suite.teardown?.result === 'failed') {
+        if (outcome.result !== 'skipped') outcome.result = 'failed';
+        outcome.message =
+          `${outcome.message ? `${outcome.message} Also: ` : ''}the suite teardown failed: ${suite.teardown.message}`.slice(
+            0,
+            MESSAGE,
+          );
+      } else outcome.result = 'skipped';
+    }
+    if (suite.said === 'FAIL' && own.length > 0 && !own.some(({ result }) => result === 'failed'))
+      throw new Unreadable(`says that suite ${suite.name} failed, and that none of its tests did`);
+  }
+
+  write(text: string): void {
+    this.characters += text.length;
+    const { largest, text: longest } = this.bounds;
+    if (this.characters > largest) throw new Unreadable(`is larger than ${size(largest)}`);
+    const last = text.lastIndexOf('<');
+    this.since = last < 0 ? this.since + text.length : text.length - last;
+    if (this.since > longest) throw new Unreadable(`has one text of more than ${size(longest)}`);
+    this.parser.write(text);
+  }
+
+  close(): Tests {
+    this.parser.close();
+    const count = (wanted: Result): number => this.outcomes.filter(({ result }) => result === wanted).length;
+    const tests = {
+      total: this.outcomes.length,
       passed: count('passed'),
       failed: count('failed'),
       skipped: count('skipped'),
-      failing: outcomes
+      failing: this.outcomes
         .filter(({ result }) => result === 'failed')
-        .map(({ name, message }) => ({ name, message: message.slice(0, 2000) })),
-    },
-  };
+        .slice(0, NAMED)
+        .map(({ name, message }) => ({ name, message })),
+    };
+    const { counted } = this;
+    if (counted && differ(tests, counted))
+      throw new Unreadable(`holds ${counts(tests)}, and says in its statistics ${counts(counted)}`);
+    if (this.claimed > tests.failed)
+      throw new Unreadable(`says that ${this.claimed} failed, and holds ${counts(tests)}`);
+    return tests;
+  }
+
+  /** What stopped the reading, with its place. @throws any error that the file is not the cause of */
+  fault(error: unknown): { readonly fault: string } {
+    if (!(error instanceof Unreadable)) throw error;
+    return { fault: `${this.file}:${this.parser.line}: ${error.message}.` };
+  }
 }
+
+const differ = (a: Counts, b: Counts): boolean =>
+  a.passed !== b.passed || a.failed !== b.failed || a.skipped !== b.skipped;
+const counts = ({ passed, failed, skipped }: Counts): string =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped`;
+
+/** Counts one result file's tests. Text that is cut off or of another kind is a fault, never "no failures". */
+export function readResults(xml: string, file: string, within: Bounds = bounds): Reading {
+  const results = new Results(file, within);
+  try {
+    results.write(xml);
+    return { tests: results.close() };
+  } catch (error) {
+    return results.fault(error);
+  }
+}
+
+/** Opens a plain file and nothing else: no link, no pipe that never ends, no device. */
+async function openPlain(
+  path: string,
+): Promise<{ handle: FileHandle; size: number } | { why: string } | undefined> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    return { why: code === 'ELOOP' ? 'is a link, and results are plain files' : `cannot be read (${code})` };
+  }
+  const about = await handle.stat();
+  if (about.isFile()) return { handle, size: about.size };
+  await handle.close();
+  return { why: 'is not a plain file' };
+}
+
+/**
+ * Reads one results file, packed by gzip if its name says so.
+ * @param shown how a fault names it. @default its path
+ * @returns undefined when there is none
+ */
+export async function readResultFile(
+  path: string,
+  shown = path,
+  within: Bounds = bounds,
+): Promise<Reading | undefined> {
+  const opened = await openPlain(path);
+  if (!opened) return undefined;
+  if ('why' in opened) return { fault: `${shown}: ${opened.why}.` };
+  const packed = path.endsWith('.gz');
+  const limit = packed ? within.packed : within.largest;
+  const results = new Results(shown, within);
+  try {
+    if (opened.size > limit) return { fault: `${shown}: ${tooLarge(packed, opened.size, limit)}` };
+    const raw = opened.handle.createReadStream({ autoClose: false });
+    const plain = packed ? raw.pipe(createGunzip()) : raw;
+    raw.on('error', (error) => plain.destroy(error));
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    for await (const chunk of plain) results.write(decode(decoder, chunk as Buffer));
+    results.write(decode(decoder));
+    return { tests: results.close() };
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (/^(Z_|ERR_ZLIB)/.test(code)) return { fault: `${shown}: is not packed as it should be (${code}).` };
+    return results.fault(error);
+  } finally {
+    await opened.handle.close();
+  }
+}
+
+function decode(decoder: TextDecoder, chunk?: Buffer): string {
+  try {
+    return decoder.decode(chunk, { stream: chunk !== undefined });
+  } catch {
+    throw new Unreadable('is not UTF-8');
+  }
+}
+
+const size = (bytes: number): string =>
+  bytes < 1 << 20 ? `${bytes} bytes` : `${Math.ceil(bytes / (1 << 20))} MiB`;
+const tooLarge = (packed: boolean, bytes: number, limit: number): string =>
+  `is ${packed ? 'packed ' : ''}${size(bytes)}, and ${size(limit)} are read. Leave keywords out of it: robot --removekeywords passed.`;
 
 export const noTests: Tests = { total: 0, passed: 0, failed: 0, skipped: 0, failing: [] };
 
@@ -105,21 +353,40 @@ export const addTests = (a: Tests, b: Tests): Tests => ({
   failing: [...a.failing, ...b.failing],
 });
 
-/** Reads the results of each folder: `output.xml`, or `xunit.xml` when Robot left none. */
-export function readFolders(folders: readonly string[]): { tests: Tests; faults: string[] } {
+/**
+ * Reads the results of each folder: `output.xml`, or `xunit.xml` when Robot left none. Where both are there, they must
+ * count the same.
+ * @param shown how faults name a folder. @default its path
+ */
+export async function readFolders(
+  folders: readonly string[],
+  shown: (folder: string) => string = (folder) => folder,
+  within: Bounds = bounds,
+): Promise<{ tests: Tests; faults: string[] }> {
   let tests = noTests;
   const faults: string[] = [];
   for (const folder of folders) {
-    const file = ['output.xml', 'xunit.xml']
-      .map((name) => join(folder, name))
-      .find((path) => existsSync(path));
-    if (!file) {
-      faults.push(`${folder}: holds neither output.xml nor xunit.xml; the tests did not run to their end.`);
-      continue;
+    const readings: Reading[] = [];
+    for (const name of RESULT_FILES) {
+      const reading =
+        (await readResultFile(join(folder, name), join(shown(folder), name), within)) ??
+        (await readResultFile(join(folder, `${name}.gz`), join(shown(folder), name), within));
+      if (reading) readings.push(reading);
     }
-    const reading = readResults(readFileSync(file, 'utf8'), file);
-    if ('fault' in reading) faults.push(reading.fault);
-    else tests = addTests(tests, reading.tests);
+    faults.push(...readings.flatMap((reading) => ('fault' in reading ? [reading.fault] : [])));
+    const [output, xunit] = readings;
+    if (!output) {
+      faults.push(
+        `${shown(folder)}: holds neither output.xml nor xunit.xml; the tests did not run to their end.`,
+      );
+    } else if ('tests' in output) {
+      tests = addTests(tests, output.tests);
+      if (xunit && 'tests' in xunit && differ(output.tests, xunit.tests)) {
+        faults.push(
+          `${shown(folder)}: output.xml holds ${counts(output.tests)}, and xunit.xml ${counts(xunit.tests)}; both must be of one run.`,
+        );
+      }
+    }
   }
   return { tests, faults };
 }

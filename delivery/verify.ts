@@ -33,6 +33,7 @@ export interface SourceRequest {
   readonly project: string;
   readonly mergeRequest: number;
   readonly build: string;
+  readonly policy: Module['merge'];
   readonly folder: string;
 }
 
@@ -58,8 +59,11 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     token: context.token,
   });
   await copy.open();
-  await copy.fetchUntil([found.source_branch, found.target_branch], async () =>
-    copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+  await copy.fetchUntil(
+    [found.source_branch, found.target_branch],
+    async () =>
+      copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+    true,
   );
   if (!(await copy.has(headSha))) {
     throw new Failure(
@@ -70,9 +74,10 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
   const baseSha = await copy.head(found.target_branch);
   const merged = await copy.checkOutMerge(baseSha, headSha);
   return {
-    version: 1,
+    version: 2,
     module: request.module,
     project: request.project,
+    projectId: found.target_project_id,
     mergeRequest: request.mergeRequest,
     sourceBranch: found.source_branch,
     targetBranch: found.target_branch,
@@ -80,6 +85,7 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     headSha,
     commitEpoch: await copy.epoch(headSha),
     build: request.build,
+    policy: request.policy,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
 }
@@ -137,6 +143,13 @@ export type MergeDecision =
   | { readonly do: 'merge' }
   | { readonly do: 'again' | 'leave' | 'refuse'; readonly why: string };
 
+/** Why a certificate is not of this merge request of GitLab's, or undefined when it is. */
+export function whyOther(certificate: Certificate, request: MergeRequest): string | undefined {
+  return request.iid === certificate.mergeRequest && request.target_project_id === certificate.projectId
+    ? undefined
+    : `the certificate belongs to !${certificate.mergeRequest} of project ${certificate.projectId}, and this is !${request.iid} of project ${request.target_project_id}`;
+}
+
 /** Whether a tested merge request may be merged, given what GitLab says of it now. */
 export function decideMerge(
   certificate: Certificate,
@@ -157,6 +170,11 @@ export function decideMerge(
   if (targetHead !== certificate.baseSha) {
     return { do: 'again', why: `${certificate.targetBranch} moved to ${targetHead.slice(0, 12)}` };
   }
+  if (policy !== certificate.policy)
+    return {
+      do: 'leave',
+      why: `the catalog's merge policy is ${policy} now, and was ${certificate.policy} when it was tested`,
+    };
   if (policy === 'manual')
     return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
   return { do: 'merge' };
@@ -205,13 +223,14 @@ export async function merge(
 ): Promise<string> {
   const { gitlab } = context;
   const { project, mergeRequest: iid } = certificate;
-  const decide = async () =>
-    decideMerge(
-      certificate,
-      await gitlab.mergeRequest(project, iid),
-      await gitlab.branchHead(project, certificate.targetBranch),
-      policy,
-    );
+  const decide = async () => {
+    const request = await gitlab.mergeRequest(project, iid);
+    // Not ours to write a note on.
+    const other = whyOther(certificate, request);
+    if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
+    const head = await gitlab.branchHead(project, certificate.targetBranch);
+    return decideMerge(certificate, request, head, policy);
+  };
 
   let decision = await decide();
   let merged: MergeRequest | undefined;

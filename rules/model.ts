@@ -66,9 +66,10 @@ function testItem(model: Model, module: Module): Item {
     module,
     settings: model.settings,
     certificate: {
-      version: 1,
+      version: 2,
       module: module.name,
       project: `${model.settings.gitlab.group}/${module.name}`,
+      projectId: 1,
       mergeRequest: 1,
       sourceBranch: 'to-be-tested',
       targetBranch: 'main',
@@ -76,6 +77,7 @@ function testItem(model: Model, module: Module): Item {
       headSha: COMMIT,
       commitEpoch: 0,
       build: model.settings.jenkins.url,
+      policy: module.merge,
       image: {
         repository: `${repositoryRoot(model.settings)}/modules/${module.name}`,
         tag: 'to-be-built',

@@ -84,6 +84,9 @@ function topologyEnvironment({
   ];
 }
 
+/** What one `delivery` command leaves for the next: the agent beside it, which unpacks stashes, does not reach it. */
+const STATE = '/state';
+
 /** The Pod in which a merge request is built, judged and merged. */
 function deliveryPod(model: Model, image: Ref): string | Ref {
   const { settings } = model;
@@ -100,11 +103,16 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          { name: 'SWITCHYARD_STATE', value: STATE },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
-        [{ name: 'docker', mountPath: '/docker', readOnly: true }, ...fileMounts],
+        [
+          { name: 'docker', mountPath: '/docker', readOnly: true },
+          { name: 'state', mountPath: STATE },
+          ...fileMounts,
+        ],
       ),
       jnlpContainer(image),
     ],
@@ -114,6 +122,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
         secret: { secretName: 'registry-push', items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
       },
       ...fileVolumes(model.files),
+      { name: 'state', emptyDir: { sizeLimit: '64Mi' } },
       scratch,
     ],
   });

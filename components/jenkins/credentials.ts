@@ -35,7 +35,8 @@ export function credentials(model: Model): Declaration[] {
       password: botToken,
     }),
     credential('jenkins-certificate-key', credentialIds.certificateKey, 'secretText', {
-      text: secretRef('certificate'),
+      // Of this environment: stacks that share a seed do not take each other's certificates.
+      text: secretRef(`certificate/${model.settings.environment}`),
     }),
   ];
 }

@@ -2,10 +2,13 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { z } from 'zod';
 import { heldFiles } from '../../stacks/files';
 import { loadStack, readableStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
 import { readSettings, type Settings } from '../settings';
+import { packSource } from '../source';
+import { readSealed, writeSealed } from '../state';
 import type { Context } from '../verify';
 import type { Covered } from './affected';
 import {
@@ -22,7 +25,7 @@ import {
 } from './flow';
 import { planSchema, type SeenPlan } from './plan';
 import { runMerged, runPreview } from './run';
-import { doneFile, previewPaths, readOurs, readSession, sessionFile, writeSession } from './session';
+import { doneFile, previewBinding, previewPaths, readSession, sessionFile, writeSession } from './session';
 
 /** What the commands share with the rest of `delivery`. */
 export interface Shell {
@@ -42,14 +45,30 @@ const planFile = (workspace: string, environment: string): string =>
 
 const environmentsFile = (workspace: string): string =>
   join(workspace, '.switchyard', 'preview', 'environments');
+const verdictFile = (workspace: string, environment: string): string =>
+  join(previewPaths(workspace, environment).folder, 'verdict');
 const outcomeFile = (workspace: string, environment: string): string =>
   join(previewPaths(workspace, environment).folder, 'applied');
 
+const outcomeSchema = z.enum(['applied', 'stopped']);
 const writeOutcome = (workspace: string, environment: string, outcome: Outcome): void =>
-  writeFileSync(outcomeFile(workspace, environment), outcome);
+  writeSealed(outcomeFile(workspace, environment), 'apply-outcome', previewBinding(environment), outcome);
 
 const readSeen = (workspace: string, environment: string): SeenPlan =>
-  readOurs(planFile(workspace, environment), planSchema, 'Run `delivery apply-source` first.');
+  readSealed(
+    planFile(workspace, environment),
+    'apply-plan',
+    previewBinding(environment),
+    planSchema,
+    'Run `delivery apply-source` first.',
+  );
+
+/** Packs the checkout for the Pods that run it; none of them needs its history. */
+async function givePods(workspace: string): Promise<void> {
+  const given = join(workspace, '.switchyard', 'given');
+  mkdirSync(given, { recursive: true });
+  await packSource(workspace, SOURCE, join(given, 'source.tar'), [`${SOURCE}/.git`]);
+}
 
 const coveredBy = (names: readonly string[], stacks: string): Covered[] =>
   names.map((name) => ({
@@ -90,6 +109,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         covered,
       });
       writeSession(workspace, session);
+      await givePods(workspace);
       writeFileSync(environmentsFile(workspace), session.environments.join('\n'));
       shell.result(session, `affected: ${session.environments.join(', ') || 'no environment'}`);
     });
@@ -139,9 +159,8 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         options.environment,
         certificateKey(),
       );
-      const verdict = join(previewPaths(workspace, options.environment).folder, 'verdict');
-      mkdirSync(dirname(verdict), { recursive: true });
-      writeFileSync(verdict, green ? 'green' : 'red');
+      const { environment } = options;
+      writeSealed(verdictFile(workspace, environment), 'preview-verdict', previewBinding(environment), green);
       if (!green)
         throw new Failure(exitCode.red, `the preview of ${options.environment} is red; see its note.`);
       shell.result({ green }, `reported: ${options.environment} is green`);
@@ -170,8 +189,10 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         throw error;
       }
       const verdicts = session.environments.flatMap((environment) => {
-        const file = join(previewPaths(workspace, environment).folder, 'verdict');
-        return existsSync(file) ? [[environment, readFileSync(file, 'utf8') === 'green']] : [];
+        const file = verdictFile(workspace, environment);
+        if (!existsSync(file)) return [];
+        const kept = readSealed(file, 'preview-verdict', previewBinding(environment), z.boolean(), '');
+        return [[environment, kept]];
       });
       const green = await finishPreview(context, session, Object.fromEntries(verdicts));
       if (!green) throw new Failure(exitCode.red, 'the merge request is blocked: an environment is red.');
@@ -208,11 +229,11 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         throw error;
       });
       for (const plan of plans) {
-        const file = planFile(workspace, plan.environment);
-        mkdirSync(dirname(file), { recursive: true });
-        writeFileSync(file, `${JSON.stringify(plan, null, 2)}\n`);
+        const { environment } = plan;
+        writeSealed(planFile(workspace, environment), 'apply-plan', previewBinding(environment), plan);
         await postApply(context, request, plan.environment, 'pending', 'waits to be applied');
       }
+      await givePods(workspace);
       const names = plans.map(({ environment }) => environment);
       mkdirSync(dirname(environmentsFile(workspace)), { recursive: true });
       writeFileSync(environmentsFile(workspace), names.join('\n'));
@@ -295,7 +316,8 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         environments.map((environment): [string, Outcome | undefined] => {
           const file = outcomeFile(workspace, environment);
           if (!existsSync(file)) return [environment, undefined];
-          return [environment, readFileSync(file, 'utf8') === 'applied' ? 'applied' : 'stopped'];
+          const binding = previewBinding(environment);
+          return [environment, readSealed(file, 'apply-outcome', binding, outcomeSchema, '')];
         }),
       );
       const stopped = await finishApply(context, request, environments, outcomes);

@@ -1,8 +1,10 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
+import { readSettings } from '../settings';
+import { type Binding, readSealed, writeSealed } from '../state';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
@@ -60,10 +62,14 @@ export const previewPaths = (workspace: string, environment: string) => {
 export const sessionFile = (workspace: string): string => join(folderOf(workspace), 'session.json');
 export const doneFile = (workspace: string): string => join(folderOf(workspace), 'done');
 
-export function writeSession(workspace: string, session: Session): void {
-  mkdirSync(dirname(sessionFile(workspace)), { recursive: true });
-  writeFileSync(sessionFile(workspace), `${JSON.stringify(session, null, 2)}\n`);
-}
+/** What a preview keeps is of one build, and of one environment where it says so. */
+export const previewBinding = (environment?: string): Binding => ({
+  build: readSettings(['BUILD_URL']).BUILD_URL,
+  ...(environment === undefined ? {} : { environment }),
+});
+
+export const writeSession = (workspace: string, session: Session): void =>
+  writeSealed(sessionFile(workspace), 'preview-session', previewBinding(), session);
 
 export function readOurs<T>(file: string, schema: z.ZodType<T>, remedy: string): T {
   const parsed = existsSync(file) ? schema.safeParse(parseJson(readFileSync(file, 'utf8'))) : undefined;
@@ -71,9 +77,15 @@ export function readOurs<T>(file: string, schema: z.ZodType<T>, remedy: string):
   throw new Failure(exitCode.input, `${file}: is missing or not what was written there.`, remedy);
 }
 
-/** @throws Failure (exit 2) when `preview-source` left none */
+/** @throws Failure 2 when `preview-source` left none, 1 when it is not what this build wrote */
 export const readSession = (workspace: string): Session =>
-  readOurs(sessionFile(workspace), sessionSchema, 'Run `delivery preview-source` first, in the same folder.');
+  readSealed(
+    sessionFile(workspace),
+    'preview-session',
+    previewBinding(),
+    sessionSchema,
+    'Run `delivery preview-source` first, in the same folder.',
+  );
 
 /** @throws Failure (exit 2) when `switchyard withhold` left none */
 export const readAbout = (file: string): About =>

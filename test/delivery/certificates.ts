@@ -5,9 +5,10 @@ export const sha = (digit: string): string => digit.repeat(40);
 
 /** A certificate of a merge request whose tests passed. */
 export const green: Certificate = {
-  version: 1,
+  version: 2,
   module: 'orders',
   project: 'switchyard/orders',
+  projectId: 1,
   mergeRequest: 7,
   sourceBranch: 'feature',
   targetBranch: 'main',
@@ -16,6 +17,7 @@ export const green: Certificate = {
   treeSha: sha('c'),
   commitEpoch: 1_760_000_000,
   build: 'http://jenkins.example/job/switchyard/job/orders/3/',
+  policy: 'automatic',
   image: {
     repository: 'registry.example:5000/modules/orders',
     tag: 'mr-7-bbbbbbbb',

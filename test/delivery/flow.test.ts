@@ -1,14 +1,17 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
 import type { Certificate } from '../../delivery/certificate';
 import { type Deployment, deploy, recordRelease, reportRollout } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../delivery/failure';
+import { gitEnvironment } from '../../delivery/git';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../delivery/registry';
 import { merge, putNote, report, takeSource } from '../../delivery/verify';
 import { KEY } from './certificates';
-import { LEDGER, makeRegistry, makeWorld, PROJECT, type World } from './world';
+import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
 const passed = { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] };
@@ -56,6 +59,7 @@ async function tested(iid: number, tests: Certificate['tests'], work = folder())
     project: PROJECT,
     mergeRequest: iid,
     build: BUILD,
+    policy: 'automatic',
     folder: work,
   });
   return {
@@ -121,6 +125,18 @@ describe('a merge request whose tests pass', () => {
     expect(await world.statuses(head)).toMatchObject([
       { status: 'running', ref: 'feature', name: 'switchyard' },
     ]);
+  });
+
+  it('knows by `git describe` how far it is from the last tag', async () => {
+    const clone = join(world.folder, 'clone');
+    const env = gitEnvironment({ url: `${world.url}/${PROJECT}.git`, token: ROOT_TOKEN });
+    const git = async (cwd: string, ...args: string[]) =>
+      (await promisify(execFile)('git', args, { cwd, env })).stdout.trim();
+    await git(clone, 'tag', '--annotate', '--message=x', 'v1.2.3', 'origin/main');
+    await git(clone, 'push', '--quiet', 'origin', 'v1.2.3');
+    const work = folder();
+    await tested(iid, passed, work);
+    expect(await git(work, 'describe')).toMatch(/^v1\.2\.3-2-g[0-9a-f]+$/);
   });
 
   it('keeps the token out of the checkout', () => {
@@ -212,6 +228,7 @@ describe('a merge request in conflict', () => {
       project: PROJECT,
       mergeRequest: iid,
       build: BUILD,
+      policy: 'automatic',
       folder: folder(),
     });
     expect(certificate.conflicts).toEqual(['a.txt']);
@@ -275,13 +292,24 @@ describe('what is left to people', () => {
 
     await world.push('manual', { 'manual.txt': 'x\n' }, 'origin/main');
     const other = await world.open('manual');
-    const green = await tested(other, passed);
+    const green: Certificate = { ...(await tested(other, passed)), policy: 'manual' };
     await report(world.context, green, KEY);
     expect(await ended(merge(world.context, green, 'manual', KEY, folder(), []))).toMatchObject({
       code: exitCode.nothing,
     });
     expect((await world.context.gitlab.mergeRequest(PROJECT, other)).state).toBe('opened');
   });
+});
+
+it('a certificate of a project with another number merges nothing, and writes nothing there', async () => {
+  await world.push('renamed', { 'renamed.txt': 'x\n' }, 'origin/main');
+  const iid = await world.open('renamed');
+  const certificate = { ...(await tested(iid, passed)), projectId: 4711 };
+  const failure = await ended(mergeNow(certificate));
+  expect(failure).toMatchObject({ code: exitCode.red });
+  expect(failure.message).toContain('of project 4711, and this is');
+  expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
+  expect(await world.notes(iid)).toEqual([]);
 });
 
 describe('a push to main that nobody tested', () => {
@@ -333,6 +361,33 @@ describe('a push to main that nobody tested', () => {
     const note = (await world.notes(two.iid))[0];
     await world.context.gitlab.editNote(PROJECT, two.iid, note?.id ?? 0, theirs);
     expect((await ended(deployNow(two.commit))).message).toContain(`belongs to ${PROJECT}!${one.iid}`);
+  });
+
+  it.each([
+    ["another module's image", (own: string) => own.replace('/modules/orders', '/modules/billing')],
+    ['an image below its own repository', (own: string) => `${own}/extra`],
+    ['an image of a repository whose name begins like its own', (own: string) => `${own}-2`],
+    ['an image of another registry', (own: string) => own.replace(/^[^/]+/, 'registry.example:5000')],
+  ])('is refused when its certificate, signed as it is, names %s', async (name, other) => {
+    const { certificate, commit } = await merged(`image-${name.length}`);
+    const repository = other(certificate.image?.repository ?? '');
+    const forged = { ...certificate, image: { ...certificate.image, repository } } as Certificate;
+    await putNote(world.context, forged, { state: 'tested' }, KEY);
+    const before = await ledgerNow();
+    expect((await ended(deployNow(commit))).message).toContain(
+      `its image is of ${repository}, and orders's are of ${registry.host}/modules/orders`,
+    );
+    expect(await ledgerNow()).toEqual(before);
+  });
+
+  it('is refused when its certificate is of an older head, or of a project with another number', async () => {
+    const { certificate, commit } = await merged('stale-note');
+    await putNote(world.context, { ...certificate, headSha: certificate.baseSha }, { state: 'tested' }, KEY);
+    expect((await ended(deployNow(commit))).message).toContain('was merged');
+    await putNote(world.context, { ...certificate, projectId: 4711 }, { state: 'tested' }, KEY);
+    expect((await ended(deployNow(commit))).message).toContain('the certificate belongs to');
+    await putNote(world.context, certificate, { state: 'tested' }, KEY);
+    expect((await deployNow(commit)).commit).toBe(commit);
   });
 
   it('counts no certificate that someone else wrote, though its signature holds', async () => {

@@ -59,7 +59,7 @@ describe('the note on a merge request', () => {
 
   it('is refused when the certificate has a key that nobody signed, or none at all', () => {
     const note = renderNote(green, { state: 'tested' }, KEY);
-    expect(readNote(note.replace('"version": 1,', '"version": 1,\n  "extra": true,'), KEY)).toEqual({
+    expect(readNote(note.replace('"version": 2,', '"version": 2,\n  "extra": true,'), KEY)).toEqual({
       fault: 'unreadable',
     });
     expect(readNote('Looks good to me', KEY)).toEqual({ fault: 'no certificate' });

@@ -32,7 +32,8 @@ void preview(String own) {
                 }
             }
             if (code == 0) {
-                stash(name: 'source', includes: 'source/**')
+                // Packed by the command: a stash of the checkout itself would follow its links, out of it too.
+                stash(name: 'source', includes: '.switchyard/given/source.tar')
                 List<String> environments = affected()
                 try {
                     // A newer commit ends the watch, and with it the rest.
@@ -81,8 +82,34 @@ void preview(String own) {
     }
 }
 
+// What foreign code left comes out as one text (`delivery pack`), and becomes plain files of one folder (`delivery unpack`):
+// `unstash` would make links and write through them as that code says.
+String packed(String folder) {
+    sh(script: "delivery pack ${folder}/record ${folder}/record.parcel", returnStatus: true)
+    String text = ''
+    timeout(time: 5, unit: 'MINUTES') {
+        if (fileExists("${folder}/record.parcel")) {
+            text = readFile(file: "${folder}/record.parcel", encoding: 'Base64')
+        }
+    }
+    return text
+}
+
+// Of no use to it are credentials, so none are bound.
+void unpack(String folder, String record) {
+    String command = "mkdir -p ${folder}/record"
+    if (record != '') {
+        writeFile(file: "${folder}/record.parcel", text: record, encoding: 'Base64')
+        command = "delivery unpack ${folder}/record.parcel ${folder}/record"
+    }
+    if (sh(script: command, returnStatus: true) != 0) {
+        error("topologyPipeline: what came out of ${folder} is not what may; the reason stands above")
+    }
+}
+
 void previewOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
+    String record = ''
     withhold(environment, own)
     stage("Preview ${environment}") {
         node(agent('preview', environment, own)) {
@@ -90,17 +117,17 @@ void previewOne(String environment, String own) {
             unstash("given-${environment}")
             container('preview') {
                 timeout(time: 30, unit: 'MINUTES') {
-                    sh(script: "delivery preview-run --environment ${environment}", returnStatus: true)
+                    sh(script: "tar -xf .switchyard/given/source.tar && delivery preview-run --environment ${environment}", returnStatus: true)
                 }
+                record = packed(folder)
             }
-            stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
         }
     }
     stage("Report ${environment}") {
         node(agent('deploy', environment, own)) {
-            unstash("record-${environment}")
             container('deploy') {
-                if (stateful(environment, own, "mkdir -p ${folder}/record && switchyard scrub ${environment} ${folder}/record") != 0) {
+                unpack(folder, record)
+                if (stateful(environment, own, "switchyard scrub ${environment} ${folder}/record") != 0) {
                     error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
                 }
             }
@@ -152,7 +179,7 @@ void apply(String own) {
                 }
             }
             if (code == 0) {
-                stash(name: 'source', includes: 'source/**')
+                stash(name: 'source', includes: '.switchyard/given/source.tar')
                 List<String> environments = affected()
                 try {
                     for (int i = 0; i < environments.size() && code == 0; i++) {
@@ -174,19 +201,20 @@ void apply(String own) {
 
 int applyOne(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
+    String record = ''
     int code = 0
     withhold(environment, own)
     stage("Compare ${environment}") {
         node(agent('apply', environment, own)) {
             unstash('source')
             container('apply') {
-                sh(script: "delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
+                sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
+                record = packed(folder)
             }
-            stash(name: "record-${environment}", includes: "${folder}/record/**", allowEmpty: true)
         }
         unstash("about-${environment}")
-        unstash("record-${environment}")
         container('delivery') {
+            unpack(folder, record)
             code = trusted("delivery apply-check --environment ${environment}")
         }
     }
@@ -200,7 +228,7 @@ int applyOne(String environment, String own) {
                 unstash('source')
                 container('apply') {
                     timeout(time: 60, unit: 'MINUTES') {
-                        applied = sh(script: "delivery apply-run --environment ${environment} --operation up", returnStatus: true)
+                        applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
                     }
                 }
             }

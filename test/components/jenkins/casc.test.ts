@@ -39,7 +39,11 @@ interface AgentPod {
   readonly spec: {
     readonly automountServiceAccountToken: boolean;
     readonly serviceAccountName?: string;
-    readonly containers: { readonly name: string; readonly resources: { limits: { memory?: string } } }[];
+    readonly containers: {
+      readonly name: string;
+      readonly resources: { limits: { memory?: string } };
+      readonly volumeMounts: { readonly name: string; readonly mountPath: string }[];
+    }[];
     readonly [key: string]: unknown;
   };
 }
@@ -113,6 +117,27 @@ describe('agents', () => {
     ).toEqual([
       { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
       { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
+    ]);
+  });
+
+  test("keep the commands' state where the agent, which unpacks stashes, does not reach it", () => {
+    const [delivery, deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    const mounted = (pod: AgentPod | undefined) =>
+      pod?.spec.containers.map(({ name, volumeMounts }) => [
+        name,
+        volumeMounts.filter((mount) => mount.name === 'state').map(({ mountPath }) => mountPath),
+      ]);
+    expect(mounted(delivery)).toEqual([
+      ['delivery', ['/state']],
+      ['jnlp', []],
+    ]);
+    expect(JSON.stringify(delivery?.spec.containers)).toContain(
+      '{"name":"SWITCHYARD_STATE","value":"/state"}',
+    );
+    expect(delivery?.spec.volumes).toContainEqual({ name: 'state', emptyDir: { sizeLimit: '64Mi' } });
+    expect(mounted(deploy)).toEqual([
+      ['deploy', []],
+      ['jnlp', []],
     ]);
   });
 
@@ -211,11 +236,31 @@ describe('the shared library', () => {
   });
 
   test('runs what a merge request brings in the test Pod only, without them', () => {
-    const body = code('modulePipeline.groovy').split(/^(?=void|int|def )/m);
-    const tests = body.find((method) => method.startsWith('void test(')) ?? '';
-    expect(tests).toContain("sh(script: 'sh ../.switchyard/test.sh', returnStatus: true)");
+    const body = code('modulePipeline.groovy').split(/^(?=void|int|def |Map|List)/m);
+    const tests = body.find((method) => method.startsWith('Map<String, String> test(')) ?? '';
+    expect(tests).toContain("sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)");
     expect(tests).not.toContain('trusted');
     expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([tests]);
+  });
+
+  test('stashes no checkout, whose links it would follow, and nothing that foreign code left', () => {
+    const stashed = files.flatMap((file) =>
+      [...code(file).matchAll(/\bstash\(name: (['"])(.*?)\1, includes: (['"])(.*?)\3/g)].map(
+        ([, , name, , includes]) => `${file} ${name}: ${includes}`,
+      ),
+    );
+    expect(stashed).toEqual([
+      'modulePipeline.groovy given: .switchyard/given/**',
+      // Made where the state is read, before anything foreign runs.
+      'topologyDrift.groovy given: ${folder}/given/**',
+      'topologyPipeline.groovy source: .switchyard/given/source.tar',
+      // Of plain files that `delivery unpack` made there.
+      'topologyPipeline.groovy scrubbed-${environment}: ${folder}/record/**,${folder}/leaked',
+      'topologyPipeline.groovy given-${environment}: ${folder}/given/**',
+      'topologyPipeline.groovy about-${environment}: ${folder}/about.json',
+      'topologyPipeline.groovy source: .switchyard/given/source.tar',
+    ]);
+    expect(files.flatMap((file) => [...code(file).matchAll(/\bstash\(/g)])).toHaveLength(stashed.length);
   });
 });
 

@@ -322,7 +322,7 @@ test('credentials are Secrets with the label that makes them so, and hold refere
   ).toEqual([
     ['gitlab-bot-token', 'secretText', { text: '«output:gitlab-bot:token»' }],
     ['gitlab-bot', 'usernamePassword', { username: 'oauth2', password: '«output:gitlab-bot:token»' }],
-    ['certificate-key', 'secretText', { text: '«secret:certificate»' }],
+    ['certificate-key', 'secretText', { text: '«secret:certificate/test»' }],
   ]);
 });
 

@@ -851,7 +851,7 @@ final class Steps {
     return path.startsWith("/") ? path : current.get().cwd + "/" + path;
   }
 
-  private static String quote(String text) {
+  static String quote(String text) {
     return "'" + text.replace("'", "'\\''") + "'";
   }
 
@@ -955,7 +955,9 @@ final class Steps {
 
   /** Files of the current folder by comma-separated Ant patterns, relative, sorted. */
   private List<String> files(String includes, String excludes, boolean defaultExcludes) throws IOException, InterruptedException {
-    String listing = file("[ -d \"$1\" ] || exit 0; cd -- \"$1\" && find . \\( -type f -o -type l \\) -print0", null, current.get().cwd);
+    List<String> included = Arrays.stream((includes == null || includes.isBlank() ? "**" : includes).split(",")).map(String::trim)
+        .filter(i -> !i.isEmpty()).map(i -> i.replaceFirst("^\\./", "")).toList();
+    String listing = file("[ -d \"$1\" ] || exit 0; cd -- \"$1\" && " + Stash.listing(included), null, current.get().cwd);
     List<Pattern> wanted = patterns(includes == null || includes.isBlank() ? "**" : includes);
     List<Pattern> unwanted = new ArrayList<>(patterns(excludes == null ? "" : excludes));
     if (defaultExcludes) DEFAULT_EXCLUDES.forEach(e -> unwanted.addAll(patterns(e)));
@@ -992,10 +994,14 @@ final class Steps {
     Path source = stashFile(name);
     if (!Files.exists(source)) throw new AbortException("No such saved stash ‘" + name + "’");
     byte[] content = Files.readAllBytes(source);
-    if (content.length > 0)
-      // tar stops at the end mark; what pads the archive is read all the same, or the sender meets a closed connection.
-      bytes("mkdir -p -- \"$1\" && head -c " + content.length + " | { tar -xmf - --no-same-owner --no-same-permissions -C \"$1\"; code=$?;"
-          + " cat >/dev/null; exit $code; }", content, current.get().cwd);
+    if (content.length == 0) return null;
+    Stash.Extraction extraction = Stash.extraction(name, content);
+    byte[] script = extraction.script().getBytes(StandardCharsets.UTF_8);
+    ByteArrayOutputStream input = new ByteArrayOutputStream();
+    input.writeBytes(script);
+    input.writeBytes(extraction.contents());
+    // The text goes by standard input, and the contents after it.
+    bytes("mkdir -p -- \"$1\" && cd -- \"$1\" && d=$(head -c " + script.length + "; printf x) && eval \"${d%x}\"", input.toByteArray(), current.get().cwd);
     return null;
   }
 
