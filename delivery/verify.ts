@@ -225,13 +225,14 @@ export async function merge(
 ): Promise<string> {
   const { gitlab } = context;
   const { project, mergeRequest: iid } = certificate;
-  const decide = async () =>
-    decideMerge(
-      certificate,
-      await gitlab.mergeRequest(project, iid),
-      await gitlab.branchHead(project, certificate.targetBranch),
-      policy,
-    );
+  const decide = async () => {
+    const request = await gitlab.mergeRequest(project, iid);
+    // Not ours to write a note on.
+    const other = whyOther(certificate, request);
+    if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
+    const head = await gitlab.branchHead(project, certificate.targetBranch);
+    return decideMerge(certificate, request, head, policy);
+  };
 
   let decision = await decide();
   let merged: MergeRequest | undefined;

@@ -1,13 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  type EngineEvent,
-  LocalWorkspace,
-  type OutputMap,
-  type PulumiFn,
-  type Stack,
-} from '@pulumi/pulumi/automation';
+import { type EngineEvent, LocalWorkspace, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
 import { stackFile } from '../stacks/load';
 import { partName } from '../stacks/names';
@@ -75,7 +69,8 @@ export interface RunInputs {
 export interface OperationResult {
   /** Operation → number of resources, boxes and providers among them, `same` left out. */
   readonly changes: Readonly<Record<string, number>>;
-  readonly outputs: OutputMap;
+  /** Outputs of the program that are no secrets, after an `up`. */
+  readonly outputs: Readonly<Record<string, unknown>>;
 }
 
 const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Record<string, number> =>
@@ -126,9 +121,14 @@ async function openStack(inputs: EngineInputs, request: StackRequest): Promise<S
     workDir,
     envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' },
   };
-  return make
+  const opened = await (make
     ? LocalWorkspace.createOrSelectStack(stack, options)
-    : LocalWorkspace.selectStack(stack, options);
+    : LocalWorkspace.selectStack(stack, options));
+  // After each run the Automation API asks for the newest update and for all outputs, secrets in plain text: three
+  // commands, two of which derive the key anew. Nothing of it is used here but the plain outputs of an `up`.
+  opened.info = async () => undefined;
+  opened.outputs = async () => ({});
+  return opened;
 }
 
 /** Gives back what was claimed; where that fails it is told, so that it hides nothing else. */
@@ -330,7 +330,7 @@ export class Engine {
 
   private async runNow(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     let changes: Record<string, number> = {};
-    let outputs: OutputMap = {};
+    let outputs: Record<string, unknown> = {};
     const options = {
       signal: this.cancel.signal,
       color: 'never' as const,
@@ -352,8 +352,10 @@ export class Engine {
       PULUMI_K8S_ENABLE_PATCH_FORCE: String(inputs.force ?? false),
     };
     if (operation === 'preview') await this.stack.preview(planned);
-    else if (operation === 'up') outputs = (await this.stack.up(planned)).outputs;
-    else if (operation === 'refresh') await this.stack.refresh(options);
+    else if (operation === 'up') {
+      await this.stack.up(planned);
+      outputs = await this.command.plainOutputs(this.stackName);
+    } else if (operation === 'refresh') await this.stack.refresh(options);
     else if (operation === 'destroy') await this.stack.destroy(options);
     else if (operation === 'previewDestroy') await this.stack.previewDestroy(options);
     // What the program says does not matter to a look at what is there, so that it needs none of its secrets.

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import type { OutputMap } from '@pulumi/pulumi/automation';
 import { ProblemsError } from '../catalog/problems';
 import { ONLY_VARIABLE, RECORDED_VARIABLE } from '../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../components/load';
@@ -152,11 +151,6 @@ export interface Watched extends OperationResult {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
-const plainOutputs = (outputs: OutputMap): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries(outputs).flatMap(([key, { value, secret }]) => (secret ? [] : [[key, value]])),
-  );
-
 /**
  * Runs an operation of the engine under the eyes of a person: progress, then warnings and faults.
  * @throws FailedRun with the document of what was done
@@ -192,7 +186,7 @@ export async function watch(
     });
     progress.end();
     terminal.faults(faults.all());
-    const document = documentOf({ changes: result.changes, outputs: plainOutputs(result.outputs) });
+    const document = documentOf({ changes: result.changes, outputs: result.outputs });
     return { ...result, steps: steps.all(), document };
   } catch (error) {
     progress.end();

@@ -11,6 +11,9 @@ export interface State {
 }
 
 const stacksSchema = z.array(z.looseObject({ name: z.string() }));
+const outputsSchema = z.record(z.string(), z.unknown());
+/** What Pulumi shows in place of a secret output. */
+const HIDDEN = '[secret]';
 const historySchema = z.array(z.looseObject({ startTime: z.string() }));
 
 /** What a command said; undefined where it found no such stack, or no such tag of it. */
@@ -45,6 +48,14 @@ export class PulumiCommand {
 
   async export(stack: string): Promise<State> {
     return JSON.parse(await this.run('stack', 'export', '--stack', stack));
+  }
+
+  /** Outputs of a stack but for secret ones. */
+  async plainOutputs(stack: string): Promise<Record<string, unknown>> {
+    const all = outputsSchema.parse(
+      JSON.parse(await this.run('stack', 'output', '--json', '--stack', stack)),
+    );
+    return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== HIDDEN));
   }
 
   async import(stack: string, state: State): Promise<void> {

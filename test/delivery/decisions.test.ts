@@ -13,7 +13,7 @@ import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../..
 import { bearerChallenge, credentialsFor } from '../../delivery/registry';
 import { readSettings } from '../../delivery/settings';
 import { podYaml, testPod, testScript } from '../../delivery/test-pod';
-import { decideMerge, explainMergeError } from '../../delivery/verify';
+import { decideMerge, explainMergeError, whyOther } from '../../delivery/verify';
 import { loadStack } from '../../stacks/load';
 import { green, red, sha } from './certificates';
 
@@ -62,6 +62,16 @@ describe('a merge', () => {
   ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {
     const decision = decideMerge(certificate as typeof green, state as MergeRequest, base, policy);
     expect(decision.do).toBe(outcome);
+  });
+
+  it.each([
+    [green, request, undefined],
+    [green, { ...request, iid: 8 }, 'belongs to !7 of project 1, and this is !8 of project 1'],
+    [green, { ...request, target_project_id: 2 }, 'belongs to !7 of project 1, and this is !7 of project 2'],
+    [{ ...green, projectId: 3 }, request, 'belongs to !7 of project 3, and this is !7 of project 1'],
+  ])('%# is of the merge request that the certificate is of', (certificate, state, why) => {
+    const said = whyOther(certificate, state as MergeRequest);
+    expect(said).toEqual(why === undefined ? undefined : expect.stringContaining(why));
   });
 
   it.each([

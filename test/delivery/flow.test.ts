@@ -305,6 +305,17 @@ describe('what is left to people', () => {
   });
 });
 
+it('a certificate of a project with another number merges nothing, and writes nothing there', async () => {
+  await world.push('renamed', { 'renamed.txt': 'x\n' }, 'origin/main');
+  const iid = await world.open('renamed');
+  const certificate = { ...(await tested(iid, passed)), projectId: 4711 };
+  const failure = await ended(mergeNow(certificate));
+  expect(failure).toMatchObject({ code: exitCode.red });
+  expect(failure.message).toContain('of project 4711, and this is');
+  expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
+  expect(await world.notes(iid)).toEqual([]);
+});
+
 describe('a push to main that nobody tested', () => {
   it('is refused with a failed status and the remedy; ledger and registry stay', async () => {
     const before = await ledgerNow();

@@ -18,6 +18,7 @@ case "$*" in
   *"stack export"*) [ -z "$PENDING" ] || { echo "$PENDING"; exit 0; }
     echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
   *"stack history"*) echo '[]' ;;
+  *"stack output"*) echo '{"jenkins":"http://jenkins.test","token":"[secret]"}' ;;
   *"stack ls"*) echo '[]' ;;
   *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) ;;
@@ -73,6 +74,17 @@ test('the state is kept as it was before the first change of a command, and neve
   expect(JSON.parse(readFileSync(join(kept, files[0] ?? ''), 'utf8'))).toMatchObject({ version: 3 });
   const exports = calls().filter((call) => call.includes('stack export'));
   expect(exports).toEqual(['file:///one stack export --stack test --non-interactive']);
+});
+
+test('after an up the plain outputs are asked for, and neither a secret nor the history', async () => {
+  const engine = await open();
+  const { outputs } = await engine.run('up', { onEvent: () => {} });
+  await engine.close();
+  expect(outputs).toEqual({ jenkins: 'http://jenkins.test' });
+  const after = calls().slice(calls().findIndex((call) => call.includes(' up ')) + 1);
+  expect(after.filter((call) => /stack (output|history)/.test(call))).toEqual([
+    'file:///one stack output --json --stack test --non-interactive',
+  ]);
 });
 
 test('with a second backend the state goes there, and no file stays on the machine', async () => {

@@ -14,6 +14,8 @@ export default async function bundleSwitchyard(): Promise<void> {
   await bundleProgram(REPOSITORY, 'switchyard', made);
   renameSync(made, bundle);
   process.env[PROGRAM_VARIABLE] = bundle;
+  // Node keeps what it compiled: each start of the command line, and of the plug-ins, takes half a second less.
+  process.env.NODE_COMPILE_CACHE = join(REPOSITORY, 'dist', 'compile-cache');
   // As in the delivery image: a bundle does not stand where its sources do.
   process.env.SWITCHYARD_CATALOG = join(REPOSITORY, 'catalog');
   process.env.SWITCHYARD_STACKS = join(REPOSITORY, 'stacks');
