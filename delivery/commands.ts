@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
@@ -13,8 +13,17 @@ import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { addDriftCommands } from './drift/commands';
 import { Ended, exitCode, Failure } from './failure';
+import { openGate } from './gate';
 import { GitLab } from './gitlab';
-import { buildImage } from './image';
+import {
+  imageTag,
+  readGateToken,
+  removeBuildFolder,
+  repositoryName,
+  repositoryOf,
+  waitForBuild,
+  writeBuildFolder,
+} from './image';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
@@ -113,36 +122,65 @@ export function program(): Command {
     });
 
   top
-    .command('build')
-    .description('Build the merge result’s image and push it.')
+    .command('build-plan')
+    .description('Write what the build’s Pod is given: sources, script, and the password of the gate.')
     .action(async () => {
       const settings = readSettings([
-        'REGISTRY',
-        'REGISTRY_PLAIN_HTTP',
-        'BUILDKIT_HOST',
+        'SWITCHYARD_POD_IP',
         'SWITCHYARD_BUILD_ATTESTATIONS',
+        'SWITCHYARD_BASES_LOGIN',
       ]);
       const { workspace } = common();
       const certificate = readCertificate(workspace);
       const module = moduleOf(certificate.module);
-      const context = join(workspace, SOURCE);
-      if (!existsSync(join(context, module.image.dockerfile))) {
+      if (!existsSync(join(workspace, SOURCE, module.image.dockerfile))) {
         throw new Failure(
           exitCode.red,
           `${certificate.project}: there is no ${module.image.dockerfile} in the merge result.`,
           `Add it, or name another in catalog/modules/${module.name}.yaml: image.dockerfile.`,
         );
       }
-      const built = await buildImage({
+      await writeBuildFolder({
+        workspace,
+        source: SOURCE,
         module,
         certificate,
-        registry: settings.REGISTRY,
-        plainHttp: settings.REGISTRY_PLAIN_HTTP,
+        podIp: settings.SWITCHYARD_POD_IP,
         attestations: settings.SWITCHYARD_BUILD_ATTESTATIONS,
-        context,
+        bases: settings.SWITCHYARD_BASES_LOGIN
+          ? readFileSync(settings.SWITCHYARD_BASES_LOGIN, 'utf8')
+          : undefined,
       });
-      writeCertificate(workspace, built);
-      result(built.image, `image ${built.image?.repository}@${built.image?.digest}`);
+      result({ module: module.name }, `build of ${module.name}: planned`);
+    });
+
+  top
+    .command('build')
+    .description('Take what the build’s Pod makes, look at it, and publish it as the module’s image.')
+    .action(async () => {
+      const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
+      const { workspace } = common();
+      const certificate = readCertificate(workspace);
+      const module = moduleOf(certificate.module);
+      const registry = openRegistry(settings);
+      const tag = imageTag(certificate);
+      try {
+        const token = readGateToken(workspace);
+        await registry.waitForLogin();
+        const repository = repositoryName(module.name);
+        const gate = await openGate({ registry, repository, token, imageTag: tag, say });
+        try {
+          await waitForBuild(workspace);
+          const digest = await gate.publish();
+          const image = { repository: repositoryOf(settings.REGISTRY, module.name), tag, digest };
+          writeCertificate(workspace, { ...certificate, image });
+          result(image, `image ${image.repository}@${digest}`);
+        } finally {
+          await gate.close();
+        }
+      } finally {
+        removeBuildFolder(workspace);
+      }
     });
 
   top
@@ -437,6 +475,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     const secrets = [
       'GITLAB_TOKEN',
       'SWITCHYARD_CERTIFICATE_KEY',
+      'REGISTRY_PASSWORD',
       'RESTIC_PASSWORD',
       'AWS_SECRET_ACCESS_KEY',
     ].flatMap((name) => process.env[name] ?? []);

@@ -11,6 +11,7 @@ import {
 } from '../catalog/ledger';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
+import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
 import { type CommitState, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type NoteReading, readNote } from './note';
@@ -254,6 +255,22 @@ export async function deploy(
   }
 }
 
+/** Lets the next builds of the module read the cache of this one. Without one they are slower, and no more. */
+async function promoteCache(
+  registry: Registry,
+  path: string,
+  { image }: Certificate,
+  say: Context['say'],
+): Promise<void> {
+  try {
+    const cache = image && (await registry.resolve(path, cacheTag(image.tag)));
+    if (cache) await registry.putManifest(path, CACHE_TAG, cache);
+  } catch (error) {
+    // The release stands in the ledger already.
+    say(`the build cache stays as it was: ${(error as Error).message.split('\n')[0]}`);
+  }
+}
+
 async function toLedger(
   context: Context,
   registry: Registry,
@@ -307,6 +324,11 @@ async function toLedger(
   const written = await recordRelease(context, request, next, async (current) =>
     decideLedger(current, next, await relationTo(current), request.rollback),
   );
+  // What was merged and released may be what the next builds start from; what was not never is.
+  if (written) {
+    const path = repository.slice(registryAddress.length + 1);
+    await promoteCache(registry, path, reading.certificate, context.say);
+  }
   context.say(
     written
       ? `ledger: ${request.environment} ${request.module} is now ${request.commit.slice(0, 12)}, ${next.image}`

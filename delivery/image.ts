@@ -1,29 +1,36 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
-import { type Certificate, parseJson } from './certificate';
+import { GATE_PORT } from '../stacks/builds';
+import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
+import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
+import { packSource } from './source';
 
 export interface ImagePlan {
   readonly module: Module;
   readonly certificate: Certificate;
-  /** `host[:port][/prefix]`. */
-  readonly registry: string;
-  readonly plainHttp: boolean;
+  /** `host:port` of the gate that takes what the build makes. */
+  readonly gate: string;
   /** SBOM and provenance attestations; they need the scanner image within reach of buildkitd. */
   readonly attestations: boolean;
-  /** Checkout of the merge result. */
+  /** Folder of the merge result in the build's Pod. */
   readonly context: string;
-  readonly metadataFile: string;
 }
 
-export const repositoryOf = (registry: string, module: string): string => `${registry}/modules/${module}`;
+/** A module's repository as the registry calls it. */
+export const repositoryName = (module: string): string => `modules/${module}`;
+export const repositoryOf = (registry: string, module: string): string =>
+  `${registry}/${repositoryName(module)}`;
 
 export const imageTag = (certificate: Certificate): string =>
   `mr-${certificate.mergeRequest}-${certificate.headSha.slice(0, 8)}`;
+
+/** Address of the gate in a Pod. */
+export const gateAddress = (podIp: string): string =>
+  podIp.includes(':') ? `[${podIp}]:${GATE_PORT}` : `${podIp}:${GATE_PORT}`;
 
 /** buildctl writes its attribute lists as CSV: a value with a comma or quote has to be quoted. */
 const attribute = (key: string, value: string): string =>
@@ -32,13 +39,14 @@ const attribute = (key: string, value: string): string =>
 /** Arguments of `buildctl`: the same certificate and declaration give the same build. */
 export function buildctlArguments(plan: ImagePlan): string[] {
   const { module, certificate } = plan;
-  const repository = repositoryOf(plan.registry, module.name);
-  const insecure = plan.plainHttp ? ['registry.insecure=true'] : [];
-  const cache = attribute('ref', `${repository}:buildcache`);
+  const repository = repositoryOf(plan.gate, module.name);
+  const tag = imageTag(certificate);
   const buildArguments: Record<string, string> = {
     ...module.image.args,
     SOURCE_DATE_EPOCH: String(certificate.commitEpoch),
   };
+  // Attestations as manifests of the usual kind, which every registry and our own gate know.
+  const attested = plan.attestations ? ['oci-artifact=false'] : [];
   return [
     'build',
     '--progress=plain',
@@ -52,73 +60,121 @@ export function buildctlArguments(plan: ImagePlan): string[] {
     `--opt=label:org.opencontainers.image.revision=${certificate.headSha}`,
     `--opt=label:dev.switchyard.module=${module.name}`,
     `--opt=label:dev.switchyard.tree=${certificate.treeSha ?? ''}`,
-    ...(plan.attestations
-      ? ['--opt=attest:sbom=', '--opt=attest:provenance=mode=max']
-      : ['--opt=attest:provenance=disabled=true']),
-    `--output=${['type=image', attribute('name', `${repository}:${imageTag(certificate)}`), 'push=true', 'rewrite-timestamp=true', ...insecure].join(',')}`,
-    `--metadata-file=${plan.metadataFile}`,
-    `--import-cache=${['type=registry', cache, ...insecure].join(',')}`,
-    `--export-cache=${['type=registry', cache, 'mode=max', 'image-manifest=true', 'oci-mediatypes=true', ...insecure].join(',')}`,
+    // Without the option there is none: `disabled=true` is a word of buildx, which BuildKit takes for a wish to have one.
+    ...(plan.attestations ? ['--opt=attest:sbom=', '--opt=attest:provenance=mode=max'] : []),
+    `--output=${['type=image', attribute('name', `${repository}:${tag}`), 'push=true', 'rewrite-timestamp=true', ...attested].join(',')}`,
+    // Read: what deploys of main left. Written: this build's own, which nobody reads before it is merged and deployed.
+    `--import-cache=${['type=registry', attribute('ref', `${repository}:${CACHE_TAG}`)].join(',')}`,
+    `--export-cache=${['type=registry', attribute('ref', `${repository}:${cacheTag(tag)}`), 'mode=max', 'image-manifest=true', 'oci-mediatypes=true'].join(',')}`,
   ];
 }
 
-const metadataSchema = z.looseObject({
-  'containerimage.digest': z.string().regex(/^sha256:[0-9a-f]{64}$/),
-});
+/** Folder of the workspace that goes to the build's Pod, all of it. */
+export const BUILD_FOLDER = join('.switchyard', 'build');
+const SCRIPT = 'run.sh';
+/** Written by the pipeline when the build's Pod has ended: the exit code of its script. */
+const ENDED = 'ended';
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** The digest that the registry took, from buildctl's metadata file. */
-export function digestOf(metadata: string): string {
-  const parsed = metadataSchema.safeParse(parseJson(metadata));
-  if (parsed.success) return parsed.data['containerimage.digest'];
-  throw new Failure(
-    exitCode.red,
-    'buildctl: its metadata file names no image digest.',
-    'Check that buildkitd pushes to REGISTRY.',
+/**
+ * What the build's Pod runs: its own BuildKit, which ends with it, and one build. Whoever wrote the Dockerfile may take
+ * over all of that Pod, so nothing of it is trusted with more than the gate's password.
+ */
+export function buildScript(gate: string, buildctl: readonly string[]): string {
+  return `${[
+    'set -eu',
+    `here=$PWD/${BUILD_FOLDER}`,
+    'tar -xf "$here/source.tar"',
+    'rm "$here/source.tar"',
+    'export DOCKER_CONFIG="$here/docker"',
+    '{',
+    '  cat /config/buildkitd.toml',
+    `  printf '\\n[registry."%s"]\\n  http = true\\n' ${quoted(gate)}`,
+    '} >"$here/buildkitd.toml"',
+    // A /proc of the steps' own needs an unmasked one from Kubernetes, which only privileged Pods get.
+    'rootlesskit buildkitd --addr "$BUILDKIT_HOST" --config "$here/buildkitd.toml" \\',
+    '  --oci-worker-no-process-sandbox >"$here/buildkitd.log" 2>&1 &',
+    'daemon=$!',
+    'tries=0',
+    'until buildctl debug workers >/dev/null 2>&1; do',
+    '  tries=$((tries + 1))',
+    '  if [ "$tries" -gt 300 ] || ! kill -0 "$daemon" 2>/dev/null; then',
+    '    echo "buildkitd did not start:" >&2',
+    '    tail -n 20 "$here/buildkitd.log" >&2',
+    '    exit 1',
+    '  fi',
+    '  sleep 0.2',
+    'done',
+    'code=0',
+    `buildctl ${buildctl.map(quoted).join(' ')} || code=$?`,
+    'kill "$daemon" 2>/dev/null || true',
+    'exit "$code"',
+  ].join('\n')}\n`;
+}
+
+export interface BuildFolder {
+  readonly workspace: string;
+  /** Folder of the checkout in the workspace. */
+  readonly source: string;
+  readonly module: Module;
+  readonly certificate: Certificate;
+  readonly podIp: string;
+  readonly attestations: boolean;
+  /** Docker's config.json with what builds may log in to besides the gate: registries of base images. */
+  readonly bases?: string;
+}
+
+/** Writes what the build's Pod is given: the sources, the script, and a password for this build's gate. */
+export async function writeBuildFolder(build: BuildFolder): Promise<void> {
+  const folder = join(build.workspace, BUILD_FOLDER);
+  removeBuildFolder(build.workspace);
+  mkdirSync(join(folder, 'docker'), { recursive: true });
+  const gate = gateAddress(build.podIp);
+  const token = randomBytes(32).toString('hex');
+  const auth = Buffer.from(`${GATE_USER}:${token}`).toString('base64');
+  const { auths = {} } = build.bases ? (JSON.parse(build.bases) as { auths?: Record<string, unknown> }) : {};
+  writeFileSync(
+    join(folder, 'docker', 'config.json'),
+    `${JSON.stringify({ auths: { ...auths, [gate]: { auth } } })}\n`,
   );
+  const { module, certificate, attestations } = build;
+  const plan = { module, certificate, gate, attestations, context: build.source };
+  writeFileSync(join(folder, SCRIPT), buildScript(gate, buildctlArguments(plan)));
+  await packSource(build.workspace, build.source, join(folder, 'source.tar'));
+  writeFileSync(tokenFile(build.workspace), token, { mode: 0o600 });
 }
 
-/** Builds and pushes; buildctl's own output goes to the build log. Only the tail of what it needs is inherited. */
-export async function buildImage(plan: Omit<ImagePlan, 'metadataFile'>): Promise<Certificate> {
-  const folder = mkdtempSync(join(tmpdir(), 'switchyard-build-'));
-  const metadataFile = join(folder, 'metadata.json');
-  try {
-    await runBuildctl(buildctlArguments({ ...plan, metadataFile }));
-    return {
-      ...plan.certificate,
-      image: {
-        repository: repositoryOf(plan.registry, plan.module.name),
-        tag: imageTag(plan.certificate),
-        digest: digestOf(readFileSync(metadataFile, 'utf8')),
-      },
-    };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+/** Beside the folder, for the gate. */
+const tokenFile = (workspace: string): string => join(workspace, '.switchyard', 'gate-token');
+
+/** Removes what was for one build only: no later Pod needs its sources or its password. */
+export function removeBuildFolder(workspace: string): void {
+  rmSync(join(workspace, BUILD_FOLDER), { recursive: true, force: true });
+  rmSync(tokenFile(workspace), { force: true });
+}
+
+/** @throws Failure (exit 2) when no plan was written */
+export function readGateToken(workspace: string): string {
+  const file = tokenFile(workspace);
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+  throw new Failure(exitCode.input, `${file}: is missing.`, 'Run `delivery build-plan` first.');
+}
+
+/**
+ * Waits until the pipeline says how the build's Pod ended.
+ * @param patience milliseconds: longer than the pipeline lets a build take
+ * @throws Failure (exit 1) when the build failed, or nobody says how it ended
+ */
+export async function waitForBuild(workspace: string, pause = 300, patience = 130 * 60_000): Promise<void> {
+  const file = join(workspace, BUILD_FOLDER, ENDED);
+  const end = Date.now() + patience;
+  while (!existsSync(file) || readFileSync(file, 'utf8').trim() === '') {
+    if (Date.now() > end) {
+      throw new Failure(exitCode.red, 'nobody said how the image build ended.', 'Start the build again.');
+    }
+    await sleep(pause);
   }
-}
-
-function runBuildctl(args: readonly string[]): Promise<void> {
-  const { GITLAB_TOKEN: _token, SWITCHYARD_CERTIFICATE_KEY: _key, ...environment } = process.env;
-  return new Promise((resolve, reject) => {
-    const child = spawn('buildctl', args, { env: environment, stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new Failure(
-          exitCode.input,
-          `buildctl cannot be started (${error.code ?? error.message}).`,
-          'Put BuildKit’s buildctl on PATH.',
-        ),
-      ),
-    );
-    child.on('close', (code) =>
-      code === 0
-        ? resolve()
-        : reject(
-            new Failure(
-              exitCode.red,
-              `the image build failed (buildctl ended with ${code}).`,
-              'See its output above.',
-            ),
-          ),
-    );
-  });
+  const code = readFileSync(file, 'utf8').trim();
+  if (code === '0') return;
+  throw new Failure(exitCode.red, `the image build failed (it ended with ${code}).`, 'See its output above.');
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
@@ -137,7 +138,7 @@ export class Registry {
       exitCode.red,
       `registry: ${method} ${path} at ${this.options.host} answered ${response.status}.`,
       response.status === 401 || response.status === 403
-        ? 'Check the credentials in DOCKER_CONFIG and that they may push.'
+        ? 'Check that the credentials, bound or in DOCKER_CONFIG, may do that there.'
         : response.status === 404
           ? 'The image is gone: test the merge request again, so that it is built again.'
           : '',
@@ -276,6 +277,47 @@ export class Registry {
     };
   }
 
+  /** A manifest by tag or digest, as it is now; undefined: there is none. */
+  async resolve(
+    path: string,
+    reference: string,
+  ): Promise<(Manifest & { readonly digest: string }) | undefined> {
+    const found = await this.request(
+      'GET',
+      `${this.at(path)}/manifests/${reference}`,
+      { accept: manifestTypes },
+      undefined,
+      [404],
+    );
+    if (!found.ok) return undefined;
+    const bytes = Buffer.from(await found.arrayBuffer());
+    return {
+      digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+      mediaType: found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json',
+      bytes,
+    };
+  }
+
+  /**
+   * Waits until the registry knows this login: it reads its users anew some time after a module came to them.
+   * @param patience milliseconds
+   */
+  async waitForLogin(patience = 150_000, pause = 3000): Promise<void> {
+    const end = Date.now() + patience;
+    for (;;) {
+      const { status } = await this.request('GET', '', {}, undefined, [401]);
+      if (status !== 401) return;
+      if (Date.now() > end) {
+        throw new Failure(
+          exitCode.red,
+          `registry: ${this.options.host} does not know the login of this module.`,
+          'Run `switchyard up`, and look whether the Secret registry-credentials holds its user.',
+        );
+      }
+      await sleep(pause);
+    }
+  }
+
   async putManifest(path: string, reference: string, { mediaType, bytes }: Manifest): Promise<void> {
     await this.request(
       'PUT',
@@ -311,7 +353,13 @@ export class Registry {
   }
 }
 
-/** The registry that a command's settings name, with the login that `DOCKER_CONFIG` has for it. */
+/** The login that the pipeline binds around a command, for one module's repository. */
+function boundLogin({ REGISTRY_USER, REGISTRY_PASSWORD }: NodeJS.ProcessEnv): string | undefined {
+  if (!REGISTRY_USER || !REGISTRY_PASSWORD) return undefined;
+  return Buffer.from(`${REGISTRY_USER}:${REGISTRY_PASSWORD}`).toString('base64');
+}
+
+/** The registry that a command's settings name, with the login that is bound, or else the one of `DOCKER_CONFIG`. */
 export function openRegistry(settings: {
   readonly REGISTRY: string;
   readonly REGISTRY_PLAIN_HTTP: boolean;
@@ -321,6 +369,6 @@ export function openRegistry(settings: {
     host,
     below: below.join('/'),
     plainHttp: settings.REGISTRY_PLAIN_HTTP,
-    credentials: readDockerConfig(process.env.DOCKER_CONFIG, host),
+    credentials: boundLogin(process.env) ?? readDockerConfig(process.env.DOCKER_CONFIG, host),
   });
 }

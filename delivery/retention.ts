@@ -32,8 +32,8 @@ export interface ImageDecision {
 }
 
 const DAY = 86_400;
-/** Tags that delivery gives: see `imageTag` and `deploy`. */
-const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}$/;
+/** Tags that delivery gives: see `imageTag`, `cacheTag` and `deploy`. The cache of main has one that is none of them. */
+const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}(?:-cache)?$/;
 const releaseTag = /^release-[0-9a-f]{12}$/;
 
 /** The merge request that a tag was built for. */

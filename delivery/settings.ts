@@ -36,7 +36,9 @@ const variables = {
     'is not host[:port][/prefix] | Leave the scheme out.',
   ),
   REGISTRY_PLAIN_HTTP: flag,
-  BUILDKIT_HOST: required('Give the address of buildkitd, e.g. tcp://buildkitd.ci-build:1234.'),
+  SWITCHYARD_POD_IP: required('Give the address of this Pod (status.podIP).'),
+  /** Docker's config.json with the logins of registries that builds may pull base images from. */
+  SWITCHYARD_BASES_LOGIN: z.string().default(''),
   SWITCHYARD_CATALOG: required('Give the folder that holds modules/ and services/.'),
   SWITCHYARD_STACKS: required('Give the folder that holds Pulumi.<environment>.yaml.'),
   SWITCHYARD_LIBRARY: required('Give the folder of the pipeline library.'),

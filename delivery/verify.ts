@@ -158,6 +158,8 @@ export function decideMerge(
   policy: Module['merge'],
 ): MergeDecision {
   const name = `!${request.iid}`;
+  const other = whyOther(certificate, request);
+  if (other) return { do: 'refuse', why: other };
   if (!isGreen(certificate)) return { do: 'refuse', why: verdictLine(certificate) };
   if (request.state !== 'opened') return { do: 'leave', why: `${name} is ${request.state}` };
   if (request.sha !== certificate.headSha) {

@@ -126,6 +126,7 @@ export function topologySteps(): Step[] {
         'state-store',
         'cluster',
         'addons',
+        'firewall',
         'gitlab',
         // Those that its own are built upon, and those that its Pods, the modules' builds and their tests run.
         ...[BASE, ...IMAGES].map(({ name }) => `image-${name}`),

@@ -1,3 +1,4 @@
+import { privilegedAlone } from './builds';
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
 import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
 import { driftOnlyReads } from './drift';
@@ -24,6 +25,7 @@ export const rules: readonly Rule[] = [
   namespaceLimits,
   namespaceDeny,
   podSecurity,
+  privilegedAlone,
   quotaFits,
   imagesPinned,
   releasesByDigest,

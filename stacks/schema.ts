@@ -3,6 +3,7 @@ import { dnsLabel } from '../catalog/schema';
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
+import { isLinkLocal } from './builds';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
 import { secretSources } from './secrets';
@@ -151,8 +152,30 @@ export const stackSchema = z
             memoryLimit: z.string(),
           })
           .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
-        /** Disk that image builds may fill with their cache; BuildKit prunes beyond it. */
+        /** Disk that one image build may fill; it goes with the build. */
         buildCache: quantity.default('20Gi'),
+        /**
+         * What image builds may reach besides DNS, Jenkins and the registry of base images: address ranges and TCP ports,
+         * package registries say. A range that holds private ones means the public addresses beside them; link-local
+         * addresses are never reached. @default nothing where `images.mirror` is an address, else public addresses at 443
+         */
+        buildEgress: z
+          .array(
+            z.strictObject({
+              /** Range of addresses, IPv4. */
+              cidr: z
+                .cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'))
+                .refine(
+                  (cidr) => !isLinkLocal(cidr),
+                  say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
+                ),
+              /** TCP ports there. */
+              ports: z
+                .array(z.number().int().min(1).max(65535))
+                .min(1, say('names no port', 'Name at least one.')),
+            }),
+          )
+          .optional(),
       })
       .superRefine(({ url, ingress }, context) => {
         if (!ingress || !URL.canParse(url)) return;

@@ -10,14 +10,17 @@ import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef, type Ref, written } from '../shared/references';
+import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { addressForAgents, agentNamespaces, cloudName } from './names';
+import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName } from './names';
 
 const AGENT_USER = 1000;
 
 /** Seconds after which Kubernetes ends an agent Pod whatever it does: the longest test is 180 min, in three rounds. */
 const LONGEST_BUILD = 10 * 3600;
+/** The pipeline stops an image build after two hours. */
+const LONGEST_IMAGE = 2 * 3600 + 600;
 /** A rollout stops by itself after 30 min (delivery/library). */
 const LONGEST_DEPLOY = 3600;
 /** The pipeline stops a preview after 30 min, and applying after an hour. */
@@ -87,29 +90,30 @@ function topologyEnvironment({
 /** What one `delivery` command leaves for the next: the agent beside it, which unpacks stashes, does not reach it. */
 const STATE = '/state';
 
-/** The Pod in which a merge request is built, judged and merged. */
+/** The Pod from which a merge request is taken through its build and tests, judged and merged. */
 function deliveryPod(model: Model, image: Ref): string | Ref {
   const { settings } = model;
+  const bases = !settings.registry.existing;
   return agentPod({
     containers: [
       agentContainer(
         'delivery',
         image,
         [
-          { name: 'BUILDKIT_HOST', value: `tcp://buildkitd.${namespacesOf(model.settings).build}.svc:1234` },
-          { name: 'DOCKER_CONFIG', value: '/docker' },
           { name: 'GITLAB_URL', value: settings.gitlab.url },
           { name: 'REGISTRY', value: repositoryRoot(settings) },
           { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
+          ...(bases ? [{ name: 'SWITCHYARD_BASES_LOGIN', value: '/bases/config.json' }] : []),
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          { name: 'SWITCHYARD_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
           { name: 'SWITCHYARD_STATE', value: STATE },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
         [
-          { name: 'docker', mountPath: '/docker', readOnly: true },
+          ...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []),
           { name: 'state', mountPath: STATE },
           ...fileMounts,
         ],
@@ -117,10 +121,17 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
       jnlpContainer(image),
     ],
     volumes: [
-      {
-        name: 'docker',
-        secret: { secretName: 'registry-push', items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
-      },
+      ...(bases
+        ? [
+            {
+              name: 'bases',
+              secret: {
+                secretName: BASES_SECRET,
+                items: [{ key: '.dockerconfigjson', path: 'config.json' }],
+              },
+            },
+          ]
+        : []),
       ...fileVolumes(model.files),
       { name: 'state', emptyDir: { sizeLimit: '64Mi' } },
       scratch,
@@ -333,6 +344,7 @@ export function kubernetesCloud(model: Model) {
     },
     templates: [
       template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, image)),
+      template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(image)))),
       template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, image)),
       ...(topologyProject
         ? [

@@ -6,7 +6,7 @@ import { dockerConfig, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { givenRef, outputRef, type Ref, secretRef } from '../shared/references';
 import { productionAccess } from './deploy-access';
-import { credentialIds } from './names';
+import { BASES_SECRET, credentialIds } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(model: Model): Declaration[] {
@@ -27,6 +27,7 @@ export function credentials(model: Model): Declaration[] {
       { stringData: data },
       { dependsOn: ['jenkins-namespace'] },
     );
+  const { registry } = model.settings;
   const botToken = outputRef('gitlab-bot', 'token');
   return [
     credential('jenkins-bot-token', credentialIds.botToken, 'secretText', { text: botToken }),
@@ -38,10 +39,36 @@ export function credentials(model: Model): Declaration[] {
       // Of this environment: stacks that share a seed do not take each other's certificates.
       text: secretRef(`certificate/${model.settings.environment}`),
     }),
+    ...model.modules.map(({ name }) => {
+      // Another's registry knows one user that pushes; who may push where is its owner's matter.
+      const user = registry.existing ? names.pushUser : names.modulePushUser(name);
+      return credential(`jenkins-registry-${name}`, credentialIds.registry(name), 'usernamePassword', {
+        username: registry.existing?.push.user ?? user,
+        password: secretRef(`registry/${user}`),
+      });
+    }),
   ];
 }
 
-/** What the Pods of builds and rollouts are given: push rights, and the account that may change production. */
+/** Login for the images that every build may start from. It goes from the delivery Pod to builds, and into no other Pod. */
+function basesLogin({ settings }: Model, common: Record<string, string>): Declaration[] {
+  if (settings.registry.existing) return [];
+  return [
+    object(
+      'kubernetes:core/v1:Secret',
+      'agents-bases',
+      'ci',
+      { namespace: namespacesOf(settings).agents, name: BASES_SECRET, labels: common },
+      {
+        type: 'kubernetes.io/dockerconfigjson',
+        stringData: { '.dockerconfigjson': dockerConfig(settings.registry.address, names.basesUser) },
+      },
+      { dependsOn: ['agents-namespace'] },
+    ),
+  ];
+}
+
+/** What the Pods of rollouts are given, and what builds may log in with to pull base images. */
 export function deployAccess(model: Model): Declaration[] {
   const { settings } = model;
   const common = labels({ name: names.deployer, component: 'jenkins', environment: settings.environment });
@@ -62,16 +89,6 @@ export function deployAccess(model: Model): Declaration[] {
       },
       after,
     ),
-    object(
-      'kubernetes:core/v1:Secret',
-      'agents-push',
-      'ci',
-      { namespace: namespacesOf(model.settings).agents, name: 'registry-push', labels: common },
-      {
-        type: 'kubernetes.io/dockerconfigjson',
-        stringData: { '.dockerconfigjson': dockerConfig(settings.registry.address, names.pushUser) },
-      },
-      { dependsOn: ['agents-namespace'] },
-    ),
+    ...basesLogin(model, common),
   ];
 }

@@ -15,7 +15,12 @@ export const credentialIds = {
   botToken: 'gitlab-bot-token',
   botLogin: 'gitlab-bot',
   certificateKey: 'certificate-key',
+  /** Login at the registry for one module's repository. */
+  registry: (module: string) => `registry-${module}`,
 } as const;
+
+/** Secret with the login for base images, in the namespace of the delivery Pods. */
+export const BASES_SECRET = 'registry-bases';
 
 /** The token of each job's hook, by its file name. */
 export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, Ref> =>
@@ -32,9 +37,6 @@ export const JENKINS_PORT = 8080;
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
 
-/** Where BuildKit listens. */
-export const BUILDKIT_PORT = 1234;
-
 /** Jenkins' address for its agents, which stay inside the cluster whatever address people use. */
 export const addressForAgents = ({ settings }: Model): string => {
   const { existing } = settings.jenkins;
@@ -45,12 +47,13 @@ export const addressForAgents = ({ settings }: Model): string => {
 export const cloudName = ({ settings }: Model): string =>
   settings.jenkins.existing ? clusterWide(settings, 'switchyard') : 'kubernetes';
 
-/** Namespaces in which agents of Jenkins' own work run; tests have one a module. */
+/** Namespaces in which agents of Jenkins' own work and image builds run; tests have one a module. */
 export function agentNamespaces(settings: StackSettings): string[] {
-  const { agents, deploy, preview, drift, apply } = namespacesOf(settings);
+  const { agents, build, deploy, preview, drift, apply } = namespacesOf(settings);
   const { topologyProject } = settings;
   return [
     agents,
+    build,
     deploy,
     ...(topologyProject ? [preview, drift] : []),
     ...(topologyProject?.apply === 'automatic' ? [apply] : []),

@@ -5,6 +5,7 @@ import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { agentRole } from '../testing/resources';
+import { buildFence } from './network';
 
 /** Names of what brings agents the files that they work from. */
 export const agentFiles = (model: Model): string[] =>
@@ -12,7 +13,7 @@ export const agentFiles = (model: Model): string[] =>
     type === 'kubernetes:core/v1:ConfigMap' ? [name] : [],
   );
 
-/** Jenkins' own namespace, its agents', the rollouts', and BuildKit's. */
+/** Jenkins' own namespace, its agents', the rollouts', and the image builds'. */
 export function jenkinsNamespaces(model: Model): Declaration[] {
   const { environment, registry, jenkins } = model.settings;
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
@@ -62,7 +63,17 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       // The one exception to `restricted`: rootless BuildKit makes user namespaces of its own, for which seccomp and
       // AppArmor must be off and `newuidmap` must gain capabilities (see buildkit.ts). Nothing else runs here.
       level: 'privileged',
-      quota: { pods: 2, cpu: '8', memory: '16Gi', claims: 1 },
+      quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
+      // A step of a Dockerfile that opens ports on nodes or orders load balancers reaches beyond its Pod.
+      caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
+      egress: buildFence(model),
+      pullFrom: registry.address,
     }),
+    ...agentRole(
+      model.settings,
+      'build',
+      namespacesOf(model.settings).build,
+      labels({ ...about('buildkit'), component: 'jenkins' }),
+    ),
   ];
 }

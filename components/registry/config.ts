@@ -1,5 +1,7 @@
 import { stringify } from 'yaml';
+import { BASES_PATH } from '../../stacks/builds';
 import type { StackSettings } from '../../stacks/schema';
+import { names } from '../shared/naming';
 
 /** Port that clients reach, whether the registry or the proxy before it listens there. */
 export const REGISTRY_PORT = 5000;
@@ -52,9 +54,28 @@ export function registryConfig(settings: StackSettings): string {
   );
 }
 
+/** A repository's path as the registry takes it: no escapes, no empty parts and no dots alone that a path could climb by. */
+const REPOSITORY = '[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*';
+const DIGEST = 'sha256:[0-9a-f]{64}';
+/** What is read of a repository. */
+const READ = `(?:manifests/[A-Za-z0-9_.:-]+|blobs/${DIGEST}|tags/list|blobs/uploads/[A-Za-z0-9_.=-]+)`;
+
 /**
- * nginx before the registry: reading needs either user, everything else the one that may push. The registry's htpasswd
- * stays on behind it.
+ * Who may ask for what, by user, method and the address as it was sent: what nginx has made of it is not what the registry
+ * gets. Whoever is not named here may not. A module's user may mount no other repository's blob: nothing but a digest
+ * stands behind its uploads.
+ */
+const RIGHTS: readonly string[] = [
+  `"~^${names.pushUser} "`,
+  `"~^${names.pullUser} (?:GET|HEAD) "`,
+  `"~^${names.basesUser} (?:GET|HEAD) /v2/(?:${BASES_PATH}/${REPOSITORY}/(?:manifests/[A-Za-z0-9_.:-]+|blobs/${DIGEST}))?(?:\\?[^#]*)?$"`,
+  `"~^${names.modulePushUser('(?<reader>[a-z][a-z0-9-]*)')} (?:GET|HEAD) /v2/(?:modules/\\k<reader>/${READ})?(?:\\?[^#]*)?$"`,
+  `"~^${names.modulePushUser('(?<writer>[a-z][a-z0-9-]*)')} (?:POST /v2/modules/\\k<writer>/blobs/uploads/|PUT /v2/modules/\\k<writer>/manifests/[A-Za-z0-9_.:-]+|(?:PUT|PATCH) /v2/modules/\\k<writer>/blobs/uploads/[A-Za-z0-9_.=-]+(?:\\?[^#]*)?)$"`,
+];
+
+/**
+ * nginx before the registry: it tells pulling from pushing, and one module's repository from another's. The registry's
+ * htpasswd stays on behind it.
  */
 export function proxyConfig(settings: StackSettings): string {
   const tls = settings.registry.tlsSecret
@@ -84,17 +105,20 @@ export function proxyConfig(settings: StackSettings): string {
     '  proxy_http_version 1.1;',
     '  proxy_read_timeout 900s;',
     '  proxy_set_header Host $http_host;',
+    '  # The name that a request claims. Whether it is its own is asked below, of every request that comes this far.',
+    '  map "$remote_user $request_method $request_uri" $refused {',
+    '    default 1;',
+    '    # Without a login: to be asked for one.',
+    '    "~^ " 0;',
+    ...RIGHTS.map((right) => `    ${right} 0;`),
+    '  }',
     '  server {',
     `    listen ${REGISTRY_PORT}${tls.length > 0 ? ' ssl' : ''};`,
     ...tls,
     '    location /v2/ {',
+    '      if ($refused) { return 403; }',
     '      auth_basic "switchyard";',
     '      auth_basic_user_file /auth/htpasswd;',
-    '      # GET allows HEAD. Every other method writes or deletes.',
-    '      limit_except GET {',
-    '        auth_basic "switchyard";',
-    '        auth_basic_user_file /auth/htpasswd-push;',
-    '      }',
     `      proxy_pass http://127.0.0.1:${INNER_PORT};`,
     '    }',
     '    location = /healthz {',

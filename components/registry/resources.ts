@@ -37,9 +37,15 @@ const match = selector('registry', 'registry');
 const after = { dependsOn: ['registry-namespace'] };
 const line = (user: string): Ref => text`${htpasswdRef(user, `registry/${user}`)}\n`;
 
-/** Configuration and users; the file with both users is the registry's, the other one the proxy's. */
+/** Configuration and users: the topology's own, who pulls, builds' base images, and one user a module. */
 function settingsOf(model: Model): Declaration[] {
   const { settings } = model;
+  const users = [
+    names.pullUser,
+    names.pushUser,
+    names.basesUser,
+    ...model.modules.map((module) => names.modulePushUser(module.name)),
+  ];
   const keys = settings.registry.s3?.credentialsFrom;
   return [
     object(
@@ -62,8 +68,7 @@ function settingsOf(model: Model): Declaration[] {
       within(model, 'registry-credentials'),
       {
         stringData: {
-          htpasswd: text`${line(names.pullUser)}${line(names.pushUser)}`,
-          ...(hasProxy(settings) ? { 'htpasswd-push': line(names.pushUser) } : {}),
+          htpasswd: users.map(line).reduce((all, one) => text`${all}${one}`),
           httpSecret: secretRef('registry/http'),
           ...(keys ? { accessKey: givenRef(keys.accessKey), secretKey: givenRef(keys.secretKey) } : {}),
         },
@@ -154,7 +159,6 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
       { name: 'proxy-tmp', mountPath: '/tmp' },
     ],
   };
-  const users = ['htpasswd', ...(proxy ? ['htpasswd-push'] : [])];
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -177,7 +181,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
         name: 'auth',
         secret: {
           secretName: 'registry-credentials',
-          items: users.map((key) => ({ key, path: key })),
+          items: [{ key: 'htpasswd', path: 'htpasswd' }],
         },
       },
       ...(tlsSecret ? [{ name: 'tls', secret: { secretName: tlsSecret } }] : []),

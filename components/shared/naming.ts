@@ -11,9 +11,12 @@ export const names = {
   applier: 'applier',
   watcher: 'watcher',
   reaper: 'reaper',
-  /** Registry users: who may push, who may only pull. */
+  /** Registry users: who may do everything (the topology itself), who may only pull, who may only pull base images. */
   pushUser: 'push',
   pullUser: 'pull',
+  basesUser: 'build',
+  /** Who may push to the repository of one module, and read it. */
+  modulePushUser: (module: string) => `push-${module}`,
 } as const;
 
 /** Type token of a component: `switchyard:<box>:<Kind>`, as in `switchyard:jenkins:Jenkins`. */

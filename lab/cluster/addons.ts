@@ -19,7 +19,7 @@ const restricted = {
   capabilities: { drop: ['ALL'] },
 };
 
-const COREFILE = `${CLUSTER_DOMAIN}:1053 in-addr.arpa:1053 {
+const COREFILE = `${CLUSTER_DOMAIN} in-addr.arpa {
     errors
     kubernetes ${CLUSTER_DOMAIN} in-addr.arpa {
         pods insecure
@@ -27,7 +27,7 @@ const COREFILE = `${CLUSTER_DOMAIN}:1053 in-addr.arpa:1053 {
     }
     cache 5
 }
-.:1053 {
+. {
     errors
     health :8080
     ready :8181
@@ -85,6 +85,8 @@ export function corednsManifests(): object[] {
               runAsNonRoot: true,
               runAsUser: 65532,
               seccompProfile: { type: 'RuntimeDefault' },
+              // Port 53, as everywhere: policies see the Pod's port, not the Service's. The namespace's own setting.
+              sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
             },
             containers: [
               {
@@ -92,8 +94,8 @@ export function corednsManifests(): object[] {
                 image: `${MIRROR}/coredns:${tagOf('coredns')}`,
                 args: ['-conf', '/etc/coredns/Corefile'],
                 ports: [
-                  { name: 'dns', containerPort: 1053, protocol: 'UDP' },
-                  { name: 'dns-tcp', containerPort: 1053, protocol: 'TCP' },
+                  { name: 'dns', containerPort: 53, protocol: 'UDP' },
+                  { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
                 ],
                 resources: { requests: { cpu: '20m', memory: '30Mi' }, limits: { memory: '170Mi' } },
                 readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 1 },
@@ -119,10 +121,34 @@ export function corednsManifests(): object[] {
         clusterIP: DNS_IP,
         selector: labels,
         ports: [
-          { name: 'dns', port: 53, targetPort: 1053, protocol: 'UDP' },
-          { name: 'dns-tcp', port: 53, targetPort: 1053, protocol: 'TCP' },
+          { name: 'dns', port: 53, targetPort: 53, protocol: 'UDP' },
+          { name: 'dns-tcp', port: 53, targetPort: 53, protocol: 'TCP' },
         ],
       },
+    },
+  ];
+}
+
+/** What kube-router reads to enforce network policies. */
+export function firewallManifests(): object[] {
+  const metadata = { name: 'kube-router' };
+  const verbs = ['get', 'list', 'watch'];
+  return [
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata,
+      rules: [
+        { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods'], verbs },
+        { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs },
+      ],
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'kube-router' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'kube-router' }],
     },
   ];
 }

@@ -243,6 +243,28 @@ export function kubeProxyDaemon(): Daemon {
   };
 }
 
+/**
+ * Enforces network policies: kube-router's firewall alone. The account's rights are among the add-ons, so it starts after
+ * them.
+ */
+export function firewallDaemon(): Daemon {
+  return {
+    name: 'kube-router',
+    command: toolPath('kube-router'),
+    args: [
+      `--kubeconfig=${pki('kube-router.kubeconfig')}`,
+      `--hostname-override=${NODE_NAME}`,
+      `--service-cluster-ip-range=${SERVICE_CIDR}`,
+      '--iptables-sync-period=30s',
+      '--health-port=20244',
+      '--v=1',
+    ],
+    network: 'lab',
+    timeoutSeconds: 60,
+    ready: () => answers(`http://${NODE_IP}:20244/healthz`),
+  };
+}
+
 /** What images are made with and kept in, in the order of its start. */
 export function storageDaemons(): Daemon[] {
   return [mirrorDaemon(), dockerDaemon()];

@@ -7,8 +7,8 @@ import { holder } from '../machine/holder';
 import { sleep } from '../machine/process';
 import { hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
 import { toolPath } from '../toolchain';
-import { addonImages, corednsManifests, storageManifests } from './addons';
-import { nodeDaemons, stateStoreDaemons, storageDaemons } from './daemons';
+import { addonImages, corednsManifests, firewallManifests, storageManifests } from './addons';
+import { firewallDaemon, nodeDaemons, stateStoreDaemons, storageDaemons } from './daemons';
 import { createPki, kubeconfigPath } from './pki';
 
 export { dockerSocket } from './daemons';
@@ -129,7 +129,7 @@ export function addonSteps(): Step[] {
       inputs: () => sources('addons.ts'),
       done: dnsAnswers,
       run: async (log) => {
-        const items = [...corednsManifests(), ...storageManifests(labHome())];
+        const items = [...corednsManifests(), ...storageManifests(labHome()), ...firewallManifests()];
         const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
         await kubectl(log, ['apply', '--server-side', '--force-conflicts', '-f', '-'], list);
         for (const name of ['coredns', 'local-path-provisioner']) {
@@ -145,5 +145,12 @@ export function addonSteps(): Step[] {
         await waitUntil('an answer from the cluster DNS', 30, dnsAnswers);
       },
     },
+    // Its account's rights are among the add-ons; iptables and ipset are packages.
+    daemonStep(
+      'firewall',
+      'Network policies are enforced: kube-router',
+      ['packages', 'machine', 'certificates', 'toolchain-kube-router', 'addons'],
+      () => [firewallDaemon()],
+    ),
   ];
 }

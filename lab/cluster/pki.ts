@@ -62,6 +62,7 @@ export const CERTIFICATES: Certificate[] = [
   },
   { name: 'kube-scheduler', authority: 'ca', commonName: 'system:kube-scheduler', usage: 'clientAuth' },
   { name: 'kube-proxy', authority: 'ca', commonName: 'system:kube-proxy', usage: 'clientAuth' },
+  { name: 'kube-router', authority: 'ca', commonName: 'kube-router', usage: 'clientAuth' },
   {
     name: 'kubelet',
     authority: 'ca',
@@ -143,7 +144,7 @@ export async function createPki(log: StepLog): Promise<void> {
     await log.exec('openssl', ['genrsa', '-out', pki('sa.key'), '2048']);
     await log.exec('openssl', ['rsa', '-in', pki('sa.key'), '-pubout', '-out', pki('sa.pub')]);
   }
-  for (const name of ['kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kubelet']) {
+  for (const name of ['kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kube-router', 'kubelet']) {
     const tls = { ca: read('ca.crt'), cert: read(`${name}.crt`), key: read(`${name}.key`) };
     writeFileSync(pki(`${name}.kubeconfig`), kubeconfig(name, tls), { mode: 0o600 });
   }

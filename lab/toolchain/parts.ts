@@ -102,6 +102,12 @@ export const PARTS: Part[] = [
     ],
   },
   {
+    name: 'kube-router',
+    version: '2.1.0',
+    title: 'Network policy enforcement (kube-router)',
+    programs: [{ name: 'kube-router', source: '.' }],
+  },
+  {
     name: 'coredns',
     version: COREDNS,
     title: 'CoreDNS',

@@ -261,7 +261,7 @@ describe('an existing Jenkins', () => {
       name: 'switchyard',
       namespace: 'ci-agents',
       jenkinsUrl: 'http://jenkins.tools.svc:8080',
-      templates: [{ name: 'delivery' }, { name: 'deploy' }],
+      templates: [{ name: 'delivery' }, { name: 'build' }, { name: 'deploy' }],
     });
     expect(JSON.stringify(agents)).toContain('«output:delivery-image:repoDigest»');
     expect(names(modelOf({}))).not.toContain('jenkins-agents');
@@ -296,6 +296,7 @@ describe('an existing Jenkins', () => {
     const bindings = all(model).filter(({ name }) => /-agents-binding$/.test(name));
     expect(bindings.map(({ name }) => name).sort()).toEqual([
       'agents-agents-binding',
+      'build-agents-binding',
       'deploy-agents-binding',
       'testing-shop-agents-binding',
     ]);

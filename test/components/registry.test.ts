@@ -33,15 +33,10 @@ const usersOf = (model: Model) =>
   argsOf(model, 'kubernetes:core/v1:Secret', 'registry-credentials').stringData as Record<string, string>;
 const line = (user: string) => `«htpasswd:${user}:registry/${user}»\n`;
 
-test('by default only the user "push" gets past the proxy with anything but reading', () => {
+test('by default the proxy tells users apart: the topology, who pulls, builds, and one a module', () => {
   const model = modelWith();
   expect(podOf(model).containers.map(({ name }) => name)).toEqual(['registry', 'proxy']);
-  expect(usersOf(model)).toMatchObject({
-    htpasswd: `${line('pull')}${line('push')}`,
-    'htpasswd-push': line('push'),
-  });
-  const nginx = filesOf(model)['nginx.conf'] ?? '';
-  expect(nginx).toMatch(/limit_except GET \{[^}]*auth_basic_user_file \/auth\/htpasswd-push;/);
+  expect(usersOf(model).htpasswd).toBe(['pull', 'push', 'build', 'push-shop'].map(line).join(''));
   // The registry itself is reached through the proxy only.
   expect(parse(filesOf(model)['config.yml'] ?? '')).toMatchObject({
     http: { addr: '127.0.0.1:5001', relativeurls: true },
@@ -53,7 +48,6 @@ test('with shared access there is no proxy, and the configuration is exactly thi
   const model = modelWith({ stack: registryLine('access: shared') });
   expect(podOf(model).containers.map(({ name }) => name)).toEqual(['registry']);
   expect(Object.keys(filesOf(model))).toEqual(['config.yml']);
-  expect(usersOf(model)).not.toHaveProperty('htpasswd-push');
   expect(parse(filesOf(model)['config.yml'] ?? '')).toEqual({
     version: 0.1,
     log: { fields: { service: 'registry' } },

@@ -107,7 +107,7 @@ test('Jenkins may touch Pods only where its agents run', () => {
   );
   expect(
     bindings.map(({ args }) => (args as { metadata: { namespace: string } }).metadata.namespace).sort(),
-  ).toEqual(['ci-agents', 'ci-deploy', 'test-shop']);
+  ).toEqual(['ci-agents', 'ci-build', 'ci-deploy', 'test-shop']);
   expect(all().some(({ type }) => type.includes('Cluster'))).toBe(false);
 });
 

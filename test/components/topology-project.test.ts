@@ -166,8 +166,12 @@ test('the Pods of previews may reach Jenkins through its fence, and those of app
       }),
       /^jenkins-allow-/,
     );
-  expect(fenced('{}')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-drift","ci-apply"]');
-  expect(fenced('{ apply: manual }')).toContain('"values":["ci-agents","ci-deploy","ci-preview","ci-drift"]');
+  expect(fenced('{}')).toContain(
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-apply"]',
+  );
+  expect(fenced('{ apply: manual }')).toContain(
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift"]',
+  );
 });
 
 describe('the look for drift', () => {

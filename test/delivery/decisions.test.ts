@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'yaml';
@@ -6,7 +9,7 @@ import { findModule, loadCatalog } from '../../catalog/load';
 import { decideLedger, type Relation } from '../../delivery/deploy';
 import { gitEnvironment } from '../../delivery/git';
 import type { MergeRequest } from '../../delivery/gitlab';
-import { buildctlArguments, digestOf } from '../../delivery/image';
+import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../../delivery/image';
 import { bearerChallenge, credentialsFor } from '../../delivery/registry';
 import { readSettings } from '../../delivery/settings';
 import { podYaml, testPod, testScript } from '../../delivery/test-pod';
@@ -51,6 +54,9 @@ describe('a merge', () => {
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'manual'],
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'automatic'],
     ['leave', green, request, green.baseSha, 'manual'],
+    ['refuse', green, { ...request, iid: 8 }, green.baseSha, 'automatic'],
+    ['refuse', green, { ...request, target_project_id: 2 }, green.baseSha, 'automatic'],
+    ['refuse', { ...green, projectId: 2 }, request, green.baseSha, 'automatic'],
     ['again', green, request, sha('f'), 'automatic'],
     ['again', green, { ...request, target_branch: 'release' }, green.baseSha, 'automatic'],
   ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {
@@ -112,39 +118,55 @@ describe('the image build', () => {
   const plan = {
     module: { ...orders, image: { dockerfile: 'docker/Dockerfile', args: { B: '2,3', A: '1' } } },
     certificate: green,
-    registry: 'registry.example:5000',
-    plainHttp: false,
+    gate: '10.1.2.3:8099',
     attestations: false,
-    context: '/w/source',
-    metadataFile: '/t/metadata.json',
+    context: 'context',
   };
 
-  it('pushes under the merge request and head, dated by the commit, with the cache beside it', () => {
+  it('hands over to its gate, dated by the commit; it reads the cache of main and writes one of its own', () => {
     const args = buildctlArguments(plan);
     expect(args).toEqual(
       expect.arrayContaining([
         '--frontend=dockerfile.v0',
-        '--local=context=/w/source',
-        '--local=dockerfile=/w/source/docker',
+        '--local=context=context',
+        '--local=dockerfile=context/docker',
         '--opt=filename=Dockerfile',
         '--opt=build-arg:A=1',
         '--opt=build-arg:B=2,3',
         '--opt=build-arg:SOURCE_DATE_EPOCH=1760000000',
-        '--output=type=image,name=registry.example:5000/modules/orders:mr-7-bbbbbbbb,push=true,rewrite-timestamp=true',
-        '--import-cache=type=registry,ref=registry.example:5000/modules/orders:buildcache',
-        '--metadata-file=/t/metadata.json',
+        '--output=type=image,name=10.1.2.3:8099/modules/orders:mr-7-bbbbbbbb,push=true,rewrite-timestamp=true',
+        '--import-cache=type=registry,ref=10.1.2.3:8099/modules/orders:buildcache',
+        '--export-cache=type=registry,ref=10.1.2.3:8099/modules/orders:mr-7-bbbbbbbb-cache,mode=max,image-manifest=true,oci-mediatypes=true',
       ]),
     );
-    expect(args.join(' ')).not.toContain('insecure');
-    expect(buildctlArguments({ ...plan, plainHttp: true }).join(' ')).toContain('registry.insecure=true');
+    // No step may ask for more than BuildKit gives by itself.
+    expect(args.join(' ')).not.toMatch(/allow|entitlement|insecure/);
+    // BuildKit takes any `attest:` for a wish, `disabled=true` too.
+    expect(args.join(' ')).not.toContain('attest:');
+    expect(buildctlArguments({ ...plan, attestations: true })).toEqual(
+      expect.arrayContaining(['--opt=attest:sbom=', '--opt=attest:provenance=mode=max']),
+    );
   });
 
-  it('takes the digest from the metadata, and nothing else for one', () => {
-    expect(digestOf(JSON.stringify({ 'containerimage.digest': green.image?.digest }))).toBe(
-      green.image?.digest,
-    );
-    for (const text of ['', '{}', '{"containerimage.digest":"latest"}'])
-      expect(() => digestOf(text)).toThrow(/digest/);
+  it('is waited for until the pipeline says how it ended, and not for ever', async () => {
+    const workspace = mkdtempSync(join(tmpdir(), 'switchyard-build-'));
+    const folder = join(workspace, '.switchyard', 'build');
+    mkdirSync(folder, { recursive: true });
+    await expect(waitForBuild(workspace, 1, 20)).rejects.toThrow('nobody said how');
+    writeFileSync(join(folder, 'ended'), '1');
+    await expect(waitForBuild(workspace, 1)).rejects.toThrow('ended with 1');
+    writeFileSync(join(folder, 'ended'), '0\n');
+    await expect(waitForBuild(workspace, 1)).resolves.toBeUndefined();
+    rmSync(workspace, { recursive: true });
+  });
+
+  it('is a script whose words are taken as they stand', () => {
+    const script = buildScript('10.1.2.3:8099', ['build', "--opt=build-arg:A=$(id) `id` 'x'"]);
+    expect(script).toContain(`buildctl 'build' '--opt=build-arg:A=$(id) \`id\` '\\''x'\\''' ||`);
+    const checked = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
+    expect(checked.stderr).toBe('');
+    expect(gateAddress('10.1.2.3')).toBe('10.1.2.3:8099');
+    expect(gateAddress('fd00::7')).toBe('[fd00::7]:8099');
   });
 });
 
@@ -226,8 +248,8 @@ describe('the test Pod', () => {
 describe('settings and credentials', () => {
   it('names every missing variable at once, with its remedy', () => {
     expect(() =>
-      readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'BUILDKIT_HOST'], { GITLAB_URL: 'gitlab' }),
-    ).toThrow(/GITLAB_URL is not a URL[\s\S]*GITLAB_TOKEN is not set[\s\S]*BUILDKIT_HOST is not set/);
+      readSettings(['GITLAB_URL', 'GITLAB_TOKEN', 'SWITCHYARD_POD_IP'], { GITLAB_URL: 'gitlab' }),
+    ).toThrow(/GITLAB_URL is not a URL[\s\S]*GITLAB_TOKEN is not set[\s\S]*SWITCHYARD_POD_IP is not set/);
   });
 
   it('gives git its token only by a header bound to the project, and no child the other secrets', () => {

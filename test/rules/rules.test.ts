@@ -315,6 +315,22 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    rule: 'privileged-alone',
+    when: 'image builds may connect to everything',
+    items: changed(whole, 'build-deny', ['spec', 'policyTypes'], ['Ingress']),
+    says: [
+      'build-namespace (Namespace ci-build): enforces Pod Security "privileged" and lets its Pods connect to everything. Name the ways that they need in `egress` of fencedNamespace.',
+    ],
+  },
+  {
+    rule: 'privileged-alone',
+    when: 'what holds a Secret and a volume runs beside image builds',
+    items: changed(whole, 'registry-deployment', ['metadata', 'namespace'], 'ci-build'),
+    says: [
+      'registry-deployment (Deployment ci-build/registry): holds the Secret registry-credentials, a volume that stays (storage), a volume without an end (tmp), a volume without an end (proxy-tmp) where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
+    ],
+  },
+  {
     rule: 'quota-fits',
     when: 'the quota holds the replicas but not the surge of a rollout',
     items: changed(whole, 'production-shop-quota', ['spec', 'hard', 'pods'], '3'),
@@ -370,9 +386,9 @@ const cases: readonly Case[] = [
   {
     rule: 'images-pinned',
     when: 'an image is latest',
-    items: changed(whole, 'build-deployment', [...container, 'image'], 'moby/buildkit:latest'),
+    items: changed(whole, 'registry-deployment', [...container, 'image'], 'registry:latest'),
     says: [
-      'build-deployment (Deployment ci-build/buildkitd), container "buildkitd": "moby/buildkit:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
+      'registry-deployment (Deployment registry/registry), container "registry": "registry:latest" has a tag that moves. Name a version or a digest in `images.replace` of the stack, or in the catalog.',
     ],
   },
   {

@@ -101,7 +101,7 @@ describe('agents', () => {
 
   test('that are left behind are collected in every namespace where they run', () => {
     expect(cloud().garbageCollection).toEqual({
-      namespaces: 'ci-agents\nci-deploy\ntest-shop',
+      namespaces: 'ci-agents\nci-build\nci-deploy\ntest-shop',
       timeout: 600,
     });
   });
@@ -116,12 +116,13 @@ describe('agents', () => {
       })),
     ).toEqual([
       { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
+      { name: 'build', namespace: 'ci-build', podRetention: 'never', activeDeadlineSeconds: 7800 },
       { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
     ]);
   });
 
   test("keep the commands' state where the agent, which unpacks stashes, does not reach it", () => {
-    const [delivery, deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    const [delivery, , deploy] = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
     const mounted = (pod: AgentPod | undefined) =>
       pod?.spec.containers.map(({ name, volumeMounts }) => [
         name,
@@ -151,20 +152,46 @@ describe('agents', () => {
       for (const container of spec.containers) {
         expect(container).toMatchObject({
           resources: { requests: { cpu: expect.any(String), memory: expect.any(String) } },
+        });
+        expect(container.resources.limits.memory).toMatch(/^[0-9]+[MG]i$/);
+        // The one exception, with its reasons beside it; the next test says what it is all the same.
+        if (container.name === 'buildkitd') continue;
+        expect(container).toMatchObject({
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
             capabilities: { drop: ['ALL'] },
           },
         });
-        expect(container.resources.limits.memory).toMatch(/^[0-9]+[MG]i$/);
       }
       expect(spec.volumes).toContainEqual({ name: 'tmp', emptyDir: { sizeLimit: '2Gi' } });
     }
     expect(pods.map(({ spec }) => [spec.automountServiceAccountToken, spec.serviceAccountName])).toEqual([
       [false, undefined],
+      [false, undefined],
       [true, 'deployer'],
     ]);
+  });
+
+  test('that build images hold nothing of value, end with their build, and are neither root nor privileged', () => {
+    const template = cloud(modelWith('buildCache: 30Gi')).templates.find(({ name }) => name === 'build');
+    const { spec } = parse(template?.yaml ?? '') as AgentPod & {
+      spec: { volumes: Record<string, unknown>[]; hostNetwork?: boolean };
+    };
+    expect(spec.automountServiceAccountToken).toBe(false);
+    expect(spec.hostNetwork).toBeUndefined();
+    // Neither a Secret nor a volume that another Pod could see; and each has its end.
+    expect(spec.volumes).toEqual([
+      { name: 'config', configMap: { name: 'buildkitd' } },
+      { name: 'state', emptyDir: { sizeLimit: '30Gi' } },
+      { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+      { name: 'workspace-volume', emptyDir: { sizeLimit: '8Gi' } },
+    ]);
+    expect(template?.yaml).not.toMatch(/secretKeyRef|secretRef|privileged: true|hostPath/);
+    expect(spec.containers.find(({ name }) => name === 'buildkitd')).toMatchObject({
+      securityContext: { runAsNonRoot: true, runAsUser: 1000 },
+      resources: { limits: { memory: '4Gi', 'ephemeral-storage': '42Gi' } },
+    });
   });
 });
 
@@ -235,12 +262,16 @@ describe('the shared library', () => {
     }
   });
 
-  test('runs what a merge request brings in the test Pod only, without them', () => {
+  test('runs what a merge request brings in the Pods of its build and its tests only, without them', () => {
     const body = code('modulePipeline.groovy').split(/^(?=void|int|def |Map|List)/m);
     const tests = body.find((method) => method.startsWith('Map<String, String> test(')) ?? '';
     expect(tests).toContain("sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)");
     expect(tests).not.toContain('trusted');
-    expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([tests]);
+    const image = body.find((method) => method.startsWith('int image(')) ?? '';
+    const pod = image.slice(image.indexOf("node('build')"), image.indexOf('finally'));
+    expect(pod).toContain("sh(script: 'sh .switchyard/build/run.sh', returnStatus: true)");
+    expect(pod).not.toMatch(/trusted|withCredentials/);
+    expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([image, tests]);
   });
 
   test('stashes no checkout, whose links it would follow, and nothing that foreign code left', () => {
@@ -251,6 +282,8 @@ describe('the shared library', () => {
     );
     expect(stashed).toEqual([
       'modulePipeline.groovy given: .switchyard/given/**',
+      // Sources as an archive, and a script.
+      'modulePipeline.groovy build: .switchyard/build/**',
       // Made where the state is read, before anything foreign runs.
       'topologyDrift.groovy given: ${folder}/given/**',
       'topologyPipeline.groovy source: .switchyard/given/source.tar',

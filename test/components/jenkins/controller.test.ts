@@ -184,6 +184,7 @@ describe('rights', () => {
     const roles = jenkinsResources(testModel()).filter(({ type }) => type.endsWith(':Role'));
     expect(roles.map(({ name }) => name).sort()).toEqual([
       'agents-agents-role',
+      'build-agents-role',
       'deploy-agents-role',
       'jenkins-credentials-role',
     ]);
@@ -260,7 +261,12 @@ describe('the way in', () => {
       policyTypes: ['Ingress'],
       ingress: [
         {
-          from: [byName('ci-agents', 'ci-deploy'), tests, byName('ingress-nginx'), byName('watch')],
+          from: [
+            byName('ci-agents', 'ci-build', 'ci-deploy'),
+            tests,
+            byName('ingress-nginx'),
+            byName('watch'),
+          ],
           ports: [{ protocol: 'TCP', port: 8080 }],
         },
       ],
@@ -276,11 +282,63 @@ describe('the way in', () => {
     }
   });
 
-  test('only the Pods that build images reach BuildKit', () => {
-    expect(policy(testModel(), 'build-allow-1234')).toMatchObject({
-      podSelector: { matchLabels: { 'app.kubernetes.io/name': 'buildkitd' } },
-      ingress: [{ from: [byName('ci-agents')], ports: [{ protocol: 'TCP', port: 1234 }] }],
+  test('nobody reaches the Pod of a build, and only such Pods reach the gate of one', () => {
+    expect(namesOf(testModel()).filter((name) => /^build-(allow|service)/.test(name))).toEqual([]);
+    expect(policy(testModel(), 'build-deny')).toEqual({
+      podSelector: {},
+      policyTypes: ['Ingress', 'Egress'],
     });
+    expect(policy(testModel(), 'agents-allow-8099')).toEqual({
+      podSelector: {},
+      policyTypes: ['Ingress'],
+      ingress: [{ from: [byName('ci-build')], ports: [{ protocol: 'TCP', port: 8099 }] }],
+    });
+  });
+});
+
+describe('the ways out of a build', () => {
+  const ways = (model: ReturnType<typeof modelWith>) => {
+    const { spec } = argsOf('kubernetes:networking.k8s.io/v1:NetworkPolicy', model, 'build-egress');
+    const { egress } = JSON.parse(JSON.stringify(spec)) as {
+      egress: { to: { ipBlock?: object; namespaceSelector?: object }[]; ports: { port: number }[] }[];
+    };
+    return egress.map(({ to, ports }) => [to[0]?.ipBlock ?? to[0]?.namespaceSelector, ports[0]?.port]);
+  };
+  const inside = (name: string) => ({
+    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [name] }],
+  });
+  const always = [
+    [{}, 53],
+    [inside('ci'), 8080],
+    [inside('ci-agents'), 8099],
+    [inside('registry'), 5000],
+  ];
+  const PRIVATE = [
+    '10.0.0.0/8',
+    '100.64.0.0/10',
+    '127.0.0.0/8',
+    '169.254.0.0/16',
+    '172.16.0.0/12',
+    '192.168.0.0/16',
+  ];
+
+  test('are few, and none leads to a private or a link-local address', () => {
+    expect(ways(testModel())).toEqual([...always, [{ cidr: '0.0.0.0/0', except: PRIVATE }, 443]]);
+  });
+
+  test('are what the stack names, beside the mirror where that is an address', () => {
+    const named = modelWith('buildEgress: [{ cidr: 10.1.2.0/24, ports: [8081] }]');
+    expect(ways(named)).toEqual([...always, [{ cidr: '10.1.2.0/24' }, 8081]]);
+    expect(
+      ways(modelWith('buildEgress: [{ cidr: 8.0.0.0/5, ports: [443] }, { cidr: 168.0.0.0/6, ports: [80] }]')),
+    ).toEqual([
+      ...always,
+      [{ cidr: '8.0.0.0/5', except: ['10.0.0.0/8'] }, 443],
+      [{ cidr: '168.0.0.0/6', except: ['169.254.0.0/16'] }, 80],
+    ]);
+    const mirrored = modelWith('buildEgress: []', { mirror: '10.9.8.7:5000' });
+    expect(ways(mirrored)).toEqual([...always, [{ cidr: '10.9.8.7/32' }, 5000]]);
+    expect(ways(modelWith('', { mirror: '10.9.8.7:5000' }))).toEqual(ways(mirrored));
   });
 });
 
@@ -296,11 +354,7 @@ describe('metrics', () => {
 });
 
 describe('image builds', () => {
-  test('BuildKit is neither root nor privileged, and keeps its cache within the setting', () => {
-    const text = JSON.stringify(argsOf('kubernetes:apps/v1:Deployment', testModel(), 'build-deployment'));
-    expect(text).toContain('"runAsNonRoot":true,"runAsUser":1000');
-    expect(text).not.toContain('"privileged":true');
-    expect(text).toContain('"automountServiceAccountToken":false');
+  test('BuildKit keeps its cache within the setting', () => {
     const { data } = argsOf('kubernetes:core/v1:ConfigMap', modelWith('buildCache: 40Gi'), 'build-config');
     expect(data).toEqual({
       'buildkitd.toml': '[worker.oci]\n  gc = true\n  reservedSpace = "40GiB"\n  maxUsedSpace = "40GiB"\n',
@@ -323,6 +377,7 @@ test('credentials are Secrets with the label that makes them so, and hold refere
     ['gitlab-bot-token', 'secretText', { text: '«output:gitlab-bot:token»' }],
     ['gitlab-bot', 'usernamePassword', { username: 'oauth2', password: '«output:gitlab-bot:token»' }],
     ['certificate-key', 'secretText', { text: '«secret:certificate/test»' }],
+    ['registry-shop', 'usernamePassword', { username: 'push-shop', password: '«secret:registry/push-shop»' }],
   ]);
 });
 

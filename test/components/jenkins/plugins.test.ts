@@ -64,6 +64,7 @@ const steps: Readonly<Record<string, string>> = {
   podTemplate: 'kubernetes',
   string: 'credentials-binding',
   withCredentials: 'credentials-binding',
+  usernamePassword: 'credentials-binding',
   junit: 'junit',
   lock: 'lockable-resources',
   robot: 'robot',

@@ -5,13 +5,14 @@ import { shown } from '../../../components/shared/references';
 import { parseStack } from '../../../stacks/load';
 import { stackText, testModel } from '../../support/model';
 
-/** A model whose stack says more about Jenkins: YAML in braces, beside `url`. */
-export function modelWith(jenkins = ''): Model {
+/** A model whose stack says more about Jenkins: YAML in braces, beside `url`; and about where images come from. */
+export function modelWith(jenkins = '', images?: { readonly mirror: string }): Model {
   const text = stackText.replace(
     '{ url: "https://jenkins.test" }',
     `{ url: "https://jenkins.test"${jenkins === '' ? '' : `, ${jenkins}`} }`,
   );
-  return testModel({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test') });
+  const more = images ? `  switchyard:images: { mirror: "${images.mirror}" }\n` : '';
+  return testModel({ settings: parseStack(`${text}${more}`, 'stacks/Pulumi.test.yaml', 'test') });
 }
 
 export function declarationOf(model: Model, name: string): Declaration {

@@ -228,7 +228,7 @@ export async function startSite(): Promise<Site> {
   const image = kubectl(
     ...['get', 'pod', 'jenkins-0', '--namespace=ci', '--output=jsonpath={.spec.containers[0].image}'],
   );
-  const [pull, push] = [passwordIn('ci', 'registry-pull'), passwordIn('ci-agents', 'registry-push')];
+  const [pull, push] = [passwordIn('ci', 'registry-pull'), passwordIn('registry', 'registry-retention')];
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: SITE } });
   apply(...controller(image, reloadToken, adminPassword, pull.config));
   await until("the site's Jenkins", 60, async () => (await statusOf(`${SITE_JENKINS}/login`)) === 200);

@@ -43,7 +43,7 @@ test('the lab is a graph, and its list is an order in which it could run', () =>
 
 /** Programs of the toolchain that a source file names, and the step of the lab that each file's use belongs to. */
 const USERS: Readonly<Record<string, string[]>> = {
-  'cluster/daemons.ts': ['cluster', 'state-store'],
+  'cluster/daemons.ts': ['cluster', 'state-store', 'firewall'],
   'cluster/index.ts': ['cluster', 'addons'],
   'plugins/index.ts': ['plugins'],
   'topology.ts': ['topology'],

@@ -1,0 +1,302 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { GATE_PORT } from '../stacks/builds';
+import { exitCode, Failure } from './failure';
+import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
+import type { Manifest, Registry } from './registry';
+
+/** User of the gate: its password is made for one build. */
+export const GATE_USER = 'build';
+/** Bytes that one build may hand over, image and cache together. */
+const MOST_BYTES = 32 * 2 ** 30;
+const MOST_UPLOADS = 5000;
+const MOST_MANIFESTS = 100;
+
+/** The tag of the cache that every build of a module may read, and that only a deploy moves. */
+export const CACHE_TAG = 'buildcache';
+/** The tag under which the cache of one build waits for its merge. */
+export const cacheTag = (imageTag: string): string => `${imageTag}-cache`;
+
+export interface GateOptions {
+  /** With a login for this module's repository, and for no other one's. */
+  readonly registry: Pick<Registry, 'resolve' | 'manifest' | 'blob' | 'hasBlob' | 'putBlob' | 'putManifest'>;
+  /** The module's repository, without the registry's address: `modules/orders`. */
+  readonly repository: string;
+  /** Password that the build was given. */
+  readonly token: string;
+  /** Tag that the image gets. */
+  readonly imageTag: string;
+  readonly say: (line: string) => void;
+}
+
+/** @returns the digest of the image that was published */
+export interface Gate {
+  readonly port: number;
+  publish(): Promise<string>;
+  close(): Promise<void>;
+}
+
+class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+interface Received extends Manifest {
+  readonly built: Built;
+}
+
+/**
+ * The one way out of a build: as much of the distribution API (v2) as BuildKit needs to hand over one image of one
+ * module and its cache, and to read that module's cache. Blobs go on to the registry, which proves their digests;
+ * manifests stay here until the build has ended and they have been looked at. Nothing else of the registry can be seen.
+ * Source of what BuildKit asks: containerd 2.4, core/remotes/docker/pusher.go.
+ */
+class BuildGate {
+  private readonly received = new Map<string, Received>();
+  private readonly tags = new Map<string, string>();
+  /** What this build may name and read: what it sent, and what the module's cache holds. */
+  private readonly blobs = new Map<string, number>();
+  private readonly uploads = new Set<string>();
+  private cache: (Manifest & { readonly digest: string }) | undefined;
+  private bytes = 0;
+  private counter = 0;
+
+  constructor(private readonly options: GateOptions) {}
+
+  /** Learns what the module's cache holds. */
+  async open(): Promise<void> {
+    const { registry, repository } = this.options;
+    const found = await registry.resolve(repository, CACHE_TAG);
+    if (!found) return;
+    const built = readManifest(found.mediaType, found.bytes);
+    // Another kind of cache, from before, is no reason not to build.
+    if ('fault' in built || built.kind !== 'cache') return;
+    this.cache = found;
+    for (const { digest, size } of built.blobs) this.blobs.set(digest, size);
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.authenticate(request, response);
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://gate');
+    if (pathname === '/v2/') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      return;
+    }
+    const below = `/v2/${this.options.repository}/`;
+    if (!pathname.startsWith(below)) {
+      throw new Refused(403, 'DENIED', `a build of ${this.options.repository} reaches no other repository`);
+    }
+    const [kind = '', ...rest] = pathname.slice(below.length).split('/');
+    const name = rest.join('/');
+    const method = request.method ?? '';
+    if (kind === 'manifests' && (method === 'GET' || method === 'HEAD')) {
+      this.sendManifest(name, method, response);
+    } else if (kind === 'manifests' && method === 'PUT') {
+      await this.takeManifest(name, request, response);
+    } else if (kind === 'blobs' && DIGEST.test(name) && (method === 'GET' || method === 'HEAD')) {
+      await this.sendBlob(name, method, response);
+    } else if (kind === 'blobs' && name === 'uploads/' && method === 'POST') {
+      this.beginUpload(response);
+    } else if (kind === 'blobs' && name.startsWith('uploads/') && method === 'PUT') {
+      await this.takeBlob(name.slice('uploads/'.length), searchParams.get('digest') ?? '', request, response);
+    } else {
+      throw new Refused(405, 'UNSUPPORTED', `${method} ${pathname} is nothing that a build needs`);
+    }
+  }
+
+  private authenticate(request: IncomingMessage, response: ServerResponse): void {
+    const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+    const wanted = `Basic ${Buffer.from(`${GATE_USER}:${this.options.token}`).toString('base64')}`;
+    if (timingSafeEqual(hash(request.headers.authorization ?? ''), hash(wanted))) return;
+    response.setHeader('www-authenticate', 'Basic realm="build"');
+    throw new Refused(401, 'UNAUTHORIZED', 'the password of this build is needed');
+  }
+
+  private sendManifest(reference: string, method: string, response: ServerResponse): void {
+    const digest = this.tags.get(reference) ?? reference;
+    const cached = reference === CACHE_TAG || reference === this.cache?.digest ? this.cache : undefined;
+    const found = this.received.get(digest) ?? cached;
+    if (!found) throw new Refused(404, 'MANIFEST_UNKNOWN', `there is no ${reference}`);
+    response.writeHead(200, {
+      'content-type': found.mediaType,
+      'content-length': found.bytes.length,
+      'docker-content-digest': digestOf(found.bytes),
+    });
+    response.end(method === 'HEAD' ? undefined : found.bytes);
+  }
+
+  private async takeManifest(
+    reference: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const mediaType = (request.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MANIFEST_BYTES) throw new Refused(413, 'SIZE_INVALID', 'this manifest is too large');
+      chunks.push(chunk);
+    }
+    const bytes = Buffer.concat(chunks);
+    const digest = digestOf(bytes);
+    const { imageTag } = this.options;
+    const known = [imageTag, cacheTag(imageTag), digest];
+    if (!known.includes(reference)) {
+      throw new Refused(403, 'DENIED', `a build pushes ${imageTag} and ${cacheTag(imageTag)} only`);
+    }
+    const built = readManifest(mediaType, bytes);
+    if ('fault' in built) throw new Refused(400, 'MANIFEST_INVALID', `${digest} ${built.fault}`);
+    const parts = built.kind === 'index' ? [...built.images, ...built.statements] : built.blobs;
+    const missing = parts.find((part) => this.sizeOf(built.kind, part.digest) !== part.size);
+    if (missing) {
+      throw new Refused(404, 'MANIFEST_BLOB_UNKNOWN', `${digest} names ${missing.digest}, which is not here`);
+    }
+    if (this.received.size >= MOST_MANIFESTS) throw new Refused(429, 'TOOMANYREQUESTS', 'too many manifests');
+    this.received.set(digest, { mediaType, bytes, built });
+    if (reference !== digest) this.tags.set(reference, digest);
+    response.writeHead(201, { 'docker-content-digest': digest, location: request.url ?? '' }).end();
+  }
+
+  /** Bytes of a part that this build may name. */
+  private sizeOf(kind: Built['kind'], digest: string): number | undefined {
+    return kind === 'index' ? this.received.get(digest)?.bytes.length : this.blobs.get(digest);
+  }
+
+  private async sendBlob(digest: string, method: string, response: ServerResponse): Promise<void> {
+    const { registry, repository } = this.options;
+    const size = this.blobs.get(digest);
+    // What else lies in the repository is another build's: that it is there is no business of this one.
+    if (size === undefined) throw new Refused(404, 'BLOB_UNKNOWN', `there is no ${digest}`);
+    if (method === 'HEAD' && !(await registry.hasBlob(repository, digest))) {
+      throw new Refused(404, 'BLOB_UNKNOWN', `${digest} is gone`);
+    }
+    const headers = {
+      'content-type': 'application/octet-stream',
+      'content-length': size,
+      'docker-content-digest': digest,
+    };
+    if (method === 'HEAD') {
+      response.writeHead(200, headers).end();
+      return;
+    }
+    const body = await registry.blob(repository, digest);
+    response.writeHead(200, headers);
+    await pipeline(Readable.fromWeb(body), response);
+  }
+
+  /** Without a look at `mount` and `from`: no other repository's blob comes in here. */
+  private beginUpload(response: ServerResponse): void {
+    if (this.counter >= MOST_UPLOADS) throw new Refused(429, 'TOOMANYREQUESTS', 'too many uploads');
+    const id = String(++this.counter);
+    this.uploads.add(id);
+    const location = `/v2/${this.options.repository}/blobs/uploads/${id}`;
+    response.writeHead(202, { location, 'docker-upload-uuid': id, range: '0-0' }).end();
+  }
+
+  private async takeBlob(
+    id: string,
+    digest: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { registry, repository } = this.options;
+    if (!this.uploads.delete(id)) throw new Refused(404, 'BLOB_UPLOAD_UNKNOWN', 'nobody began this upload');
+    if (!DIGEST.test(digest)) throw new Refused(400, 'DIGEST_INVALID', 'name the digest of the blob');
+    const length = request.headers['content-length'] ?? '';
+    if (!/^\d{1,15}$/.test(length)) throw new Refused(411, 'SIZE_INVALID', 'say how long the blob is');
+    const size = Number(length);
+    if (this.bytes + size > MOST_BYTES) throw new Refused(413, 'SIZE_INVALID', 'this build is too large');
+    this.bytes += size;
+    await registry.putBlob(repository, digest, size, Readable.toWeb(request) as ReadableStream<Uint8Array>);
+    this.blobs.set(digest, size);
+    response.writeHead(201, { 'docker-content-digest': digest, location: request.url ?? '' }).end();
+  }
+
+  private async put(digest: string, reference = digest): Promise<void> {
+    const found = this.received.get(digest);
+    if (found) await this.options.registry.putManifest(this.options.repository, reference, found);
+  }
+
+  /** Looks at what came, and gives it to the registry under its tags. */
+  async publish(): Promise<string> {
+    const { imageTag, repository, say } = this.options;
+    const digest = this.tags.get(imageTag);
+    const image = digest === undefined ? undefined : this.received.get(digest);
+    if (!digest || !image) {
+      throw new Failure(exitCode.red, 'the build handed over no image.', 'See its output above.');
+    }
+    const why = this.whyNoImage(image.built);
+    if (why) throw new Failure(exitCode.red, `the build handed over ${digest}, which ${why}.`);
+    if (image.built.kind === 'index') {
+      for (const part of [...image.built.images, ...image.built.statements]) await this.put(part.digest);
+    }
+    await this.put(digest, imageTag);
+    const cache = this.tags.get(cacheTag(imageTag));
+    if (cache && this.received.get(cache)?.built.kind === 'cache') await this.put(cache, cacheTag(imageTag));
+    say(`published ${repository}@${digest}`);
+    return digest;
+  }
+
+  /** One image, or one with its attestations. */
+  private whyNoImage(built: Built): string | undefined {
+    if (built.kind === 'image') return undefined;
+    if (built.kind !== 'index') return `is a ${built.kind}`;
+    const kinds = (parts: readonly Content[]): (string | undefined)[] =>
+      parts.map(({ digest }) => this.received.get(digest)?.built.kind);
+    if (built.images.length !== 1 || kinds(built.images)[0] !== 'image') return 'is not one image';
+    return kinds(built.statements).every((kind) => kind === 'statement')
+      ? undefined
+      : 'holds more than one image and its attestations';
+  }
+}
+
+/** Opens the gate. @param port 0: any free one */
+export async function openGate(options: GateOptions, port: number = GATE_PORT): Promise<Gate> {
+  const gate = new BuildGate(options);
+  await gate.open();
+  const server: Server = createServer((request, response) => {
+    gate.answer(request, response).catch((error: Error) => {
+      if (response.headersSent) {
+        response.destroy();
+        return;
+      }
+      const refused = error instanceof Refused;
+      if (!refused) options.say(`gate: ${request.method} ${request.url}: ${error.message.split('\n')[0]}`);
+      const code = refused ? error.code : 'UNKNOWN';
+      const message = refused ? error.message : 'the registry did not take it';
+      // What is still to come of a refused body is not read.
+      response.writeHead(refused ? error.status : 502, {
+        'content-type': 'application/json',
+        ...(request.complete ? {} : { connection: 'close' }),
+      });
+      response.end(JSON.stringify({ errors: [{ code, message }] }));
+    });
+  });
+  server.maxConnections = 64;
+  // A layer may take as long as the registry lets it.
+  server.requestTimeout = 0;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, () => resolve());
+  });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    publish: () => gate.publish(),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,86 @@
+import { labelOf, violation } from './item';
+import { containersOf, type PodUse } from './pods';
+import { at, fields, list, text } from './read';
+import type { Rule } from './rule';
+
+const ENFORCE = 'pod-security.kubernetes.io/enforce';
+
+/** What of a Pod is worth having, or stays when it goes; each once, in the order in which it stands there. */
+function treasures({ spec }: PodUse): string[] {
+  const found: string[] = [];
+  if (at(spec, 'automountServiceAccountToken') !== false) found.push("an account's token");
+  if (at(spec, 'hostNetwork') === true) found.push("its node's network");
+  const secret = (name: string | undefined): void => {
+    found.push(`the Secret ${name ?? 'of an expression'}`);
+  };
+  for (const volume of list(spec, 'volumes')) {
+    const name = text(volume, 'name') ?? '';
+    if (at(volume, 'secret') !== undefined) secret(text(volume, 'secret', 'secretName'));
+    for (const source of list(volume, 'projected', 'sources')) {
+      if (at(source, 'secret') !== undefined) secret(text(source, 'secret', 'name'));
+      if (at(source, 'serviceAccountToken') !== undefined) found.push("an account's token");
+    }
+    if (at(volume, 'hostPath') !== undefined) found.push(`a folder of its node (${name})`);
+    if (at(volume, 'persistentVolumeClaim') !== undefined) found.push(`a volume that stays (${name})`);
+    if (at(volume, 'emptyDir') !== undefined && at(volume, 'emptyDir', 'sizeLimit') === undefined) {
+      found.push(`a volume without an end (${name})`);
+    }
+  }
+  for (const { container } of containersOf(spec)) {
+    for (const source of list(container, 'envFrom')) {
+      if (at(source, 'secretRef') !== undefined) secret(text(source, 'secretRef', 'name'));
+    }
+    for (const variable of list(container, 'env')) {
+      const key = at(variable, 'valueFrom', 'secretKeyRef');
+      if (key !== undefined) secret(text(key, 'name'));
+    }
+  }
+  return [...new Set(found)];
+}
+
+/** Every way out is closed, but for those that other policies name. */
+const deniesWaysOut = (policy: { readonly args: unknown }): boolean =>
+  Object.values(fields(policy.args, 'spec', 'podSelector')).every(
+    (part) => Object.keys(Object(part)).length === 0,
+  ) &&
+  list(policy.args, 'spec', 'policyTypes').includes('Egress') &&
+  list(policy.args, 'spec', 'egress').length === 0;
+
+/** Image builds need more than `restricted`, and run what nobody has read. */
+export const privilegedAlone: Rule = {
+  id: 'privileged-alone',
+  holds:
+    'Where less than Pod Security `restricted` is enforced, no Pod has a Secret, an account, or a volume that stays or has no end, and only named ways lead out.',
+  why: "A step of a Dockerfile owns all of its build's Pod, and may get out of it.",
+  check: (facts) =>
+    facts.namespaces.flatMap(({ declared, pods, policies }) => {
+      if (!declared) return [];
+      const level = labelOf(declared, ENFORCE);
+      if (level === undefined || level === 'restricted') return [];
+      const open = policies.some(deniesWaysOut)
+        ? []
+        : [
+            violation(
+              declared,
+              `enforces Pod Security "${level}" and lets its Pods connect to everything.`,
+              'Name the ways that they need in `egress` of fencedNamespace.',
+            ),
+          ];
+      return [
+        ...open,
+        ...pods.flatMap((pod) => {
+          const found = treasures(pod);
+          return found.length === 0
+            ? []
+            : [
+                violation(
+                  pod.item,
+                  `holds ${found.join(', ')} where Pod Security "${level}" is enforced.`,
+                  'Keep it in a namespace that is `restricted`, or take it out.',
+                  pod.part ? { part: pod.part } : {},
+                ),
+              ];
+        }),
+      ];
+    }),
+};

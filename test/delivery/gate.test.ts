@@ -1,0 +1,258 @@
+import { createHash } from 'node:crypto';
+import { CACHE_TAG, type Gate, openGate } from '../../delivery/gate';
+import { readManifest } from '../../delivery/manifest';
+
+const TYPE = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
+const CONFIG = 'application/vnd.oci.image.config.v1+json';
+const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
+const TAG = 'mr-7-bbbbbbbb';
+const TOKEN = 'the-password-of-this-build';
+
+const digestOf = (bytes: Buffer | string): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const part = (text: string, mediaType = LAYER) => ({ mediaType, digest: digestOf(text), size: text.length });
+const manifest = (more: object = {}): string =>
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: TYPE,
+    config: part('config', CONFIG),
+    layers: [part('layer')],
+    ...more,
+  });
+
+/** The module's repository in a registry, in memory. */
+function makeRepository() {
+  const manifests = new Map<string, { mediaType: string; bytes: Buffer<ArrayBuffer> }>();
+  const blobs = new Map<string, Buffer>();
+  return {
+    manifests,
+    blobs,
+    resolve: async (_path: string, reference: string) => {
+      const found = manifests.get(reference);
+      return found && { ...found, digest: digestOf(found.bytes) };
+    },
+    manifest: async (_path: string, digest: string) => manifests.get(digest),
+    hasBlob: async (_path: string, digest: string) => blobs.has(digest),
+    blob: async (_path: string, digest: string): Promise<ReadableStream<Uint8Array>> => {
+      const found = blobs.get(digest);
+      if (!found) throw new Error('no such blob');
+      return new Response(new Uint8Array(found)).body as ReadableStream<Uint8Array>;
+    },
+    putBlob: async (_path: string, digest: string, _size: number, body: ReadableStream<Uint8Array>) => {
+      const bytes = Buffer.from(await new Response(body).arrayBuffer());
+      // As Distribution does.
+      if (digestOf(bytes) !== digest) throw new Error('digest invalid');
+      blobs.set(digest, bytes);
+    },
+    putManifest: async (
+      _path: string,
+      reference: string,
+      given: { mediaType: string; bytes: Buffer<ArrayBuffer> },
+    ) => {
+      manifests.set(reference, { mediaType: given.mediaType, bytes: given.bytes });
+    },
+  };
+}
+
+let repository: ReturnType<typeof makeRepository>;
+let gate: Gate;
+const said: string[] = [];
+
+async function open(): Promise<void> {
+  gate = await openGate(
+    {
+      registry: repository,
+      repository: 'modules/orders',
+      token: TOKEN,
+      imageTag: TAG,
+      say: (line) => said.push(line),
+    },
+    0,
+  );
+}
+beforeEach(async () => {
+  repository = makeRepository();
+  await open();
+});
+afterEach(() => gate.close());
+
+const login = (password: string) => `Basic ${Buffer.from(`build:${password}`).toString('base64')}`;
+function ask(
+  method: string,
+  path: string,
+  body?: string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return fetch(`http://127.0.0.1:${gate.port}/v2/${path}`, {
+    method,
+    headers: { authorization: login(TOKEN), ...headers },
+    body,
+  });
+}
+const OWN = 'modules/orders';
+async function upload(text: string, digest = digestOf(text)): Promise<Response> {
+  const begun = await ask('POST', `${OWN}/blobs/uploads/`);
+  expect(begun.status).toBe(202);
+  return ask('PUT', `${(begun.headers.get('location') ?? '').slice('/v2/'.length)}?digest=${digest}`, text);
+}
+const putManifest = (reference: string, text: string, type = TYPE): Promise<Response> =>
+  ask('PUT', `${OWN}/manifests/${reference}`, text, { 'content-type': type });
+const codeOf = async (response: Response): Promise<string> =>
+  ((await response.json()) as { errors: { code: string }[] }).errors[0]?.code ?? '';
+
+describe('a build', () => {
+  test('hands over one image, which is published by the digest that the gate computed', async () => {
+    for (const text of ['config', 'layer']) expect((await upload(text)).status).toBe(201);
+    expect((await putManifest(TAG, manifest())).status).toBe(201);
+    // Nobody can pull it before somebody has looked at it.
+    expect(repository.manifests.size).toBe(0);
+    const digest = await gate.publish();
+    expect(digest).toBe(digestOf(manifest()));
+    expect(repository.manifests.get(TAG)?.bytes.toString()).toBe(manifest());
+  });
+
+  test('with attestations hands over an index of one image and its statements', async () => {
+    for (const text of ['config', 'layer', 'sbom']) await upload(text);
+    const statement = manifest({ layers: [part('sbom', 'application/vnd.in-toto+json')] });
+    for (const text of [manifest(), statement]) {
+      expect((await putManifest(digestOf(text), text)).status).toBe(201);
+    }
+    const unknown = { os: 'unknown', architecture: 'unknown' };
+    const index = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: INDEX,
+      manifests: [
+        { ...part(manifest(), TYPE), platform: { os: 'linux', architecture: 'amd64' } },
+        { ...part(statement, TYPE), platform: unknown },
+      ],
+    });
+    expect((await putManifest(TAG, index, INDEX)).status).toBe(201);
+    expect(await gate.publish()).toBe(digestOf(index));
+    expect([...repository.manifests.keys()].sort()).toEqual(
+      [digestOf(manifest()), digestOf(statement), TAG].sort(),
+    );
+  });
+
+  test('writes a cache of its own, reads the one of main, and cannot change that', async () => {
+    await gate.close();
+    repository.blobs.set(digestOf('known'), Buffer.from('known'));
+    repository.blobs.set(digestOf('list'), Buffer.from('list'));
+    const cache = manifest({ config: part('list', CACHE_CONFIG), layers: [part('known')] });
+    repository.manifests.set(CACHE_TAG, { mediaType: TYPE, bytes: Buffer.from(cache) });
+    await open();
+    expect(await (await ask('GET', `${OWN}/manifests/${CACHE_TAG}`)).text()).toBe(cache);
+    expect(await (await ask('GET', `${OWN}/blobs/${digestOf('known')}`)).text()).toBe('known');
+    expect((await ask('HEAD', `${OWN}/blobs/${digestOf('known')}`)).status).toBe(200);
+    const refused = await putManifest(CACHE_TAG, cache);
+    expect([refused.status, await codeOf(refused)]).toEqual([403, 'DENIED']);
+    // What the cache holds may be part of the image; it is not sent twice.
+    await upload('config');
+    expect((await putManifest(TAG, manifest({ layers: [part('known')] }))).status).toBe(201);
+    expect((await putManifest(`${TAG}-cache`, cache)).status).toBe(201);
+    await gate.publish();
+    expect(repository.manifests.get(`${TAG}-cache`)?.bytes.toString()).toBe(cache);
+  });
+
+  test('without an image, or with a cache in its place, is refused', async () => {
+    await expect(gate.publish()).rejects.toThrow('handed over no image');
+    for (const text of ['list', 'layer']) await upload(text);
+    await putManifest(TAG, manifest({ config: part('list', CACHE_CONFIG) }));
+    await expect(gate.publish()).rejects.toThrow('is a cache');
+  });
+});
+
+describe('whoever took over a build', () => {
+  test.each([
+    ['no password', {}],
+    ['the password of another build', { authorization: login('another') }],
+  ])('with %s is asked for it', async (_what, headers) => {
+    const response = await fetch(`http://127.0.0.1:${gate.port}/v2/`, { headers });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toMatch(/^Basic/);
+  });
+
+  test.each([
+    ['GET', 'modules/billing/manifests/latest', 403],
+    ['GET', 'modules/orders-evil/manifests/latest', 403],
+    ['GET', 'modules/orders/../billing/manifests/latest', 403],
+    ['GET', 'modules/orders%2f..%2fbilling/manifests/latest', 403],
+    ['GET', 'modules/billing/blobs/uploads/', 403],
+    ['POST', 'modules/billing/blobs/uploads/', 403],
+    ['GET', '_catalog', 403],
+    ['GET', `${OWN}/tags/list`, 405],
+    ['DELETE', `${OWN}/manifests/${CACHE_TAG}`, 405],
+    ['GET', `${OWN}/manifests/mr-6-aaaaaaaa`, 404],
+    ['PUT', `${OWN}/blobs/uploads/99?digest=sha256:${'0'.repeat(64)}`, 404],
+    ['PATCH', `${OWN}/blobs/uploads/1`, 405],
+  ])('%s %s: %i', async (method, path, status) => {
+    expect((await ask(method, path)).status).toBe(status);
+  });
+
+  test('sees nothing of another build of the module, not even that it is there', async () => {
+    repository.blobs.set(digestOf('secret'), Buffer.from('secret'));
+    repository.manifests.set('mr-6-aaaaaaaa', { mediaType: TYPE, bytes: Buffer.from(manifest()) });
+    for (const method of ['GET', 'HEAD']) {
+      expect((await ask(method, `${OWN}/blobs/${digestOf('secret')}`)).status).toBe(404);
+      expect((await ask(method, `${OWN}/manifests/mr-6-aaaaaaaa`)).status).toBe(404);
+    }
+    // A manifest that names it would bring it into the own image.
+    await upload('config');
+    const named = await putManifest(TAG, manifest({ layers: [part('secret')] }));
+    expect([named.status, await codeOf(named)]).toEqual([404, 'MANIFEST_BLOB_UNKNOWN']);
+  });
+
+  test('mounts no blob of another repository: the upload begins anew', async () => {
+    const response = await ask(
+      'POST',
+      `${OWN}/blobs/uploads/?mount=${digestOf('secret')}&from=modules/billing`,
+    );
+    expect(response.status).toBe(202);
+  });
+
+  test('cannot upload under a digest of something else, nor without end', async () => {
+    expect((await upload('config', digestOf('other'))).status).toBe(502);
+    const begun = await ask('POST', `${OWN}/blobs/uploads/`);
+    const path = (begun.headers.get('location') ?? '').slice('/v2/'.length);
+    const body = new Response('x').body as ReadableStream;
+    const endless = await fetch(`http://127.0.0.1:${gate.port}/v2/${path}?digest=${digestOf('x')}`, {
+      method: 'PUT',
+      headers: { authorization: login(TOKEN) },
+      body,
+      duplex: 'half',
+    } as RequestInit);
+    expect(endless.status).toBe(411);
+  });
+});
+
+describe('a manifest', () => {
+  const faultOf = (text: string, type = TYPE): string | undefined => {
+    const read = readManifest(type, Buffer.from(text));
+    return 'fault' in read ? read.fault : undefined;
+  };
+
+  test.each([
+    ['with a layer from elsewhere', manifest({ layers: [{ ...part('x'), urls: ['http://evil'] }] })],
+    [
+      'with a foreign layer',
+      manifest({ layers: [part('x', `${LAYER.replace('layer', 'layer.nondistributable')}`)] }),
+    ],
+    ['with a negative size', manifest({ layers: [{ ...part('x'), size: -1 }] })],
+    ['with half a digest', manifest({ layers: [{ ...part('x'), digest: 'sha256:00' }] })],
+    ['that names a subject', manifest({ subject: part('x', TYPE) })],
+    ['of something else', manifest({ config: part('c', 'application/vnd.cncf.helm.config.v1+json') })],
+    ['that says it is an index', manifest({ mediaType: INDEX })],
+    ['that is no JSON', '{'],
+    ['of the first kind', JSON.stringify({ schemaVersion: 1 })],
+  ])('%s is none that a build makes', (_what, text) => {
+    expect(faultOf(text)).toBeDefined();
+  });
+
+  test('of an index inside an index is none, nor one of a type that nobody knows', () => {
+    const nested = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [part('x', INDEX)] });
+    expect(faultOf(nested, INDEX)).toMatch(/holds a/);
+    expect(faultOf(manifest(), 'text/html')).toBe('is a text/html');
+    expect(faultOf(manifest())).toBeUndefined();
+  });
+});

@@ -1,0 +1,302 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { kubeconfigPath } from '../../../lab/cluster';
+import {
+  type Example,
+  finalStatus,
+  mergeRequest,
+  openMergeRequest,
+  productionVersion,
+} from '../../../lab/journey';
+import { API_SERVICE_IP, MIRROR, NODE_IP, REGISTRY } from '../../../lab/machine/addresses';
+import { holder } from '../../../lab/machine/holder';
+import { inMachine } from '../../../lab/machine/network';
+import { sleep } from '../../../lab/machine/process';
+import { cacheHome, openLog } from '../../../lab/steps';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+
+// A merge request's Dockerfile that tries to get out of its build (issue D.2), on the running lab.
+jest.setTimeout(900_000);
+
+const log = openLog('e2e');
+const exec = promisify(execFile);
+const METADATA = '169.254.169.254';
+
+async function kubectl(args: string[], input?: string): Promise<string> {
+  const child = exec(join(cacheHome(), 'bin', 'kubectl'), args, {
+    env: { ...process.env, KUBECONFIG: kubeconfigPath() },
+    maxBuffer: 64 << 20,
+  });
+  child.child.stdin?.end(input);
+  return (await child).stdout;
+}
+
+/** What a build must not reach: each answers to a Pod that nothing fences, as the control shows. */
+const FORBIDDEN: Record<string, string> = {
+  'API server, Service': `${API_SERVICE_IP}:443`,
+  'API server, node': `${NODE_IP}:6443`,
+  kubelet: `${NODE_IP}:10250`,
+  metadata: `${METADATA}:80`,
+  GitLab: `${NODE_IP}:8929`,
+  'state and backups': `${NODE_IP}:9000`,
+  "another module's production": `${NODE_IP}:30082`,
+  "another module's Service": 'billing.prod-billing.svc.cluster.local:80',
+};
+/** What it needs, so that a wall around everything proves nothing. */
+const ALLOWED: Record<string, string> = {
+  'base images': MIRROR,
+  'registry, which asks for a login': REGISTRY,
+};
+
+const TARGETS = JSON.stringify({ ...FORBIDDEN, ...ALLOWED });
+
+/** Prints one line a probe: `probe <JSON>`. */
+const PROBE = String.raw`import base64, glob, json, os, re, socket, sys, time, urllib.request, urllib.error
+
+def say(name, value):
+    print("probe " + json.dumps([name, value]), flush=True)
+
+# A policy holds a moment after its Pod is there.
+time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
+for name, target in json.loads(sys.argv[1]).items():
+    host, port = target.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+        say(name, "open")
+    except OSError as error:
+        say(name, "shut")
+
+if len(sys.argv) > 2:
+    digest = sys.argv[2]
+    say("token", glob.glob("/proc/[0-9]*/root/var/run/secrets/kubernetes.io/serviceaccount/token"))
+    variables, commands = set(), []
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            text = open(folder + "/environ", "rb").read().decode("utf8", "replace")
+            variables |= set(re.findall(r"(?:^|\0)([A-Z_]*(?:TOKEN|PASSWORD|CERTIFICATE|SEED|PASSPHRASE|SECRET)[A-Z_]*)=", text))
+        except OSError:
+            pass
+        try:
+            commands.append(open(folder + "/cmdline", "rb").read().decode("utf8", "replace").replace("\0", " "))
+        except OSError:
+            pass
+    say("variables", sorted(variables))
+    say("daemons", len([c for c in commands if re.match(r"^(\S*/)?buildkitd ", c)]))
+    say("neighbour", [c for c in commands if "neighbour-of-" in c])
+    # Whoever takes over the daemon finds what it logs in with.
+    logins = {}
+    for file in glob.glob("/proc/[0-9]*/root/home/jenkins/agent/workspace/**/.switchyard/build/docker/config.json", recursive=True):
+        try:
+            logins.update({host: entry["auth"] for host, entry in json.load(open(file))["auths"].items()})
+        except OSError:
+            pass
+    say("logins", sorted("gate" if host.endswith(":8099") else host for host in logins))
+
+    def ask(host, method, path, body=None):
+        request = urllib.request.Request("http://%s/v2/%s" % (host, path), data=body, method=method)
+        request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+        request.add_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+        if host in logins:
+            request.add_header("Authorization", "Basic " + logins[host])
+        try:
+            return urllib.request.urlopen(request, timeout=10).status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError as error:
+            return "shut"
+
+    for host in logins:
+        gate = host.endswith(":8099")
+        here = "gate" if gate else "registry"
+        say(here + ": another module's image", ask(host, "GET", "modules/billing/manifests/" + digest))
+        say(here + ": push to another module", ask(host, "POST", "modules/billing/blobs/uploads/", b""))
+        say(here + ": list", ask(host, "GET", "_catalog"))
+        say(here + ": the cache of main", ask(host, "PUT", "modules/orders/manifests/buildcache", b"{}"))
+    # Stays behind, if anything can.
+    os.system("setsid sleep 36000 >/dev/null 2>&1 &")
+`;
+
+const consoleText = async (module: Example): Promise<string> =>
+  (await fetch(`${JENKINS_URL}/job/switchyard/job/${module}/lastBuild/consoleText`)).text();
+
+const probes = (text: string): Record<string, unknown> =>
+  Object.fromEntries(
+    [...text.matchAll(/\bprobe (\[.*\])\s*$/gm)].map(
+      ([, json = '[]']) => JSON.parse(json) as [string, unknown],
+    ),
+  );
+
+const expected = (value: string, targets: Record<string, string>) =>
+  Object.fromEntries(Object.keys(targets).map((name) => [name, value]));
+
+/** Puts lines before the last `ENV` of the module's Dockerfile. */
+const withSteps =
+  (steps: string, files: Record<string, string> = {}) =>
+  (checkout: string): void => {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(checkout, name), text);
+    const dockerfile = join(checkout, 'Dockerfile');
+    const text = readFileSync(dockerfile, 'utf8');
+    writeFileSync(dockerfile, text.replace('\nENV PYTHONUNBUFFERED', `\n${steps}\nENV PYTHONUNBUFFERED`));
+  };
+
+async function releasedDigest(module: Example): Promise<string> {
+  const image = await kubectl([
+    '--namespace',
+    `prod-${module}`,
+    'get',
+    'deployment',
+    module,
+    '-o',
+    'jsonpath={.spec.template.spec.containers[0].image}',
+  ]);
+  return /sha256:[0-9a-f]{64}/.exec(image)?.[0] ?? '';
+}
+
+let metadata: ChildProcess | undefined;
+
+/** A service at the address at which clouds tell their machines who they are. */
+function startMetadata(): void {
+  const machine = holder();
+  if (!machine) throw new Error('the lab does not run');
+  inMachine(machine, 'ip', ['address', 'replace', `${METADATA}/32`, 'dev', 'lo']);
+  const program = `require('node:http').createServer((_, r) => r.end('role')).listen(80, '${METADATA}')`;
+  metadata = spawn(
+    'nsenter',
+    ['--target', String(machine.pid), '--net', '--', process.execPath, '-e', program],
+    {
+      stdio: 'ignore',
+    },
+  );
+}
+
+beforeAll(startMetadata);
+afterAll(async () => {
+  metadata?.kill();
+  const machine = holder();
+  if (machine) inMachine(machine, 'ip', ['address', 'delete', `${METADATA}/32`, 'dev', 'lo']);
+  await kubectl(['delete', 'namespace', 'e2e-unfenced', '--ignore-not-found', '--wait=false']);
+});
+
+test('what a build must not reach does answer to a Pod that nothing fences', async () => {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'List',
+    items: [
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'e2e-unfenced' } },
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'control', namespace: 'e2e-unfenced' },
+        spec: {
+          restartPolicy: 'Never',
+          automountServiceAccountToken: false,
+          containers: [
+            {
+              name: 'control',
+              image: `${MIRROR}/python:3.11`,
+              command: ['python3', '-c', PROBE, TARGETS],
+            },
+          ],
+        },
+      },
+    ],
+  };
+  await kubectl(['apply', '-f', '-'], JSON.stringify(pod));
+  await kubectl([
+    '--namespace=e2e-unfenced',
+    'wait',
+    '--for=jsonpath={.status.phase}=Succeeded',
+    '--timeout=120s',
+    'pod/control',
+  ]);
+  const answers = probes(await kubectl(['--namespace=e2e-unfenced', 'logs', 'control']));
+  // Production lets in whom its policy names, and nobody else.
+  const { "another module's Service": _service, ...others } = FORBIDDEN;
+  expect(answers).toMatchObject({ ...expected('open', others), ...expected('open', ALLOWED) });
+});
+
+describe('a Dockerfile that tries to get out', () => {
+  let text: string;
+  let before: string | undefined;
+
+  beforeAll(async () => {
+    before = await productionVersion();
+    // Another build at the same time, with a secret in a cache of the same name.
+    const neighbour = await openMergeRequest(
+      log,
+      'neighbour',
+      'A build beside a hostile one',
+      withSteps(
+        'RUN --mount=type=cache,id=shared,target=/shared echo secret-of-billing >/shared/secret && sh -c "sleep 60; : neighbour-of-orders" && false',
+      ),
+      'billing',
+    );
+    expect(neighbour).toBeDefined();
+    const end = Date.now() + 120_000;
+    while (!(await consoleText('billing')).includes('neighbour-of-orders') && Date.now() < end)
+      await sleep(500);
+    const steps = [
+      'COPY probe.py /probe.py',
+      `RUN PROBE_WAIT=3 python3 /probe.py '${TARGETS.replaceAll("'", `'\\''`)}' ${await releasedDigest('billing')}`,
+      'RUN --mount=type=cache,id=shared,target=/shared echo "probe [\\"shared cache\\", \\"$(cat /shared/secret 2>/dev/null)\\"]"',
+      'RUN false',
+    ].join('\n');
+    const iid = await openMergeRequest(
+      log,
+      'hostile-build',
+      'A build that wants out',
+      withSteps(steps, { 'probe.py': PROBE }),
+    );
+    const opened = await mergeRequest(iid as number);
+    expect((await finalStatus(String(opened.sha), 400)).state).toBe('failed');
+    text = await consoleText('orders');
+  });
+
+  test('reaches no API server, node, cloud, GitLab, store or other module; it reaches what it needs', () => {
+    expect(probes(text)).toMatchObject({ ...expected('shut', FORBIDDEN), ...expected('open', ALLOWED) });
+  });
+
+  test('finds no account and no secret, in no process that it sees', () => {
+    expect(probes(text)).toMatchObject({ token: [], variables: [] });
+  });
+
+  test('sees its own BuildKit only, and nothing of the build beside it', async () => {
+    expect(await consoleText('billing')).toContain('neighbour-of-orders');
+    expect(probes(text)).toMatchObject({ daemons: 1, neighbour: [], 'shared cache': '' });
+  });
+
+  test('gets with the logins of its own Pod to no other module, and changes no cache but its own', () => {
+    const found = probes(text);
+    expect(found.logins).toEqual(expect.arrayContaining(['gate']));
+    for (const [name, value] of Object.entries(found)) {
+      if (/^(gate|registry): /.test(name)) expect([name, value]).toEqual([name, 403]);
+    }
+    expect(Object.keys(found).filter((name) => name.startsWith('gate: '))).toHaveLength(4);
+  });
+
+  test('leaves nothing behind: its Pod is gone, and production is as it was', async () => {
+    const end = Date.now() + 120_000;
+    const pods = () => kubectl(['--namespace=ci-build', 'get', 'pods', '-o', 'name']);
+    while ((await pods()) !== '' && Date.now() < end) await sleep(1000);
+    expect(await pods()).toBe('');
+    expect(await productionVersion()).toBe(before);
+  });
+
+  test("another module's image is no base: the registry refuses it", async () => {
+    const from = `FROM ${REGISTRY}/modules/billing@${await releasedDigest('billing')}`;
+    const iid = await openMergeRequest(log, 'hostile-base', 'Upon what others made', (checkout) =>
+      writeFileSync(join(checkout, 'Dockerfile'), `${from}\nRUN true\n`),
+    );
+    const opened = await mergeRequest(iid as number);
+    expect((await finalStatus(String(opened.sha), 300)).state).toBe('failed');
+    expect(await consoleText('orders')).toMatch(/modules\/billing[^\n]*403 Forbidden/);
+  });
+});
+
+test('afterwards the topology is as it was applied', async () => {
+  const [command, args] = switchyard(['preview', ENVIRONMENT]);
+  const { stdout } = await log.exec(command, args, { cwd: REPOSITORY, env: labEnvironment() });
+  expect(stdout.trim().split('\n').at(-1)).toBe('preview of lab: no change');
+});
