@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { entryOf } from '../catalog/entry';
 import {
   emptyLedger,
   type Ledger,
@@ -139,7 +140,7 @@ export async function recordRelease(
   for (let attempt = 1; ; attempt++) {
     const found = await gitlab.file(request.ledgerProject, path, LEDGER_BRANCH);
     const ledger: Ledger = found ? parseLedger(found.text, `${request.ledgerProject}/${path}`) : emptyLedger;
-    const decision = await decide(ledger.modules[request.module]);
+    const decision = await decide(entryOf(ledger.modules, request.module));
     if (decision.do === 'keep') return false;
     if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
     if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
@@ -120,7 +121,7 @@ const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
 
 /** An image name as this stack pulls it: replaced if the stack says so, behind the mirror if there is one. */
 export function resolveImage(settings: StackSettings, key: string, image: string): string {
-  const chosen = settings.images.replace[key] ?? image;
+  const chosen = entryOf(settings.images.replace, key) ?? image;
   return settings.images.mirror && !hasRegistry(chosen) ? `${settings.images.mirror}/${chosen}` : chosen;
 }
 

@@ -1,3 +1,4 @@
+import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { dumpedServices } from '../../components/backup/kinds';
 import type { BoxDeclaration } from '../../components/boxes';
@@ -75,7 +76,7 @@ function moduleLines(
   key: string,
 ): { title: string; lines: string[] } | undefined {
   const { settings, releases } = model;
-  const released = releases[module.name];
+  const released = entryOf(releases, module.name);
   switch (key) {
     case 'gitlab':
       return {
