@@ -1,0 +1,7 @@
+/**
+ * How far a test goes. `npm test` and `.ci/run` go the usual way; `npm run test:all`, which is for nights, sets
+ * `SWITCHYARD_TEST_ALL=1` and goes all the way. Whatever is proved differently by the two is said by one call of this.
+ */
+export function scaled<T>({ usual, all }: { usual: T; all: T }): T {
+  return process.env.SWITCHYARD_TEST_ALL === '1' ? all : usual;
+}
