@@ -109,6 +109,9 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
 
 /** Of a union none of whose options fits, the faults of the option that is nearest to what was written. */
 function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  // A key that is wrong itself: what is wrong with it stands inside.
+  if (issue.code === 'invalid_key')
+    return issue.issues.map((fault) => ({ ...fault, path: issue.path }) as z.core.$ZodIssue);
   if (issue.code !== 'invalid_union') return [issue];
   const [best] = issue.errors
     .filter((faults) => !faults.some((fault) => fault.code === 'invalid_type' && fault.path.length === 0))

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { didYouMean } from './problems';
 import {
+  addressRange,
   annotations,
   checkoutPath,
   cpu,
@@ -151,7 +152,7 @@ export const moduleSchema = z.strictObject({
         .array(
           z.strictObject({
             /** Range of addresses, IPv4. */
-            cidr: z.cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.')),
+            cidr: addressRange,
             /** TCP ports there. */
             ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
           }),

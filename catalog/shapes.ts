@@ -6,59 +6,77 @@ import { z } from 'zod';
 /** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
 export const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
 
+/** For a check behind which others make no sense: they are not told as well. */
+const first = (what: string, remedy: string) => ({ error: say(what, remedy), abort: true });
+
 const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
 
 /** DNS-1123 subdomain: the names of Secrets, service accounts, ingress classes and storage classes. */
 export const subdomain = z
   .string()
-  .max(253, say('is longer than 253 characters', 'Shorten it.'))
+  .max(253, first('is longer than 253 characters', 'Shorten it.'))
   .regex(
     new RegExp(`^${SUBDOMAIN}$`),
-    say('is not a name in Kubernetes', 'Use lower-case letters, digits, "-" and ".".'),
+    first('is not a name in Kubernetes', 'Use lower-case letters, digits, "-" and ".".'),
   );
 
 /** DNS-1123 label: the names of namespaces. */
 export const namespaceName = z
   .string()
-  .max(63, say('is longer than 63 characters', 'Shorten it.'))
+  .max(63, first('is longer than 63 characters', 'Shorten it.'))
   .regex(
     new RegExp(`^${LABEL}$`),
-    say('is not the name of a namespace', 'Use lower-case letters, digits and "-".'),
+    first('is not the name of a namespace', 'Use lower-case letters, digits and "-".'),
   );
 
-const isAddress = (host: string): boolean => /^\d+(\.\d+){3}$/.test(host);
+export const isAddress = (host: string): boolean => /^\d+(\.\d+){3}$/.test(host);
 
 /** Name or IPv4 address of a host. Resolvers take at most 63 characters between two dots. */
 export const hostName = z
   .string()
-  .max(253, say('is longer than 253 characters', 'Write a host name.'))
+  .max(253, first('is longer than 253 characters', 'Write a host name.'))
   .regex(
     new RegExp(`^${SUBDOMAIN}$`),
-    say('is not a host name', 'Write "orders.example.com", without scheme and port.'),
+    first('is not a host name', 'Write "orders.example.com", without scheme and port.'),
   )
   .refine(
     (host) => host.split('.').every((part) => part.length <= 63),
     say('has more than 63 characters between two dots', 'Shorten that part.'),
   );
 
+/** A range of IPv4 addresses by its first one: Kubernetes from 1.36 takes no other (`StrictIPCIDRValidation`). */
+export const addressRange = z
+  .cidrv4({
+    error: say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'),
+    abort: true,
+  })
+  .refine(
+    (range) => {
+      const [address = '', length = ''] = range.split('/');
+      const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+      return bits % 2 ** (32 - Number(length)) === 0;
+    },
+    say('does not begin with its first address', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'),
+  );
+
 /** Host of an Ingress: a name, of which the first part may be `*`, and no address. */
 export const ingressHost = z
   .string()
-  .max(253, say('is longer than 253 characters', 'Write a host name.'))
+  .max(253, first('is longer than 253 characters', 'Write a host name.'))
   .regex(
     new RegExp(`^(?:\\*\\.)?${SUBDOMAIN}$`),
-    say('is not a host name', 'Write "orders.example.com" or "*.example.com", without scheme and port.'),
+    first('is not a host name', 'Write "orders.example.com" or "*.example.com", without scheme and port.'),
   )
   .refine((host) => !isAddress(host), say('is an address', 'An Ingress goes by names: write one.'));
 
 /** Name of a user of GitLab (`NAMESPACE_FORMAT_REGEX` of its lib/gitlab/path_regex.rb). */
 export const userName = z
   .string()
-  .max(255, say('is longer than 255 characters', 'Write the name after "@".'))
+  .max(255, first('is longer than 255 characters', 'Write the name after "@".'))
   .regex(
     /^[A-Za-z0-9_.][A-Za-z0-9_.-]*[A-Za-z0-9_-]$|^[A-Za-z0-9_]$/,
-    say('is not the name of a user of GitLab', 'Write the name after "@".'),
+    first('is not the name of a user of GitLab', 'Write the name after "@".'),
   )
   .refine(
     (name) => !/\.(git|atom)$/.test(name),
@@ -82,7 +100,7 @@ export const reservedGroups: readonly string[] = [
 /** Path below which an Ingress of `pathType: Prefix` leads to something. */
 export const ingressPath = z
   .string()
-  .regex(/^\//, say('is not an HTTP path', 'Start it with "/".'))
+  .regex(/^\//, first('is not an HTTP path', 'Start it with "/".'))
   .refine(
     (path) => !/\/\/|\/\.\.?(\/|$)|%2f/i.test(path),
     say('has an empty part, or "." or ".." or "%2f" in it', 'Write the path that requests have.'),
@@ -117,20 +135,20 @@ export const annotations = z
 /** Name of a port: Kubernetes takes what IANA takes as the name of a service. */
 export const portName = z
   .string()
-  .max(15, say('is longer than 15 characters', 'Shorten it.'))
+  .max(15, first('is longer than 15 characters', 'Shorten it.'))
   .regex(
     /^[a-z0-9]+(-[a-z0-9]+)*$/,
-    say('is not the name of a port', 'Use lower-case letters and digits, with single "-" between them.'),
+    first('is not the name of a port', 'Use lower-case letters and digits, with single "-" between them.'),
   )
   .refine((name) => /[a-z]/.test(name), say('has no letter', 'Name it for what it serves.'));
 
 /** Environment variable of a container that also stands in a ConfigMap: what every Kubernetes takes as either. */
 export const variableOfContainer = z
   .string()
-  .max(253, say('is longer than 253 characters', 'Shorten it.'))
+  .max(253, first('is longer than 253 characters', 'Shorten it.'))
   .regex(
     /^[A-Za-z_.-][A-Za-z0-9_.-]*$/,
-    say('is not an environment variable name', 'Use letters, digits, "_", "-" and ".", no digit first.'),
+    first('is not an environment variable name', 'Use letters, digits, "_", "-" and ".", no digit first.'),
   )
   .refine(
     (name) => name !== '.' && !name.startsWith('..'),
@@ -161,7 +179,7 @@ export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
 export const checkoutPath = (example: string) =>
   z
     .string()
-    .min(1, say('is empty', `Write "${example}".`))
+    .min(1, first('is empty', `Write "${example}".`))
     .refine(
       (path) => path.split('/').every((part) => !['', '.', '..'].includes(part)),
       say('does not lead to something inside the repository', `Write "${example}", without "." and "..".`),
@@ -193,7 +211,7 @@ export const millicoresOf = (amount: string): number =>
 const binary = (of: string, example: string) =>
   z
     .string()
-    .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say(`is not an amount of ${of}`, `Write ${example}.`))
+    .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, first(`is not an amount of ${of}`, `Write ${example}.`))
     .refine((amount) => bytesOf(amount) <= MOST_BYTES, say('is more than 1024Ti', `Write ${example}.`));
 
 /** Amount of bytes in binary units: "256Mi", "2Gi". */
@@ -206,7 +224,7 @@ export const cpu = z
   .string()
   .regex(
     /^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]{1,3})?|0\.[0-9]{1,3})$/,
-    say('is not an amount of CPU', 'Write "500m" or "2".'),
+    first('is not an amount of CPU', 'Write "500m" or "2".'),
   )
   .refine((amount) => millicoresOf(amount) > 0, say('is no CPU at all', 'Write "500m" or "2".'))
   .refine(
@@ -238,8 +256,8 @@ export function limitsHold(
  */
 export const imageName = z
   .string()
-  .max(512, say('is longer than 512 characters', 'Shorten it.'))
+  .max(512, first('is longer than 512 characters', 'Shorten it.'))
   .regex(
     /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
-    say('is not the name of an image', 'Write "repository:1.2.3" or "repository@sha256:…", in lower case.'),
+    first('is not the name of an image', 'Write "repository:1.2.3" or "repository@sha256:…", in lower case.'),
   );

@@ -1,7 +1,7 @@
 import { type Item, isKubernetes, moduleOf, violation } from './item';
 import { meaningFaults, templateFaults } from './kubernetes/meaning';
 import { type Fault, shapeFaults } from './kubernetes/shape';
-import { text, UNKNOWN } from './read';
+import { type Fields, text, UNKNOWN } from './read';
 import type { Rule, Violation } from './rule';
 
 const REMEDY = 'Correct what it comes from in the catalog or in the stack.';
@@ -16,10 +16,17 @@ const located = (item: Item, faults: readonly Fault[], part?: string): Violation
   );
 };
 
+/** As it is sent: JSON, in which what is undefined is not there. */
+function sent(item: Item): { readonly text: string; readonly item: Item } {
+  const text = JSON.stringify(item.args);
+  return { text, item: { ...item, args: JSON.parse(text) as Fields } };
+}
+
 /** A fault of the schema makes whatever is told of the object's meaning worth nothing. */
-function objectFaults(item: Item): Fault[] {
+function objectFaults(given: Item): Fault[] {
+  const { text, item } = sent(given);
   const shape = shapeFaults(item.type, item.args);
-  return shape.length > 0 ? shape : meaningFaults(item);
+  return shape.length > 0 ? shape : meaningFaults(item, Buffer.byteLength(text));
 }
 
 /** What the API server would refuse is refused before anything is made. */
@@ -44,7 +51,7 @@ export const gitlabTakes: Rule = {
   modelOnly: "the engine's plug-in has checked by the same schema what a policy pack is shown.",
   check: (facts) =>
     facts.items.flatMap((item) =>
-      item.type.startsWith('gitlab:') ? located(item, shapeFaults(item.type, item.args)) : [],
+      item.type.startsWith('gitlab:') ? located(item, shapeFaults(item.type, sent(item).item.args)) : [],
     ),
 };
 

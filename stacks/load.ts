@@ -84,6 +84,19 @@ export function stackNames(folder: string): string[] {
     .sort();
 }
 
+/** Files that look like an environment's and are not read, by their ending. */
+export const unreadStacks = (folder: string): Problem[] =>
+  existsSync(folder)
+    ? readdirSync(folder)
+        .filter((file) => /^Pulumi\..+\.(yml|json)$/.test(file))
+        .sort()
+        .map((file) => ({
+          file: `stacks/${file}`,
+          what: 'is not read: its name does not end in ".yaml".',
+          remedy: 'Rename it, or move it elsewhere.',
+        }))
+    : [];
+
 /**
  * Reads `Pulumi.<name>.yaml` in a folder.
  * @throws ProblemsError when there is none, or with every fault in it

@@ -6,6 +6,7 @@ import {
   cpu,
   imageName,
   ingressHost,
+  isAddress,
   limitsHold,
   memory,
   namespaceName,
@@ -21,7 +22,7 @@ import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
 const registryAddress = z
   .string()
   .regex(
-    /^[a-z0-9.-]+(:[0-9]+)?$/,
+    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]+)?$/,
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   )
   .refine(
@@ -241,7 +242,14 @@ export const stackSchema = z
         /** A registry that is there already, at `address`: whom to log in as. @default one is made */
         existing: existingRegistry.optional(),
       })
-      .superRefine(({ scheme, tlsSecret, ingress }, context) => {
+      .superRefine(({ address, scheme, tlsSecret, ingress }, context) => {
+        if (ingress && isAddress(address.split(':', 1)[0] ?? '')) {
+          context.addIssue({
+            code: 'custom',
+            path: ['ingress'],
+            message: say(`goes by names, and address is "${address}"`, 'Write a name as address.'),
+          });
+        }
         const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
         if (scheme === 'http' && secret) {
           context.addIssue({

@@ -39,20 +39,29 @@ const closed = (properties: Shape, required: readonly string[] = []): Shape => (
   additionalProperties: false,
 });
 
+interface PackageTypes {
+  readonly resources: Readonly<
+    Record<string, { readonly inputProperties: Shape; readonly requiredInputs?: readonly string[] }>
+  >;
+  readonly types: Readonly<
+    Record<string, { readonly properties?: Shape; readonly required?: readonly string[] }>
+  >;
+}
+
 /** The official package's schema, by which its plug-in checks what it is given. */
-const gitlabDefinitions = (): Shape => ({
-  ...Object.fromEntries(
-    Object.entries(gitlab.resources).map(([type, { inputProperties, requiredInputs }]) => [
+const gitlabTypes: PackageTypes = gitlab;
+
+const gitlabDefinitions = (): Shape =>
+  Object.fromEntries([
+    ...Object.entries(gitlabTypes.resources).map(([type, { inputProperties, requiredInputs }]) => [
       type,
       closed(inputProperties, requiredInputs),
     ]),
-  ),
-  ...Object.fromEntries(
-    Object.entries(gitlab.types as Readonly<Record<string, { properties?: Shape; required?: string[] }>>).map(
-      ([type, { properties = {}, required }]) => [type, closed(properties, required)],
-    ),
-  ),
-});
+    ...Object.entries(gitlabTypes.types).map(([type, { properties = {}, required }]) => [
+      type,
+      closed(properties, required),
+    ]),
+  ]);
 
 let schemas: Ajv | undefined;
 const compiled = new Map<string, ValidateFunction | undefined>();
@@ -67,7 +76,7 @@ function validatorOf(type: string): ValidateFunction | undefined {
   const $ref =
     kind !== undefined
       ? definition('kubernetes', kind)
-      : Object.hasOwn(gitlab.resources, type)
+      : Object.hasOwn(gitlabTypes.resources, type)
         ? definition('gitlab', type)
         : undefined;
   const validator = $ref === undefined ? undefined : schemas.compile({ $ref });

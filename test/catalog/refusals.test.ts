@@ -6,7 +6,7 @@ import { parseCatalog, unreadFiles } from '../../catalog/load';
 import { describeProblem, ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
 import { modelItems } from '../../rules/model';
-import { parseStack } from '../../stacks/load';
+import { parseStack, unreadStacks } from '../../stacks/load';
 import { catalogTexts, stackText, stackWith, testModel } from '../support/model';
 
 const linesOf = (run: () => unknown): string[] => {
@@ -53,6 +53,10 @@ test.each<[string, string]>([
   ['environment: { A: x, A: y }', 'environment.A: stands twice.'],
   ['environment: { "a b": x }', 'environment.a b: is not an environment variable name.'],
   [`environment: { A: ${'x'.repeat(131_080)} }`, 'environment.A: has 131082 bytes with its name'],
+  [
+    'test: { egress: [{ cidr: 10.0.0.7/24, ports: [80] }] }',
+    'test.egress.0.cidr: does not begin with its first address.',
+  ],
   ['owners: [ada, "a b"]', 'owners.1: is not the name of a user of GitLab.'],
   ['production: { ingress: { host: 10.0.0.7 } }', 'production.ingress.host: is an address.'],
   ['production: { ingress: { host: a..b } }', 'production.ingress.host: is not a host name.'],
@@ -80,6 +84,7 @@ test.each([
   'resources: { cpu: "0.001", memory: 1024Ti, cpuLimit: 1m, memoryLimit: 1024Ti }',
   'image: { dockerfile: docker/Dockerfile.release }',
   'test: { results: out/robot results }',
+  'test: { egress: [{ cidr: 10.0.0.7/32, ports: [80] }, { cidr: 0.0.0.0/0, ports: [443] }] }',
   'owners: [Ada_L, x.y-z, "7"]',
 ])('a module with %s is taken: Kubernetes and GitLab take it', (extra) => {
   const from = extra.startsWith('owners') ? shop.replace('owners: [ada]\n', '') : shop;
@@ -148,7 +153,7 @@ test.each<[string, string, string]>([
   ],
   [
     'lots of memory',
-    stackWith({ jenkins: 'resources: { cpu: 1, memory: lots, memoryLimit: 1Gi }' }),
+    stackWith({ jenkins: 'resources: { cpu: "1", memory: lots, memoryLimit: 1Gi }' }),
     'jenkins.resources.memory: is not an amount of memory.',
   ],
   [
@@ -165,6 +170,11 @@ test.each<[string, string, string]>([
     'no image',
     `${stackText}  switchyard:images: { replace: { jenkins: "A B" } }\n`,
     'images.replace.jenkins: is not the name of an image.',
+  ],
+  [
+    'an ingress to an address',
+    stackWith({ registry: 'ingress: {}' }).replace('registry.test:5000', '10.0.0.7'),
+    'registry.ingress: goes by names',
   ],
   [
     'a group that GitLab keeps',
@@ -220,6 +230,11 @@ test('what lies in the catalog’s folders and is not read is told', () => {
       'catalog/modules/x.yaml: is not a file. Put each file directly into catalog/modules, and all else elsewhere.',
       'catalog/services/notes.txt: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
     ]);
+    writeFileSync(join(folder, 'Pulumi.lab.yml'), '');
+    writeFileSync(join(folder, 'Pulumi.production.yaml'), '');
+    expect(unreadStacks(folder).map(describeProblem)).toEqual([
+      'stacks/Pulumi.lab.yml: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+    ]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -238,15 +253,16 @@ function everything(module: string, service: string): string {
 }
 
 test('what every object answers to by its prototype is a name like any other', () => {
-  const others = ['other-module', 'other-thing'] as const;
-  // As long as the other names, so that nothing but the names differs; hashes of them do.
-  const unhashed = (text: string) => text.replace(/\b[0-9a-f]{16,}\b/g, '<hash>');
-  expect(unhashed(everything('constructor', others[1])).replaceAll('constructor', 'x')).toBe(
-    unhashed(everything(others[0], others[1])).replaceAll(others[0], 'x'),
-  );
-  expect(unhashed(everything(others[0], 'constructor')).replaceAll('constructor', 'x')).toBe(
-    unhashed(everything(others[0], others[1])).replaceAll(others[1], 'x'),
-  );
+  // Names that sort alike, so that nothing differs but they themselves, and hashes of what they stand in.
+  const unnamed = (text: string) =>
+    text
+      .replace(/\b[0-9a-f]{16,}\b/g, '<hash>')
+      .replace(/constructo[rs]/g, 'x')
+      .replace(/CONSTRUCTO[RS]/g, 'X')
+      .split(/(?<=[,{])/);
+  const usual = unnamed(everything('constructos', 'thing'));
+  expect(unnamed(everything('constructor', 'thing'))).toEqual(usual);
+  expect(unnamed(everything('thing', 'constructor'))).toEqual(unnamed(everything('thing', 'constructos')));
 });
 
 test('a service that is only in the prototype of an object is not in the catalog', () => {
