@@ -5,8 +5,14 @@ module.exports = {
   maxWorkers: '100%',
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',
-  // End-to-end suites need a running lab, those of programs what it is built of: `npm run test:lab`, `test:programs`.
-  testPathIgnorePatterns: process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/'],
+  // End-to-end suites need a running lab, those of programs what it is built of, those of the page a browser:
+  // `npm run test:lab`, `test:programs`, `test:browser`.
+  testPathIgnorePatterns: [
+    ...(process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/']),
+    ...(process.env.SWITCHYARD_BROWSER ? [] : ['/test/browser/']),
+  ],
+  // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
+  ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
   transform: {
     '\\.(t|j|mj)s$': [

@@ -19,6 +19,7 @@ import {
   variableOfContainer,
   variables,
 } from './shapes';
+import { isClosedToModules } from './variables';
 
 export const dnsLabel = z
   .string()
@@ -95,12 +96,22 @@ export const serviceUseSchema = z.strictObject({
       user: z.string().min(1).optional(),
       /** @default module */
       database: z.string().min(1).optional(),
-      /** Environment variable that holds the password; also one of the stack's `deployEnvironment`. */
+      /**
+       * Environment variable that holds the password; also one of the stack's `deployEnvironment`, and none that the
+       * topology or another service has for itself.
+       */
       credentialsFrom: z
         .string()
         .regex(
           /^[A-Z][A-Z0-9_]*$/,
           say('is not an environment variable name', 'Use capitals, digits and "_".'),
+        )
+        .refine(
+          (name) => !isClosedToModules(name),
+          say(
+            'is a variable of the topology itself, whose value no module may get',
+            "Give the service's password in a variable of its own.",
+          ),
         ),
     })
     .optional(),

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
-import { z } from 'zod';
-import { type Ledger, parseLedger } from '../catalog/ledger';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import {
   deployVariables,
@@ -12,12 +9,8 @@ import {
   secretSources,
   stackVariables,
 } from '../stacks/secrets';
-import { type BoxDeclaration, wantedBoxes } from './boxes';
+import { askGitLab } from './ask-gitlab';
 import { defaultFolders, loadModel } from './load';
-import { lookUp } from './lookups';
-import type { Model } from './model';
-import { names } from './shared/naming';
-import { referencesIn } from './shared/references';
 import type { TopologyArgs } from './topology';
 
 /** Set where a preview is recorded for reviewers, who see broken rules beside the plan. An update refuses them always. */
@@ -25,99 +18,6 @@ export const RECORDED_VARIABLE = 'SWITCHYARD_RECORDED_RULES';
 
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
-
-/**
- * Files that hold what GitLab would be asked for: this environment's ledger, and what was looked up, by `what:key`. A
- * preview of foreign code reads these, since it gets no token.
- */
-export const LEDGER_VARIABLE = 'SWITCHYARD_LEDGER_FILE';
-export const FOUND_VARIABLE = 'SWITCHYARD_FOUND_FILE';
-
-/**
- * Reads an environment's file of the release ledger. A project or a file that does not exist yet is an empty ledger:
- * the first `up` makes it.
- * @throws ProblemsError when GitLab cannot be asked, or the file is broken
- */
-export async function fetchReleases(
-  url: string,
-  group: string,
-  token: string,
-  environment: string,
-): Promise<Ledger['modules']> {
-  const text = await fetchLedger(url, group, token, environment);
-  return parseLedger(text, `${names.ledgerProject}/${environment}.yaml`).modules;
-}
-
-/**
- * Text of an environment's file of the release ledger; empty when there is none.
- * @throws ProblemsError when GitLab cannot be asked
- */
-export async function fetchLedger(
-  url: string,
-  group: string,
-  token: string,
-  environment: string,
-): Promise<string> {
-  const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
-  const file = `${environment}.yaml`;
-  const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
-  const unreachable = (what: string, remedy: string) =>
-    new ProblemsError([{ file: `${names.ledgerProject}/${file}`, what, remedy }]);
-  let response: Response;
-  try {
-    response = await fetch(address, { headers: { 'PRIVATE-TOKEN': token } });
-  } catch (error) {
-    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
-    throw unreachable(
-      `GitLab at ${url} does not answer (${cause}).`,
-      'Check gitlab.url and that GitLab runs.',
-    );
-  }
-  if (response.status === 404) return '';
-  if (response.status === 401 || response.status === 403) {
-    throw unreachable(
-      `GitLab refuses the token (${response.status}).`,
-      `Give a token with the api scope in ${secretSources.gitlabToken}.`,
-    );
-  }
-  if (!response.ok) throw unreachable(`GitLab answers ${response.status}.`, 'Look at its log.');
-  return response.text();
-}
-
-/**
- * What was looked up for a preview. What its merge request wants for the first time was not: it stands as 0, since a
- * preview tells that a resource is made, and not for whom.
- */
-function foundInFile(file: string, boxes: readonly BoxDeclaration[]): Record<string, string> {
-  const known = z.record(z.string(), z.string()).parse(JSON.parse(readFileSync(file, 'utf8')));
-  const wanted = boxes
-    .flatMap(({ declarations }) =>
-      declarations.flatMap(({ args, existing }) => referencesIn([args, existing])),
-    )
-    .flatMap((reference) => (reference.kind === 'found' ? [`${reference.what}:${reference.key}`] : []));
-  return { ...Object.fromEntries(wanted.map((name) => [name, '0'])), ...known };
-}
-
-/** What GitLab is asked for before the first resource, or the files that stand for it. */
-export async function askGitLab(
-  model: Model,
-  only: readonly string[] | undefined,
-  token: () => Promise<string>,
-) {
-  const { environment, gitlab } = model.settings;
-  const boxes = wantedBoxes(model, only);
-  const { [LEDGER_VARIABLE]: ledger, [FOUND_VARIABLE]: found } = process.env;
-  if (ledger && found) {
-    return {
-      found: foundInFile(found, boxes),
-      releases: parseLedger(readFileSync(ledger, 'utf8'), ledger).modules,
-    };
-  }
-  return {
-    found: await lookUp(model, boxes, await token()),
-    releases: await fetchReleases(gitlab.url, gitlab.group, await token(), environment),
-  };
-}
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
 function readSecrets(environment: string, needed: readonly NeededSecret[], problems: Problem[]) {

@@ -19,7 +19,7 @@ import { heldFiles, namedModules, type RepositoryFiles } from '../stacks/files';
 import { roles } from '../stacks/gitlab';
 import { loadStack, readableStack, secretsInStack, stackFile, stackNames } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
-import { neededSecrets, stackVariables } from '../stacks/secrets';
+import { DEPLOY_ENVIRONMENT, neededSecrets, stackVariables } from '../stacks/secrets';
 import type { Credentials } from './jenkins/environments';
 import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
@@ -90,6 +90,38 @@ function unknownImages({ environment, images }: StackSettings, catalog: Catalog)
       what: 'is no version of a service in the catalog.',
       remedy: didYouMean(key, known),
     }));
+}
+
+/**
+ * Passwords that a module's file takes from where they are another's: a variable that the stack names for something
+ * else, or that another module names for another host.
+ */
+function foreignPasswords(catalog: Catalog, settings: StackSettings): Problem[] {
+  const named = new Map(stackVariables(settings).map(({ variable, place }) => [variable, place]));
+  const first = new Map<string, { readonly module: string; readonly host: string }>();
+  return modulesOf(catalog, settings.modules).flatMap((module) =>
+    module.services.flatMap(({ existing }, index): Problem[] => {
+      if (!existing) return [];
+      const { credentialsFrom: variable, host } = existing;
+      const place = named.get(variable);
+      const other = first.get(variable) ?? { module: module.name, host };
+      first.set(variable, other);
+      const fault = (what: string): Problem => ({
+        file: `catalog/modules/${module.name}.yaml`,
+        key: `services.${index}.existing.credentialsFrom`,
+        what,
+        remedy: "Give the service's password in a variable of its own.",
+      });
+      return [
+        ...(place !== undefined && place !== DEPLOY_ENVIRONMENT
+          ? [fault(`"${variable}" is what ${place} of ${settings.environment} names.`)]
+          : []),
+        ...(other.module !== module.name && other.host !== host
+          ? [fault(`"${variable}" is the password of module "${other.module}" for ${other.host}.`)]
+          : []),
+      ];
+    }),
+  );
 }
 
 /** GitLab refuses a role in a project below the one that a person has by the group. */
@@ -321,6 +353,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     }
     problems.push(...missingPasswords(catalog, settings, environment));
     problems.push(...unknownImages(settings, catalog));
+    problems.push(...foreignPasswords(catalog, settings));
     problems.push(...roleConflicts(settings, catalog.modules));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
     if (problems.length === 0) {

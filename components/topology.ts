@@ -4,9 +4,9 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { wantedBoxes } from './boxes';
 import type { Model } from './model';
-import { Box, typeToken } from './shared/box';
+import { Box } from './shared/box';
 import type { ProviderRole } from './shared/declaration';
-import { names } from './shared/naming';
+import { names, typeToken } from './shared/naming';
 import { type Brought, Registrar } from './shared/registrar';
 
 export interface TopologyArgs {

@@ -3,11 +3,12 @@ import '../operations/node';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { clusterSteps } from './cluster';
-import { gitlabSteps } from './gitlab';
-import { endMachine, machineSteps, mountsBelow } from './machine';
+import { only } from './graph';
+import { endMachine, mountsBelow } from './machine';
 import { STATE_BUCKET } from './machine/addresses';
-import { LabError, labHome, lockLab, runSteps } from './steps';
+import { runSteps } from './run';
+import { labSteps } from './sequence';
+import { LabError, labHome, lockLab } from './steps';
 
 /**
  * What burns. What stays is what a company keeps elsewhere: the bucket of backups, the secrets of the person on call, and
@@ -25,6 +26,9 @@ const lost = (): string[] => [
   join('pulumi', 'switchyard', 'states'),
   'bases.json',
 ];
+
+/** What is there again afterwards, empty. */
+const stepsAgain = ['machine', 'storage', 'state-store', 'certificates', 'cluster', 'addons', 'gitlab'];
 
 /** Records of steps whose effects burnt. */
 const stepsLost = [
@@ -54,7 +58,7 @@ export async function disaster(): Promise<void> {
   await endMachine();
   for (const path of lost()) remove(join(labHome(), path));
   for (const step of stepsLost) rmSync(join(labHome(), 'done', step), { force: true });
-  await runSteps([...machineSteps(), ...clusterSteps(), ...gitlabSteps()]);
+  await runSteps(only(labSteps(), stepsAgain));
 }
 
 if (require.main === module) {

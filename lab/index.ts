@@ -6,8 +6,9 @@ import { GITLAB_URL } from './gitlab';
 import { PRODUCTION_URL } from './journey';
 import { stopMachine } from './machine';
 import { preflight } from './machine/preflight';
+import { runSteps, type StepResult } from './run';
 import { labSteps } from './sequence';
-import { elapsed, LabError, lockLab, runSteps, type StepResult } from './steps';
+import { elapsed, LabError, lockLab } from './steps';
 import { JENKINS_URL } from './topology';
 
 /** How to look at what a step made. */

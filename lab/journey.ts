@@ -99,12 +99,12 @@ async function until<T>(
   }
 }
 
-/** The commit status `switchyard` of a commit, once it is final. */
+/** The commit status `switchyard` of a commit, once it is final, and the address of the build that set it. */
 export async function finalStatus(
   sha: string,
   seconds: number,
   module: string = 'orders',
-): Promise<{ state: string; description: string }> {
+): Promise<{ state: string; description: string; build: string }> {
   return until(module, `the verdict on ${sha.slice(0, 8)}`, seconds, async () => {
     const statuses = await gitlab().Commits.allStatuses(project(module), sha, { all: true });
     const final = statuses
@@ -112,7 +112,9 @@ export async function finalStatus(
         (status) => status.name === 'switchyard' && ['success', 'failed', 'canceled'].includes(status.status),
       )
       .at(-1);
-    return final ? { state: final.status, description: final.description ?? '' } : undefined;
+    if (!final) return undefined;
+    const build = String(final.target_url ?? final.targetUrl);
+    return { state: final.status, description: final.description ?? '', build };
   });
 }
 
@@ -190,6 +192,8 @@ function journeyStep(module: Example, name: string, title: string): Step {
   return {
     name,
     title,
+    needs: ['packages', 'gitlab', 'topology'],
+    place: 'pipeline',
     inputs: () => hashFiles([source]),
     done: async () => (await productionVersion(module)) === version,
     run: (log) =>

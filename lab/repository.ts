@@ -51,6 +51,8 @@ export function repositorySteps(): Step[] {
     {
       name: 'repository',
       title: 'This repository as a project of its own topology',
+      // The topology makes the project. After the journeys: its push may start a pipeline that nobody waits for.
+      needs: ['packages', 'gitlab', 'topology', 'journey', 'journey-billing', 'journey-mailer'],
       inputs: () => withSnapshot(openLog('repository-snapshot'), (git) => git('write-tree')),
       done: hasMain,
       run: (log) =>

@@ -10,7 +10,7 @@ import type { Step } from './steps';
 import { toolchainSteps } from './toolchain';
 import { topologySteps } from './topology';
 
-/** Everything on one machine, in the order in which each part needs the ones before it. */
+/** Everything on one machine. What each step needs is said where it is; the order here says which goes first of those that could. */
 export function labSteps(): Step[] {
   return [
     ...toolchainSteps(),

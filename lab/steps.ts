@@ -14,19 +14,31 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
-import pc from 'picocolors';
+import type { Work } from './estimate';
 import { identify, identityText, isAlive, readIdentity } from './machine/process';
+
+/** What there is a limited number of places for; see `PLACES` in run.ts. */
+export type Place = 'compile' | 'image' | 'pipeline';
 
 /** One unit of the lab's work: skipped while its inputs are unchanged and its effect is still there. */
 export interface Step {
   /** Unique, fit for a file name: names `done/<name>` and `logs/step-<name>.log`. */
   name: string;
+  /**
+   * Steps whose effects it uses, `inputs` and `done` included: all that it would miss if they had never run. Everything
+   * else may run beside it, before or after.
+   */
+  needs?: readonly string[];
+  /** Waits for a place of this kind before `run`; without it, it starts as soon as its needs are met. */
+  place?: Place;
   /** Shown while it runs. */
   title: string;
   /** Content hash of everything that its result depends on. */
   inputs: () => Promise<string>;
   /** Does the result still exist in reality? Default: the recorded hash is enough. */
   done?: () => Promise<boolean>;
+  /** A way that needs no place, such as a download; tried before `run`. @returns true when nothing is left to do */
+  fetch?: (log: StepLog) => Promise<boolean>;
   run: (log: StepLog) => Promise<void>;
 }
 
@@ -40,6 +52,10 @@ export interface ExecOptions {
   timeoutSeconds?: number;
   /** Exit codes that are no failure; default [0]. */
   accept?: number[];
+  /** How far it stands back behind others for the processor, 0 to 19 as nice(1) counts; default 0. */
+  nice?: number;
+  /** Gets all output as it comes. */
+  onOutput?: (text: string) => void;
 }
 
 export interface Executed {
@@ -54,6 +70,12 @@ export interface StepLog {
   line(text: string): void;
   /** Runs a command with its output in the log file. @throws LabError that names the log */
   exec(command: string, args: string[], options?: ExecOptions): Promise<Executed>;
+  /** A line for whoever watches the run, too: something is not as they would expect, and it goes on. */
+  note?(text: string): void;
+  /** How far the step is. */
+  progress?(work: Work): void;
+  /** Aborted when the step is to end because another one failed. */
+  signal?: AbortSignal;
 }
 
 /** A fault a user can act on: what happened, the remedy, and where to read more. */
@@ -124,10 +146,15 @@ export function execLogged(
   command: string,
   args: string[],
   options: ExecOptions = {},
+  signal?: AbortSignal,
 ): Promise<Executed> {
   return new Promise((fulfil, reject) => {
+    signal?.throwIfAborted();
     appendFileSync(logFile, `$ ${command} ${args.join(' ')}\n`);
-    const child = spawn(command, args, {
+    // nice(1) becomes the command. Set from here it would miss the threads that the command has started by then.
+    const nice = options.nice ? ['nice', '-n', String(options.nice)] : [];
+    const [program = command, ...all] = [...nice, command, ...args];
+    const child = spawn(program, all, {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -143,8 +170,15 @@ export function execLogged(
           child.kill('SIGKILL');
         }, options.timeoutSeconds * 1000)
       : undefined;
+    // An interrupt lets a compiler remove its scratch folders; what does not listen is ended.
+    const end = (): void => {
+      child.kill('SIGINT');
+      setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
+    };
+    signal?.addEventListener('abort', end, { once: true });
     const keep = (text: string): void => {
       appendFileSync(logFile, text);
+      options.onOutput?.(text);
       last = (last + text).slice(-2000);
     };
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -160,6 +194,7 @@ export function execLogged(
     const finish = (): void => {
       children.delete(child);
       clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
     };
     child.on('error', (error: NodeJS.ErrnoException) => {
       finish();
@@ -189,22 +224,17 @@ export function execLogged(
   });
 }
 
-/** The log of one step, started afresh. */
-export function openLog(name: string): StepLog {
+/** The log of one step, started afresh. Its commands end with `signal`. */
+export function openLog(name: string, signal?: AbortSignal): StepLog {
   const path = join(labHome(), 'logs', `step-${name}.log`);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, '');
   return {
     path,
     line: (text) => appendFileSync(path, `${text}\n`),
-    exec: (command, args, options) => execLogged(path, command, args, options),
+    exec: (command, args, options) => execLogged(path, command, args, options, signal),
+    signal,
   };
-}
-
-const doneFile = (name: string): string => join(labHome(), 'done', name);
-
-function recorded(name: string): string | undefined {
-  return existsSync(doneFile(name)) ? readFileSync(doneFile(name), 'utf8').trim() : undefined;
 }
 
 /** `4.2s`, `3m07s`. */
@@ -215,43 +245,10 @@ export function elapsed(milliseconds: number): string {
   return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, '0')}s`;
 }
 
-export interface StepResult {
-  name: string;
-  title: string;
-  milliseconds: number;
-  skipped: boolean;
-}
-
-class Progress {
-  private timer: NodeJS.Timeout | undefined;
-  private readonly tty = process.stdout.isTTY === true;
-
-  start(position: string, title: string): void {
-    const begun = Date.now();
-    const draw = (): void => {
-      process.stdout.write(
-        `\r\x1b[2K${pc.cyan('…')} ${position} ${title} ${pc.dim(elapsed(Date.now() - begun))}`,
-      );
-    };
-    if (!this.tty) {
-      process.stdout.write(`… ${position} ${title}\n`);
-      return;
-    }
-    draw();
-    this.timer = setInterval(draw, 200);
-  }
-
-  end(mark: string, position: string, title: string, note: string): void {
-    clearInterval(this.timer);
-    if (this.tty) process.stdout.write('\r\x1b[2K');
-    process.stdout.write(`${mark} ${position} ${title} ${pc.dim(note)}\n`);
-  }
-}
-
 let interruptible = false;
 
 /** On Ctrl-C or SIGTERM: ends the commands under way (never the lab's daemons), says how to go on, exits. */
-function handleInterrupts(): void {
+export function handleInterrupts(): void {
   if (interruptible) return;
   interruptible = true;
   for (const [name, code] of [
@@ -265,46 +262,6 @@ function handleInterrupts(): void {
       process.exit(code);
     });
   }
-}
-
-/**
- * Runs steps in order. A step whose recorded hash equals its inputs and whose `done` holds is skipped.
- * @throws LabError of the step that failed, prefixed with its name
- */
-export async function runSteps(steps: Step[]): Promise<StepResult[]> {
-  handleInterrupts();
-  const progress = new Progress();
-  const results: StepResult[] = [];
-  mkdirSync(join(labHome(), 'done'), { recursive: true });
-  for (const [index, step] of steps.entries()) {
-    const position = pc.dim(`[${index + 1}/${steps.length}]`);
-    const begun = Date.now();
-    progress.start(position, step.title);
-    const log = openLog(step.name);
-    try {
-      const inputs = await step.inputs();
-      if (recorded(step.name) === inputs && (!step.done || (await step.done()))) {
-        progress.end(pc.dim('='), position, step.title, 'already done');
-        results.push({ name: step.name, title: step.title, milliseconds: Date.now() - begun, skipped: true });
-        continue;
-      }
-      rmSync(doneFile(step.name), { force: true });
-      await step.run(log);
-      writeFileSync(doneFile(step.name), `${inputs}\n`);
-    } catch (error) {
-      progress.end(pc.red('✗'), position, step.title, elapsed(Date.now() - begun));
-      if (error instanceof LabError) {
-        throw new LabError(`${step.name}: ${error.what}`, error.remedy, error.log ?? log.path);
-      }
-      log.line(error instanceof Error ? (error.stack ?? error.message) : String(error));
-      const text = error instanceof Error ? error.message : String(error);
-      throw new LabError(`${step.name}: ${text.split('\n')[0]}`, 'See the log', log.path);
-    }
-    const milliseconds = Date.now() - begun;
-    progress.end(pc.green('✓'), position, step.title, elapsed(milliseconds));
-    results.push({ name: step.name, title: step.title, milliseconds, skipped: false });
-  }
-  return results;
 }
 
 /**

@@ -5,6 +5,7 @@ import { type LockHolder, lockHolders } from '../operations/lock';
 import { dockerSocket, kubeconfigPath } from './cluster';
 import { secret } from './cluster/daemons';
 import { GITLAB_URL, rootTokenFile } from './gitlab';
+import { BASE, IMAGES } from './images/definitions';
 import { contentInMirror } from './images/mirror';
 import { MIRROR } from './machine/addresses';
 import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from './steps';
@@ -117,6 +118,18 @@ export function topologySteps(): Step[] {
     {
       name: 'topology',
       title: 'Topology: switchyard up lab',
+      needs: [
+        'toolchain-pulumi',
+        'toolchain-kubernetes',
+        'plugins',
+        'storage',
+        'state-store',
+        'cluster',
+        'addons',
+        'gitlab',
+        // Those that its own are built upon, and those that its Pods, the modules' builds and their tests run.
+        ...[BASE, ...IMAGES].map(({ name }) => `image-${name}`),
+      ],
       inputs: async () => hashFiles([], [await sources(), JSON.stringify(await basesInMirror())]),
       done: async () => existsSync(join(labHome(), 's3')) && (await jenkinsAnswers()),
       run: async (log) => {

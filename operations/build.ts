@@ -1,7 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { PROGRAM_FILE, programOf } from '../catalog/program';
 
 /** Pulumi loads a TypeScript compiler for function serialisation, which no program of ours uses. */
@@ -24,21 +24,35 @@ const common = {
   target: 'node22',
   format: 'cjs',
   plugins: [withoutCompiler],
-  // Reached only by builds and ts-node, neither of which runs inside the image.
-  external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js'],
+  // Reached only by builds, ts-node and `render --open`, none of which runs inside the image.
+  external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js', 'open'],
   logLevel: 'warning',
+  metafile: true,
 } satisfies BuildOptions;
 
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
 const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' } as const;
 
-/** Bundles one program into one file, which starts in a third of the time that its sources take. */
+/** The files that a bundle was made of, relative to the checkout. */
+const filesOf = ({ inputs }: Metafile): string[] =>
+  Object.keys(inputs).filter((path) => !/^[a-z-]+:|^<|^packages\.ts$/.test(path));
+
+/**
+ * Bundles one program into one file, which starts in a third of the time that its sources take.
+ * @returns the files that it was made of, relative to `root`
+ */
 export async function bundleProgram(
   root: string,
   name: keyof typeof programs,
   outfile: string,
-): Promise<void> {
-  await build({ absWorkingDir: root, entryPoints: [programs[name]], outfile, ...common });
+): Promise<string[]> {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [programs[name]],
+    outfile,
+    ...common,
+  });
+  return filesOf(metafile);
 }
 
 /** Packages by the names under which the sources of a program import them, sorted. */
@@ -61,15 +75,16 @@ async function importedPackages(root: string, entry: string): Promise<string[]> 
 /**
  * One bundle of every package that this repository's programs import, by name. With it, and the compiler beside it, a
  * preview compiles and runs the program of a merge request where there is no package registry.
+ * @returns the files that they were made of, relative to `root`
  */
-export async function bundlePackages(root: string, out: string): Promise<void> {
+export async function bundlePackages(root: string, out: string): Promise<string[]> {
   const sources = await importedPackages(root, programs.switchyard);
   const packages = sources.filter(
     (name) =>
       !isBuiltin(name) && name !== 'esbuild' && existsSync(join(root, 'node_modules', packageOf(name))),
   );
   const table = packages.map((name) => `  ${JSON.stringify(name)}: () => require(${JSON.stringify(name)}),`);
-  await build({
+  const { metafile } = await build({
     absWorkingDir: root,
     stdin: {
       contents: `const table = {\n${table.join('\n')}\n};\nexports.names = Object.keys(table);\nexports.load = (name) => table[name]();\n`,
@@ -86,6 +101,7 @@ export async function bundlePackages(root: string, out: string): Promise<void> {
       cpSync(installed, join(out, 'node_modules', name), { recursive: true, dereference: true });
     }
   }
+  return filesOf(metafile);
 }
 
 const packageOf = (specifier: string): string =>
@@ -95,28 +111,30 @@ const packageOf = (specifier: string): string =>
     .join('/');
 
 /**
- * Lays out `dist/image`: the context of the delivery image, which judges, merges and deploys with the very programs of
- * this checkout. Same sources, same bytes.
+ * Lays out the context of the delivery image, which judges, merges and deploys with the very programs of this checkout.
+ * Same sources, same bytes.
+ * @returns the files that its bundles were made of, relative to `root`, sorted
  */
 export async function buildDeliveryImage(
   root: string,
   options: {
-    /** @default `dist/image` */
-    readonly out?: string;
+    readonly out: string;
     /** With what compiles the program of a merge request. @default false */
     readonly previews?: boolean;
-  } = {},
-): Promise<void> {
-  const { out = join(root, 'dist', 'image') } = options;
+  },
+): Promise<string[]> {
+  const { out } = options;
+  const files: string[] = [];
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const name of ['delivery', 'switchyard'] as const) {
-    await bundleProgram(root, name, join(out, 'lib', `${name}.js`));
+    files.push(...(await bundleProgram(root, name, join(out, 'lib', `${name}.js`))));
     cpSync(join(root, 'delivery', 'image', 'bin', name), join(out, 'bin', name));
     chmodSync(join(out, 'bin', name), 0o755);
   }
   writeFileSync(join(out, PROGRAM_FILE), `${programOf(root)}\n`);
-  if (options.previews) await bundlePackages(root, out);
+  if (options.previews) files.push(...(await bundlePackages(root, out)));
   cpSync(join(root, 'delivery', 'library'), join(out, 'library'), { recursive: true });
   cpSync(join(root, 'delivery', 'image', 'Dockerfile'), join(out, 'Dockerfile'));
+  return [...new Set(files)].sort();
 }

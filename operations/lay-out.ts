@@ -1,12 +1,102 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { programOf } from '../catalog/program';
 import type { Model } from '../components/model';
 import { root } from './place';
+
+/** What a context was laid out from. */
+interface Origin {
+  readonly program: string;
+  readonly previews: boolean;
+  /** Files of its bundles, relative to the checkout → size and time of the last change. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** What tells a file's content from another one's without reading it; empty where there is none. */
+function markOf(checkout: string, file: string): string {
+  const found = statSync(join(checkout, file), { throwIfNoEntry: false });
+  return found ? `${found.size} ${found.mtimeMs}` : '';
+}
+
+/** What decides beside the bundles' own files: which of the packages' files are taken, and how. */
+const DECIDING = ['package-lock.json', 'tsconfig.json'];
+
+/** Is what lies there made of exactly what the checkout has now? */
+function stands(checkout: string, previews: boolean, context: string, note: string): boolean {
+  if (!existsSync(context) || !existsSync(note)) return false;
+  const noted = JSON.parse(readFileSync(note, 'utf8')) as Origin;
+  return (
+    noted.previews === previews &&
+    noted.program === programOf(checkout) &&
+    Object.entries(noted.files).every(([file, mark]) => markOf(checkout, file) === mark)
+  );
+}
+
+/**
+ * Lays out `dist/image`, the context of the delivery image, unless it stands there as this checkout makes it: bundling
+ * takes some ten seconds of a processor. Another run of the same checkout never finds half of it.
+ * @param build see `buildDeliveryImage`
+ * @returns whether it was laid out anew
+ */
+export async function layOut(
+  checkout: string,
+  previews: boolean,
+  build: (
+    checkout: string,
+    options: { readonly out: string; readonly previews: boolean },
+  ) => Promise<readonly string[]>,
+): Promise<boolean> {
+  const context = join(checkout, 'dist', 'image');
+  const note = `${context}.json`;
+  if (stands(checkout, previews, context, note)) return false;
+  const own = randomUUID();
+  const made = `${context}.${own}`;
+  const noted = `${note}.${own}`;
+  try {
+    mkdirSync(dirname(noted), { recursive: true });
+    writeFileSync(noted, '');
+    // The file system's own clock, which may be some milliseconds behind.
+    const begun = statSync(noted).mtimeMs;
+    const program = programOf(checkout);
+    const files = [...DECIDING, ...(await build(checkout, { out: made, previews }))];
+    const marks = files.map((file): [string, string] => [file, markOf(checkout, file)]);
+    const origin: Origin = { program, previews, files: Object.fromEntries(marks) };
+    writeFileSync(noted, JSON.stringify(origin));
+    rmSync(note, { force: true });
+    take(made, context);
+    // What was written to meanwhile is read again next time.
+    if (!files.some((file) => changedSince(begun, join(checkout, file)))) renameSync(noted, note);
+    return true;
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+    rmSync(noted, { force: true });
+  }
+}
+
+/** Puts a folder in another one's place, where another run may do the same. */
+function take(made: string, context: string): void {
+  for (let left = 10; ; left--) {
+    rmSync(context, { recursive: true, force: true });
+    try {
+      renameSync(made, context);
+      return;
+    } catch (error) {
+      if (left === 0 || !['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? ''))
+        throw error;
+    }
+  }
+}
+
+function changedSince(moment: number, file: string): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found !== undefined && found.mtimeMs >= moment;
+}
 
 /** Lays out what the program builds the delivery image from, where this is a checkout. */
 export async function layOutImage({ settings }: Model): Promise<void> {
   if (!existsSync(join(root, 'delivery', 'cli.ts'))) return;
   // Loaded here, because the delivery image, which has no bundler, runs this file too.
   const { buildDeliveryImage } = await import('./build');
-  await buildDeliveryImage(root, { previews: settings.topologyProject !== undefined });
+  await layOut(root, settings.topologyProject !== undefined, buildDeliveryImage);
 }

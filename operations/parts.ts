@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { typeToken } from '../components/shared/box';
+import { typeToken } from '../components/shared/naming';
 import { partName } from '../stacks/names';
 import { PROJECT } from './urns';
 

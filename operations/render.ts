@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import { topologyBoxes } from '../components/boxes';
 import { cascYaml } from '../components/jenkins/casc';
 import type { Model } from '../components/model';
+import { type OtherEnvironment, siteOf } from './render/facts';
 import { manifestFiles } from './render/manifests';
 import { topologyPage } from './render/page';
-import { pictureOf } from './render/picture';
 import { topologySvg } from './render/svg';
 import { gitlabTable, resourcesTable } from './render/tables';
 
@@ -19,16 +19,21 @@ const LIST = '.switchyard-rendered';
  * The topology as files: manifests, what goes to GitLab and Docker, Jenkins' configuration, tables, and a picture. Needs
  * neither engine nor cluster nor network; equal models give equal bytes.
  * @param module only what belongs to this module
+ * @param others the other environments, which the page tells of
  */
-export function renderTopology(model: Model, module?: string): Rendered {
+export function renderTopology(
+  model: Model,
+  module?: string,
+  others: readonly OtherEnvironment[] = [],
+): Rendered {
   const boxes = topologyBoxes(model).filter((box) => module === undefined || box.module === module);
-  const picture = pictureOf(model, boxes, module);
+  const site = siteOf(model, boxes, module, others);
   const files = manifestFiles(boxes);
   if (module === undefined) files.set('jenkins/casc.yaml', cascYaml(model));
-  files.set('gitlab.md', gitlabTable(picture.title, boxes));
-  files.set('resources.md', resourcesTable(picture.title, boxes));
-  files.set('topology.svg', topologySvg(picture));
-  files.set('index.html', topologyPage(picture));
+  files.set('gitlab.md', gitlabTable(site.title, boxes));
+  files.set('resources.md', resourcesTable(site.title, boxes));
+  files.set('topology.svg', topologySvg(site));
+  files.set('index.html', topologyPage(site));
   return files;
 }
 

@@ -1,7 +1,7 @@
 import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import type { Model } from '../components/model';
-import { typeToken } from '../components/shared/box';
 import type { Declaration } from '../components/shared/declaration';
+import { typeToken } from '../components/shared/naming';
 import { EXIT, Refusal } from './refusal';
 
 /** The name under which Pulumi keeps an environment's state. */

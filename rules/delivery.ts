@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { STATUS_NAME } from '../catalog/status';
 import type { Facts } from './facts';
 import { foreignStatuses, hookId, jobId, jobPathOf, libraryFiles } from './graph';
@@ -76,11 +77,11 @@ export const hookTokenAgrees: Rule = {
   why: 'Jenkins answers 401 to any other, and GitLab disables the hook.',
   check: (facts) => {
     const jobs = jobsByPath(facts);
-    const values = new Map<string, Map<string, string>>();
+    const values = new Map<string, Map<string, unknown>>();
     const unknown = new Set<string>();
     for (const secret of facts.byType.get('kubernetes:core/v1:Secret') ?? []) {
       const place = `${secret.cluster ?? ''}\n${namespaceOf(secret)}`;
-      const known = values.get(place) ?? new Map<string, string>();
+      const known = values.get(place) ?? new Map<string, unknown>();
       if (secret.args.stringData === UNKNOWN || secret.args.data === UNKNOWN) unknown.add(place);
       for (const [key, value] of Object.entries(secretValues(secret))) known.set(key, value);
       values.set(place, known);
@@ -113,7 +114,7 @@ export const hookTokenAgrees: Rule = {
           ),
         ];
       }
-      if (sent === UNKNOWN || expected === UNKNOWN || sent === expected) return [];
+      if (sent === UNKNOWN || expected === UNKNOWN || isDeepStrictEqual(sent, expected)) return [];
       return [
         violation(
           hook,

@@ -1,10 +1,10 @@
 import { STATUS_NAME } from '../catalog/status';
-import { referencesIn } from '../components/shared/references';
+import { readBack, referencesIn, shownText, type Template } from '../components/shared/references';
 import type { Facts } from './facts';
 import { describe, type Item, labelOf, moduleOf, nameOf, namespaceOf, secretValues } from './item';
 import type { Job } from './jenkins';
 import { containersOf, type PodUse } from './pods';
-import { fields, push, text } from './read';
+import { fields, push, text, textual } from './read';
 
 export type NodeKind =
   | 'hook'
@@ -104,10 +104,10 @@ const registryOf = (image: string): string | undefined => {
 };
 
 /** The name under which an image is pushed, where a Pod takes it from the resource that builds it. */
-function builtAs(image: string, byName: Facts['byName']): string {
-  const [reference] = image.startsWith('«') ? referencesIn(image) : [];
-  if (reference?.kind !== 'output') return image;
-  return text(byName.get(reference.resource)?.args, 'imageName') ?? image;
+function builtAs(image: string | Template, byName: Facts['byName']): string {
+  const [reference] = referencesIn(image);
+  if (reference?.kind !== 'output') return shownText(image);
+  return text(byName.get(reference.resource)?.args, 'imageName') ?? shownText(image);
 }
 
 /** Registries for which a namespace holds a pull secret. */
@@ -117,7 +117,7 @@ function pullSecrets(secrets: readonly Item[]): { item: Item; address: string }[
     const config = secretValues(item)['.dockerconfigjson'];
     if (config === undefined) return [];
     try {
-      return Object.keys(fields(JSON.parse(config), 'auths')).map((address) => ({ item, address }));
+      return Object.keys(fields(readBack(config, JSON.parse), 'auths')).map((address) => ({ item, address }));
     } catch {
       return [];
     }
@@ -181,7 +181,7 @@ export function buildGraph(facts: Omit<Facts, 'graph'>): Graph {
       item: pod.item,
     });
     for (const { container } of containersOf(pod.spec)) {
-      const address = registryOf(builtAs(text(container, 'image') ?? '', facts.byName));
+      const address = registryOf(builtAs(textual(container, 'image') ?? '', facts.byName));
       if (address) edge(registryId(address), id);
     }
   }

@@ -1,17 +1,26 @@
+import { referencesIn, show, shownText, type Template } from '../components/shared/references';
 import { annotationOf, type Item, kindOf, labelOf, nameOf, violation } from './item';
 import { containerPart, containersOf, type PodUse } from './pods';
-import { fields, text, UNKNOWN } from './read';
+import { fields, isTextual, text, textual, UNKNOWN } from './read';
 import type { Rule, Violation } from './rule';
 
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
 /** An image that the topology builds or reads; what comes at run time is `repository@sha256:…`. */
-const BUILT = /^«output:[^«»:]+:repoDigest»$/;
+const isBuilt = (image: string | Template): boolean => {
+  const [reference] = referencesIn(image);
+  return (
+    reference?.kind === 'output' &&
+    reference.property === 'repoDigest' &&
+    shownText(image) === show(reference)
+  );
+};
 /** Tags that mean another image tomorrow. */
 const MOVING = new Set(['latest', 'stable', 'edge', 'nightly', 'main', 'master', 'dev', 'canary', 'lts']);
 
 /** Why an image is not pinned; undefined when it is. */
-function looseness(image: string): string | undefined {
-  if (DIGEST.test(image) || BUILT.test(image) || image.includes(UNKNOWN)) return undefined;
+function looseness(declared: string | Template): string | undefined {
+  const image = shownText(declared);
+  if (DIGEST.test(image) || isBuilt(declared) || image.includes(UNKNOWN)) return undefined;
   if (image.includes('@')) return `"${image}" is no whole digest.`;
   const name = image.slice(image.lastIndexOf('/') + 1);
   const colon = name.indexOf(':');
@@ -24,7 +33,7 @@ const PIN = 'Name a version or a digest in `images.replace` of the stack, or in 
 
 function inPod(pod: PodUse): Violation[] {
   return containersOf(pod.spec).flatMap(({ name, container }) => {
-    const image = text(container, 'image');
+    const image = textual(container, 'image');
     const part = { part: containerPart(pod, name) };
     if (image === undefined) return [violation(pod.item, 'names no image.', PIN, part)];
     const loose = looseness(image);
@@ -35,7 +44,7 @@ function inPod(pod: PodUse): Violation[] {
 /** Build arguments that name the image a build starts from. */
 function bases(item: Item): Violation[] {
   return Object.entries(fields(item.args, 'build', 'args')).flatMap(([name, value]) => {
-    const loose = /^BASE(_|$)/.test(name) && typeof value === 'string' ? looseness(value) : undefined;
+    const loose = /^BASE(_|$)/.test(name) && isTextual(value) ? looseness(value) : undefined;
     return loose ? [violation(item, loose, PIN, { part: `build argument "${name}"` })] : [];
   });
 }

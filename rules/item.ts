@@ -1,4 +1,5 @@
-import { type Fields, fields, text } from './read';
+import type { Template } from '../components/shared/references';
+import { type Fields, fields, isTextual, text, UNKNOWN } from './read';
 import type { Violation } from './rule';
 
 /** One resource, wherever it was read: a declaration of the model, or an input of Pulumi's engine. */
@@ -63,14 +64,15 @@ export function violation(
 }
 
 /** Values of a Secret as text, by key: `stringData`, and `data` without its base64; references stay what they are. */
-export function secretValues(item: Item): Record<string, string> {
-  const values: Record<string, string> = {};
+export function secretValues(item: Item): Record<string, string | Template> {
+  const values: Record<string, string | Template> = {};
   for (const [key, value] of Object.entries(fields(item.args, 'data'))) {
-    if (typeof value !== 'string') continue;
-    values[key] = value.includes('«') ? value : Buffer.from(value, 'base64').toString('utf8');
+    if (!isTextual(value)) continue;
+    values[key] =
+      typeof value !== 'string' || value === UNKNOWN ? value : Buffer.from(value, 'base64').toString('utf8');
   }
   for (const [key, value] of Object.entries(fields(item.args, 'stringData'))) {
-    if (typeof value === 'string') values[key] = value;
+    if (isTextual(value)) values[key] = value;
   }
   return values;
 }

@@ -1,6 +1,7 @@
 import { parse } from 'yaml';
+import { readBack, type Template } from '../components/shared/references';
 import type { Item } from './item';
-import { at, fields, list, text, UNKNOWN } from './read';
+import { at, fields, isTextual, list, text, textual, UNKNOWN } from './read';
 
 /** One Jenkins job, from its Job DSL. */
 export interface Job {
@@ -47,9 +48,9 @@ function jobsOf(script: string, declaredBy: Item): Job[] {
   });
 }
 
-function parsed(value: string): unknown {
+function parsed(value: string | Template): unknown {
   try {
-    return parse(value, { maxAliasCount: 100 });
+    return readBack(value, (plain) => parse(plain, { maxAliasCount: 100 }));
   } catch {
     return undefined;
   }
@@ -68,7 +69,7 @@ export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): Jenki
     if (text(item.args, 'metadata', 'labels', 'app.kubernetes.io/component') !== 'jenkins') continue;
     if (at(item.args, 'data') === UNKNOWN) known = false;
     for (const [file, content] of Object.entries(fields(item.args, 'data'))) {
-      if (!/\.ya?ml$/.test(file) || typeof content !== 'string') continue;
+      if (!/\.ya?ml$/.test(file) || !isTextual(content)) continue;
       if (content === UNKNOWN) {
         known = false;
         continue;
@@ -80,7 +81,7 @@ export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): Jenki
       for (const cloud of list(document, 'jenkins', 'clouds')) {
         const home = text(cloud, 'kubernetes', 'namespace') ?? '';
         for (const template of list(cloud, 'kubernetes', 'templates')) {
-          const yaml = text(template, 'yaml');
+          const yaml = textual(template, 'yaml');
           templates.push({
             name: text(template, 'name') ?? '',
             namespace: text(template, 'namespace') ?? home,

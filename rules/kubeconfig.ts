@@ -1,5 +1,6 @@
 import { parse, YAMLError } from 'yaml';
 import { z } from 'zod';
+import { readBack, shown, type Template } from '../components/shared/references';
 
 /** Every field that may stand in a kubeconfig without making it a secret; any other one does. */
 const open = z.strictObject({
@@ -37,9 +38,9 @@ const open = z.strictObject({
 });
 
 /** A kubeconfig that names the files of its credentials and holds none of them. */
-export function isOpenKubeconfig(value: string): boolean {
+export function isOpenKubeconfig(value: string | Template): boolean {
   try {
-    return open.safeParse(parse(value)).success;
+    return open.safeParse(shown(readBack(value, (plain) => parse(plain)))).success;
   } catch (error) {
     if (error instanceof YAMLError) return false;
     throw error;

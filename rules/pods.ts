@@ -67,7 +67,7 @@ function variablesOf(spec: Fields, dataOf: (configMap: string) => Fields): Varia
       Object.entries(dataOf(text(source, 'configMapRef', 'name') ?? '')).map(([key, value]) => ({
         container,
         name: `${text(source, 'prefix') ?? ''}${key}`,
-        value: typeof value === 'string' ? value : undefined,
+        value: text(value),
       })),
     ),
     ...list(fieldsOf, 'env').map((entry) => {

@@ -1,3 +1,5 @@
+import { isTemplate, shownText, type Template } from '../components/shared/references';
+
 /**
  * Rules read arguments as plain data of unknown shape: the same code sees typed declarations and what an engine hands
  * to a policy pack. Whatever is absent, of another shape or not known yet reads as undefined.
@@ -9,7 +11,7 @@ export const UNKNOWN = '«unknown»';
 export type Fields = Readonly<Record<string, unknown>>;
 
 export const isFields = (value: unknown): value is Fields =>
-  value !== null && typeof value === 'object' && !Array.isArray(value);
+  value !== null && typeof value === 'object' && !Array.isArray(value) && !isTemplate(value);
 
 /** The value at a path of keys. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
@@ -21,10 +23,20 @@ export function at(value: unknown, ...path: readonly string[]): unknown {
   return here;
 }
 
+/** A text, with each reference in it as people read it. What must tell the two apart reads {@link textual}. */
 export function text(value: unknown, ...path: readonly string[]): string | undefined {
-  const found = at(value, ...path);
-  return typeof found === 'string' ? found : undefined;
+  const found = textual(value, ...path);
+  return found === undefined ? undefined : shownText(found);
 }
+
+/** A text as it was declared: plain, or with references in it. */
+export function textual(value: unknown, ...path: readonly string[]): string | Template | undefined {
+  const found = at(value, ...path);
+  return isTextual(found) ? found : undefined;
+}
+
+export const isTextual = (value: unknown): value is string | Template =>
+  typeof value === 'string' || isTemplate(value);
 
 export function number(value: unknown, ...path: readonly string[]): number | undefined {
   const found = at(value, ...path);

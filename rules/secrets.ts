@@ -1,24 +1,27 @@
-import { type Reference, referencesIn } from '../components/shared/references';
+import { isMark, isSecret, type Reference, referencesIn, show } from '../components/shared/references';
+import type { Facts } from './facts';
 import { type Item, secretValues, violation } from './item';
 import { isOpenKubeconfig } from './kubeconfig';
 import { containerPart } from './pods';
-import { fields, UNKNOWN } from './read';
+import { fields, isFields, UNKNOWN } from './read';
 import type { Rule, Violation } from './rule';
 
 /** Keys of a Secret whose values are no secrets. */
 const PUBLIC_KEY =
   /^(user(name)?|host|hostname|port|database|url|server|namespace|region|endpoint|bucket|type|name)$/i;
-/** Arguments of GitLab's and Docker's resources that carry a secret. */
-const SECRET_ARGUMENT = /^(token|password|key|value)$/;
 
-/**
- * References to a secret. An output is one when it is called token, password or key. A secret whose purpose ends in
- * `/mark` is none: it is derived to be shown, so that a workload starts anew when what it stands for changes.
- */
-const secretsIn = (value: unknown): Reference[] =>
+/** Arguments that the engine and the providers keep as secrets, by type: the path of each. */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  'kubernetes:core/v1:Secret': ['data', 'stringData'],
+  'gitlab:index/projectHook:ProjectHook': ['token'],
+  'docker:index/image:Image': ['registry.password'],
+};
+
+/** References to a secret that may not be shown: every one but a mark, and all that a Secret outputs. */
+const secretsIn = (value: unknown, byName: Facts['byName']): Reference[] =>
   referencesIn(value).filter((reference) => {
-    if (reference.kind === 'output') return /token|password|key/i.test(reference.property);
-    return !(reference.kind === 'secret' && reference.purpose.endsWith('/mark'));
+    const type = reference.kind === 'output' ? byName.get(reference.resource)?.type : undefined;
+    return isSecret(reference, type) && !isMark(reference);
   });
 
 /** Secrets hold references, never values. What was looked up excuses no plain value beside it. */
@@ -45,22 +48,22 @@ function inArguments(item: Item, args: unknown, prefix = ''): Violation[] {
   return Object.entries(fields(args)).flatMap(([name, value]) => {
     const path = `${prefix}${name}`;
     if (!/^(token|password)$/.test(name) || typeof value !== 'string' || value === '') return [];
-    return referencesIn(value).length > 0
-      ? []
-      : [
-          violation(item, 'is a plain value.', 'Use secretRef, givenRef or outputRef.', {
-            part: `argument "${path}"`,
-          }),
-        ];
+    return [
+      violation(item, 'is a plain value.', 'Use secretRef, givenRef or outputRef.', {
+        part: `argument "${path}"`,
+      }),
+    ];
   });
 }
 
-/** Everything but what keeps secrets. */
-function open(item: Item): unknown {
-  if (item.type === 'kubernetes:core/v1:Secret') return fields(item.args, 'metadata');
-  const rest = Object.entries(item.args).filter(([name]) => !SECRET_ARGUMENT.test(name));
-  if (item.type === 'docker:index/image:Image') return rest.filter(([name]) => name !== 'registry');
-  return item.type.startsWith('gitlab:') ? rest : item.args;
+/** Arguments without those that are kept as secrets. */
+function open(value: unknown, kept: readonly string[], prefix = ''): unknown {
+  if (!isFields(value)) return value;
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const path = `${prefix}${name}`;
+    if (kept.includes(path)) return [];
+    return kept.some((one) => one.startsWith(`${path}.`)) ? [open(inner, kept, `${path}.`)] : [inner];
+  });
 }
 
 /** `render` prints references, the state encrypts what they become, and git never sees a value. */
@@ -78,30 +81,16 @@ export const secretsByReference: Rule = {
       ...(item.type === 'docker:index/image:Image'
         ? inArguments(item, fields(item.args, 'registry'), 'registry.')
         : []),
-      ...[...new Set(secretsIn(open(item)).map(showReference))].map((reference) =>
-        violation(
-          item,
-          `shows the secret ${reference} to everyone who may look.`,
-          'Put it into a Secret and refer to that.',
-        ),
+      ...[...new Set(secretsIn(open(item.args, KEPT[item.type] ?? []), facts.byName).map(show))].map(
+        (reference) =>
+          violation(
+            item,
+            `shows the secret ${reference} to everyone who may look.`,
+            'Put it into a Secret and refer to that.',
+          ),
       ),
     ]),
 };
-
-function showReference(reference: Reference): string {
-  switch (reference.kind) {
-    case 'secret':
-      return `«secret:${reference.purpose}»`;
-    case 'given':
-      return `«given:${reference.name}»`;
-    case 'output':
-      return `«output:${reference.resource}:${reference.property}»`;
-    case 'found':
-      return `«found:${reference.key}»`;
-    default:
-      return `«${reference.kind}:${reference.user}:${reference.purpose}»`;
-  }
-}
 
 const SECRET_VARIABLE = /(^|_)(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|PRIVATE_KEY|ACCESS_KEY|API_KEY)$/;
 /** Nothing but variables of the same container, which a Secret fills. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { namespaceName, subdomain } from '../catalog/shapes';
-import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
+import { cronSchedule, httpUrl, quantity, say, secretVariable } from './shapes';
 
 /** Where the volume of `backup.claim` is mounted in the Pods that back up. */
 export const BACKUP_FOLDER = '/backup';
@@ -63,7 +63,7 @@ export const backupSchema = z
       })
       .optional(),
     /** Environment variables of whoever runs `up` that hold the bucket's keys. @default the node's own identity */
-    credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
+    credentialsFrom: z.strictObject({ accessKey: secretVariable, secretKey: secretVariable }).optional(),
     /** What a drill must stay below. */
     targets: targets.prefault({}),
   })

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { httpUrl, variableName } from './shapes';
+import { httpUrl, secretVariable } from './shapes';
 
 /** Context of the kubeconfig. */
 const context = z.string().min(1);
@@ -7,7 +7,7 @@ const context = z.string().min(1);
  * Environment variable that holds the kubeconfig's text, for machines without a file. @default the ambient kubeconfig:
  * `KUBECONFIG`, else the one in the home folder
  */
-const kubeconfig = variableName.optional();
+const kubeconfig = secretVariable.optional();
 
 /**
  * The clusters by role, each a context of a kubeconfig. The same context (and kubeconfig) twice is one cluster. The

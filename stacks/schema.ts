@@ -13,11 +13,13 @@ import {
   reservedProjects,
   subdomain,
 } from '../catalog/shapes';
+import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
-import { cronSchedule, httpUrl, quantity, say, variableName } from './shapes';
+import { secretSources } from './secrets';
+import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
 
 const registryAddress = z
   .string()
@@ -40,7 +42,7 @@ const registryLogin = z.strictObject({
   /** Name of the user. */
   user: z.string().regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".')),
   /** Environment variable that holds the password. */
-  passwordFrom: variableName,
+  passwordFrom: secretVariable,
 });
 const existingRegistry = z.strictObject({
   /** Who may only pull: clusters and tests. */
@@ -223,7 +225,9 @@ export const stackSchema = z
             /** Folder in the bucket. @default its root */
             folder: z.string().min(1).optional(),
             /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
-            credentialsFrom: z.strictObject({ accessKey: variableName, secretKey: variableName }).optional(),
+            credentialsFrom: z
+              .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
+              .optional(),
           })
           .optional(),
         /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
@@ -315,11 +319,20 @@ export const stackSchema = z
             dnsLabel,
             z.strictObject({
               /** Variable that `up` of that environment needs: variable of whoever runs `up` of this one that holds it. */
-              variables: z.record(variableName, variableName).default({}),
+              variables: z
+                .record(
+                  variableName,
+                  // The token of a GitLab that both share may be one; what opens this environment's state is its own.
+                  variableName.refine(
+                    (name) => name === secretSources.gitlabToken || !isOwnVariable(name),
+                    say("is this environment's own", 'Give the other one a variable with its own value.'),
+                  ),
+                )
+                .default({}),
               /** Variable that holds a kubeconfig for previews: an account that only reads, and no Secrets. */
-              previewKubeconfig: variableName,
+              previewKubeconfig: secretVariable,
               /** Variable that holds a kubeconfig for applying. @default none: needed only where `apply` is automatic */
-              applyKubeconfig: variableName.optional(),
+              applyKubeconfig: secretVariable.optional(),
             }),
           )
           .default({}),

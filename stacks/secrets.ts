@@ -24,6 +24,9 @@ export interface NeededSecret {
   readonly place?: string;
 }
 
+/** The setting that names what deploys need. */
+export const DEPLOY_ENVIRONMENT = 'config.deployEnvironment';
+
 /** A variable that a setting names. */
 interface NamedVariable {
   readonly variable: string;
@@ -44,7 +47,7 @@ type Bringing = Pick<StackSettings, 'backup' | 'deployEnvironment' | 'registry'>
 /** Variables that a deploy needs: those that the stack names, and the password for pulling from an existing registry. */
 export function deployVariables({ deployEnvironment, registry: { existing } }: Bringing): NamedVariable[] {
   return distinct([
-    ...deployEnvironment.map((variable) => ({ variable, place: 'config.deployEnvironment' })),
+    ...deployEnvironment.map((variable) => ({ variable, place: DEPLOY_ENVIRONMENT })),
     ...(existing
       ? [{ variable: existing.pull.passwordFrom, place: 'config.registry.existing.pull.passwordFrom' }]
       : []),
@@ -114,7 +117,7 @@ export function missingSecrets(
     .filter(({ key, variable }) => !(key && inStack(key)) && !variables[variable])
     .map(({ key, variable, place }) => ({
       file: `stacks/Pulumi.${environment}.yaml`,
-      key: key ?? place ?? 'config.deployEnvironment',
+      key: key ?? place ?? DEPLOY_ENVIRONMENT,
       what: `the secret ${variable} is missing.`,
       remedy: key
         ? `Set ${variable} in the environment of this command, or run "pulumi config set --secret switchyard:${key}".`

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { say, storage } from '../catalog/shapes';
+import { isOwnVariable } from '../catalog/variables';
 
 export { say, storage as quantity };
 
@@ -25,6 +26,12 @@ export const httpUrl = z
 export const variableName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]*$/, say('is not an environment variable name', 'Use capitals, digits and "_".'));
+
+/** A variable that holds one password, key or kubeconfig: none of those that the topology itself lives from. */
+export const secretVariable = variableName.refine(
+  (name) => !isOwnVariable(name),
+  say('is a variable of the topology itself', 'Give this secret in a variable of its own.'),
+);
 
 /** A refinement: of these optional keys one is there, and only one. */
 export const oneOf =

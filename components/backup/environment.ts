@@ -4,7 +4,7 @@ import type { StackSettings } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
 import { existingProjects } from '../gitlab/projects';
 import type { Model } from '../model';
-import { givenRef, secretRef } from '../shared/references';
+import { givenRef, type Ref, secretRef } from '../shared/references';
 
 type Variable =
   | { readonly name: string; readonly value: string }
@@ -26,7 +26,7 @@ export const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_
 export const KEY_PURPOSE = 'backup/key';
 
 /** What opens the repository, by the variable that `delivery` reads. */
-export function repositorySecrets({ credentialsFrom }: BackupSettings): Record<string, string> {
+export function repositorySecrets({ credentialsFrom }: BackupSettings): Record<string, Ref> {
   return {
     RESTIC_PASSWORD: secretRef(KEY_PURPOSE),
     ...(credentialsFrom

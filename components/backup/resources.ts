@@ -8,7 +8,7 @@ import { repositoryFiles } from '../shared/files';
 import { deliveryJob, type JobInputs } from '../shared/job';
 import { dockerConfig, fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, outputRef } from '../shared/references';
+import { givenRef, outputRef, type Ref } from '../shared/references';
 import {
   backendVariables,
   DEPLOY_SECRET,
@@ -100,13 +100,13 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
   const prefix = prefixOf(role);
   const after = { dependsOn: [`${prefix}-namespace`] };
   const { registry } = model.settings;
-  const sources: Record<string, string> =
+  const sources: Record<string, string | Ref> =
     role === 'ci'
       ? {
           GITLAB_TOKEN: outputRef('backup-reader', 'token'),
           '.dockerconfigjson': dockerConfig(registry.address, names.pullUser),
           ...Object.fromEntries(
-            backendVariables(model).map((variable): [string, string] => [variable, givenRef(variable)]),
+            backendVariables(model).map((variable): [string, Ref] => [variable, givenRef(variable)]),
           ),
         }
       : {};

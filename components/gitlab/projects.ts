@@ -1,12 +1,12 @@
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
-import { foundRef, outputRef, secretRef } from '../shared/references';
+import { foundRef, outputRef, type Ref, secretRef } from '../shared/references';
 
 export const BRANCH = 'main';
 export const group = outputRef('gitlab-group', 'id');
 
 /** An id that is known only at run time stands as a reference where the package wants a number. */
-export const numeric = (reference: string): number => reference as unknown as number;
+export const numeric = (reference: Ref): Ref<number> => reference as unknown as Ref<number>;
 
 /** A project of ours in the group. */
 export function project(

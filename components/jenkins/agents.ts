@@ -9,7 +9,7 @@ import { existingProjects } from '../gitlab/projects';
 import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
-import { outputRef } from '../shared/references';
+import { outputRef, type Ref, written } from '../shared/references';
 import { kubeconfigVolume } from './deploy-access';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
 import { addressForAgents, agentNamespaces, cloudName } from './names';
@@ -27,7 +27,7 @@ const LONGEST_LOOK = 3600;
 
 const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
 
-const agentContainer = (name: string, image: string, env: readonly object[], mounts: readonly object[]) => ({
+const agentContainer = (name: string, image: Ref, env: readonly object[], mounts: readonly object[]) => ({
   name,
   image,
   command: ['sleep'],
@@ -39,7 +39,7 @@ const agentContainer = (name: string, image: string, env: readonly object[], mou
   volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
 });
 
-const jnlpContainer = (image: string) => ({
+const jnlpContainer = (image: Ref) => ({
   name: 'jnlp',
   image,
   resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
@@ -48,7 +48,7 @@ const jnlpContainer = (image: string) => ({
 });
 
 const agentPod = (spec: object) =>
-  stringify(
+  written(
     {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -66,7 +66,7 @@ const agentPod = (spec: object) =>
         ...spec,
       },
     },
-    { sortMapEntries: true, aliasDuplicateObjects: false },
+    (plain) => stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false }),
   );
 
 /** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
@@ -85,7 +85,7 @@ function topologyEnvironment({
 }
 
 /** The Pod in which a merge request is built, judged and merged. */
-function deliveryPod(model: Model, image: string): string {
+function deliveryPod(model: Model, image: Ref): string | Ref {
   const { settings } = model;
   return agentPod({
     containers: [
@@ -129,7 +129,7 @@ const backsUpReleases = ({ backup }: StackSettings): boolean => backup !== undef
  * The Pod that runs `up` of one module, and backs up what it released. The only one with a service account that may
  * change production.
  */
-function deployPod(model: Model, image: string): string {
+function deployPod(model: Model, image: Ref): string | Ref {
   const backup = backsUpReleases(model.settings);
   return agentPod({
     automountServiceAccountToken: true,
@@ -202,7 +202,7 @@ const reaching = (account: string, other: string | undefined) =>
 
 interface TopologyPod {
   readonly container: string;
-  readonly image: string;
+  readonly image: Ref;
   readonly account: string;
   /** The environment that it works for, where that is not this one. */
   readonly other?: string;
@@ -216,7 +216,7 @@ interface TopologyPod {
   readonly resources?: object;
 }
 
-function topologyPod(pod: TopologyPod): string {
+function topologyPod(pod: TopologyPod): string | Ref {
   const { container, image, account, other, secret, variables = topologyVariables } = pod;
   const { asApplied, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
@@ -245,7 +245,7 @@ function topologyPod(pod: TopologyPod): string {
  * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
  * environment needs one, and an account that can read no Secret.
  */
-const previewPod = (image: string, other?: string): string =>
+const previewPod = (image: Ref, other?: string): string | Ref =>
   topologyPod({
     container: 'preview',
     image,
@@ -257,7 +257,7 @@ const previewPod = (image: string, other?: string): string =>
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = ({ files, settings }: Model, image: string): string =>
+const driftPod = ({ files, settings }: Model, image: Ref): string | Ref =>
   topologyPod({
     container: 'drift',
     image,
@@ -269,7 +269,7 @@ const driftPod = ({ files, settings }: Model, image: string): string =>
   });
 
 /** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
-const statePod = (image: string, files: RepositoryFiles, other: string): string =>
+const statePod = (image: Ref, files: RepositoryFiles, other: string): string | Ref =>
   topologyPod({
     container: 'deploy',
     image,
@@ -280,7 +280,7 @@ const statePod = (image: string, files: RepositoryFiles, other: string): string 
   });
 
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
-const applyPod = (image: string, other?: string): string =>
+const applyPod = (image: Ref, other?: string): string | Ref =>
   topologyPod({
     container: 'apply',
     image,
@@ -294,7 +294,7 @@ export function kubernetesCloud(model: Model) {
   const image = outputRef('delivery-image', 'repoDigest');
   const { topologyProject } = model.settings;
   const applies = topologyProject?.apply === 'automatic';
-  const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string) => ({
+  const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
     name,
     label: name,
     namespace,

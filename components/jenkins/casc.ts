@@ -1,6 +1,8 @@
 import { stringify } from 'yaml';
+import { escapeJcasc, JcascScalar, jcascSource, jcascVariable } from '../../text/jcasc';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
+import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
 import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
 import { cascSecrets, credentialIds } from './names';
@@ -9,10 +11,10 @@ import { cascSecrets, credentialIds } from './names';
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
  * that `SECRETS` names. All of it is applied by a reload; nothing here needs a restart.
  */
-export function cascYaml(model: Model): string {
+export function casc(model: Model) {
   const { settings } = model;
   const { jenkins, topologyProject } = settings;
-  const casc = {
+  return {
     jenkins: {
       systemMessage: 'Configured by Switchyard. Changes made here are undone by the next `up`.',
       // Builds never run beside Jenkins' own files and secrets.
@@ -21,7 +23,7 @@ export function cascYaml(model: Model): string {
       securityRealm: {
         local: {
           allowsSignup: false,
-          users: [{ id: 'admin', password: `\${${cascSecrets.adminPassword}}` }],
+          users: [{ id: 'admin', password: jcascVariable(cascSecrets.adminPassword) }],
         },
       },
       authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: jenkins.anonymousRead } },
@@ -90,5 +92,26 @@ export function cascYaml(model: Model): string {
         : []),
     ],
   };
-  return stringify(casc, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
 }
+
+/** Every text of the configuration as source, in which only {@link jcasc}'s variables are read as such. */
+function sources(value: unknown): unknown {
+  if (typeof value === 'string' || value instanceof JcascScalar) return jcascSource(value);
+  if (isTemplate(value)) {
+    const { pieces } = value;
+    const safe = escapeJcasc(pieces.map((piece) => (typeof piece === 'string' ? piece : show(piece))));
+    return new Template(pieces.map((piece, index) => (typeof piece === 'string' ? (safe[index] ?? '') : piece)));
+  }
+  if (Array.isArray(value)) return value.map(sources);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, sources(inner)]));
+}
+
+/** Configuration as code, as its plugin reads it. */
+export const cascText = (configuration: object): string | Ref =>
+  written(sources(configuration), (plain) =>
+    stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 }),
+  );
+
+/** {@link cascText} of the whole configuration as people read it. */
+export const cascYaml = (model: Model): string => shownText(cascText(casc(model)));

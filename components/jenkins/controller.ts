@@ -5,7 +5,7 @@ import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
-import { cascYaml } from './casc';
+import { casc, cascText } from './casc';
 import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
 import { agentFiles } from './namespaces';
 
@@ -75,7 +75,7 @@ function state(model: Model): Declaration[] {
       'jenkins-casc',
       'ci',
       within('jenkins-casc'),
-      { data: { 'jenkins.yaml': cascYaml(model) } },
+      { data: { 'jenkins.yaml': cascText(casc(model)) } },
       // What a new job works with comes before the job: its secrets, and the files of its module.
       {
         dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets', ...agentFiles(model)],

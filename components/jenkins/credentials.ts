@@ -4,13 +4,13 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { dockerConfig, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, outputRef, secretRef } from '../shared/references';
+import { givenRef, outputRef, type Ref, secretRef } from '../shared/references';
 import { productionAccess } from './deploy-access';
 import { credentialIds } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(model: Model): Declaration[] {
-  const credential = (name: string, id: string, type: string, data: Record<string, string>) =>
+  const credential = (name: string, id: string, type: string, data: Record<string, string | Ref>) =>
     object(
       'kubernetes:core/v1:Secret',
       name,

@@ -7,7 +7,7 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { foundRef, outputRef } from '../shared/references';
+import { foundRef, outputRef, type Ref, written } from '../shared/references';
 
 const NAME = 'deploy-kubeconfig';
 const TOKEN = 'deployer-token';
@@ -17,9 +17,9 @@ const MOUNT = '/kubeconfig';
 const OWN_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** A kubeconfig whose token and authority are files, under the context that the stack names. */
-function kubeconfig(settings: StackSettings, server: string, folder: string): string {
+function kubeconfig(settings: StackSettings, server: string | Ref, folder: string): string | Ref {
   const { context } = settings.clusters.production;
-  return stringify(
+  return written(
     {
       apiVersion: 'v1',
       kind: 'Config',
@@ -37,7 +37,7 @@ function kubeconfig(settings: StackSettings, server: string, folder: string): st
       ],
       'current-context': context,
     },
-    { sortMapEntries: true },
+    (plain) => stringify(plain, { sortMapEntries: true }),
   );
 }
 

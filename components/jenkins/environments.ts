@@ -5,7 +5,7 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
-import { givenRef } from '../shared/references';
+import { givenRef, type Ref } from '../shared/references';
 
 type TopologyProject = NonNullable<StackSettings['topologyProject']>;
 export type Credentials = TopologyProject['credentials'][string];
@@ -46,7 +46,7 @@ export function otherEnvironmentSecrets(model: Model): Declaration[] {
       prefix: string,
       namespace: string,
       name: string,
-      stringData: Readonly<Record<string, string>>,
+      stringData: Readonly<Record<string, Ref>>,
     ) =>
       object(
         'kubernetes:core/v1:Secret',

@@ -1,10 +1,10 @@
-import { parse, stringify } from 'yaml';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
-import { cascYaml } from './casc';
+import { isTemplate } from '../shared/references';
+import { casc, cascText } from './casc';
 import { hookTokens } from './names';
 import { agentFiles } from './namespaces';
 
@@ -24,16 +24,6 @@ function isController(declaration: Declaration, ci: string): boolean {
   return namespace === ci && given?.['jenkins.io/credentials-type'] === undefined;
 }
 
-/** The parts of our configuration that another Jenkins needs as well; lists, which its plugin appends to its own. */
-interface Casc {
-  readonly jobs: unknown;
-  readonly jenkins: { readonly clouds: unknown };
-  readonly unclassified: {
-    readonly gitLabConnectionConfig: { readonly connections: unknown };
-    readonly globalLibraries: unknown;
-  };
-}
-
 /** Jobs, hook tokens and agents, for the existing Jenkins' own configuration as code to take in. */
 function configuration(model: Model, namespace: string): Declaration[] {
   const where = (name: string) => ({
@@ -41,7 +31,8 @@ function configuration(model: Model, namespace: string): Declaration[] {
     name,
     labels: labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
   });
-  const { jobs, jenkins, unclassified } = parse(cascYaml(model)) as Casc;
+  // The parts that another Jenkins needs as well; lists, which its plugin appends to its own.
+  const { jobs, jenkins, unclassified } = casc(model);
   const agents = {
     jenkins: { clouds: jenkins.clouds },
     unclassified: {
@@ -55,7 +46,7 @@ function configuration(model: Model, namespace: string): Declaration[] {
       name,
       'ci',
       where(file),
-      { data: { [`${file}.yaml`]: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }) } },
+      { data: { [`${file}.yaml`]: cascText(content) } },
       { dependsOn: agentFiles(model) },
     );
   return [
@@ -87,6 +78,16 @@ function redirected(
   return value;
 }
 
+/** A copy of plain data with all that is in it {@link redirected}; references stay what they are. */
+function redirectedAll(value: unknown, ci: string, existing: Parameters<typeof redirected>[2]): unknown {
+  if (value === null || typeof value !== 'object' || isTemplate(value)) return value;
+  if (Array.isArray(value)) return value.map((inner) => redirectedAll(inner, ci, existing));
+  const here = redirected(value as Readonly<Record<string, unknown>>, ci, existing);
+  return Object.fromEntries(
+    Object.entries(here).map(([key, inner]) => [key, redirectedAll(inner, ci, existing)]),
+  );
+}
+
 /**
  * The same topology around a Jenkins that is there already: without a controller, with the credentials in its namespace
  * and its service account where ours would be. Of a topology with its own Jenkins nothing changes.
@@ -102,12 +103,7 @@ export function aroundJenkins(
   const isOurs = (declaration: Declaration) => isController(declaration, ci);
   const gone = new Set(declarations.filter(isOurs).map(({ name }) => name));
   const moved = (declaration: Declaration): Declaration => {
-    const text = JSON.stringify(declaration, (_key, value: unknown) =>
-      value === null || typeof value !== 'object' || Array.isArray(value)
-        ? value
-        : redirected(value as Readonly<Record<string, unknown>>, ci, existing),
-    );
-    const copy = JSON.parse(text) as Declaration;
+    const copy = redirectedAll(declaration, ci, existing) as Declaration;
     return { ...copy, dependsOn: copy.dependsOn?.filter((name) => !gone.has(name)) };
   };
   const kept = declarations.filter(({ name }) => !gone.has(name)).map(moved);

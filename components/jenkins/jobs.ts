@@ -1,14 +1,14 @@
 import type { Module } from '../../catalog/load';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
+import { groovyBlock, groovyString } from '../../text/groovy';
+import { type JcascScalar, jcasc, jcascVariable } from '../../text/jcasc';
 import type { Model } from '../model';
 import { cascSecrets, cloudName } from './names';
 
-const quote = (text: string): string => `'${text.replace(/[\\']/g, (character) => `\\${character}`)}'`;
-
 /** Job DSL of the folder that holds all modules' jobs. */
 export const folderScript = (model: Model): string =>
-  `folder(${quote(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
+  `folder(${groovyString(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
 
 /**
  * A job that GitLab starts. Its whole pipeline is one call of the shared library, and stands here: a Jenkinsfile in the
@@ -23,8 +23,8 @@ const gitlabJob = (
     readonly drafts: boolean;
     readonly pipeline: string;
   },
-): string => `pipelineJob(${quote(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
-  description(${quote(job.description)})
+): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
+  description(${groovyString(job.description)})
   logRotator { numToKeep(100) }
   properties {
     gitLabConnection { gitLabConnection('gitlab') }
@@ -37,17 +37,14 @@ const gitlabJob = (
       branchFilterType('NameBasedFilter')
       includeBranchesSpec('main')
       ciSkip(false)
-      skipWorkInProgressMergeRequest(${!job.drafts})
+      skipWorkInProgressMergeRequest(${String(!job.drafts)})
       setBuildDescription(true)
-      secretToken("\${${cascSecrets.hookToken(job.name)}}")
+      secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
     }
   }
   definition {
     cps {
-      script('''@Library('switchyard') _
-
-${job.pipeline}
-''')
+      script(${groovyBlock(`@Library('switchyard') _\n\n${job.pipeline}\n`)})
       sandbox(true)
     }
   }
@@ -58,12 +55,12 @@ ${job.pipeline}
 export const topologyJobScript = (
   model: Model,
   { path, apply }: { readonly path: string; readonly apply: string },
-): string =>
+): JcascScalar =>
   gitlabJob(model, {
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
-    pipeline: `topologyPipeline(apply: '${apply}', own: '${model.settings.environment}')`,
+    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)})`,
   });
 
 /** Name of the job that looks for drift, beside that of the topology's own project. */
@@ -73,23 +70,22 @@ export const driftJob = (path: string): string => `${path}-drift`;
 export const driftJobScript = (
   model: Model,
   { path, drift }: { readonly path: string; readonly drift: string },
-): string => `pipelineJob(${quote(`${jobFolder(model.settings.gitlab)}/${driftJob(path)}`)}) {
+): string => `pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${driftJob(path)}`)}) {
   description('Compares what is there with what was applied, and keeps an issue about it')
   logRotator { numToKeep(100) }
   properties {
     disableConcurrentBuilds()
     pipelineTriggers {
       triggers {
-        cron { spec('TZ=UTC\\n${drift}') }
+        cron { spec(${groovyString(`TZ=UTC\n${drift}`)}) }
       }
     }
   }
   definition {
     cps {
-      script('''@Library('switchyard') _
-
-topologyDrift(environment: '${model.settings.environment}')
-''')
+      script(${groovyBlock(
+        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)})\n`,
+      )})
       sandbox(true)
     }
   }
@@ -101,16 +97,16 @@ function places(model: Model, module: string): string {
   const cloud = cloudName(model);
   const namespace = namespacesOf(model.settings).test(module);
   return [
-    ...(cloud === 'kubernetes' ? [] : [`, cloud: '${cloud}'`]),
-    ...(namespace === namespacesOf({}).test(module) ? [] : [`, testNamespace: '${namespace}'`]),
+    ...(cloud === 'kubernetes' ? [] : [`, cloud: ${groovyString(cloud)}`]),
+    ...(namespace === namespacesOf({}).test(module) ? [] : [`, testNamespace: ${groovyString(namespace)}`]),
   ].join('');
 }
 
 /** Job DSL of one module's pipeline. */
-export const jobScript = (model: Model, module: Module): string =>
+export const jobScript = (model: Model, module: Module): JcascScalar =>
   gitlabJob(model, {
     name: module.name,
     description: module.description,
     drafts: false,
-    pipeline: `modulePipeline(module: '${module.name}'${places(model, module.name)})`,
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
   });

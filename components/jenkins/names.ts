@@ -2,7 +2,7 @@ import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
-import { secretRef } from '../shared/references';
+import { type Ref, secretRef } from '../shared/references';
 
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
@@ -18,7 +18,7 @@ export const credentialIds = {
 } as const;
 
 /** The token of each job's hook, by its file name. */
-export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, string> =>
+export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, Ref> =>
   Object.fromEntries(
     [...modules.map(({ name }) => name), ...(topologyProject ? [topologyProject.path] : [])].map((name) => [
       cascSecrets.hookToken(name),

@@ -3,7 +3,7 @@ import { entryOf } from '../../catalog/entry';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
-import { givenRef, secretRef } from '../shared/references';
+import { givenRef, type Ref, secretRef } from '../shared/references';
 
 const DATABASE = 'module';
 
@@ -30,7 +30,7 @@ export function access(model: Model, module: Module, use: ServiceUse, variable: 
 export const credentialsName = (use: ServiceUse): string => `${use.name}-credentials`;
 
 /** The password of a service: derived, or brought by the environment for one that stands already. */
-export const passwordRef = (module: Module, use: ServiceUse): string =>
+export const passwordRef = (module: Module, use: ServiceUse): Ref =>
   use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(`service/${module.name}/${use.name}`);
 
 export interface ModuleVariables {

@@ -6,7 +6,7 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { secretRef } from '../shared/references';
+import { joinedBy, type Ref, secretRef } from '../shared/references';
 import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
 import { keepsData } from './retention';
 
@@ -160,8 +160,10 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
  * Changes when the passwords of a module's services change, and tells nothing of them: a secret of another purpose
  * under the same seed. Passwords that people bring leave no such trace.
  */
-export const passwordMark = (module: Module): string =>
-  module.services
-    .filter((use) => !use.existing)
-    .map((use) => secretRef(`service/${module.name}/${use.name}/mark`))
-    .join('.');
+export const passwordMark = (module: Module): string | Ref =>
+  joinedBy(
+    '.',
+    module.services
+      .filter((use) => !use.existing)
+      .map((use) => secretRef(`service/${module.name}/${use.name}/mark`)),
+  );

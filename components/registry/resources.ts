@@ -14,7 +14,7 @@ import {
   retained,
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { givenRef, htpasswdRef, secretRef } from '../shared/references';
+import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
 import { COLLECT_REQUEST, collectScript } from './collect';
 import { hasProxy, proxyConfig, REGISTRY_PORT, registryConfig } from './config';
 
@@ -35,7 +35,7 @@ const within = (model: Model, name: string) => ({
 });
 const match = selector('registry', 'registry');
 const after = { dependsOn: ['registry-namespace'] };
-const line = (user: string): string => `${htpasswdRef(user, `registry/${user}`)}\n`;
+const line = (user: string): Ref => text`${htpasswdRef(user, `registry/${user}`)}\n`;
 
 /** Configuration and users; the file with both users is the registry's, the other one the proxy's. */
 function settingsOf(model: Model): Declaration[] {
@@ -62,7 +62,7 @@ function settingsOf(model: Model): Declaration[] {
       within(model, 'registry-credentials'),
       {
         stringData: {
-          htpasswd: `${line(names.pullUser)}${line(names.pushUser)}`,
+          htpasswd: text`${line(names.pullUser)}${line(names.pushUser)}`,
           ...(hasProxy(settings) ? { 'htpasswd-push': line(names.pushUser) } : {}),
           httpSecret: secretRef('registry/http'),
           ...(keys ? { accessKey: givenRef(keys.accessKey), secretKey: givenRef(keys.secretKey) } : {}),

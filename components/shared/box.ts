@@ -2,10 +2,6 @@ import * as pulumi from '@pulumi/pulumi';
 import type { Declaration } from './declaration';
 import type { Registrar } from './registrar';
 
-/** Type token of a component: `switchyard:<box>:<Kind>`, as in `switchyard:jenkins:Jenkins`. */
-export const typeToken = (box: string, kind = `${box.charAt(0).toUpperCase()}${box.slice(1)}`): string =>
-  `switchyard:${box}:${kind}`;
-
 /** A box of the picture: a component whose children are the declarations of a pure function. */
 export class Box extends pulumi.ComponentResource {
   constructor(

@@ -14,6 +14,7 @@ import type {
   RepositoryFileArgs,
 } from '@pulumi/gitlab';
 import type { types } from '@pulumi/kubernetes';
+import type { Ref } from './references';
 
 type Core = {
   'kubernetes:core/v1:Namespace': types.input.core.v1.Namespace;
@@ -72,7 +73,7 @@ export type Declaration = {
      * Id of what is there already: it is read, never changed or deleted, and `args` stay unused. A resource that was made
      * under this name is let go when the id is its own.
      */
-    readonly existing?: string;
+    readonly existing?: string | Ref;
     /** Names of declarations that must exist before, beyond those that the arguments refer to. */
     readonly dependsOn?: readonly string[];
     /** HTTP address that must answer, with any status, once what it depends on exists. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
 import { type LabelInputs, labels, names } from './naming';
-import { basicRef } from './references';
+import { basicRef, type Ref, written } from './references';
 
 type Cluster = 'ci' | 'production';
 
@@ -223,8 +223,8 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
 }
 
 /** Docker's config.json for one registry and one of its users. */
-export function dockerConfig(registry: string, user: string): string {
-  return JSON.stringify({ auths: { [registry]: { auth: basicRef(user, `registry/${user}`) } } });
+export function dockerConfig(registry: string, user: string): string | Ref {
+  return written({ auths: { [registry]: { auth: basicRef(user, `registry/${user}`) } } }, JSON.stringify);
 }
 
 /** Pod-level half of Pod Security `restricted`. */

@@ -16,6 +16,10 @@ export const names = {
   pullUser: 'pull',
 } as const;
 
+/** Type token of a component: `switchyard:<box>:<Kind>`, as in `switchyard:jenkins:Jenkins`. */
+export const typeToken = (box: string, kind = `${box.charAt(0).toUpperCase()}${box.slice(1)}`): string =>
+  `switchyard:${box}:${kind}`;
+
 export interface LabelInputs {
   readonly name: string;
   readonly component: string;

@@ -5,7 +5,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
-import { type Piece, parseReferences, type Reference } from './references';
+import { isSecret, isTemplate, type Reference, type Template } from './references';
 import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
 
 type Constructor = new (
@@ -73,9 +73,18 @@ export interface RegistrarInputs {
   readonly reach?: (url: string) => Promise<void>;
 }
 
+/** What Pulumi takes among plain arguments. */
+const isPulumis = (value: object): boolean =>
+  pulumi.Output.isInstance(value) ||
+  value instanceof Promise ||
+  pulumi.asset.Asset.isInstance(value) ||
+  pulumi.asset.Archive.isInstance(value) ||
+  pulumi.Resource.isInstance(value);
+
 /** Turns declarations into resources and puts run-time values in the place of references. */
 export class Registrar {
   private readonly registered = new Map<string, pulumi.CustomResource>();
+  private readonly types = new Map<string, ResourceType>();
   private readonly providers = new Map<ProviderRole, pulumi.ProviderResource>();
 
   constructor(private readonly inputs: RegistrarInputs) {}
@@ -99,6 +108,7 @@ export class Registrar {
       },
     );
     this.registered.set(declaration.name, resource);
+    this.types.set(declaration.name, declaration.type);
     return resource;
   }
 
@@ -127,7 +137,14 @@ export class Registrar {
     return found;
   }
 
+  /** What a reference becomes; a secret whatever it was made of, where it stands for one. */
   private value(reference: Reference): pulumi.Output<unknown> {
+    const value = this.plainValue(reference);
+    const type = reference.kind === 'output' ? this.types.get(reference.resource) : undefined;
+    return isSecret(reference, type) ? pulumi.secret(value) : value;
+  }
+
+  private plainValue(reference: Reference): pulumi.Output<unknown> {
     const { seed, given, brought = {}, found = {} } = this.inputs;
     switch (reference.kind) {
       case 'found': {
@@ -166,16 +183,23 @@ export class Registrar {
     }
   }
 
+  /**
+   * Arguments with run-time values in the place of references. Plain data is copied; what Pulumi itself knows is passed
+   * on untouched, with whatever it says of itself (an output, that it is a secret).
+   * @throws Error for an object of any other class, which would reach the provider as some of its properties
+   */
   private resolve(value: unknown): unknown {
-    if (typeof value === 'string') return this.resolveText(parseReferences(value));
+    if (isTemplate(value)) return this.filled(value);
     if (Array.isArray(value)) return value.map((inner) => this.resolve(inner));
-    if (value !== null && typeof value === 'object') {
-      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, this.resolve(inner)]));
-    }
-    return value;
+    if (typeof value === 'function') throw new Error('a function is no argument of a resource');
+    if (value === null || typeof value !== 'object' || isPulumis(value)) return value;
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== null && prototype !== Object.prototype)
+      throw new Error(`an object of class ${value.constructor.name} is no argument of a resource`);
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, this.resolve(inner)]));
   }
 
-  private resolveText(pieces: Piece[]): unknown {
+  private filled({ pieces }: Template): unknown {
     const [only] = pieces;
     if (pieces.length === 1 && only !== undefined) return typeof only === 'string' ? only : this.value(only);
     return pulumi

@@ -129,6 +129,8 @@ export function corednsManifests(): object[] {
 
 /** Tag of the provisioner's image in the mirror, as lab/images builds it. */
 const PROVISIONER = 'rancher.io/local-path';
+/** Images that the Pods of this folder run, the one of every Pod's sandbox and the one of the volumes' helper included. */
+export const addonImages = ['pause', 'debian', 'coredns', 'local-path-provisioner'];
 const HELPER_IMAGE = `${MIRROR}/debian:bookworm`;
 export const PROVISIONER_TAG = tagOf('local-path-provisioner');
 

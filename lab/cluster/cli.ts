@@ -1,6 +1,9 @@
+import { only } from '../graph';
 import { machineSteps, runningDaemons, stopMachine } from '../machine';
 import { preflight } from '../machine/preflight';
-import { LabError, lockLab, runSteps, type Step } from '../steps';
+import { runSteps } from '../run';
+import { labSteps } from '../sequence';
+import { LabError, lockLab, type Step } from '../steps';
 import { toolchainSteps } from '../toolchain';
 import { addonSteps, nodeSteps, storageSteps } from './index';
 
@@ -28,7 +31,8 @@ async function main([verb, ...names]: string[]): Promise<void> {
       if (!group) throw new LabError(`no group ${name}`, `Groups: ${Object.keys(GROUPS).join(', ')}`);
       return group();
     });
-    await runSteps(groups.flat());
+    const chosen = groups.flat().map(({ name }) => name);
+    await runSteps(only(labSteps(), chosen));
   } finally {
     release();
   }

@@ -243,11 +243,17 @@ export function kubeProxyDaemon(): Daemon {
   };
 }
 
-/** Everything that the node runs, in the order of its start. */
+/** What images are made with and kept in, in the order of its start. */
 export function storageDaemons(): Daemon[] {
-  return [mirrorDaemon(), dockerDaemon(), s3Daemon()];
+  return [mirrorDaemon(), dockerDaemon()];
 }
 
+/** Where Pulumi's state and the backups are kept. */
+export function stateStoreDaemons(): Daemon[] {
+  return [s3Daemon()];
+}
+
+/** What the node runs, in the order of its start. */
 export function nodeDaemons(): Daemon[] {
   return [
     etcdDaemon(),

@@ -7,8 +7,8 @@ import { holder } from '../machine/holder';
 import { sleep } from '../machine/process';
 import { hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
 import { toolPath } from '../toolchain';
-import { corednsManifests, storageManifests } from './addons';
-import { nodeDaemons, storageDaemons } from './daemons';
+import { addonImages, corednsManifests, storageManifests } from './addons';
+import { nodeDaemons, stateStoreDaemons, storageDaemons } from './daemons';
 import { createPki, kubeconfigPath } from './pki';
 
 export { dockerSocket } from './daemons';
@@ -18,7 +18,7 @@ const sources = (...files: string[]): Promise<string> =>
   hashFiles(files.map((file) => join(__dirname, file)));
 
 /** One step that keeps a group of daemons running; a daemon with changed settings is started anew. */
-function daemonStep(name: string, title: string, daemons: () => Daemon[]): Step {
+function daemonStep(name: string, title: string, needs: string[], daemons: () => Daemon[]): Step {
   const healthy = async (): Promise<boolean> => {
     const states = await Promise.all(
       daemons().map(async (daemon) => daemonProcess(daemon.name) !== undefined && (await daemon.ready())),
@@ -28,6 +28,7 @@ function daemonStep(name: string, title: string, daemons: () => Daemon[]): Step 
   return {
     name,
     title,
+    needs,
     // A new machine starts with none of its daemons, whatever was recorded.
     inputs: async () => sources('config.ts', 'daemons.ts'),
     done: async () => {
@@ -79,18 +80,30 @@ async function nodeReady(log: StepLog): Promise<boolean> {
   return text.trim() === 'True';
 }
 
-/** Mirror, Docker engine and S3 server: what the images and Pulumi's state need, before any cluster. */
+/** Mirror and Docker engine, for the images; the S3 server, for Pulumi's state. Neither needs a cluster. */
 export function storageSteps(): Step[] {
-  return [daemonStep('storage', 'Image mirror, Docker engine, state store', storageDaemons)];
+  return [
+    // docker-registry, dockerd.
+    daemonStep('storage', 'Image mirror, Docker engine', ['packages', 'machine'], storageDaemons),
+    daemonStep('state-store', 'State store (S3)', ['machine', 'toolchain-s3'], stateStoreDaemons),
+  ];
 }
 
 /** Certificates, etcd, containerd, control plane, kubelet, kube-proxy; ends when the node is Ready. */
 export function nodeSteps(): Step[] {
-  const control = daemonStep('cluster', 'Kubernetes: etcd, containerd, control plane, kubelet', nodeDaemons);
+  const control = daemonStep(
+    'cluster',
+    'Kubernetes: etcd, containerd, control plane, kubelet',
+    // etcd, containerd, runc, CNI and kube-proxy's own programs are packages. No Pod runs yet, so no image is needed.
+    ['packages', 'machine', 'certificates', 'toolchain-kubernetes'],
+    nodeDaemons,
+  );
   return [
     {
       name: 'certificates',
       title: 'Certificates and kubeconfig',
+      // openssl.
+      needs: ['packages'],
       inputs: () => sources('pki.ts'),
       done: async () => existsSync(kubeconfigPath()),
       run: createPki,
@@ -99,7 +112,8 @@ export function nodeSteps(): Step[] {
       ...control,
       run: async (log) => {
         await control.run(log);
-        await waitUntil('node Ready', 60, () => nodeReady(log));
+        // Ready within seconds, but for a machine that compiles with all its cores meanwhile.
+        await waitUntil('node Ready', 120, () => nodeReady(log));
       },
     },
   ];
@@ -111,6 +125,7 @@ export function addonSteps(): Step[] {
     {
       name: 'addons',
       title: 'Cluster DNS and volume provisioner',
+      needs: ['toolchain-kubernetes', 'storage', 'cluster', ...addonImages.map((name) => `image-${name}`)],
       inputs: () => sources('addons.ts'),
       done: dnsAnswers,
       run: async (log) => {
@@ -131,9 +146,4 @@ export function addonSteps(): Step[] {
       },
     },
   ];
-}
-
-/** The cluster without what needs images, then what does: images are built between the two. */
-export function clusterSteps(imageSteps: Step[] = []): Step[] {
-  return [...storageSteps(), ...nodeSteps(), ...imageSteps, ...addonSteps()];
 }

@@ -51,6 +51,7 @@ export class App {
   readonly webhooks: Webhooks;
   readonly mergeRequests: MergeRequests;
   private readonly locks = new Map<string, Promise<void>>();
+  private readonly repositories = new Map<number, Repository>();
 
   constructor(
     readonly dataDir: string,
@@ -126,7 +127,11 @@ export class App {
   }
 
   repository(project: Project): Repository {
-    return new Repository(join(this.repositoriesDir, `${project.id}.git`));
+    const known = this.repositories.get(project.id);
+    if (known) return known;
+    const repository = new Repository(join(this.repositoriesDir, `${project.id}.git`));
+    this.repositories.set(project.id, repository);
+    return repository;
   }
 
   // Users and tokens
@@ -378,6 +383,7 @@ export class App {
       this.destroyResourceTokens('project', project.id);
       t.projects.delete(project.id);
     });
+    this.repositories.delete(project.id);
     void rm(join(this.repositoriesDir, `${project.id}.git`), { recursive: true, force: true });
   }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ZERO_SHA } from './model';
@@ -63,14 +64,63 @@ export function gitEnvironment(extra: Record<string, string> = {}): Record<strin
 
 const COMMIT_FORMAT = '%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01';
 
-/** A bare repository, changed only by plumbing commands. */
+interface Answer {
+  readonly code: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** How many answers about objects a repository keeps, and how large one of them may be, in bytes. */
+const KEPT_ANSWERS = 1000;
+const KEPT_SIZE = 64 * 1024;
+
+/** An object named in full, perhaps as something to leave out of a range. */
+const NAMED_IN_FULL = /^\^?[0-9a-f]{40}$/;
+const namedInFull = (...names: readonly (string | undefined)[]): boolean =>
+  names.every((name) => name === undefined || NAMED_IN_FULL.test(name));
+
+/** A range of commits of which neither refs nor the time of day are part. */
+const isFixedRange = (args: readonly string[]): boolean =>
+  args.every((arg) => NAMED_IN_FULL.test(arg) || /^-(\d+|-(max-count|skip)=\d+)$/.test(arg));
+
+/**
+ * A bare repository, changed only by plumbing commands. Starting git is most of what an answer costs, so what git said
+ * about objects named in full is kept: they never change, and only come (`gc.auto` is 0).
+ */
 export class Repository {
+  private readonly kept = new Map<string, Answer>();
+
   constructor(readonly dir: string) {}
+
+  /**
+   * Runs git for an answer that may be kept.
+   * @param fixed whether the answer follows from objects that are named in full
+   * @param final exit codes of an answer that stays true; an object that is missing may still come
+   */
+  private async ask(
+    args: readonly string[],
+    fixed: boolean,
+    codes: readonly number[] = [0],
+    final: readonly number[] = [0],
+  ): Promise<Answer> {
+    const key = args.join('\u0000');
+    const known = fixed ? this.kept.get(key) : undefined;
+    if (known) return known;
+    const answer = await this.run(args, { codes });
+    if (fixed && final.includes(answer.code) && answer.stdout.length <= KEPT_SIZE) {
+      this.kept.set(key, answer);
+      for (const oldest of this.kept.keys()) {
+        if (this.kept.size <= KEPT_ANSWERS) break;
+        this.kept.delete(oldest);
+      }
+    }
+    return answer;
+  }
 
   private async run(
     args: readonly string[],
     options: { input?: Buffer | string; env?: Record<string, string>; codes?: readonly number[] } = {},
-  ): Promise<{ code: number; stdout: Buffer; stderr: string }> {
+  ): Promise<Answer> {
     const child = spawn('git', ['--git-dir', this.dir, ...args], { env: gitEnvironment(options.env) });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
@@ -125,13 +175,26 @@ export class Repository {
   /** The commit that a branch, tag, sha or HEAD names. */
   async resolve(ref: string): Promise<string | undefined> {
     if (ref === '' || ref.startsWith('-')) return undefined;
-    const { code, stdout } = await this.run(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], {
-      codes: [0, 1, 128],
-    });
+    const { code, stdout } = await this.ask(
+      ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`],
+      namedInFull(ref),
+      [0, 1, 128],
+    );
     return code === 0 ? stdout.toString().trim() : undefined;
   }
 
+  /** The head of a branch: from its file, which git replaces in one step, else (packed, or no such file) from git. */
   async branch(name: string): Promise<string | undefined> {
+    if (/^\w[\w./-]*$/.test(name) && !name.includes('..')) {
+      try {
+        const text = (await readFile(join(this.dir, 'refs', 'heads', name), 'utf8')).trim();
+        if (NAMED_IN_FULL.test(text)) return text;
+      } catch (error) {
+        const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+        if (missing && existsSync(join(this.dir, 'HEAD')) && !existsSync(join(this.dir, 'packed-refs')))
+          return undefined;
+      }
+    }
     return this.resolve(`refs/heads/${name}`);
   }
 
@@ -162,8 +225,9 @@ export class Repository {
   }
 
   async log(args: readonly string[]): Promise<CommitInfo[]> {
-    const out = await this.output(['log', `--format=${COMMIT_FORMAT}`, ...args]);
-    return out
+    const { stdout } = await this.ask(['log', `--format=${COMMIT_FORMAT}`, ...args], isFixedRange(args));
+    return stdout
+      .toString()
       .split('\u0000\u0001\n')
       .filter((entry) => entry !== '')
       .map((entry) => {
@@ -186,8 +250,8 @@ export class Repository {
   }
 
   async lastCommitOf(ref: string, path: string): Promise<string | undefined> {
-    const out = await this.output(['log', '-1', '--format=%H', ref, '--', path]);
-    return out.trim() || undefined;
+    const { stdout } = await this.ask(['log', '-1', '--format=%H', ref, '--', path], namedInFull(ref));
+    return stdout.toString().trim() || undefined;
   }
 
   async tree(ref: string, path: string, recursive: boolean): Promise<TreeEntry[] | undefined> {
@@ -201,32 +265,36 @@ export class Repository {
   }
 
   async entry(ref: string, path: string): Promise<TreeEntry | undefined> {
-    return parseTree(
-      (await this.run(['ls-tree', '-z', '--full-tree', ref, path], { codes: [0, 128] })).stdout,
-    ).find((entry) => entry.path === path);
+    const { stdout } = await this.ask(
+      ['ls-tree', '-z', '--full-tree', ref, path],
+      namedInFull(ref),
+      [0, 128],
+    );
+    return parseTree(stdout).find((entry) => entry.path === path);
   }
 
   async blob(id: string): Promise<Buffer> {
-    return (await this.run(['cat-file', 'blob', id])).stdout;
+    return (await this.ask(['cat-file', 'blob', id], namedInFull(id))).stdout;
   }
 
   async mergeBase(a: string, b: string): Promise<string | undefined> {
-    const { code, stdout } = await this.run(['merge-base', a, b], { codes: [0, 1] });
+    const { code, stdout } = await this.ask(['merge-base', a, b], namedInFull(a, b), [0, 1], [0, 1]);
     return code === 0 ? (stdout.toString().trim().split('\n')[0] ?? undefined) : undefined;
   }
 
   async isAncestor(ancestor: string, descendant: string): Promise<boolean> {
-    return (
-      (await this.run(['merge-base', '--is-ancestor', ancestor, descendant], { codes: [0, 1] })).code === 0
-    );
+    const args = ['merge-base', '--is-ancestor', ancestor, descendant];
+    return (await this.ask(args, namedInFull(ancestor, descendant), [0, 1], [0, 1])).code === 0;
   }
 
   /** The changed files between two commits (or of a root commit, when `from` is undefined). */
   async diff(from: string | undefined, to: string): Promise<FileChange[]> {
     const range = from === undefined ? ['--root', to] : [from, to];
     const base = ['diff-tree', '-r', '-M', '--no-commit-id', '--no-color', '--full-index'];
-    const raw = (await this.run([...base, '--raw', '-z', ...range])).stdout.toString().split('\u0000');
-    const patches = (await this.output([...base, '-p', ...range]))
+    const fixed = namedInFull(from, to);
+    const raw = (await this.ask([...base, '--raw', '-z', ...range], fixed)).stdout.toString().split('\u0000');
+    const patches = (await this.ask([...base, '-p', ...range], fixed)).stdout
+      .toString()
       .split(/^(?=diff --git )/m)
       .filter((part) => part.startsWith('diff --git '));
     const changes: FileChange[] = [];
@@ -305,14 +373,14 @@ export class Repository {
   }
 
   async treeOf(commit: string): Promise<string> {
-    return (await this.output(['rev-parse', '--verify', `${commit}^{tree}`])).trim();
+    const { stdout } = await this.ask(['rev-parse', '--verify', `${commit}^{tree}`], namedInFull(commit));
+    return stdout.toString().trim();
   }
 
   /** The tree of the three-way merge, or undefined where it conflicts. */
   async mergeTree(ours: string, theirs: string): Promise<string | undefined> {
-    const { code, stdout } = await this.run(['merge-tree', '--write-tree', '--no-messages', ours, theirs], {
-      codes: [0, 1],
-    });
+    const args = ['merge-tree', '--write-tree', '--no-messages', ours, theirs];
+    const { code, stdout } = await this.ask(args, namedInFull(ours, theirs), [0, 1], [0, 1]);
     return code === 0 ? stdout.toString().trim() : undefined;
   }
 
@@ -343,7 +411,8 @@ export class Repository {
   }
 
   async count(args: readonly string[]): Promise<number> {
-    return Number((await this.output(['rev-list', '--count', ...args])).trim());
+    const { stdout } = await this.ask(['rev-list', '--count', ...args], isFixedRange(args));
+    return Number(stdout.toString().trim());
   }
 }
 

@@ -45,6 +45,8 @@ export function gitlabSteps(): Step[] {
     {
       name: 'gitlab',
       title: `GitLab stand-in on ${GITLAB_URL}`,
+      // git.
+      needs: ['packages', 'machine'],
       inputs: () => hashFiles([__dirname], [process.version]),
       done: async () => daemonProcess('gitlab') !== undefined && answers().catch(() => false),
       run: async (log) => {

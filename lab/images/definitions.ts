@@ -29,7 +29,7 @@ export const IMAGES: readonly ImageDefinition[] = [
     tag: 'lab',
     parent: 'debian',
     base: true,
-    programs: { kubernetes: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
+    programs: { kubectl: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
     extra: 'agent-program',
   },
   { name: 'jenkins', tag: 'lab', parent: 'debian', base: true, extra: 'jenkins' },

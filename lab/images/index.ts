@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
+import { partOf } from '../toolchain/parts';
 import { hostSources, sourcesList } from './apt';
 import { imageHash, makeContext } from './context';
 import { BASE, IMAGES, type ImageDefinition } from './definitions';
@@ -88,6 +89,9 @@ function baseStep(options: ImageOptions): Step {
   return {
     name: 'image-debian',
     title: `Image ${BASE.name}:${BASE.tag}`,
+    // debootstrap, the Docker client, a fresh list of the package sources.
+    needs: ['packages', 'storage'],
+    place: 'image',
     inputs: hash,
     done: async () => (await contentInMirror(engine.mirror, BASE.name, BASE.tag)) === (await hash()),
     run: async (log) => {
@@ -118,11 +122,26 @@ function baseStep(options: ImageOptions): Step {
   };
 }
 
+/** Steps that bring what an image is made from and with. */
+function imageNeeds({ parent, programs = {}, extra }: ImageDefinition): string[] {
+  const parts = Object.keys(programs).map((program) => `toolchain-${partOf(program)}`);
+  return [
+    // The Docker client, and the sources that its packages come from; python3-pip.
+    'packages',
+    'storage',
+    ...(parent ? [`image-${parent}`] : []),
+    ...new Set(parts),
+    ...(extra === 'jenkins' ? ['jenkins-jar'] : []),
+  ];
+}
+
 function imageStep(image: ImageDefinition, hash: () => Promise<string>, options: ImageOptions): Step {
   const engine = docker(options);
   return {
     name: `image-${image.name}`,
     title: `Image ${image.name}:${image.tag}`,
+    needs: imageNeeds(image),
+    place: 'image',
     inputs: hash,
     done: async () => (await contentInMirror(engine.mirror, image.name, image.tag)) === (await hash()),
     run: async (log) => {

@@ -9,6 +9,7 @@ export function jenkinsJarStep(): Step {
   return {
     name: 'jenkins-jar',
     title: 'Jenkins stand-in (Maven)',
+    needs: ['packages'],
     inputs: () => hashFiles([join(FOLDER, 'pom.xml'), join(FOLDER, 'src', 'main')]),
     done: async () =>
       existsSync(join(FOLDER, 'target', 'jenkins.jar')) && existsSync(join(FOLDER, 'target', 'lib')),

@@ -12,4 +12,5 @@ if [ "$status" -ne 0 ] || [ -z "$counts" ]; then
   echo "lab/jenkins: mvn test failed (exit $status); ${counts:-no tests were run}"
   exit 1
 fi
+grep -E 'Tests run: .*Time elapsed' "$log" | sed 's/^\[[A-Z]*\] //' || true
 echo "lab/jenkins: ${counts#*] }"

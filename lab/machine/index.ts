@@ -32,6 +32,8 @@ export function machineSteps(): Step[] {
     {
       name: 'machine',
       title: 'Machine: namespaces, link 198.18.0.1 to 198.18.0.2, cgroups',
+      // unshare, nsenter, ip, modprobe, tini.
+      needs: ['packages'],
       inputs: () => hashFiles([join(__dirname, 'holder.ts'), join(__dirname, 'network.ts')]),
       done: async () => {
         const machine = holder();

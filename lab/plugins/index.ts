@@ -2,13 +2,14 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
+import { addressOf, wayTo } from '../toolchain/download';
 import { buildPlugins, PLUGINS, type PluginName } from './build';
 
 const REPOSITORY = join(__dirname, '..', '..');
 
-/** Where official plug-ins are published; when it does not answer within seconds, none can be had. */
+/** Where official plug-ins are published; when it does not answer, none can be had. */
 const OFFICIAL = 'https://get.pulumi.com/releases/plugins';
-const OFFICIAL_SECONDS = 4;
+const OFFICIAL_SECONDS = 10;
 
 const launcher = (name: PluginName): string => join(cacheHome(), 'bin', `pulumi-resource-${name}`);
 
@@ -27,23 +28,28 @@ function officialInstalled(name: PluginName): boolean {
   return existsSync(join(home, 'plugins', `resource-${name}-v${versionOf(name)}`));
 }
 
-async function officialReachable(name: PluginName): Promise<boolean> {
+/** Where the official plug-in is to be had: a folder of archives; undefined when there is no way to it. */
+async function officialServer(name: PluginName): Promise<string | undefined> {
+  const server = addressOf(OFFICIAL);
+  if (!server || !(await wayTo(server))) return undefined;
   try {
-    const url = `${OFFICIAL}/pulumi-resource-${name}-v${versionOf(name)}-linux-amd64.tar.gz`;
-    return (await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(OFFICIAL_SECONDS * 1000) })).ok;
+    const url = `${server}/pulumi-resource-${name}-v${versionOf(name)}-linux-amd64.tar.gz`;
+    const answer = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(OFFICIAL_SECONDS * 1000) });
+    return answer.ok ? server : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 /** True when the official plug-in is there now: installed before, or installed here (the CLI verifies its checksum). */
 async function installOfficial(name: PluginName, log: StepLog): Promise<boolean> {
   if (officialInstalled(name)) return true;
-  if (!(await officialReachable(name))) return false;
+  const server = await officialServer(name);
+  if (!server) return false;
   log.line(`installing the official plug-in ${name} ${versionOf(name)}`);
   await log.exec(
     join(cacheHome(), 'bin', 'pulumi'),
-    ['plugin', 'install', 'resource', name, versionOf(name)],
+    ['plugin', 'install', 'resource', name, versionOf(name), '--server', server],
     {
       timeoutSeconds: 300,
     },
@@ -61,6 +67,8 @@ export function pluginSteps(): Step[] {
     {
       name: 'plugins',
       title: 'provider plug-ins',
+      // The CLI installs the official ones.
+      needs: ['toolchain-pulumi'],
       inputs,
       done: async () => PLUGINS.every((name) => officialInstalled(name) !== existsSync(launcher(name))),
       run: async (log) => {

@@ -1,19 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { cacheHome, LabError, type StepLog } from '../steps';
+import { fetchFile } from './download';
+import { present } from './packages';
 
 /**
  * The Go that the pinned modules ask for, as the module proxies carry it: golang.org/toolchain, whose zip never changes.
@@ -53,13 +44,18 @@ export const moduleProxies = (setting = process.env.GOPROXY || 'https://proxy.go
     .map((entry) => entry.trim().replace(/\/$/, ''))
     .filter((entry) => /^https?:/.test(entry));
 
+/** Is there a Go on this machine, or what it takes to unpack one? A build needs no Debian package then. */
+export const goIsAtHand = (): boolean => present(process.env.SWITCHYARD_GO ?? 'go') || present('unzip');
+
 /** `$SWITCHYARD_GO`, or else the one on PATH, when it can fetch the toolchain that a go.mod asks for. */
 function installedGo(log: StepLog): string | undefined {
   const named = process.env.SWITCHYARD_GO;
   const go = named ?? 'go';
   let version: string | undefined;
   try {
-    version = goVersion(execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/' }));
+    version = goVersion(
+      execFileSync(go, ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/', env: process.env }),
+    );
   } catch {
     version = undefined;
   }
@@ -69,15 +65,6 @@ function installedGo(log: StepLog): string | undefined {
   if (named !== undefined) throw new LabError(fault, `Name a Go from 1.21 on in SWITCHYARD_GO, or unset it`);
   log.line(`${fault}; taking Go ${GO.version} from the module proxy`);
   return undefined;
-}
-
-async function fetchZip(url: string, file: string): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(600_000) });
-  if (!response.ok || !response.body) throw new Error(`answered ${response.status}`);
-  await pipeline(Readable.fromWeb(response.body), createWriteStream(file));
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }
 
 /**
@@ -106,7 +93,7 @@ export async function fetchGo(
     for (const proxy of moduleProxies()) {
       const url = `${proxy}/golang.org/${module.replace('@', '/@v/')}.zip`;
       try {
-        const found = await fetchZip(url, zip);
+        const found = await fetchFile(url, zip, { signal: log.signal });
         if (found === sha256) {
           await log.exec('unzip', ['-q', zip, '-d', fresh]);
           const unpacked = join(fresh, 'golang.org', module);
@@ -129,5 +116,17 @@ export async function fetchGo(
   }
 }
 
-/** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. */
-export const findGo = async (log: StepLog): Promise<string> => installedGo(log) ?? fetchGo(log);
+let looked: { named: string | undefined; go: Promise<string> } | undefined;
+
+/** A Go that can build the parts: `$SWITCHYARD_GO`, then PATH, then the module proxy's. Looked for once, by whoever asks first. */
+export function findGo(log: StepLog): Promise<string> {
+  const named = process.env.SWITCHYARD_GO;
+  if (looked && looked.named === named) return looked.go;
+  const go = (async () => installedGo(log) ?? fetchGo(log))();
+  looked = { named, go };
+  // The next one tries again.
+  go.catch(() => {
+    looked = undefined;
+  });
+  return go;
+}

@@ -1,24 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
-import { cacheHome, hashFiles, LabError, type Step, type StepLog } from '../steps';
-import { findGo } from './go';
+import { join } from 'node:path';
+import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
+import { download } from './download';
+import { findGo, goIsAtHand } from './go';
 import { packageStep } from './packages';
 import { PARTS, type Part, type Program } from './parts';
 
-/** Seconds after which a machine counts as having no way to the official downloads. */
-const DOWNLOAD_SECONDS = 4;
+/**
+ * What every part is compiled with: the same for all, so that one finds in Go's cache what another has compiled. No
+ * debugger ever looks at these programs, and debug information costs time in each package; traces of a panic need none.
+ */
+export const COMPILER_FLAGS = ['-trimpath', '-mod=readonly', '-gcflags=all=-dwarf=false'];
 
 const bin = (name: string): string => join(cacheHome(), 'bin', name);
 
@@ -42,15 +45,6 @@ export function linkerFlags(part: Part): string {
   return ['-s', '-w', ...stamps].join(' ');
 }
 
-/** The hash that a release's checksum list gives for a file. */
-export function checksumOf(list: string, file: string): string | undefined {
-  for (const line of list.split('\n')) {
-    const [hash, name] = line.trim().split(/\s+\*?/);
-    if (name === file && hash && /^[0-9a-f]{64}$/.test(hash)) return hash;
-  }
-  return undefined;
-}
-
 /** The part's programs on PATH, when they are there in exactly the pinned version. */
 function onPath(part: Part): string | undefined {
   if (!part.installed) return undefined;
@@ -68,76 +62,100 @@ function onPath(part: Part): string | undefined {
   }
 }
 
-async function fetchWithin(url: string, seconds: number): Promise<Response | undefined> {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), seconds * 1000);
+/** What compiling a part needs besides its flags: static programs run in any image and need no C compiler. */
+const BUILD_ENVIRONMENT = {
+  CGO_ENABLED: '0',
+  GOTOOLCHAIN: 'auto',
+  GOFLAGS: '-buildvcs=false',
+  GOWORK: 'off',
+};
+
+/** Parts that are needed early get more of the cores than those that are compiled beside them. */
+const niceness = (part: Part): number => Math.min(3 + 2 * PARTS.indexOf(part), 19);
+
+/**
+ * How many packages Go has to compile: those of which its cache holds nothing that fits.
+ * @returns undefined when Go cannot say, which the build will say better
+ */
+async function packagesToCompile(
+  go: string,
+  flags: string[],
+  part: Part,
+  log: StepLog,
+): Promise<number | undefined> {
+  // For the program itself, which is linked anew, there is another word: its package is in the cache, the program is not.
+  const format =
+    '{{if .Stale}}{{if ne .StaleReason "not installed but available in build cache"}}{{.ImportPath}}{{end}}{{end}}';
+  const sources = part.programs.map(({ source }) => source);
   try {
-    const response = await fetch(url, { signal: abort.signal });
-    return response.ok ? response : undefined;
+    const { stdout } = await log.exec(go, ['list', '-deps', '-f', format, ...flags, ...sources], {
+      cwd: join(__dirname, part.name),
+      env: BUILD_ENVIRONMENT,
+      nice: niceness(part),
+    });
+    return stdout.split('\n').filter(Boolean).length;
   } catch {
+    log.signal?.throwIfAborted();
     return undefined;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-/** Official download into `folder`. @returns false when there is none or no way to it */
-async function download(part: Part, folder: string, log: StepLog): Promise<boolean> {
-  if (!part.download || process.arch !== 'x64') return false;
-  const { url, checksums, files } = part.download;
-  const list = await fetchWithin(checksums, DOWNLOAD_SECONDS);
-  if (!list) {
-    log.line(`no way to the official download of ${part.name}; building it`);
-    return false;
-  }
-  const wanted = checksumOf(await list.text(), basename(url));
-  if (!wanted) {
-    log.line(`${checksums} does not name ${basename(url)}; building ${part.name}`);
-    return false;
-  }
-  const response = await fetchWithin(url, DOWNLOAD_SECONDS);
-  if (!response) return false;
-  const content = Buffer.from(await response.arrayBuffer());
-  const found = createHash('sha256').update(content).digest('hex');
-  if (found !== wanted) {
-    throw new LabError(
-      `${basename(url)}: SHA-256 is ${found}, the release says ${wanted}`,
-      'Try again later',
-    );
-  }
-  const archive = join(folder, 'archive.tar.gz');
-  writeFileSync(archive, content);
-  await log.exec('tar', ['-xzf', archive, '-C', folder, ...files]);
-  for (const file of files) renameSync(join(folder, file), join(folder, `.${basename(file)}`));
-  for (const file of files) {
-    rmSync(join(folder, file.split('/')[0] ?? file), { recursive: true, force: true });
-    rmSync(archive, { force: true });
-  }
-  for (const file of files) renameSync(join(folder, `.${basename(file)}`), join(folder, basename(file)));
-  return true;
+/** Counts packages in what `go build -v` prints: the path of each, when its compilation begins. */
+export function countPackages(counted: (packages: number) => void): (output: string) => void {
+  let rest = '';
+  let packages = 0;
+  return (output) => {
+    const lines = (rest + output).split('\n');
+    rest = lines.pop() ?? '';
+    // Errors begin with `#` or hold blanks, as do notes about modules.
+    const found = lines.filter((line) => /^[\w.~@-]+(\/[\w.~@-]+)*$/.test(line)).length;
+    packages += found;
+    if (found > 0) counted(packages);
+  };
+}
+
+/** Packages of Go's own that import nearly all that any part uses of it, and nothing that none does. */
+const COMMON_PACKAGES = ['net/http/pprof', 'html/template'];
+
+const libraries = new Map<string, Promise<unknown>>();
+
+/**
+ * Go's own packages, which every part is made of, compiled before any part: parts that are built side by side would each
+ * compile them, as none finds in the cache what another has not finished. Once in a run, by whoever comes first.
+ */
+function standardLibrary(go: string, part: Part, log: StepLog): Promise<unknown> {
+  const known = libraries.get(go);
+  if (known) return known;
+  // In a part's folder, whose go.mod says by which Go: an older one on PATH fetches that.
+  const options = { cwd: join(__dirname, part.name), env: BUILD_ENVIRONMENT, nice: niceness(part) };
+  const compiled = log.exec(go, ['build', ...COMPILER_FLAGS, ...COMMON_PACKAGES], options);
+  libraries.set(go, compiled);
+  compiled.catch(() => libraries.delete(go));
+  return compiled;
 }
 
 async function build(part: Part, folder: string, log: StepLog): Promise<void> {
   const go = await findGo(log);
+  await standardLibrary(go, part, log);
+  const flags = [...COMPILER_FLAGS, '-ldflags', linkerFlags(part)];
+  const total = await packagesToCompile(go, flags, part, log);
+  const report = (done: number) => {
+    if (total !== undefined) log.progress?.({ done, total, unit: 'packages' });
+  };
+  report(0);
+  let before = 0;
   for (const program of part.programs) {
-    await log.exec(
-      go,
-      [
-        'build',
-        '-trimpath',
-        '-mod=readonly',
-        '-ldflags',
-        linkerFlags(part),
-        '-o',
-        join(folder, program.name),
-        program.source,
-      ],
-      {
-        cwd: join(__dirname, part.name),
-        // Static programs run in any image and need no C compiler.
-        env: { CGO_ENABLED: '0', GOTOOLCHAIN: 'auto', GOFLAGS: '-buildvcs=false', GOWORK: 'off' },
-      },
-    );
+    let done = before;
+    await log.exec(go, ['build', '-v', ...flags, '-o', join(folder, program.name), program.source], {
+      cwd: join(__dirname, part.name),
+      env: BUILD_ENVIRONMENT,
+      nice: niceness(part),
+      onOutput: countPackages((packages) => {
+        done = before + packages;
+        report(done);
+      }),
+    });
+    before = done;
   }
 }
 
@@ -149,56 +167,108 @@ function link(target: string, name: string): void {
   renameSync(fresh, bin(name));
 }
 
-function linked(part: Part, hash: string): boolean {
-  return part.programs.every((program) =>
-    NAMES(program).every((name) => {
-      try {
-        const target = readlinkSync(bin(name));
-        return (
-          existsSync(target) &&
-          (target.includes(`${part.name}-${hash.slice(0, 16)}`) || onPath(part) === target)
-        );
-      } catch {
-        return false;
-      }
-    }),
-  );
+const folderOf = async (part: Part): Promise<string> =>
+  join(cacheHome(), 'builds', `${part.name}-${(await partHash(part)).slice(0, 16)}`);
+
+/**
+ * The file behind each name of a part's programs in a folder: a build makes one file for several names, a release may have
+ * one for each. @returns undefined when a program is not there
+ */
+function filesIn(folder: string, part: Part): Map<string, string> | undefined {
+  const files = new Map<string, string>();
+  for (const program of part.programs) {
+    const own = join(folder, program.name);
+    for (const name of NAMES(program)) {
+      const file = [join(folder, name), own].find((path) => existsSync(path));
+      if (file) files.set(name, file);
+      else if (name !== program.name) return undefined;
+    }
+    if (!existsSync(own) && !program.links?.length) return undefined;
+  }
+  return files;
 }
 
-/** Brings one part into the cache: from PATH, from the official download, or by a build. */
-export async function provide(part: Part, log: StepLog): Promise<void> {
-  const hash = await partHash(part);
-  const folder = join(cacheHome(), 'builds', `${part.name}-${hash.slice(0, 16)}`);
+/** Where a part's programs are by now, best first: PATH, its own folder, the archive that they came with. */
+async function present(part: Part): Promise<Map<string, string> | undefined> {
   const installed = onPath(part);
   if (installed && part.programs.length === 1) {
-    for (const program of part.programs) for (const name of NAMES(program)) link(installed, name);
-    return;
+    return new Map(part.programs.flatMap(NAMES).map((name) => [name, installed]));
   }
-  if (!existsSync(folder)) {
-    mkdirSync(join(cacheHome(), 'builds'), { recursive: true });
-    // Renamed when complete: an interrupted build leaves nothing that looks finished.
-    const fresh = mkdtempSync(join(cacheHome(), 'builds', `.${part.name}-`));
+  const host = PARTS.find(({ name }) => name === part.comesWith);
+  const folders = [await folderOf(part), ...(host ? [await folderOf(host)] : [])];
+  for (const folder of folders) {
+    const files = filesIn(folder, part);
+    if (files) return files;
+  }
+  return undefined;
+}
+
+async function linked(part: Part): Promise<boolean> {
+  const files = await present(part);
+  if (!files) return false;
+  return [...files].every(([name, file]) => {
     try {
-      if (!(await download(part, fresh, log))) await build(part, fresh, log);
-      for (const program of part.programs) chmodSync(join(fresh, program.name), 0o755);
-      chmodSync(fresh, 0o755);
-      renameSync(fresh, folder);
-    } finally {
-      rmSync(fresh, { recursive: true, force: true });
+      return readlinkSync(bin(name)) === file;
+    } catch {
+      return false;
     }
+  });
+}
+
+async function linkPresent(part: Part): Promise<boolean> {
+  const files = await present(part);
+  for (const [name, file] of files ?? []) link(file, name);
+  return files !== undefined;
+}
+
+/** Fills a part's folder by `fill`; renamed when complete: what is interrupted leaves nothing that looks finished. */
+async function inFolder(part: Part, fill: (folder: string) => Promise<boolean>): Promise<boolean> {
+  mkdirSync(join(cacheHome(), 'builds'), { recursive: true });
+  const fresh = mkdtempSync(join(cacheHome(), 'builds', `.${part.name}-`));
+  try {
+    if (!(await fill(fresh))) return false;
+    for (const file of readdirSync(fresh)) chmodSync(join(fresh, file), 0o755);
+    chmodSync(fresh, 0o755);
+    const folder = await folderOf(part);
+    // There only where somebody took files out of it.
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(fresh, folder);
+    return linkPresent(part);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
   }
-  for (const program of part.programs) {
-    for (const name of NAMES(program)) link(join(folder, program.name), name);
-  }
+}
+
+/** A part without a build: as it is there already, or from its official download. @returns false when there is none */
+export async function fetchPart(part: Part, log: StepLog): Promise<boolean> {
+  if (await linkPresent(part)) return true;
+  const { official } = part;
+  if (!official || process.arch !== 'x64') return false;
+  return inFolder(part, (folder) => download(official, folder, log));
+}
+
+/** A part from its pinned Go module. */
+export async function buildPart(part: Part, log: StepLog): Promise<void> {
+  await inFolder(part, async (folder) => {
+    await build(part, folder, log);
+    return true;
+  });
 }
 
 function partStep(part: Part): Step {
   return {
     name: `toolchain-${part.name}`,
     title: `${part.title} ${part.version}`,
+    // unzip, where the Go that compiles has to be fetched.
+    needs: [
+      ...(goIsAtHand() ? [] : ['packages']),
+      ...(part.comesWith ? [`toolchain-${part.comesWith}`] : []),
+    ],
+    place: 'compile',
     inputs: () => partHash(part),
-    done: async () => linked(part, await partHash(part)),
-    run: (log) => provide(part, log),
+    done: () => linked(part),
+    fetch: (log) => fetchPart(part, log),
+    run: (log) => buildPart(part, log),
   };
 }
 

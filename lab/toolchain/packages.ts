@@ -31,7 +31,7 @@ export const PACKAGES: Record<string, string> = {
 
 const FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-function present(probe: string): boolean {
+export function present(probe: string): boolean {
   if (probe.startsWith('/')) return existsSync(probe);
   const path = (process.env.PATH ?? '').split(':').filter(Boolean);
   return [...path, ...FOLDERS].some((folder) => existsSync(`${folder}/${probe}`));

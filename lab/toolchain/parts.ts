@@ -1,3 +1,5 @@
+import type { Official } from './download';
+
 /** A program of the lab that no Debian package carries in a fitting version. */
 export interface Part {
   /** Folder beside this file with go.mod and go.sum. */
@@ -7,8 +9,10 @@ export interface Part {
   programs: Program[];
   /** `-X` settings that the linker writes in: package variable to value. */
   stamps?: Record<string, string>;
-  /** Official download, taken when its checksum fits. */
-  download?: Download;
+  /** Official files that bring all of its programs, taken when their checksums fit. Only for x86-64. */
+  official?: Official[];
+  /** Another part whose official archive brings this one's programs, too. */
+  comesWith?: string;
   /**
    * Program whose presence on PATH in exactly this version makes the build needless. `match` finds the version
    * in the output of `args`.
@@ -25,17 +29,23 @@ export interface Program {
   links?: string[];
 }
 
-export interface Download {
-  url: string;
-  /** Hexadecimal SHA-256 list of the release: lines `<hash>  <file>`. */
-  checksums: string;
-  /** Programs in the archive, by path there. */
-  files: string[];
-}
-
 const KUBERNETES = '1.37.2';
 const PULUMI = '3.259.0';
 const BUILDKIT = '0.34.2';
+const COREDNS = '1.12.4';
+const VERSITYGW = '1.8.0';
+
+const GITHUB = 'https://github.com';
+
+/** Links to the one file that a build makes; files of their own in a release. */
+const KUBERNETES_PROGRAMS = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+  'kubectl',
+];
 
 function kubernetesStamps(): Record<string, string> {
   const [major = '', minor = ''] = KUBERNETES.split('.');
@@ -51,14 +61,11 @@ function kubernetesStamps(): Record<string, string> {
   return stamps;
 }
 
-/** In the order in which they are needed. */
+/**
+ * In the order in which they are needed: the cluster comes up while the rest compiles, then the images, and no step of
+ * the lab's own needs the last.
+ */
 export const PARTS: Part[] = [
-  {
-    name: 's3',
-    version: '1.8.0',
-    title: 'S3 server (versitygw)',
-    programs: [{ name: 'versitygw', source: 'github.com/versity/versitygw/cmd/versitygw' }],
-  },
   {
     name: 'kubernetes',
     version: KUBERNETES,
@@ -67,17 +74,16 @@ export const PARTS: Part[] = [
       {
         name: 'kubernetes',
         source: '.',
-        links: [
-          'kube-apiserver',
-          'kube-controller-manager',
-          'kube-scheduler',
-          'kubelet',
-          'kube-proxy',
-          'kubectl',
-        ],
+        links: KUBERNETES_PROGRAMS,
       },
     ],
     stamps: kubernetesStamps(),
+    // kubernetes.io "Download Kubernetes": each program by itself, and beside it a file that holds its hash alone. The
+    // server archive would hold every program twice, as an image, too.
+    official: KUBERNETES_PROGRAMS.map((program) => {
+      const url = `https://dl.k8s.io/release/v${KUBERNETES}/bin/linux/amd64/${program}`;
+      return { url, checksums: `${url}.sha256` };
+    }),
   },
   {
     name: 'pulumi',
@@ -86,31 +92,28 @@ export const PARTS: Part[] = [
     programs: [{ name: 'pulumi', source: 'github.com/pulumi/pulumi/pkg/v3/cmd/pulumi' }],
     stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': PULUMI },
     installed: { program: 'pulumi', args: ['version'], match: /v?(\d+\.\d+\.\d+)/ },
-    download: {
-      url: `https://github.com/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-v${PULUMI}-linux-x64.tar.gz`,
-      checksums: `https://github.com/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-${PULUMI}-checksums.txt`,
-      files: ['pulumi/pulumi'],
-    },
-  },
-  {
-    // The newest that the Go module proxy carries: later ones live in a module of their own, which it does not. The
-    // engine still speaks to it, and the Node.js half comes from @pulumi/pulumi in its own version.
-    name: 'pulumi-language-nodejs',
-    version: '3.68.0',
-    title: "Pulumi's Node.js language host",
-    programs: [
+    // .goreleaser.yml and ci-prepare-release.yml of pulumi/pulumi.
+    official: [
       {
-        name: 'pulumi-language-nodejs',
-        source: 'github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs',
+        url: `${GITHUB}/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-v${PULUMI}-linux-x64.tar.gz`,
+        checksums: `${GITHUB}/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-${PULUMI}-checksums.txt`,
+        archive: { pulumi: 'pulumi/pulumi', 'pulumi-language-nodejs': 'pulumi/pulumi-language-nodejs' },
       },
     ],
-    stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
   },
   {
     name: 'coredns',
-    version: '1.12.4',
+    version: COREDNS,
     title: 'CoreDNS',
     programs: [{ name: 'coredns', source: '.' }],
+    // Makefile.release of coredns/coredns: the program at the top of the archive.
+    official: [
+      {
+        url: `${GITHUB}/coredns/coredns/releases/download/v${COREDNS}/coredns_${COREDNS}_linux_amd64.tgz`,
+        checksums: `${GITHUB}/coredns/coredns/releases/download/v${COREDNS}/coredns_${COREDNS}_linux_amd64.tgz.sha256`,
+        archive: { coredns: 'coredns' },
+      },
+    ],
   },
   {
     name: 'local-path-provisioner',
@@ -127,11 +130,29 @@ export const PARTS: Part[] = [
       { name: 'buildctl', source: 'github.com/moby/buildkit/cmd/buildctl' },
     ],
     stamps: { 'github.com/moby/buildkit/version.Version': `v${BUILDKIT}` },
-    download: {
-      url: `https://github.com/moby/buildkit/releases/download/v${BUILDKIT}/buildkit-v${BUILDKIT}.linux-amd64.tar.gz`,
-      checksums: `https://github.com/moby/buildkit/releases/download/v${BUILDKIT}/checksums.txt`,
-      files: ['bin/buildkitd', 'bin/buildctl'],
-    },
+    // .github/workflows/buildkit.yml of moby/buildkit: no list of checksums, but the provenance of each archive, an in-toto
+    // statement whose subject is the archive (exporter/local/fs.go writes it).
+    official: [
+      {
+        url: `${GITHUB}/moby/buildkit/releases/download/v${BUILDKIT}/buildkit-v${BUILDKIT}.linux-amd64.tar.gz`,
+        checksums: `${GITHUB}/moby/buildkit/releases/download/v${BUILDKIT}/buildkit-v${BUILDKIT}.linux-amd64.provenance.json`,
+        archive: { buildkitd: 'bin/buildkitd', buildctl: 'bin/buildctl' },
+      },
+    ],
+  },
+  {
+    name: 's3',
+    version: VERSITYGW,
+    title: 'S3 server (versitygw)',
+    programs: [{ name: 'versitygw', source: 'github.com/versity/versitygw/cmd/versitygw' }],
+    // .goreleaser.yaml of versity/versitygw: a folder called as the archive.
+    official: [
+      {
+        url: `${GITHUB}/versity/versitygw/releases/download/v${VERSITYGW}/versitygw_v${VERSITYGW}_Linux_x86_64.tar.gz`,
+        checksums: `${GITHUB}/versity/versitygw/releases/download/v${VERSITYGW}/checksums.txt`,
+        archive: { versitygw: `versitygw_v${VERSITYGW}_Linux_x86_64/versitygw` },
+      },
+    ],
   },
   {
     name: 'ferretdb',
@@ -149,4 +170,29 @@ export const PARTS: Part[] = [
       { name: 'mongorestore', source: 'github.com/mongodb/mongo-tools/mongorestore/main' },
     ],
   },
+  {
+    // The newest that the Go module proxy carries: later ones live in a module of their own, which it does not. The
+    // engine still speaks to it, and the Node.js half comes from @pulumi/pulumi in its own version.
+    name: 'pulumi-language-nodejs',
+    version: '3.68.0',
+    title: "Pulumi's Node.js language host",
+    programs: [
+      {
+        name: 'pulumi-language-nodejs',
+        source: 'github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs',
+      },
+    ],
+    stamps: { 'github.com/pulumi/pulumi/sdk/v3/go/common/version.Version': '3.68.0' },
+    // Then in the version of the CLI.
+    comesWith: 'pulumi',
+  },
 ];
+
+/** Name of the part that brings a program. @throws Error when none does */
+export function partOf(program: string): string {
+  const part = PARTS.find(({ programs }) =>
+    programs.some(({ name, links = [] }) => name === program || links.includes(program)),
+  );
+  if (!part) throw new Error(`no part brings the program ${program}`);
+  return part.name;
+}

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '@pulumi/pulumi/automation';
-import { fetchReleases } from '../../components/inputs';
+import { fetchReleases } from '../../components/ask-gitlab';
 import { metricsText, pushDrift } from '../../delivery/metrics';
 import { assertRules } from '../../rules/assert';
 import { layOutImage } from '../lay-out';

@@ -1,7 +1,7 @@
 import { parseLedger } from '../../catalog/ledger';
 import { ProblemsError } from '../../catalog/problems';
+import { fetchLedger } from '../../components/ask-gitlab';
 import { topologyBoxes } from '../../components/boxes';
-import { fetchLedger } from '../../components/inputs';
 import { lookUp } from '../../components/lookups';
 import { kubeconfigFor } from '../../delivery/kubeconfig';
 import { missingSecrets, neededSecrets, secretSources, stackVariables } from '../../stacks/secrets';

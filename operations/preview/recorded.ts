@@ -1,5 +1,5 @@
 import type { BoxDeclaration } from '../../components/boxes';
-import { parseReferences } from '../../components/shared/references';
+import { isTemplate } from '../../components/shared/references';
 import { isRecord, openSecret } from './withhold';
 
 /** Puts a secret's value in the place of its envelope, all the way down. */
@@ -13,8 +13,8 @@ function opened(value: unknown): unknown {
 
 /** Walks arguments and what was recorded of them side by side. */
 function* pairs(declared: unknown, recorded: unknown): Generator<readonly [string, string]> {
-  if (typeof declared === 'string') {
-    const [piece, ...more] = parseReferences(declared);
+  if (isTemplate(declared)) {
+    const [piece, ...more] = declared.pieces;
     const whole = more.length === 0 && typeof piece === 'object' && piece.kind === 'given';
     if (whole && typeof recorded === 'string') yield [piece.name, recorded];
   } else if (Array.isArray(declared)) {

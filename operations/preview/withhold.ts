@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { type Piece, parseReferences } from '../../components/shared/references';
+import { isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
 import { basicCredentials, deriveSecret, htpasswdLine } from '../../components/shared/secrets';
 import { hide } from '../../delivery/preview/hide';
 
@@ -64,12 +64,6 @@ function filled(pieces: readonly Piece[], secrets: RootSecrets): string | undefi
   return text;
 }
 
-function* textsIn(value: unknown): Generator<string> {
-  if (typeof value === 'string') yield value;
-  else if (value !== null && typeof value === 'object')
-    for (const inner of Object.values(value)) yield* textsIn(inner);
-}
-
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 /** Every secret text that the declarations make, beside what the placeholders make of it. */
@@ -83,8 +77,8 @@ function translations(declared: unknown, real: RootSecrets, placeholder: RootSec
     ]),
   ]);
   for (const text of textsIn(declared)) {
-    const pieces = parseReferences(text);
-    if (pieces.every((piece) => typeof piece === 'string')) continue;
+    if (!isTemplate(text)) continue;
+    const pieces = piecesOf(text);
     const [was, is] = [filled(pieces, real), filled(pieces, placeholder)];
     if (was !== undefined && is !== undefined && was !== is) pairs.set(was, is);
     // The bare secret too: it may be printed without what stands around it.
@@ -170,11 +164,7 @@ export function withhold(deployment: unknown, declared: unknown, real: RootSecre
   for (const token of gitlabTokens(deployment)) known.set(token, placeholder.gitlabToken);
   const values = new Set(known.keys());
   // What stands in the repository in plain text is public, and stays what it is also beside a secret.
-  const open = new Set(
-    [...textsIn(declared)].filter((text) =>
-      parseReferences(text).every((piece) => typeof piece === 'string'),
-    ),
-  );
+  const open = new Set([...textsIn(declared)].filter((text) => typeof text === 'string'));
   for (const text of [...open]) open.add(base64(text));
   const stand = (text: string): string => {
     const translated = known.get(text);

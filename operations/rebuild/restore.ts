@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { restrictedContainer } from '../../catalog/containers';
-import { fetchReleases } from '../../components/inputs';
+import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import { restrictedPod } from '../../components/shared/kubernetes';

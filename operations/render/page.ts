@@ -1,96 +1,266 @@
-import { fileOf, objectName, typeOf } from './manifests';
-import { escapeText, PALETTE } from './markup';
-import type { Cell, Picture, Row } from './picture';
+import { createHash } from 'node:crypto';
+import { counted, type PartFacts, type Site, servicesInUse } from './facts';
+import { html, Markup, type Part } from './markup';
+import { moduleMarkup, REACHED, reachedBy } from './page/module';
+import { code, facts, files, lines, space, table } from './page/parts';
+import { SCRIPT } from './page/script.generated';
+import { STYLE } from './page/style';
+import { wayOf } from './page/way';
+import { pictureStyle, wayDrawing } from './svg';
 
-function resources(cell: Cell): string {
-  const rows = cell.boxes.flatMap((box) =>
-    box.declarations.map((declaration) => {
-      const { kind } = typeOf(declaration);
-      const { namespace, name } = objectName(declaration);
-      const object = [namespace, name].filter((part) => part !== undefined).join('/') || declaration.name;
-      const file = fileOf(box, declaration);
-      return `<tr><td>${escapeText(kind)}</td><td>${escapeText(object)}</td><td><a href="${escapeText(encodeURI(file))}">${escapeText(declaration.name)}</a></td></tr>`;
-    }),
+/** A section of the page; its id begins with a capital, which no module's name does. */
+interface Section {
+  readonly id: string;
+  readonly title: string;
+  readonly lead: string;
+  readonly body: Part;
+}
+
+/** What the page may do, said to the browser: load nothing, and run this one script only. */
+const policy = (script: string): string =>
+  `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'; base-uri 'none'; form-action 'none'`;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);
+
+function stats(site: Site): Markup {
+  const { modules, parts } = site;
+  const kinds = [...servicesInUse(site).keys()];
+  const spaces = sum([
+    ...parts.map((part) => part.spaces.length),
+    ...modules.map(({ boxes }) =>
+      sum(
+        boxes.map(
+          ({ declarations }) =>
+            declarations.filter(({ type }) => type === 'kubernetes:core/v1:Namespace').length,
+        ),
+      ),
+    ),
+  ]);
+  const told: readonly (readonly [string, number])[] = [
+    [modules.length === 1 ? 'module' : 'modules', modules.length],
+    ['Pods to start with', sum(modules.map(({ replicas }) => replicas))],
+    ['kinds of services', kinds.length],
+    ['owners', new Set(modules.flatMap(({ owners }) => owners)).size],
+    ['namespaces', spaces],
+    ['resources', site.resources],
+  ];
+  return html`<dl class="stats">${told.map(([name, number]) => html`<div><dt>${name}</dt><dd>${String(number)}</dd></div>`)}</dl>`;
+}
+
+const options = (values: readonly (readonly [value: string, shown: string])[]): Markup[] =>
+  values.map(([value, shown]) => html`<option value="${value}">${shown}</option>`);
+
+const alike = (values: readonly string[]): [string, string][] =>
+  [...new Set(values)].sort().map((value) => [value, value]);
+
+/** A choice, unless there is nothing to choose. */
+const choice = (name: string, title: string, values: readonly (readonly [string, string])[]): Part =>
+  values.length > 1 &&
+  html`<label>${title}<select name="${name}"><option value="">any</option>${options(values)}</select></label>`;
+
+function filters({ modules, environment, others }: Site): Markup {
+  const reached = new Set(modules.flatMap(reachedBy));
+  const ways = Object.entries(REACHED).filter(([key]) => [...reached].some((one) => one === key));
+  const environments = others.filter((other) => modules.some((one) => one.environments.includes(other.name)));
+  return html`<form id="Filters" role="search" aria-label="Modules">
+<label>Search<input name="q" type="search" placeholder="name, service, owner, image, address …" autocomplete="off" spellcheck="false"></label>
+${choice('owner', 'Owner', alike(modules.flatMap(({ owners }) => owners)))}
+${choice('service', 'Service', alike(modules.flatMap(({ services }) => services.map(({ kind }) => kind))))}
+${choice('environment', 'Environment', environments.length > 0 ? [[environment, environment], ...environments.map(({ name }): [string, string] => [name, name])] : [])}
+${choice('reached', 'Reached from', ways)}
+${choice('merge', 'Merge', alike(modules.map(({ merge }) => merge)))}
+<button type="reset">Clear</button><button type="button" id="OpenAll">Open all, close all</button>
+</form>
+<p class="hint"><span id="Count" role="status"></span><span class="keys"><kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> between modules, <kbd>Enter</kbd> opens, <kbd>Esc</kbd> closes or clears</span></p>`;
+}
+
+const modulesSection = (site: Site): Part =>
+  site.modules.length === 0
+    ? html`<p>None yet. <code>npm run switchyard -- module new</code> makes the first one.</p>`
+    : html`${filters(site)}<p id="None" hidden>No module is like that. <a href="#?">Show all.</a></p>
+<div class="rows">
+${site.modules.map((module) => moduleMarkup(module, site))}</div>`;
+
+function part(facts: PartFacts): Markup {
+  const count = sum(facts.boxes.map(({ declarations }) => declarations.length));
+  return html`<div class="part"><h3>${facts.title}</h3>${facts.address !== '' && html`<p>${code(facts.address)}</p>`}${lines(facts.lines)}${
+    facts.spaces.length > 0 &&
+    html`<details><summary>${counted(facts.spaces.length, 'namespace')}: what runs, who reaches it, which Secrets</summary>${facts.spaces.map(space)}</details>`
+  }<details><summary>${counted(count, 'resource')} by name</summary>${files(facts.boxes)}</details></div>`;
+}
+
+const spaceRow = (name: string, cluster: string, what: string): Part[] => [code(name), cluster, what];
+
+/** Every namespace of the shared parts, and how those of modules are called. */
+function places(site: Site): Markup {
+  const { clusters, namespaces, parallel } = site;
+  return table(
+    'Clusters and namespaces',
+    ['namespace', 'cluster', 'what'],
+    [
+      ...site.parts.flatMap(({ title, spaces }) =>
+        spaces.map(({ name, cluster }) => spaceRow(name, cluster, title)),
+      ),
+      spaceRow(
+        namespaces.test('‹module›'),
+        clusters.ci,
+        `up to ${counted(parallel, 'test Pod')} of one module`,
+      ),
+      spaceRow(namespaces.production('‹module›'), clusters.production, 'a module with its services'),
+    ],
   );
-  return `<div class="panel"><table><thead><tr><th scope="col">kind</th><th scope="col">object</th><th scope="col">resource</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
-function cellHtml(cell: Cell, flow: string | undefined): string {
-  const text = `<strong>${escapeText(cell.title)}</strong>${cell.lines.map((line) => `<span>${escapeText(line)}</span>`).join('')}`;
-  const arrow = flow === undefined ? '' : `<p class="flow"><span>${escapeText(flow)}</span></p>`;
-  const inner =
-    cell.boxes.length > 0
-      ? `<details name="box"><summary>${text}</summary>${resources(cell)}</details>`
-      : `<div class="follows">${text}</div>`;
-  return `<li id="${escapeText(cell.id)}">${inner}${arrow}</li>`;
+function backups({ backup, modules }: Site): Part {
+  if (!backup)
+    return html`<p>This environment makes none: its stack file has no <code>switchyard:backup</code>.</p>`;
+  const not = modules.flatMap(({ name, services }) =>
+    services.filter((service) => service.backup !== 'dumped').map((service) => [name, service] as const),
+  );
+  return html`${facts([
+    ['repository', code(backup.repository)],
+    ['what', backup.kinds.join(', ')],
+    [
+      'when',
+      `at ${backup.schedule} UTC${backup.afterReleases ? ', and repositories and images after each release' : ''}`,
+    ],
+    ['read back', `at ${backup.verify} UTC`],
+    ['kept', backup.keep],
+    ['a rebuild', backup.targets],
+  ])}${
+    not.length > 0 &&
+    html`<h3>Not dumped</h3>${lines(not.map(([module, service]) => html`<a href="#${module}">${module}</a>, ${service.name}: ${service.backup}`))}`
+  }`;
 }
 
-function rowHtml(row: Row, picture: Picture): string {
-  const cells = row.cells.map((cell, column) => {
-    if (!cell) return '<li class="none" aria-hidden="true"></li>';
-    return cellHtml(cell, row.cells[column + 1] ? picture.columns[column]?.flow : undefined);
-  });
-  return `<section aria-label="${escapeText(row.title)}"><ul>${cells.join('\n')}</ul></section>`;
+function environments(site: Site): Markup {
+  const { clusters, gitlab, jenkins, modules } = site;
+  const row = (
+    name: Part,
+    count: number,
+    where: { ci: string; production: string },
+    group: string,
+    url: string,
+  ) => [
+    name,
+    String(count),
+    where.ci === where.production ? where.ci : `${where.ci} for CI, ${where.production} for production`,
+    code(group),
+    code(url),
+  ];
+  return table(
+    'Environments',
+    ['environment', 'modules', 'clusters', 'GitLab group', 'Jenkins'],
+    [
+      row(
+        html`${site.environment} <span class="soft">(this page)</span>`,
+        modules.length,
+        clusters,
+        `${gitlab.url}/${gitlab.group}`,
+        jenkins.url,
+      ),
+      ...site.others.map((other) =>
+        row(
+          other.name,
+          other.modules.length,
+          other.clusters,
+          `${other.gitlab}/${other.group}`,
+          other.jenkins,
+        ),
+      ),
+    ],
+  );
+}
+
+function sections(site: Site): Section[] {
+  const shared: Section[] = [
+    {
+      id: 'Shared',
+      title: 'What all share',
+      lead: 'The parts that modules have in common, where each runs and who may reach it.',
+      body: html`${places(site)}<div class="parts">${site.parts.map(part)}</div>`,
+    },
+    {
+      id: 'Backups',
+      title: 'Backups',
+      lead: 'What is copied elsewhere, so that everything can be built anew.',
+      body: backups(site),
+    },
+    {
+      id: 'Secrets',
+      title: 'Secrets that people bring',
+      lead: 'All others are derived from the seed or issued by GitLab. No value stands in any rendered file.',
+      body: table(
+        'Secrets that people bring',
+        ['variable', 'asked for by'],
+        site.brought.map(({ variable, place }) => [code(variable), place]),
+      ),
+    },
+    {
+      id: 'Environments',
+      title: 'Environments',
+      lead: 'The same catalog, run in several places.',
+      body: environments(site),
+    },
+  ];
+  return [
+    {
+      id: 'Modules',
+      title: counted(site.modules.length, 'module').replace(/^\d+ m/, 'M'),
+      lead: 'Each opens to where it runs, with what, by whom, and who may reach it. Its name after # is an address to send.',
+      body: modulesSection(site),
+    },
+    {
+      id: 'Commit',
+      title: 'The way of a commit',
+      lead: 'From a push to production. What was tested is what is merged, and what is merged is what runs.',
+      body: wayOf(site),
+    },
+    ...(site.single ? [] : shared),
+  ];
 }
 
 /**
- * The picture as one page that loads nothing: each box opens, by mouse or keyboard, to its resources, and each resource
- * leads to the file beside the page in which it stands.
+ * The topology as one page that loads nothing: what runs where, with what, by whom, who may reach it, and how a commit
+ * gets there. It is whole without its script, which searches, filters and leads to a module by its name after `#`.
  */
-export function topologyPage(picture: Picture): string {
-  const heads = picture.columns.map(({ title }) => `<li>${escapeText(title)}</li>`).join('');
-  return `<!doctype html>
+export function topologyPage(site: Site): string {
+  const all = sections(site);
+  const script = SCRIPT;
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy(script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Topology of ${escapeText(picture.title)}</title>
+<title>Topology of ${site.title}</title>
 <style>
-${PALETTE}
-*{box-sizing:border-box}
-body{margin:0;padding:1.5rem;font:15px/1.45 system-ui,sans-serif;background:var(--ground);color:var(--text)}
-h1{margin:0;font-size:1.6rem}
-header p{margin:.3rem 0 1.5rem;color:var(--soft)}
-a{color:var(--accent)}
-ul{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(${picture.columns.length},minmax(0,1fr));column-gap:4.6rem}
-.heads{position:sticky;top:0;z-index:3;padding:.4rem 0;background:var(--ground);color:var(--accent);font-weight:600}
-section{margin-bottom:1.2rem}
-li{position:relative;min-width:0}
-summary,.follows{height:100%;min-height:5.6rem;padding:.6rem .8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--box);overflow-wrap:anywhere}
-.follows{border-style:dashed}
-details{height:100%}
-summary{cursor:pointer;list-style:none}
-summary::-webkit-details-marker{display:none}
-summary:focus-visible,a:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
-details[open] summary{border-color:var(--accent);border-width:2px}
-summary span,.follows span{display:block;color:var(--soft);font-size:.82rem}
-.flow{position:absolute;left:100%;top:2.8rem;width:4.6rem;margin:0;border-top:1.5px solid var(--line);pointer-events:none}
-.flow span{position:absolute;left:0;right:.4rem;bottom:.1rem;text-align:center;font-size:.75rem;line-height:1.1;color:var(--soft)}
-.flow::after{content:"";position:absolute;right:0;top:-5px;border:5px solid transparent;border-left:8px solid var(--line);border-right:0}
-.panel{position:absolute;z-index:2;top:calc(100% + .4rem);left:0;width:max-content;max-width:min(46rem,80vw);max-height:26rem;overflow:auto;padding:.6rem .9rem;border:2px solid var(--accent);border-radius:.5rem;background:var(--ground);box-shadow:0 .6rem 1.6rem #0006}
-li:nth-last-child(-n+2) .panel{left:auto;right:0}
-table{border-collapse:collapse;font-size:.85rem}
-th,td{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}
-th{color:var(--soft);font-weight:600}
-@media (max-width:60rem){
-ul{grid-template-columns:1fr;row-gap:.5rem}
-.heads,.flow,.none{display:none}
-details,summary,.follows{height:auto;min-height:0}
-.panel{position:static;max-width:none;width:auto;max-height:none;margin-top:.4rem;overflow-x:auto}
-}
-@media print{.panel{position:static;max-height:none}}
+${STYLE}
+${pictureStyle('.picture ')}
 </style>
 </head>
 <body>
-<header>
-<h1>Topology of ${escapeText(picture.title)}</h1>
-<p>${escapeText(picture.about.join(' · '))}. A box opens to its resources; a dashed one follows from the others.</p>
-</header>
-<main>
-<ul class="heads" aria-hidden="true">${heads}</ul>
-${picture.rows.map((row) => rowHtml(row, picture)).join('\n')}
-</main>
+<a class="skip" href="#Modules">To the modules</a>
+<header class="bar"><div class="wide"><strong>${site.title}</strong><nav aria-label="Sections"><ul>${all.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav></div></header>
+<main class="wide">
+<h1>Topology of ${site.title}</h1>
+<p class="lead">${site.about.join(' · ')}</p>
+${stats(site)}
+<figure class="picture" tabindex="0" role="group" aria-label="The way of a commit through the topology">${wayDrawing(site)}</figure>
+${all.map(
+  ({
+    id,
+    title,
+    lead,
+    body,
+  }) => html`<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${title}</h2><p class="lead">${lead}</p>
+${body}
+</section>
+`,
+)}</main>
+<footer><div class="wide">Rendered by Switchyard from the catalog and the settings of ${site.environment}: what is declared, not what is running. ${!site.single && html`All resources: <a href="resources.md">resources.md</a>; as a picture: <a href="topology.svg">topology.svg</a>.`}</div></footer>
+<script>${new Markup(script)}</script>
 </body>
 </html>
-`;
+`.source;
 }

@@ -1,4 +1,5 @@
 import type { BoxDeclaration } from '../../components/boxes';
+import { shown } from '../../components/shared/references';
 import { objectName, typeOf } from './manifests';
 import { toYaml } from './yaml';
 
@@ -26,7 +27,8 @@ export function resourcesTable(environment: string, boxes: readonly BoxDeclarati
   return `# ${environment}: ${rows.length} resources\n\n${table(head, rows)}\n`;
 }
 
-function setting(key: string, value: unknown): string {
+function setting(key: string, given: unknown): string {
+  const value = shown(given);
   const isList = Array.isArray(value) && value.every((item) => typeof item !== 'object');
   const isObject = value !== null && typeof value === 'object';
   const text = isList ? value.join(', ') : isObject ? toYaml(value).trimEnd() : String(value);

@@ -1,3 +1,5 @@
+import { isTemplate } from '../../components/shared/references';
+
 /** Words that YAML 1.1, which kubectl reads, or YAML 1.2 takes for something else than a string. */
 const RESERVED = new Set(['true', 'false', 'yes', 'no', 'on', 'off', 'y', 'n', 'null', '~']);
 
@@ -23,7 +25,8 @@ function plainOrQuoted(text: string): string {
   return PLAIN.test(text) && !RESERVED.has(text.toLowerCase()) ? text : quoted(text);
 }
 
-function scalar(value: unknown, indent: string): string {
+function scalar(given: unknown, indent: string): string {
+  const value = isTemplate(given) ? given.shown : given;
   if (typeof value !== 'string') return value === null || value === undefined ? 'null' : String(value);
   if (!value.includes('\n') || !BLOCK.test(value) || NOT_IN_BLOCK.test(value)) return plainOrQuoted(value);
   const ends = value.endsWith('\n');
@@ -31,7 +34,8 @@ function scalar(value: unknown, indent: string): string {
   return `${ends ? '|' : '|-'}\n${lines.map((line) => (line === '' ? '' : indent + line)).join('\n')}`;
 }
 
-const isCollection = (value: unknown): value is object => value !== null && typeof value === 'object';
+const isCollection = (value: unknown): value is object =>
+  value !== null && typeof value === 'object' && !isTemplate(value);
 
 /** Lines of a list or map; the first line has no indentation, since it may follow a dash. */
 function block(value: object, indent: string): string {
@@ -66,6 +70,8 @@ function nested(value: object, indent: string): string {
 /**
  * Plain data as YAML that means the same to readers of YAML 1.1 (kubectl) and 1.2: keys sorted, no anchors, strings
  * quoted wherever a reader might take them for something else. Equal data gives equal bytes.
+ *
+ * References are written as people read them, `«secret:hook/orders»`.
  *
  * Ours, because a catalog of hundreds of modules is thousands of objects, and the general writer takes most of the time
  * that `render` has.

@@ -1,4 +1,4 @@
-import { fetchReleases } from '../../components/inputs';
+import { fetchReleases } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import type { Restic } from '../../delivery/backup/restic';

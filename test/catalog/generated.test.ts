@@ -9,8 +9,12 @@ import { fileKinds } from '../../operations/schemas/schema';
 import { parseStack } from '../../stacks/load';
 import { documents, typing, variations } from '../support/generated';
 import { catalogTexts, root, stackText, testModel } from '../support/model';
+import { scaled } from '../support/scale';
 
-const RUNS = { module: 3000, service: 4000, stack: 3000 } as const;
+const RUNS = scaled({
+  usual: { module: 600, service: 800, stack: 600 },
+  all: { module: 30_000, service: 40_000, stack: 30_000 },
+});
 const schemas = Object.fromEntries(fileKinds(root).map(({ name, schema }) => [name, schema]));
 
 /** Short, since it is read anew each time. */

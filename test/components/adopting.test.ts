@@ -4,11 +4,13 @@ import { cascYaml } from '../../components/jenkins/casc';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { needsOf } from '../../components/shared/order';
+import { shown } from '../../components/shared/references';
 import { modelOf } from '../support/model';
 
 const all = (model: Model): Declaration[] =>
   topologyBoxes(model).flatMap(({ declarations }) => [...declarations]);
-const find = (model: Model, name: string) => all(model).find((declaration) => declaration.name === name);
+const find = (model: Model, name: string) =>
+  shown(all(model).find((declaration) => declaration.name === name)) as Declaration | undefined;
 /** Arguments as plain data. */
 const argsOf = <T>(model: Model, name: string): T => {
   const found = find(model, name);

@@ -6,6 +6,7 @@ import { topologyBoxes } from '../../components/boxes';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { repositoryFiles } from '../../components/shared/files';
+import { shown } from '../../components/shared/references';
 import { heldFiles } from '../../stacks/files';
 import { stackNames } from '../../stacks/load';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
@@ -50,7 +51,7 @@ function maps(model: Model, namespace: string): Record<string, Record<string, st
 /** Agent Pods by template, as Jenkins is told. */
 function agents(model: Model): Record<string, Pod> {
   const { args } = declarations(model).find(({ name }) => name === 'jenkins-casc') ?? {};
-  const { data } = args as { data: Record<string, string> };
+  const { data } = shown(args) as { data: Record<string, string> };
   const [{ kubernetes }] = parse(data['jenkins.yaml'] ?? '').jenkins.clouds;
   return Object.fromEntries(
     kubernetes.templates.map(({ name, yaml }: { name: string; yaml: string }) => [name, parse(yaml).spec]),

@@ -1,5 +1,6 @@
 import { topologyBoxes } from '../../components/boxes';
 import type { Declaration } from '../../components/shared/declaration';
+import { secretRef, shown } from '../../components/shared/references';
 import { modelOf } from '../support/model';
 
 const gitlabOf = (keys = ''): Declaration[] =>
@@ -7,7 +8,7 @@ const gitlabOf = (keys = ''): Declaration[] =>
     .filter(({ box }) => box === 'gitlab')
     .flatMap(({ declarations }) => [...declarations]);
 const argsOf = (name: string, keys = ''): unknown =>
-  gitlabOf(keys).find((declaration) => declaration.name === name)?.args;
+  shown(gitlabOf(keys).find((declaration) => declaration.name === name)?.args);
 const namesOf = (keys = ''): string[] =>
   gitlabOf(keys)
     .map(({ name }) => name)
@@ -152,7 +153,7 @@ test("the hook's token is a secret's reference, and certificates are checked whe
       .flatMap(({ declarations }) => declarations)
       .find(({ name }) => name === 'gitlab-shop-hook')?.args;
   expect(hook('https://jenkins.test')).toMatchObject({
-    token: '«secret:hook/shop»',
+    token: secretRef('hook/shop'),
     pushEventsBranchFilter: 'main',
     enableSslVerification: true,
   });

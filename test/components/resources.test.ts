@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { topologyBoxes } from '../../components/boxes';
 import { cascYaml } from '../../components/jenkins/casc';
 import type { Declaration, ResourceType } from '../../components/shared/declaration';
-import { referencesIn } from '../../components/shared/references';
+import { referencesIn, shown } from '../../components/shared/references';
 import { testModel } from '../support/model';
 
 const all = (model = testModel()): Declaration[] =>
@@ -10,7 +10,7 @@ const all = (model = testModel()): Declaration[] =>
 const argsOf = <T extends ResourceType>(type: T, name: string, model = testModel()) => {
   const found = all(model).find((declaration) => declaration.name === name);
   if (found?.type !== type) throw new Error(`no ${type} "${name}"`);
-  return found.args as unknown as Extract<Declaration, { type: T }>['args'];
+  return shown(found.args) as Extract<Declaration, { type: T }>['args'];
 };
 
 test('every name is used once, and everything needed is declared before', () => {

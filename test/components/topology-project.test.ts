@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { ProblemsError } from '../../catalog/problems';
+import { askGitLab, FOUND_VARIABLE, LEDGER_VARIABLE } from '../../components/ask-gitlab';
 import { topologyBoxes } from '../../components/boxes';
-import { askGitLab, FOUND_VARIABLE, LEDGER_VARIABLE } from '../../components/inputs';
 import { cascYaml } from '../../components/jenkins/casc';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
-import { referencesIn } from '../../components/shared/references';
+import type { Declaration } from '../../components/shared/declaration';
+import { referencesIn, shown } from '../../components/shared/references';
 import { brokenRules } from '../../rules/assert';
 import { parseStack } from '../../stacks/load';
 import { modelOf, root, stackText, stackWith, testModel } from '../support/model';
@@ -23,7 +24,8 @@ const modelWith = (setting: string): Model =>
   });
 const on = modelWith('{}');
 const all = (model: Model) => topologyBoxes(model).flatMap(({ declarations }) => [...declarations]);
-const named = (model: Model, name: string) => all(model).find((declaration) => declaration.name === name);
+const named = (model: Model, name: string) =>
+  shown(all(model).find((declaration) => declaration.name === name)) as Declaration | undefined;
 /** Arguments of a declaration that must be there, in the shape that a test looks at. */
 function argsOf<T>(model: Model, name: string): T {
   const found = named(model, name);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { decideImages, digestsIn, type RequestState, type StoredImage } from '../../delivery/retention';
+import { scaled } from '../support/scale';
 
 const DAY = 86_400;
 const NOW = 2_000_000_000;
@@ -120,7 +121,7 @@ test('whatever a repository holds, no digest of a ledger goes, nor a part of wha
         }
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: scaled({ usual: 500, all: 20_000 }) },
   );
 });
 

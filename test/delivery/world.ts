@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLab } from '../../delivery/gitlab';
 import type { Context } from '../../delivery/verify';
-import { startGitLab } from '../../lab/gitlab/server';
+import { startGitLabApart } from '../support/gitlab-apart';
 
 export const ROOT_TOKEN = 'glpat-root-token-of-the-tests';
 export const PROJECT = 'switchyard/orders';
@@ -44,7 +44,7 @@ export interface World {
 
 export async function makeWorld(): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'delivery-'));
-  const server = await startGitLab({ dataDir: join(folder, 'gitlab'), rootToken: ROOT_TOKEN });
+  const server = await startGitLabApart({ dataDir: join(folder, 'gitlab'), rootToken: ROOT_TOKEN });
   const api = async (method: string, path: string, body?: unknown) => {
     const response = await fetch(`${server.url}/api/v4${path}`, {
       method,
@@ -75,7 +75,6 @@ export async function makeWorld(): Promise<World> {
   const clone = join(folder, 'clone');
   mkdirSync(clone);
   const url = `${server.url}/${PROJECT}.git`;
-  // Not the synchronous kind: the server that git talks to runs in this process.
   const git = async (...args: string[]): Promise<string> => {
     const env = gitEnvironment({ url, token: ROOT_TOKEN });
     return (await promisify(execFile)('git', args, { cwd: clone, env, timeout: 20_000 })).stdout.trim();

@@ -1,14 +1,26 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { XMLValidator } from 'fast-xml-parser';
 import { parse, parseAllDocuments } from 'yaml';
+import { parseCatalog } from '../../catalog/load';
 import { topologyBoxes } from '../../components/boxes';
-import { referencesIn } from '../../components/shared/references';
+import { outputRef, referencesIn } from '../../components/shared/references';
 import { renderTopology, writeRendered } from '../../operations/render';
 import { manifest } from '../../operations/render/manifests';
+import { otherEnvironments } from '../../operations/render/others';
+import {
+  generatedPicture,
+  generatedScript,
+  PICTURE_FILE,
+  SCRIPT_FILE,
+} from '../../operations/render/page/generate';
 import { generatedCatalog, generatedModel } from '../support/catalog';
-import { testModel } from '../support/model';
+import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
+import { marked } from '../support/references';
 
 interface Manifest {
   readonly apiVersion: string;
@@ -85,7 +97,7 @@ const FREE_TEXT = [
 ];
 
 function placesOfReferences(value: unknown, path: string): string[] {
-  if (typeof value === 'string') return referencesIn(value).length > 0 ? [path] : [];
+  if (typeof value === 'string') return referencesIn(marked(value)).length > 0 ? [path] : [];
   if (value === null || typeof value !== 'object') return [];
   return Object.entries(value).flatMap(([key, inner]) => placesOfReferences(inner, `${path}.${key}`));
 }
@@ -101,13 +113,13 @@ test("what a Secret's data gets at run time stands in its stringData, since a re
   const metadata = { name: 's' };
   const encoded = 'eA==';
   expect(
-    manifest({ ...about, args: { metadata, data: { a: '«output:other:data.token»', b: encoded } } }),
+    manifest({ ...about, args: { metadata, data: { a: outputRef('other', 'data.token'), b: encoded } } }),
   ).toEqual({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata,
     data: { b: encoded },
-    stringData: { a: '«output:other:data.token»' },
+    stringData: { a: outputRef('other', 'data.token') },
   });
   expect(manifest({ ...about, args: { metadata, data: { b: encoded } } })).toEqual({
     apiVersion: 'v1',
@@ -159,35 +171,160 @@ test('one module renders its own boxes and namespaces only', () => {
   expect(rendered.get('index.html')).not.toContain('jenkins-controller');
 });
 
-test('the picture shows the way of each module from its project to production', () => {
+test('the picture shows the way of a commit, and of each module what it runs with, where, and how it is reached', () => {
   const svg = files.get('topology.svg') ?? '';
   expect(XMLValidator.validate(svg)).toBe(true);
-  for (const title of ['switchyard/shop', 'job shop', 'image shop', 'test-shop', 'prod-shop']) {
+  for (const title of ['GitLab', 'Jenkins', 'Registry', 'Test Pods', 'Production']) {
     expect(svg).toContain(`>${title}</text>`);
   }
-  for (const flow of ['hook', 'build', 'digest', 'merge, ledger']) expect(svg).toContain(`>${flow}</text>`);
+  for (const flow of ['hook', 'build', 'digest', 'ledger']) expect(svg).toContain(`>${flow}</text>`);
+  for (const cluster of ['cluster one', 'cluster two']) expect(svg).toContain(`>${cluster}</text>`);
+  for (const text of ['shop', 'ada: sells', 'cache 1.0', 'prod-shop', '2 Pods', 'inside the cluster']) {
+    expect(svg).toContain(`>${text}</text>`);
+  }
 });
 
-test('each box of the page opens to every one of its resources, without script and without network', () => {
+test('one cluster for everything is one frame', () => {
+  const svg = renderTopology(modelOf({ clusters: 'ci: { context: one }, production: { context: one }' })).get(
+    'topology.svg',
+  );
+  expect(svg?.match(/class="frame"/g)).toHaveLength(1);
+  expect(files.get('topology.svg')?.match(/class="frame"/g)).toHaveLength(2);
+});
+
+test('of services that do not fit into a row the picture says how many there are', () => {
+  const uses = Array.from(
+    { length: 9 },
+    (_, index) => `{ kind: cache, version: "1.0", name: cache-${index} }`,
+  );
+  const text = `description: d\nowners: [ada]\nservices: [${uses.join(', ')}]\n`;
+  const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': text } });
+  const svg = renderTopology(testModel({ catalog, modules: catalog.modules })).get('topology.svg') ?? '';
+  const shown = svg.match(/class="chip"/g) ?? [];
+  expect(shown.length).toBeGreaterThan(0);
+  expect(svg).toContain(`>+${9 - shown.length}</text>`);
+});
+
+test('the page names every resource below a link to the file in which it stands, and loads nothing', () => {
   const page = files.get('index.html') ?? '';
-  const boxes = topologyBoxes(testModel());
-  const cells = new Set(boxes.map(({ box, module }) => `${box} ${module}`));
-  expect(page.match(/<details name="box"><summary>/g)).toHaveLength(cells.size);
-  for (const { declarations } of boxes) {
-    for (const { name } of declarations) expect(page).toContain(`>${name}</a></td>`);
+  for (const { declarations } of topologyBoxes(testModel())) {
+    for (const { name } of declarations) expect(page).toContain(`<code>${name}</code></li>`);
   }
-  for (const [, href = ''] of page.matchAll(/href="([^"]+)"/g)) expect(files.has(decodeURI(href))).toBe(true);
-  expect(page).not.toMatch(/<script|<link|<img|url\(|@import/);
+  const links = [...page.matchAll(/href="([^"#]+)"/g)].map(([, href = '']) => href);
+  const local = links.filter((href) => !/^https?:/.test(href));
+  expect(local.length).toBeGreaterThan(5);
+  for (const href of local) expect(files.has(decodeURI(href))).toBe(true);
+  expect(page).not.toMatch(/<link|<img|<iframe|url\(#?h|@import|<script src/);
+});
+
+test('the page may run its own script and load nothing: its policy names the hash of what stands in it', () => {
+  const page = files.get('index.html') ?? '';
+  const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(page) ?? [];
+  const hash = createHash('sha256').update(script).digest('base64');
+  const [, policy = ''] = /Content-Security-Policy" content="([^"]*)"/.exec(page) ?? [];
+  expect(policy.replaceAll('&#39;', "'").split('; ')).toEqual([
+    "default-src 'none'",
+    "style-src 'unsafe-inline'",
+    `script-src 'sha256-${hash}'`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ]);
+});
+
+test('the page shows Secrets by name, by key and by where their values come from', () => {
+  const page = files.get('index.html') ?? '';
+  expect(page).toContain(
+    '<code>prod-shop/</code><code>cache-credentials</code>: <code>password</code>; derived from the seed',
+  );
+  expect(page).not.toMatch(/[«»]/);
+});
+
+test('the page tells in words what network policies let through', () => {
+  const page = files.get('index.html') ?? '';
+  for (const line of [
+    'In: TCP 8080 of the module&#39;s Pods, from anyone.',
+    'In: TCP 6379 of its services&#39; Pods, from the module&#39;s Pods.',
+    'In: nothing else.',
+    'Out: TCP 8080 of namespace ci.',
+  ]) {
+    expect(page).toContain(`<li>${line}</li>`);
+  }
+});
+
+test('the page tells which other environments have a module, and leaves out one whose stack file has faults', () => {
+  const stacks = mkdtempSync(join(tmpdir(), 'switchyard-stacks-'));
+  try {
+    const stack = (name: string, more = '') =>
+      writeFileSync(
+        join(stacks, `Pulumi.${name}.yaml`),
+        `${stackText.replace('environment: test', `environment: ${name}`)}${more}`,
+      );
+    stack('test');
+    stack('staging');
+    stack('empty', '  switchyard:modules: []\n');
+    stack('broken', '  switchyard:no-such-key: 1\n');
+    const model = testModel();
+    const others = otherEnvironments(stacks, model.catalog, 'test');
+    expect(others.map(({ name, modules }) => [name, modules])).toEqual([
+      ['empty', []],
+      ['staging', ['shop']],
+    ]);
+    const page = renderTopology(model, undefined, others).get('index.html') ?? '';
+    expect(page).toContain('data-environment="test\nstaging"');
+  } finally {
+    rmSync(stacks, { recursive: true, force: true });
+  }
 });
 
 test('what a person wrote is text in the picture and the page, never markup', () => {
-  // The schema takes no such owner; the page does not count on that.
+  // No file may say so; the page does not count on that.
+  const hostile = '</style></svg><script>alert(1)</script>&"\'\u0001\ud800';
   const model = generatedModel(generatedCatalog(1));
-  const modules = model.modules.map((module) => ({ ...module, owners: ['<script>alert(1)</script>&'] }));
-  const rendered = renderTopology({ ...model, modules });
-  expect(rendered.get('index.html')).toContain('owners: &lt;script&gt;alert(1)&lt;/script&gt;&amp;');
-  for (const path of ['index.html', 'topology.svg']) expect(rendered.get(path)).not.toContain('<script>');
-  expect(XMLValidator.validate(rendered.get('topology.svg') ?? '')).toBe(true);
+  const modules = model.modules.map((module) => ({ ...module, description: hostile, owners: [hostile] }));
+  const rendered = renderTopology({ ...model, modules, catalog: { ...model.catalog, modules } });
+  const escaped =
+    '&lt;/style&gt;&lt;/svg&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#39;\ufffd\ufffd';
+  const page = rendered.get('index.html') ?? '';
+  const svg = rendered.get('topology.svg') ?? '';
+  expect(page).toContain(`<p>${escaped}</p>`);
+  expect(page.match(/<script/g)).toHaveLength(1);
+  expect(page.match(/<\/style>/g)).toHaveLength(1);
+  expect(svg).toContain(escaped);
+  expect(svg).not.toContain('<script');
+  expect(XMLValidator.validate(svg)).toBe(true);
+});
+
+test('without a screen `render --open` says where the page is, and that is no failure', () => {
+  const out = mkdtempSync(join(tmpdir(), 'switchyard-shown-'));
+  try {
+    const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [tsx, 'operations/cli.ts', 'render', 'lab', '--out', out, '--open'],
+      { cwd: root, encoding: 'utf8', env: { ...process.env, CI: '1' } },
+    );
+    const page = join(out, 'index.html');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/^\d+ files in /),
+      `The page: ${page}`,
+      `Not opened, since this runs in CI. Open ${pathToFileURL(page).href}`,
+    ]);
+    expect(readFileSync(page, 'utf8')).toContain('<title>Topology of lab</title>');
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}, 60_000);
+
+test("the README's picture is what `npm run show` draws; if not, run `npm run generate:page`", () => {
+  const picture = readFileSync(join(root, PICTURE_FILE), 'utf8');
+  expect(picture).toBe(generatedPicture(root));
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  expect(readme.split('\n').slice(0, 12).join('\n')).toContain(`(${PICTURE_FILE})`);
+});
+
+test("the page's script is compiled from its source; if not, run `npm run generate:page`", () => {
+  expect(readFileSync(join(root, SCRIPT_FILE), 'utf8')).toBe(generatedScript(root));
 });
 
 test('a second render removes the files of the first and leaves what others put into the folder', () => {
@@ -214,4 +351,6 @@ test('200 modules render in 3 seconds of processor time', () => {
   const { user, system } = process.cpuUsage(before);
   expect(rendered.size).toBeGreaterThan(600);
   expect((user + system) / 1e6).toBeLessThan(3);
+  // What a browser has to read.
+  expect(Buffer.byteLength(rendered.get('index.html') ?? '')).toBeLessThan(2.5 * 2 ** 20);
 });

@@ -1,9 +1,11 @@
 import { parseCatalog } from '../../catalog/load';
+import { shownText } from '../../components/shared/references';
 import { check, rules } from '../../rules';
 import { modelFacts } from '../../rules/assert';
 import type { Item } from '../../rules/item';
 import { describeViolation, type Rule } from '../../rules/rule';
 import { catalogTexts, modelOf } from '../support/model';
+import { marked } from '../support/references';
 import { added, changed, copied, itemsOfTwo, messages, twoModules, violationsOf, without } from './support';
 
 const whole = itemsOfTwo();
@@ -24,7 +26,9 @@ interface Case {
 
 const container = ['spec', 'template', 'spec', 'containers', 0];
 const casc = (change: (text: string) => string) =>
-  changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) => change(String(old)));
+  changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) =>
+    marked(change(shownText(old as string))),
+  );
 
 const ingress = (module: string, name: string, host: string) => ({
   type: 'kubernetes:networking.k8s.io/v1:Ingress',
@@ -63,7 +67,8 @@ const binding = {
   },
 };
 
-const kubeconfig = (change: (old: string) => string) => (old: unknown) => change(String(old));
+const kubeconfig = (change: (old: string) => string) => (old: unknown) =>
+  marked(change(shownText(old as string)));
 /** Credentials inside the kubeconfig of deploys, which names the files that hold them. */
 const kubeconfigs = [
   ['a kubeconfig holds a token', kubeconfig((text) => text.replace(/tokenFile: .*/, 'token: hunter2'))],
@@ -149,7 +154,7 @@ const cases: readonly Case[] = [
   {
     rule: 'hook-token-agrees',
     when: 'hook and job take their tokens from different secrets',
-    items: changed(whole, 'gitlab-shop-hook', ['token'], '«secret:hook/till»'),
+    items: changed(whole, 'gitlab-shop-hook', ['token'], marked('«secret:hook/till»')),
     says: [
       'gitlab-shop-hook (ProjectHook): its token is not the one that job "switchyard/shop" finds in HOOK_TOKEN_SHOP. Take both from the same secret.',
     ],
@@ -668,7 +673,12 @@ const cases: readonly Case[] = [
   {
     rule: 'secrets-by-reference',
     when: 'a value stands beside what was looked up',
-    items: changed(whole, 'jenkins-casc-secrets', ['stringData', 'ADMIN_PASSWORD'], 'x «found:user:ada»'),
+    items: changed(
+      whole,
+      'jenkins-casc-secrets',
+      ['stringData', 'ADMIN_PASSWORD'],
+      marked('x «found:user:ada»'),
+    ),
     says: [
       'jenkins-casc-secrets (Secret ci/jenkins-casc-secrets), key "ADMIN_PASSWORD": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
     ],
@@ -691,14 +701,50 @@ const cases: readonly Case[] = [
     rule: 'secrets-by-reference',
     when: 'a ConfigMap shows a derived secret, and a variable an issued one',
     items: changed(
-      changed(whole, 'build-config', ['data', 'token'], 'x «secret:hook/shop»'),
+      changed(whole, 'build-config', ['data', 'token'], marked('x «secret:hook/shop»')),
       'registry-deployment',
       [...container, 'env', 0, 'value'],
-      '«output:gitlab-bot:token»',
+      marked('«output:gitlab-bot:token»'),
     ),
     says: [
       'registry-deployment (Deployment registry/registry): shows the secret «output:gitlab-bot:token» to everyone who may look. Put it into a Secret and refer to that.',
       'build-config (ConfigMap ci-build/buildkitd): shows the secret «secret:hook/shop» to everyone who may look. Put it into a Secret and refer to that.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'what a Secret outputs stands in an annotation, a description and the metadata of a Secret',
+    items: changed(
+      changed(
+        changed(whole, 'production-shop-namespace', ['metadata', 'annotations'], {
+          note: marked('of «output:deployer-token:data.ca.crt»'),
+        }),
+        'gitlab-shop',
+        ['description'],
+        marked('«output:deployer-token:data.ca.crt»'),
+      ),
+      'jenkins-bot-login',
+      ['metadata', 'annotations'],
+      { note: marked('«given:SWITCHYARD_SEED»') },
+    ),
+    says: [
+      'jenkins-bot-login (Secret ci/gitlab-bot): shows the secret «given:SWITCHYARD_SEED» to everyone who may look. Put it into a Secret and refer to that.',
+      'gitlab-shop (Project): shows the secret «output:deployer-token:data.ca.crt» to everyone who may look. Put it into a Secret and refer to that.',
+      'production-shop-namespace (Namespace prod-shop): shows the secret «output:deployer-token:data.ca.crt» to everyone who may look. Put it into a Secret and refer to that.',
+    ],
+  },
+  {
+    rule: 'secrets-by-reference',
+    when: 'a plain text reads like a reference',
+    items: changed(
+      changed(whole, 'gitlab-shop-hook', ['token'], '«secret:hook/shop»'),
+      'jenkins-casc-secrets',
+      ['stringData', 'ADMIN_PASSWORD'],
+      '«secret:jenkins/admin»',
+    ),
+    says: [
+      'jenkins-casc-secrets (Secret ci/jenkins-casc-secrets), key "ADMIN_PASSWORD": holds a plain value. Derive it (secretRef), or have it given (givenRef): values do not belong into the program.',
+      'gitlab-shop-hook (ProjectHook), argument "token": is a plain value. Use secretRef, givenRef or outputRef.',
     ],
   },
   {
@@ -838,7 +884,12 @@ describe('what must not be refused', () => {
   test("a Secret that takes another resource's data as it is", () => {
     fine(
       'secrets-by-reference',
-      changed(whole, 'jenkins-certificate-key', ['data', 'token'], '«output:deploy-account-token:data»'),
+      changed(
+        whole,
+        'jenkins-certificate-key',
+        ['data', 'token'],
+        marked('«output:deploy-account-token:data»'),
+      ),
     );
   });
 
@@ -850,7 +901,7 @@ describe('what must not be refused', () => {
     fine(
       'secrets-by-reference',
       changed(whole, 'deploy-kubeconfig', ['stringData', 'config'], (old: unknown) =>
-        String(old).replace(/server: .*/, 'server: «found:server:production»'),
+        marked(String(old).replace(/server: .*/, 'server: «found:server:production»')),
       ),
     );
   });
@@ -905,7 +956,7 @@ describe('what must not be refused', () => {
     fine(
       'secrets-by-reference',
       changed(whole, 'production-shop-workload', ['spec', 'template', 'metadata', 'annotations'], {
-        'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
+        'switchyard.dev/password-mark': marked('«secret:service/shop/cache/mark»'),
       }),
     );
   });

@@ -2,6 +2,7 @@ import { type CatalogTexts, parseCatalog } from '../../catalog/load';
 import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import type { Declaration, ResourceType } from '../../components/shared/declaration';
+import { shown } from '../../components/shared/references';
 import { parseStack } from '../../stacks/load';
 import { catalogTexts, stackText, testModel } from './model';
 
@@ -35,11 +36,11 @@ export function declarationOf(model: Model, name: string): Declaration {
   return found;
 }
 
-/** The arguments of a resource, as data to compare. */
+/** The arguments of a resource, as data to compare: with references as people read them. */
 export function argsOf(model: Model, type: ResourceType, name: string): Record<string, unknown> {
   const found = declarationOf(model, name);
   if (found.type !== type) throw new Error(`"${name}" is a ${found.type}`);
-  return found.args as unknown as Record<string, unknown>;
+  return shown(found.args) as Record<string, unknown>;
 }
 
 export const namesOf = (model: Model): string[] => declarationsOf(model).map(({ name }) => name);

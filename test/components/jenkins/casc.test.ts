@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { cascYaml } from '../../../components/jenkins/casc';
+import { casc as cascOf, cascText, cascYaml } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
 import { root, testModel } from '../../support/model';
 import { modelWith } from './support';
@@ -220,7 +220,7 @@ describe('the shared library', () => {
 });
 
 test('no secret stands in it: only names of secrets, and the digest of an image', () => {
-  const references = referencesIn(cascYaml(modelWith('metrics: {}')));
+  const references = referencesIn(cascText(cascOf(modelWith('metrics: {}'))));
   expect(new Set(references.map((reference) => JSON.stringify(reference)))).toEqual(
     new Set([JSON.stringify({ kind: 'output', resource: 'delivery-image', property: 'repoDigest' })]),
   );

@@ -1,6 +1,7 @@
 import { jenkinsResources } from '../../../components/jenkins/resources';
 import type { Model } from '../../../components/model';
 import type { Declaration, ResourceType } from '../../../components/shared/declaration';
+import { shown } from '../../../components/shared/references';
 import { parseStack } from '../../../stacks/load';
 import { stackText, testModel } from '../../support/model';
 
@@ -22,7 +23,7 @@ export function declarationOf(model: Model, name: string): Declaration {
 export function argsOf<T extends ResourceType>(type: T, model: Model, name: string) {
   const found = declarationOf(model, name);
   if (found.type !== type) throw new Error(`"${name}" is a ${found.type}`);
-  return found.args as Extract<Declaration, { type: T }>['args'];
+  return shown(found.args) as Extract<Declaration, { type: T }>['args'];
 }
 
 export const namesOf = (model: Model): string[] => jenkinsResources(model).map(({ name }) => name);

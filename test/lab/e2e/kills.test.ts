@@ -1,6 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,14 +10,17 @@ import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
+import { scaled } from '../../support/scale';
+import { killedUp } from './running';
 
 // Runs of `up` on a running lab, each ended with kill -9 at a random moment: modules come and go meanwhile, with their
 // projects, hooks, keys, namespaces and a database. That `destroy` leaves nothing after it is held by topology.test.ts.
-jest.setTimeout(900_000);
+jest.setTimeout(scaled({ usual: 600_000, all: 1_200_000 }));
 
-const KILLS = 20;
-/** Seconds after its start at which a run is ended: from before the engine to past what a whole run takes. */
-const WINDOW = { from: 0.5, to: 10 };
+/** One for each part of a run, in random order; more of them find rarer moments. */
+const KILLS = scaled({ usual: 6, all: 20 });
+/** Seconds after its start at which a run is ended at the earliest: there is no engine yet. */
+const EARLIEST = 0.5;
 /** The same seed kills at the same moments: SWITCHYARD_KILLS_SEED of a run that failed. */
 const seed = Number(process.env.SWITCHYARD_KILLS_SEED ?? randomInt(2 ** 31));
 
@@ -67,45 +70,6 @@ async function run(goal: Goal, ...args: string[]): Promise<string> {
   const [command, all] = switchyard(args);
   const { stdout } = await log.exec(command, all, { cwd: REPOSITORY, env: environmentOf(goal) });
   return stdout.trim().split('\n').at(-1) ?? '';
-}
-
-/** Processes of a session: the engine and its plug-ins have process groups of their own, but no session. */
-const membersOf = (session: number): number[] =>
-  readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return [];
-    try {
-      const fields = readFileSync(`/proc/${entry}/stat`, 'utf8')
-        .replace(/^.*\) /, '')
-        .split(' ');
-      return Number(fields[3]) === session && fields[0] !== 'Z' ? [Number(entry)] : [];
-    } catch {
-      return [];
-    }
-  });
-
-/**
- * Starts `up` and ends all of its processes at once.
- * @returns false when it had ended by itself before
- */
-async function killedUp(goal: Goal, seconds: number): Promise<boolean> {
-  const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
-  const env = { ...process.env, ...environmentOf(goal) };
-  const child = spawn(command, args, { cwd: REPOSITORY, env, stdio: 'ignore', detached: true });
-  const over = new Promise((resolve) => child.once('exit', resolve));
-  const session = child.pid as number;
-  const late = await Promise.race([over.then(() => false), sleep(seconds * 1000).then(() => true)]);
-  for (let left = membersOf(session); left.length > 0; left = membersOf(session)) {
-    for (const pid of left) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended in between.
-      }
-    }
-    await sleep(10);
-  }
-  await over;
-  return late;
 }
 
 const KINDS = [
@@ -182,6 +146,33 @@ async function inGitlab(): Promise<string[]> {
   ].sort();
 }
 
+interface Kill {
+  readonly goal: Goal;
+  /** Which part of a run that has nothing to do is over, from 0 to 1. */
+  readonly moment: number;
+}
+
+function shuffled<T>(items: readonly T[], next: () => number): T[] {
+  return items
+    .map((item) => ({ item, place: next() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);
+}
+
+/** Kills in every part of a run, towards both goals: how many there are decides how fine the parts are. */
+function plannedKills(next: () => number): Kill[] {
+  const all = Array.from({ length: KILLS }, (_, index) => index);
+  const moments = shuffled(
+    all.map((index) => (index + next()) / KILLS),
+    next,
+  );
+  const goals = shuffled(
+    all.map((index): Goal => (index % 5 < 3 ? 'wide' : 'plain')),
+    next,
+  );
+  return all.map((index) => ({ goal: goals[index] as Goal, moment: moments[index] as number }));
+}
+
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'switchyard-kills-'));
   widen();
@@ -190,19 +181,22 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test(`${KILLS} runs killed at random moments: the next one repairs, nothing is doubled, nothing orphaned`, async () => {
   process.stdout.write(`kills: SWITCHYARD_KILLS_SEED=${seed}\n`);
+  const begun = Date.now();
   expect(await run('plain', 'up', ENVIRONMENT, '--yes')).toMatch(/^up of lab: /);
+  // One that has nothing to do; those that are killed have, and take longer.
+  const whole = (Date.now() - begun) / 1000;
   const before = { gitlab: await inGitlab(), objects: without(await objects(), []) };
   const next = numbers(seed);
-  for (let killed = 0, tries = 0; killed < KILLS; tries++) {
-    if (tries > 2 * KILLS) throw new Error(`only ${killed} of ${tries} runs were still under way`);
-    const goal: Goal = next() < 0.6 ? 'wide' : 'plain';
-    const seconds = WINDOW.from + next() * (WINDOW.to - WINDOW.from);
-    const late = await killedUp(goal, seconds);
-    log.line(`up (${goal}) ${late ? 'killed' : 'ended by itself'} within ${seconds.toFixed(1)} s`);
-    if (late) {
-      killed++;
-      await run(goal, 'cancel', ENVIRONMENT, '--yes');
+  for (const kill of plannedKills(next)) {
+    // One that was over already is killed earlier.
+    for (let seconds = EARLIEST + kill.moment * (whole - EARLIEST); ; seconds *= 0.8) {
+      const moment = () => sleep(seconds * 1000);
+      const underWay = await killedUp(environmentOf(kill.goal), moment);
+      const what = underWay ? 'killed' : 'ended by itself';
+      log.line(`up (${kill.goal}) ${what} within ${seconds.toFixed(1)} s`);
+      if (underWay) break;
     }
+    await run(kill.goal, 'cancel', ENVIRONMENT, '--yes');
   }
 
   expect(await run('wide', 'up', ENVIRONMENT, '--yes')).toMatch(/^up of lab: /);

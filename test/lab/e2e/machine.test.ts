@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { addonSteps, dnsAnswers, kubeconfigPath, nodeSteps, storageSteps } from '../../../lab/cluster';
+import { only } from '../../../lab/graph';
 import { productionVersion } from '../../../lab/journey';
 import { daemonProcess, endMachine, holder, machineSteps, runningDaemons } from '../../../lab/machine';
 import { cgroupMounts } from '../../../lab/machine/cgroups';
 import { isAlive, sleep } from '../../../lab/machine/process';
+import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
-import { labHome, lockLab, runSteps } from '../../../lab/steps';
+import { labHome, lockLab } from '../../../lab/steps';
 import { toolchainSteps, toolPath } from '../../../lab/toolchain';
 
 /** Recovery of the machine and the cluster. Needs root and a lab whose images are in the mirror; leaves it running. */
@@ -25,8 +27,11 @@ const DAEMONS = [
   's3',
 ];
 
-const up = () =>
-  runSteps([...toolchainSteps(), ...machineSteps(), ...storageSteps(), ...nodeSteps(), ...addonSteps()]);
+const up = () => {
+  const parts = [toolchainSteps(), machineSteps(), storageSteps(), nodeSteps(), addonSteps()];
+  const names = parts.flat().map(({ name }) => name);
+  return runSteps(only(labSteps(), names));
+};
 const kubectl = (...args: string[]): string =>
   execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8' });
 

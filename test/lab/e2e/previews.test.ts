@@ -63,6 +63,52 @@ async function secretValues(): Promise<string[]> {
   ].filter((value) => value.length >= 12);
 }
 
+/** What an author writes who wants to read all that a preview holds. */
+const SPYING = `
+    const { execSync } = await import('node:child_process');
+    const { readFileSync } = await import('node:fs');
+    const told = (make: () => string) => {
+      try {
+        return make();
+      } catch (error) {
+        return String(error);
+      }
+    };
+    const config = new pulumi.Config('switchyard');
+    console.log('SPY environment', JSON.stringify(process.env));
+    console.log('SPY config', config.get('seed'), told(() => config.require('gitlabToken')));
+    console.log('SPY settings', told(() => JSON.stringify(inputs)));
+    console.log('SPY state', told(() => execSync('pulumi stack export --show-secrets', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    console.log('SPY outputs', told(() => execSync('pulumi stack output --show-secrets --json', { encoding: 'utf8' })));
+    for (const kind of ['secrets', 'configmaps', 'pods'])
+      console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1 || true\`, { encoding: 'utf8' })));
+    console.log('SPY account', told(() => Buffer.from(readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token')).length.toString()));
+    console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/* $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    throw new pulumi.RunError(\`SPY error \${JSON.stringify(process.env)}\`);
+  `;
+
+/** Merge requests that must not be merged, by their branches. */
+const MUST_NOT = {
+  'same-port': replacing(moduleFile('mailer'), /nodePort: \d+/, 'nodePort: 30081'),
+  'no-such-file': replacing(
+    'index.ts',
+    'import { Topology }',
+    "import './no-such-file';\nimport { Topology }",
+  ),
+  spy: replacing('index.ts', '  const topology = new Topology', `${SPYING}  const topology = new Topology`),
+} satisfies Record<string, Change>;
+
+/** Previews wait for Pods most of their time: those of all merge requests run side by side. */
+const openedAtOnce: { [branch in keyof typeof MUST_NOT]?: Opened } = {};
+beforeAll(async () => {
+  const branches = Object.keys(MUST_NOT) as (keyof typeof MUST_NOT)[];
+  await Promise.all(
+    branches.map(async (branch) => {
+      openedAtOnce[branch] = await open(branch, MUST_NOT[branch]);
+    }),
+  );
+});
+
 describe('a merge request that changes replicas and resources', () => {
   let opened: Opened;
   let first: number;
@@ -117,11 +163,11 @@ describe('a merge request that changes replicas and resources', () => {
 });
 
 describe('a merge request that must not be merged', () => {
+  /** What became of one of {@link MUST_NOT}. */
   async function blocked(
-    branch: string,
-    change: Change,
+    branch: keyof typeof MUST_NOT,
   ): Promise<{ note: string; status: Status; head: string }> {
-    const opened = await open(branch, change);
+    const opened = openedAtOnce[branch] as Opened;
     const status = await ended(opened.head);
     expect(status).toMatchObject({ status: 'failed', description: `red: ${ENVIRONMENT}` });
     expect((await merge(opened)).status).toBe(405);
@@ -132,18 +178,12 @@ describe('a merge request that must not be merged', () => {
   }
 
   test('a fault of the catalog is named by file, line and key, with its remedy', async () => {
-    const { note } = await blocked(
-      'same-port',
-      replacing(moduleFile('mailer'), /nodePort: \d+/, 'nodePort: 30081'),
-    );
+    const { note } = await blocked('same-port');
     expect(note).toMatch(/catalog\/modules\/orders.yaml:\d+: production.nodePort: 30081 is taken by mailer/);
   });
 
   test('a program that does not compile is named with the place', async () => {
-    const { note, head } = await blocked(
-      'no-such-file',
-      replacing('index.ts', 'import { Topology }', "import './no-such-file';\nimport { Topology }"),
-    );
+    const { note, head } = await blocked('no-such-file');
     expect(note).toContain('the merge result does not compile: index.ts:');
     expect((await statusesOf(head)).get(`${PREVIEW}/${ENVIRONMENT}`)?.description).toContain(
       'does not compile',
@@ -151,35 +191,7 @@ describe('a merge request that must not be merged', () => {
   });
 
   test('an author who prints all that the preview holds shows no secret: not in note, log or artifacts', async () => {
-    const spying = `
-    const { execSync } = await import('node:child_process');
-    const { readFileSync } = await import('node:fs');
-    const told = (make: () => string) => {
-      try {
-        return make();
-      } catch (error) {
-        return String(error);
-      }
-    };
-    const config = new pulumi.Config('switchyard');
-    console.log('SPY environment', JSON.stringify(process.env));
-    console.log('SPY config', config.get('seed'), told(() => config.require('gitlabToken')));
-    console.log('SPY settings', told(() => JSON.stringify(inputs)));
-    console.log('SPY state', told(() => execSync('pulumi stack export --show-secrets', { encoding: 'utf8', maxBuffer: 1 << 28 })));
-    console.log('SPY outputs', told(() => execSync('pulumi stack output --show-secrets --json', { encoding: 'utf8' })));
-    for (const kind of ['secrets', 'configmaps', 'pods'])
-      console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1 || true\`, { encoding: 'utf8' })));
-    console.log('SPY account', told(() => Buffer.from(readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token')).length.toString()));
-    console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/* $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
-    throw new pulumi.RunError(\`SPY error \${JSON.stringify(process.env)}\`);
-  `;
-    const { note, status, head } = await blocked('spy', (checkout) => {
-      replacing(
-        'index.ts',
-        '  const topology = new Topology',
-        `${spying}  const topology = new Topology`,
-      )(checkout);
-    });
+    const { note, status, head } = await blocked('spy');
     const text = await readable(status.build);
     for (const what of ['environment', 'config', 'state', 'outputs', 'secrets', 'error'])
       expect(text).toContain(`SPY ${what}`);

@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { EXAMPLES, type Example, productionVersion, travel, versionOf } from '../../../lab/journey';
 import { BACKUP_BUCKET, STATE_BUCKET } from '../../../lab/machine/addresses';
@@ -23,13 +24,14 @@ import {
   rootToken,
   switchyard,
 } from '../../../lab/topology';
+import { scaled } from '../../support/scale';
 import { kubectl, servedImage, wholeLab } from './running';
 
 // Disasters for real on a running lab: everything but the backups burns, and comes back.
 jest.setTimeout(1_500_000);
 
 /** Releases that the ledger holds before the disaster: those of the lab's own main job, and as many as are missing. */
-const RELEASES = 10;
+const RELEASES = scaled({ usual: 3, all: 10 });
 const work = mkdtempSync(join(tmpdir(), 'switchyard-rebuild-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
@@ -40,15 +42,15 @@ interface Ended {
 }
 
 /** A command of the product, as a person runs it. */
-function command(args: string[], environment: Record<string, string> = {}): Ended {
+async function command(args: string[], environment: Record<string, string> = {}): Promise<Ended> {
   const [program, all] = switchyard(args);
-  const { status, stdout, stderr } = spawnSync(program, all, {
+  const { exitCode, stdout, stderr } = await execa(program, all, {
     cwd: REPOSITORY,
-    encoding: 'utf8',
+    reject: false,
     maxBuffer: 1 << 28,
-    env: { ...process.env, ...labEnvironment(), ...environment },
+    env: { ...labEnvironment(), ...environment },
   });
-  return { code: status, printed: stdout, said: `${stdout}${stderr}` };
+  return { code: exitCode ?? null, printed: stdout, said: `${stdout}\n${stderr}` };
 }
 
 const inService = (module: string, service: string, script: string): string =>
@@ -133,8 +135,8 @@ async function release(module: Example, count: number): Promise<void> {
 }
 
 /** What differs from what is declared: nothing, after a rebuild. */
-const changes = (): unknown => {
-  const { code, printed } = command(['preview', ENVIRONMENT, '--without-images', '--json']);
+const changes = async (): Promise<unknown> => {
+  const { code, printed } = await command(['preview', ENVIRONMENT, '--without-images', '--json']);
   expect(code).toBe(0);
   return (JSON.parse(printed) as { changes: unknown }).changes;
 };
@@ -152,7 +154,7 @@ const burn = (): void => {
 let filled: ReturnType<typeof rows>;
 let images: Record<string, string>;
 
-test('a drill: all burns after ten releases; rows, repositories, digests and builds are back within ten minutes', async () => {
+test(`a drill: all burns after ${RELEASES} releases; rows, repositories, digests and builds are back within ten minutes`, async () => {
   fillDatabases();
   // The one with three services takes longest: it gets none of what does not divide by three.
   const modules = (Object.keys(EXAMPLES) as Example[]).reverse();
@@ -168,7 +170,7 @@ test('a drill: all burns after ten releases; rows, repositories, digests and bui
   filled = rows();
   images = served();
   const out = join(work, 'drill');
-  const { code, said } = command([
+  const { code, said } = await command([
     'drill',
     ENVIRONMENT,
     ...['--disaster', 'npm run lab:disaster', '--out', out, '--canary', 'billing', '--yes'],
@@ -196,45 +198,11 @@ test('hooks point at Jenkins, and a preview finds nothing to change', async () =
     const hooks = await gitlab<{ url: string }[]>(`projects/switchyard%2F${module}/hooks`);
     expect(hooks.map(({ url }) => url)).toEqual([`${JENKINS_URL}/project/switchyard/${module}`]);
   }
-  expect(changes()).toEqual({});
+  expect(await changes()).toEqual({});
 });
 
-test('over something alive nothing is done', () => {
-  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--yes']);
-  expect(code).toBe(2);
-  expect(said).toMatch(/Something lives in gitlab .* and in ci .* and in production .*Nothing was done/);
-});
-
-test('a plan tells what would be done and changes nothing', () => {
-  const before = namespaces();
-  const { code, said } = command([
-    'rebuild',
-    ENVIRONMENT,
-    '--from',
-    'latest',
-    '--plan',
-    '--over',
-    'gitlab',
-    'cluster',
-  ]);
-  expect(code).toBe(0);
-  expect(said).toMatch(/LIVES AND IS WRITTEN OVER: gitlab, ci, production/);
-  expect(said).toMatch(/databases +\d+ item\(s\), [\d.]+ MiB, newest/);
-  expect(namespaces()).toBe(before);
-  expect(rows()).toEqual(filled);
-});
-
-test('a wrong key is refused before anything else', () => {
-  const seed = 'another seed that is long enough to be taken for one';
-  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--yes'], {
-    SWITCHYARD_SEED: seed,
-  });
-  expect(code).toBe(2);
-  expect(said).toMatch(/does not open with this key.*Nothing was restored/s);
-  expect(said).not.toContain('Something lives');
-});
-
-test('one flipped byte is refused before anything else', () => {
+/** A copy of the backups with one flipped byte in its largest pack. */
+function damagedCopy(): string {
   const copy = join(work, 'copy');
   cpSync(join(labHome(), 's3', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, { recursive: true });
   const packs = readdirSync(join(copy, 'data'), { recursive: true, encoding: 'utf8' })
@@ -246,13 +214,63 @@ test('one flipped byte is refused before anything else', () => {
   bytes[middle] = (bytes[middle] ?? 0) ^ 1;
   rmSync(pack);
   writeFileSync(pack, bytes);
-  const { code, said } = command(['rebuild', ENVIRONMENT, '--from', 'latest', '--repository', copy, '--yes']);
-  expect(code).toBe(1);
-  expect(said).toMatch(/is damaged.*Nothing was restored/s);
-  expect(said).not.toContain('Something lives');
+  return copy;
+}
+
+describe('what may not be done changes nothing', () => {
+  let before: string;
+  let alive: Ended;
+  let plan: Ended;
+  let wrongKey: Ended;
+  let damaged: Ended;
+
+  // Side by side: none of them may change anything.
+  beforeAll(async () => {
+    before = namespaces();
+    const copy = damagedCopy();
+    const from = ['rebuild', ENVIRONMENT, '--from', 'latest'];
+    [alive, plan, wrongKey, damaged] = await Promise.all([
+      command([...from, '--yes']),
+      command([...from, '--plan', '--over', 'gitlab', 'cluster']),
+      command([...from, '--yes'], {
+        SWITCHYARD_SEED: 'another seed that is long enough to be taken for one',
+      }),
+      command([...from, '--repository', copy, '--yes']),
+    ]);
+  });
+
+  test('over something alive nothing is done', () => {
+    expect(alive.code).toBe(2);
+    expect(alive.said).toMatch(
+      /Something lives in gitlab .* and in ci .* and in production .*Nothing was done/,
+    );
+  });
+
+  test('a plan tells what would be done', () => {
+    expect(plan.code).toBe(0);
+    expect(plan.said).toMatch(/LIVES AND IS WRITTEN OVER: gitlab, ci, production/);
+    expect(plan.said).toMatch(/databases +\d+ item\(s\), [\d.]+ MiB, newest/);
+  });
+
+  test('a wrong key is refused before anything else', () => {
+    expect(wrongKey.code).toBe(2);
+    expect(wrongKey.said).toMatch(/does not open with this key.*Nothing was restored/s);
+    expect(wrongKey.said).not.toContain('Something lives');
+  });
+
+  test('one flipped byte is refused before anything else', () => {
+    expect(damaged.code).toBe(1);
+    expect(damaged.said).toMatch(/is damaged.*Nothing was restored/s);
+    expect(damaged.said).not.toContain('Something lives');
+  });
+
+  test('all is as it was', () => {
+    expect(namespaces()).toBe(before);
+    expect(rows()).toEqual(filled);
+  });
 });
 
-test('where only the state is lost, it is made from what lives: nothing twice, nothing to change', () => {
+test('where only the state is lost, it is made from what lives: nothing twice, nothing to change', async () => {
   const before = namespaces();
   rmSync(join(labHome(), 's3', STATE_BUCKET, '.pulumi'), { recursive: true, force: true });
   const args = [
@@ -266,11 +284,11 @@ test('where only the state is lost, it is made from what lives: nothing twice, n
     '--no-canary',
     '--yes',
   ];
-  const { code, said } = command(args);
+  const { code, said } = await command(args);
   expect({ code, said: code === 0 ? '' : said.slice(-3000) }).toEqual({ code: 0, said: '' });
   expect(namespaces()).toBe(before);
   expect(rows()).toEqual(filled);
-  expect(changes()).toEqual({});
+  expect(await changes()).toEqual({});
 });
 
 test('a rebuild that was killed goes on where it stopped', async () => {
@@ -295,13 +313,13 @@ test('a rebuild that was killed goes on where it stopped', async () => {
   });
   expect(child.signalCode).toBe('SIGKILL');
   expect(existsSync(join(labHome(), 'pulumi', 'switchyard', 'rebuilds', `${ENVIRONMENT}.json`))).toBe(true);
-  const { code, said } = command(args);
+  const { code, said } = await command(args);
   expect({ code, said: code === 0 ? '' : said.slice(-3000) }).toEqual({ code: 0, said: '' });
   expect(said).toMatch(/foundation: done before/);
   expect(rows()).toEqual(before);
   expect({ ...served(), mailer: '' }).toEqual({ ...released, mailer: '' });
   expect(served().mailer).toMatch(/@sha256:[0-9a-f]{64}$/);
-  expect(changes()).toEqual({});
+  expect(await changes()).toEqual({});
 });
 
 test('and what was rebuilt is a whole lab again, whose modules answer in their versions', async () => {

@@ -1,8 +1,12 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { sleep } from '../../../lab/machine/process';
+import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
-import { lockLab, runSteps } from '../../../lab/steps';
+import { lockLab } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
+import { ENVIRONMENT, REPOSITORY, switchyard } from '../../../lab/topology';
 
 /** The running lab's cluster, as root asks it. */
 export const kubectl = (...args: string[]): string =>
@@ -30,4 +34,47 @@ export async function wholeLab(): Promise<void> {
   } finally {
     release();
   }
+}
+
+/** Processes of a session: the engine and its plug-ins have process groups of their own, but no session. */
+const membersOf = (session: number): number[] =>
+  readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      const fields = readFileSync(`/proc/${entry}/stat`, 'utf8')
+        .replace(/^.*\) /, '')
+        .split(' ');
+      return Number(fields[3]) === session && fields[0] !== 'Z' ? [Number(entry)] : [];
+    } catch {
+      return [];
+    }
+  });
+
+/**
+ * Starts `up` and ends all of its processes at once, with kill -9, when the moment has come.
+ * @param env beside that of this process
+ * @returns false when it had ended by itself before
+ */
+export async function killedUp(
+  env: Readonly<Record<string, string>>,
+  moment: () => Promise<unknown>,
+): Promise<boolean> {
+  const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
+  const where = { cwd: REPOSITORY, env: { ...process.env, ...env } };
+  const child = spawn(command, args, { ...where, stdio: 'ignore', detached: true });
+  const over = new Promise((resolve) => child.once('exit', resolve));
+  const session = child.pid as number;
+  const underWay = await Promise.race([over.then(() => false), moment().then(() => true)]);
+  for (let left = membersOf(session); left.length > 0; left = membersOf(session)) {
+    for (const pid of left) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended in between.
+      }
+    }
+    await sleep(10);
+  }
+  await over;
+  return underWay;
 }

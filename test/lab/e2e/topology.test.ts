@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,17 +12,10 @@ import {
   productionVersion,
   travel,
 } from '../../../lab/journey';
+import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
-import {
-  ENVIRONMENT,
-  JENKINS_URL,
-  labEnvironment,
-  REPOSITORY,
-  rootToken,
-  switchyard,
-  upLab,
-} from '../../../lab/topology';
-import { wholeLab } from './running';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
+import { killedUp, wholeLab } from './running';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -91,72 +84,94 @@ Keep This Merge Request Open
 const setVersion = (version: string) => (checkout: string) =>
   writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
 
+/** A merge request whose verdict is red, as it stood when that was final. */
+interface Judged {
+  readonly iid: number;
+  readonly state: string;
+  readonly after: string;
+  readonly notes: readonly { readonly id: number; readonly body: string }[];
+  /** What its build said. */
+  readonly text: string;
+}
+
+const peoplesNotes = async (iid: number) => (await notesOf(iid)).filter((note) => !note.system);
+
+async function judged(branch: string, title: string, change: (checkout: string) => void): Promise<Judged> {
+  const iid = (await openMergeRequest(log, branch, title, change)) as number;
+  const verdict = await finalStatus(String((await mergeRequest(iid)).sha), 300);
+  return {
+    iid,
+    state: verdict.state,
+    after: (await mergeRequest(iid)).state,
+    notes: await peoplesNotes(iid),
+    text: await (await fetch(`${verdict.build}consoleText`)).text(),
+  };
+}
+
+let broken: Judged;
+
+describe('the red path', () => {
+  let before: string | undefined;
+  let hostile: Judged;
+
+  // Both at once: neither changes production, whatever the other does.
+  beforeAll(async () => {
+    before = await productionVersion();
+    [broken, hostile] = await Promise.all([
+      judged('broken', 'A change that breaks a promise', (checkout) => {
+        setVersion('9.9.9')(checkout);
+        const suite = join(checkout, 'tests', 'orders.robot');
+        const heading = '*** Test Cases ***\n';
+        writeFileSync(
+          suite,
+          readFileSync(suite, 'utf8').replace(
+            heading,
+            `${heading}Orders Are Free Of Charge\n    Should Be Equal    costs    nothing\n\n`,
+          ),
+        );
+      }),
+      judged('hostile', 'A change that wants to deploy itself', (checkout) => {
+        setVersion('6.6.6')(checkout);
+        writeFileSync(join(checkout, 'Jenkinsfile'), HOSTILE_PIPELINE);
+        writeFileSync(join(checkout, 'tests', 'hostile.robot'), HOSTILE_TESTS);
+      }),
+    ]);
+  });
+
+  test('a failing test is named in the merge request, which stays open; production is untouched', async () => {
+    expect(broken).toMatchObject({ state: 'failed', after: 'opened' });
+    expect(broken.notes).toHaveLength(1);
+    expect(broken.notes[0]?.body).toContain('Orders Are Free Of Charge');
+    expect(broken.notes[0]?.body).toContain('costs != nothing');
+    expect(await productionVersion()).toBe(before);
+  });
+
+  test("a merge request's own Jenkinsfile decides nothing, and its tests find no credential", async () => {
+    // Built by the job's own pipeline, whose verdict names the one test that is red on purpose.
+    expect(hostile).toMatchObject({ state: 'failed', after: 'opened' });
+    expect(hostile.notes).toHaveLength(1);
+    expect(hostile.notes[0]?.body).toContain('Keep This Merge Request Open');
+    expect(hostile.notes[0]?.body).not.toContain('Nothing Here Can Be Stolen');
+    expect(hostile.text).toContain('delivery source --module orders');
+    expect(hostile.text).not.toMatch(/HOSTILE|ci-deploy/);
+    expect(await productionVersion()).toBe(before);
+  });
+});
+
 describe('the green path', () => {
-  test('a push travels to a production answer with the new version', async () => {
+  test('a commit that mends it travels to a production answer with the new version; the note is edited, not repeated', async () => {
     const version = await nextVersion();
-    await travel(log, `release-${version}`, `Release ${version}`, setVersion(version), version);
+    await travel(log, 'broken', 'A change that keeps its promises', setVersion(version), version);
     expect(await productionVersion()).toBe(version);
+    const [note, ...others] = await peoplesNotes(broken.iid);
+    expect(others).toEqual([]);
+    expect(note?.id).toBe(broken.notes[0]?.id);
+    expect(note?.body).not.toContain('Orders Are Free Of Charge');
   });
 
   test('up after a deploy changes nothing, and refresh finds what up made: the ledger says what runs', async () => {
     expect(await run('up', ENVIRONMENT, '--yes')).toBe('up of lab: no change');
     expect(await run('refresh', ENVIRONMENT, '--yes')).toBe('refresh of lab: no change');
-  });
-});
-
-describe('the red path', () => {
-  test('a failing test is named in the merge request, which stays open; production is untouched', async () => {
-    const before = await productionVersion();
-    const branch = 'broken';
-    const iid = await openMergeRequest(log, branch, 'A change that breaks a promise', (checkout) => {
-      setVersion('9.9.9')(checkout);
-      const suite = join(checkout, 'tests', 'orders.robot');
-      const heading = '*** Test Cases ***\n';
-      writeFileSync(
-        suite,
-        readFileSync(suite, 'utf8').replace(
-          heading,
-          `${heading}Orders Are Free Of Charge\n    Should Be Equal    costs    nothing\n\n`,
-        ),
-      );
-    });
-    const opened = await mergeRequest(iid as number);
-    const verdict = await finalStatus(String(opened.sha), 300);
-    expect(verdict.state).toBe('failed');
-    const after = await mergeRequest(iid as number);
-    expect(after.state).toBe('opened');
-    const notes = (await notesOf(iid as number)).filter((note) => !note.system);
-    expect(notes).toHaveLength(1);
-    expect(notes[0]?.body).toContain('Orders Are Free Of Charge');
-    expect(notes[0]?.body).toContain('costs != nothing');
-    expect(await productionVersion()).toBe(before);
-  });
-
-  test("a merge request's own Jenkinsfile decides nothing, and its tests find no credential", async () => {
-    const before = await productionVersion();
-    const iid = await openMergeRequest(log, 'hostile', 'A change that wants to deploy itself', (checkout) => {
-      setVersion('6.6.6')(checkout);
-      writeFileSync(join(checkout, 'Jenkinsfile'), HOSTILE_PIPELINE);
-      writeFileSync(join(checkout, 'tests', 'hostile.robot'), HOSTILE_TESTS);
-    });
-    const opened = await mergeRequest(iid as number);
-    // Built by the job's own pipeline, whose verdict names the one test that is red on purpose.
-    expect((await finalStatus(String(opened.sha), 300)).state).toBe('failed');
-    const notes = (await notesOf(iid as number)).filter((note) => !note.system);
-    expect(notes).toHaveLength(1);
-    expect(notes[0]?.body).toContain('Keep This Merge Request Open');
-    expect(notes[0]?.body).not.toContain('Nothing Here Can Be Stolen');
-    const text = await (await fetch(`${JENKINS_URL}/job/switchyard/job/orders/lastBuild/consoleText`)).text();
-    expect(text).toContain('delivery source --module orders');
-    expect(text).not.toMatch(/HOSTILE|ci-deploy/);
-    expect((await mergeRequest(iid as number)).state).toBe('opened');
-    expect(await productionVersion()).toBe(before);
-  });
-
-  test('a commit that mends it is merged, and the note is edited, not repeated', async () => {
-    const version = await nextVersion();
-    await travel(log, 'broken', 'A change that keeps its promises', setVersion(version), version);
-    expect(await productionVersion()).toBe(version);
   });
 });
 
@@ -172,26 +187,21 @@ describe('destroy', () => {
 });
 
 describe('an up that is killed', () => {
-  /** Starts `up` and ends it and all its children with kill -9 after some seconds. */
-  async function killedUp(seconds: number): Promise<void> {
-    const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
-    const child = spawn(command, args, {
-      cwd: REPOSITORY,
-      env: { ...process.env, ...labEnvironment() },
-      stdio: 'ignore',
-      detached: true,
-    });
-    const over = new Promise((resolve) => child.once('exit', resolve));
-    const timer = setTimeout(() => process.kill(-(child.pid as number), 'SIGKILL'), seconds * 1000);
-    await over;
-    clearTimeout(timer);
+  /** Waits until something of a kind is there. */
+  async function seen(...what: string[]): Promise<void> {
+    while ((await kubectl('get', ...what, '--ignore-not-found', '-o', 'name')) === '') await sleep(100);
   }
 
   test('at any point is repaired by the next one: nothing doubled, nothing orphaned', async () => {
-    // Of an empty lab: before the first resource, among the first ones, and in the wait for Jenkins. Each run goes on from
-    // what the one before left. kills.test.ts does it at twenty random moments of a lab that stands.
-    for (const seconds of [2, 3.5, 8]) {
-      await killedUp(seconds);
+    // Of an empty lab; each run goes on from what the one before left. kills.test.ts does it at random moments of a lab
+    // that stands.
+    const moments: Record<string, () => Promise<void>> = {
+      'before the first resource': () => sleep(1500),
+      'among the first ones': () => seen('namespaces', '-l', 'app.kubernetes.io/part-of=switchyard'),
+      'in the wait for Jenkins': () => seen('statefulset', 'jenkins', '--namespace=ci'),
+    };
+    for (const [when, moment] of Object.entries(moments)) {
+      expect([when, await killedUp(labEnvironment(), moment)]).toEqual([when, true]);
       await run('cancel', ENVIRONMENT, '--yes');
     }
     await upLab(log);

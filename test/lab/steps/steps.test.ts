@@ -3,13 +3,16 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identify, identityText } from '../../../lab/machine/process';
-import { elapsed, hashFiles, LabError, lockLab, openLog, runSteps, type Step } from '../../../lab/steps';
+import { runSteps } from '../../../lab/run';
+import { elapsed, hashFiles, LabError, lockLab, openLog, type Step } from '../../../lab/steps';
 
 let folder: string;
 const before = process.env.SWITCHYARD_LAB_HOME;
+const cacheBefore = process.env.XDG_CACHE_HOME;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'switchyard-steps-'));
   process.env.SWITCHYARD_LAB_HOME = join(folder, 'lab');
+  process.env.XDG_CACHE_HOME = join(folder, 'cache');
   jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
 });
 afterEach(() => {
@@ -17,6 +20,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
   if (before === undefined) delete process.env.SWITCHYARD_LAB_HOME;
   else process.env.SWITCHYARD_LAB_HOME = before;
+  if (cacheBefore === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = cacheBefore;
 });
 
 function step(change: Partial<Step> = {}): Step & { runs: () => number } {
@@ -58,7 +63,7 @@ describe('runSteps', () => {
   });
 
   test('a failure names the step and its log, stops what follows, and is not recorded as done', async () => {
-    const two = step({ name: 'two' });
+    const two = step({ name: 'two', needs: ['one'] });
     const bad = step({
       run: async (log) => {
         await log.exec('sh', ['-c', 'echo the reason >&2; exit 3']);

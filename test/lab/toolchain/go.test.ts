@@ -116,6 +116,19 @@ describe('a machine without Go', () => {
     expect(readdirSync(cache)).toEqual([]);
   });
 
+  test('is looked for once by all parts together, and again after it could not be had', async () => {
+    delete process.env.SWITCHYARD_GO;
+    process.env.PATH = join(folder, 'no-programs');
+    process.env.GOPROXY = 'off';
+    await expect(Promise.all([findGo(log), findGo(log)])).rejects.toThrow(/GOPROXY names no proxy/);
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const looks = join(bin, 'looks');
+    writeFileSync(join(bin, 'go'), `#!/bin/sh\necho look >>'${looks}'\necho go1.26.8\n`, { mode: 0o755 });
+    process.env.PATH = `${bin}:/usr/bin:/bin`;
+    expect(await Promise.all([findGo(log), findGo(log), findGo(log)])).toEqual(['go', 'go', 'go']);
+    expect(readFileSync(looks, 'utf8')).toBe('look\n');
+  });
+
   test('a Go that somebody named is taken, or refused: never another in its place', async () => {
     process.env.SWITCHYARD_GO = join(folder, 'nowhere');
     await expect(findGo(log)).rejects.toThrow(/Go is not at .*nowhere\. Name a Go from 1\.21 on/);

@@ -1,5 +1,5 @@
 import type { BoxDeclaration } from '../../../components/boxes';
-import { givenRef, secretRef } from '../../../components/shared/references';
+import { givenRef, secretRef, text } from '../../../components/shared/references';
 import { recordedValues } from '../../../operations/preview/recorded';
 
 const secret = (value: unknown) => ({
@@ -20,7 +20,7 @@ const boxes: BoxDeclaration[] = [
           stringData: {
             SEED: givenRef('STAGING_SEED'),
             derived: secretRef('x'),
-            beside: `user:${givenRef('PART')}`,
+            beside: text`user:${givenRef('PART')}`,
             absent: givenRef('ABSENT'),
           },
         },

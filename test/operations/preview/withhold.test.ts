@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { topologyBoxes } from '../../../components/boxes';
-import { basicRef, givenRef, secretRef } from '../../../components/shared/references';
+import { basicRef, givenRef, secretRef, text } from '../../../components/shared/references';
 import { basicCredentials, deriveSecret } from '../../../components/shared/secrets';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { placeholders, withhold } from '../../../operations/preview/withhold';
@@ -78,7 +78,7 @@ test('two variables with one value have one stand-in, also where it is the seed 
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
   const made = (seed: string) =>
     `{"auths":{"r":{"auth":"${basicCredentials(seed, 'pull', 'registry/pull')}"}}}`;
-  const declared = { config: `{"auths":{"r":{"auth":"${basicRef('pull', 'registry/pull')}"}}}` };
+  const declared = { config: text`{"auths":{"r":{"auth":"${basicRef('pull', 'registry/pull')}"}}}` };
   const { out } = withheld(
     state({ inputs: { a: secret(made(real.seed)), b: secret(`${made(real.seed)} `) } }),
     declared,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { toYaml } from '../../../operations/render/yaml';
+import { scaled } from '../../support/scale';
 
 const scalar = fc.oneof(
   fc.string({ unit: 'grapheme' }),
@@ -46,7 +47,7 @@ test('whatever is written is read as the same, by YAML 1.1 and by YAML 1.2', () 
       expect(parse(text, { version: '1.2' })).toEqual({ value });
       expect(parse(text, { version: '1.1', merge: false })).toEqual({ value });
     }),
-    { numRuns: 1000 },
+    { numRuns: scaled({ usual: 300, all: 10_000 }) },
   );
 });
 

@@ -21,14 +21,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.logging.Logger;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.apache.commons.text.StringSubstitutor;
 
 /** JCasC: reads, resolves, checks. Keys and behaviour after the configuration-as-code plugin's documentation. */
 final class Casc {
   private static final Logger LOG = Logger.getLogger("casc");
-  private static final Pattern VARIABLE = Pattern.compile("\\^\\$\\{|\\$\\{([^{}]*(?:\\$\\{[^{}]*\\}[^{}]*)*)\\}");
 
   private Casc() {}
 
@@ -81,26 +79,23 @@ final class Casc {
     });
   }
 
-  /** `${NAME}`, `${NAME:-default}`, `${readFile:PATH}`, escape `^${`; not found: empty, with a warning. */
+  /**
+   * `${NAME}`, `${NAME:-default}`, `${readFile:PATH}`, escape `^${`; not found: empty, with a warning. By the plugin's own
+   * library, set and called twice as in its SecretSourceResolver: the first pass leaves escapes where they stand.
+   */
   static String resolve(String text, Function<String, String> secrets) {
-    Matcher matcher = VARIABLE.matcher(text);
-    StringBuilder out = new StringBuilder();
-    while (matcher.find()) {
-      String name = matcher.group(1);
-      String value = name == null ? "${" : lookup(name, secrets);
-      matcher.appendReplacement(out, Matcher.quoteReplacement(value));
-    }
-    return matcher.appendTail(out).toString();
+    if (text.isBlank() || !text.contains("${")) return text;
+    String found = new StringSubstitutor(key -> lookup(key, secrets)).setEscapeChar('^')
+        .setEnableSubstitutionInVariables(true).setPreserveEscapes(true).replace(text);
+    return new StringSubstitutor(Casc::unresolved).setEscapeChar('^').replace(found);
   }
 
-  private static String lookup(String expression, Function<String, String> secrets) {
-    String inner = resolve(expression, secrets);
-    String fallback = null;
-    int dash = inner.indexOf(":-");
-    if (dash >= 0) {
-      fallback = inner.substring(dash + 2);
-      inner = inner.substring(0, dash);
-    }
+  private static String unresolved(String name) {
+    LOG.warning("Configuration import: Found unresolved variable '" + name + "'. Will default to empty string");
+    return "";
+  }
+
+  private static String lookup(String inner, Function<String, String> secrets) {
     if (inner.startsWith("readFile:")) {
       Path path = Path.of(inner.substring("readFile:".length()));
       try {
@@ -118,11 +113,7 @@ final class Casc {
       }
     }
     if (inner.contains(":")) throw new BootError("the lookup '${" + inner + "}' is not covered; write ${NAME} or ${readFile:PATH}");
-    String value = secrets.apply(inner);
-    if (value != null) return value;
-    if (fallback != null) return fallback;
-    LOG.warning("Configuration import: Found unresolved variable '" + inner + "'. Will default to empty string");
-    return "";
+    return secrets.apply(inner);
   }
 
   /** Files of SECRETS (default /run/secrets) first, then the environment. */

@@ -63,6 +63,17 @@ class ConfigurationTest {
     assertEquals("value ${NAME} other ", Casc.resolve("${NAME} ^${NAME} ${MISSING:-other} ${MISSING}", Map.of("NAME", "value")::get));
   }
 
+  // SecretSourceResolver of configuration-as-code replaces twice, and its first pass looks into names and values too.
+  @Test
+  void variablesAreResolvedInNamesAndValuesAndAnEscapeWithoutAnEndStays() {
+    Map<String, String> secrets = Map.of("A", "B", "B", "b", "OUTER", "of ${A}");
+    assertEquals("b", Casc.resolve("${${A}}", secrets::get));
+    assertEquals("of B", Casc.resolve("${OUTER}", secrets::get));
+    assertEquals("b", Casc.resolve("${MISSING:-${B}}", secrets::get));
+    assertEquals("^${A", Casc.resolve("^${A", secrets::get));
+    assertEquals("^${A}", Casc.resolve("^^${A}", secrets::get));
+  }
+
   @Test
   void anUnknownLookupIsRefused() {
     assertThrows(BootError.class, () -> Casc.resolve("${base64:x}", name -> null));

@@ -1,0 +1,151 @@
+import * as k8s from '@pulumi/kubernetes';
+import * as pulumi from '@pulumi/pulumi';
+import fc from 'fast-check';
+import type { Declaration } from '../../components/shared/declaration';
+import { basicRef, outputRef, type Ref, secretRef, text } from '../../components/shared/references';
+import { Registrar } from '../../components/shared/registrar';
+import { deriveSecret } from '../../components/shared/secrets';
+
+// What reaches the engine: as Pulumi's wire format has it, where a secret is marked.
+
+const SEED = 'a seed for tests, long enough to be one';
+const SIGNATURE = '4dabf18193072939515e22adb298388d';
+const SECRET = '1b47061264138c4ac30d75fd1eb44270';
+/** An argument that holds a secret anywhere is one as a whole to the SDK. */
+const secret = (value: unknown) => ({ [SIGNATURE]: SECRET, value });
+
+interface Made {
+  readonly inputs: unknown;
+}
+
+/** Registers these declarations, and gives the inputs that the engine got of each. */
+async function registered(declarations: readonly unknown[]): Promise<Map<string, unknown>> {
+  const made = new Map<string, Made>();
+  await pulumi.runtime.setMocks({
+    newResource: ({ name, inputs }) => {
+      made.set(name, { inputs });
+      return { id: `${name}-id`, state: { ...inputs, repoDigest: 'image@sha256:0' } };
+    },
+    call: ({ inputs }) => inputs,
+  });
+  const registrar = new Registrar({
+    seed: pulumi.secret(SEED),
+    given: {},
+    provider: (role) => new k8s.Provider(role, {}),
+  });
+  const parent = new pulumi.ComponentResource('test:index:Parent', 'parent');
+  const resources = declarations.map((declaration) => registrar.register(declaration as Declaration, parent));
+  await Promise.all(resources.map(({ id }) => new Promise((resolve) => id.apply(resolve))));
+  await pulumi.runtime.disconnect();
+  return new Map([...made].map(([name, { inputs }]) => [name, inputs]));
+}
+
+const configMap = (name: string, data: unknown) => ({
+  type: 'kubernetes:core/v1:ConfigMap',
+  name,
+  provider: 'ci',
+  args: { data },
+});
+
+const dataOf = async (data: unknown, ...before: readonly unknown[]): Promise<unknown> =>
+  ((await registered([...before, configMap('it', data)])).get('it') as { data: unknown }).data;
+
+test('what Pulumi knows reaches the engine as it is: a secret as a secret, a promise as its value', async () => {
+  expect(
+    await dataOf({
+      secret: pulumi.secret('hidden'),
+      promise: Promise.resolve('late'),
+      output: pulumi.output('plain'),
+      deep: [{ secret: pulumi.secret('deeper') }],
+    }),
+  ).toEqual(secret({ secret: 'hidden', promise: 'late', output: 'plain', deep: [{ secret: 'deeper' }] }));
+  expect(await dataOf({ promise: Promise.resolve('late'), output: pulumi.output('plain') })).toEqual({
+    promise: 'late',
+    output: 'plain',
+  });
+  const { asset } = (await dataOf({ asset: new pulumi.asset.StringAsset('text') })) as {
+    asset: pulumi.asset.StringAsset;
+  };
+  expect(pulumi.asset.Asset.isInstance(asset)).toBe(true);
+  expect(await asset.text).toBe('text');
+});
+
+test.each([
+  ['a date', new Date(0), 'Date'],
+  ['a map', new Map([['a', 'b']]), 'Map'],
+  ['a function', () => 'x', 'function'],
+])('%s is refused, since it would reach the provider as something else', async (_what, value, says) => {
+  await expect(dataOf({ value })).rejects.toThrow(says);
+});
+
+test('what a Secret outputs is a secret, and so is a text that is made of it', async () => {
+  const source = {
+    type: 'kubernetes:core/v1:Secret',
+    name: 'source',
+    provider: 'ci',
+    args: { metadata: { name: 'source' }, stringData: { a: secretRef('x') } },
+  };
+  const name = outputRef('source', 'metadata.name');
+  expect(await dataOf({ name, made: text`of ${name}` }, source)).toEqual(
+    secret({ name: 'source', made: 'of source' }),
+  );
+});
+
+const plainText = fc.oneof(
+  fc.string(),
+  fc.constantFrom('«secret:x»', '«given:SEED»', '«output:it:data»', '«basic:push:registry/push»'),
+);
+const ref: fc.Arbitrary<Ref> = fc.constantFrom(secretRef('x'), basicRef('push', 'x'));
+/** Data, beside what the engine must get for it. */
+interface Case {
+  readonly given: unknown;
+  readonly wanted: unknown;
+  /** Whether a secret is anywhere in it. */
+  readonly hides: boolean;
+}
+const nested = fc.letrec<{ value: Case }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    plainText.map((given) => ({ given, wanted: given, hides: false })),
+    fc.integer().map((given) => ({ given, wanted: given, hides: false })),
+    plainText.map((one) => ({ given: pulumi.secret(one), wanted: one, hides: true })),
+    ref.map((given) => ({
+      given,
+      wanted:
+        given.shown === '«secret:x»'
+          ? deriveSecret(SEED, 'x')
+          : Buffer.from(`push:${deriveSecret(SEED, 'x')}`).toString('base64'),
+      hides: true,
+    })),
+    plainText.map((one) => ({
+      given: text`${one}${secretRef('x')}`,
+      wanted: `${one}${deriveSecret(SEED, 'x')}`,
+      hides: true,
+    })),
+    fc.array(tie('value'), { maxLength: 3 }).map((all) => ({
+      given: all.map(({ given }) => given),
+      wanted: all.map(({ wanted }) => wanted),
+      hides: all.some(({ hides }) => hides),
+    })),
+    fc
+      .dictionary(
+        fc.string().filter((key) => key !== '__proto__' && key !== SIGNATURE),
+        tie('value'),
+        { maxKeys: 3 },
+      )
+      .map((all) => ({
+        given: Object.fromEntries(Object.entries(all).map(([key, { given }]) => [key, given])),
+        wanted: Object.fromEntries(Object.entries(all).map(([key, { wanted }]) => [key, wanted])),
+        hides: Object.values(all).some(({ hides }) => hides),
+      })),
+  ),
+})).value;
+
+test('however data is nested, plain text stays what it is, and a secret arrives as one', async () => {
+  await fc.assert(
+    fc.asyncProperty(nested, async ({ given, wanted, hides }) => {
+      expect(await dataOf({ given })).toEqual(hides ? secret({ given: wanted }) : { given: wanted });
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,36 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { STAGES } from './lanes';
+import { arranged } from './runner';
+
+const suites = ['e2e', 'programs'].flatMap((folder) =>
+  readdirSync(join(__dirname, folder))
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => `${folder}/${name.replace(/\.test\.ts$/, '')}`),
+);
+const suite = (name: string) => ({ path: join(__dirname, `${name}.test.ts`) });
+
+test('every suite of the lab has one place', () => {
+  expect(STAGES.flatMap(({ lanes }) => lanes.flat()).sort()).toEqual(suites.sort());
+});
+
+test('what burns the lab, or kills its daemons, runs alone, after all others', () => {
+  expect(STAGES.slice(1).map(({ lanes }) => lanes)).toEqual([[['e2e/machine']], [['e2e/rebuild']]]);
+});
+
+test('suites keep the order of their lane, and only those that are asked for run', () => {
+  const stages = [
+    { why: 'both', lanes: [['e2e/a', 'e2e/b'], ['programs/c']] },
+    { why: 'alone', lanes: [['e2e/d']] },
+    { why: 'last', lanes: [['e2e/e']] },
+  ];
+  const asked = ['e2e/e', 'e2e/b', 'programs/c', 'e2e/a'].map(suite);
+  expect(arranged(asked, stages)).toEqual([
+    [['e2e/a', 'e2e/b'].map(suite), [suite('programs/c')]],
+    [[suite('e2e/e')]],
+  ]);
+});
+
+test('a suite without a place is named', () => {
+  expect(() => arranged([suite('e2e/new')], STAGES)).toThrow('has no place for e2e/new');
+});

@@ -1,0 +1,55 @@
+export interface Stage {
+  readonly why: string;
+  /** Suites, each by its path below this folder and without `.test.ts`. */
+  readonly lanes: readonly (readonly string[])[];
+}
+
+/**
+ * Which of the lab's suites run side by side: on two processors, two lanes.
+ *
+ * A stage begins when the one before it has ended. In a stage its lanes run side by side, the suites of a lane one after the
+ * other. The first lane has what changes the lab's own environment, or counts what it holds. What stands in the
+ * second one has a place of its own (a namespace, a GitLab, an API server, an environment with a `namespacePrefix`), or
+ * only looks at what the first lane leaves as it is meanwhile.
+ */
+export const STAGES: readonly Stage[] = [
+  {
+    why: 'the environment `lab` as people use it; beside it what has a place of its own',
+    lanes: [
+      [
+        'e2e/backup',
+        'e2e/previews',
+        'e2e/drift',
+        'e2e/plain-pulumi',
+        'e2e/new-module',
+        'e2e/environments',
+        'e2e/kills',
+        'e2e/topology',
+      ],
+      [
+        // These three look at the lab before it is changed much.
+        'e2e/render',
+        'e2e/registry',
+        'e2e/cleanup',
+        'e2e/existing',
+        'e2e/plugins-kubernetes',
+        'e2e/images',
+        'e2e/plugins-gitlab',
+        'e2e/jenkins',
+        'programs/rebuild-engine',
+        'programs/two-clusters',
+        'programs/parts',
+        'programs/adopting',
+        'programs/approvals',
+        'programs/policy',
+        'programs/preview-compile',
+        'programs/backup-restic',
+        'programs/backup-commands',
+        'programs/backup-repositories',
+        'programs/backup-run',
+      ],
+    ],
+  },
+  { why: 'daemons and the machine itself are killed under whatever runs', lanes: [['e2e/machine']] },
+  { why: 'everything burns, and how long it takes to come back is measured', lanes: [['e2e/rebuild']] },
+];

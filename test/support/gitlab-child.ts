@@ -1,0 +1,37 @@
+import { appendFileSync } from 'node:fs';
+import { type GitLab, type GitLabOptions, startGitLab } from '../../lab/gitlab/server';
+
+/** What a test asks of the GitLab in this process; each is answered once, in order. */
+export type Asked =
+  | { readonly ask: 'start'; readonly options: Omit<GitLabOptions, 'log'>; readonly warnings: string }
+  | { readonly ask: 'hooksSent' }
+  | { readonly ask: 'close' };
+
+/** What came of it. */
+export type Answered = { readonly url?: string; readonly error?: string };
+
+let gitlab: GitLab | undefined;
+
+async function answer(asked: Asked): Promise<Answered> {
+  switch (asked.ask) {
+    case 'start': {
+      const warn = (text: string) => appendFileSync(asked.warnings, `${JSON.stringify(text)}\n`);
+      gitlab = await startGitLab({ ...asked.options, log: { info: () => undefined, warn } });
+      return { url: gitlab.url };
+    }
+    case 'hooksSent':
+      await gitlab?.hooksSent();
+      return {};
+    case 'close':
+      await gitlab?.close();
+      return {};
+  }
+}
+
+process.on('message', (asked: Asked) => {
+  answer(asked)
+    .catch((error: Error) => ({ error: error.message }))
+    .then((answered) => process.send?.(answered));
+});
+// Also when the test is gone without a word.
+process.on('disconnect', () => process.exit(0));
