@@ -47,6 +47,9 @@ export const MODULE_USER = 10001;
 /** Service account of test Pods: it may do nothing, and no token of it is mounted. */
 export const TEST_ACCOUNT = 'tests';
 
+/** Containers that each test Pod has beside the services: no service goes by one of these names. */
+export const TEST_CONTAINERS: readonly string[] = ['app', 'robot', 'jnlp'];
+
 /** What Pod Security `restricted` asks of every container, and a read-only root besides. */
 export const restrictedContainer = {
   allowPrivilegeEscalation: false,

@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
+import { TEST_CONTAINERS } from './containers';
+import { entryOf } from './entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
 import {
   dnsLabel,
@@ -11,6 +13,7 @@ import {
   type ServiceUseFile,
   serviceSchema,
 } from './schema';
+import { reservedProjects } from './shapes';
 
 export interface Service extends ServiceFile {
   readonly kind: string;
@@ -47,6 +50,9 @@ export type CatalogTexts = {
   readonly services: Record<string, string>;
 };
 
+/** Bytes of one file: Pods have it from a ConfigMap, of which Kubernetes takes 1 MiB, beside others. */
+const LARGEST_FILE = 512 * 1024;
+
 function parseAll<T>(
   folder: string,
   texts: Record<string, string>,
@@ -63,7 +69,17 @@ function parseAll<T>(
       problems.push({ file, what: `the file's name "${name}" ${what}.`, remedy });
       continue;
     }
-    const result = parseYaml(texts[fileName] ?? '', file, schema);
+    const text = texts[fileName] ?? '';
+    const size = Buffer.byteLength(text);
+    if (size > LARGEST_FILE) {
+      problems.push({
+        file,
+        what: `has ${size} bytes, and a ConfigMap must hold it: at most ${LARGEST_FILE}.`,
+        remedy: 'Shorten it.',
+      });
+      continue;
+    }
+    const result = parseYaml(text, file, schema);
     if ('value' in result) parsed.set(name, result.value);
     else problems.push(...result.problems);
   }
@@ -83,6 +99,15 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
   for (const [kind, file] of serviceFiles) services[kind] = { ...file, kind };
   const brokenServices = new Set(Object.keys(texts.services).map((name) => basename(name, '.yaml')));
 
+  for (const name of moduleFiles.keys()) {
+    if (!reservedProjects.includes(name)) continue;
+    problems.push({
+      file: `catalog/modules/${name}.yaml`,
+      what: `GitLab keeps "${name}" for addresses of its own, and takes no project of that name.`,
+      remedy: 'Rename the module.',
+    });
+  }
+
   const modules: Module[] = [];
   const nodePorts = new Map<number, string>();
   const hosts = new Map<string, string>();
@@ -91,7 +116,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
     const seen = new Set<string>();
     const uses = file.services.map((use, index): ServiceUse => {
       const useName = use.name ?? use.kind;
-      const service = services[use.kind];
+      const service = entryOf(services, use.kind);
       const versions = Object.keys(service?.versions ?? {});
       if (!service) {
         // A service whose own file is broken is reported there; saying it twice helps nobody.
@@ -127,6 +152,22 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         });
       }
       seen.add(useName);
+      if (TEST_CONTAINERS.includes(useName)) {
+        problems.push({
+          file: where,
+          key: `services.${index}.${use.name === undefined ? 'kind' : 'name'}`,
+          what: `"${useName}" is what each test Pod calls a container of its own.`,
+          remedy: 'Give the service another "name".',
+        });
+      }
+      if (useName === name) {
+        problems.push({
+          file: where,
+          key: `services.${index}.${use.name === undefined ? 'kind' : 'name'}`,
+          what: `"${useName}" is the name of the module, whose workload stands in the same namespace.`,
+          remedy: 'Give the service another "name".',
+        });
+      }
       return {
         name: useName,
         kind: use.kind,
@@ -177,7 +218,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
   if (problems.length > 0) {
     const textOf = (file: string): string | undefined => {
       const [, folder, name = ''] = file.split('/');
-      return folder === 'modules' || folder === 'services' ? texts[folder][name] : undefined;
+      return folder === 'modules' || folder === 'services' ? entryOf(texts[folder], name) : undefined;
     };
     throw new ProblemsError(locate(problems, textOf));
   }
@@ -187,9 +228,39 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
 const namesIn = (folder: string): string[] =>
   existsSync(folder)
     ? readdirSync(folder)
-        .filter((name) => name.endsWith('.yaml'))
+        .filter(
+          (name) =>
+            name.endsWith('.yaml') && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile(),
+        )
         .sort()
     : [];
+
+/**
+ * Entries of the catalog's folders that nobody reads: another ending, a folder. Whoever put them there counts on them.
+ * Names that begin with a dot are not meant: editors and Kubernetes' own volumes have such.
+ */
+export function unreadFiles(folder: string): Problem[] {
+  return ['modules', 'services'].flatMap((kind) => {
+    const inside = join(folder, kind);
+    if (!existsSync(inside)) return [];
+    return readdirSync(inside)
+      .filter((name) => !name.startsWith('.'))
+      .sort()
+      .flatMap((name): Problem[] => {
+        const isFile = statSync(join(inside, name), { throwIfNoEntry: false })?.isFile() === true;
+        if (isFile && name.endsWith('.yaml')) return [];
+        return [
+          {
+            file: `catalog/${kind}/${name}`,
+            what: isFile ? 'is not read: its name does not end in ".yaml".' : 'is not a file.',
+            remedy: isFile
+              ? 'Rename it, or move it elsewhere.'
+              : `Put each file directly into catalog/${kind}, and all else elsewhere.`,
+          },
+        ];
+      });
+  });
+}
 
 const readTexts = (folder: string, names = namesIn(folder)): Record<string, string> =>
   Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));

@@ -1,5 +1,6 @@
-import { type Document, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import type { z } from 'zod';
+import { entryOf } from './entry';
 
 /** One fault in a file that a person wrote: where, what, and what to do about it. */
 export interface Problem {
@@ -51,11 +52,14 @@ function editDistance(a: string, b: string): number {
 
 /** The candidate that a misspelt word most likely meant; none where every candidate is far. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const farthest = Math.max(1, Math.floor(word.length / 3));
   const ranked = candidates
+    // Words whose lengths differ by more are farther than that: most are never compared.
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= farthest)
     .map((candidate) => ({ candidate, far: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.far - b.far || a.candidate.localeCompare(b.candidate));
   const best = ranked[0];
-  return best && best.far <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  return best && best.far <= farthest ? best.candidate : undefined;
 }
 
 export function didYouMean(word: string, candidates: readonly string[]): string {
@@ -97,7 +101,7 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
     node = unwrap(
       typeof part === 'number'
         ? node?.def?.element
-        : ((node?.shape?.[String(part)] as unknown as Keyed | undefined) ?? node?.def?.valueType),
+        : ((entryOf(node?.shape, String(part)) as unknown as Keyed | undefined) ?? node?.def?.valueType),
     );
   }
   return Object.keys(node?.shape ?? {});
@@ -105,6 +109,9 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
 
 /** Of a union none of whose options fits, the faults of the option that is nearest to what was written. */
 function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  // A key that is wrong itself: what is wrong with it stands inside.
+  if (issue.code === 'invalid_key')
+    return issue.issues.map((fault) => ({ ...fault, path: issue.path }) as z.core.$ZodIssue);
   if (issue.code !== 'invalid_union') return [issue];
   const [best] = issue.errors
     .filter((faults) => !faults.some((fault) => fault.code === 'invalid_type' && fault.path.length === 0))
@@ -113,19 +120,97 @@ function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   return best.flatMap((fault) => nearestFaults({ ...fault, path: [...issue.path, ...fault.path] }));
 }
 
-function lineOf(document: Document, counter: LineCounter, path: readonly PropertyKey[]): number | undefined {
-  for (let length = path.length; length >= 0; length--) {
-    const node = document.getIn(path.slice(0, length), true) as
-      | { range?: [number, number, number] }
-      | undefined;
-    if (node?.range) return counter.linePos(node.range[0]).line;
+type Path = readonly PropertyKey[];
+type Ranged = { readonly range?: readonly [number, number, number] | null };
+
+/** Finds the lines of a document's keys. Each map is indexed once: a file may have thousands of keys, and of faults. */
+class Places {
+  private readonly indexed = new WeakMap<YAMLMap, ReadonlyMap<string, unknown>>();
+
+  constructor(
+    private readonly document: Document,
+    private readonly counter: LineCounter,
+  ) {}
+
+  line(offset: number): number {
+    return this.counter.linePos(offset).line;
   }
-  return undefined;
+
+  /** Line of what stands at a path, or of the nearest that is there above it. */
+  of(path: Path): number | undefined {
+    let node: unknown = this.document.contents;
+    let line: number | undefined;
+    for (const part of [undefined, ...path]) {
+      if (part !== undefined) node = this.inside(node, part);
+      const range = (node as Ranged | null | undefined)?.range;
+      if (!range) break;
+      line = this.line(range[0]);
+    }
+    return line;
+  }
+
+  private inside(node: unknown, part: PropertyKey): unknown {
+    if (isSeq(node)) return node.items[Number(part)];
+    if (!isMap(node)) return undefined;
+    const known = this.indexed.get(node) ?? indexOf(node);
+    this.indexed.set(node, known);
+    return known.get(String(part));
+  }
 }
+
+const indexOf = (map: YAMLMap): ReadonlyMap<string, unknown> =>
+  new Map(map.items.map(({ key, value }) => [isScalar(key) ? String(key.value) : '', value]));
+
+/** What no program, container or API server can keep, although YAML can write it. */
+function unkeepable(text: string): Omit<Problem, 'file'> | undefined {
+  if (text.includes('\u0000'))
+    return { what: 'has a NUL character in it.', remedy: 'Remove it: programs end their texts there.' };
+  if (/\p{Surrogate}/u.test(text))
+    return { what: 'has half of a character in it.', remedy: 'Write the character itself.' };
+  return text === '__proto__'
+    ? { what: '"__proto__" is a name that cannot be kept.', remedy: 'Choose another name.' }
+    : undefined;
+}
+
+/** Keys that stand twice, and texts that cannot be kept; linear, where the parser's own look for twins is not. */
+function textFaults(document: Document, places: Places, file: string): Problem[] {
+  const faults: Problem[] = [];
+  const fault = (node: unknown, path: Path, found: Omit<Problem, 'file'>): void => {
+    const range = (node as Ranged).range;
+    faults.push({ file, line: range ? places.line(range[0]) : 1, key: path.map(shown).join('.'), ...found });
+  };
+  const open: [node: unknown, path: Path][] = [[document.contents, []]];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [node, path] = next;
+    if (isSeq(node)) open.push(...node.items.map((item, index): [unknown, Path] => [item, [...path, index]]));
+    else if (isMap(node)) {
+      const seen = new Set<unknown>();
+      for (const { key, value } of node.items) {
+        const name: PropertyKey = isScalar(key) ? String(key.value) : '';
+        const here = [...path, name];
+        const bad = isScalar(key) && typeof key.value === 'string' ? unkeepable(key.value) : undefined;
+        if (bad) fault(key, here, bad);
+        if (isScalar(key) && seen.has(key.value))
+          fault(key, here, { what: 'stands twice.', remedy: 'Keep one of the two.' });
+        if (isScalar(key)) seen.add(key.value);
+        open.push([value, here]);
+      }
+    } else if (isScalar(node) && typeof node.value === 'string' && node.value !== '__proto__') {
+      const bad = unkeepable(node.value);
+      if (bad) fault(node, path, bad);
+    }
+  }
+  return faults.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
+
+/** A key as a message shows it: without what cannot be printed. */
+const shown = (part: PropertyKey): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  String(part).replace(/[\u0000-\u001f\u007f]|\p{Surrogate}/gu, '\ufffd');
 
 /** The document, faults and all. */
 const readDocument = (text: string, counter: LineCounter): Document =>
-  parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
+  parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false });
 
 /**
  * Problems that were found after parsing, with the line of their key where a text is known for their file.
@@ -135,12 +220,12 @@ export function locate(
   problems: readonly Problem[],
   textOf: (file: string) => string | undefined,
 ): Problem[] {
-  const open = new Map<string, { document: Document; counter: LineCounter } | undefined>();
+  const open = new Map<string, Places | undefined>();
   const read = (file: string) => {
     if (!open.has(file)) {
       const text = textOf(file);
       const counter = new LineCounter();
-      open.set(file, text === undefined ? undefined : { document: readDocument(text, counter), counter });
+      open.set(file, text === undefined ? undefined : new Places(readDocument(text, counter), counter));
     }
     return open.get(file);
   };
@@ -148,7 +233,7 @@ export function locate(
     const found = problem.line === undefined ? read(problem.file) : undefined;
     if (!found) return problem;
     const path = (problem.key ?? '').split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-    return { ...problem, line: lineOf(found.document, found.counter, path) ?? 1 };
+    return { ...problem, line: found.of(path) ?? 1 };
   });
 }
 
@@ -171,6 +256,9 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
     );
     return { problems: [...seen.values()] };
   }
+  const places = new Places(document, counter);
+  const kept = textFaults(document, places, file);
+  if (kept.length > 0) return { problems: kept };
   let data: unknown;
   try {
     data = document.toJS({ maxAliasCount: 100 });
@@ -189,11 +277,11 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   const result = schema.safeParse(data ?? {});
   if (result.success) return { value: result.data };
   const problems = result.error.issues.flatMap(nearestFaults).flatMap((issue): Problem[] => {
-    const line = lineOf(document, counter, issue.path) ?? 1;
+    const line = places.of(issue.path) ?? 1;
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({
         file,
-        line: lineOf(document, counter, [...issue.path, key]) ?? line,
+        line: places.of([...issue.path, key]) ?? line,
         key: [...issue.path, key].join('.'),
         what: 'is not a known key.',
         remedy: didYouMean(key, keysAt(schema, issue.path)),

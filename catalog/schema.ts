@@ -1,9 +1,25 @@
 import { z } from 'zod';
 import { didYouMean } from './problems';
+import {
+  addressRange,
+  annotations,
+  checkoutPath,
+  cpu,
+  hostName,
+  imageName,
+  ingressHost,
+  ingressPath,
+  limitsHold,
+  memory,
+  portName,
+  say,
+  storage,
+  subdomain,
+  userName,
+  variableOfContainer,
+  variables,
+} from './shapes';
 import { isClosedToModules } from './variables';
-
-/** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
-const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
 
 export const dnsLabel = z
   .string()
@@ -19,50 +35,35 @@ export const dnsLabel = z
     say('is not a DNS label', 'Use lower-case letters, digits and "-", starting with a letter.'),
   );
 
-const environmentName = z
+/** Build argument: a word of a Dockerfile. */
+const argumentName = z
   .string()
   .regex(
     /^[A-Za-z_][A-Za-z0-9_]*$/,
-    say('is not an environment variable name', 'Use letters, digits and "_".'),
+    say('is not the name of a build argument', 'Use letters, digits and "_".'),
   );
 
-/** CPU: millicores ("500m") or cores ("2"). */
-const cpu = z
-  .string()
-  .regex(
-    /^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]+)$/,
-    say('is not an amount of CPU', 'Write "500m" or "2".'),
-  );
-/** Amount of bytes in binary units: "256Mi", "2Gi". */
-const memory = z
-  .string()
-  .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of memory', 'Write "256Mi" or "2Gi".'));
 /** TCP port. */
 const port = z
   .number()
   .int()
   .min(1, say('is not a port', 'Use 1 to 65535.'))
   .max(65535, say('is not a port', 'Use 1 to 65535.'));
-const hostName = z
-  .string()
-  .max(253, say('is longer than 253 characters', 'Write a host name.'))
-  .regex(
-    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
-    say('is not a host name', 'Write "orders.example.com", without scheme and port.'),
-  );
 const httpPath = z.string().regex(/^\//, say('is not an HTTP path', 'Start it with "/".'));
 
 /** Requests and limits of one container. CPU in cores or millicores, memory in binary units. */
-export const resourcesSchema = z.strictObject({
-  /** CPU that the container is promised: millicores ("500m") or cores ("2"). */
-  cpu,
-  /** Memory that the container is promised: "256Mi", "2Gi". */
-  memory,
-  /** CPU beyond which the container is slowed down. @default no limit */
-  cpuLimit: cpu.optional(),
-  /** Memory beyond which the container is killed. @default the same as `memory` */
-  memoryLimit: memory.optional(),
-});
+export const resourcesSchema = z
+  .strictObject({
+    /** CPU that the container is promised: millicores ("500m") or cores ("2"). */
+    cpu,
+    /** Memory that the container is promised: "256Mi", "2Gi". */
+    memory,
+    /** CPU beyond which the container is slowed down. @default no limit */
+    cpuLimit: cpu.optional(),
+    /** Memory beyond which the container is killed. @default the same as `memory` */
+    memoryLimit: memory.optional(),
+  })
+  .superRefine(limitsHold);
 
 export const serviceUseSchema = z.strictObject({
   /** A service of `catalog/services`. */
@@ -72,7 +73,7 @@ export const serviceUseSchema = z.strictObject({
   /** Name of this instance, when a module uses two of a kind. @default the kind */
   name: dnsLabel.optional(),
   /** Storage in production. @default 1Gi */
-  storage: memory.default('1Gi'),
+  storage: storage.default('1Gi'),
   /** Requests and limits of this instance, in tests and in production. @default the service's own */
   resources: resourcesSchema.optional(),
   /** Set when production runs another version than the tests: version and why. */
@@ -118,16 +119,19 @@ export const serviceUseSchema = z.strictObject({
 
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
-  description: z.string().min(1),
+  description: z
+    .string()
+    .min(1)
+    .max(2000, say('is longer than the 2000 characters of a project of GitLab', 'Shorten it.')),
   /** GitLab user names that answer for the module. */
-  owners: z.array(z.string().min(1)).min(1, say('names nobody', 'Name at least one owner.')),
+  owners: z.array(userName).min(1, say('names nobody', 'Name at least one owner.')),
   /** Path of the Dockerfile and build arguments. */
   image: z
     .strictObject({
       /** Path of the Dockerfile in the module's repository. */
-      dockerfile: z.string().default('Dockerfile'),
+      dockerfile: checkoutPath('docker/Dockerfile').default('Dockerfile'),
       /** Build arguments by name. */
-      args: z.record(environmentName, z.string()).default({}),
+      args: variables(argumentName).default({}),
     })
     .prefault({}),
   /** Port that the module listens on. */
@@ -142,7 +146,7 @@ export const moduleSchema = z.strictObject({
     })
     .prefault({}),
   /** Plain (not secret) environment of the module. */
-  environment: z.record(environmentName, z.string()).default({}),
+  environment: variables(variableOfContainer).default({}),
   /** Services that the module needs: beside it in the test Pod, and its own in production. */
   services: z.array(serviceUseSchema).default([]),
   /** How the module is tested. */
@@ -151,7 +155,7 @@ export const moduleSchema = z.strictObject({
       /** Shell command, run in the Robot container in a checkout of the merge result. */
       command: z.string().default('robot --outputdir results --xunit xunit.xml tests'),
       /** Folder in which the command leaves `output.xml` and `xunit.xml`. */
-      results: z.string().default('results'),
+      results: checkoutPath('results').default('results'),
       /** Minutes after which a test run counts as failed. */
       timeoutMinutes: z.number().int().min(1).max(180).default(15),
       /** What tests may reach besides DNS and Jenkins: address ranges and TCP ports. @default nothing */
@@ -159,7 +163,7 @@ export const moduleSchema = z.strictObject({
         .array(
           z.strictObject({
             /** Range of addresses, IPv4. */
-            cidr: z.cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.')),
+            cidr: addressRange,
             /** TCP ports there. */
             ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
           }),
@@ -187,15 +191,15 @@ export const moduleSchema = z.strictObject({
       ingress: z
         .strictObject({
           /** Host name that leads to the module. */
-          host: hostName,
+          host: ingressHost,
           /** Path below which the module answers. */
-          path: httpPath.default('/'),
+          path: ingressPath.default('/'),
           /** @default the cluster's default ingress class */
-          className: dnsLabel.optional(),
+          className: subdomain.optional(),
           /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
-          tlsSecret: dnsLabel.optional(),
+          tlsSecret: subdomain.optional(),
           /** Further annotations, for the ingress controller or cert-manager. */
-          annotations: z.record(z.string(), z.string()).default({}),
+          annotations,
         })
         .optional(),
     })
@@ -232,23 +236,26 @@ const probeSchema = z.union(
       /** Path that answers a GET without credentials. */
       http: httpPath,
       /** Named port of `ports` to ask. @default the service's own */
-      port: dnsLabel.optional(),
+      port: portName.optional(),
       ...timings,
     }),
   ],
   say('is none of the probes', 'Write { tcp: true }, { exec: [program, …] } or { http: /path }.'),
 );
 
+/** Where something is mounted, and not over all else. */
+const mountPath = z
+  .string()
+  .regex(/^\/./, say('is not a folder below "/"', 'Write an absolute path, such as "/data".'));
+
 const absolutePath = z
   .string()
   .regex(/^\/[^{}]*[^/{}]$/, say('is not an absolute path', 'Start it with "/", without one at the end.'));
 
-const pinnedImage = z
-  .string()
-  .regex(
-    /^[^\s@]+(:[\w.-]*[0-9][\w.-]*|@sha256:[0-9a-f]{64})$/,
-    say('names no exact version', 'Write "repository:1.2.3" or "repository@sha256:…".'),
-  );
+const pinnedImage = imageName.regex(
+  /^[^\s@]+(:[\w.-]*[0-9][\w.-]*|@sha256:[0-9a-f]{64})$/,
+  say('names no exact version', 'Write "repository:1.2.3" or "repository@sha256:…".'),
+);
 
 const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
@@ -300,15 +307,15 @@ export const serviceSchema = z
     /** Port that modules talk to. */
     port,
     /** Further ports that modules need: name → number. */
-    ports: z.record(dnsLabel.max(15, say('is longer than 15 characters', 'Shorten it.')), port).default({}),
+    ports: z.record(portName, port).default({}),
     /** Command in place of the image's own. @default the image's */
     command: z.array(z.string()).optional(),
     /** Arguments in place of the image's own. @default the image's */
     args: z.array(z.string()).optional(),
     /** Environment of the service's own container. */
-    environment: z.record(environmentName, z.string()).default({}),
+    environment: variables(variableOfContainer).default({}),
     /** What the module sees. */
-    moduleEnvironment: z.record(environmentName, z.string()),
+    moduleEnvironment: variables(variableOfContainer),
     /**
      * Initialisation files: absolute path → text, readable and executable by all. They travel in an annotation of the
      * Pod, so that a test Pod needs no object beside it, and hold no secrets.
@@ -317,11 +324,11 @@ export const serviceSchema = z
     /** How Kubernetes knows that the service is ready, and when it gives up. */
     probe: probeSchema.prefault({ tcp: true }),
     /** Where data lives; a volume is mounted there. */
-    dataPath: z.string().regex(/^\//),
+    dataPath: mountPath,
     /** Further writable folders, on emptyDirs, since the root file system is read-only. */
-    scratchPaths: z.array(z.string().regex(/^\//)).default(['/tmp']),
+    scratchPaths: z.array(mountPath).default(['/tmp']),
     /** User id that the image's files allow. */
-    runAsUser: z.number().int().min(1),
+    runAsUser: z.number().int().min(1).max(2147483647),
     resources: resourcesSchema,
     /**
      * How its data is backed up and restored: commands inside its own container, with the container's environment. The
@@ -340,7 +347,19 @@ export const serviceSchema = z
       if (other) fault(['ports', name], `is the same as ${other}`, 'Name each port once.');
       numbers.set(number, `ports.${name}`);
     }
-    if ('http' in service.probe && service.probe.port && service.ports[service.probe.port] === undefined) {
+    // A Pod takes each path once.
+    const mounted = new Set([service.dataPath]);
+    for (const [place, path] of [
+      ...service.scratchPaths.map((path, index): [(string | number)[], string] => [
+        ['scratchPaths', index],
+        path,
+      ]),
+      ...Object.keys(service.files).map((path): [(string | number)[], string] => [['files', path], path]),
+    ]) {
+      if (mounted.has(path)) fault(place, `"${path}" is mounted already`, 'Name each path once.');
+      mounted.add(path);
+    }
+    if ('http' in service.probe && service.probe.port && !Object.hasOwn(service.ports, service.probe.port)) {
       fault(['probe', 'port'], `"${service.probe.port}" is not a port of this service`, 'Add it to "ports".');
     }
 

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import { entryOf } from '../catalog/entry';
 import {
   type Catalog,
   type CatalogTexts,
@@ -9,6 +10,7 @@ import {
   modulesOf,
   parseCatalog,
   readCatalogTexts,
+  unreadFiles,
 } from '../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
 import { programOf } from '../catalog/program';
@@ -73,6 +75,21 @@ function missingPasswords(catalog: Catalog, settings: StackSettings, environment
         : [],
     ),
   );
+}
+
+/** A replacement for what the catalog does not have replaces nothing. */
+function unknownImages({ environment, images }: StackSettings, catalog: Catalog): Problem[] {
+  const known = Object.values(catalog.services).flatMap(({ kind, versions }) =>
+    Object.keys(versions).map((version) => `${kind}:${version}`),
+  );
+  return Object.keys(images.replace)
+    .filter((key) => key.includes(':') && !known.includes(key))
+    .map((key) => ({
+      file: `stacks/Pulumi.${environment}.yaml`,
+      key: `config.images.replace.${key}`,
+      what: 'is no version of a service in the catalog.',
+      remedy: didYouMean(key, known),
+    }));
 }
 
 /**
@@ -255,7 +272,7 @@ function topologyFaults(settings: StackSettings, modules: readonly Module[], sta
     ...environments
       .filter((name) => name !== own)
       .flatMap((name) => {
-        const given = credentials[name];
+        const given = entryOf(credentials, name);
         if (!given)
           return fault(
             true,
@@ -319,6 +336,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     }
   };
   const settings = collect(() => loadStack(folders.stacks, environment));
+  if (!only) problems.push(...unreadFiles(folders.catalog));
   const texts = only ? undefined : readCatalogTexts(folders.catalog);
   const catalog = collect(() => (texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only)));
   if (settings && catalog) {
@@ -334,6 +352,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
       }
     }
     problems.push(...missingPasswords(catalog, settings, environment));
+    problems.push(...unknownImages(settings, catalog));
     problems.push(...foreignPasswords(catalog, settings));
     problems.push(...roleConflicts(settings, catalog.modules));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { entryOf } from '../catalog/entry';
 import {
   emptyLedger,
   type Ledger,
@@ -157,7 +158,7 @@ export async function recordRelease(
   for (let attempt = 1; ; attempt++) {
     const found = await gitlab.file(request.ledgerProject, path, LEDGER_BRANCH);
     const ledger: Ledger = found ? parseLedger(found.text, `${request.ledgerProject}/${path}`) : emptyLedger;
-    const decision = await decide(ledger.modules[request.module]);
+    const decision = await decide(entryOf(ledger.modules, request.module));
     if (decision.do === 'keep') return false;
     if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
     if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);

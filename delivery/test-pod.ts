@@ -9,6 +9,7 @@ import {
   servicePorts,
   TEST_ACCOUNT,
 } from '../catalog/containers';
+import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
@@ -57,8 +58,8 @@ export function testPod(input: TestPodInput) {
     database: module.name.replace(/-/g, '_'),
   };
   const services = module.services.map((use) => {
-    const service = catalog.services[use.kind];
-    const version = service?.versions[use.version];
+    const service = entryOf(catalog.services, use.kind);
+    const version = entryOf(service?.versions, use.version);
     if (!service || !version) {
       throw new Failure(
         exitCode.input,

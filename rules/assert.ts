@@ -1,4 +1,5 @@
-import { type Problem, ProblemsError } from '../catalog/problems';
+import { entryOf } from '../catalog/entry';
+import { locate, type Problem, ProblemsError } from '../catalog/problems';
 import type { Model } from '../components/model';
 import { type Broken, check } from '.';
 import { type Facts, factsOf } from './facts';
@@ -17,19 +18,23 @@ export const brokenRules = (model: Model, only?: readonly string[]): Broken[] =>
 /**
  * Holds a model against every rule.
  * @param only report only what concerns these modules: one module's fault does not stop another one's deploy
- * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml: <rule>: <where>: <what> <remedy>`
+ * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml: <rule>: <where>: <what> <remedy>`,
+ *   or with the module's file in front where that is what to mend
  */
 export function assertRules(model: Model, only?: readonly string[]): void {
   const broken = brokenRules(model, only);
   if (broken.length === 0) return;
-  throw new ProblemsError(
-    broken.map(
-      ({ rule, where, what, remedy }): Problem => ({
-        file: `stacks/Pulumi.${model.settings.environment}.yaml`,
-        key: `rule ${rule}`,
-        what: `${where}: ${what}`,
-        remedy,
-      }),
-    ),
+  const problems = broken.map(
+    ({ rule, where, what, remedy, file }): Problem => ({
+      file: file ?? `stacks/Pulumi.${model.settings.environment}.yaml`,
+      key: `rule ${rule}`,
+      what: `${where}: ${what}`,
+      remedy,
+    }),
   );
+  // What is a module's own stands at its file's beginning; what follows from the stack has no line there.
+  const texts = model.files.modules;
+  const textOf = (file: string) =>
+    /^catalog\/modules\//.test(file) ? entryOf(texts, file.slice('catalog/modules/'.length)) : undefined;
+  throw new ProblemsError(locate(problems, textOf));
 }

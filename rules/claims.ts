@@ -19,12 +19,16 @@ function clashes(
   return [...claims].flatMap(([key, [first, ...others]]) =>
     first === undefined
       ? []
-      : others.map((other) =>
-          violation(other.item, what(key, first), remedy, {
+      : others.map((other) => {
+          const modules = [other, first].map(({ item, module }) => module ?? moduleOf(item));
+          // The module is what can be called otherwise: what stands beside it is either ours or another module's.
+          const renamed = modules.find((name) => name !== undefined);
+          return violation(other.item, what(key, first), remedy, {
             part: other.part,
-            modules: [other.module ?? moduleOf(other.item), first.module ?? moduleOf(first.item)],
-          }),
-        ),
+            modules,
+            file: renamed && `catalog/modules/${renamed}.yaml`,
+          });
+        }),
   );
 }
 

@@ -26,6 +26,8 @@ export interface Facts {
   readonly pods: readonly PodUse[];
   readonly jenkins: JenkinsFacts;
   readonly graph: Graph;
+  /** The day of the look, `YYYY-MM-DD` in UTC. */
+  readonly today: string;
   /** Modules whose test Pod cannot be made, with the reason. */
   readonly untestable: readonly Untestable[];
 }
@@ -70,7 +72,11 @@ function indexNamespaces(items: readonly Item[], pods: readonly PodUse[]): Names
 }
 
 /** Indexes resources for the rules; linear in their number. */
-export function factsOf(items: readonly Item[], untestable: readonly Untestable[] = []): Facts {
+export function factsOf(
+  items: readonly Item[],
+  untestable: readonly Untestable[] = [],
+  now: Date = new Date(),
+): Facts {
   const byType = new Map<string, Item[]>();
   const byName = new Map<string, Item>();
   for (const item of items) {
@@ -80,6 +86,15 @@ export function factsOf(items: readonly Item[], untestable: readonly Untestable[
   const jenkins = readJenkins(byType);
   const pods = podsOf(items, byType, jenkins);
   const namespaces = indexNamespaces(items, pods);
-  const indexed = { items, byType, byName, namespaces, pods, jenkins, untestable };
+  const indexed = {
+    items,
+    byType,
+    byName,
+    namespaces,
+    pods,
+    jenkins,
+    untestable,
+    today: now.toISOString().slice(0, 10),
+  };
   return { ...indexed, graph: buildGraph(indexed) };
 }

@@ -7,6 +7,7 @@ import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
 import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
 import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
+import { gitlabTakes, kubernetesTakes, tokensLive } from './refusals';
 import type { Rule, Violation } from './rule';
 import { noPlainSecretVariables, secretsByReference } from './secrets';
 import { backupsComplete, dumpsPossible, servicesDumped, servicesExist } from './services';
@@ -19,6 +20,8 @@ export const rules: readonly Rule[] = [
   hookTokenAgrees,
   pipelineInConfiguration,
   statusRequired,
+  gitlabTakes,
+  tokensLive,
   driftOnlyReads,
   testPodPossible,
   namespaceQuota,
@@ -38,6 +41,7 @@ export const rules: readonly Rule[] = [
   nodePortsUnique,
   hostsUnique,
   explicitProvider,
+  kubernetesTakes,
   secretsByReference,
   noPlainSecretVariables,
 ];

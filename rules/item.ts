@@ -15,6 +15,8 @@ export interface Item {
   readonly cluster?: string;
   /** Argument → names of the resources whose outputs it takes. */
   readonly links: Readonly<Record<string, readonly string[]>>;
+  /** The module whose box it stands in. */
+  readonly module?: string;
   /** A Pod that delivery starts for a test; nothing that Pulumi registers. */
   readonly planned?: true;
 }
@@ -35,15 +37,20 @@ export function describe(item: Item): string {
   return `${item.name} (${kindOf(item)} ${namespace ? `${namespace}/` : ''}${nameOf(item)})`;
 }
 
-/** The module that a resource belongs to, by its label or by a reference to what has one. */
-export const moduleOf = (item: Item): string | undefined => labelOf(item, 'switchyard.dev/module');
+/** The module that a resource belongs to, by its box or its label. */
+export const moduleOf = (item: Item): string | undefined =>
+  item.module ?? labelOf(item, 'switchyard.dev/module');
 
 /** A violation at a resource. */
 export function violation(
   item: Item,
   what: string,
   remedy: string,
-  options: { readonly part?: string; readonly modules?: readonly (string | undefined)[] } = {},
+  options: {
+    readonly part?: string;
+    readonly modules?: readonly (string | undefined)[];
+    readonly file?: string;
+  } = {},
 ): Violation {
   const modules = options.modules ?? [moduleOf(item)];
   return {
@@ -52,6 +59,7 @@ export function violation(
     remedy,
     resource: item.name,
     modules: [...new Set(modules.filter((name) => name !== undefined))].sort(),
+    ...(options.file ? { file: options.file } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
+import { entryOf } from '../catalog/entry';
 import type { Module } from '../catalog/load';
 import { topologyBoxes } from '../components/boxes';
 import type { Model, Releases } from '../components/model';
@@ -23,7 +24,7 @@ const COMMIT = '0'.repeat(40);
 export function fullyReleased(model: Model): Model {
   const releases: Record<string, Releases[string]> = {};
   for (const { name } of model.modules) {
-    releases[name] = model.releases[name] ?? {
+    releases[name] = entryOf(model.releases, name) ?? {
       image: `${repositoryRoot(model.settings)}/modules/${name}@${DIGEST}`,
       commit: COMMIT,
     };
@@ -48,7 +49,7 @@ function linksOf(args: object): Record<string, string[]> {
 }
 
 /** Declarations as the rules read them. */
-export function itemsOf(model: Model, declarations: readonly Declaration[]): Item[] {
+export function itemsOf(model: Model, declarations: readonly Declaration[], module?: string): Item[] {
   return declarations.map(({ type, name, provider, args }) => ({
     type,
     name,
@@ -56,6 +57,7 @@ export function itemsOf(model: Model, declarations: readonly Declaration[]): Ite
     cluster: clusterOf(model, provider),
     args: { ...args },
     links: linksOf(args),
+    ...(module ? { module } : {}),
   }));
 }
 
@@ -102,6 +104,7 @@ function testItem(model: Model, module: Module): Item {
     cluster: clusterOf(model, 'ci'),
     args,
     links: {},
+    module: module.name,
     planned: true,
   };
 }
@@ -109,9 +112,8 @@ function testItem(model: Model, module: Module): Item {
 /** Everything that the rules look at: the declarations of the whole topology, and each module's test Pod. */
 export function modelItems(model: Model): { items: Item[]; untestable: Untestable[] } {
   const whole = fullyReleased(model);
-  const items = itemsOf(
-    whole,
-    topologyBoxes(whole).flatMap(({ declarations }) => [...declarations]),
+  const items = topologyBoxes(whole).flatMap(({ declarations, module }) =>
+    itemsOf(whole, declarations, module),
   );
   const untestable: Untestable[] = [];
   for (const module of whole.modules) {

@@ -17,7 +17,7 @@ export const isFields = (value: unknown): value is Fields =>
 export function at(value: unknown, ...path: readonly string[]): unknown {
   let here = value;
   for (const key of path) {
-    if (!isFields(here)) return undefined;
+    if (!isFields(here) || !Object.hasOwn(here, key)) return undefined;
     here = here[key];
   }
   return here;

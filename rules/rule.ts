@@ -10,6 +10,8 @@ export interface Violation {
   readonly resource: string;
   /** Modules that it concerns; none for what all modules share. */
   readonly modules: readonly string[];
+  /** File that it is to be mended in, e.g. `catalog/modules/orders.yaml`. @default the stack's */
+  readonly file?: string;
 }
 
 /** Something that must hold in every topology. */

@@ -96,10 +96,14 @@ const SECRET_VARIABLE = /(^|_)(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|PRIVATE_K
 /** Nothing but variables of the same container, which a Secret fills. */
 const FROM_VARIABLES = /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/;
 
+/** A login in an address, as databases are often given; a variable that a Secret fills may stand there. */
+const LOGIN_IN_ADDRESS = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:(?!\$\([A-Za-z_][A-Za-z0-9_]*\)@)[^\s/?#@]+@/i;
+
 /** Also holds for what a module's catalog file says under `environment`. */
 export const noPlainSecretVariables: Rule = {
   id: 'no-plain-secret-variables',
-  holds: 'A variable called password, token or key takes its value from a Secret.',
+  holds:
+    'A variable called password, token or key takes its value from a Secret, and so does a login in an address.',
   why: 'Whoever may list Pods reads it, and so does everyone who reads the catalog.',
   check: (facts) =>
     facts.pods.flatMap((pod) =>
@@ -107,7 +111,9 @@ export const noPlainSecretVariables: Rule = {
       pod.item.planned
         ? []
         : pod.variables.flatMap(({ container, name, value }) =>
-            !SECRET_VARIABLE.test(name) || !value || value === UNKNOWN || FROM_VARIABLES.test(value)
+            !value ||
+            value === UNKNOWN ||
+            !(SECRET_VARIABLE.test(name) ? !FROM_VARIABLES.test(value) : LOGIN_IN_ADDRESS.test(value))
               ? []
               : [
                   violation(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dnsLabel } from '../catalog/schema';
+import { namespaceName, subdomain } from '../catalog/shapes';
 import { cronSchedule, httpUrl, quantity, say, secretVariable } from './shapes';
 
 /** Where the volume of `backup.claim` is mounted in the Pods that back up. */
@@ -59,7 +59,7 @@ export const backupSchema = z
         /** Size of the volume. */
         storage: quantity,
         /** Class of that volume. @default the cluster's */
-        storageClass: z.string().min(1).optional(),
+        storageClass: subdomain.optional(),
       })
       .optional(),
     /** Environment variables of whoever runs `up` that hold the bucket's keys. @default the node's own identity */
@@ -91,7 +91,7 @@ export const metricsSchema = z.strictObject({
   /** A Prometheus Pushgateway, as Pods reach it. */
   pushgateway: httpUrl,
   /** Namespace that it runs in, which is all that the fences open for it. @default an address outside of the cluster */
-  namespace: dnsLabel.optional(),
+  namespace: namespaceName.optional(),
 });
 
 /** The repository of one environment, in restic's syntax. */

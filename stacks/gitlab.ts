@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { entryOf } from '../catalog/entry';
 import { dnsLabel } from '../catalog/schema';
+import { reservedGroups, userName } from '../catalog/shapes';
 import { httpUrl, oneOf, say } from './shapes';
 
 const tiers = ['free', 'premium', 'ultimate'] as const;
@@ -21,7 +23,11 @@ const days = (most: number) => z.number().int().min(1).max(most);
 
 const label = z.strictObject({
   /** As people see it; `scope::name` makes labels of one scope exclude each other. */
-  name: z.string().min(1),
+  name: z
+    .string()
+    .min(1)
+    .max(255, say('is longer than 255 characters', 'Shorten it.'))
+    .regex(/^[^,]+$/, say('has a comma', 'Leave it out: GitLab separates labels by it.')),
   /** Six hex digits. */
   color: z.string().regex(/^#[0-9a-f]{6}$/, say('is not a colour', 'Write six small hex digits: "#1f75cb".')),
   /** What it is for. */
@@ -30,7 +36,7 @@ const label = z.strictObject({
 
 const deployKey = z.strictObject({
   /** What the key is for. */
-  title: z.string().min(1),
+  title: z.string().min(1).max(255, say('is longer than 255 characters', 'Shorten it.')),
   /** The public half, as `ssh-keygen` writes it: type and key, a comment if you like. */
   key: z
     .string()
@@ -112,7 +118,7 @@ const settings = z.strictObject({
   /** Role in its project of each owner that a module names. @default owners get none: they have one by the group */
   ownersRole: role.optional(),
   /** Members of the group: user name → role. */
-  members: z.record(z.string().min(1), role).default({}),
+  members: z.record(userName, role).default({}),
   /** Labels of every module's project. */
   labels: z.array(label).default([]),
   /** SSH keys of machines that read modules' repositories. */
@@ -144,6 +150,10 @@ function faults(given: Written, context: z.RefinementCtx): void {
       'needs GitLab Premium, and tier is "free"',
       'Leave it out, or set tier to what your licence says.',
     );
+  }
+  const path = typeof given.group === 'string' ? given.group : given.group.create;
+  if (path !== undefined && reservedGroups.includes(path)) {
+    fault(['group'], `"${path}" is what GitLab keeps for addresses of its own`, 'Choose another path.');
   }
   const rule = given.botTokenRotation;
   if (given.botTokenExpires !== undefined && rule) {
@@ -195,7 +205,7 @@ export type GitLabSettings = z.infer<typeof gitlabSchema>;
 
 /** Full path of a module's project. */
 export const projectPath = ({ group, projects }: GitLabSettings, module: string): string =>
-  projects[module]?.existing ?? `${group}/${module}`;
+  entryOf(projects, module)?.existing ?? `${group}/${module}`;
 
 /** The folder in Jenkins that holds the modules' jobs: a name without "/", whatever the group's path. */
 export const jobFolder = ({ group }: GitLabSettings): string => group.replaceAll('/', '-');

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
@@ -83,6 +84,19 @@ export function stackNames(folder: string): string[] {
     .sort();
 }
 
+/** Files that look like an environment's and are not read, by their ending. */
+export const unreadStacks = (folder: string): Problem[] =>
+  existsSync(folder)
+    ? readdirSync(folder)
+        .filter((file) => /^Pulumi\..+\.(yml|json)$/.test(file))
+        .sort()
+        .map((file) => ({
+          file: `stacks/${file}`,
+          what: 'is not read: its name does not end in ".yaml".',
+          remedy: 'Rename it, or move it elsewhere.',
+        }))
+    : [];
+
 /**
  * Reads `Pulumi.<name>.yaml` in a folder.
  * @throws ProblemsError when there is none, or with every fault in it
@@ -120,7 +134,7 @@ const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
 
 /** An image name as this stack pulls it: replaced if the stack says so, behind the mirror if there is one. */
 export function resolveImage(settings: StackSettings, key: string, image: string): string {
-  const chosen = settings.images.replace[key] ?? image;
+  const chosen = entryOf(settings.images.replace, key) ?? image;
   return settings.images.mirror && !hasRegistry(chosen) ? `${settings.images.mirror}/${chosen}` : chosen;
 }
 

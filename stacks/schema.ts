@@ -1,5 +1,18 @@
 import { z } from 'zod';
+import { didYouMean } from '../catalog/problems';
 import { dnsLabel } from '../catalog/schema';
+import {
+  annotations,
+  cpu,
+  imageName,
+  ingressHost,
+  isAddress,
+  limitsHold,
+  memory,
+  namespaceName,
+  reservedProjects,
+  subdomain,
+} from '../catalog/shapes';
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
@@ -9,16 +22,10 @@ import { gitlabSchema } from './gitlab';
 import { secretSources } from './secrets';
 import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
 
-const hostName = z
-  .string()
-  .regex(
-    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
-    say('is not a host name', 'Write "ci.example.com", without scheme and port.'),
-  );
 const registryAddress = z
   .string()
   .regex(
-    /^[a-z0-9.-]+(:[0-9]+)?$/,
+    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]+)?$/,
     say('is not a registry address', 'Write host or host:port, without a scheme.'),
   )
   .refine(
@@ -56,9 +63,9 @@ const existingRegistry = z.strictObject({
 /** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
 const existingJenkins = z.strictObject({
   /** Namespace that Jenkins runs in. */
-  namespace: dnsLabel,
+  namespace: namespaceName,
   /** Service account of the controller. */
-  serviceAccount: dnsLabel.default('jenkins'),
+  serviceAccount: subdomain.default('jenkins'),
   /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
   agentsUrl: httpUrl.optional(),
 });
@@ -111,21 +118,21 @@ export const stackSchema = z
         ingress: z
           .strictObject({
             /** Host of `url`. */
-            host: hostName,
+            host: ingressHost,
             /** @default the cluster's default ingress class */
-            className: dnsLabel.optional(),
+            className: subdomain.optional(),
             /** TLS Secret of the namespace `ci`; cert-manager makes it if `annotations` ask for it. */
-            tlsSecret: dnsLabel.optional(),
+            tlsSecret: subdomain.optional(),
             /** Further annotations, for the ingress controller or cert-manager. */
-            annotations: z.record(z.string(), z.string()).default({}),
+            annotations,
             /** Namespace of the ingress controller: besides agents the only one that may reach Jenkins. */
-            namespace: dnsLabel.default('ingress-nginx'),
+            namespace: namespaceName.default('ingress-nginx'),
           })
           .optional(),
         /** Size of Jenkins' home: build history, logs, archived results. */
         storage: quantity.default('20Gi'),
         /** Class of that volume; one with `reclaimPolicy: Retain` survives even its claim. @default the cluster's */
-        storageClass: z.string().min(1).optional(),
+        storageClass: subdomain.optional(),
         /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
         onDelete,
         /** Whether who is not logged in may read jobs and logs. */
@@ -136,7 +143,7 @@ export const stackSchema = z
         metrics: z
           .strictObject({
             /** Namespace that Prometheus runs in, which may reach Jenkins. */
-            namespace: dnsLabel.default('monitoring'),
+            namespace: namespaceName.default('monitoring'),
           })
           .optional(),
         /** Agent Pods at a time, test Pods among them. */
@@ -145,12 +152,13 @@ export const stackSchema = z
         resources: z
           .strictObject({
             /** CPU that it asks for, as in `500m`. */
-            cpu: z.string(),
+            cpu,
             /** Memory that it asks for, as in `1Gi`. */
-            memory: z.string(),
+            memory,
             /** Memory that it never goes beyond. */
-            memoryLimit: z.string(),
+            memoryLimit: memory,
           })
+          .superRefine(limitsHold)
           .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
         /** Disk that one image build may fill; it goes with the build. */
         buildCache: quantity.default('20Gi'),
@@ -180,7 +188,7 @@ export const stackSchema = z
       .superRefine(({ url, ingress }, context) => {
         if (!ingress || !URL.canParse(url)) return;
         const { hostname, protocol } = new URL(url);
-        if (hostName.safeParse(ingress.host).success && ingress.host !== hostname) {
+        if (ingressHost.safeParse(ingress.host).success && ingress.host !== hostname) {
           context.addIssue({
             code: 'custom',
             path: ['ingress', 'host'],
@@ -203,16 +211,16 @@ export const stackSchema = z
         /** `http` only inside a closed network. */
         scheme: z.enum(['https', 'http']).default('https'),
         /** TLS Secret of the namespace `registry`, served by the registry itself. @default something before it ends TLS */
-        tlsSecret: dnsLabel.optional(),
+        tlsSecret: subdomain.optional(),
         /** An ingress that leads `address` to the registry. @default none: something of the site's own does */
         ingress: z
           .strictObject({
             /** @default the cluster's default ingress class */
-            className: dnsLabel.optional(),
+            className: subdomain.optional(),
             /** TLS Secret of the namespace `registry`; cert-manager makes it if `annotations` ask for it. */
-            tlsSecret: dnsLabel.optional(),
+            tlsSecret: subdomain.optional(),
             /** Further annotations, e.g. the controller's limit on the size of a request. */
-            annotations: z.record(z.string(), z.string()).default({}),
+            annotations,
           })
           .optional(),
         /** Port on every node, for sites without an ingress controller (30000–32767). */
@@ -227,7 +235,7 @@ export const stackSchema = z
         /** Size of the volume for images; unused with `s3`. */
         storage: quantity.default('100Gi'),
         /** Class of that volume. @default the cluster's */
-        storageClass: z.string().min(1).optional(),
+        storageClass: subdomain.optional(),
         /** Keep images in a bucket of S3 or the like. @default a volume */
         s3: z
           .strictObject({
@@ -261,7 +269,14 @@ export const stackSchema = z
         /** A registry that is there already, at `address`: whom to log in as. @default one is made */
         existing: existingRegistry.optional(),
       })
-      .superRefine(({ scheme, tlsSecret, ingress }, context) => {
+      .superRefine(({ address, scheme, tlsSecret, ingress }, context) => {
+        if (ingress && isAddress(address.split(':', 1)[0] ?? '')) {
+          context.addIssue({
+            code: 'custom',
+            path: ['ingress'],
+            message: say(`goes by names, and address is "${address}"`, 'Write a name as address.'),
+          });
+        }
         const secret = tlsSecret ? ['tlsSecret'] : ingress?.tlsSecret ? ['ingress', 'tlsSecret'] : undefined;
         if (scheme === 'http' && secret) {
           context.addIssue({
@@ -293,7 +308,7 @@ export const stackSchema = z
         /** `retain`: a removed module's databases stay until somebody unprotects them; `delete`: they go with it. */
         onDelete,
         /** Class of the services' volumes. @default the cluster's */
-        storageClass: z.string().min(1).optional(),
+        storageClass: subdomain.optional(),
         /** Whether production may push tests and builds off a full node that they share. */
         preempt: z.boolean().default(false),
       })
@@ -310,7 +325,12 @@ export const stackSchema = z
     topologyProject: z
       .strictObject({
         /** Path of the project in the group. */
-        path: dnsLabel.default('topology'),
+        path: dnsLabel
+          .refine(
+            (path) => !reservedProjects.includes(path),
+            say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
+          )
+          .default('topology'),
         /** Environments to preview and apply, in that order. @default this one */
         environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
         /**
@@ -367,7 +387,21 @@ export const stackSchema = z
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
         /** Replacements by role (`jenkins`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
-        replace: z.record(z.string(), z.string()).default({}),
+        replace: z
+          .record(z.string(), imageName)
+          .superRefine((given, context) => {
+            const known = Object.keys(defaultImages);
+            for (const role of Object.keys(given)) {
+              // Whether the catalog has that service and version is told where both are known.
+              if (known.includes(role) || /^[^:]+:./.test(role)) continue;
+              context.addIssue({
+                code: 'custom',
+                path: [role],
+                message: say('is neither a role nor "kind:version" of a service', didYouMean(role, known)),
+              });
+            }
+          })
+          .default({}),
       })
       .prefault({}),
   })

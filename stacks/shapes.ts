@@ -1,13 +1,26 @@
 import { z } from 'zod';
+import { say, storage } from '../catalog/shapes';
 import { isOwnVariable } from '../catalog/variables';
 
-/** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
-export const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
+export { say, storage as quantity };
 
-export const httpUrl = z.url({
-  protocol: /^https?$/,
-  error: say('is not an http(s) URL', 'Write it whole, e.g. "https://gitlab.example.com".'),
-});
+/** An address of a service: pictures, ConfigMaps and logs show it, so that no login may stand in it. */
+export const httpUrl = z
+  .url({
+    protocol: /^https?$/,
+    error: say('is not an http(s) URL', 'Write it whole, e.g. "https://gitlab.example.com".'),
+  })
+  .superRefine((given, context) => {
+    // What is no address at all was told already.
+    if (!URL.canParse(given)) return;
+    const { username, password, search, hash } = new URL(given);
+    const fault = (what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', message: say(what, remedy) });
+    if (username !== '' || password !== '') {
+      fault('holds credentials', 'Leave out what stands before "@": everyone sees this address.');
+    }
+    if (search !== '' || hash !== '') fault('has a part after "?" or "#"', 'Leave it out.');
+  });
 
 /** Name of an environment variable, through which a secret comes in. */
 export const variableName = z
@@ -30,11 +43,6 @@ export const oneOf =
       message: say(`needs one of ${keys.join(' and ')}`, 'Write the one that is meant, and only that.'),
     });
   };
-
-/** An amount of storage. */
-export const quantity = z
-  .string()
-  .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, say('is not an amount of storage', 'Write "20Gi".'));
 
 const CRON_SHAPE = /^([0-9*,/-]+ ){4}[0-9*,/-]+$/;
 

@@ -53,5 +53,7 @@ export function jcascSource(scalar: string | JcascScalar): string {
     throw new Error('a "^" before a variable would take it for text');
   // Escaped among its neighbours: what closes a `${` may stand in another part.
   const safe = escapeJcasc(texts);
-  return parts.map((part, index) => (typeof part === 'string' ? (safe[index] ?? '') : (texts[index] ?? ''))).join('');
+  return parts
+    .map((part, index) => (typeof part === 'string' ? (safe[index] ?? '') : (texts[index] ?? '')))
+    .join('');
 }

@@ -1,3 +1,4 @@
+import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { jobFolder } from '../../stacks/gitlab';
 import type { Model } from '../model';
@@ -69,7 +70,7 @@ export function gitlabSharedResources(model: Model): Declaration[] {
 export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
   const { gitlab } = model.settings;
   const name = `gitlab-${module.name}`;
-  const existing = gitlab.projects[module.name]?.existing;
+  const existing = entryOf(gitlab.projects, module.name)?.existing;
   return [
     existing === undefined
       ? project(name, module.description, module.name, mergeSettings(gitlab))

@@ -100,7 +100,9 @@ function sources(value: unknown): unknown {
   if (isTemplate(value)) {
     const { pieces } = value;
     const safe = escapeJcasc(pieces.map((piece) => (typeof piece === 'string' ? piece : show(piece))));
-    return new Template(pieces.map((piece, index) => (typeof piece === 'string' ? (safe[index] ?? '') : piece)));
+    return new Template(
+      pieces.map((piece, index) => (typeof piece === 'string' ? (safe[index] ?? '') : piece)),
+    );
   }
   if (Array.isArray(value)) return value.map(sources);
   if (value === null || typeof value !== 'object') return value;

@@ -1,3 +1,4 @@
+import { entryOf } from '../../catalog/entry';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
@@ -20,14 +21,14 @@ export interface OtherEnvironment extends Credentials {
 
 /** In the order of applying. */
 export function otherEnvironments({
-  environment: own,
+  environment: mine,
   topologyProject,
 }: Pick<StackSettings, 'environment' | 'topologyProject'>): OtherEnvironment[] {
   if (!topologyProject) return [];
-  const { credentials, environments = [own] } = topologyProject;
+  const { credentials, environments = [mine] } = topologyProject;
   return environments.flatMap((environment) => {
-    const given = credentials[environment];
-    return environment === own || !given ? [] : [{ environment, ...given }];
+    const given = entryOf(credentials, environment);
+    return environment === mine || !given ? [] : [{ environment, ...given }];
   });
 }
 

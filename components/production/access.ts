@@ -1,4 +1,5 @@
 import { moduleEnvironment, type ServiceAccess } from '../../catalog/containers';
+import { entryOf } from '../../catalog/entry';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
@@ -11,7 +12,7 @@ export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
 
 /** @throws Error when the catalog lacks the service: a fault of the program, since loading checks it */
 export function serviceOf(model: Model, use: ServiceUse): Service {
-  const service = model.catalog.services[use.kind];
+  const service = entryOf(model.catalog.services, use.kind);
   if (!service) throw new Error(`the catalog lost service "${use.kind}"`);
   return service;
 }

@@ -1,4 +1,5 @@
 import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
+import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import type { Model } from '../model';
@@ -59,7 +60,7 @@ function podSpec(model: Model, module: Module, image: string) {
 
 /** The released module: nothing until its first release, whose deploy brings it. */
 export function workload(model: Model, module: Module): Declaration[] {
-  const release = model.releases[module.name];
+  const release = entryOf(model.releases, module.name);
   if (!release) return [];
   const name = `production-${module.name}`;
   const namespace = namespacesOf(model.settings).production(module.name);

@@ -1,4 +1,5 @@
 import { TEST_ACCOUNT } from '../../catalog/containers';
+import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
 import { JENKINS_PORT } from '../jenkins/names';
@@ -17,7 +18,7 @@ function quota(model: Model, module: Module) {
   const parts = [
     module.resources,
     ...module.services.map(
-      (use) => use.resources ?? model.catalog.services[use.kind]?.resources ?? module.resources,
+      (use) => use.resources ?? entryOf(model.catalog.services, use.kind)?.resources ?? module.resources,
     ),
   ];
   const one = {

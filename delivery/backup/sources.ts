@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { entryOf } from '../../catalog/entry';
 import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { type Catalog, type Module, modulesOf } from '../../catalog/load';
 import type { NamespaceSettings } from '../../stacks/namespaces';
@@ -28,7 +29,7 @@ export const databasesOf = (
 ): Database[] =>
   modules.flatMap((module) =>
     module.services.flatMap((use) => {
-      const backup = services[use.kind]?.backup;
+      const backup = entryOf(services, use.kind)?.backup;
       if (use.existing || !backup || 'none' in backup) return [];
       const place = databasePlace(settings, module.name, use.name);
       return [{ module: module.name, service: use.name, place, backup }];

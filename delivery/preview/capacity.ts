@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { entryOf } from '../../catalog/entry';
 import { quantity } from '../../catalog/quantity';
 import type { Placed } from './events';
 
@@ -216,7 +217,7 @@ export function capacityOf(
   return contexts.map((context) => {
     const roles = Object.keys(clusters).filter((role) => clusters[role] === context);
     const here = ({ provider }: Placed) => roles.some((role) => provider === `${role}-cluster`);
-    const given = nodes[context];
+    const given = entryOf(nodes, context);
     const sum = given && sumNodes(given);
     return {
       cluster: context,

@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { entryOf } from '../../catalog/entry';
 import { stackFile } from '../../stacks/load';
 import { parseJson } from '../certificate';
 import { openMerged } from '../deploy';
@@ -274,11 +275,11 @@ export async function finishPreview(
   session: Session,
   green: Readonly<Record<string, boolean>>,
 ): Promise<boolean> {
-  const missing = session.environments.filter((environment) => green[environment] === undefined);
+  const missing = session.environments.filter((environment) => entryOf(green, environment) === undefined);
   for (const environment of missing) {
     await post(context, session, 'failed', 'the preview broke off; see the log', environment);
   }
-  const red = session.environments.filter((environment) => !green[environment]);
+  const red = session.environments.filter((environment) => !entryOf(green, environment));
   const line =
     session.environments.length === 0
       ? 'no environment is affected'
@@ -397,9 +398,9 @@ export async function finishApply(
   environments: readonly string[],
   outcomes: Readonly<Record<string, Outcome | undefined>>,
 ): Promise<string | undefined> {
-  const first = environments.find((environment) => outcomes[environment] !== 'applied');
+  const first = environments.find((environment) => entryOf(outcomes, environment) !== 'applied');
   if (first === undefined) return undefined;
-  if (outcomes[first] === undefined)
+  if (entryOf(outcomes, first) === undefined)
     await postApply(context, request, first, 'failed', 'applying broke off; see the log');
   for (const environment of environments.slice(environments.indexOf(first) + 1))
     await postApply(

@@ -2,7 +2,7 @@ import { describeProblem, type Problem, ProblemsError } from '../../catalog/prob
 import { defaultFolders, loadModel } from '../../components/load';
 import { rules } from '../../rules';
 import { assertRules } from '../../rules/assert';
-import { stackNames } from '../../stacks/load';
+import { stackNames, unreadStacks } from '../../stacks/load';
 import { type CommonOptions, toItsEnd, withJson } from '../outcome';
 import { root } from '../place';
 import type { AddCommand } from './command';
@@ -13,6 +13,7 @@ function checkAll(
 ): { readonly name: string; readonly modules: number; readonly rules: number }[] {
   const folders = defaultFolders(root);
   const problems = new Map<string, Problem>();
+  for (const problem of unreadStacks(folders.stacks)) problems.set(describeProblem(problem), problem);
   const checked = (environment ? [environment] : stackNames(folders.stacks)).flatMap((name) => {
     try {
       const model = loadModel(folders, name);

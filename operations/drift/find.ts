@@ -1,5 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
+import { entryOf } from '../../catalog/entry';
 import type { Releases } from '../../components/model';
 import { providerName } from '../../delivery/preview/actions';
 import { type Difference, differences, isSecret, pathText } from '../differences';
@@ -118,7 +119,7 @@ function isExpected(seen: Seen, { path, after }: Difference, expected: Expected)
   if (text === 'spec.replicas') return expected.autoscaled.has(workloadKey(seen.kind, namespace, name));
   const module = labels['switchyard.dev/module'];
   const release =
-    labels['app.kubernetes.io/component'] === 'module' ? expected.releases[module ?? ''] : undefined;
+    labels['app.kubernetes.io/component'] === 'module' ? entryOf(expected.releases, module ?? '') : undefined;
   if (!release) return false;
   if (/^spec\.template\.spec\.containers\[\d+\]\.image$/.test(text)) return after === release.image;
   return text === 'metadata.annotations["switchyard.dev/commit"]' && after === release.commit;

@@ -1,3 +1,4 @@
+import { entryOf } from '../../catalog/entry';
 import type { Module, ServiceUse } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import { STATUS_NAME } from '../../catalog/status';
@@ -343,7 +344,7 @@ function moduleFacts(
   const { ingress, nodePort, replicas } = module.production;
   const project = projectPath(settings.gitlab, module.name);
   const folder = jobFolder(settings.gitlab);
-  const released = model.releases[module.name];
+  const released = entryOf(model.releases, module.name);
   return {
     name: module.name,
     description: module.description,

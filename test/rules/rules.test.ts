@@ -565,6 +565,7 @@ const cases: readonly Case[] = [
     says: [
       'gitlab-till (Project): GitLab project shop of gitlab-group is claimed by gitlab-shop (Project) already. Rename one of the two.',
     ],
+    modules: [['shop', 'till']],
   },
   {
     rule: 'names-unique',
@@ -572,6 +573,37 @@ const cases: readonly Case[] = [
     items: casc((text) => text.replace("pipelineJob('switchyard/till')", "pipelineJob('switchyard/shop')")),
     says: [
       'jenkins-casc (ConfigMap ci/jenkins-casc), job "switchyard/shop": a job "switchyard/shop" is declared already. Rename one of the two.',
+    ],
+  },
+  {
+    rule: 'kubernetes-takes',
+    when: 'a container asks for more than its limit',
+    items: changed(
+      whole,
+      'production-shop-workload',
+      ['spec', 'template', 'spec', 'containers', 0, 'resources', 'requests', 'memory'],
+      '512Mi',
+    ),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop), spec.template.spec.containers["module"].resources.requests.memory: is more than the limit of "256Mi". Correct what it comes from in the catalog or in the stack.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'gitlab-takes',
+    when: 'an argument is none that the package knows',
+    items: changed(whole, 'gitlab-till-hook', ['pushEvent'], true),
+    says: [
+      'gitlab-till-hook (ProjectHook): has no field "pushEvent". Correct what it comes from in the catalog or in the stack.',
+    ],
+    modules: [['till']],
+  },
+  {
+    rule: 'tokens-live',
+    when: 'a token has ended',
+    items: changed(whole, 'gitlab-bot', ['expiresAt'], '2020-01-01'),
+    says: [
+      'gitlab-bot (GroupAccessToken), argument "expiresAt": ended on 2020-01-01. Write a later day: switchyard:gitlab.botTokenExpires.',
     ],
   },
   {

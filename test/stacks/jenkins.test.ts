@@ -43,7 +43,7 @@ test.each([
   ],
   [
     'ingress: { host: "https://jenkins.test" }',
-    'config.jenkins.ingress.host: is not a host name. Write "ci.example.com", without scheme and port.',
+    'config.jenkins.ingress.host: is not a host name. Write "orders.example.com" or "*.example.com", without scheme and port.',
   ],
   [
     'ingress: { host: jenkins.test, clasName: nginx }',

@@ -4,6 +4,20 @@ import type { JsonSchema } from '../../operations/schemas/schema';
 /** One value in this many is wrong on purpose: of another type, missing, or under a key that nobody knows. */
 const WRONG = 40;
 
+/** Texts that are taken for something else somewhere. */
+const nasty: fc.Arbitrary<string> = fc.oneof(
+  {
+    weight: 60,
+    arbitrary: fc.constantFrom(
+      ...['', ' ', '.', '..', '/', '../..', '-', '--', '*', '$(A)', '$$', '${x}', 'a b', 'A', 'a.b', 'a..b'],
+      ...['x\u0000y', '\ud800', '\u2028', 'ä', '«secret:x»', 'a\nb', "'", '"', '`', '<b>', '{host}'],
+      ...['10.0.0.1', 'https://a:b@c/d', 'a'.repeat(63), 'a'.repeat(64), 'a'.repeat(253), 'a'.repeat(254)],
+    ),
+  },
+  // More than a variable, an annotation or a file may be.
+  { weight: 1, arbitrary: fc.constantFrom('x'.repeat(140_000), 'é'.repeat(300_000)) },
+);
+
 const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.string({ maxLength: 8 }),
   fc.integer(),
@@ -46,14 +60,39 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
       if (schema.format === 'uri') return fc.constantFrom('https://one.test', 'http://two.test:8080');
       if (schema.format === 'date') return fc.constantFrom('2030-01-01', '2031-12-31');
       if (schema.pattern)
-        return fc.stringMatching(new RegExp(schema.pattern)).map((text) => text.slice(0, 30));
-      return fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/);
+        return fc.oneof(
+          {
+            weight: 6,
+            arbitrary: fc.stringMatching(new RegExp(schema.pattern)).map((text) => text.slice(0, 30)),
+          },
+          // As long as it gets, which is where Kubernetes ends.
+          { weight: 1, arbitrary: fc.stringMatching(new RegExp(schema.pattern), { size: 'medium' }) },
+          { weight: 1, arbitrary: nasty },
+        );
+      return fc.oneof(
+        { weight: 12, arbitrary: fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/) },
+        { weight: 1, arbitrary: nasty },
+      );
     case 'integer':
     case 'number':
-      return fc.integer({
-        min: Math.max(schema.minimum ?? 0, 0),
-        max: Math.min(schema.maximum ?? 1000, 70_000),
-      });
+      return fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.integer({
+            min: Math.max(schema.minimum ?? 0, 0),
+            max: Math.min(schema.maximum ?? 1000, 70_000),
+          }),
+        },
+        // Both ends, and what is beyond them.
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(
+            ...[schema.minimum, schema.maximum, 0, 65_535, 65_536, 2 ** 31 - 1, 2 ** 31].filter(
+              (value) => value !== undefined,
+            ),
+          ),
+        },
+      );
     case 'boolean':
       return fc.boolean();
     case 'array':
@@ -77,7 +116,14 @@ function object(schema: JsonSchema): fc.Arbitrary<unknown> {
   const properties = Object.entries(schema.properties ?? {});
   if (properties.length === 0 && typeof schema.additionalProperties === 'object') {
     return fc.dictionary(
-      fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot'),
+      fc.oneof(
+        { weight: 12, arbitrary: fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot') },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom('discovery.type', 'constructor', '__proto__', 'a/b', 'A/b/c', '1', ''),
+        },
+        { weight: 1, arbitrary: nasty.filter((text) => text.length < 1000) },
+      ),
       value(schema.additionalProperties, ''),
       { maxKeys: 2, noNullPrototype: true },
     );

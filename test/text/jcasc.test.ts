@@ -40,7 +40,19 @@ const resolved = (source: string): string =>
 const hostile = fc
   .array(
     fc.oneof(
-      fc.constantFrom('$', '{', '}', '${', '^', '^${', '$${', '${ADMIN_PASSWORD}', '${readFile:/etc/passwd}', ':-', '${A:-${TOKEN}}'),
+      fc.constantFrom(
+        '$',
+        '{',
+        '}',
+        '${',
+        '^',
+        '^${',
+        '$${',
+        '${ADMIN_PASSWORD}',
+        '${readFile:/etc/passwd}',
+        ':-',
+        '${A:-${TOKEN}}',
+      ),
       fc.string({ maxLength: 3 }),
     ),
     { maxLength: 8 },

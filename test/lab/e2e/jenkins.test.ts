@@ -56,13 +56,13 @@ describe('the Jenkins stand-in over HTTP', () => {
       },
       stdio: 'ignore',
     });
-    for (let tries = 0; tries < 120; tries++) {
+    for (let tries = 0; tries < 300; tries++) {
       const answer = await fetch(`${URL_ROOT}/login`).catch(() => undefined);
       if (answer?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    throw new Error('Jenkins did not answer /login within 60 s');
-  }, 90_000);
+    throw new Error('Jenkins did not answer /login within 150 s');
+  }, 180_000);
 
   afterAll(() => {
     jenkins.kill('SIGKILL');

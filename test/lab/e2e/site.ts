@@ -231,7 +231,7 @@ export async function startSite(): Promise<Site> {
   const [pull, push] = [passwordIn('ci', 'registry-pull'), passwordIn('registry', 'registry-retention')];
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: SITE } });
   apply(...controller(image, reloadToken, adminPassword, pull.config));
-  await until("the site's Jenkins", 60, async () => (await statusOf(`${SITE_JENKINS}/login`)) === 200);
+  await until("the site's Jenkins", 180, async () => (await statusOf(`${SITE_JENKINS}/login`)) === 200);
 
   const authorization = `Basic ${Buffer.from(`admin:${adminPassword}`).toString('base64')}`;
   const crumb = await fetch(`${SITE_JENKINS}/crumbIssuer/api/json`, { headers: { authorization } });
@@ -240,7 +240,7 @@ export async function startSite(): Promise<Site> {
   expect(await statusOf(`${OWN_JOB}/build`, { method: 'POST', headers })).toBe(201);
   const report = async () =>
     (await (await fetch(`${OWN_JOB}/lastBuild/api/json`)).json()) as { number: number; result: string };
-  await until("the site's own build", 30, async () => {
+  await until("the site's own build", 90, async () => {
     const answer = await fetch(`${OWN_JOB}/lastBuild/api/json`);
     return answer.ok && ((await answer.json()) as { result: string | null }).result !== null;
   });
@@ -257,7 +257,7 @@ export async function startSite(): Promise<Site> {
       // A configuration that is refused is offered again: files of several sources do not change in one moment.
       let refused = '';
       try {
-        await until('the reloaded configuration', 60, async () => {
+        await until('the reloaded configuration', 120, async () => {
           const answer = await fetch(url, { method: 'POST' });
           if (!answer.ok) refused = `${answer.status}: ${await answer.text()}`;
           return answer.ok && expected();

@@ -1,0 +1,263 @@
+import { z } from 'zod';
+
+// Shapes that files of the catalog and of the stacks share. What Kubernetes has a rule for follows that rule, no
+// narrower and no wider: k8s.io/apimachinery 0.37 pkg/util/validation, and pkg/apis/*/validation of Kubernetes 1.37.
+
+/** A schema message may carry its remedy after ` | `; `parseYaml` splits the two. */
+export const say = (what: string, remedy: string): string => `${what} | ${remedy}`;
+
+/** For a check behind which others make no sense: they are not told as well. */
+const first = (what: string, remedy: string) => ({ error: say(what, remedy), abort: true });
+
+const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
+const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
+
+/** DNS-1123 subdomain: the names of Secrets, service accounts, ingress classes and storage classes. */
+export const subdomain = z
+  .string()
+  .max(253, first('is longer than 253 characters', 'Shorten it.'))
+  .regex(
+    new RegExp(`^${SUBDOMAIN}$`),
+    first('is not a name in Kubernetes', 'Use lower-case letters, digits, "-" and ".".'),
+  );
+
+/** DNS-1123 label: the names of namespaces. */
+export const namespaceName = z
+  .string()
+  .max(63, first('is longer than 63 characters', 'Shorten it.'))
+  .regex(
+    new RegExp(`^${LABEL}$`),
+    first('is not the name of a namespace', 'Use lower-case letters, digits and "-".'),
+  );
+
+export const isAddress = (host: string): boolean => /^\d+(\.\d+){3}$/.test(host);
+
+/** Name or IPv4 address of a host. Resolvers take at most 63 characters between two dots. */
+export const hostName = z
+  .string()
+  .max(253, first('is longer than 253 characters', 'Write a host name.'))
+  .regex(
+    new RegExp(`^${SUBDOMAIN}$`),
+    first('is not a host name', 'Write "orders.example.com", without scheme and port.'),
+  )
+  .refine(
+    (host) => host.split('.').every((part) => part.length <= 63),
+    say('has more than 63 characters between two dots', 'Shorten that part.'),
+  );
+
+/** A range of IPv4 addresses by its first one: Kubernetes from 1.36 takes no other (`StrictIPCIDRValidation`). */
+export const addressRange = z
+  .cidrv4({
+    error: say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'),
+    abort: true,
+  })
+  .refine(
+    (range) => {
+      const [address = '', length = ''] = range.split('/');
+      const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+      return bits % 2 ** (32 - Number(length)) === 0;
+    },
+    say('does not begin with its first address', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'),
+  );
+
+/** Host of an Ingress: a name, of which the first part may be `*`, and no address. */
+export const ingressHost = z
+  .string()
+  .max(253, first('is longer than 253 characters', 'Write a host name.'))
+  .regex(
+    new RegExp(`^(?:\\*\\.)?${SUBDOMAIN}$`),
+    first('is not a host name', 'Write "orders.example.com" or "*.example.com", without scheme and port.'),
+  )
+  .refine((host) => !isAddress(host), say('is an address', 'An Ingress goes by names: write one.'));
+
+/** Name of a user of GitLab (`NAMESPACE_FORMAT_REGEX` of its lib/gitlab/path_regex.rb). */
+export const userName = z
+  .string()
+  .max(255, first('is longer than 255 characters', 'Write the name after "@".'))
+  .regex(
+    /^[A-Za-z0-9_.][A-Za-z0-9_.-]*[A-Za-z0-9_-]$|^[A-Za-z0-9_]$/,
+    first('is not the name of a user of GitLab', 'Write the name after "@".'),
+  )
+  .refine(
+    (name) => !/\.(git|atom)$/.test(name),
+    say('is not the name of a user of GitLab', 'No name ends in ".git" or ".atom".'),
+  );
+
+/**
+ * Names that GitLab keeps for addresses of its own below a project and at the top (`PROJECT_WILDCARD_ROUTES` and
+ * `TOP_LEVEL_ROUTES` of its lib/gitlab/path_regex.rb), as far as they have the shape of ours.
+ */
+export const reservedProjects: readonly string[] = [
+  ...['badges', 'blame', 'blob', 'builds', 'commits', 'create', 'edit', 'files', 'new', 'preview', 'raw'],
+  ...['refs', 'tree', 'update', 'wikis'],
+];
+export const reservedGroups: readonly string[] = [
+  ...['admin', 'api', 'assets', 'autocomplete', 'ci', 'dashboard', 'explore', 'files', 'groups', 'help'],
+  ...['import', 'invites', 'jwt', 'koding', 'oauth', 'profile', 'projects', 'public', 's', 'search'],
+  ...['snippets', 'u', 'unsubscribes', 'uploads', 'users'],
+];
+
+/** Path below which an Ingress of `pathType: Prefix` leads to something. */
+export const ingressPath = z
+  .string()
+  .regex(/^\//, first('is not an HTTP path', 'Start it with "/".'))
+  .refine(
+    (path) => !/\/\/|\/\.\.?(\/|$)|%2f/i.test(path),
+    say('has an empty part, or "." or ".." or "%2f" in it', 'Write the path that requests have.'),
+  );
+
+const QUALIFIED = new RegExp(`^(?:(${SUBDOMAIN})/)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)$`);
+
+/** Whether Kubernetes takes a text as the key of a label; keys of annotations may have capitals before the "/" as well. */
+export function isQualifiedName(key: string): boolean {
+  const [, prefix = '', name = ''] = QUALIFIED.exec(key) ?? [];
+  return name !== '' && name.length <= 63 && prefix.length <= 253;
+}
+
+/** Annotations that people add, e.g. for an ingress controller. */
+export const annotations = z
+  .record(z.string(), z.string())
+  .superRefine((given, context) => {
+    for (const key of Object.keys(given)) {
+      if (isQualifiedName(key.toLowerCase())) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: say(
+          'is not the key of an annotation',
+          'Write "domain/name": at most 63 letters, digits, "-", "_" and "." after the "/".',
+        ),
+      });
+    }
+  })
+  .default({});
+
+/** Name of a port: Kubernetes takes what IANA takes as the name of a service. */
+export const portName = z
+  .string()
+  .max(15, first('is longer than 15 characters', 'Shorten it.'))
+  .regex(
+    /^[a-z0-9]+(-[a-z0-9]+)*$/,
+    first('is not the name of a port', 'Use lower-case letters and digits, with single "-" between them.'),
+  )
+  .refine((name) => /[a-z]/.test(name), say('has no letter', 'Name it for what it serves.'));
+
+/** Environment variable of a container that also stands in a ConfigMap: what every Kubernetes takes as either. */
+export const variableOfContainer = z
+  .string()
+  .max(253, first('is longer than 253 characters', 'Shorten it.'))
+  .regex(
+    /^[A-Za-z_.-][A-Za-z0-9_.-]*$/,
+    first('is not an environment variable name', 'Use letters, digits, "_", "-" and ".", no digit first.'),
+  )
+  .refine(
+    (name) => name !== '.' && !name.startsWith('..'),
+    say('is not an environment variable name', 'Begin with a letter or "_".'),
+  );
+
+/** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
+const LONGEST_ARGUMENT = 128 * 1024 - 1;
+
+/** Variables by name; Linux starts no program with a longer one. */
+export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
+  z.record(name, z.string()).superRefine((given, context) => {
+    for (const [key, value] of Object.entries(given)) {
+      const size = Buffer.byteLength(`${key}=${value}`);
+      if (size <= LONGEST_ARGUMENT) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: say(
+          `has ${size} bytes with its name, and no program starts with a variable of more than ${LONGEST_ARGUMENT}`,
+          'Put the text into a file of the image.',
+        ),
+      });
+    }
+  });
+
+/** A path inside a checkout: where it leads cannot leave the checkout, nor get into what git and delivery keep there. */
+export const checkoutPath = (example: string) =>
+  z
+    .string()
+    .min(1, first('is empty', `Write "${example}".`))
+    .refine(
+      (path) => path.split('/').every((part) => !['', '.', '..'].includes(part)),
+      say('does not lead to something inside the repository', `Write "${example}", without "." and "..".`),
+    )
+    .refine(
+      (path) => !/^\.(git|switchyard)(\/|$)/i.test(path),
+      say('is where git and delivery keep what is theirs', `Write "${example}".`),
+    )
+    // Jenkins takes the path as a pattern, in which these have a meaning of their own.
+    .refine(
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+      (path) => !/[*?,\\\u0000-\u001f]/.test(path),
+      say('has a character that means something else to Jenkins', 'Leave out "*", "?", "," and "\\".'),
+    );
+
+/** Most that an amount of bytes may be: a quota adds up thousands of them, and Kubernetes counts to 2^63 - 1. */
+const MOST_BYTES = 2 ** 50;
+const UNITS: Readonly<Record<string, number>> = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
+
+/** Bytes of an amount as the files write it; it has the shape already. */
+export const bytesOf = (amount: string): number =>
+  Number(amount.slice(0, -2)) * (UNITS[amount.slice(-2)] ?? 1);
+
+/** Thousandths of a core of an amount as the files write it; it has the shape already. */
+export const millicoresOf = (amount: string): number =>
+  amount.endsWith('m') ? Number(amount.slice(0, -1)) : Math.round(Number(amount) * 1000);
+
+/** An amount of bytes in binary units. */
+const binary = (of: string, example: string) =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti)$/, first(`is not an amount of ${of}`, `Write ${example}.`))
+    .refine((amount) => bytesOf(amount) <= MOST_BYTES, say('is more than 1024Ti', `Write ${example}.`));
+
+/** Amount of bytes in binary units: "256Mi", "2Gi". */
+export const memory = binary('memory', '"256Mi" or "2Gi"');
+/** An amount of storage. */
+export const storage = binary('storage', '"20Gi"');
+
+/** CPU: millicores ("500m") or cores ("2"). Kubernetes knows nothing finer than a millicore. */
+export const cpu = z
+  .string()
+  .regex(
+    /^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]{1,3})?|0\.[0-9]{1,3})$/,
+    first('is not an amount of CPU', 'Write "500m" or "2".'),
+  )
+  .refine((amount) => millicoresOf(amount) > 0, say('is no CPU at all', 'Write "500m" or "2".'))
+  .refine(
+    (amount) => millicoresOf(amount) <= 1e9,
+    say('is more than a million cores', 'Write "500m" or "2".'),
+  );
+
+/** A refinement: no limit is below what is asked for, which the API server refuses. */
+export function limitsHold(
+  given: { cpu: string; memory: string; cpuLimit?: string | undefined; memoryLimit?: string | undefined },
+  context: z.RefinementCtx,
+): void {
+  const below = (key: 'cpu' | 'memory', amount: (text: string) => number): void => {
+    const limit = given[`${key}Limit`];
+    if (limit === undefined || amount(limit) >= amount(given[key])) return;
+    context.addIssue({
+      code: 'custom',
+      path: [`${key}Limit`],
+      message: say(`is less than ${key}, "${given[key]}"`, `Raise it, or lower ${key}.`),
+    });
+  };
+  below('cpu', millicoresOf);
+  below('memory', bytesOf);
+}
+
+/**
+ * Name of an image as registries and kubelets take it: `[host[:port]/]path[:tag][@digest]` (distribution/reference).
+ * Which version is pinned is another question.
+ */
+export const imageName = z
+  .string()
+  .max(512, first('is longer than 512 characters', 'Shorten it.'))
+  .regex(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    first('is not the name of an image', 'Write "repository:1.2.3" or "repository@sha256:…", in lower case.'),
+  );

@@ -1,0 +1,273 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TEST_CONTAINERS } from '../../catalog/containers';
+import { parseCatalog, unreadFiles } from '../../catalog/load';
+import { describeProblem, ProblemsError } from '../../catalog/problems';
+import { topologyBoxes } from '../../components/boxes';
+import { modelItems } from '../../rules/model';
+import { parseStack, unreadStacks } from '../../stacks/load';
+import { catalogTexts, stackText, stackWith, testModel } from '../support/model';
+
+const linesOf = (run: () => unknown): string[] => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.message.split('\n');
+    throw error;
+  }
+  return [];
+};
+
+const shop = catalogTexts.modules['shop.yaml'] ?? '';
+const cache = catalogTexts.services['cache.yaml'] ?? '';
+const moduleFaults = (extra: string, from = shop): string[] =>
+  linesOf(() => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': `${from}${extra}` } }));
+const serviceFaults = (change: (text: string) => string): string[] =>
+  linesOf(() => parseCatalog({ modules: {}, services: { 'cache.yaml': change(cache) } }));
+const stackFaults = (text: string): string[] =>
+  linesOf(() => parseStack(text, 'stacks/Pulumi.test.yaml', 'test'));
+
+const zeros = (count: number): string => `1${'0'.repeat(count)}`;
+
+test.each<[string, string]>([
+  ['resources: { cpu: "2", memory: 64Mi, cpuLimit: "1" }', 'resources.cpuLimit: is less than cpu, "2".'],
+  ['resources: { cpu: "2", memory: 64Mi, cpuLimit: 1999m }', 'resources.cpuLimit: is less than cpu'],
+  ['resources: { cpu: "2", memory: 2Gi, memoryLimit: 2047Mi }', 'resources.memoryLimit: is less than memory'],
+  [`resources: { cpu: "2", memory: ${zeros(400)}Ti }`, 'resources.memory: is more than 1024Ti.'],
+  ['resources: { cpu: "0.0", memory: 64Mi }', 'resources.cpu: is no CPU at all.'],
+  ['resources: { cpu: "0.0004", memory: 64Mi }', 'resources.cpu: is not an amount of CPU.'],
+  [`resources: { cpu: "${zeros(400)}", memory: 64Mi }`, 'resources.cpu: is more than a million cores.'],
+  ['test: { results: . }', 'test.results: does not lead to something inside the repository.'],
+  ['test: { results: / }', 'test.results: does not lead'],
+  ['test: { results: "" }', 'test.results: is empty.'],
+  ['test: { results: ../.. }', 'test.results: does not lead'],
+  ['test: { results: a/../b }', 'test.results: does not lead'],
+  ['test: { results: .git/x }', 'test.results: is where git and delivery keep what is theirs.'],
+  ['test: { results: "a,b" }', 'test.results: has a character that means something else'],
+  ['image: { dockerfile: ../../x }', 'image.dockerfile: does not lead'],
+  ['image: { dockerfile: /etc/passwd }', 'image.dockerfile: does not lead'],
+  ['environment: { A: "x\\0y" }', 'environment.A: has a NUL character in it.'],
+  ['environment: { A: "\\ud800" }', 'environment.A: has half of a character in it.'],
+  ['environment: { __proto__: x }', 'environment.__proto__: "__proto__" is a name that cannot be kept.'],
+  ['environment: { A: x, A: y }', 'environment.A: stands twice.'],
+  ['environment: { "a b": x }', 'environment.a b: is not an environment variable name.'],
+  [`environment: { A: ${'x'.repeat(131_080)} }`, 'environment.A: has 131082 bytes with its name'],
+  [
+    'test: { egress: [{ cidr: 10.0.0.7/24, ports: [80] }] }',
+    'test.egress.0.cidr: does not begin with its first address.',
+  ],
+  ['owners: [ada, "a b"]', 'owners.1: is not the name of a user of GitLab.'],
+  ['production: { ingress: { host: 10.0.0.7 } }', 'production.ingress.host: is an address.'],
+  ['production: { ingress: { host: a..b } }', 'production.ingress.host: is not a host name.'],
+  ['production: { ingress: { host: -a.b } }', 'production.ingress.host: is not a host name.'],
+  ['production: { ingress: { host: a.b, path: /x/../y } }', 'production.ingress.path: has an empty part'],
+  ['production: { ingress: { host: a.b, path: /x%2Fy } }', 'production.ingress.path: has an empty part'],
+  ['production: { ingress: { host: a.b, tlsSecret: A } }', 'production.ingress.tlsSecret: is not a name'],
+  [
+    'production: { ingress: { host: a.b, annotations: { "a/b/c": x } } }',
+    'production.ingress.annotations.a/b/c: is not the key of an annotation.',
+  ],
+])('a module with %s is refused at its line', (extra, fault) => {
+  const base = extra.startsWith('owners') ? shop.replace('owners: [ada]\n', '') : shop;
+  const line = base.split('\n').length;
+  const [first = '', ...others] = moduleFaults(`${extra}\n`, base);
+  expect(others).toEqual([]);
+  expect(first.slice(0, 300)).toContain(`catalog/modules/shop.yaml:${line}: ${fault}`);
+});
+
+test.each([
+  'production: { ingress: { host: "*.shops.test", tlsSecret: wildcard.shops.test, className: internal.nginx } }',
+  `production: { ingress: { host: ${'a'.repeat(63)}.test, tlsSecret: ${'s'.repeat(253)} } }`,
+  'production: { ingress: { host: a.b, path: /x/.well-known, annotations: { "Nginx.org/Mode": "on", plain: x } } }',
+  'environment: { discovery.type: single-node, constructor: x, toString: y, _: z }',
+  'resources: { cpu: "0.001", memory: 1024Ti, cpuLimit: 1m, memoryLimit: 1024Ti }',
+  'image: { dockerfile: docker/Dockerfile.release }',
+  'test: { results: out/robot results }',
+  'test: { egress: [{ cidr: 10.0.0.7/32, ports: [80] }, { cidr: 0.0.0.0/0, ports: [443] }] }',
+  'owners: [Ada_L, x.y-z, "7"]',
+])('a module with %s is taken: Kubernetes and GitLab take it', (extra) => {
+  const from = extra.startsWith('owners') ? shop.replace('owners: [ada]\n', '') : shop;
+  expect(moduleFaults(`${extra}\n`, from)).toEqual([]);
+});
+
+test.each(['app', 'robot', 'jnlp'])('a service instance called %s is refused: test Pods have one', (name) => {
+  const services = `services: [{ kind: cache, version: "1.0", name: ${name} }]`;
+  expect(moduleFaults('', `description: d\nowners: [ada]\n${services}\n`)).toEqual([
+    `catalog/modules/shop.yaml:3: services.0.name: "${name}" is what each test Pod calls a container of its own. Give the service another "name".`,
+  ]);
+});
+
+test('every container that a test Pod has beside its services is among the names that are taken', () => {
+  const pod = modelItems(testModel()).items.find(({ planned }) => planned);
+  const { containers } = (pod?.args.spec ?? {}) as { containers: { name: string }[] };
+  expect(containers.map(({ name }) => name).sort()).toEqual([...TEST_CONTAINERS].sort());
+});
+
+test('a service instance called as its module is refused: both would be one Service', () => {
+  const services = 'services: [{ kind: cache, version: "1.0", name: shop }]';
+  expect(moduleFaults('', `description: d\nowners: [ada]\n${services}\n`)).toEqual([
+    'catalog/modules/shop.yaml:3: services.0.name: "shop" is the name of the module, whose workload stands in the same namespace. Give the service another "name".',
+  ]);
+});
+
+test.each<[string, (text: string) => string, string]>([
+  [
+    'a port called a--b',
+    (text) => `${text}ports: { a--b: 9000 }\n`,
+    'ports.a--b: is not the name of a port.',
+  ],
+  ['a port called 80', (text) => `${text}ports: { "80": 9000 }\n`, 'ports.80: has no letter.'],
+  ['a user beyond all', (text) => text.replace('999', '2147483648'), 'runAsUser: '],
+  ['its root as data', (text) => text.replace('/data', '/'), 'dataPath: is not a folder below "/".'],
+  ['one path twice', (text) => `${text}scratchPaths: [/tmp, /data]\n`, 'scratchPaths.1: "/data" is mounted'],
+  [
+    'capitals in an image',
+    (text) => text.replace('cache:1.0', 'Cache:1.0'),
+    'versions.1.0.image: is not the',
+  ],
+])('a service with %s is refused', (_what, change, fault) => {
+  expect(serviceFaults(change).join('\n')).toContain(fault);
+});
+
+test.each<[string, string, string]>([
+  [
+    'a login in GitLab’s address',
+    stackText.replace('https://gitlab', 'https://ada:pw@gitlab'),
+    'gitlab.url: holds credentials.',
+  ],
+  [
+    'a user in Jenkins’ address',
+    stackText.replace('https://jenkins', 'https://ada@jenkins'),
+    'jenkins.url: holds credentials.',
+  ],
+  [
+    'a query in an address',
+    stackText.replace('https://jenkins.test', 'https://jenkins.test/?a=b'),
+    'jenkins.url: has a part after',
+  ],
+  [
+    'a login in a server’s address',
+    stackText.replace('https://two', 'https://ada:pw@two'),
+    'clusters.production.server: holds credentials.',
+  ],
+  [
+    'lots of memory',
+    stackWith({ jenkins: 'resources: { cpu: "1", memory: lots, memoryLimit: 1Gi }' }),
+    'jenkins.resources.memory: is not an amount of memory.',
+  ],
+  [
+    'less memory than asked for',
+    stackWith({ jenkins: 'resources: { cpu: "1", memory: 2Gi, memoryLimit: 1Gi }' }),
+    'jenkins.resources.memoryLimit: is less than memory',
+  ],
+  [
+    'an unknown role of images',
+    `${stackText}  switchyard:images: { replace: { jenkin: "a:1" } }\n`,
+    'images.replace.jenkin: is neither a role nor "kind:version" of a service. Did you mean "jenkins"?',
+  ],
+  [
+    'no image',
+    `${stackText}  switchyard:images: { replace: { jenkins: "A B" } }\n`,
+    'images.replace.jenkins: is not the name of an image.',
+  ],
+  [
+    'an ingress to an address',
+    stackWith({ registry: 'ingress: {}' }).replace('registry.test:5000', '10.0.0.7'),
+    'registry.ingress: goes by names',
+  ],
+  [
+    'a group that GitLab keeps',
+    stackWith({ gitlab: 'group: admin' }),
+    'gitlab.group: "admin" is what GitLab keeps',
+  ],
+  [
+    'a class that is no name',
+    stackWith({ registry: 'storageClass: "a b"' }),
+    'registry.storageClass: is not a name',
+  ],
+])('a stack with %s is refused', (_what, text, fault) => {
+  const [first = ''] = stackFaults(text);
+  expect(first).toMatch(/^stacks\/Pulumi\.test\.yaml:\d+: config\./);
+  expect(first).toContain(`config.${fault}`);
+});
+
+test('names in a stack follow Kubernetes, which takes longer ones, and dots, than modules have', () => {
+  const long = 'x'.repeat(60);
+  expect(
+    stackFaults(
+      stackWith({
+        jenkins: `existing: { namespace: ${long}, serviceAccount: jenkins.ci }`,
+        registry: `tlsSecret: registry.${long}.test, storageClass: fast.ssd`,
+      }),
+    ),
+  ).toEqual([]);
+});
+
+test('a module with a name that GitLab keeps is refused', () => {
+  expect(linesOf(() => parseCatalog({ ...catalogTexts, modules: { 'blob.yaml': shop } }))).toEqual([
+    'catalog/modules/blob.yaml:1: GitLab keeps "blob" for addresses of its own, and takes no project of that name. Rename the module.',
+  ]);
+});
+
+test('a file that no ConfigMap would hold is refused', () => {
+  const [line = ''] = moduleFaults(`# ${'x'.repeat(600_000)}\n`);
+  expect(line).toMatch(
+    /^catalog\/modules\/shop\.yaml:1: has 6\d{5} bytes, and a ConfigMap must hold it: at most 524288\./,
+  );
+});
+
+test('what lies in the catalog’s folders and is not read is told', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'switchyard-unread-'));
+  try {
+    for (const path of ['modules/old', 'modules/x.yaml', 'services'])
+      mkdirSync(join(folder, path), { recursive: true });
+    for (const path of ['modules/shop.yaml', 'modules/orders.yml', 'modules/.keep', 'services/notes.txt'])
+      writeFileSync(join(folder, path), '');
+    expect(unreadFiles(folder).map(describeProblem)).toEqual([
+      'catalog/modules/old: is not a file. Put each file directly into catalog/modules, and all else elsewhere.',
+      'catalog/modules/orders.yml: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+      'catalog/modules/x.yaml: is not a file. Put each file directly into catalog/modules, and all else elsewhere.',
+      'catalog/services/notes.txt: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+    ]);
+    writeFileSync(join(folder, 'Pulumi.lab.yml'), '');
+    writeFileSync(join(folder, 'Pulumi.production.yaml'), '');
+    expect(unreadStacks(folder).map(describeProblem)).toEqual([
+      'stacks/Pulumi.lab.yml: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+    ]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Everything about one module and one service, as text in which their names can be told. */
+function everything(module: string, service: string): string {
+  const catalog = parseCatalog({
+    services: { [`${service}.yaml`]: cache },
+    modules: {
+      [`${module}.yaml`]: `description: d\nowners: [ada]\nservices: [{ kind: ${service}, version: "1.0" }]\n`,
+    },
+  });
+  const model = testModel({ catalog, modules: catalog.modules, releases: {} });
+  return JSON.stringify([topologyBoxes(model), modelItems(model)]);
+}
+
+test('what every object answers to by its prototype is a name like any other', () => {
+  // Names that sort alike, so that nothing differs but they themselves, and hashes of what they stand in.
+  const unnamed = (text: string) =>
+    text
+      .replace(/\b[0-9a-f]{16,}\b/g, '<hash>')
+      .replace(/constructo[rs]/g, 'x')
+      .replace(/CONSTRUCTO[RS]/g, 'X')
+      .split(/(?<=[,{])/);
+  const usual = unnamed(everything('constructos', 'thing'));
+  expect(unnamed(everything('constructor', 'thing'))).toEqual(usual);
+  expect(unnamed(everything('thing', 'constructor'))).toEqual(unnamed(everything('thing', 'constructos')));
+});
+
+test('a service that is only in the prototype of an object is not in the catalog', () => {
+  const text = 'description: d\nowners: [ada]\nservices: [{ kind: constructor, version: "1.0" }]\n';
+  expect(moduleFaults('', text)).toEqual([
+    'catalog/modules/shop.yaml:3: services.0.kind: "constructor" is not a service of the catalog. Known: cache.',
+  ]);
+});

@@ -1,0 +1,283 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { parse } from 'yaml';
+import { type CatalogTexts, parseCatalog } from '../../../catalog/load';
+import { type Problem, ProblemsError } from '../../../catalog/problems';
+import type { Model } from '../../../components/model';
+import { toYaml } from '../../../operations/render/yaml';
+import { fileKinds, type JsonSchema } from '../../../operations/schemas/schema';
+import { check } from '../../../rules';
+import { type Facts, factsOf } from '../../../rules/facts';
+import { type Item, isKubernetes, kindOf } from '../../../rules/item';
+import { kubernetesSchema, type OpenApiDocument, SCHEMA } from '../../../rules/kubernetes/generate';
+import { modelItems } from '../../../rules/model';
+import { fields } from '../../../rules/read';
+import { parseStack } from '../../../stacks/load';
+import { documents, variations } from '../../support/generated';
+import { catalogTexts, root, stackText, testModel } from '../../support/model';
+import { scaled } from '../../support/scale';
+import { type HollowCluster, startHollowCluster } from './hollow-cluster';
+
+// Whatever the rules and the schemas let through, a real API server takes: asked by creating each object in a dry run,
+// which goes through its schema, its validation and its admission and keeps nothing.
+
+const { cases, seconds } = scaled<{ cases: number; seconds: number | undefined }>({
+  usual: { cases: 100_000, seconds: 60 },
+  all: { cases: 100_000, seconds: undefined },
+});
+/** Starts of a cluster beside all else that a machine does, and the cases themselves. */
+const TIMEOUT = scaled({ usual: 15 * 60_000, all: 12 * 3_600_000 });
+
+let folder: string;
+let cluster: HollowCluster;
+let agent: Agent;
+
+/** The one namespace that exists: of a namespace's own name its own object tells. */
+const SCRATCH = 'scratch';
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'switchyard-refusals-'));
+  cluster = await startHollowCluster('refusing', folder);
+  agent = new Agent({ keepAlive: true, maxSockets: 4, ca: readFileSync(join(folder, 'refusing', 'ca.crt')) });
+  await cluster.core.createNamespace({ body: { metadata: { name: SCRATCH } } });
+  for (const name of ['tests', 'default'])
+    await cluster.core
+      .createNamespacedServiceAccount({ namespace: SCRATCH, body: { metadata: { name } } })
+      .catch((error: { code?: number }) => {
+        if (error.code !== 409) throw error;
+      });
+}, TIMEOUT);
+
+afterAll(async () => {
+  agent?.destroy();
+  await cluster?.stop();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+}, TIMEOUT);
+
+function ask(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
+  const token = cluster.kubeconfig.getCurrentUser()?.token ?? '';
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      `${cluster.server}${path}`,
+      { method, agent, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } },
+      (answer) => {
+        const parts: Buffer[] = [];
+        answer.on('data', (part: Buffer) => parts.push(part));
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') }),
+        );
+        answer.on('error', reject);
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+/** Kinds as addresses name them. */
+const plural = (kind: string): string => {
+  const lower = kind.toLowerCase();
+  if (lower.endsWith('y')) return `${lower.slice(0, -1)}ies`;
+  return lower.endsWith('s') ? `${lower}es` : `${lower}s`;
+};
+const WHOLE_CLUSTER = new Set(['Namespace', 'PriorityClass', 'ClusterRole', 'ClusterRoleBinding']);
+
+interface Asked {
+  readonly path: string;
+  readonly body: object;
+}
+
+function asked(item: Item): Asked {
+  const [, group = '', version = ''] = /^kubernetes:([^/]+)\/([^:]+):/.exec(item.type) ?? [];
+  const kind = kindOf(item);
+  const api = group === 'core' ? `/api/${version}` : `/apis/${group}/${version}`;
+  const within = WHOLE_CLUSTER.has(kind) ? '' : `/namespaces/${SCRATCH}`;
+  const { namespace: _namespace, ...metadata } = fields(item.args, 'metadata');
+  return {
+    path: `${api}${within}/${plural(kind)}?dryRun=All&fieldValidation=Strict`,
+    body: {
+      ...item.args,
+      apiVersion: group === 'core' ? version : `${group}/${version}`,
+      kind,
+      metadata: { ...metadata, ...(item.planned ? { name: 'test-pod' } : {}) },
+    },
+  };
+}
+
+/** Pods of Jenkins' templates, by an account that is there. */
+const agents = (facts: Facts): Asked[] =>
+  facts.jenkins.templates.flatMap(({ pod }) => {
+    const spec = fields(pod, 'spec');
+    return spec.containers === undefined
+      ? []
+      : [
+          {
+            path: `/api/v1/namespaces/${SCRATCH}/pods?dryRun=All&fieldValidation=Strict`,
+            body: {
+              apiVersion: 'v1',
+              kind: 'Pod',
+              metadata: { ...fields(pod, 'metadata'), name: 'agent' },
+              spec: { ...spec, serviceAccountName: 'default' },
+            },
+          },
+        ];
+  });
+
+const known = new Set<string>();
+
+/** What the API server says against an object; nothing when it takes it, or has taken its like before. */
+async function refusal({ path, body }: Asked): Promise<string[]> {
+  const text = JSON.stringify(body);
+  const hash = createHash('sha256').update(path).update(text).digest('base64');
+  if (known.has(hash)) return [];
+  known.add(hash);
+  const { status, text: answer } = await ask('POST', path, body);
+  // Named as one that is there: whatever validates it came before.
+  if (status === 201 || status === 409) return [];
+  return [`${status} ${path}: ${answer.slice(0, 1500)}\n${text.slice(0, 3000)}`];
+}
+
+const schemas = Object.fromEntries(fileKinds(root).map(({ name, schema }) => [name, schema])) as Record<
+  'module' | 'service' | 'stack',
+  JsonSchema
+>;
+
+interface Texts {
+  readonly catalog: CatalogTexts;
+  readonly stack: string;
+}
+
+const yamlOf = (data: unknown): string =>
+  toYaml({ data })
+    .replace(/^data:( |\n)/, '')
+    .replace(/^ {2}/gm, '');
+
+/** One file at a time is generated; the others are right, so that most of what is refused is its own fault. */
+const texts: fc.Arbitrary<Texts> = fc.oneof(
+  documents(schemas.module).map((data) => ({
+    catalog: { ...catalogTexts, modules: { 'shop.yaml': yamlOf(data) } },
+    stack: stackText,
+  })),
+  documents(schemas.service).map((data) => {
+    const versions = (data as { versions?: object } | null)?.versions;
+    const version = versions && typeof versions === 'object' ? (Object.keys(versions)[0] ?? '1.0') : '1.0';
+    const use = { kind: 'other', version, name: 'store' };
+    return {
+      catalog: {
+        services: { 'other.yaml': yamlOf(data) },
+        modules: { 'shop.yaml': yamlOf({ description: 'sells', owners: ['ada'], services: [use] }) },
+      },
+      stack: stackText,
+    };
+  }),
+  variations(parse(stackText), 'config', schemas.stack).map((data) => ({
+    catalog: catalogTexts,
+    stack: yamlOf(data).replace(/^( *"?switchyard:environment"?:).*$/m, '$1 test'),
+  })),
+);
+
+function modelOf({ catalog: written, stack }: Texts): Model {
+  const settings = parseStack(stack, 'stacks/Pulumi.test.yaml', 'test');
+  const catalog = parseCatalog(written);
+  return testModel({
+    settings,
+    catalog,
+    modules: catalog.modules,
+    releases: {},
+    files: { ...written, stacks: { 'Pulumi.test.yaml': stack } },
+  });
+}
+
+const isLocated = (problem: Problem): boolean =>
+  /^(catalog\/(modules|services)|stacks)\//.test(problem.file) && (problem.line ?? 0) >= 1;
+
+test(
+  'the schema that the rules check by is what this API server publishes',
+  async () => {
+    const documentsOf = new Map<string, OpenApiDocument>();
+    for (const api of [
+      'api/v1',
+      ...['apps', 'batch', 'policy'].map((group) => `apis/${group}/v1`),
+      ...['scheduling', 'rbac.authorization', 'networking'].map((group) => `apis/${group}.k8s.io/v1`),
+    ]) {
+      const { text } = await ask('GET', `/openapi/v3/${api}`);
+      documentsOf.set(api.replaceAll('/', '__'), JSON.parse(text) as OpenApiDocument);
+    }
+    const made = kubernetesSchema((document) => {
+      const found = documentsOf.get(document);
+      if (!found) throw new Error(`no ${document} was asked for`);
+      return found;
+    });
+    expect(made.split('\n')).toEqual(readFileSync(SCHEMA, 'utf8').split('\n'));
+  },
+  TIMEOUT,
+);
+
+test(
+  'every object of this repository’s test model is one that the API server takes',
+  async () => {
+    const { items } = modelItems(testModel());
+    const facts = factsOf(items);
+    const refused = [];
+    for (const each of [...items.filter(isKubernetes).map(asked), ...agents(facts)])
+      refused.push(...(await refusal(each)));
+    expect(refused).toEqual([]);
+    expect(known.size).toBeGreaterThan(30);
+  },
+  TIMEOUT,
+);
+
+test(
+  'generated catalogs and stacks are refused with located faults, or the API server takes them',
+  async () => {
+    const count = { refused: 0, broken: 0, taken: 0 };
+    await fc.assert(
+      fc.asyncProperty(texts, async (written) => {
+        let model: Model;
+        try {
+          model = modelOf(written);
+        } catch (error) {
+          if (!(error instanceof ProblemsError)) throw error;
+          count.refused += 1;
+          const lost = error.problems.filter((problem) => !isLocated(problem));
+          if (error.problems.length === 0 || lost.length > 0)
+            throw new Error(`not located: ${JSON.stringify(lost)}`);
+          return;
+        }
+        const { items, untestable } = modelItems(model);
+        const facts = factsOf(items, untestable);
+        if (check(facts).length > 0) {
+          count.broken += 1;
+          return;
+        }
+        const answers = await Promise.all(
+          [...items.filter(isKubernetes).map(asked), ...agents(facts)].map(refusal),
+        );
+        const refused = answers.flat();
+        if (refused.length > 0)
+          throw new Error(
+            `taken by us and refused there:\n${refused[0]}\n${JSON.stringify(written).slice(0, 4000)}`,
+          );
+        count.taken += 1;
+      }),
+      {
+        numRuns: cases,
+        endOnFailure: true,
+        ...(seconds === undefined
+          ? {}
+          : { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false }),
+      },
+    );
+    process.stdout.write(
+      `refused ${count.refused}, against a rule ${count.broken}, taken ${count.taken}; ${known.size} distinct objects\n`,
+    );
+    // Neither side may be a rare accident, or the test would show nothing.
+    expect(count.taken).toBeGreaterThan(0);
+    expect(count.refused).toBeGreaterThan(0);
+  },
+  TIMEOUT,
+);

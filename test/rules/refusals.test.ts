@@ -1,0 +1,148 @@
+import { parseCatalog } from '../../catalog/load';
+import { check } from '../../rules';
+import { assertRules } from '../../rules/assert';
+import { factsOf } from '../../rules/facts';
+import { gitlabTakes, kubernetesTakes, tokensLive } from '../../rules/refusals';
+import { catalogTexts, testModel } from '../support/model';
+import { changed, itemsOfTwo, messages } from './support';
+
+const items = itemsOfTwo();
+const workload = 'production-shop-workload';
+const container = ['spec', 'template', 'spec', 'containers', 0];
+
+test('what the topology declares is what the API server and the official package take', () => {
+  for (const rule of [kubernetesTakes, gitlabTakes, tokensLive]) expect(messages(rule, items)).toEqual([]);
+});
+
+test.each<[string, string, (string | number)[], unknown, string]>([
+  ['an unknown field', workload, ['spec', 'replica'], 2, 'spec: has no field "replica".'],
+  ['a missing field', workload, ['spec', 'selector'], undefined, 'spec: lacks "selector".'],
+  ['another type', workload, ['spec', 'replicas'], 'two', 'spec.replicas: must be integer.'],
+  ['a number that is none', workload, ['spec', 'replicas'], 2 ** 31, 'spec.replicas: must be <= 2147483647.'],
+  [
+    'a name',
+    workload,
+    ['metadata', 'name'],
+    'Shop',
+    'metadata.name: is "Shop", which is not the name of a Deployment.',
+  ],
+  [
+    'a label',
+    workload,
+    ['metadata', 'labels', 'x'],
+    'a b',
+    'metadata.labels["x"]: is "a b", which is not the value of a label.',
+  ],
+  ['a key of labels', workload, ['metadata', 'labels', '/x'], 'a', '"/x" is not the key of a label.'],
+  [
+    'annotations',
+    workload,
+    ['metadata', 'annotations', 'x'],
+    'x'.repeat(262_144),
+    'metadata.annotations: have 262',
+  ],
+  [
+    'a request',
+    workload,
+    [...container, 'resources', 'requests', 'memory'],
+    '1Ti',
+    'resources.requests.memory: is more than the limit of "256Mi".',
+  ],
+  [
+    'an amount',
+    workload,
+    [...container, 'resources', 'limits', 'memory'],
+    'lots',
+    'resources.limits.memory: is "lots", which is no amount.',
+  ],
+  [
+    'digits',
+    workload,
+    [...container, 'resources', 'limits', 'memory'],
+    `1${'0'.repeat(300)}`,
+    'resources.limits.memory: is more than Kubernetes can count.',
+  ],
+  [
+    'a mount',
+    workload,
+    [...container, 'volumeMounts', 0, 'name'],
+    'x',
+    'names the volume "x", which the Pod does not have.',
+  ],
+  ['a container', workload, [...container, 'name'], 'a_b', 'which is not the name of a container.'],
+  ['a port', workload, [...container, 'ports', 0, 'containerPort'], 70_000, 'is 70000, which is no port.'],
+  [
+    'a path of a probe',
+    workload,
+    [...container, 'readinessProbe', 'httpGet', 'path'],
+    '',
+    'readinessProbe.httpGet.path: is empty.',
+  ],
+  [
+    'a port of a Service',
+    'production-shop-service',
+    ['spec', 'ports', 0, 'port'],
+    0,
+    'spec.ports.port: is 0, which is no port.',
+  ],
+  ['data', 'production-shop-environment', ['data', 'A'], 'x'.repeat(2 ** 20), 'data: has 1048'],
+  ['a key of data', 'production-shop-environment', ['data', 'a b'], '', '"a b" is not a key that it takes.'],
+  ['a quota', 'production-shop-quota', ['spec', 'hard', 'requests.cpu'], 'NaN', 'which is no amount.'],
+])('%s that the API server refuses is told with its place', (_what, name, path, value, fault) => {
+  const found = messages(kubernetesTakes, changed(items, name, path, value)).filter((line) =>
+    line.startsWith(`${name} `),
+  );
+  expect(found.join('\n')).toContain(fault);
+});
+
+test.each<[(string | number)[], unknown, string]>([
+  [['urls'], 'x', 'has no field "urls".'],
+  [['url'], undefined, 'lacks "url".'],
+  [['pushEvents'], 'yes', 'pushEvents: must be boolean.'],
+])('a hook with %j as %j is what the official package refuses', (path, value, fault) => {
+  expect(messages(gitlabTakes, changed(items, 'gitlab-shop-hook', path, value)).join('\n')).toContain(fault);
+});
+
+test('a token that has ended is told on the day on which it ends', () => {
+  const on = (day: string) =>
+    check(factsOf(items, [], new Date(`${day}T12:00:00Z`)), [tokensLive]).map(({ what }) => what);
+  expect(on('2029-12-31')).toEqual([]);
+  expect(on('2030-01-01')).toContain('ended on 2030-01-01.');
+});
+
+test('a module whose name meets one of ours, or another module’s parts, is told in its file', () => {
+  const text = catalogTexts.modules['shop.yaml'] ?? '';
+  const modules = { 'shop.yaml': text, 'shop-cache.yaml': text, 'pipeline-library.yaml': text };
+  const catalog = parseCatalog({ ...catalogTexts, modules });
+  const model = testModel({
+    catalog,
+    modules: catalog.modules,
+    releases: {},
+    files: { ...catalogTexts, modules, stacks: {} },
+  });
+  const lines: string[] = [];
+  try {
+    assertRules(model);
+  } catch (error) {
+    lines.push(...(error as Error).message.split('\n'));
+  }
+  expect(lines.length).toBeGreaterThan(0);
+  const places = new Set(lines.map((line) => line.split(' ', 1)[0]));
+  expect([...places].sort()).toEqual([
+    'catalog/modules/pipeline-library.yaml:1:',
+    'catalog/modules/shop.yaml:1:',
+  ]);
+});
+
+test('a login in an address of a variable is a plain secret; one that a Secret fills is not', () => {
+  const broken = (value: string) => {
+    const catalog = parseCatalog({
+      ...catalogTexts,
+      modules: { 'shop.yaml': `${catalogTexts.modules['shop.yaml']}environment: { A: "${value}" }\n` },
+    });
+    return check(factsOf(itemsOfTwo({ catalog, modules: catalog.modules }))).map(({ what }) => what);
+  };
+  expect(broken('postgres://ada:hunter2@db/x')).toContain('A is a plain value.');
+  expect(broken('postgres://ada:$(SWITCHYARD_SERVICE_PASSWORD_0)@db/x')).toEqual([]);
+  expect(broken('https://a.test/b@c:d')).toEqual([]);
+});
