@@ -14,6 +14,7 @@ import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
+import { shellWord } from '../text/shell';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -176,9 +177,7 @@ export const podYaml = (pod: ReturnType<typeof testPod>): string =>
 /** Shell that runs the module's tests in a checkout; results of an earlier or a committed run never count. */
 export const testScript = (module: Module): string => `#!/bin/sh
 # Runs the tests of ${module.name}: catalog/modules/${module.name}.yaml, test.command
-rm -rf -- ${quote(module.test.results)}
-mkdir -p -- ${quote(module.test.results)}
+rm -rf -- ${shellWord(module.test.results)}
+mkdir -p -- ${shellWord(module.test.results)}
 ${module.test.command}
 `;
-
-const quote = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;
