@@ -22,6 +22,6 @@ module.exports = {
   },
   // Several dependencies ship ES modules only, which jest loads after a transform.
   transformIgnorePatterns: [
-    '/node_modules/(?!(execa|@gitbeaker|@kubernetes/client-node|openid-client|oauth4webapi|jose|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sindresorhus|figures|@sec-ant|socks-proxy-agent|agent-base)/)',
+    '/node_modules/(?!(execa|@gitbeaker|@kubernetes/client-node|openid-client|oauth4webapi|jose|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sindresorhus|figures|@sec-ant|socks-proxy-agent|agent-base|micromark[a-z0-9-]*|decode-named-character-reference|character-entities|devlop|dequal|ccount|parse5|entities)/)',
   ],
 };

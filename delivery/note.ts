@@ -1,3 +1,4 @@
+import { markdownText } from '../text/markdown';
 import { type Certificate, certificateSchema, isGreen, isSignedBy, parseJson, sign } from './certificate';
 
 /** Marks the one note per merge request that the bot edits in place. */
@@ -17,15 +18,8 @@ export type Progress =
       readonly build: string;
     };
 
-/**
- * Text of others, made inert: no Markdown, no HTML, no mention, no reference, no quick action, one line.
- * GitLab renders the entities as the characters themselves.
- */
-export function inert(text: string, limit = EXCERPT): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  const cut = line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
-  return cut.replace(/[^\p{L}\p{N} .,;()=…'"/-]/gu, (character) => `&#${character.codePointAt(0)};`);
-}
+/** Text of others as part of a line of a note, cut where it is longer than an excerpt. */
+export const inert = (text: string, limit = EXCERPT): string => markdownText(text, limit);
 
 /** Replaces secret values, and whatever looks like a GitLab token, by `[hidden]`. */
 export function redact(text: string, secrets: readonly string[]): string {

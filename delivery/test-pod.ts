@@ -16,6 +16,7 @@ import type { StackSettings } from '../stacks/schema';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
+import { shellWord } from '../text/shell';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -178,10 +179,11 @@ export const podYaml = (pod: ReturnType<typeof testPod>): string =>
 /** Shell that runs the module's tests in a checkout; results of an earlier or a committed run never count. */
 export const testScript = (module: Module): string => `#!/bin/sh
 # Runs the tests of ${module.name}: catalog/modules/${module.name}.yaml, test.command
-rm -rf -- ${quote(module.test.results)}
-mkdir -p -- ${quote(module.test.results)}
+rm -rf -- ${shellWord(module.test.results)}
+mkdir -p -- ${shellWord(module.test.results)}
 ${module.test.command}
 `;
+<<<<<<< HEAD
 
 /**
  * Shell that a test Pod runs in its workspace: unpacks the checkout, runs the tests in it, and packs what they left into
@@ -206,3 +208,5 @@ exit "$code"
 `;
 
 const quote = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;
+=======
+>>>>>>> d-refs

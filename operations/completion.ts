@@ -1,4 +1,5 @@
 import type { Command, Option } from 'commander';
+import { shellWord } from '../text/shell';
 
 /** What a shell needs to know of a command, taken from the commander tree. */
 export interface CompletionNode {
@@ -63,7 +64,6 @@ function flatten(node: CompletionNode, path: readonly string[] = []): [string, C
   return [[path.join(' '), node], ...node.commands.flatMap((child) => flatten(child, [...path, child.name]))];
 }
 
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 const functionName = (program: string): string => `_${program.replaceAll(/[^A-Za-z0-9]/g, '_')}`;
 
 /** Names out of file names of the checkout: quick, never stale, and no process is started for them. */
@@ -93,7 +93,7 @@ function bashWords(fn: string, values: Values): string {
   if (values === 'files') return 'mapfile -t COMPREPLY < <(compgen -f -- "$current")';
   if (values === 'folders') return 'mapfile -t COMPREPLY < <(compgen -d -- "$current")';
   if (values === 'any') return ':';
-  return `mapfile -t COMPREPLY < <(compgen -W ${quote(values.join(' '))} -- "$current")`;
+  return `mapfile -t COMPREPLY < <(compgen -W ${shellWord(values.join(' '))} -- "$current")`;
 }
 
 /** A bash completion script, to be sourced. */
@@ -107,22 +107,22 @@ export function bashCompletion(tree: CompletionNode): string {
     ...node.options
       .filter(({ values }) => values !== undefined)
       .map(
-        ({ flag, values }) => `    ${quote(`${path} ${flag}`)}) ${bashWords(fn, values ?? 'any')}; return ;;`,
+        ({ flag, values }) => `    ${shellWord(`${path} ${flag}`)}) ${bashWords(fn, values ?? 'any')}; return ;;`,
       ),
   ]);
   const places = nodes.flatMap(([path, node]) => {
     const names = node.commands.map(({ name }) => name);
     const first = names.length > 0 ? [names] : node.values;
-    return first.map((values, index) => `    ${quote(`${path}/${index}`)}) ${bashWords(fn, values)} ;;`);
+    return first.map((values, index) => `    ${shellWord(`${path}/${index}`)}) ${bashWords(fn, values)} ;;`);
   });
   const flags = nodes.map(
     ([path, node]) =>
-      `      ${quote(path)}) mapfile -t COMPREPLY < <(compgen -W ${quote(node.options.map(({ flag }) => flag).join(' '))} -- "$current") ;;`,
+      `      ${shellWord(path)}) mapfile -t COMPREPLY < <(compgen -W ${shellWord(node.options.map(({ flag }) => flag).join(' '))} -- "$current") ;;`,
   );
   const taking = [
     ...new Set(
       nodes.flatMap(([path, node]) =>
-        node.options.filter(({ values }) => values !== undefined).map(({ flag }) => quote(`${path} ${flag}`)),
+        node.options.filter(({ values }) => values !== undefined).map(({ flag }) => shellWord(`${path} ${flag}`)),
       ),
     ),
   ];
@@ -134,7 +134,7 @@ ${fn}() {
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="\${COMP_WORDS[index]}"
     case "$path/$word" in
-${subcommands.map(([path, name, to]) => `      ${quote(`${path}/${name}`)}) path=${quote(to)}; place=0; continue ;;`).join('\n')}
+${subcommands.map(([path, name, to]) => `      ${shellWord(`${path}/${name}`)}) path=${shellWord(to)}; place=0; continue ;;`).join('\n')}
     esac
     case "$path $word" in
       ${taking.join('|') || "''"}) ((index++)) ;;

@@ -21,39 +21,49 @@ export function jcasc(
   literals: TemplateStringsArray,
   ...values: readonly (string | JcascScalar)[]
 ): JcascScalar {
-  return new JcascScalar(
-    literals.flatMap((literal, index) => {
-      const value = values[index];
-      if (value === undefined) return [literal];
-      return [literal, ...(typeof value === 'string' ? [value] : value.parts)];
-    }),
-  );
+  const parts: (string | { readonly variable: string })[] = [];
+  const add = (part: string | { readonly variable: string }): void => {
+    const last = parts.at(-1);
+    if (typeof part === 'string' && typeof last === 'string') parts[parts.length - 1] = last + part;
+    else parts.push(part);
+  };
+  literals.forEach((literal, index) => {
+    const value = values[index];
+    add(literal);
+    if (value !== undefined) for (const part of typeof value === 'string' ? [value] : value.parts) add(part);
+  });
+  return new JcascScalar(parts);
 }
 
-/** Which parts of a scalar are text, escaped so that the plug-in reads them as they are. */
-export function escapeJcasc(parts: readonly string[]): string[] {
-  const whole = parts.join('');
+/**
+ * Neighbouring texts of one scalar, escaped so that the plug-in reads them as they are. What stands between them must
+ * hold neither `$` nor braces.
+ */
+export function escapeJcasc(texts: readonly string[]): string[] {
+  const whole = texts.join('');
   const lastEnd = whole.lastIndexOf('}');
   let start = 0;
-  return parts.map((part) => {
+  return texts.map((text) => {
     const from = start;
-    start += part.length;
-    return part.replace(/\$(?=\{|$)/g, (dollar, at: number) => {
-      const begins = whole[from + at + 1] === '{';
-      return begins && from + at < lastEnd ? `^${dollar}` : dollar;
-    });
+    start += text.length;
+    return text.replace(/\$(?=\{)/g, (dollar, at: number) => (from + at < lastEnd ? `^${dollar}` : dollar));
   });
 }
 
-/** Source of a scalar. */
+/**
+ * Source of a scalar.
+ * @throws Error where text cannot stand before a variable: behind "^", or an open "${" that nothing closes. Both are
+ * faults of the program, which closes what it opens
+ */
 export function jcascSource(scalar: string | JcascScalar): string {
   const parts = typeof scalar === 'string' ? [scalar] : scalar.parts;
-  const texts = parts.map((part) => (typeof part === 'string' ? part : `\${${part.variable}}`));
-  if (parts.some((part, index) => typeof part !== 'string' && texts[index - 1]?.endsWith('^')))
-    throw new Error('a "^" before a variable would take it for text');
-  // Escaped among its neighbours: what closes a `${` may stand in another part.
-  const safe = escapeJcasc(texts);
-  return parts
-    .map((part, index) => (typeof part === 'string' ? (safe[index] ?? '') : (texts[index] ?? '')))
-    .join('');
+  const texts = escapeJcasc(parts.map((part) => (typeof part === 'string' ? part : '')));
+  const lastVariable = parts.findLastIndex((part) => typeof part !== 'string');
+  const source = parts.map((part, index) => {
+    const before = index < lastVariable ? (texts[index] ?? '') : '';
+    if (before.endsWith('^') || /(?<!\^)\$\{/.test(before))
+      throw new Error('a "^" or an open "${" before a variable would change what it is');
+    return typeof part === 'string' ? (texts[index] ?? '') : `\${${part.variable}}`;
+  });
+  return source.join('');
 }

@@ -1,4 +1,5 @@
 import type { Sample } from '../../delivery/metrics';
+import { markdownCode } from '../../text/markdown';
 import type { Unseen } from './fenced';
 import type { Author, DriftedResource } from './find';
 
@@ -57,8 +58,6 @@ export function driftLines(report: DriftReport): string[] {
 /** First line of the note, by which the next one finds it and edits it in place. */
 export const driftMarker = (environment: string): string => `<!-- switchyard:drift:${environment} -->`;
 
-/** Text from outside, fit for a cell of a Markdown table: it must not break the table nor become a link or a mention. */
-const cell = (text: string): string => `\`${text.replaceAll('`', "'").replaceAll('|', '\\|')}\``;
 
 /** The report as a note for GitLab. */
 export function driftNote(report: DriftReport): string {
@@ -80,11 +79,11 @@ export function driftNote(report: DriftReport): string {
           '| resource | field | declared | live | last changed by |',
           '|---|---|---|---|---|',
           ...inBox.flatMap((resource) => {
-            const name = `${resource.kind} ${cell(resource.name)}`;
-            if (resource.gone) return [`| ${name} | | | **gone** | ${cell(authorText(resource.by))} |`];
+            const name = `${resource.kind} ${markdownCode(resource.name)}`;
+            if (resource.gone) return [`| ${name} | | | **gone** | ${markdownCode(authorText(resource.by))} |`];
             return resource.fields.map(
               ({ path, declared, live, by }) =>
-                `| ${name} | ${cell(path)} | ${cell(declared)} | ${cell(live)} | ${cell(authorText(by ?? resource.by))} |`,
+                `| ${name} | ${markdownCode(path)} | ${markdownCode(declared)} | ${markdownCode(live)} | ${markdownCode(authorText(by ?? resource.by))} |`,
             );
           }),
         ],

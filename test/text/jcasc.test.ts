@@ -71,8 +71,8 @@ test('text reaches Jenkins as it is, whatever it says', () => {
 test('a variable is read as one, and the text around it is not', () => {
   fc.assert(
     fc.property(hostile, hostile, (before, after) => {
-      const source = jcascSource(jcasc`${before} "${jcascVariable('TOKEN')}" ${after}`);
-      expect(resolved(source)).toBe(`${before} "abc" ${after}`);
+      const source = jcascSource(jcasc`${before} "${jcascVariable('TOKEN')}" ${after} }`);
+      expect(resolved(source)).toBe(`${before} "abc" ${after} }`);
     }),
     { numRuns: 2000 },
   );
@@ -80,5 +80,6 @@ test('a variable is read as one, and the text around it is not', () => {
 
 test('what is no name, and what would make text of a variable, is a fault of the program', () => {
   expect(() => jcascVariable('readFile:/etc/passwd')).toThrow('is no name of a secret');
-  expect(() => jcascSource(jcasc`^${jcascVariable('TOKEN')}`)).toThrow('a "^" before a variable');
+  expect(() => jcascSource(jcasc`^${jcascVariable('TOKEN')}`)).toThrow('before a variable');
+  expect(() => jcascSource(jcasc`${'${'} ${jcascVariable('TOKEN')}`)).toThrow('before a variable');
 });

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { groovyBlock, groovyString } from '../../text/groovy';
-import { jcascSource } from '../../text/jcasc';
+import { jcasc, jcascSource, jcascVariable } from '../../text/jcasc';
 import { root } from '../support/model';
 
 // What is written here for Groovy and for Jenkins' configuration as code is read by the real Groovy 2.4 and the real
@@ -65,6 +65,7 @@ const fixture = (): string =>
         groovy: groovyString(text),
         block: groovyBlock(text),
         jcasc: jcascSource(text),
+        beside: jcascSource(jcasc`${text} "${jcascVariable('TOKEN')}" ${text} }`),
       })),
     },
     null,

@@ -46,6 +46,7 @@ class TextTest {
     for (Map<String, String> each : texts()) {
       String text = each.get("text");
       assertEquals(text, Casc.resolve(each.get("jcasc"), SECRETS::get), shown(text));
+      assertEquals(text + " \"abc\" " + text + " }", Casc.resolve(each.get("beside"), SECRETS::get), shown(text));
     }
   }
 }
