@@ -25,7 +25,9 @@ function blobId(content: Buffer): string {
   return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
 }
 
+/** None where there is no such folder: programs of older commits have fewer. */
 function* filesBelow(root: string, folder: string): Generator<string> {
+  if (!existsSync(join(root, folder))) return;
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory()) yield* filesBelow(root, path);

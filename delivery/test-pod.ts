@@ -13,10 +13,10 @@ import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { shellWord } from '../text/shell';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
-import { shellWord } from '../text/shell';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -183,7 +183,6 @@ rm -rf -- ${shellWord(module.test.results)}
 mkdir -p -- ${shellWord(module.test.results)}
 ${module.test.command}
 `;
-<<<<<<< HEAD
 
 /**
  * Shell that a test Pod runs in its workspace: unpacks the checkout, runs the tests in it, and packs what they left into
@@ -199,14 +198,10 @@ code=$?
 rm -rf -- "$here/out"
 mkdir -p -- "$here/out"
 for name in ${RESULT_FILES.join(' ')}; do
-  file=source/${quote(module.test.results)}/$name
+  file=source/${shellWord(module.test.results)}/$name
   if [ -f "$file" ] && [ ! -h "$file" ]; then
     gzip -c -- "$file" | head -c ${LARGEST_PACKED + 1} >"$here/out/$name.gz"
   fi
 done
 exit "$code"
 `;
-
-const quote = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;
-=======
->>>>>>> d-refs

@@ -62,7 +62,7 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
       if (schema.pattern)
         return fc.oneof(
           {
-            weight: 6,
+            weight: 40,
             arbitrary: fc.stringMatching(new RegExp(schema.pattern)).map((text) => text.slice(0, 30)),
           },
           // As long as it gets, which is where Kubernetes ends.
@@ -70,14 +70,14 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
           { weight: 1, arbitrary: nasty },
         );
       return fc.oneof(
-        { weight: 12, arbitrary: fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/) },
+        { weight: 60, arbitrary: fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/) },
         { weight: 1, arbitrary: nasty },
       );
     case 'integer':
     case 'number':
       return fc.oneof(
         {
-          weight: 6,
+          weight: 40,
           arbitrary: fc.integer({
             min: Math.max(schema.minimum ?? 0, 0),
             max: Math.min(schema.maximum ?? 1000, 70_000),
@@ -117,7 +117,7 @@ function object(schema: JsonSchema): fc.Arbitrary<unknown> {
   if (properties.length === 0 && typeof schema.additionalProperties === 'object') {
     return fc.dictionary(
       fc.oneof(
-        { weight: 12, arbitrary: fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot') },
+        { weight: 40, arbitrary: fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot') },
         {
           weight: 1,
           arbitrary: fc.constantFrom('discovery.type', 'constructor', '__proto__', 'a/b', 'A/b/c', '1', ''),
