@@ -40,11 +40,19 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.array(fc.integer(), { maxLength: 2 }),
 );
 
-/** Names that files refer to each other by; without them hardly any generated catalog would hold together. */
+/** Values that refer to each other or have a range; without them hardly any generated file would hold together. */
 const names: Readonly<Record<string, readonly string[]>> = {
   kind: ['cache', 'cache', 'cache', 'cache', 'cash'],
   version: ['1.0', '2.0'],
   proved: ['lab', 'not run here'],
+  image: ['cache:1.0', 'one.test:5000/a/b:2.0'],
+  port: ['main', 'http-2'],
+  cpu: ['50m', '100m', '0.5'],
+  cpuLimit: ['1', '1500m', '2.5'],
+  memory: ['64Mi', '1Gi'],
+  memoryLimit: ['1Gi', '2048Mi'],
+  dataPath: ['/d', '/var/lib/data'],
+  scratchPaths: ['/tmp', '/run/a'],
   'switchyard:backend': ['file:///state', 's3://state?region=eu', 'gs://state'],
   'switchyard:stateCopies': ['file:///copies', 'azblob://copies'],
 };
@@ -56,7 +64,12 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
   switch (schema.type) {
     case 'string':
-      if (names[key]) return fc.constantFrom(...names[key]);
+      if (names[key]) {
+        return fc.oneof(
+          { weight: 40, arbitrary: fc.constantFrom(...names[key]) },
+          { weight: 1, arbitrary: schema.pattern ? fc.stringMatching(new RegExp(schema.pattern)) : nasty },
+        );
+      }
       if (schema.format === 'uri') return fc.constantFrom('https://one.test', 'http://two.test:8080');
       if (schema.format === 'date') return fc.constantFrom('2030-01-01', '2031-12-31');
       if (schema.pattern)
@@ -117,7 +130,7 @@ function object(schema: JsonSchema): fc.Arbitrary<unknown> {
   if (properties.length === 0 && typeof schema.additionalProperties === 'object') {
     return fc.dictionary(
       fc.oneof(
-        { weight: 40, arbitrary: fc.constantFrom('1.0', '2.0', 'LOG_LEVEL', 'A', 'robot') },
+        { weight: 40, arbitrary: fc.constantFrom('LOG_LEVEL', 'A', 'ROBOT_2') },
         {
           weight: 1,
           arbitrary: fc.constantFrom('discovery.type', 'constructor', '__proto__', 'a/b', 'A/b/c', '1', ''),
