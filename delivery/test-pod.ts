@@ -13,10 +13,10 @@ import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { shellWord } from '../text/shell';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
-import { shellWord } from '../text/shell';
 
 export interface TestPodInput {
   readonly catalog: Catalog;

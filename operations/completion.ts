@@ -107,7 +107,8 @@ export function bashCompletion(tree: CompletionNode): string {
     ...node.options
       .filter(({ values }) => values !== undefined)
       .map(
-        ({ flag, values }) => `    ${shellWord(`${path} ${flag}`)}) ${bashWords(fn, values ?? 'any')}; return ;;`,
+        ({ flag, values }) =>
+          `    ${shellWord(`${path} ${flag}`)}) ${bashWords(fn, values ?? 'any')}; return ;;`,
       ),
   ]);
   const places = nodes.flatMap(([path, node]) => {
@@ -122,7 +123,9 @@ export function bashCompletion(tree: CompletionNode): string {
   const taking = [
     ...new Set(
       nodes.flatMap(([path, node]) =>
-        node.options.filter(({ values }) => values !== undefined).map(({ flag }) => shellWord(`${path} ${flag}`)),
+        node.options
+          .filter(({ values }) => values !== undefined)
+          .map(({ flag }) => shellWord(`${path} ${flag}`)),
       ),
     ),
   ];

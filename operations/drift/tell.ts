@@ -58,7 +58,6 @@ export function driftLines(report: DriftReport): string[] {
 /** First line of the note, by which the next one finds it and edits it in place. */
 export const driftMarker = (environment: string): string => `<!-- switchyard:drift:${environment} -->`;
 
-
 /** The report as a note for GitLab. */
 export function driftNote(report: DriftReport): string {
   const { environment, checkedAt, resources } = report;
@@ -80,7 +79,8 @@ export function driftNote(report: DriftReport): string {
           '|---|---|---|---|---|',
           ...inBox.flatMap((resource) => {
             const name = `${resource.kind} ${markdownCode(resource.name)}`;
-            if (resource.gone) return [`| ${name} | | | **gone** | ${markdownCode(authorText(resource.by))} |`];
+            if (resource.gone)
+              return [`| ${name} | | | **gone** | ${markdownCode(authorText(resource.by))} |`];
             return resource.fields.map(
               ({ path, declared, live, by }) =>
                 `| ${name} | ${markdownCode(path)} | ${markdownCode(declared)} | ${markdownCode(live)} | ${markdownCode(authorText(by ?? resource.by))} |`,

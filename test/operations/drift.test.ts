@@ -313,7 +313,7 @@ describe('how it is told', () => {
     const note = driftNote(report).split('\n');
     expect(note[0]).toBe(driftMarker('lab'));
     expect(note).toContain(
-      "| Deployment `production-shop-workload` | `spec.replicas` | `2` | <code>5 &#124; &#96;&#64;<span></span>all&#96;</code> | `kubectl-edit at 2026-11-02T00:00:00Z` |",
+      '| Deployment `production-shop-workload` | `spec.replicas` | `2` | <code>5 &#124; &#96;&#64;<span></span>all&#96;</code> | `kubectl-edit at 2026-11-02T00:00:00Z` |',
     );
     expect(note).toContain('| GitLab ProjectHook `hook` | | | **gone** | `unknown` |');
     expect(driftNote(clean)).toContain('No drift at 2026-11-24T00:00:00.000Z.');

@@ -5,7 +5,26 @@ import { shellWord } from '../../text/shell';
 const hostile = fc
   .array(
     fc.oneof(
-      fc.constantFrom("'", '"', '\\', '$(id)', '`id`', '$HOME', '\n', '\r', ' ', '\t', '*', '~', '!', '-n', ';', '&', '|', '\u0001'),
+      fc.constantFrom(
+        "'",
+        '"',
+        '\\',
+        '$(id)',
+        '`id`',
+        '$HOME',
+        '\n',
+        '\r',
+        ' ',
+        '\t',
+        '*',
+        '~',
+        '!',
+        '-n',
+        ';',
+        '&',
+        '|',
+        '\u0001',
+      ),
       fc.string({ unit: 'grapheme', maxLength: 3 }),
     ),
     { maxLength: 6 },
