@@ -6,13 +6,13 @@
 const BREAK = '<span></span>';
 
 /** What references, mentions, emoji and addresses begin with or cannot be without. */
-const SEPARATED = /[@#!~%$&^[*:]/;
+const SEPARATED = /[@#!~%$&^[*:.]/;
 
 /** What says the same to every reader as it stands. A "." is an entity after "www", which makes an address. */
 const SPECIAL = /(?<=www)\.|[^\p{L}\p{N} .,;()=…'"/-]/giu;
 
-/** Control characters, halves of pairs, and what turns the direction of the text around. */
-const UNSEEN = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
+/** Control characters, halves of pairs, what is no character, and what turns the direction of the text around. */
+const UNSEEN = /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
  * Text of others as part of a line: no Markdown, no HTML, no mention, no reference, no link, no quick action. White space

@@ -18,6 +18,7 @@ const sources = {
   'rules/index.ts': 'export {};\n',
   'catalog/load.ts': 'export const load = 1;\n',
   'stacks/load.ts': 'export const load = 2;\n',
+  'text/shell.ts': 'export const word = 1;\n',
 };
 const others = {
   'catalog/modules/orders.yaml': 'description: sells\n',
