@@ -72,6 +72,18 @@ test('who is not logged in reads nothing, unless the stack says so', () => {
   });
 });
 
+test('the connection to GitLab has its time-outs, and the library is no change of every job', () => {
+  expect(casc().unclassified).toMatchObject({
+    // gitlab-plugin, GitLabConnection: either one missing is a null that is unboxed at each use.
+    gitLabConnectionConfig: { connections: [{ connectionTimeout: 10, readTimeout: 10 }] },
+    globalLibraries: { libraries: [{ name: 'switchyard', includeInChangesets: false }] },
+  });
+});
+
+test('Job DSL is opened to nobody: scripts of configuration as code need no opening', () => {
+  expect(casc().security).not.toHaveProperty('globalJobDslSecurityConfiguration');
+});
+
 test('metrics are open to Prometheus where wanted, and ask for a login elsewhere', () => {
   expect(casc().unclassified.prometheusConfiguration).toMatchObject({ useAuthenticatedEndpoint: true });
   expect(casc(modelWith('metrics: {}')).unclassified.prometheusConfiguration).toEqual({
@@ -208,6 +220,17 @@ describe('jobs', () => {
     const script = casc().jobs[1]?.script ?? '';
     expect(script).toContain('secretToken("${HOOK_TOKEN_SHOP}")');
     expect(script).not.toContain('acceptGitLabMR');
+  });
+
+  // gitlab-plugin, MergeRequestHookTriggerHandlerFactory: `never` would reject every update, a second push included.
+  test('build each new commit at once, and no edit of a title or a label', () => {
+    const script = casc().jobs[1]?.script ?? '';
+    expect(script).toContain('  quietPeriod(0)\n');
+    const [, triggers = ''] = script.split('    pipelineTriggers {\n      triggers {\n        gitlab {\n');
+    expect(triggers).toContain("triggerOpenMergeRequestOnPush('source')");
+    expect(triggers).toContain('triggerOnlyIfNewCommitsPushed(true)');
+    // Outside `properties` the block is deprecated (job-dsl).
+    expect(script).not.toMatch(/^ {2}triggers \{/m);
   });
 
   test('hold their whole pipeline, sandboxed: nothing of a repository says where it runs', () => {

@@ -39,7 +39,6 @@ const CASC = stringify({
     clouds: [{ kubernetes: { name: 'kubernetes', namespace: SITE } }],
   },
   unclassified: { location: { url: `${SITE_JENKINS}/` } },
-  security: { globalJobDslSecurityConfiguration: { useScriptSecurity: false } },
   jobs: [
     { script: "folder('site')\n" },
     {
