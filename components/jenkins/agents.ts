@@ -311,7 +311,7 @@ const applyPod = (image: Ref, other?: string): string | Ref =>
 
 /**
  * How many `delivery` agents there may be, of so many agents in all. A build holds one of them while it waits for a
- * second agent (tests, deploy, preview, apply), and the plugin's cap counts all agents of the cloud together: were all
+ * second agent (build, tests, deploy, preview, apply), and the plugin's cap counts all agents of the cloud together: were all
  * of them `delivery`, none would ever get its second, and all would stand still for ever. No other kind waits for one.
  * Half of them leaves one for each that waits.
  * @param maximumAgents at least 2

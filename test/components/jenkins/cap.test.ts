@@ -80,7 +80,7 @@ const fair = (): ((among: number) => number) => {
   let turn = 0;
   return (among) => turn++ % among;
 };
-const twenty = Array.from({ length: 20 }, () => ['test']);
+const twenty = Array.from({ length: 20 }, () => ['build', 'test']);
 
 test('twenty builds at once with a cap of six all end', () => {
   expect(ended(cloudOf(modelWith('maximumAgents: 6')), twenty, fair())).toBe(20);
@@ -95,7 +95,7 @@ test('under the cap of the cloud alone they would stand still, each waiting for 
 const clouds = Array.from({ length: 11 }, (_, index) => cloudOf(modelWith(`maximumAgents: ${index + 2}`)));
 
 test('no cap, no mixture of builds and no order of theirs stands still', () => {
-  const second = fc.constantFrom('test', 'deploy', 'preview', 'apply');
+  const second = fc.constantFrom('build', 'test', 'deploy', 'preview', 'apply');
   fc.assert(
     fc.property(
       fc.constantFrom(...clouds),
@@ -112,6 +112,6 @@ test('no cap, no mixture of builds and no order of theirs stands still', () => {
 // kubernetes plugin, PodTemplate(null): a random UUID at each load, by which agents are counted.
 test('each kind of agent has an id that is the same at each load, and its own among clouds', () => {
   const ids = cloudOf(modelWith()).templates.map(({ id }) => id);
-  expect(ids).toEqual(['kubernetes-delivery', 'kubernetes-deploy']);
+  expect(ids).toEqual(['kubernetes-delivery', 'kubernetes-build', 'kubernetes-deploy']);
   expect(cloudOf(modelWith()).templates.map(({ id }) => id)).toEqual(ids);
 });

@@ -274,6 +274,21 @@ describe('the shared library', () => {
     expect(code('trusted.groovy')).not.toMatch(/\b(node|podTemplate|container|stage|body|Closure)\b/);
   });
 
+  // kubernetes-plugin #2772, #2796: the queue item of a Pod that cannot start stays, and a new Pod is made, for ever.
+  test('waits for no second agent without a time-out around it', () => {
+    const waits = files.flatMap((file) => {
+      const lines = code(file).split('\n');
+      return lines.flatMap((line, index) =>
+        /^ *node\((?!'delivery'|POD_LABEL)/.test(line) ? [lines[index - 1]?.trim() ?? ''] : [],
+      );
+    });
+    expect(waits).toHaveLength(9);
+    for (const before of waits) expect(before).toMatch(/^timeout\(time: [0-9]+, unit: 'MINUTES'\) \{$/);
+    expect(code('modulePipeline.groovy')).toMatch(
+      /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = test\(/,
+    );
+  });
+
   test('runs only the delivery image’s own commands with them', () => {
     const commands = files.flatMap((file) =>
       [...code(file).matchAll(/\btrusted\((['"])(.*?)\1/g)].map(([, , command = '']) => command),
