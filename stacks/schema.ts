@@ -146,8 +146,18 @@ export const stackSchema = z
             namespace: namespaceName.default('monitoring'),
           })
           .optional(),
-        /** Agent Pods at a time, test Pods among them. */
-        maximumAgents: z.number().int().min(1).max(1000).default(20),
+        /** Agent Pods at a time, test Pods among them: a build holds one while it waits for a second. */
+        maximumAgents: z
+          .number()
+          .int()
+          .min(2, {
+            error: say(
+              'is too few agents for any build: each holds one while it waits for a second',
+              'Write 2 or more.',
+            ),
+          })
+          .max(1000)
+          .default(20),
         /** What Jenkins asks of its node. */
         resources: z
           .strictObject({

@@ -309,12 +309,23 @@ const applyPod = (image: Ref, other?: string): string | Ref =>
     secret: other ? variablesSecret(other) : 'apply-environment',
   });
 
+/**
+ * How many `delivery` agents there may be, of so many agents in all. A build holds one of them while it waits for a
+ * second agent (build, tests, deploy, preview, apply), and the plugin's cap counts all agents of the cloud together: were all
+ * of them `delivery`, none would ever get its second, and all would stand still for ever. No other kind waits for one.
+ * Half of them leaves one for each that waits.
+ * @param maximumAgents at least 2
+ */
+export const deliveryCap = (maximumAgents: number): number => Math.floor(maximumAgents / 2);
+
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
 export function kubernetesCloud(model: Model) {
   const image = outputRef('delivery-image', 'repoDigest');
-  const { topologyProject } = model.settings;
+  const { jenkins, topologyProject } = model.settings;
   const applies = topologyProject?.apply === 'automatic';
   const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
+    // Without one the plugin makes up another at each load, and counts agents that survived it twice or never again.
+    id: `${cloudName(model)}-${name}`,
     name,
     label: name,
     namespace,
@@ -332,7 +343,7 @@ export function kubernetesCloud(model: Model) {
     namespace: namespaces.agents,
     jenkinsUrl: addressForAgents(model),
     webSocket: true,
-    containerCapStr: String(model.settings.jenkins.maximumAgents),
+    containerCapStr: String(jenkins.maximumAgents),
     restrictedPssSecurityContext: true,
     // Pods whose controller has forgotten them, after a crash of Jenkins say, go after ten minutes.
     garbageCollection: {
@@ -343,7 +354,10 @@ export function kubernetesCloud(model: Model) {
       timeout: 600,
     },
     templates: [
-      template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, image)),
+      {
+        ...template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, image)),
+        instanceCapStr: String(deliveryCap(jenkins.maximumAgents)),
+      },
       template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(image)))),
       template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, image)),
       ...(topologyProject

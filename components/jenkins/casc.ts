@@ -43,6 +43,9 @@ export function casc(model: Model) {
             url: settings.gitlab.url,
             apiTokenId: credentialIds.botToken,
             clientBuilderId: 'autodetect',
+            // Seconds. Without either of them the plugin fails at each use of the connection, its own default included.
+            connectionTimeout: 10,
+            readTimeout: 10,
           },
         ],
       },
@@ -53,6 +56,8 @@ export function casc(model: Model) {
             defaultVersion: 'main',
             implicit: false,
             allowVersionOverride: false,
+            // Else its commits would be listed as changes of every job.
+            includeInChangesets: false,
             retriever: {
               modernSCM: {
                 scm: {
@@ -78,8 +83,6 @@ export function casc(model: Model) {
     },
     security: {
       apiToken: { creationOfLegacyTokenEnabled: false, tokenGenerationOnCreationEnabled: false },
-      // Job DSL comes from this repository only, and the approval that script security asks for needs a person.
-      globalJobDslSecurityConfiguration: { useScriptSecurity: false },
     },
     jobs: [
       { script: folderScript(model) },

@@ -180,7 +180,9 @@ function workload(model: Model): Declaration[] {
                     { name: 'CASC_JENKINS_CONFIG', value: CASC_FOLDER },
                     {
                       name: 'JAVA_OPTS',
-                      value: '-Djenkins.install.runSetupWizard=false -XX:MaxRAMPercentage=60',
+                      // A restart from the web page ends the container: within it, plugins that a person raised would run.
+                      value:
+                        '-Djenkins.install.runSetupWizard=false -Dhudson.lifecycle=hudson.lifecycle.ExitLifecycle -XX:MaxRAMPercentage=60',
                     },
                     // The war is unpacked there: the root is read-only.
                     { name: 'JENKINS_OPTS', value: '--webroot=/var/jenkins_cache/war' },
@@ -199,6 +201,8 @@ function workload(model: Model): Declaration[] {
                   securityContext: restrictedContainer,
                   volumeMounts: [
                     { name: 'home', mountPath: '/var/jenkins_home' },
+                    // The image's own, laid down at each start (image/start.sh): the home keeps none of them.
+                    { name: 'plugins', mountPath: '/var/jenkins_home/plugins' },
                     { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
                     { name: 'casc-secrets', mountPath: SECRETS_FOLDER, readOnly: true },
                     { name: 'cache', mountPath: '/var/jenkins_cache' },
@@ -211,6 +215,7 @@ function workload(model: Model): Declaration[] {
                 { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
                 { name: 'casc', configMap: { name: 'jenkins-casc' } },
                 { name: 'casc-secrets', secret: { secretName: 'jenkins-casc-secrets' } },
+                { name: 'plugins', emptyDir: {} },
                 { name: 'cache', emptyDir: {} },
                 { name: 'tmp', emptyDir: {} },
               ],

@@ -13,7 +13,9 @@ export const folderScript = (model: Model): string =>
 /**
  * A job that GitLab starts. Its whole pipeline is one call of the shared library, and stands here: a Jenkinsfile in the
  * repository would let a merge request choose its Pods and credentials (docs/decisions/0007). The triggers stand here
- * as well: they must hold before the job's first run.
+ * as well: they must hold before the job's first run. `'source'` is what builds a second push and a merge request that
+ * leaves draft, and the setting about new commits is what keeps an edited title or label from building again: the
+ * plugin's own memory of built commits needs a checkout by `scm`, which this job has not.
  */
 const gitlabJob = (
   model: Model,
@@ -26,20 +28,24 @@ const gitlabJob = (
 ): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
   description(${groovyString(job.description)})
   logRotator { numToKeep(100) }
+  quietPeriod(0)
   properties {
     gitLabConnection { gitLabConnection('gitlab') }
-  }
-  triggers {
-    gitlab {
-      triggerOnPush(true)
-      triggerOnMergeRequest(true)
-      triggerOpenMergeRequestOnPush('never')
-      branchFilterType('NameBasedFilter')
-      includeBranchesSpec('main')
-      ciSkip(false)
-      skipWorkInProgressMergeRequest(${String(!job.drafts)})
-      setBuildDescription(true)
-      secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
+    pipelineTriggers {
+      triggers {
+        gitlab {
+          triggerOnPush(true)
+          triggerOnMergeRequest(true)
+          triggerOpenMergeRequestOnPush('source')
+          triggerOnlyIfNewCommitsPushed(true)
+          branchFilterType('NameBasedFilter')
+          includeBranchesSpec('main')
+          ciSkip(false)
+          skipWorkInProgressMergeRequest(${String(!job.drafts)})
+          setBuildDescription(true)
+          secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
+        }
+      }
     }
   }
   definition {

@@ -8,7 +8,7 @@ import type { Outcome } from '../outcome';
 import { listObjects } from '../outside';
 import { root } from '../place';
 import { openBackup } from '../rebuild/backup';
-import { readStatus, type Sources } from './read';
+import { lastBuildUrl, readStatus, type Sources } from './read';
 import { statusOutcome } from './tell';
 
 /** Time for Jenkins to answer, in milliseconds. */
@@ -59,7 +59,7 @@ function sourcesOf({ settings }: Model): Sources {
       return (await Promise.all(jobs)).flat();
     },
     lastBuild: async (module) => {
-      const response = await fetch(`${jenkins.url}/job/${gitlab.group}/job/${module}/lastBuild/api/json`, {
+      const response = await fetch(lastBuildUrl(settings, module), {
         headers: login ? { authorization: `Basic ${login}` } : {},
         signal: AbortSignal.timeout(PATIENCE),
       });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Ledger } from '../../catalog/ledger';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
+import { jobFolder } from '../../stacks/gitlab';
 import { backupFacts, runOf } from './backups';
 import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
 
@@ -54,6 +55,10 @@ export function jobOf(body: unknown): LastJob | undefined {
   const { number, result, timestamp, url } = parsed.data;
   return { number, result: result ?? 'RUNNING', at: new Date(timestamp).toISOString(), url };
 }
+
+/** Where Jenkins tells of a job's last build: jobs of a nested group lie in one folder of its flattened name. */
+export const lastBuildUrl = ({ gitlab, jenkins }: Model['settings'], module: string): string =>
+  `${jenkins.url}/job/${jobFolder(gitlab)}/job/${module}/lastBuild/api/json`;
 
 /** Where the facts come from; each throws when it cannot answer. */
 export interface Sources {

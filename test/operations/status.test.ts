@@ -1,6 +1,6 @@
 import type { Kind } from '../../delivery/backup/snapshots';
 import { EXIT } from '../../operations/refusal';
-import { jobOf, readStatus, type Sources, workloadOf } from '../../operations/status/read';
+import { jobOf, lastBuildUrl, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
 import { modelOf, released, testModel } from '../support/model';
 
@@ -202,4 +202,12 @@ describe('backups', () => {
     expect(statusDocument(facts).backups).toBeNull();
     expect(statusLines(facts)).not.toContain('no backups are made: the stack has no switchyard:backup');
   });
+});
+
+test.each([
+  ['switchyard', 'https://jenkins.test/job/switchyard/job/shop/lastBuild/api/json'],
+  ['company/platform/apps', 'https://jenkins.test/job/company-platform-apps/job/shop/lastBuild/api/json'],
+])('the jobs of group %s are looked for where Job DSL made them', (group, url) => {
+  const { settings } = testModel();
+  expect(lastBuildUrl({ ...settings, gitlab: { ...settings.gitlab, group } }, 'shop')).toBe(url);
 });

@@ -58,6 +58,10 @@ test.each([
     'buildEgress: [{ cidr: 10.0.0.7, ports: [443] }]',
     'config.jenkins.buildEgress.0.cidr: is not an IPv4 range. Write "10.0.0.0/24", or "10.0.0.7/32" for one.',
   ],
+  [
+    'maximumAgents: 1',
+    'config.jenkins.maximumAgents: is too few agents for any build: each holds one while it waits for a second. Write 2 or more.',
+  ],
   ['buildCache: lots', 'config.jenkins.buildCache: is not an amount of storage. Write "20Gi".'],
 ])('%s is refused with its place and remedy', (text, message) => {
   expect(fault(text)).toBe(`stacks/Pulumi.test.yaml:6: ${message}`);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs beside Jenkins and has it reload its configuration as code whenever the mounted files change, so that a change
-# needs no restart. A configuration that Jenkins refuses is offered again until it is mended; Jenkins keeps what it has.
+# needs no restart. A configuration that Jenkins refuses is said once and offered again until it is mended.
 #
 #   JENKINS_ADDRESS    e.g. http://127.0.0.1:8080
 #   WATCHED            folders to watch, separated by spaces
@@ -27,11 +27,11 @@ fingerprint() {
   done 2>/dev/null | sha256sum
 }
 
-# Prints the HTTP status, 000 when nobody answers. The address goes through standard input: it holds the token, and
+# Prints the answer's body and, on a line of its own, the HTTP status, 000 when nobody answers. The address goes through standard input: it holds the token, and
 # arguments can be read by every process.
 reload() {
   printf 'url = "%s/reload-configuration-as-code/?casc-reload-token=%s"\n' "$JENKINS_ADDRESS" "$CASC_RELOAD_TOKEN" |
-    curl --config - --silent --request POST --max-time 300 --output /dev/null --write-out '%{http_code}'
+    curl --config - --silent --request POST --max-time 300 --write-out '\n%{http_code}'
 }
 
 # Nothing counts as loaded at the start: what changed while this was not looking is caught up with.
@@ -40,13 +40,20 @@ reported=''
 while true; do
   current=$(fingerprint)
   if [ "$current" != "$loaded" ]; then
-    status=$(reload)
+    answer=$(reload)
+    status=${answer##*$'\n'}
+    # The plugin answers a configuration that it refuses with 200 and says so in the body (its #2864). What it says is
+    # not repeated here: it may quote a value, and values may be secret.
+    if [ "$status" = 200 ] && [[ ${answer%$'\n'*} =~ \"status\"[[:space:]]*:[[:space:]]*\"error\" ]]; then
+      status=refused
+    fi
     case $status in
       200) message='configuration reloaded' ;;
       000 | 503) message='waiting for Jenkins to answer' ;;
       401) message='Jenkins does not know the token: it was started with another one. Delete the Pod to give both the new one' ;;
       404) message='Jenkins does not reload by token: it was started without CASC_RELOAD_TOKEN' ;;
-      *) message="Jenkins refuses the configuration (HTTP $status) and keeps the one it has; its log says why" ;;
+      refused) message='Jenkins refuses the configuration, and may have taken a part of it; its log says why' ;;
+      *) message="Jenkins failed at the configuration (HTTP $status), and may have taken a part of it; its log says why" ;;
     esac
     # Said once for each state of the files, not at each try.
     if [ "$message $current" != "$reported" ]; then

@@ -2,6 +2,7 @@
 // codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
+// A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
 
 def call(Map settings) {
     String module = settings.module
@@ -54,8 +55,12 @@ int verifyOnce(String module, Map place) {
                 stage('Test') {
                     // Nothing of the checkout by itself: a stash follows its links, out of it too.
                     stash(name: 'given', includes: '.switchyard/given/**')
-                    carry(test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(),
-                        Integer.parseInt(readFile('.switchyard/timeout-minutes').trim())))
+                    int minutes = Integer.parseInt(readFile('.switchyard/timeout-minutes').trim())
+                    Map<String, String> left = [:]
+                    timeout(time: minutes + 30, unit: 'MINUTES') {
+                        left = test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(), minutes)
+                    }
+                    carry(left)
                     container('delivery') {
                         code = trusted('delivery verdict')
                     }
@@ -192,14 +197,16 @@ void deploy(String module) {
                 int rollout = 1
                 try {
                     stage('Rollout') {
-                        node('deploy') {
-                            container('deploy') {
-                                timeout(time: 30, unit: 'MINUTES') {
-                                    rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
+                        timeout(time: 60, unit: 'MINUTES') {
+                            node('deploy') {
+                                container('deploy') {
+                                    timeout(time: 30, unit: 'MINUTES') {
+                                        rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
+                                    }
                                 }
-                            }
-                            if (rollout == 0) {
-                                backUp(module)
+                                if (rollout == 0) {
+                                    backUp(module)
+                                }
                             }
                         }
                     }

@@ -1,5 +1,6 @@
 // Looks for drift and keeps the issue about it; the `delivery` and `switchyard` commands decide.
 // The Pod `drift` may read and nothing else. The state comes to it without secrets, made where they are.
+// A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
 
 def call(Map settings) {
     String environment = settings.environment
@@ -9,27 +10,31 @@ def call(Map settings) {
     // The lock of deploys: what one is changing meanwhile is no drift.
     lock('deploy') {
         stage('State') {
-            node('deploy') {
-                container('deploy') {
-                    if (trusted("switchyard withhold ${environment} --out ${folder}") != 0) {
-                        error("topologyDrift: the state of ${environment} cannot be read; the reason stands above")
+            timeout(time: 30, unit: 'MINUTES') {
+                node('deploy') {
+                    container('deploy') {
+                        if (trusted("switchyard withhold ${environment} --out ${folder}") != 0) {
+                            error("topologyDrift: the state of ${environment} cannot be read; the reason stands above")
+                        }
                     }
+                    stash(name: 'given', includes: "${folder}/given/**")
                 }
-                stash(name: 'given', includes: "${folder}/given/**")
             }
         }
         stage('Look') {
-            node('drift') {
-                unstash('given')
-                container('drift') {
-                    timeout(time: 30, unit: 'MINUTES') {
-                        code = sh(script: "delivery drift-run --environment ${environment}", returnStatus: true)
+            timeout(time: 55, unit: 'MINUTES') {
+                node('drift') {
+                    unstash('given')
+                    container('drift') {
+                        timeout(time: 30, unit: 'MINUTES') {
+                            code = sh(script: "delivery drift-run --environment ${environment}", returnStatus: true)
+                        }
+                        sh(script: "delivery pack ${folder}/record ${folder}/record.parcel", returnStatus: true)
                     }
-                    sh(script: "delivery pack ${folder}/record ${folder}/record.parcel", returnStatus: true)
-                }
-                // As text, not by a stash: see topologyPipeline.
-                if (fileExists("${folder}/record.parcel")) {
-                    record = readFile(file: "${folder}/record.parcel", encoding: 'Base64')
+                    // As text, not by a stash: see topologyPipeline.
+                    if (fileExists("${folder}/record.parcel")) {
+                        record = readFile(file: "${folder}/record.parcel", encoding: 'Base64')
+                    }
                 }
             }
         }

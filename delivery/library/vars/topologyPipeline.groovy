@@ -1,5 +1,6 @@
 // Arranges stages and Pods of the topology's own repository; the `delivery` and `switchyard` commands decide.
 // Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it (see `trusted`).
+// A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
 
 def call(Map settings) {
     String action = env.gitlabActionType
@@ -112,26 +113,30 @@ void previewOne(String environment, String own) {
     String record = ''
     withhold(environment, own)
     stage("Preview ${environment}") {
-        node(agent('preview', environment, own)) {
-            unstash('source')
-            unstash("given-${environment}")
-            container('preview') {
-                timeout(time: 30, unit: 'MINUTES') {
-                    sh(script: "tar -xf .switchyard/given/source.tar && delivery preview-run --environment ${environment}", returnStatus: true)
+        timeout(time: 60, unit: 'MINUTES') {
+            node(agent('preview', environment, own)) {
+                unstash('source')
+                unstash("given-${environment}")
+                container('preview') {
+                    timeout(time: 30, unit: 'MINUTES') {
+                        sh(script: "tar -xf .switchyard/given/source.tar && delivery preview-run --environment ${environment}", returnStatus: true)
+                    }
+                    record = packed(folder)
                 }
-                record = packed(folder)
             }
         }
     }
     stage("Report ${environment}") {
-        node(agent('deploy', environment, own)) {
-            container('deploy') {
-                unpack(folder, record)
-                if (stateful(environment, own, "switchyard scrub ${environment} ${folder}/record") != 0) {
-                    error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
+        timeout(time: 30, unit: 'MINUTES') {
+            node(agent('deploy', environment, own)) {
+                container('deploy') {
+                    unpack(folder, record)
+                    if (stateful(environment, own, "switchyard scrub ${environment} ${folder}/record") != 0) {
+                        error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
+                    }
                 }
+                stash(name: "scrubbed-${environment}", includes: "${folder}/record/**,${folder}/leaked", allowEmpty: true)
             }
-            stash(name: "scrubbed-${environment}", includes: "${folder}/record/**,${folder}/leaked", allowEmpty: true)
         }
         unstash("about-${environment}")
         unstash("scrubbed-${environment}")
@@ -155,14 +160,16 @@ int stateful(String environment, String own, String command) {
 void withhold(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
-        node(agent('deploy', environment, own)) {
-            container('deploy') {
-                if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
-                    error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
+        timeout(time: 30, unit: 'MINUTES') {
+            node(agent('deploy', environment, own)) {
+                container('deploy') {
+                    if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
+                        error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
+                    }
                 }
+                stash(name: "given-${environment}", includes: "${folder}/given/**")
+                stash(name: "about-${environment}", includes: "${folder}/about.json")
             }
-            stash(name: "given-${environment}", includes: "${folder}/given/**")
-            stash(name: "about-${environment}", includes: "${folder}/about.json")
         }
     }
 }
@@ -205,11 +212,13 @@ int applyOne(String environment, String own) {
     int code = 0
     withhold(environment, own)
     stage("Compare ${environment}") {
-        node(agent('apply', environment, own)) {
-            unstash('source')
-            container('apply') {
-                sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
-                record = packed(folder)
+        timeout(time: 60, unit: 'MINUTES') {
+            node(agent('apply', environment, own)) {
+                unstash('source')
+                container('apply') {
+                    sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
+                    record = packed(folder)
+                }
             }
         }
         unstash("about-${environment}")
@@ -224,11 +233,13 @@ int applyOne(String environment, String own) {
     int applied = 1
     try {
         stage("Apply ${environment}") {
-            node(agent('apply', environment, own)) {
-                unstash('source')
-                container('apply') {
-                    timeout(time: 60, unit: 'MINUTES') {
-                        applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
+            timeout(time: 80, unit: 'MINUTES') {
+                node(agent('apply', environment, own)) {
+                    unstash('source')
+                    container('apply') {
+                        timeout(time: 60, unit: 'MINUTES') {
+                            applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
+                        }
                     }
                 }
             }

@@ -72,6 +72,18 @@ test('who is not logged in reads nothing, unless the stack says so', () => {
   });
 });
 
+test('the connection to GitLab has its time-outs, and the library is no change of every job', () => {
+  expect(casc().unclassified).toMatchObject({
+    // gitlab-plugin, GitLabConnection: either one missing is a null that is unboxed at each use.
+    gitLabConnectionConfig: { connections: [{ connectionTimeout: 10, readTimeout: 10 }] },
+    globalLibraries: { libraries: [{ name: 'switchyard', includeInChangesets: false }] },
+  });
+});
+
+test('Job DSL is opened to nobody: scripts of configuration as code need no opening', () => {
+  expect(casc().security).not.toHaveProperty('globalJobDslSecurityConfiguration');
+});
+
 test('metrics are open to Prometheus where wanted, and ask for a login elsewhere', () => {
   expect(casc().unclassified.prometheusConfiguration).toMatchObject({ useAuthenticatedEndpoint: true });
   expect(casc(modelWith('metrics: {}')).unclassified.prometheusConfiguration).toEqual({
@@ -210,6 +222,17 @@ describe('jobs', () => {
     expect(script).not.toContain('acceptGitLabMR');
   });
 
+  // gitlab-plugin, MergeRequestHookTriggerHandlerFactory: `never` would reject every update, a second push included.
+  test('build each new commit at once, and no edit of a title or a label', () => {
+    const script = casc().jobs[1]?.script ?? '';
+    expect(script).toContain('  quietPeriod(0)\n');
+    const [, triggers = ''] = script.split('    pipelineTriggers {\n      triggers {\n        gitlab {\n');
+    expect(triggers).toContain("triggerOpenMergeRequestOnPush('source')");
+    expect(triggers).toContain('triggerOnlyIfNewCommitsPushed(true)');
+    // Outside `properties` the block is deprecated (job-dsl).
+    expect(script).not.toMatch(/^ {2}triggers \{/m);
+  });
+
   test('hold their whole pipeline, sandboxed: nothing of a repository says where it runs', () => {
     const script = casc().jobs[1]?.script ?? '';
     expect(script.slice(script.indexOf('  definition {'))).toBe(
@@ -249,6 +272,21 @@ describe('the shared library', () => {
       'trusted.groovy',
     ]);
     expect(code('trusted.groovy')).not.toMatch(/\b(node|podTemplate|container|stage|body|Closure)\b/);
+  });
+
+  // kubernetes-plugin #2772, #2796: the queue item of a Pod that cannot start stays, and a new Pod is made, for ever.
+  test('waits for no second agent without a time-out around it', () => {
+    const waits = files.flatMap((file) => {
+      const lines = code(file).split('\n');
+      return lines.flatMap((line, index) =>
+        /^ *node\((?!'delivery'|POD_LABEL)/.test(line) ? [lines[index - 1]?.trim() ?? ''] : [],
+      );
+    });
+    expect(waits).toHaveLength(9);
+    for (const before of waits) expect(before).toMatch(/^timeout\(time: [0-9]+, unit: 'MINUTES'\) \{$/);
+    expect(code('modulePipeline.groovy')).toMatch(
+      /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = test\(/,
+    );
   });
 
   test('runs only the delivery image’s own commands with them', () => {

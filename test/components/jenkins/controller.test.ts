@@ -64,7 +64,7 @@ describe('the Pod', () => {
       container('jenkins')
         .volumeMounts.filter(({ readOnly }) => !readOnly)
         .map(({ mountPath }) => mountPath),
-    ).toEqual(['/var/jenkins_home', '/var/jenkins_cache', '/tmp']);
+    ).toEqual(['/var/jenkins_home', '/var/jenkins_home/plugins', '/var/jenkins_cache', '/tmp']);
   });
 });
 

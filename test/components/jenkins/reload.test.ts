@@ -48,6 +48,7 @@ describe('the reload sidecar', () => {
   let folder: string;
   let server: Server;
   let answer: number;
+  let body: string;
   /** The answer is not given: whoever asked goes on waiting. */
   let hold: boolean;
   let asked: string[];
@@ -63,12 +64,13 @@ describe('the reload sidecar', () => {
     casc.set({ 'jenkins.yaml': 'one' });
     secrets.set({ ADMIN_PASSWORD: 'one' });
     answer = 200;
+    body = '';
     hold = false;
     asked = [];
     said = '';
     server = createServer((request, response) => {
       asked.push(`${request.method} ${request.url}`);
-      if (!hold) response.writeHead(answer).end();
+      if (!hold) response.writeHead(answer).end(body);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   });
@@ -138,7 +140,10 @@ describe('the reload sidecar', () => {
   test.each([
     [401, 'Jenkins does not know the token'],
     [404, 'Jenkins does not reload by token'],
-    [500, 'Jenkins refuses the configuration (HTTP 500) and keeps the one it has; its log says why'],
+    [
+      500,
+      'Jenkins failed at the configuration (HTTP 500), and may have taken a part of it; its log says why',
+    ],
   ])(
     'says what is wrong at %d, once, without the token, and takes the next configuration',
     async (status, message) => {
@@ -154,13 +159,34 @@ describe('the reload sidecar', () => {
     },
   );
 
+  // configuration-as-code, TokenReloadAction (#2864): a refused configuration answers 200, with errorJSON as its body.
+  const REFUSED = JSON.stringify({
+    status: 'error',
+    message: 'Failed to reload configuration: jenkins.securityRealm: hunter2 is no password',
+  });
+
+  test('sees a refusal that comes with HTTP 200, offers the files again, and repeats no value', async () => {
+    body = REFUSED;
+    start();
+    await until(() => asked.length > 2);
+    expect(lines()).toHaveLength(1);
+    expect(said).toMatch(
+      /Z Jenkins refuses the configuration, and may have taken a part of it; its log says why$/m,
+    );
+    expect(said).not.toContain('hunter2');
+    body = '';
+    casc.set({ 'jenkins.yaml': 'mended' });
+    await until(() => said.includes('configuration reloaded'));
+    expect(said).not.toContain(TOKEN);
+  });
+
   test('loads the former configuration again after a refused one', async () => {
     start();
     await until(() => said.includes('configuration reloaded'));
-    answer = 500;
+    body = REFUSED;
     casc.set({ 'jenkins.yaml': 'broken' });
     await until(() => said.includes('refuses'));
-    answer = 200;
+    body = '';
     casc.set({ 'jenkins.yaml': 'one' });
     await until(() => lines().length === 3);
     expect(lines()[2]).toMatch(/ configuration reloaded$/);

@@ -19,6 +19,7 @@ jobs:
   - script: |
       folder('switchyard')
       pipelineJob('switchyard/orders') {
+        quietPeriod(0)
         triggers { gitlab { secretToken('hook') } }
         definition { cps { script("echo env.gitlabActionType ?: 'by hand'") } }
       }

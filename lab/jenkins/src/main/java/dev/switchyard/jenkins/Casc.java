@@ -190,7 +190,7 @@ final class Casc {
         "globalNodeProperties", list(choice("envVars", map("env", list(map("key!", TEXT, "value!", TEXT))))),
         "clouds", list(of(plugins, "kubernetes", choice("kubernetes", KUBERNETES))));
     Type connections = of(plugins, "gitlab-plugin", map("useAuthenticatedEndpoint", BOOL, "connections", list(map("name!", TEXT,
-        "url!", TEXT, "apiTokenId", TEXT, "clientBuilderId", oneOf("autodetect", "v3", "v4"), "connectionTimeout", INT, "readTimeout", INT,
+        "url!", TEXT, "apiTokenId", TEXT, "clientBuilderId", oneOf("autodetect", "v3", "v4"), "connectionTimeout!", INT, "readTimeout!", INT,
         "ignoreCertificateErrors", BOOL))));
     Type libraries = of(plugins, "pipeline-groovy-lib", map("libraries", list(map("name!", TEXT, "defaultVersion", TEXT, "implicit", BOOL,
         "allowVersionOverride", BOOL, "includeInChangesets", BOOL,

@@ -12,8 +12,11 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.logging.Logger;
 import java.util.stream.Stream;
@@ -32,6 +35,8 @@ final class Controller {
     public List<String> causes = new ArrayList<>();
     public String description;
     public long since;
+    /** Milliseconds since 1970 at which its quiet period ends. */
+    public long notBefore;
     public int rerunOf;
   }
 
@@ -186,10 +191,28 @@ final class Controller {
 
   // ---- queue ----
 
-  /** Queues a build; one that asks for the same as a waiting one joins it, as in Jenkins. */
-  synchronized Item enqueue(Job job, Map<String, String> env, Map<String, Object> params, String cause, String description) {
+  /** Seconds: the job's own, else Jenkins', else core's 5. The clock's builds do not wait (TimerTrigger). */
+  int quietPeriod(Job job) {
+    return job.quietPeriod != null ? job.quietPeriod : ((Number) Casc.at(casc, "jenkins").getOrDefault("quietPeriod", 5)).intValue();
+  }
+
+  /**
+   * Whether a new build joins a waiting one, whose variables it then has: core's Queue asks the actions of both. Of the
+   * gitlab-plugin's builds BranchQueueAction finds the same source branch, RevisionParameterAction (git) the same commit.
+   */
+  private static boolean joins(Item waiting, Map<String, String> env, Map<String, Object> params) {
+    if (waiting.env.isEmpty() || env.isEmpty()) return waiting.env.equals(env) && waiting.params.equals(params);
+    return Stream.of("gitlabSourceBranch", "gitlabMergeRequestLastCommit").allMatch(key -> Objects.equals(waiting.env.get(key), env.get(key)));
+  }
+
+  /**
+   * Queues a build; one that asks for the same as a waiting one joins it.
+   *
+   * @param quietPeriod seconds that it waits at least
+   */
+  synchronized Item enqueue(Job job, Map<String, String> env, Map<String, Object> params, String cause, String description, int quietPeriod) {
     for (Item waiting : queue)
-      if (waiting.job.equals(job.fullName) && waiting.env.equals(env) && waiting.params.equals(params)) {
+      if (waiting.job.equals(job.fullName) && joins(waiting, env, params)) {
         if (!waiting.causes.contains(cause)) waiting.causes.add(cause);
         saveQueue();
         return waiting;
@@ -202,6 +225,7 @@ final class Controller {
     item.causes.add(cause);
     item.description = description;
     item.since = System.currentTimeMillis();
+    item.notBefore = item.since + quietPeriod * 1000L;
     queue.add(item);
     saveQueue();
     schedule();
@@ -231,7 +255,7 @@ final class Controller {
       if (job.schedule != null && !job.disabled && job.schedule.at(minute)) {
         Map<String, Object> params = new TreeMap<>();
         for (Job.Parameter parameter : job.parameters) params.put(parameter.name(), parameter.defaultValue());
-        enqueue(job, Map.of(), params, Timer.CAUSE, null);
+        enqueue(job, Map.of(), params, Timer.CAUSE, null, 0);
       }
   }
 
@@ -241,6 +265,11 @@ final class Controller {
     for (Item item : List.copyOf(queue)) {
       Job job = jobs.get(item.job);
       if (job == null || job.disabled) continue;
+      long wait = item.notBefore - System.currentTimeMillis();
+      if (wait > 0) {
+        CompletableFuture.delayedExecutor(wait, TimeUnit.MILLISECONDS).execute(this::schedule);
+        continue;
+      }
       List<Build> running = builds(item.job).stream().filter(b -> b.building).toList();
       if (job.disableConcurrent && !running.isEmpty()) {
         if (job.abortPrevious)
@@ -332,13 +361,19 @@ final class Controller {
     }
   }
 
-  /** The number of the last build of this commit for this target branch, merge request builds only. */
-  Integer builtMergeRequest(String job, String sha, String target) {
+  /**
+   * The number of the last build of this commit, for this state of a merge request and this target branch; null when
+   * there is none. The plugin looks for it in the git plugin's BuildData (BuildUtil): a job whose pipeline stands in its
+   * definition checks out no source by `scm`, has none of the commit's, and so every commit of its is new.
+   */
+  Integer builtMergeRequest(Job job, String sha, String state, String target) {
+    if (job.definition.remote() == null) return null;
     Map<String, String> wanted = new LinkedHashMap<>();
     wanted.put("gitlabMergeRequestLastCommit", sha);
+    wanted.put("gitlabMergeRequestState", state);
     wanted.put("gitlabTargetBranch", target);
     wanted.put("gitlabActionType", "MERGE");
-    for (Build build : builds(job)) if (build.env.entrySet().containsAll(wanted.entrySet())) return build.number;
+    for (Build build : builds(job.fullName)) if (build.env.entrySet().containsAll(wanted.entrySet())) return build.number;
     return null;
   }
 }

@@ -3,6 +3,7 @@ package dev.switchyard.jenkins;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -23,14 +24,15 @@ final class GitLabHook {
     Map<String, Object> d = new LinkedHashMap<>();
     d.put("triggerOnPush", true);
     d.put("triggerOnMergeRequest", true);
-    d.put("triggerOpenMergeRequestOnPush", "never");
+    // Unset is none of 'never', 'source' and 'both' in the plugin, and updates are not rejected then.
+    d.put("triggerOpenMergeRequestOnPush", "");
     d.put("triggerOnlyIfNewCommitsPushed", false);
     d.put("triggerOnAcceptedMergeRequest", false);
     d.put("triggerOnClosedMergeRequest", false);
     d.put("triggerOnApprovedMergeRequest", false);
     d.put("triggerToBranchDeleteRequest", false);
     d.put("ciSkip", true);
-    d.put("skipWorkInProgressMergeRequest", true);
+    d.put("skipWorkInProgressMergeRequest", false);
     d.put("setBuildDescription", true);
     d.put("branchFilterType", "All");
     d.put("includeBranchesSpec", "");
@@ -42,8 +44,8 @@ final class GitLabHook {
   }
 
   static String check(Map<String, Object> t) {
-    if (!t.get("triggerOpenMergeRequestOnPush").equals("never"))
-      return "triggerOpenMergeRequestOnPush: only 'never' is covered (the others ask GitLab for its open merge requests)";
+    if (!String.valueOf(t.get("triggerOpenMergeRequestOnPush")).matches("|never|source"))
+      return "triggerOpenMergeRequestOnPush: only 'never' and 'source' are covered ('both' asks GitLab for its open merge requests)";
     if (!String.valueOf(t.get("branchFilterType")).matches("All|NameBasedFilter|RegexBasedFilter"))
       return "branchFilterType '" + t.get("branchFilterType") + "' is not one of All, NameBasedFilter, RegexBasedFilter";
     for (String key : new String[] {"sourceBranchRegex", "targetBranchRegex"}) {
@@ -60,7 +62,6 @@ final class GitLabHook {
     return Boolean.TRUE.equals(trigger.get(key));
   }
 
-  /** @param built whether the job built this commit for this target branch already */
   static Decision push(Map<String, Object> trigger, JsonNode hook) {
     String ref = hook.path("ref").asText();
     if (!ref.startsWith("refs/heads/")) return Decision.none("ref '" + ref + "' is no branch");
@@ -92,9 +93,44 @@ final class GitLabHook {
     return new Decision(env, "Started by GitLab push by " + who, "Started by GitLab push by " + who, null);
   }
 
-  /** Remembers whether a last commit was built for a target branch. */
+  /** The plugin's memory of built commits: the number of the build of this commit, for this state and target branch. */
   interface Built {
-    Integer number(String sha, String targetBranch);
+    Integer number(String sha, String state, String targetBranch);
+  }
+
+  private static final Pattern DRAFT = Pattern.compile("\\s*(Draft:|\\[Draft\\]|\\(Draft\\)).*");
+  /** What the plugin's enum of actions has: every other one (`unapproved`, `approval` …) reads as null there. */
+  private static final Set<String> ACTIONS = Set.of("open", "update", "approved", "merge", "close", "reopen");
+
+  /** TriggerConfigChain as MergeRequestHookTriggerHandlerFactory fills it: first what rejects, then what accepts. */
+  private static boolean byConfig(Map<String, Object> trigger, String state, String given) {
+    String action = ACTIONS.contains(given) ? given : null;
+    String onPush = (String) trigger.get("triggerOpenMergeRequestOnPush");
+    boolean approved = on(trigger, "triggerOnApprovedMergeRequest");
+    boolean opened = state.equals("opened") || state.equals("reopened");
+    if (onPush.equals("never") && (state.equals("opened") || state.equals("updated")) && is(action, "update")) return false;
+    if (!approved && is(action, "approved")) return false;
+    return !onPush.equals("never") && state.equals("updated") && is(action, "update")
+        || onPush.equals("source") && state.equals("opened") && is(action, "update")
+        || approved && is(action, "approved")
+        || on(trigger, "triggerOnMergeRequest") && opened
+        || on(trigger, "triggerOnAcceptedMergeRequest") && is(action, "merge")
+        || on(trigger, "triggerOnClosedMergeRequest") && (is(action, "close") || state.equals("closed"));
+  }
+
+  /** An action that the plugin could not read passes every rule, those that reject first. */
+  private static boolean is(String action, String rule) {
+    return action == null || action.equals(rule);
+  }
+
+  private static boolean draft(String title) {
+    return DRAFT.matcher(title).matches();
+  }
+
+  private static boolean leftDraft(JsonNode hook) {
+    JsonNode title = hook.path("changes").path("title");
+    String before = title.path("previous").asText(), now = title.path("current").asText();
+    return draft(before) && !draft(now) || before.contains("WIP") && !now.contains("WIP");
   }
 
   static Decision mergeRequest(Map<String, Object> trigger, JsonNode hook, Built built) {
@@ -105,26 +141,19 @@ final class GitLabHook {
     String target = mr.path("target_branch").asText();
     JsonNode last = mr.path("last_commit");
     String sha = last.path("id").asText();
-    boolean opened = on(trigger, "triggerOnMergeRequest")
-        && (state.equals("opened") || state.equals("reopened") || state.equals("updated"))
-        && (action.isEmpty() || action.equals("open") || action.equals("reopen") || action.equals("update"));
-    boolean byState = opened
-        || on(trigger, "triggerOnAcceptedMergeRequest") && state.equals("merged") && action.equals("merge")
-        || on(trigger, "triggerOnClosedMergeRequest") && state.equals("closed") && action.equals("close")
-        || on(trigger, "triggerOnApprovedMergeRequest") && state.equals("opened") && action.equals("approved");
     String which = "merge request !" + mr.path("iid").asText();
-    if (!byState) return Decision.none(which + ": state '" + state + "' with action '" + action + "' does not trigger this job");
-    if (on(trigger, "triggerOnlyIfNewCommitsPushed") && action.equals("update") && mr.path("oldrev").asText().isEmpty())
-      return Decision.none(which + ": updated without new commits");
+    if (!byConfig(trigger, state, action)) return Decision.none(which + ": state '" + state + "' with action '" + action + "' does not trigger this job");
     boolean draft = mr.path("draft").asBoolean() || mr.path("work_in_progress").asBoolean();
     if (on(trigger, "skipWorkInProgressMergeRequest") && draft) return Decision.none(which + " is a draft");
+    if (!Set.of("open", "approved", "merge").contains(action)) {
+      Integer number = built.number(sha, state, target);
+      if (number != null) return Decision.none(which + ": last commit has already been built in build #" + number);
+    }
+    if (on(trigger, "triggerOnlyIfNewCommitsPushed") && action.equals("update") && mr.path("oldrev").asText().isEmpty() && !leftDraft(hook))
+      return Decision.none(which + ": updated without new commits, and it did not leave draft");
     if (on(trigger, "ciSkip") && (mr.path("description").asText().contains("[ci-skip]") || last.path("message").asText().contains("[ci-skip]")))
       return Decision.none(which + ": [ci-skip]");
     if (!allowed(trigger, target, source)) return Decision.none(which + ": " + source + " to " + target + " is filtered out");
-    if (opened) {
-      Integer number = built.number(sha, target);
-      if (number != null) return Decision.none(which + ": last commit has already been built in build #" + number);
-    }
     Map<String, String> env = new TreeMap<>();
     put(env, "gitlabActionType", "MERGE");
     put(env, "gitlabBranch", source);

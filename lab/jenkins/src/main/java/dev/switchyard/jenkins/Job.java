@@ -41,6 +41,8 @@ final class Job {
   int artifactNumToKeep = -1;
   int artifactDaysToKeep = -1;
   int daysToKeep = -1;
+  /** Seconds that a build waits for others of the same kind; null: as Jenkins itself says. */
+  Integer quietPeriod;
   String gitLabConnection;
   Map<String, Object> gitLabTrigger;
   /** When it starts by itself; null: never. */

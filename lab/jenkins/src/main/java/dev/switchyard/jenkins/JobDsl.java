@@ -187,9 +187,7 @@ final class JobDsl {
 
   private Block jobBlock(Job job) {
     Block block = new Block("pipelineJob").text("displayName", v -> job.displayName = v).text("description", v -> job.description = v)
-        .flag("disabled", v -> job.disabled = v).falseOnly("keepDependencies", "dependencies between jobs are not kept").number("quietPeriod", v -> {
-          if (v != 0) throw fault("pipelineJob.quietPeriod: only 0 is covered", new Throwable());
-        });
+        .flag("disabled", v -> job.disabled = v).falseOnly("keepDependencies", "dependencies between jobs are not kept").number("quietPeriod", v -> job.quietPeriod = v);
     block.on("logRotator", args -> {
       if (args.length == 1) {
         within(args[0], new Block("logRotator").number("numToKeep", v -> job.numToKeep = v).number("daysToKeep", v -> job.daysToKeep = v)

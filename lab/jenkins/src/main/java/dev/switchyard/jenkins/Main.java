@@ -64,7 +64,7 @@ public final class Main {
     FileChannel channel = FileChannel.open(home.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     lock = channel.tryLock();
     if (lock == null) throw new BootError(home + ": another Jenkins runs on this home");
-    Plugins plugins = Plugins.installed();
+    Plugins plugins = Plugins.installed(home);
     String location = env.getOrDefault("CASC_JENKINS_CONFIG", System.getProperty("casc.jenkins.config", ""));
     if (location.isEmpty()) throw new BootError("CASC_JENKINS_CONFIG is not set: the stand-in has no set-up wizard");
     Controller controller = new Controller(home, plugins);

@@ -3,6 +3,7 @@ package dev.switchyard.jenkins;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.LocalDateTime;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -16,6 +17,7 @@ import java.util.jar.JarFile;
 import java.util.jar.Manifest;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
@@ -101,13 +103,73 @@ public final class Plugins {
     return new Plugins(found, true);
   }
 
-  /** The image's list; `SWITCHYARD_PLUGINS` names another file, for a run outside the image. */
-  static Plugins installed() throws IOException {
+  /** What runs: the plugins of the home. `SWITCHYARD_PLUGINS` names a list in their place, for a run outside the image. */
+  static Plugins installed(Path home) throws IOException {
     String given = System.getenv("SWITCHYARD_PLUGINS");
-    Path path = given == null ? INSTALLED : Path.of(given);
-    if (!Files.exists(path))
-      return new Plugins(new TreeMap<>(), true);
-    return parse(path.toString(), Files.readString(path));
+    if (given != null) return parse(given, Files.readString(Path.of(given)));
+    copyReference(INSTALLED.resolveSibling("plugins"), home);
+    return ofHome(home);
+  }
+
+  /**
+   * Lays the image's plugins into the home as jenkinsci/docker's jenkins-support does at each start of a container: it
+   * installs what is missing and raises what the image has newer. It leaves what a person raised and what is newer than
+   * the image's, and removes nothing. (Of its switches PLUGINS_FORCE_UPGRADE and TRY_UPGRADE_IF_NO_MARKER are not covered.)
+   */
+  static void copyReference(Path reference, Path home) throws IOException {
+    if (!Files.isDirectory(reference)) return;
+    Path folder = home.resolve("plugins");
+    Files.createDirectories(folder);
+    for (Path file : archives(reference)) {
+      Path target = folder.resolve(file.getFileName());
+      Path marker = folder.resolve(file.getFileName() + ".version_from_image");
+      String image = manifest(file)[1];
+      if (Files.exists(target)) {
+        String here = manifest(target)[1];
+        if (!Files.exists(marker) || older(Files.readString(marker).trim(), here) || !older(here, image)) continue;
+      }
+      Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
+      Files.writeString(marker, image + "\n");
+    }
+  }
+
+  /** The plugins that a home holds, by their manifests. */
+  static Plugins ofHome(Path home) throws IOException {
+    Map<String, String> found = new TreeMap<>();
+    Path folder = home.resolve("plugins");
+    if (Files.isDirectory(folder))
+      for (Path file : archives(folder)) found.put(manifest(file)[0], manifest(file)[1]);
+    return new Plugins(found, true);
+  }
+
+  private static List<Path> archives(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.filter(file -> file.toString().endsWith(".jpi")).sorted().toList();
+    }
+  }
+
+  /** Short name and version. */
+  private static String[] manifest(Path archive) throws IOException {
+    try (JarFile jar = new JarFile(archive.toFile())) {
+      Attributes attributes = jar.getManifest().getMainAttributes();
+      return new String[] {attributes.getValue("Short-Name"), attributes.getValue("Plugin-Version")};
+    }
+  }
+
+  /** versionLT of jenkins-support: part by part, as numbers; the shorter of two that begin alike is the older. */
+  private static boolean older(String one, String other) {
+    String[] a = one.split("[.-]"), b = other.split("[.-]");
+    for (int i = 0; i < a.length || i < b.length; i++) {
+      if (i >= a.length) return true;
+      if (i >= b.length) return false;
+      int order = Long.compare(part(a[i]), part(b[i]));
+      if (order != 0) return order < 0;
+    }
+    return false;
+  }
+
+  private static long part(String text) {
+    return text.matches("\\d{1,18}") ? Long.parseLong(text) : 0;
   }
 
   boolean has(String id) {

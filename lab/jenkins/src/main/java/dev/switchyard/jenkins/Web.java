@@ -226,7 +226,10 @@ final class Web {
   // ---- routes ----
 
   private Reply json(Request r, Object value) throws JsonProcessingException {
-    Object shown = r.query.containsKey("tree") ? Tree.parse(r.query.get("tree")).apply(value) : value;
+    return json(r.query.containsKey("tree") ? Tree.parse(r.query.get("tree")).apply(value) : value);
+  }
+
+  private Reply json(Object shown) throws JsonProcessingException {
     return new Reply(200, "application/json;charset=utf-8", Build.JSON.writer().without(com.fasterxml.jackson.databind.SerializationFeature.INDENT_OUTPUT).writeValueAsBytes(shown));
   }
 
@@ -294,9 +297,10 @@ final class Web {
 
   /**
    * The plugin's TokenReloadAction: POST only; 404 without a configured token, 401 for a wrong one, no login and no
-   * crumb. Its check runs before anything is applied, so that a refused configuration changes nothing.
+   * crumb. A refused configuration answers 200 with an error in its body, since #2864. Its check runs before anything is
+   * applied, so that a refused configuration changes nothing.
    */
-  private Reply reloadCasc(Request r) {
+  private Reply reloadCasc(Request r) throws JsonProcessingException {
     if (!r.method.equals("POST")) throw html(405, "Form post required").with("Allow", "POST");
     if (reloadToken == null || reloadToken.isEmpty()) {
       LOG.warning("Configuration reload via token is not enabled");
@@ -313,8 +317,9 @@ final class Web {
         reload.run();
       }
     } catch (BootError e) {
-      LOG.severe("The configuration is refused, the former one stays:\n" + e.getMessage());
-      throw text(500, e.getMessage());
+      LOG.severe("Failed to reload Jenkins Configuration as Code via token:\n" + e.getMessage());
+      // HttpResponses.errorJSON of core, which says so in the body only.
+      return json(Map.of("status", "error", "message", "Failed to reload configuration: " + e.getMessage()));
     }
     LOG.info("Configuration reloaded: " + controller.jobs.size() + " folders and jobs");
     return text(200, "");
@@ -378,7 +383,8 @@ final class Web {
         throw text(400, "Illegal choice for parameter " + parameter.name() + ": " + given);
       else params.put(parameter.name(), given);
     }
-    Controller.Item item = controller.enqueue(job, Map.of(), params, "Started by user " + (r.user == null ? "anonymous" : r.user), null);
+    Controller.Item item = controller.enqueue(job, Map.of(), params, "Started by user " + (r.user == null ? "anonymous" : r.user), null,
+        controller.quietPeriod(job));
     return text(201, "").with("Location", controller.rootUrl() + "queue/item/" + item.id + "/");
   }
 
@@ -469,7 +475,7 @@ final class Web {
     synchronized (controller) {
       decision = switch (kind) {
         case "Push Hook", "push" -> GitLabHook.push(trigger, payload);
-        case "Merge Request Hook", "merge_request" -> GitLabHook.mergeRequest(trigger, payload, (sha, target) -> controller.builtMergeRequest(job.fullName, sha, target));
+        case "Merge Request Hook", "merge_request" -> GitLabHook.mergeRequest(trigger, payload, (sha, state, target) -> controller.builtMergeRequest(job, sha, state, target));
         default -> GitLabHook.Decision.none(kind + " does not trigger this job");
       };
       if (decision.env() == null) {
@@ -479,7 +485,7 @@ final class Web {
       Map<String, Object> params = new TreeMap<>();
       job.parameters.forEach(p -> params.put(p.name(), p.defaultValue()));
       Controller.Item item = controller.enqueue(job, decision.env(), params, decision.cause(),
-          Boolean.TRUE.equals(trigger.get("setBuildDescription")) ? decision.description() : null);
+          Boolean.TRUE.equals(trigger.get("setBuildDescription")) ? decision.description() : null, controller.quietPeriod(job));
       LOG.info("hook for " + name + ": " + decision.cause() + " (queue item " + item.id + ")");
     }
     return text(200, "");

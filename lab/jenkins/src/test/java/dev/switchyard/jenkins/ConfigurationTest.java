@@ -51,6 +51,14 @@ class ConfigurationTest {
     assertTrue(fault("jenkins:\n  mode: NORMAL\n  mode: NORMAL\n").contains("mode"));
   }
 
+  /** gitlab-plugin, GitLabConnection: either time-out missing is a null that is unboxed at each use of the connection. */
+  @Test
+  void aConnectionWithoutItsTimeOutsIsRefused() {
+    String connection = "unclassified:\n  gitLabConnectionConfig:\n    connections:\n      - { name: g, url: http://g, ";
+    assertTrue(fault(connection + "readTimeout: 10 }\n").contains("'connectionTimeout' is missing"));
+    assertTrue(fault(connection + "connectionTimeout: 10 }\n").contains("'readTimeout' is missing"));
+  }
+
   @Test
   void aRootOfAMissingPluginIsRefusedByName() {
     Plugins few = Plugins.parse("p", "configuration-as-code:1");
@@ -121,7 +129,7 @@ class ConfigurationTest {
   void aTriggerThatWouldAskGitLabIsRefused() {
     String fault = assertThrows(BootError.class,
         () -> JobDsl.run(List.of("pipelineJob('a') { triggers { gitlab { triggerOpenMergeRequestOnPush('both') } } }"), ALL)).getMessage();
-    assertTrue(fault.contains("only 'never' is covered"), fault);
+    assertTrue(fault.contains("only 'never' and 'source' are covered"), fault);
   }
 
   @Test

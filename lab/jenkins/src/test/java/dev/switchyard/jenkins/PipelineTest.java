@@ -35,7 +35,7 @@ class PipelineTest {
 
   private Build run(String script) throws Exception {
     Controller controller = controller(script);
-    controller.enqueue(controller.jobs.get("p"), Map.of("gitlabActionType", "PUSH"), Map.of(), "test", null);
+    controller.enqueue(controller.jobs.get("p"), Map.of("gitlabActionType", "PUSH"), Map.of(), "test", null, 0);
     return finished(controller, 1);
   }
 
@@ -118,7 +118,7 @@ class PipelineTest {
   @Test
   void anAbortEndsTheBuildAsAborted() throws Exception {
     Controller controller = controller("sleep 60");
-    controller.enqueue(controller.jobs.get("p"), Map.of(), Map.of(), "test", null);
+    controller.enqueue(controller.jobs.get("p"), Map.of(), Map.of(), "test", null, 0);
     Build build = controller.build("p", 1);
     build.run.interrupt(new FlowInterruptedException("ABORTED", "Aborted by me"));
     assertEquals("ABORTED", finished(controller, 1).result);
@@ -128,7 +128,7 @@ class PipelineTest {
   @Test
   void aBuildThatRanAtARestartIsAbortedAndRunAgainOnce() throws Exception {
     Controller first = controller("echo 'hello'");
-    first.enqueue(first.jobs.get("p"), Map.of("gitlabActionType", "MERGE"), Map.of(), "test", null);
+    first.enqueue(first.jobs.get("p"), Map.of("gitlabActionType", "MERGE"), Map.of(), "test", null, 0);
     Build build = finished(first, 1);
     // As a kill leaves it.
     build.building = true;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.URI;
@@ -14,6 +15,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Base64;
 import java.util.Map;
 import java.util.Properties;
@@ -85,6 +87,7 @@ class ReloadTest {
       yaml.append("""
             - script: |
                 pipelineJob('switchyard/%s') {
+                  quietPeriod(0)
                   triggers { gitlab { secretToken('${HOOK_TOKEN_%s}') } }
                   definition { cps { script("echo 'built'") } }
                 }
@@ -101,6 +104,16 @@ class ReloadTest {
 
   private HttpResponse<String> reload(String token) throws Exception {
     return send("POST", "/reload-configuration-as-code/?casc-reload-token=" + token);
+  }
+
+  /** configuration-as-code, TokenReloadAction since #2864: HTTP 200, and the fault in errorJSON's body. */
+  private HttpResponse<String> refused() throws Exception {
+    HttpResponse<String> answer = reload("the-token");
+    assertEquals(200, answer.statusCode());
+    JsonNode body = Build.JSON.readTree(answer.body());
+    assertEquals("error", body.path("status").asText());
+    assertTrue(body.path("message").asText().startsWith("Failed to reload configuration: "), answer.body());
+    return answer;
   }
 
   private int hook(String module, String token) throws Exception {
@@ -126,6 +139,7 @@ class ReloadTest {
     assertEquals("orders", message(), "nothing is applied before the reload");
     HttpResponse<String> answer = reload("the-token");
     assertEquals(200, answer.statusCode(), answer.body());
+    assertEquals("", answer.body());
     assertEquals("orders billing", message());
     assertEquals(200, hook("billing", "billing-token"));
     assertEquals(401, hook("billing", "orders-token"));
@@ -142,6 +156,19 @@ class ReloadTest {
     assertEquals(build, controller.build("switchyard/orders", 1));
     assertEquals(200, hook("orders", "orders-token"));
     assertTrue(controller.build("switchyard/orders", 2) != null);
+  }
+
+  /** core: 5 s before each build unless the job says otherwise; in it, the same commit of the same branch is one build. */
+  @Test
+  void aBuildWaitsForItsQuietPeriodAndTheSameCommitJoinsIt() throws Exception {
+    write(Files.readString(folder.resolve("casc/jenkins.yaml")).replace("quietPeriod(0)", ""));
+    assertEquals(200, reload("the-token").statusCode());
+    assertEquals(200, hook("orders", "orders-token"));
+    assertEquals(200, hook("orders", "orders-token"));
+    assertNull(controller.build("switchyard/orders", 1));
+    assertEquals(1, controller.queue().size());
+    assertEquals(5000, controller.queue().get(0).notBefore - controller.queue().get(0).since);
+    assertTrue(controller.cancel(controller.queue().get(0).id));
   }
 
   @Test
@@ -177,8 +204,7 @@ class ReloadTest {
   @Test
   void aFaultyKeyIsNamedAndTheFormerConfigurationStaysInForce() throws Exception {
     write("jenkins:\n  systemMesage: x\n");
-    HttpResponse<String> answer = reload("the-token");
-    assertEquals(500, answer.statusCode());
+    HttpResponse<String> answer = refused();
     assertTrue(answer.body().contains("jenkins.yaml:2: jenkins.systemMesage: unknown key"), answer.body());
     assertEquals("orders", message());
     assertEquals(200, login("old-password"));
@@ -193,8 +219,7 @@ class ReloadTest {
     configure("orders", "billing");
     String yaml = Files.readString(folder.resolve("casc/jenkins.yaml"));
     write(yaml.replace("echo 'built'\") } }\n", "echo 'built'\") } }\n          frobnicate()\n"));
-    HttpResponse<String> answer = reload("the-token");
-    assertEquals(500, answer.statusCode());
+    HttpResponse<String> answer = refused();
     assertTrue(answer.body().contains("unknown method 'frobnicate'"), answer.body());
     assertEquals("orders", message());
     assertNull(controller.jobs.get("switchyard/billing"));
@@ -204,7 +229,7 @@ class ReloadTest {
   @Test
   void filesThatAreGoneAreAFaultNotAnEmptyConfiguration() throws Exception {
     Files.delete(folder.resolve("casc/jenkins.yaml"));
-    assertEquals(500, reload("the-token").statusCode());
+    refused();
     assertEquals("orders", message());
   }
 
@@ -236,6 +261,31 @@ class ReloadTest {
       assertEquals("git", jar.getManifest().getMainAttributes().getValue("Short-Name"));
       assertEquals("5.10.1", jar.getManifest().getMainAttributes().getValue("Plugin-Version"));
     }
+  }
+
+  private Map<String, String> startWith(String image, String lines) throws IOException {
+    Path reference = folder.resolve(image);
+    Plugins.parse("plugins.txt", lines).install(reference.resolve("plugins.installed"));
+    Plugins.copyReference(reference.resolve("plugins"), folder.resolve("home"));
+    return Plugins.ofHome(folder.resolve("home")).versions();
+  }
+
+  /** jenkinsci/docker, jenkins-support: copy_reference_file. */
+  @Test
+  void aHomeThatKeepsItsPluginsIsRaisedByANewImageAndNeverLowered() throws Exception {
+    assertEquals(Map.of("git", "5.10.1", "robot", "6.2.0"), startWith("one", "git:5.10.1\nrobot:6.2.0\n"));
+    assertEquals(Map.of("git", "5.11", "robot", "6.2.0"), startWith("two", "git:5.11\n"), "raised, and nothing removed");
+    assertEquals(Map.of("git", "5.11", "robot", "6.2.0"), startWith("three", "git:5.9\n"), "not lowered");
+    Plugins.parse("p", "git:6.0\n").install(folder.resolve("hand/plugins.installed"));
+    Files.copy(folder.resolve("hand/plugins/git.jpi"), folder.resolve("home/plugins/git.jpi"), StandardCopyOption.REPLACE_EXISTING);
+    assertEquals("6.0", startWith("four", "git:6.1\n").get("git"), "what a person raised stays");
+  }
+
+  @Test
+  void aHomeWithoutPluginsHasExactlyTheImages() throws Exception {
+    startWith("one", "git:5.10.1\nrobot:6.2.0\n");
+    Controller.deleteTree(folder.resolve("home/plugins"));
+    assertEquals(Map.of("git", "5.9"), startWith("two", "git:5.9\n"));
   }
 
   @Test
