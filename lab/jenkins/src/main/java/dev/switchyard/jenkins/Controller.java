@@ -307,8 +307,8 @@ final class Controller {
       try {
         build.run.execute();
       } finally {
-        build.run = null;
         rotate(job);
+        build.run = null;
         schedule();
       }
     }, job.fullName + " #" + build.number);
