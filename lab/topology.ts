@@ -45,7 +45,7 @@ export function switchyard(args: string[]): [string, string[]] {
 
 const sources = (): Promise<string> =>
   hashFiles(
-    ['index.ts', 'catalog', 'stacks', 'components', 'delivery', 'operations', 'package-lock.json'].map(
+    ['index.ts', 'catalog', 'stacks', 'clients', 'components', 'delivery', 'operations', 'package-lock.json'].map(
       (path) => join(REPOSITORY, path),
     ),
   );

@@ -12,6 +12,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const sources = {
   'index.ts': 'export = 1;\n',
+  'clients/retry.ts': 'export const tries = 6;\n',
   'components/a/b.ts': 'export const b = "ä";\n',
   'delivery/library/vars/x.groovy': 'def call() {}\n',
   'operations/cli.ts': '',
