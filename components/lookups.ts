@@ -37,6 +37,7 @@ export function gitlabOf(url: string, token: string, file: string): Ask {
 const identified = z.looseObject({ id: z.number() });
 const projectShape = identified.extend({
   archived: z.boolean(),
+  auto_devops_enabled: z.boolean().optional(),
   default_branch: z.string().nullable(),
   merge_method: z.string(),
   only_allow_merge_if_pipeline_succeeds: z.boolean(),
@@ -96,6 +97,13 @@ async function findProject(ask: Ask, file: string, path: string, model: Model): 
   if (project.default_branch !== 'main')
     problems.push(
       fault(`the default branch of "${path}" is not main.`, 'Rename it, or make main the default branch.'),
+    );
+  if (project.auto_devops_enabled)
+    problems.push(
+      fault(
+        `"${path}" has Auto DevOps on, whose pipeline our status would join and never end.`,
+        'Turn it off in its CI/CD settings.',
+      ),
     );
   if (!project.only_allow_merge_if_pipeline_succeeds)
     problems.push(

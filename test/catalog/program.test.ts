@@ -17,6 +17,7 @@ const sources = {
   'delivery/library/vars/x.groovy': 'def call() {}\n',
   'operations/cli.ts': '',
   'rules/index.ts': 'export {};\n',
+  'text/shell.ts': 'export const word = 1;\n',
   'catalog/load.ts': 'export const load = 1;\n',
   'stacks/load.ts': 'export const load = 2;\n',
   'text/shell.ts': 'export const word = 1;\n',

@@ -93,11 +93,13 @@ test('an existing project whose settings would break the pipeline is refused, wi
   const project = {
     ...good,
     default_branch: 'master',
+    auto_devops_enabled: true,
     only_allow_merge_if_pipeline_succeeds: false,
   };
   const messages = await faults(model, { 'projects/old%2Fshop': project });
   expect(messages.map((message) => message.replace(/^.*existing: /, ''))).toEqual([
     'the default branch of "old/shop" is not main. Rename it, or make main the default branch.',
+    '"old/shop" has Auto DevOps on, whose pipeline our status would join and never end. Turn it off in its CI/CD settings.',
     '"old/shop" can be merged without a green pipeline. Turn on "Pipelines must succeed" in its merge request settings.',
     '"old/shop" merges by "merge", the stack by "ff". Change either the project or gitlab.mergeMethod.',
   ]);
