@@ -20,7 +20,6 @@ const sources = {
   'text/shell.ts': 'export const word = 1;\n',
   'catalog/load.ts': 'export const load = 1;\n',
   'stacks/load.ts': 'export const load = 2;\n',
-  'text/shell.ts': 'export const word = 1;\n',
 };
 const others = {
   'catalog/modules/orders.yaml': 'description: sells\n',
