@@ -8,7 +8,7 @@ export type Blob = readonly [path: string, id: string];
 /** File that says in the delivery image, where there are no sources, which program it has. */
 export const PROGRAM_FILE = 'program-id';
 
-const FOLDERS = ['components', 'delivery', 'operations', 'rules', 'text'];
+const FOLDERS = ['clients', 'components', 'delivery', 'operations', 'rules', 'text'];
 const SOURCE = new RegExp(`^(?:(?:${FOLDERS.join('|')})/.+|(?:catalog|stacks)/[^/]+\\.ts|index\\.ts)$`);
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Ledger, parseLedger } from '../catalog/ledger';
 import { ProblemsError } from '../catalog/problems';
+import { POLICY } from '../clients/retry';
 import { secretSources } from '../stacks/secrets';
 import { type BoxDeclaration, wantedBoxes } from './boxes';
 import { lookUp } from './lookups';
@@ -48,7 +49,10 @@ export async function fetchLedger(
     new ProblemsError([{ file: `${names.ledgerProject}/${file}`, what, remedy }]);
   let response: Response;
   try {
-    response = await fetch(address, { headers: { 'PRIVATE-TOKEN': token } });
+    response = await fetch(address, {
+      headers: { 'PRIVATE-TOKEN': token },
+      signal: AbortSignal.timeout(POLICY.attemptMs),
+    });
   } catch (error) {
     const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
     throw unreachable(

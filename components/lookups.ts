@@ -8,6 +8,7 @@ import { type Problem, ProblemsError } from '../catalog/problems';
 import { projectPath } from '../stacks/gitlab';
 import type { BoxDeclaration } from './boxes';
 import type { Model } from './model';
+import { EDITION, type Edition } from './shared/edition';
 import { type Found, referencesIn } from './shared/references';
 
 /** Asks GitLab; `undefined` when it has no such thing or does not show it to this token. */
@@ -36,6 +37,7 @@ export function gitlabOf(url: string, token: string, file: string): Ask {
 const identified = z.looseObject({ id: z.number() });
 const projectShape = identified.extend({
   archived: z.boolean(),
+  auto_devops_enabled: z.boolean().optional(),
   default_branch: z.string().nullable(),
   merge_method: z.string(),
   only_allow_merge_if_pipeline_succeeds: z.boolean(),
@@ -95,6 +97,13 @@ async function findProject(ask: Ask, file: string, path: string, model: Model): 
   if (project.default_branch !== 'main')
     problems.push(
       fault(`the default branch of "${path}" is not main.`, 'Rename it, or make main the default branch.'),
+    );
+  if (project.auto_devops_enabled)
+    problems.push(
+      fault(
+        `"${path}" has Auto DevOps on, whose pipeline our status would join and never end.`,
+        'Turn it off in its CI/CD settings.',
+      ),
     );
   if (!project.only_allow_merge_if_pipeline_succeeds)
     problems.push(
@@ -245,9 +254,32 @@ async function hookProblems(ask: Ask, file: string, url: string): Promise<Proble
   ];
 }
 
+/** Which package GitLab is: a protected branch has other arguments in each. */
+async function findEdition(ask: Ask, file: string, { settings }: Model): Promise<Finding> {
+  const metadata = z.looseObject({ enterprise: z.boolean() }).safeParse(await ask('metadata'));
+  const fault = (key: string, what: string, remedy: string): Finding => ({
+    problems: [{ file, key, what, remedy }],
+  });
+  if (!metadata.success)
+    return fault(
+      'config.gitlab.url',
+      'GitLab does not say whether it is a Community or an Enterprise package (GET metadata).',
+      'Give a token with the api scope; GitLab must be 15.6 or newer.',
+    );
+  const edition: Edition = metadata.data.enterprise ? 'enterprise' : 'community';
+  if (edition === 'community' && settings.gitlab.tier !== 'free')
+    return fault(
+      'config.gitlab.tier',
+      `"${settings.gitlab.tier}" is not to be had: this GitLab is a Community package.`,
+      'Write "free", or install the Enterprise package.',
+    );
+  return { id: edition, problems: [] };
+}
+
 /**
  * Looks up all that the boxes' declarations take for there already. Nothing is changed; every fault comes at once.
- * @returns id, or for a cluster its API server, by `what:key` of the reference
+ * @returns id, or for a cluster its API server, by `what:key` of the reference; and GitLab's edition, where a protected
+ * branch is declared
  * @throws ProblemsError
  */
 export async function lookUp(
@@ -282,6 +314,11 @@ export async function lookUp(
   for (const [name, reference] of wanted) {
     const { id, problems: faults } = await find(reference);
     if (id !== undefined) found[name] = id;
+    problems.push(...faults);
+  }
+  if (declarations.some(({ type }) => type === 'gitlab:index/branchProtection:BranchProtection')) {
+    const { id, problems: faults } = await findEdition(ask, file, model);
+    if (id !== undefined) found[EDITION] = id;
     problems.push(...faults);
   }
   if (declarations.some(({ type }) => type === 'gitlab:index/projectHook:ProjectHook'))

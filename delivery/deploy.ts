@@ -10,6 +10,7 @@ import {
   serialiseLedger,
   withRelease,
 } from '../catalog/ledger';
+import { isTransient } from '../clients/retry';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag } from './gate';
@@ -52,18 +53,27 @@ export function pickMergeRequest(
 
 /**
  * A working copy that has a commit of the target branch, and the merge request that brought it.
+ * @param patience pauses while a merge request of the branch is locked, in milliseconds
  * @param refuse ends the command, for a commit that came another way or is not on the branch
  */
 export async function openMerged(
   context: Context,
   { project, folder, commit, branch }: Pick<DeployRequest, 'project' | 'folder' | 'commit' | 'branch'>,
   refuse: (why: string) => never,
+  patience: readonly number[] = [1000, 2000, 4000, ...Array<number>(8).fill(15_000)],
 ): Promise<{ readonly copy: WorkingCopy; readonly found: MergeRequest }> {
   const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
   await copy.open();
   await copy.fetchUntil([branch], () => copy.has(commit));
   if (!(await copy.has(commit))) refuse(`${commit.slice(0, 12)} is not on ${branch}`);
-  const requests = await context.gitlab.mergeRequestsOf(project, commit);
+  let requests = await context.gitlab.mergeRequestsOf(project, commit);
+  // The hook of a merge's own push can come while GitLab still has the merge request locked.
+  for (const pause of patience) {
+    if (pickMergeRequest(requests, commit, branch)) break;
+    if (!requests.some(({ state, target_branch }) => state === 'locked' && target_branch === branch)) break;
+    await sleep(pause);
+    requests = await context.gitlab.mergeRequestsOf(project, commit);
+  }
   const found = pickMergeRequest(requests, commit, branch);
   return { copy, found: found ?? refuse('no merged merge request brought this commit') };
 }
@@ -155,11 +165,13 @@ export async function recordRelease(
 ): Promise<boolean> {
   const { gitlab } = context;
   const path = ledgerFile(request.environment);
+  let lost = false;
   for (let attempt = 1; ; attempt++) {
     const found = await gitlab.file(request.ledgerProject, path, LEDGER_BRANCH);
     const ledger: Ledger = found ? parseLedger(found.text, `${request.ledgerProject}/${path}`) : emptyLedger;
     const decision = await decide(entryOf(ledger.modules, request.module));
-    if (decision.do === 'keep') return false;
+    // What an unheard try wrote is a success of this one.
+    if (decision.do === 'keep') return lost;
     if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
     if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
     try {
@@ -172,8 +184,12 @@ export async function recordRelease(
       });
       return true;
     } catch (error) {
+      // A cut after GitLab had taken the commit: the ledger says so, and the next round keeps it.
+      const unheard =
+        error instanceof GitLabError && (error.status === 0 || isTransient(error.status)) && attempt < tries;
       const raced = error instanceof GitLabError && [400, 409].includes(error.status) && attempt < tries;
-      if (!raced) throw error;
+      if (!raced && !unheard) throw error;
+      lost ||= unheard;
       await sleep(pause(attempt));
     }
   }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { retry } from '../clients/retry';
 import { exitCode, Failure } from './failure';
 
 export interface GitRemote {
@@ -46,6 +47,13 @@ export function gitEnvironment(
   };
 }
 
+/** Milliseconds that one run of git may take: a whole history over a slow line does not need more. */
+const GIT_MS = 900_000;
+
+/** What git says of a server or a line that may be better in a moment. */
+const PASSING =
+  /returned error: (?:429|50[0234])|early EOF|RPC failed|hung up|unexpected disconnect|timed out|Could not resolve host|Connection (?:refused|reset)|Failed to connect/i;
+
 /** A working copy of one project. */
 export class WorkingCopy {
   private readonly environment: Record<string, string>;
@@ -63,6 +71,8 @@ export class WorkingCopy {
         cwd: this.folder,
         env: this.environment,
         stdio: ['ignore', 'pipe', 'pipe'],
+        timeout: GIT_MS,
+        killSignal: 'SIGKILL',
       });
       let stdout = '';
       let stderr = '';
@@ -119,8 +129,15 @@ export class WorkingCopy {
    */
   async fetchUntil(branches: readonly string[], enough: () => Promise<boolean>, tags = false): Promise<void> {
     const specs = branches.map((branch) => `+refs/heads/${branch}:refs/remotes/origin/${branch}`);
+    // Fetching twice gets nothing twice.
     const fetch = (...depth: string[]) =>
-      this.git('fetch', '--quiet', ...(tags ? [] : ['--no-tags']), ...depth, 'origin', ...specs);
+      retry(
+        () => this.git('fetch', '--quiet', ...(tags ? [] : ['--no-tags']), ...depth, 'origin', ...specs),
+        {
+          again: (error) => error instanceof Failure && PASSING.test(error.message),
+          policy: { attempts: 4, totalMs: 2 * GIT_MS },
+        },
+      );
     for (const depth of [50, 500, 5000]) {
       await fetch(`--depth=${depth}`);
       if (await enough()) return;

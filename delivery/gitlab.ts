@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { STATUS_NAME } from '../catalog/status';
+import { wholeOf } from '../clients/pages';
+import { CLOCK, type Clock, type Policy, retry, retryAfterMs } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -12,6 +13,8 @@ const mergeRequestSchema = z.object({
   draft: z.boolean().default(false),
   sha: z.string().nullable(),
   title: z.string(),
+  /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
+  detailed_merge_status: z.string().optional(),
   source_branch: z.string(),
   target_branch: z.string(),
   source_project_id: z.number().nullable(),
@@ -54,6 +57,8 @@ export class GitLabError extends Failure {
     readonly detail: string,
     what: string,
     remedy = '',
+    /** Milliseconds that the answer asked to wait. */
+    readonly after?: number,
   ) {
     super(exitCode.red, what, remedy);
     this.name = 'GitLabError';
@@ -64,12 +69,9 @@ export interface GitLabOptions {
   /** Without `/api/v4`. */
   readonly url: string;
   readonly token: string;
-  /** Pause before the n-th retry, in milliseconds. @default 250, 500, 1000 … up to 8000, with jitter */
-  readonly pause?: (attempt: number) => number;
-  /** Tries of one request. @default 6 */
-  readonly tries?: number;
-  /** Milliseconds that one request may take. @default 30000 */
-  readonly timeout?: number;
+  /** @default that of `clients/retry.ts` */
+  readonly policy?: Partial<Policy>;
+  readonly clock?: Clock;
 }
 
 interface Answer {
@@ -78,8 +80,6 @@ interface Answer {
 }
 
 const encode = encodeURIComponent;
-const backoff = (attempt: number): number =>
-  Math.min(8000, 250 * 2 ** (attempt - 1)) * (0.75 + Math.random() / 2);
 
 /** GitLab's `message` is a string, a list, or a record of lists; `error` appears too. */
 function detailOf(body: unknown): string {
@@ -96,7 +96,12 @@ const transient = [0, 429, 500, 502, 503, 504];
 export class GitLab {
   constructor(private readonly options: GitLabOptions) {}
 
-  private async once(method: string, path: string, body?: Record<string, unknown>): Promise<Answer> {
+  private async once(
+    method: string,
+    path: string,
+    body: Record<string, unknown> | undefined,
+    timeout: number,
+  ): Promise<Answer> {
     let response: Response;
     let text: string;
     try {
@@ -108,7 +113,7 @@ export class GitLab {
         },
         body: body ? JSON.stringify(body) : undefined,
         redirect: 'error',
-        signal: AbortSignal.timeout(this.options.timeout ?? 30_000),
+        signal: AbortSignal.timeout(Math.ceil(timeout)),
       });
       text = await response.text();
     } catch (error) {
@@ -131,6 +136,7 @@ export class GitLab {
         response.status === 401 || response.status === 403
           ? 'Check that GITLAB_TOKEN is valid, has the api scope and may do this in the project.'
           : '',
+        retryAfterMs(response.headers.get('retry-after'), (this.options.clock ?? CLOCK).now()),
       );
     }
     return { body: parsed, nextPage: response.headers.get('x-next-page') || undefined };
@@ -143,16 +149,12 @@ export class GitLab {
     body?: Record<string, unknown>,
     mendable: readonly number[] = method === 'GET' ? transient : [429],
   ): Promise<Answer> {
-    const tries = this.options.tries ?? 6;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.once(method, path, body);
-      } catch (error) {
-        const status = error instanceof GitLabError ? error.status : -1;
-        if (attempt >= tries || !mendable.includes(status)) throw error;
-      }
-      await sleep((this.options.pause ?? backoff)(attempt));
-    }
+    return retry((timeout) => this.once(method, path, body, timeout), {
+      again: (error) => error instanceof GitLabError && mendable.includes(error.status),
+      after: (error) => (error instanceof GitLabError ? error.after : undefined),
+      policy: this.options.policy,
+      clock: this.options.clock,
+    });
   }
 
   private check<T>(schema: z.ZodType<T>, answer: Answer, path: string): T {
@@ -171,15 +173,12 @@ export class GitLab {
   }
 
   private async all<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
-    const found: T[] = [];
-    let page: string | undefined = '1';
-    while (page) {
-      const separator = path.includes('?') ? '&' : '?';
-      const answer: Answer = await this.request('GET', `${path}${separator}per_page=100&page=${page}`);
-      found.push(...this.check(z.array(schema), answer, path));
-      page = answer.nextPage;
-    }
-    return found;
+    const separator = path.includes('?') ? '&' : '?';
+    const body = await wholeOf(`${path}${separator}per_page=100`, async (page) => {
+      const answer = await this.request('GET', page);
+      return { body: answer.body, next: answer.nextPage };
+    });
+    return this.check(z.array(schema), { body, nextPage: undefined }, path);
   }
 
   /** The bot's own user id. */
@@ -197,6 +196,12 @@ export class GitLab {
       `/projects/${encode(project)}/repository/commits/${sha}/merge_requests`,
       mergeRequestSchema,
     );
+  }
+
+  /** How a project's merge requests are merged: `merge`, `rebase_merge` or `ff`. */
+  async mergeMethod(project: string): Promise<string> {
+    const path = `/projects/${encode(project)}`;
+    return (await this.get(path, z.object({ merge_method: z.string() }))).merge_method;
   }
 
   /** Commit at the head of a branch. */
@@ -226,7 +231,8 @@ export class GitLab {
       ref: status.ref,
       name: status.name ?? STATUS_NAME,
       description: status.description.slice(0, 255),
-      ...(status.targetUrl ? { target_url: status.targetUrl } : {}),
+      // GitLab refuses a longer one (GenericCommitStatus), and a cut one would lead nowhere.
+      ...(status.targetUrl && status.targetUrl.length <= 255 ? { target_url: status.targetUrl } : {}),
     };
     try {
       await this.request('POST', path, body, [409, ...transient]);

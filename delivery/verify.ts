@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
+import { isTransient, type Policy, retry } from '../clients/retry';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
-import { type GitLab, GitLabError, type MergeRequest } from './gitlab';
+import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, renderNote, verdictLine } from './note';
 
 /** What every command towards GitLab needs. */
@@ -13,6 +14,8 @@ export interface Context {
   readonly gitlabUrl: string;
   readonly token: string;
   readonly say: (line: string) => void;
+  /** @default three tries */
+  readonly noteRetries?: Partial<Policy>;
 }
 
 export const cloneUrl = (gitlabUrl: string, project: string): string =>
@@ -47,13 +50,35 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
   const why = whyNotTest(found);
   if (why || !found.sha) throw new Failure(exitCode.nothing, `${why}.`);
   const headSha = found.sha;
-  await context.gitlab.setStatus(request.project, headSha, {
-    state: 'running',
-    ref: found.source_branch,
-    targetUrl: request.build,
-    description: `testing the merge result with ${found.target_branch}`,
-  });
+  const post = (state: CommitState, description: string) =>
+    context.gitlab.setStatus(request.project, headSha, {
+      state,
+      ref: found.source_branch,
+      targetUrl: request.build,
+      description,
+    });
+  await post('running', `testing the merge result with ${found.target_branch}`);
+  try {
+    return await checkOutSource(context, request, found, headSha);
+  } catch (error) {
+    // Nobody else ends it: what is reported later is of the head as it is then.
+    const [line = 'not tested'] = (error as Error).message.split('\n');
+    await post(error instanceof Superseded ? 'canceled' : 'failed', line).catch((unposted: Error) =>
+      context.say(unposted.message),
+    );
+    throw error;
+  }
+}
 
+/** The commit to test is no longer the branch's. */
+class Superseded extends Failure {}
+
+async function checkOutSource(
+  context: Context,
+  request: SourceRequest,
+  found: MergeRequest,
+  headSha: string,
+): Promise<Certificate> {
   const copy = new WorkingCopy(request.folder, {
     url: cloneUrl(context.gitlabUrl, request.project),
     token: context.token,
@@ -66,12 +91,24 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     true,
   );
   if (!(await copy.has(headSha))) {
-    throw new Failure(
+    throw new Superseded(
       exitCode.nothing,
       `commit ${headSha} is no longer on ${found.source_branch}; the newer commit has its own build.`,
     );
   }
   const baseSha = await copy.head(found.target_branch);
+  // Where GitLab makes no merge commit it merges only what stands on the target's head (need_rebase): told before a build
+  // is spent on what it would refuse.
+  if (!(await copy.isAncestor(baseSha, headSha))) {
+    const method = await context.gitlab.mergeMethod(request.project);
+    if (method !== 'merge') {
+      throw new Failure(
+        exitCode.nothing,
+        `!${found.iid} needs a rebase onto ${found.target_branch}: the project merges by "${method}".`,
+        'Rebase it (the button of the merge request, or a comment "/rebase"); the new commit has its own build.',
+      );
+    }
+  }
   const merged = await copy.checkOutMerge(baseSha, headSha);
   return {
     version: 2,
@@ -97,8 +134,15 @@ export async function putNote(
   progress: Progress,
   key: string,
 ): Promise<void> {
-  const { gitlab } = context;
   const body = renderNote(certificate, progress, key);
+  // A note that GitLab took without our hearing of it is found by the next try, so none is written twice.
+  await retry(() => putBody(context, certificate, body), {
+    again: (error) => error instanceof GitLabError && (error.status === 0 || isTransient(error.status)),
+    policy: { attempts: 3, ...context.noteRetries },
+  });
+}
+
+async function putBody({ gitlab }: Context, certificate: Certificate, body: string): Promise<void> {
   const own = await gitlab.ownId();
   const notes = await gitlab.notes(certificate.project, certificate.mergeRequest);
   const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
@@ -111,14 +155,23 @@ export async function putNote(
 /** Posts the final status and the note. @returns whether the certificate is green */
 export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
   const green = isGreen(certificate);
+  const post = (state: CommitState, description: string) =>
+    context.gitlab.setStatus(certificate.project, certificate.headSha, {
+      state,
+      ref: certificate.sourceBranch,
+      targetUrl: certificate.build,
+      description,
+    });
   // The note first: whoever sees the status, `merge` and `deploy` among them, finds the certificate.
-  await putNote(context, certificate, { state: 'tested' }, key);
-  await context.gitlab.setStatus(certificate.project, certificate.headSha, {
-    state: green ? 'success' : 'failed',
-    ref: certificate.sourceBranch,
-    targetUrl: certificate.build,
-    description: verdictLine(certificate),
-  });
+  try {
+    await putNote(context, certificate, { state: 'tested' }, key);
+  } catch (error) {
+    // The status ends all the same. Without a certificate nothing can be deployed, so it is not green.
+    const why = 'the note with the certificate could not be written; build again';
+    await post('failed', green ? `${verdictLine(certificate)}, but ${why}` : verdictLine(certificate));
+    throw error;
+  }
+  await post(green ? 'success' : 'failed', verdictLine(certificate));
   return green;
 }
 
@@ -182,6 +235,23 @@ export function decideMerge(
   return { do: 'merge' };
 }
 
+/**
+ * `detailed_merge_status` while GitLab has not yet judged: a posted status changes the pipeline later
+ * (PipelineProcessWorker), and reading a merge request starts a check of its own. With our own status posted as green,
+ * `ci_must_pass` is of the pipeline before it.
+ */
+const WAITING = [
+  'preparing',
+  'unchecked',
+  'checking',
+  'ci_still_running',
+  'ci_must_pass',
+  'approvals_syncing',
+];
+
+/** Pauses before the next try, in milliseconds: about five minutes in all. */
+const PATIENCE: readonly number[] = [1000, 2000, 4000, 8000, ...Array<number>(19).fill(15_000)];
+
 /** What an error of GitLab's merge endpoint means. */
 export function explainMergeError(status: number, detail: string): Exclude<MergeDecision, { do: 'merge' }> {
   const said = detail ? `: ${detail}` : '';
@@ -211,7 +281,8 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
 
 /**
  * Merges exactly what was tested: with `sha`, and only on the tested base.
- * @param patience pauses before GitLab's 405 is believed, since it judges mergeability with a delay
+ * @param patience pauses before the next try while GitLab has not judged yet (405 and 422, by its own
+ * `detailed_merge_status`)
  * @returns the commit on the target branch
  * @throws Failure 3 when the target moved, 4 when it is left to people, 1 when it is refused
  */
@@ -221,7 +292,7 @@ export async function merge(
   policy: Module['merge'],
   key: string,
   folder: string,
-  patience: readonly number[] = [1000, 2000, 4000, 8000],
+  patience: readonly number[] = PATIENCE,
 ): Promise<string> {
   const { gitlab } = context;
   const { project, mergeRequest: iid } = certificate;
@@ -242,9 +313,23 @@ export async function merge(
     } catch (error) {
       if (!(error instanceof GitLabError)) throw error;
       const pause = patience[attempt];
-      if (error.status === 405 && pause !== undefined) {
-        await sleep(pause);
-        decision = await decide();
+      if (error.status === 405 || error.status === 422) {
+        const { detailed_merge_status: status = '' } = await gitlab.mergeRequest(project, iid);
+        const waits = WAITING.includes(status) || status === 'mergeable';
+        if (waits && pause !== undefined) {
+          await sleep(pause);
+          decision = await decide();
+        } else if (waits && status !== 'mergeable') {
+          decision = {
+            do: 'leave',
+            why: `GitLab still says "${status}" (${error.status}); merge it by hand once it may be`,
+          };
+        } else if (status === 'need_rebase') {
+          decision = {
+            do: 'leave',
+            why: `it needs a rebase onto ${certificate.targetBranch}; the new commit has its own build`,
+          };
+        } else decision = explainMergeError(error.status, error.detail);
       } else if (error.status === 0 || error.status >= 500) {
         // Nobody knows whether it was carried out: look.
         const now = await gitlab.mergeRequest(project, iid);

@@ -45,9 +45,16 @@ export function switchyard(args: string[]): [string, string[]] {
 
 const sources = (): Promise<string> =>
   hashFiles(
-    ['index.ts', 'catalog', 'stacks', 'components', 'delivery', 'operations', 'package-lock.json'].map(
-      (path) => join(REPOSITORY, path),
-    ),
+    [
+      'index.ts',
+      'catalog',
+      'stacks',
+      'clients',
+      'components',
+      'delivery',
+      'operations',
+      'package-lock.json',
+    ].map((path) => join(REPOSITORY, path)),
   );
 
 /** Images of the lab that the topology builds its own upon, and the resource that does. */

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wholeOf } from '../clients/pages';
+import { isTransient, retry, retryAfterMs } from '../clients/retry';
 import { kubeconfigFor } from '../delivery/kubeconfig';
 import type { StackSettings } from '../stacks/schema';
 
@@ -113,11 +115,21 @@ export async function scaleTo(
 }
 
 export interface Gitlab {
-  /** Body of an API path; undefined when GitLab answers 404. */
+  /** Body of an API path, of a list all its pages; undefined when GitLab answers 404. */
   readonly get: (path: string) => Promise<unknown>;
   /** @returns the body of the answer */
   readonly post: (path: string, body: Readonly<Record<string, unknown>>) => Promise<unknown>;
   readonly remove: (path: string) => Promise<void>;
+}
+
+class Answered extends Error {
+  constructor(
+    readonly status: number,
+    readonly after: number | undefined,
+    asked: string,
+  ) {
+    super(`GitLab answers ${status} to ${asked}`);
+  }
 }
 
 /** The environment's GitLab. */
@@ -134,14 +146,30 @@ export function gitlabOf(settings: StackSettings, token: string): Gitlab {
       signal: AbortSignal.timeout(PATIENCE),
     });
     if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`GitLab answers ${response.status} to ${method} ${path.split('?')[0]}`);
+    if (!response.ok) {
+      const after = retryAfterMs(response.headers.get('retry-after'), Date.now());
+      throw new Answered(response.status, after, `${method} ${path.split('?')[0]}`);
+    }
     return response;
   };
+  /** Reading changes nothing, and neither does removing what is gone: both may be tried again. */
+  const again = <T>(work: () => Promise<T>): Promise<T> =>
+    retry(work, {
+      again: (error) => !(error instanceof Answered) || isTransient(error.status),
+      after: (error) => (error instanceof Answered ? error.after : undefined),
+      policy: { attempts: 4 },
+    });
   return {
-    get: async (path) => (await ask('GET', path))?.json(),
+    get: (path) =>
+      wholeOf(path, (page) =>
+        again(async () => {
+          const response = await ask('GET', page);
+          return response && { body: await response.json(), next: response.headers.get('x-next-page') };
+        }),
+      ),
     post: async (path, body) => (await ask('POST', path, body))?.json(),
     remove: async (path) => {
-      await ask('DELETE', path);
+      await again(() => ask('DELETE', path));
     },
   };
 }

@@ -29,6 +29,8 @@ export function project(
       initializeWithReadme: true,
       // GitLab otherwise keeps a deleted project for weeks, and the group with it.
       permanentlyDeleteOnDestroy: true,
+      // On by default on self-managed: a root Dockerfile then makes a pipeline that no runner takes, and our status joins it.
+      autoDevopsEnabled: false,
       ...settings,
     },
   };

@@ -3,6 +3,7 @@ import * as gitlab from '@pulumi/gitlab';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
+import { EDITION, protectionArgs } from './edition';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
 import { isSecret, isTemplate, type Reference, type Template } from './references';
@@ -65,7 +66,7 @@ export interface RegistrarInputs {
    * derived
    */
   readonly brought?: Readonly<Record<string, Brought>>;
-  /** What was looked up, by `what:key` of its reference. */
+  /** What was looked up, by `what:key` of its reference, and GitLab's edition under {@link EDITION}. */
   readonly found?: Readonly<Record<string, string>>;
   /** Makes a provider when the first resource needs it. */
   readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
@@ -95,7 +96,7 @@ export class Registrar {
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
     const resource = new construct(
       declaration.name,
-      this.resolve(declaration.existing === undefined ? declaration.args : {}) as never,
+      this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as never,
       {
         parent,
         id: this.existingId(declaration),
@@ -110,6 +111,12 @@ export class Registrar {
     this.registered.set(declaration.name, resource);
     this.types.set(declaration.name, declaration.type);
     return resource;
+  }
+
+  private argsOf(declaration: Declaration): object {
+    return declaration.type === 'gitlab:index/branchProtection:BranchProtection'
+      ? protectionArgs(declaration.args, this.inputs.found?.[EDITION])
+      : declaration.args;
   }
 
   private dependencies(declaration: Declaration): pulumi.Input<pulumi.Resource[]> {

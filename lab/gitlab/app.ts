@@ -44,6 +44,9 @@ export const personOf = (user: User): Person => ({ name: user.name, email: user.
 
 export type Tier = 'free' | 'premium';
 
+/** The package that is installed: an Enterprise one without a licence is `free` too, and what most install. */
+export type Edition = 'community' | 'enterprise';
+
 /** Everything that routes share: state, repositories, who may do what, and what a changed ref sets off. */
 export class App {
   readonly store: Store;
@@ -59,7 +62,10 @@ export class App {
     readonly log: Log,
     /** What a licence would allow. */
     readonly tier: Tier = 'free',
+    readonly edition: Edition = 'enterprise',
   ) {
+    if (tier !== 'free' && edition === 'community')
+      throw new Error('a Community package takes no licence: tier must be free');
     this.store = new Store(join(dataDir, 'gitlab.sqlite'));
     this.tables = openTables(this.store);
     this.webhooks = new Webhooks(this);

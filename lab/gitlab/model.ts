@@ -138,6 +138,8 @@ export interface ProtectedBranch extends Row {
   name: string;
   push: AccessRule[];
   merge: AccessRule[];
+  /** Who may lift the protection; an Enterprise package only. @default whoever administers the project */
+  unprotect?: AccessRule[];
   allow_force_push: boolean;
 }
 

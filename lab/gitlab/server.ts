@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyError } from 'fastify';
 import pino from 'pino';
-import { App, type Log, type Tier } from './app';
+import { App, type Edition, type Log, type Tier } from './app';
 import { GitError } from './git';
 import { isGitRequest, serveGit } from './git-http';
 import { Api, ApiError } from './http';
@@ -34,6 +34,8 @@ export interface GitLabOptions {
   allowLocalHooks?: boolean;
   /** What it is licensed for. @default 'free', where approval rules and settings are forbidden */
   tier?: Tier;
+  /** Which package is installed. @default 'enterprise' */
+  edition?: Edition;
   /** @default nothing below "warn", to standard error */
   log?: Log;
 }
@@ -70,7 +72,8 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   let app: App;
   try {
-    app = new App(options.dataDir, (options.externalUrl ?? url).replace(/\/+$/, ''), log, options.tier);
+    const externalUrl = (options.externalUrl ?? url).replace(/\/+$/, '');
+    app = new App(options.dataDir, externalUrl, log, options.tier, options.edition);
     await app.prepare(options.rootToken, options.allowLocalHooks ?? false);
   } catch (error) {
     server.close();

@@ -22,7 +22,8 @@ export const PROJECT_ATTRIBUTES: Record<string, Attribute> = {
   analytics_access_level: feature('enabled'),
   auto_cancel_pending_pipelines: attribute(z.enum(['enabled', 'disabled']), 'enabled'),
   auto_devops_deploy_strategy: attribute(z.enum(['continuous', 'manual', 'timed_incremental']), 'continuous'),
-  auto_devops_enabled: attribute(bool, false),
+  // A project takes the instance's: application_settings.auto_devops_enabled is true by default (db/structure.sql).
+  auto_devops_enabled: attribute(bool, true),
   autoclose_referenced_issues: attribute(bool, true),
   build_git_strategy: attribute(z.enum(['fetch', 'clone']), 'fetch'),
   build_timeout: attribute(int(60), 3600),

@@ -249,7 +249,7 @@ export function protectedBranchView(app: App, rule: ProtectedBranch): View {
     name: rule.name,
     push_access_levels: rule.push.map((entry) => ruleView(app, entry)),
     merge_access_levels: rule.merge.map((entry) => ruleView(app, entry)),
-    unprotect_access_levels: [],
+    unprotect_access_levels: (rule.unprotect ?? []).map((entry) => ruleView(app, entry)),
     allow_force_push: rule.allow_force_push,
     code_owner_approval_required: false,
     inherited: false,

@@ -12,13 +12,14 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const sources = {
   'index.ts': 'export = 1;\n',
+  'clients/retry.ts': 'export const tries = 6;\n',
   'components/a/b.ts': 'export const b = "ä";\n',
   'delivery/library/vars/x.groovy': 'def call() {}\n',
   'operations/cli.ts': '',
   'rules/index.ts': 'export {};\n',
+  'text/shell.ts': 'export const word = 1;\n',
   'catalog/load.ts': 'export const load = 1;\n',
   'stacks/load.ts': 'export const load = 2;\n',
-  'text/shell.ts': 'export const word = 1;\n',
 };
 const others = {
   'catalog/modules/orders.yaml': 'description: sells\n',

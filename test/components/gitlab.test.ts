@@ -41,6 +41,7 @@ test("a module's project merges by choice, only what is green, and nothing of it
     defaultBranch: 'main',
     initializeWithReadme: true,
     permanentlyDeleteOnDestroy: true,
+    autoDevopsEnabled: false,
     mergeMethod: 'ff',
     squashOption: 'always',
     onlyAllowMergeIfPipelineSucceeds: true,

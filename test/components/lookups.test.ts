@@ -21,7 +21,7 @@ function gitlab(answers: Record<string, unknown>): { ask: Ask; asked: string[] }
     asked,
     ask: async (path) => {
       asked.push(path);
-      return answers[path];
+      return path === 'metadata' && !(path in answers) ? { enterprise: true } : answers[path];
     },
   };
 }
@@ -36,10 +36,22 @@ const faults = (model: Model, answers: Record<string, unknown>): Promise<string[
     },
   );
 
-test('a topology that adopts nothing asks GitLab nothing', async () => {
+test('a topology that adopts nothing asks GitLab only which package it is', async () => {
   const { ask, asked } = gitlab({});
-  expect(await run(modelOf({}), ask)).toEqual({});
-  expect(asked).toEqual([]);
+  expect(await run(modelOf({}), ask)).toEqual({ 'edition:gitlab': 'enterprise' });
+  expect(asked).toEqual(['metadata']);
+  const community = gitlab({ metadata: { enterprise: false } });
+  expect(await run(modelOf({}), community.ask)).toEqual({ 'edition:gitlab': 'community' });
+});
+
+test('a GitLab that hides its package, and a licence that its package cannot have, are told', async () => {
+  expect(await faults(modelOf({}), { metadata: undefined })).toEqual([
+    'stacks/Pulumi.test.yaml: config.gitlab.url: GitLab does not say whether it is a Community or an Enterprise package (GET metadata). Give a token with the api scope; GitLab must be 15.6 or newer.',
+  ]);
+  const premium = modelOf({ gitlab: 'tier: premium, botTokenExpires: "2030-01-01"' });
+  expect(await faults(premium, { metadata: { enterprise: false } })).toEqual([
+    'stacks/Pulumi.test.yaml: config.gitlab.tier: "premium" is not to be had: this GitLab is a Community package. Write "free", or install the Enterprise package.',
+  ]);
 });
 
 test('groups, projects and people are found by path and name, each asked for once', async () => {
@@ -54,8 +66,9 @@ test('groups, projects and people are found by path and name, each asked for onc
     'group:team/ci': '3',
     'project:old/shop': '7',
     'user:ada': '11',
+    'edition:gitlab': 'enterprise',
   });
-  expect(asked).toHaveLength(3);
+  expect(asked).toHaveLength(4);
 });
 
 test('a deploy of one module looks nothing up', async () => {
@@ -80,11 +93,13 @@ test('an existing project whose settings would break the pipeline is refused, wi
   const project = {
     ...good,
     default_branch: 'master',
+    auto_devops_enabled: true,
     only_allow_merge_if_pipeline_succeeds: false,
   };
   const messages = await faults(model, { 'projects/old%2Fshop': project });
   expect(messages.map((message) => message.replace(/^.*existing: /, ''))).toEqual([
     'the default branch of "old/shop" is not main. Rename it, or make main the default branch.',
+    '"old/shop" has Auto DevOps on, whose pipeline our status would join and never end. Turn it off in its CI/CD settings.',
     '"old/shop" can be merged without a green pipeline. Turn on "Pipelines must succeed" in its merge request settings.',
     '"old/shop" merges by "merge", the stack by "ff". Change either the project or gitlab.mergeMethod.',
   ]);
@@ -168,6 +183,7 @@ describe('the API server of production', () => {
     process.env.TEST_KUBECONFIG = kubeconfig('https://two.test:6443');
     expect(await run(modelOf({ clusters }), gitlab({}).ask)).toEqual({
       'server:production': 'https://two.test:6443',
+      'edition:gitlab': 'enterprise',
     });
     expect(serverOf('three', [kubeconfig('https://x')])).toBeUndefined();
   });

@@ -7,6 +7,7 @@ import type { Certificate } from '../../delivery/certificate';
 import { type Deployment, deploy, recordRelease, reportRollout } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../delivery/failure';
 import { gitEnvironment } from '../../delivery/git';
+import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../delivery/registry';
 import { merge, putNote, report, takeSource } from '../../delivery/verify';
@@ -478,4 +479,102 @@ describe('the ledger', () => {
 
 it('leaves its work only where it was told to', () => {
   expect(existsSync(join(process.cwd(), '.switchyard'))).toBe(false);
+});
+
+/** The bot's GitLab with some answers of its own. */
+const withGitLab = (changes: object): World['context'] => ({
+  ...world.context,
+  noteRetries: { baseMs: 1, capMs: 1 },
+  gitlab: Object.assign(Object.create(world.context.gitlab), changes),
+});
+
+describe('whatever happens in between', () => {
+  it('a status that was posted as running ends: a force-push took the commit away', async () => {
+    const old = await world.push('forced', { 'forced.txt': '1\n' }, 'origin/main');
+    const iid = await world.open('forced');
+    const before = await world.context.gitlab.mergeRequest(PROJECT, iid);
+    await world.api('DELETE', `/projects/${encodeURIComponent(PROJECT)}/repository/branches/forced`);
+    await world.push('forced', { 'forced.txt': '2\n' }, 'origin/main');
+    const context = withGitLab({ mergeRequest: async () => ({ ...before, state: 'opened', sha: old }) });
+    const source = { module: 'orders', project: PROJECT, mergeRequest: iid, build: BUILD, folder: folder() };
+    const failure = await ended(takeSource(context, { ...source, policy: 'automatic' }));
+    expect(failure.code).toBe(exitCode.nothing);
+    expect((await world.statuses(old)).map(({ status }) => status)).toEqual(['canceled']);
+  });
+
+  it('a note that GitLab took without saying so is not written twice; one it refuses leaves no green status', async () => {
+    const head = await world.push('noted', { 'noted.txt': '1\n' }, 'origin/main');
+    const iid = await world.open('noted');
+    const certificate = await tested(iid, passed);
+    const { gitlab } = world.context;
+    const cut = new GitLabError(502, '', 'GitLab: POST notes answered 502.');
+    const refuses = withGitLab({ createNote: () => Promise.reject(cut) });
+    await expect(report(refuses, certificate, KEY)).rejects.toThrow('502');
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: expect.stringContaining('the certificate could not be written'),
+    });
+    const takes = withGitLab({
+      createNote: async (...note: Parameters<typeof gitlab.createNote>) => {
+        await gitlab.createNote(...note);
+        throw cut;
+      },
+    });
+    expect(await report(takes, certificate, KEY)).toBe(true);
+    expect(await world.notes(iid)).toHaveLength(1);
+    expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'success' });
+  });
+
+  it('a merge waits while GitLab checks, and says what GitLab said when it stays so', async () => {
+    await world.push('waits', { 'waits.txt': '1\n' }, 'origin/main');
+    const iid = await world.open('waits');
+    const certificate = await tested(iid, passed);
+    await report(world.context, certificate, KEY);
+    const { gitlab } = world.context;
+    let refusals = 0;
+    const checking = (times: number) =>
+      withGitLab({
+        mergeRequest: async (...of: Parameters<typeof gitlab.mergeRequest>) => ({
+          ...(await gitlab.mergeRequest(...of)),
+          detailed_merge_status: 'checking',
+        }),
+        merge: async (...what: Parameters<typeof gitlab.merge>) => {
+          refusals += 1;
+          if (refusals <= times)
+            throw new GitLabError(422, 'Branch cannot be merged', 'GitLab: PUT merge answered 422.');
+          return gitlab.merge(...what);
+        },
+      });
+    const failure = await ended(merge(checking(9), certificate, 'automatic', KEY, folder(), [1, 1]));
+    expect(failure.code).toBe(exitCode.nothing);
+    expect(failure.message).toContain('GitLab still says "checking" (422)');
+    expect((await world.notes(iid))[0]?.body).toContain('checking');
+    refusals = 0;
+    expect(await merge(checking(2), certificate, 'automatic', KEY, folder(), [1, 1])).toMatch(
+      /^[0-9a-f]{40}$/,
+    );
+  });
+});
+
+it('a cut after the ledger was written is a success', async () => {
+  const { gitlab } = world.context;
+  const next: Release = {
+    image: `registry.test/modules/cut@sha256:${'c'.repeat(64)}`,
+    commit: 'd'.repeat(40),
+    mergeRequest: 1,
+    build: BUILD,
+  };
+  let commits = 0;
+  const context = withGitLab({
+    commitFile: async (...change: Parameters<typeof gitlab.commitFile>) => {
+      commits += 1;
+      await gitlab.commitFile(...change);
+      throw new GitLabError(0, 'socket hang up', 'GitLab: cannot be reached.');
+    },
+  });
+  const target = { module: 'cut', ledgerProject: LEDGER, environment: 'cuts' };
+  const decide = async (current: Release | undefined) =>
+    current ? ({ do: 'keep' } as const) : ({ do: 'write' } as const);
+  expect(await recordRelease(context, target, next, decide, () => 1)).toBe(true);
+  expect(commits).toBe(1);
 });

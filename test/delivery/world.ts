@@ -107,7 +107,7 @@ export async function makeWorld(): Promise<World> {
     url: server.url,
     folder,
     context: {
-      gitlab: new GitLab({ url: server.url, token: bot.token, pause: () => 1 }),
+      gitlab: new GitLab({ url: server.url, token: bot.token, policy: { baseMs: 2, capMs: 2 } }),
       gitlabUrl: server.url,
       token: bot.token,
       say: (line) => said.push(line),

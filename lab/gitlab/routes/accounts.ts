@@ -78,7 +78,7 @@ export function accountRoutes(api: Api, app: App): void {
     version: GITLAB_VERSION,
     revision: 'switchyard',
     kas: { enabled: false, externalUrl: null, version: null },
-    enterprise: false,
+    enterprise: app.edition === 'enterprise',
   };
   api.route('GET', '/version', {}, () => version);
   api.route('GET', '/metadata', {}, () => version);

@@ -51,6 +51,9 @@ export function pipelineRoutes(api: Api, app: App): void {
     if (p.target_url !== undefined && !/^https?:\/\/\S+$/.test(p.target_url)) {
       throw messageError(400, { target_url: ['is blocked: Only allowed schemes are http, https'] });
     }
+    // GenericCommitStatus: validates :target_url, length: { maximum: 255 }.
+    if (p.target_url !== undefined && p.target_url.length > 255)
+      throw messageError(400, { target_url: ['is too long (maximum is 255 characters)'] });
     const name = p.name ?? p.context ?? 'default';
     const open =
       match &&

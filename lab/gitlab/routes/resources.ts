@@ -424,8 +424,17 @@ function protectedBranches(api: Api, app: App): void {
   api.route('GET', '/projects/:id/protected_branches/:name', {}, (c) =>
     protectedBranchView(app, find(c, LEVEL.developer)),
   );
-  // code_owner_approval_required and unprotect levels need Premium; what cannot be enforced is not accepted.
+  // code_owner_approval_required needs Premium; what cannot be enforced is not accepted.
   const off = z.literal([false, 'false']).optional();
+  /**
+   * On a Community package the route declares no entries by role (`lib/api/helpers/protected_branches_helpers.rb`:
+   * deploy keys only), and Grape drops what a route does not declare without a word.
+   */
+  const entries = (given: readonly RuleInput[] | undefined): readonly RuleInput[] | undefined => {
+    if (app.edition === 'enterprise' || given === undefined || given.length === 0) return given;
+    app.log.warn('allowed_to_… of a protected branch is ignored: this is a Community package');
+    return undefined;
+  };
   api.route(
     'POST',
     '/projects/:id/protected_branches',
@@ -435,6 +444,8 @@ function protectedBranches(api: Api, app: App): void {
       merge_access_level: branchLevel.optional(),
       allowed_to_push: ruleList,
       allowed_to_merge: ruleList,
+      unprotect_access_level: branchLevel.optional(),
+      allowed_to_unprotect: ruleList,
       allow_force_push: bool.optional(),
       code_owner_approval_required: off,
     },
@@ -445,8 +456,11 @@ function protectedBranches(api: Api, app: App): void {
       const created = table.insert({
         project_id: project.id,
         name: p.name,
-        push: rulesFrom(app, p.push_access_level, p.allowed_to_push),
-        merge: rulesFrom(app, p.merge_access_level, p.allowed_to_merge),
+        push: rulesFrom(app, p.push_access_level, entries(p.allowed_to_push)),
+        merge: rulesFrom(app, p.merge_access_level, entries(p.allowed_to_merge)),
+        ...(app.edition === 'enterprise'
+          ? { unprotect: rulesFrom(app, p.unprotect_access_level, p.allowed_to_unprotect) }
+          : {}),
         allow_force_push: p.allow_force_push ?? false,
       });
       return c.created(protectedBranchView(app, created));
@@ -459,13 +473,17 @@ function protectedBranches(api: Api, app: App): void {
       allow_force_push: bool.optional(),
       allowed_to_push: ruleList,
       allowed_to_merge: ruleList,
+      allowed_to_unprotect: ruleList,
       code_owner_approval_required: off,
     },
     (c, p) => {
       const found = find(c, LEVEL.maintainer);
       table.update(found, {
-        push: changedRules(app, found.push, p.allowed_to_push),
-        merge: changedRules(app, found.merge, p.allowed_to_merge),
+        push: changedRules(app, found.push, entries(p.allowed_to_push)),
+        merge: changedRules(app, found.merge, entries(p.allowed_to_merge)),
+        ...(app.edition === 'enterprise'
+          ? { unprotect: changedRules(app, found.unprotect ?? [], p.allowed_to_unprotect) }
+          : {}),
         ...(p.allow_force_push === undefined ? {} : { allow_force_push: p.allow_force_push }),
       });
       return protectedBranchView(app, found);

@@ -29,6 +29,10 @@ export interface Kind {
   moving?: readonly string[];
   /** Faults that need more than one input to see. Inputs may be unknown. */
   validate?(inputs: Props): CheckFailure[];
+  /** Fields of a list's items that GitLab fills in: what is declared is compared without them. */
+  filledIn?: Readonly<Record<string, readonly string[]>>;
+  /** What the official provider asks GitLab before it plans: the reason why these inputs are refused. */
+  plan?(client: Client, inputs: Props): Promise<string | undefined>;
   /** True when the object must change although no input did, e.g. a token that is due for rotation. */
   due?(state: Props, inputs: Props): boolean;
   /** Returns the id, and outputs that GitLab shows only now. */

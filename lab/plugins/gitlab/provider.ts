@@ -12,7 +12,7 @@ import type {
   ReadCall,
   UpdateCall,
 } from '../shared/server';
-import { containsUnknown, jsonEqual, type Props, secret, UNKNOWN } from '../shared/values';
+import { containsUnknown, isRecord, jsonEqual, type Props, secret, UNKNOWN } from '../shared/values';
 import { Client } from './client';
 import { type Connection, checkProviderInputs, connectionOf } from './config';
 import { fieldOf, type Kind } from './kind';
@@ -93,6 +93,7 @@ export class GitLabProvider implements PluginProvider {
   async create({ type, inputs, preview, signal }: CreateCall): Promise<{ id: string; outputs: Props }> {
     const kind = kindOf(type);
     const spec = resourceSpec(type);
+    await this.plan(kind, inputs, preview, signal);
     if (preview) {
       const unknown = Object.fromEntries(Object.keys(spec.properties).map((property) => [property, UNKNOWN]));
       return { id: '', outputs: { ...unknown, ...inputs } };
@@ -141,6 +142,7 @@ export class GitLabProvider implements PluginProvider {
       if (kind.covered.includes(property))
         changed[property] = how === 'delete' ? kind.reset?.[property] : inputs[property];
     }
+    if (Object.keys(changed).length > 0) await this.plan(kind, inputs, preview, signal);
     const touches = Object.keys(changed).length > 0 || kind.due?.(oldOutputs, inputs) === true;
     if (preview) {
       const moving = touches
@@ -163,6 +165,18 @@ export class GitLabProvider implements PluginProvider {
 
   async delete({ type, id, oldInputs, oldOutputs, signal }: DeleteCall): Promise<void> {
     await kindOf(type).delete(this.client(signal), id, { ...oldOutputs, ...oldInputs });
+  }
+
+  /** A preview without a token that GitLab takes, or without a GitLab, plans what it can. */
+  private async plan(kind: Kind, inputs: Props, preview: boolean, signal?: AbortSignal): Promise<void> {
+    if (!kind.plan || ('fault' in this.connection && preview)) return;
+    let refusal: string | undefined;
+    try {
+      refusal = await kind.plan(this.client(signal), inputs);
+    } catch (error) {
+      if (!preview) throw error;
+    }
+    if (refusal !== undefined) throw new Error(refusal);
   }
 
   private client(signal?: AbortSignal): Client {
@@ -203,7 +217,14 @@ const EMPTY = (value: unknown): boolean =>
 function same(kind: Kind, property: string, left: unknown, right: unknown): boolean {
   if (jsonEqual(left, right) || (EMPTY(left) && EMPTY(right))) return true;
   if (!kind.unordered?.includes(property) || !Array.isArray(left) || !Array.isArray(right)) return false;
-  const sorted = (list: unknown[]) => list.map((item) => JSON.stringify(item)).sort();
+  const without = kind.filledIn?.[property] ?? [];
+  const given = (item: unknown) =>
+    isRecord(item)
+      ? Object.entries(item)
+          .filter(([key]) => !without.includes(key))
+          .sort()
+      : item;
+  const sorted = (list: unknown[]) => list.map((item) => JSON.stringify(given(item))).sort();
   return jsonEqual(sorted(left), sorted(right));
 }
 

@@ -256,7 +256,7 @@ describe('applying what was merged', () => {
       Object.fromEntries(session.environments.map((name) => [name, true])),
     );
     await between?.();
-    const root = new GitLab({ url: world.url, token: world.context.token, pause: () => 1 });
+    const root = new GitLab({ url: world.url, token: world.context.token, policy: { baseMs: 2, capMs: 2 } });
     const answer = await root.merge(PROJECT, iid, head);
     const request: ApplyRequest = {
       project: PROJECT,

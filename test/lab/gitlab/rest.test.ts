@@ -246,6 +246,33 @@ describe('what belongs to a project', () => {
     expect(removed.push_access_levels).toHaveLength(1);
   });
 
+  it('takes what the official provider sends for a protected branch', async () => {
+    // resource_gitlab_branch_protection.go sends unprotect levels too; a run of the official plug-in 6.1.1 did.
+    const made = await gitlab.ok('POST', at('protected_branches'), {
+      name: 'release/*',
+      push_access_level: 40,
+      merge_access_level: 40,
+      unprotect_access_level: 40,
+      allowed_to_push: [],
+      allowed_to_merge: [],
+      allowed_to_unprotect: [],
+      allow_force_push: false,
+      code_owner_approval_required: false,
+    });
+    expect(made.unprotect_access_levels).toMatchObject([{ access_level: 40 }]);
+    await gitlab.ok('DELETE', at('protected_branches/release%2F*'));
+    const { warnings, ...community } = await startTestGitLab({ edition: 'community' });
+    expect(await community.ok('GET', '/metadata')).toMatchObject({ enterprise: false });
+    expect(await gitlab.ok('GET', '/metadata')).toMatchObject({ enterprise: true });
+    // Grape drops what the route of a Community package does not declare: the default, maintainers, holds.
+    const other = await community.project('plain');
+    const body = { name: 'x', allowed_to_push: [{ access_level: 0 }] };
+    const ignored = await community.ok('POST', `/projects/${other.id}/protected_branches`, body);
+    expect(ignored.push_access_levels).toMatchObject([{ access_level: 40 }]);
+    expect(ignored.unprotect_access_levels).toEqual([]);
+    expect(warnings).toEqual([expect.stringContaining('Community package')]);
+  });
+
   it('keeps variables apart by environment scope and never shows a hidden value', async () => {
     await gitlab.ok('POST', at('variables'), { key: 'A', value: 'one' });
     await gitlab.ok('POST', at('variables'), { key: 'A', value: 'two', environment_scope: 'production' });

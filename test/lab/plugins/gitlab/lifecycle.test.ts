@@ -94,8 +94,8 @@ test('the declared protection takes the place of the automatic one of the defaul
   const inputs = {
     project: project.id,
     branch: 'main',
-    pushAccessLevel: 'no one',
-    mergeAccessLevel: 'maintainer',
+    allowedToPushes: [{ accessLevel: 'no one' }],
+    allowedToMerges: [{ accessLevel: 'maintainer' }],
     allowForcePush: false,
   };
   const protection = await stack.create('BranchProtection', 'main', inputs);
@@ -106,11 +106,15 @@ test('the declared protection takes the place of the automatic one of the defaul
     push_access_levels: [{ access_level: 0 }],
     merge_access_levels: [{ access_level: 40 }],
   });
-  expect(await stack.diff(protection, { ...inputs, pushAccessLevel: 'maintainer' })).toMatchObject({
-    replaces: ['pushAccessLevel'],
-    deleteBeforeReplace: true,
+  const opened = await stack.update(protection, {
+    ...inputs,
+    allowedToPushes: [{ accessLevel: 'maintainer' }],
   });
-  const forced = await stack.update(protection, { ...inputs, allowForcePush: true });
+  await expectSettled(opened);
+  expect((await call('GET', `/projects/${project.id}/protected_branches/main`)).body).toMatchObject({
+    push_access_levels: [{ access_level: 40 }],
+  });
+  const forced = await stack.update(opened, { ...inputs, allowForcePush: true });
   expect(forced.outputs.allowForcePush).toBe(true);
   await stack.delete(forced);
   expect(await stack.refresh(forced)).toBeUndefined();
