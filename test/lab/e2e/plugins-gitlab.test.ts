@@ -44,7 +44,13 @@ async function program(): Promise<Record<string, unknown>> {
   );
   const protection = new gitlab.BranchProtection(
     'main',
-    { project: project.id, branch: 'main', pushAccessLevel: 'maintainer', mergeAccessLevel: 'maintainer' },
+    {
+      project: project.id,
+      branch: 'main',
+      // Of an enterprise package, as the stand-in is by itself.
+      allowedToPushes: [{ accessLevel: 'maintainer' }],
+      allowedToMerges: [{ accessLevel: 'maintainer' }],
+    },
     opts,
   );
   new gitlab.ProjectHook(
