@@ -1,13 +1,6 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  finalStatus,
-  mergeRequest,
-  notesOf,
-  openMergeRequest,
-  productionVersion,
-  travel,
-} from '../../../lab/journey';
+import { finalStatus, mergeRequest, openMergeRequest, productionVersion, travel } from '../../../lab/journey';
 import { openLog } from '../../../lab/steps';
 import { JENKINS_URL } from '../../../lab/topology';
 
@@ -24,7 +17,7 @@ async function judged(branch: string, title: string, change: (checkout: string) 
   const iid = (await openMergeRequest(log, branch, title, change)) as number;
   const opened = await mergeRequest(iid);
   const status = await finalStatus(String(opened.sha), 600);
-  const notes = (await notesOf(iid)).filter((note) => !note.system);
+  const notes = await shownNotes(iid);
   return { iid, sha: String(opened.sha), status, note: notes[0]?.body ?? '', notes: notes.length };
 }
 
@@ -119,6 +112,9 @@ class Hostile:
     def leave_an_archive(self):
         atexit.register(leave)
 `;
+
+import { shownNotes } from './running';
+
 const HOSTILE_SUITE = `*** Settings ***
 Library    Hostile.py
 
@@ -163,7 +159,7 @@ describe('results', () => {
     expect(note).toContain('the suite teardown failed');
     expect((await mergeRequest(own)).state).toBe('opened');
     expect((await mergeRequest(iid, 'pipeline-library')).state).toBe('opened');
-    expect((await notesOf(iid, 'pipeline-library')).filter((each) => !each.system)).toEqual([]);
+    expect(await shownNotes(iid, 'pipeline-library')).toEqual([]);
     expect(await productionVersion()).toBe(before);
   });
 

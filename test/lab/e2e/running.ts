@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { notesOf } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
@@ -78,3 +79,12 @@ export async function killedUp(
   await over;
   return underWay;
 }
+
+/** Notes of people and bots, as GitLab would show them: what an author's program said is escaped in them. */
+export const shownNotes = async (...asked: Parameters<typeof notesOf>) =>
+  (await notesOf(...asked))
+    .filter((note) => !note.system)
+    .map(({ id, body }) => ({
+      id,
+      body: body.replace(/&#(\d+);(<span><\/span>)?/g, (_all, code) => String.fromCodePoint(Number(code))),
+    }));

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Gitlab } from '@gitbeaker/rest';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import { type Change, gitEnvironment, mergeRequest, notesOf, openMergeRequest } from '../../../lab/journey';
+import { type Change, gitEnvironment, mergeRequest, openMergeRequest } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { openLog } from '../../../lab/steps';
 import { JENKINS_URL, rootToken } from '../../../lab/topology';
-import { kubectl } from './running';
+import { kubectl, shownNotes } from './running';
 
 // What people do with merge requests on this repository itself, in a running lab.
 
@@ -71,14 +71,8 @@ export async function ended(sha: string, name = PREVIEW, seconds = 180): Promise
   throw new Error(`${name} of ${sha} did not end; see ${JENKINS_URL}/job/switchyard/job/topology/`);
 }
 
-/** Notes of people and bots, as GitLab would show them: what the author's program said is escaped in them. */
-export const notes = async (iid: number) =>
-  (await notesOf(iid, 'topology'))
-    .filter((note) => !note.system)
-    .map(({ id, body }) => ({
-      id,
-      body: body.replace(/&#(\d+);/g, (_all, code) => String.fromCodePoint(Number(code))),
-    }));
+/** {@link shownNotes} of a merge request on the topology's project. */
+export const notes = (iid: number) => shownNotes(iid, 'topology');
 
 /** GitLab's answer to a merge of exactly this commit. */
 export async function merge({ iid, head }: Opened): Promise<{ status: number; sha: string }> {

@@ -4,18 +4,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import {
-  finalStatus,
-  mergeRequest,
-  notesOf,
-  openMergeRequest,
-  productionVersion,
-  travel,
-} from '../../../lab/journey';
+import { finalStatus, mergeRequest, openMergeRequest, productionVersion, travel } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
-import { killedUp, wholeLab } from './running';
+import { killedUp, shownNotes, wholeLab } from './running';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
 jest.setTimeout(900_000);
@@ -94,7 +87,7 @@ interface Judged {
   readonly text: string;
 }
 
-const peoplesNotes = async (iid: number) => (await notesOf(iid)).filter((note) => !note.system);
+const peoplesNotes = (iid: number) => shownNotes(iid);
 
 async function judged(branch: string, title: string, change: (checkout: string) => void): Promise<Judged> {
   const iid = (await openMergeRequest(log, branch, title, change)) as number;
