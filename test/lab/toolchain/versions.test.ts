@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PARTS } from '../../../lab/toolchain/parts';
+
+const folder = join(__dirname, '..', '..', '..', 'lab', 'toolchain');
+
+/** Two versions that cannot be one: the language host's newest is years older than the CLI's SDK (parts.ts). */
+const APART = new Set(['github.com/pulumi/pulumi/sdk/v3']);
+
+/** What a go.mod asks for, with its replacements: module to version. */
+function versions(part: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const line of readFileSync(join(folder, part, 'go.mod'), 'utf8').split('\n')) {
+    const [, module = '', version = ''] =
+      /^\s*(?:require\s+)?(\S+) (v\S+)(?: \/\/ indirect)?$/.exec(line) ??
+      /^\s*(?:replace\s+)?(\S+) => \S+ (v\S+)$/.exec(line) ??
+      [];
+    if (module) found.set(module, version);
+  }
+  return found;
+}
+
+test('every part has a go.mod that is read here', () => {
+  const parts = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(parts.map(({ name }) => name).sort()).toEqual(PARTS.map(({ name }) => name).sort());
+  for (const { name } of PARTS) expect(versions(name).size).toBeGreaterThan(10);
+});
+
+test('parts that share a module take one version of it, so that its packages are compiled once for all', () => {
+  const seen = new Map<string, Map<string, string[]>>();
+  for (const { name } of PARTS) {
+    for (const [module, version] of versions(name)) {
+      const of = seen.get(module) ?? new Map<string, string[]>();
+      seen.set(module, of.set(version, [...(of.get(version) ?? []), name]));
+    }
+  }
+  const twice = [...seen].filter(([module, of]) => of.size > 1 && !APART.has(module));
+  expect(twice.map(([module, of]) => ({ module, versions: Object.fromEntries(of) }))).toEqual([]);
+});
