@@ -215,7 +215,9 @@ describe('a merge request whose tests fail', () => {
       status: 'failed',
       description: '1 of 2 tests failed: Orders.Stock is kept',
     });
-    expect((await world.notes(iid))[0]?.body).toMatch(/\| Orders\.Stock is kept \| 3 &#33;<span><\/span>= 2 \|/);
+    expect((await world.notes(iid))[0]?.body).toMatch(
+      /\| Orders\.Stock is kept \| 3 &#33;<span><\/span>= 2 \|/,
+    );
 
     expect(await ended(mergeNow(certificate))).toMatchObject({ code: exitCode.red });
     expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
