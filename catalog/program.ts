@@ -8,6 +8,12 @@ export type Blob = readonly [path: string, id: string];
 /** File that says in the delivery image, where there are no sources, which program it has. */
 export const PROGRAM_FILE = 'program-id';
 
+/**
+ * Folder of a checkout in which the delivery image is laid out. With what compiles merge requests it is another image,
+ * so environments with and without previews may be brought up from one checkout at the same time.
+ */
+export const imageContext = (previews: boolean): string => (previews ? 'dist/image-previews' : 'dist/image');
+
 const FOLDERS = ['clients', 'components', 'delivery', 'operations', 'rules', 'text'];
 const SOURCE = new RegExp(`^(?:(?:${FOLDERS.join('|')})/.+|(?:catalog|stacks)/[^/]+\\.ts|index\\.ts)$`);
 

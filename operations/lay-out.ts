@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { programOf } from '../catalog/program';
+import { imageContext, programOf } from '../catalog/program';
 import type { Model } from '../components/model';
 import { root } from './place';
 
@@ -34,7 +34,7 @@ function stands(checkout: string, previews: boolean, context: string, note: stri
 }
 
 /**
- * Lays out `dist/image`, the context of the delivery image, unless it stands there as this checkout makes it: bundling
+ * Lays out the context of the delivery image, `imageContext`, unless it stands there as this checkout makes it: bundling
  * takes some ten seconds of a processor. Another run of the same checkout never finds half of it.
  * @param build see `buildDeliveryImage`
  * @returns whether it was laid out anew
@@ -47,7 +47,7 @@ export async function layOut(
     options: { readonly out: string; readonly previews: boolean },
   ) => Promise<readonly string[]>,
 ): Promise<boolean> {
-  const context = join(checkout, 'dist', 'image');
+  const context = join(checkout, imageContext(previews));
   const note = `${context}.json`;
   if (stands(checkout, previews, context, note)) return false;
   const own = randomUUID();

@@ -1,3 +1,4 @@
+import { imageContext } from '../../catalog/program';
 import { imageFor } from '../../stacks/load';
 import { repositoryRoot } from '../../stacks/registry';
 import type { Model } from '../model';
@@ -39,6 +40,7 @@ function builtImage(
 
 /** Jenkins with its plugins, and the agents' image with this repository's own programs. */
 export function jenkinsImages(model: Model): Declaration[] {
+  const context = imageContext(model.settings.topologyProject !== undefined);
   return [
     builtImage(model, 'jenkins-image', 'switchyard/jenkins', {
       context: 'components/jenkins/image',
@@ -46,8 +48,8 @@ export function jenkinsImages(model: Model): Declaration[] {
       base: imageFor(model.settings, 'jenkins'),
     }),
     builtImage(model, 'delivery-image', 'switchyard/delivery', {
-      context: 'dist/image',
-      dockerfile: 'dist/image/Dockerfile',
+      context,
+      dockerfile: `${context}/Dockerfile`,
       base: imageFor(model.settings, 'agent'),
     }),
   ];

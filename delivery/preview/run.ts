@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { imageContext } from '../../catalog/program';
 import { Failure } from '../failure';
 import { compileProgram, imagePackages } from './compile';
 import { isolatedStack, run } from './isolated';
@@ -46,8 +47,10 @@ export async function runPreview(request: RunRequest): Promise<number> {
     };
 
     // Images are not built here, but a provider may want to see that there is a context.
-    mkdirSync(join(source, 'dist', 'image'), { recursive: true });
-    writeFileSync(join(source, 'dist', 'image', 'Dockerfile'), 'FROM scratch\n');
+    for (const context of [false, true].map((previews) => join(source, imageContext(previews)))) {
+      mkdirSync(context, { recursive: true });
+      writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\n');
+    }
     const program = join(home, 'switchyard.js');
     await compileProgram(source, program, request.packages ?? imagePackages());
     const command = [process.execPath, program, 'preview', environment, '--record', paths.record];

@@ -66,10 +66,17 @@ test.each([
   expect(await laidOut()).toBe(false);
 });
 
-test('with what compiles merge requests it is another one', async () => {
+test('with what compiles merge requests it is another one, and both stand side by side', async () => {
   await laidOut();
   expect(await laidOut(true)).toBe(true);
   expect(await laidOut(true)).toBe(false);
+  expect(await laidOut()).toBe(false);
+  expect(readdirSync(join(checkout, 'dist')).sort()).toEqual([
+    'image',
+    'image-previews',
+    'image-previews.json',
+    'image.json',
+  ]);
 });
 
 test('catalog and stack files are not in it', async () => {
