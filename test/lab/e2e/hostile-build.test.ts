@@ -267,13 +267,13 @@ describe('a Dockerfile that tries to get out', () => {
     expect(probes(text)).toMatchObject({ daemons: 1, neighbour: [], 'shared cache': '' });
   });
 
-  test('gets with the logins of its own Pod to no other module, and changes no cache but its own', () => {
+  // A step has fewer capabilities than its daemon, so the kernel here hides the daemon's files from it. Where one does
+  // not, the logins give it nothing; what they give at all is asked in registry.test.ts and delivery's gate.test.ts.
+  test('finds no login, or only such as get to no other module and change no cache but its own', () => {
     const found = probes(text);
-    expect(found.logins).toEqual(expect.arrayContaining(['gate']));
-    for (const [name, value] of Object.entries(found)) {
-      if (/^(gate|registry): /.test(name)) expect([name, value]).toEqual([name, 403]);
-    }
-    expect(Object.keys(found).filter((name) => name.startsWith('gate: '))).toHaveLength(4);
+    const answers = Object.entries(found).filter(([name]) => /^(gate|registry): /.test(name));
+    expect(answers.map(([name]) => [name, 403])).toEqual(answers);
+    expect(answers).toHaveLength(4 * (found.logins as string[]).length);
   });
 
   test('leaves nothing behind: its Pod is gone, and production is as it was', async () => {
