@@ -51,7 +51,11 @@ test('an image runs the program that was applied from its project, on the files 
     });
     const sources = listed
       .split('\0')
-      .filter((path) => /^(catalog|clients|components|delivery|index|operations|rules|sdks/gitlab-schema|stacks|text)/.test(path));
+      .filter((path) =>
+        /^(catalog|clients|components|delivery|index|operations|rules|sdks\/gitlab-schema|stacks|text)/.test(
+          path,
+        ),
+      );
     const texts = sources.map((path): [string, string] => [path, readFileSync(join(root, path), 'utf8')]);
     await world.push('main', Object.fromEntries(texts));
     // Has been merged since, and is not applied yet.
