@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
 import { dnsLabel } from '../catalog/schema';
 import {
+  addressRange,
   annotations,
   cpu,
   imageName,
@@ -181,12 +182,10 @@ export const stackSchema = z
           .array(
             z.strictObject({
               /** Range of addresses, IPv4. */
-              cidr: z
-                .cidrv4(say('is not an IPv4 range', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'))
-                .refine(
-                  (cidr) => !isLinkLocal(cidr),
-                  say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
-                ),
+              cidr: addressRange.refine(
+                (cidr) => !isLinkLocal(cidr),
+                say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
+              ),
               /** TCP ports there. */
               ports: z
                 .array(z.number().int().min(1).max(65535))

@@ -57,7 +57,6 @@ interface OpenApi {
   readonly $ref?: string;
   readonly type?: string;
   readonly format?: string;
-  readonly enum?: readonly unknown[];
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, OpenApi>>;
   readonly additionalProperties?: OpenApi;
@@ -88,7 +87,6 @@ function trimmed(schema: OpenApi, refer: (definition: string) => void): Record<s
   return {
     ...(schema.type ? { type: schema.type } : {}),
     ...(schema.format === 'int32' ? INT32 : {}),
-    ...(schema.enum ? { enum: schema.enum } : {}),
     ...(schema.oneOf ? { oneOf: schema.oneOf.map(inner) } : {}),
     ...(schema.required ? { required: schema.required } : {}),
     ...(schema.properties

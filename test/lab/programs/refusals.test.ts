@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { type CatalogTexts, parseCatalog } from '../../../catalog/load';
 import { type Problem, ProblemsError } from '../../../catalog/problems';
 import type { Model } from '../../../components/model';
+import { isTemplate } from '../../../components/shared/references';
 import { toYaml } from '../../../operations/render/yaml';
 import { fileKinds, type JsonSchema } from '../../../operations/schemas/schema';
 import { check } from '../../../rules';
@@ -25,9 +26,10 @@ import { type HollowCluster, startHollowCluster } from './hollow-cluster';
 // Whatever the rules and the schemas let through, a real API server takes: asked by creating each object in a dry run,
 // which goes through its schema, its validation and its admission and keeps nothing.
 
-const { cases, seconds } = scaled<{ cases: number; seconds: number | undefined }>({
-  usual: { cases: 100_000, seconds: 60 },
-  all: { cases: 100_000, seconds: undefined },
+/** The usual run is the same each time: what a new seed finds is for the nightly one to tell. */
+const { cases, seed } = scaled<{ cases: number; seed: number | undefined }>({
+  usual: { cases: 400, seed: 20_261_128 },
+  all: { cases: 100_000, seed: undefined },
 });
 /** Starts of a cluster beside all else that a machine does, and the cases themselves. */
 const TIMEOUT = scaled({ usual: 15 * 60_000, all: 12 * 3_600_000 });
@@ -91,6 +93,15 @@ interface Asked {
   readonly body: object;
 }
 
+/** What a Secret's data is at run time: another Secret's output, which is Base64 already. */
+const knownAsBytes = (data: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [
+      key,
+      isTemplate(value) ? Buffer.from(value.shown).toString('base64') : value,
+    ]),
+  );
+
 function asked(item: Item): Asked {
   const [, group = '', version = ''] = /^kubernetes:([^/]+)\/([^:]+):/.exec(item.type) ?? [];
   const kind = kindOf(item);
@@ -104,6 +115,7 @@ function asked(item: Item): Asked {
       apiVersion: group === 'core' ? version : `${group}/${version}`,
       kind,
       metadata: { ...metadata, ...(item.planned ? { name: 'test-pod' } : {}) },
+      ...(kind === 'Secret' ? { data: knownAsBytes(fields(item.args, 'data')) } : {}),
     },
   };
 }
@@ -212,7 +224,7 @@ test(
       if (!found) throw new Error(`no ${document} was asked for`);
       return found;
     });
-    expect(made.split('\n')).toEqual(readFileSync(SCHEMA, 'utf8').split('\n'));
+    expect(JSON.parse(made)).toEqual(JSON.parse(readFileSync(SCHEMA, 'utf8')));
   },
   TIMEOUT,
 );
@@ -267,9 +279,7 @@ test(
       {
         numRuns: cases,
         endOnFailure: true,
-        ...(seconds === undefined
-          ? {}
-          : { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false }),
+        ...(seed === undefined ? {} : { seed }),
       },
     );
     process.stdout.write(
