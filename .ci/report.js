@@ -3,15 +3,19 @@
  *
  *   node .ci/report.js suites <report>…             each test file's seconds, slowest first
  *   node .ci/report.js failures <report> [<log>]    the end of each red suite's own log; of <log> where none is red
- *   node .ci/report.js summary <folder> <stages>    the stages' table, then the counts of all runners as the last line
+ *   node .ci/report.js summary <folder> <stages>    the stages' table, each failed test in two lines, then the counts of all
+ *                                                   runners as the last line: who sees the end only sees what is wrong
  *
  * A report is the JSON of jest, or a *.log of lab/jenkins/test.sh. <stages> has a line for each stage: its seconds, its
  * exit code and its name, tabs between. `summary` ends with 1 unless something passed and nothing failed.
  */
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const { join, relative } = require('node:path');
+const { stripVTControlCharacters } = require('node:util');
 
 const TAIL = 60;
+const NAMED = 12;
+const WIDTH = 160;
 const root = join(__dirname, '..');
 const seconds = (value) => `${value.toFixed(1).padStart(8)} s`;
 const tail = (text) => text.trimEnd().split('\n').slice(-TAIL).join('\n');
@@ -42,6 +46,30 @@ function suitesOf(file) {
   if (!existsSync(file)) return [];
   const text = readFileSync(file, 'utf8');
   return file.endsWith('.json') ? suitesOfJest(JSON.parse(text)) : suitesOfSurefire(text);
+}
+
+/** Each failed test of a runner: where it stands, and the first line of what it says that is not about the matcher. */
+function failedTests(file) {
+  if (!file.endsWith('.json') || !existsSync(file)) return [];
+  return JSON.parse(readFileSync(file, 'utf8')).testResults.flatMap(
+    ({ name, status, message, assertionResults = [] }) => {
+      const failed = assertionResults.filter((test) => test.status === 'failed');
+      const where = relative(root, name);
+      if (failed.length === 0 && status === 'failed') return [{ test: where, said: firstWords(message) }];
+      return failed.map(({ fullName, failureMessages }) => ({
+        test: `${where} › ${fullName}`,
+        said: firstWords(failureMessages.join('\n')),
+      }));
+    },
+  );
+}
+
+function firstWords(message) {
+  const lines = stripVTControlCharacters(message)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line && !/^(at |expect\(|●)/.test(line));
+  return lines.slice(0, 3).join(' | ');
 }
 
 function countsOf(file) {
@@ -85,10 +113,20 @@ function summary(folder, stagesFile) {
   for (const [took, code, name] of stages)
     console.log(`${took.padStart(6)} s  ${code === '0' ? 'passed' : 'FAILED'}  ${name}`);
   const total = { passed: 0, failed: 0, skipped: 0 };
-  const reports = readdirSync(folder).filter((name) => name.endsWith('.json') || name === 'jvm.log');
-  for (const name of reports.sort()) {
-    for (const [kind, count] of Object.entries(countsOf(join(folder, name)))) total[kind] += count;
+  const reports = readdirSync(folder)
+    .filter((name) => name.endsWith('.json') || name === 'jvm.log')
+    .sort()
+    .map((name) => join(folder, name));
+  for (const report of reports) {
+    for (const [kind, count] of Object.entries(countsOf(report))) total[kind] += count;
   }
+  const red = reports.flatMap(failedTests);
+  if (red.length > 0) console.log('\n== what failed');
+  for (const { test, said } of red.slice(0, NAMED)) {
+    console.log(test.slice(0, WIDTH));
+    if (said) console.log(`    ${said.slice(0, WIDTH)}`);
+  }
+  if (red.length > NAMED) console.log(`and ${red.length - NAMED} more, above`);
   // A stage may fail without a failed test: types, the lab itself, what it leaves behind.
   if (total.failed === 0) total.failed = stages.filter(([, code]) => code !== '0').length;
   const skipped = total.skipped ? `, ${total.skipped} skipped` : '';

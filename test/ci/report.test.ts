@@ -88,6 +88,46 @@ test('the last line alone holds the counts of all runners; a red one makes the e
   expect(status).toBe(1);
 });
 
+test('the end names each failed test and what it says, a suite that could not run among them, and not too many', () => {
+  const failed = (fullName: string) => ({
+    status: 'failed',
+    fullName,
+    failureMessages: [
+      '\u001b[2mexpect(\u001b[22mreceived).toBe(1)\n\nError: line one\n  Expected: 1\n    at x.ts:1\n',
+    ],
+  });
+  const suite = (name: string, assertionResults: unknown[]) => ({
+    name: join(root, name),
+    startTime: 0,
+    endTime: 1,
+    status: 'failed',
+    message: '● Test suite failed to run\n\n  Cannot find module x\n',
+    assertionResults,
+  });
+  const counts = { numPassedTests: 1, numFailedTests: 31, numRuntimeErrorTestSuites: 1 };
+  const one = { status: 'passed', fullName: 'right', failureMessages: [] };
+  write(
+    'unit.json',
+    JSON.stringify({
+      ...JSON.parse(jestReport({}, counts)),
+      testResults: [
+        suite('test/a.test.ts', []),
+        suite('test/b.test.ts', [one, failed('a thing does'), ...Array(30).fill(failed('more'))]),
+      ],
+    }),
+  );
+  const lines = run('summary', folder, write('stages.tsv', '')).stdout.trimEnd().split('\n');
+  const said = '    Error: line one | Expected: 1';
+  expect(lines.slice(3, 8)).toEqual([
+    '== what failed',
+    'test/a.test.ts',
+    '    Cannot find module x',
+    'test/b.test.ts › a thing does',
+    said,
+  ]);
+  expect(lines.slice(-2)).toEqual(['and 20 more, above', '1 passed, 32 failed']);
+});
+
 test('all green is exit code 0; a red stage without a red test counts; nothing that ran is no success', () => {
   write('unit.json', jestReport({}, { numPassedTests: 10 }));
   const last = (stages: string) => {

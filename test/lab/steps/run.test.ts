@@ -187,6 +187,7 @@ describe('a way that needs no place', () => {
 
 describe('a failure', () => {
   test('starts nothing new, lets short steps come to their end, and is the one that is told', async () => {
+    const begins = gate();
     const failed = gate();
     const said = jest.mocked(process.stdout.write);
     said.mockImplementation((text) => {
@@ -194,8 +195,15 @@ describe('a failure', () => {
       return true;
     });
     const error = await runSteps([
-      failing('bad'),
-      step('short', {}, failed.opened),
+      failing('bad', {}, begins.opened),
+      step('short', {
+        run: async () => {
+          events.push('+short');
+          begins.open();
+          await failed.opened;
+          events.push('-short');
+        },
+      }),
       step('later', { needs: ['short'] }),
     ]).catch((caught: unknown) => caught);
     expect(String(error)).toMatch(/^LabError: bad: bad broke\. Mend it \(log: .*step-bad\.log\)$/);
@@ -222,16 +230,20 @@ describe('a failure', () => {
   });
 
   test('of several names them all', async () => {
-    const both = gate();
-    const run = async () => {
-      both.open();
-      throw new LabError('one broke', 'Mend it');
-    };
-    const error = await runSteps([
-      step('one', { run }),
-      failing('two', {}, both.opened),
-      step('three', { needs: ['two'] }),
-    ]).catch((caught: unknown) => caught);
+    // Neither fails before the other has begun: a step that has not is not started any more.
+    const begun = { one: gate(), two: gate() };
+    const both = Promise.all([begun.one.opened, begun.two.opened]);
+    const breaking = (name: 'one' | 'two') =>
+      step(name, {
+        run: async () => {
+          begun[name].open();
+          await both;
+          throw new LabError(`${name} broke`, 'Mend it');
+        },
+      });
+    const error = await runSteps([breaking('one'), breaking('two'), step('three', { needs: ['two'] })]).catch(
+      (caught: unknown) => caught,
+    );
     expect(error).toBeInstanceOf(LabError);
     expect(String(error).split('\n')).toEqual([
       expect.stringMatching(/^LabError: one: one broke\. Mend it \(log: .*step-one\.log\)$/),
