@@ -1,6 +1,6 @@
 /** @type {import('jest').Config} */
 module.exports = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/environment.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
   roots: ['<rootDir>/test'],

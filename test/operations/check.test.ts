@@ -1,12 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { bundleProgram } from '../../operations/build';
 import { rules } from '../../rules';
 import { stackNames } from '../../stacks/load';
 import { root } from '../support/model';
 
-/** Starts the CLI as a person does; each start compiles it. */
+/** The CLI in one file: each start of its sources would compile them anew. */
+const program = join(mkdtempSync(join(tmpdir(), 'switchyard-cli-')), 'switchyard.js');
+beforeAll(() => bundleProgram(root, 'switchyard', program), 60_000);
+afterAll(() => rmSync(dirname(program), { recursive: true, force: true }));
 const TIMEOUT = 60_000;
 
 let folder: string;
@@ -26,8 +30,7 @@ const declare = (extra: string, services = '[{ kind: redis, version: "7.4" }]'):
   );
 
 function switchyard(...args: string[]) {
-  const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
-  const { stdout, stderr, status } = spawnSync(process.execPath, [tsx, 'operations/cli.ts', ...args], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [program, ...args], {
     cwd: root,
     encoding: 'utf8',
     env: {

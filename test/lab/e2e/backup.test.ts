@@ -8,7 +8,7 @@ import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../la
 import { kubectl, servedImage } from './running';
 
 // The topology's own backup jobs on a running lab, run now instead of on their schedule, and read from outside.
-jest.setTimeout(540_000);
+jest.setTimeout(900_000);
 
 /** Starts a job from a CronJob and waits for its good end; what it said. */
 function runNow(cronJob: string): string {

@@ -3,7 +3,7 @@ import { kubeconfigPath } from '../../../lab/cluster';
 import { toolPath } from '../../../lab/toolchain';
 
 // The topology's own clean-up jobs on a running lab, run now instead of on their schedule.
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const kubectl = (args: readonly string[], input?: string): string =>
   execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...args], { encoding: 'utf8', input });

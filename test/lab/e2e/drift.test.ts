@@ -10,7 +10,7 @@ import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '
 import { json, look } from './look';
 
 // Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const log = openLog('e2e-drift');
 const exec = promisify(execFile);

@@ -37,7 +37,7 @@ import {
 
 // Merge requests on this repository itself, where the topology has two environments: the lab, and a small one with a
 // group, a state, a passphrase and a cluster of its own, whose API server is a real one and whose node is not.
-jest.setTimeout(400_000);
+jest.setTimeout(900_000);
 
 const log = openLog('e2e-environments');
 const SECOND = 'second';
@@ -94,7 +94,7 @@ let environment: Record<string, string>;
 
 const run = async (env: Record<string, string>, ...command: string[]): Promise<void> => {
   const [program, args] = switchyard(command);
-  await log.exec(program, args, { cwd: REPOSITORY, env, timeoutSeconds: 300 });
+  await log.exec(program, args, { cwd: REPOSITORY, env, timeoutSeconds: 600 });
 };
 
 function kubeconfigOf(server: string, token: string): string {
@@ -257,7 +257,7 @@ test('data that would go stands first and in bold', async () => {
 async function mergeAndApply(request: Opened): Promise<{ sha: string; first: Status }> {
   const { status, sha } = await merge(request);
   expect(status).toBe(200);
-  return { sha, first: await ended(sha, `switchyard/apply/${ENVIRONMENT}`, 240) };
+  return { sha, first: await ended(sha, `switchyard/apply/${ENVIRONMENT}`) };
 }
 
 test('where live state of the first moved since the preview, merging stops there with what it would do, and the second stays as it is', async () => {
@@ -314,7 +314,7 @@ test('merging what is green in both applies the first, then the second', async (
   const waiting = (await statusesOf(sha)).get(`switchyard/apply/${SECOND}`);
   expect(waiting).toMatchObject({ status: 'pending', description: 'waits to be applied' });
   expect(await scheduleOfSecond()).toBe('17 3 * * *');
-  expect(await ended(sha, `switchyard/apply/${SECOND}`, 240)).toMatchObject({
+  expect(await ended(sha, `switchyard/apply/${SECOND}`)).toMatchObject({
     status: 'success',
     description: 'applied as previewed',
   });

@@ -13,7 +13,7 @@ import { SITE, SITE_JENKINS, type Site, startSite } from './site';
 
 // A second environment on the lab's cluster that makes neither Jenkins nor registry: it adopts those of a site, which
 // must have them back as they were.
-jest.setTimeout(600_000);
+jest.setTimeout(900_000);
 
 const GUEST = 'guest';
 const MODULE = 'visitor';

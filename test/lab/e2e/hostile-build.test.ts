@@ -234,7 +234,7 @@ describe('a Dockerfile that tries to get out', () => {
       'billing',
     );
     expect(neighbour).toBeDefined();
-    const end = Date.now() + 120_000;
+    const end = Date.now() + 300_000;
     while (!(await consoleText('billing')).includes('neighbour-of-orders') && Date.now() < end)
       await sleep(500);
     const steps = [
@@ -250,7 +250,7 @@ describe('a Dockerfile that tries to get out', () => {
       withSteps(steps, { 'probe.py': PROBE }),
     );
     const opened = await mergeRequest(iid as number);
-    expect((await finalStatus(String(opened.sha), 400)).state).toBe('failed');
+    expect((await finalStatus(String(opened.sha), 600)).state).toBe('failed');
     text = await consoleText('orders');
   });
 
@@ -277,7 +277,7 @@ describe('a Dockerfile that tries to get out', () => {
   });
 
   test('leaves nothing behind: its Pod is gone, and production is as it was', async () => {
-    const end = Date.now() + 120_000;
+    const end = Date.now() + 300_000;
     const pods = () => kubectl(['--namespace=ci-build', 'get', 'pods', '-o', 'name']);
     while ((await pods()) !== '' && Date.now() < end) await sleep(1000);
     expect(await pods()).toBe('');
@@ -290,7 +290,7 @@ describe('a Dockerfile that tries to get out', () => {
       writeFileSync(join(checkout, 'Dockerfile'), `${from}\nRUN true\n`),
     );
     const opened = await mergeRequest(iid as number);
-    expect((await finalStatus(String(opened.sha), 300)).state).toBe('failed');
+    expect((await finalStatus(String(opened.sha), 600)).state).toBe('failed');
     expect(await consoleText('orders')).toMatch(/modules\/billing[^\n]*403 Forbidden/);
   });
 });

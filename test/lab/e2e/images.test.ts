@@ -9,7 +9,7 @@ const kubectl = (args: string[], input?: string) => {
   const { status, stdout, stderr } = spawnSync(
     join(cacheHome(), 'bin', 'kubectl'),
     ['--kubeconfig', join(labHome(), 'kubeconfig'), ...args],
-    { encoding: 'utf8', input, timeout: 150_000 },
+    { encoding: 'utf8', input, timeout: 300_000 },
   );
   if (status !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
   return stdout;

@@ -29,7 +29,7 @@ export async function look(): Promise<{ result: string | null; log: string }> {
     headers: { ...login, [crumb?.crumbRequestField ?? '']: crumb?.crumb ?? '' },
   });
   expect(started.status).toBe(201);
-  for (const end = Date.now() + 150_000; Date.now() < end; await sleep(300)) {
+  for (const end = Date.now() + 300_000; Date.now() < end; await sleep(300)) {
     const build = await json<Build>(`${JOB}/${next}/api/json`);
     if (build && !build.building) {
       return { result: build.result, log: await (await fetch(`${JOB}/${next}/consoleText`)).text() };

@@ -12,7 +12,7 @@ import { labHome, lockLab } from '../../../lab/steps';
 import { toolchainSteps, toolPath } from '../../../lab/toolchain';
 
 /** Recovery of the machine and the cluster. Needs root and a lab whose images are in the mirror; leaves it running. */
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const DAEMONS = [
   'containerd',

@@ -7,7 +7,7 @@ import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 
 // The official CLI with its own language host, in this repository, on the running lab: nothing of the `switchyard` CLI.
-jest.setTimeout(600_000);
+jest.setTimeout(900_000);
 
 const log = openLog('e2e-plain-pulumi');
 let folder: string;
@@ -46,7 +46,7 @@ async function pulumiWith(
   const { stdout } = await log.exec(toolPath('pulumi'), args, {
     cwd: REPOSITORY,
     env: { ...environment(catalog), PULUMI_BACKEND_URL: backend, ...variables },
-    timeoutSeconds: 280,
+    timeoutSeconds: 600,
   });
   return stdout;
 }

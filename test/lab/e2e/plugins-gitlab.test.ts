@@ -10,7 +10,7 @@ import { buildPlugins } from '../../../lab/plugins/build';
 import { cacheHome, labHome } from '../../../lab/steps';
 
 // The real engine with the plug-ins, against a GitLab of the test's own and the lab's Docker engine.
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const TOKEN = 'glpat-root-0123456789abcdef';
 const MIRROR = '198.18.0.2:5000';

@@ -12,7 +12,7 @@ import { cacheHome, labHome } from '../../../lab/steps';
 
 // The whole life of objects, by the real engine, against the lab's cluster; kubectl is the independent witness.
 
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const KUBECONFIG = path.join(labHome(), 'kubeconfig');
 const NAMESPACE = 'plugin-lifecycle';

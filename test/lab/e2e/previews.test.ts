@@ -19,7 +19,7 @@ import {
 } from './topology-requests';
 
 // Merge requests on this repository itself, in a running lab (`npm run lab`): previewed and blocked. Nothing is merged.
-jest.setTimeout(400_000);
+jest.setTimeout(900_000);
 
 /** What a build left for people to read: its log and its artifacts. */
 async function readable(build: string): Promise<string> {

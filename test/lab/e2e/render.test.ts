@@ -6,7 +6,7 @@ import { kubeconfigPath } from '../../../lab/cluster';
 import { cacheHome } from '../../../lab/steps';
 import { labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 test("the lab's API server takes every rendered manifest in a dry run", () => {
   const out = mkdtempSync(join(tmpdir(), 'switchyard-rendered-'));

@@ -63,7 +63,7 @@ export async function statusesOf(sha: string): Promise<ReadonlyMap<string, Statu
 }
 
 /** Waits until a status is final. */
-export async function ended(sha: string, name = PREVIEW, seconds = 180): Promise<Status> {
+export async function ended(sha: string, name = PREVIEW, seconds = 600): Promise<Status> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
     const status = (await statusesOf(sha)).get(name);
     if (status && ['success', 'failed', 'canceled'].includes(status.status)) return status;

@@ -7,7 +7,7 @@ import { run } from '../../../delivery/commands';
 import { Folders, flipped, KEY, parts } from '../../delivery/backup/support';
 import { makeWorld, ROOT_TOKEN, type World } from '../../delivery/world';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const checkout = join(__dirname, '..', '..', '..');
 const folders = new Folders();

@@ -9,7 +9,7 @@ import { backUp } from '../../../delivery/backup/run';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
 import { Folders, vault } from '../../delivery/backup/support';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const folders = new Folders();
 afterAll(() => folders.remove());

@@ -11,7 +11,7 @@ import { type Refused, ResticFailure, reasonOf } from '../../../delivery/backup/
 import type { Snapshot } from '../../../delivery/backup/snapshots';
 import { broken, Folders, flipped, KEY, parts, streamOf, vault } from '../../delivery/backup/support';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const folders = new Folders();
 afterAll(() => folders.remove());

@@ -8,7 +8,7 @@ import { type BackupItem, backUp, type KindSource } from '../../../delivery/back
 import { kinds, lastSuccess, type Snapshot, snapshotsAt } from '../../../delivery/backup/snapshots';
 import { broken, Folders, streamOf, vault } from '../../delivery/backup/support';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const folders = new Folders();
 afterAll(() => folders.remove());

@@ -10,7 +10,7 @@ import { makeWorld, PROJECT } from '../../delivery/world';
 import { root } from '../../support/model';
 
 // Bundles every package that the programs import.
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 test('a preview compiles the program of a merge request with what its image has, and with nothing else', async () => {
   const image = mkdtempSync(join(tmpdir(), 'switchyard-image-'));
