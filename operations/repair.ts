@@ -21,7 +21,17 @@ export interface OpenChange extends Pick<PendingCreate, 'urn' | 'type' | 'inputs
 }
 
 const deploymentSchema = z.looseObject({
-  resources: z.array(z.looseObject({ type: z.string(), id: z.string().optional() })).nullish(),
+  resources: z
+    .array(
+      z.looseObject({
+        urn: z.string().optional(),
+        type: z.string(),
+        id: z.string().optional(),
+        delete: z.boolean().optional(),
+        pendingReplacement: z.boolean().optional(),
+      }),
+    )
+    .nullish(),
   pending_operations: z
     .array(
       z.looseObject({
@@ -67,7 +77,9 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
 
 /**
  * A deployment without pending creations; those that exist, by URN and id, stand among its resources with what they
- * were to be. Everything else stays as it is.
+ * were to be: one that replaces another in its place, since a URN stands once and before what depends on it. What was
+ * replaced is gone when it had to go first (`pendingReplacement`) or has the same id, and else is left to be deleted.
+ * Everything else stays as it is.
  */
 export function settledDeployment(
   deployment: unknown,
@@ -81,9 +93,16 @@ export function settledDeployment(
       return id === undefined ? [] : [[resource.urn, { ...resource, id, outputs: resource.inputs }] as const];
     }),
   );
+  const kept = (resources ?? []).flatMap((old) => {
+    const replacement = old.delete ? undefined : taken.get(old.urn ?? '');
+    if (!replacement) return [old];
+    taken.delete(replacement.urn);
+    const gone = old.pendingReplacement || old.id === replacement.id;
+    return gone ? [replacement] : [replacement, { ...old, delete: true }];
+  });
   return {
     ...rest,
-    resources: [...(resources ?? []), ...taken.values()],
+    resources: [...kept, ...taken.values()],
     pending_operations: (operations ?? []).filter(({ type }) => type !== 'creating'),
   };
 }

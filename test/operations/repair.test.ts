@@ -252,3 +252,40 @@ test('a settled deployment holds what was found, forgets the rest, and leaves ot
     pending_operations: [updating],
   });
 });
+
+describe('a replacement that was killed while it was made', () => {
+  const made = { urn: 'urn:a', type: 't', inputs: { name: 'new' } };
+  const taken = (id: string) => ({ ...made, provider: '', id, outputs: made.inputs });
+  const user = { urn: 'urn:user', type: 't', id: '9' };
+  const settled = (old: Record<string, unknown>, id: string) =>
+    settledDeployment(
+      {
+        resources: [{ urn: 'urn:a', type: 't', id: '1', ...old }, user],
+        pending_operations: [{ type: 'creating', resource: made }],
+      },
+      new Map([['urn:a', id]]),
+    ).resources;
+
+  test('takes the place of what was deleted before it: a URN stands once, and before what depends on it', () => {
+    expect(settled({ pendingReplacement: true }, '1')).toEqual([taken('1'), user]);
+  });
+
+  test('takes the place of what has its id', () => {
+    expect(settled({}, '1')).toEqual([taken('1'), user]);
+  });
+
+  test('leaves what it was made beside to be deleted by the next run', () => {
+    expect(settled({}, '2')).toEqual([taken('2'), { urn: 'urn:a', type: 't', id: '1', delete: true }, user]);
+    expect(settled({ delete: true }, '2')).toEqual([
+      { urn: 'urn:a', type: 't', id: '1', delete: true },
+      user,
+      taken('2'),
+    ]);
+  });
+
+  test('and when it was not made, the next run makes it', () => {
+    const old = { urn: 'urn:a', type: 't', id: '1', pendingReplacement: true };
+    const deployment = { resources: [old], pending_operations: [{ type: 'creating', resource: made }] };
+    expect(settledDeployment(deployment, new Map()).resources).toEqual([old]);
+  });
+});
