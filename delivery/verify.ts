@@ -5,7 +5,9 @@ import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
-import { marker, type Progress, renderNote, verdictLine } from './note';
+import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
+import { type Review, readReview } from './review';
+import { whyOtherImage } from './state';
 
 /** What every command towards GitLab needs. */
 export interface Context {
@@ -37,7 +39,37 @@ export interface SourceRequest {
   readonly mergeRequest: number;
   readonly build: string;
   readonly policy: Module['merge'];
+  /** {@link declaredAs} of the module and its services. */
+  readonly declared: string;
   readonly folder: string;
+}
+
+/**
+ * The certificate by which an earlier build found a merge request green, where it still covers all that a build would
+ * test: head, target branch's head, policy and what the catalog declares. A merge request that waits for its approval is
+ * then merged without being tested again.
+ * @param registry `host[:port][/prefix]` of the module's images
+ */
+export async function testedBefore(
+  { gitlab }: Context,
+  request: Omit<SourceRequest, 'build' | 'folder'>,
+  key: string,
+  registry: string,
+): Promise<Certificate | undefined> {
+  const { module, project, mergeRequest } = request;
+  const own = await gitlab.ownId();
+  const notes = await gitlab.notes(project, mergeRequest);
+  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  const reading = mine && readNote(mine.body, key);
+  if (!reading || !('certificate' in reading)) return undefined;
+  const { certificate } = reading;
+  if (certificate.module !== module || certificate.project !== project) return undefined;
+  if (certificate.declared !== request.declared || !certificate.image) return undefined;
+  if (whyOtherImage(certificate.image.repository, registry, module)) return undefined;
+  const found = await gitlab.mergeRequest(project, mergeRequest);
+  const head = await gitlab.branchHead(project, certificate.targetBranch);
+  const decision = decideMerge(certificate, found, head, request.policy, { by: 'whoever approves it' });
+  return decision.do === 'merge' ? certificate : undefined;
 }
 
 /**
@@ -123,6 +155,7 @@ async function checkOutSource(
     commitEpoch: await copy.epoch(headSha),
     build: request.build,
     policy: request.policy,
+    declared: request.declared,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
 }
@@ -171,7 +204,14 @@ export async function report(context: Context, certificate: Certificate, key: st
     await post('failed', green ? `${verdictLine(certificate)}, but ${why}` : verdictLine(certificate));
     throw error;
   }
-  await post(green ? 'success' : 'failed', verdictLine(certificate));
+  if (!green) await post('failed', verdictLine(certificate));
+  else if (certificate.policy !== 'reviewed') await post('success', verdictLine(certificate));
+  else {
+    // Green only with the approval: GitLab's own button then waits for it, too. What runs cannot become pending
+    // (CommitStatus), what was cancelled is followed by a new one.
+    await post('canceled', `${verdictLine(certificate)}; next comes the approval`);
+    await post('pending', `${verdictLine(certificate)}; waits for an approval`);
+  }
   return green;
 }
 
@@ -203,12 +243,16 @@ export function whyOther(certificate: Certificate, request: MergeRequest): strin
     : `the certificate belongs to !${certificate.mergeRequest} of project ${certificate.projectId}, and this is !${request.iid} of project ${request.target_project_id}`;
 }
 
-/** Whether a tested merge request may be merged, given what GitLab says of it now. */
+/**
+ * Whether a tested merge request may be merged, given what GitLab says of it now.
+ * @param review of its head; what is not known yet counts as none
+ */
 export function decideMerge(
   certificate: Certificate,
   request: MergeRequest,
   targetHead: string,
   policy: Module['merge'],
+  review?: Review,
 ): MergeDecision {
   const name = `!${request.iid}`;
   const other = whyOther(certificate, request);
@@ -232,6 +276,8 @@ export function decideMerge(
     };
   if (policy === 'manual')
     return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
+  if (policy === 'reviewed' && !(review && 'by' in review))
+    return { do: 'leave', why: review?.why ?? 'nobody has asked GitLab for its approvals' };
   return { do: 'merge' };
 }
 
@@ -283,6 +329,7 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
  * Merges exactly what was tested: with `sha`, and only on the tested base.
  * @param patience pauses before the next try while GitLab has not judged yet (405 and 422, by its own
  * `detailed_merge_status`)
+ * With `merge: reviewed` only once the review holds; the status turns green then.
  * @returns the commit on the target branch
  * @throws Failure 3 when the target moved, 4 when it is left to people, 1 when it is refused
  */
@@ -302,10 +349,23 @@ export async function merge(
     const other = whyOther(certificate, request);
     if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
     const head = await gitlab.branchHead(project, certificate.targetBranch);
-    return decideMerge(certificate, request, head, policy);
+    if (policy !== 'reviewed') return decideMerge(certificate, request, head, policy);
+    const otherwise = decideMerge(certificate, request, head, policy, { by: 'whoever approves it' });
+    // Asked for only where all else is well.
+    if (otherwise.do !== 'merge') return otherwise;
+    return decideMerge(certificate, request, head, policy, await readReview(gitlab, project, request));
   };
 
+  const post = (state: CommitState, description: string) =>
+    gitlab.setStatus(project, certificate.headSha, {
+      state,
+      ref: certificate.sourceBranch,
+      targetUrl: certificate.build,
+      description,
+    });
   let decision = await decide();
+  const approved = policy === 'reviewed' && decision.do === 'merge';
+  if (approved) await post('success', `${verdictLine(certificate)}, and approved`);
   let merged: MergeRequest | undefined;
   for (let attempt = 0; decision.do === 'merge' && !merged; attempt++) {
     try {
@@ -342,14 +402,11 @@ export async function merge(
   if (!merged) {
     const why = decision.do === 'merge' ? 'GitLab did not say why' : decision.why;
     if (decision.do === 'again') {
-      await gitlab.setStatus(project, certificate.headSha, {
-        state: 'pending',
-        ref: certificate.sourceBranch,
-        targetUrl: certificate.build,
-        description: `target moved; testing again (${why})`,
-      });
+      await post('pending', `target moved; testing again (${why})`);
       throw new Failure(exitCode.again, `not merged: ${why}. The merge result has to be tested again.`);
     }
+    // Revoked in between.
+    if (approved && decision.do === 'leave') await post('pending', 'waits for an approval');
     if (isGreen(certificate)) await putNote(context, certificate, { state: 'left', why }, key);
     throw new Failure(decision.do === 'refuse' ? exitCode.red : exitCode.nothing, `not merged: ${why}.`);
   }
