@@ -73,7 +73,7 @@ export async function testedBefore(
 }
 
 /**
- * Posts the aggregate status as running and checks out the merge result of the merge request's head, as it is
+ * Posts the aggregate status as running (pending where an approval will be waited for) and checks out the merge result of the merge request's head, as it is
  * now, and its target branch's head.
  * @throws Failure 4 when there is nothing to test
  */
@@ -89,7 +89,10 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
       targetUrl: request.build,
       description,
     });
-  await post('running', `testing the merge result with ${found.target_branch}`);
+  const testing = `testing the merge result with ${found.target_branch}`;
+  // What runs cannot become pending again (CommitStatus), so what has to wait for people does so from the beginning.
+  if (request.policy === 'reviewed') await post('pending', `${testing}; then it waits for an approval`);
+  else await post('running', testing);
   try {
     return await checkOutSource(context, request, found, headSha);
   } catch (error) {
@@ -185,7 +188,7 @@ async function putBody({ gitlab }: Context, certificate: Certificate, body: stri
   }
 }
 
-/** Posts the final status and the note. @returns whether the certificate is green */
+/** Posts the note, and the final status unless it waits for an approval. @returns whether the certificate is green */
 export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
   const green = isGreen(certificate);
   const post = (state: CommitState, description: string) =>
@@ -204,14 +207,9 @@ export async function report(context: Context, certificate: Certificate, key: st
     await post('failed', green ? `${verdictLine(certificate)}, but ${why}` : verdictLine(certificate));
     throw error;
   }
-  if (!green) await post('failed', verdictLine(certificate));
-  else if (certificate.policy !== 'reviewed') await post('success', verdictLine(certificate));
-  else {
-    // Green only with the approval: GitLab's own button then waits for it, too. What runs cannot become pending
-    // (CommitStatus), what was cancelled is followed by a new one.
-    await post('canceled', `${verdictLine(certificate)}; next comes the approval`);
-    await post('pending', `${verdictLine(certificate)}; waits for an approval`);
-  }
+  // Of a module whose merge requests are reviewed it turns green with the approval: GitLab's own button waits for it, too.
+  if (!green || certificate.policy !== 'reviewed')
+    await post(green ? 'success' : 'failed', verdictLine(certificate));
   return green;
 }
 
