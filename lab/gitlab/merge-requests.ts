@@ -210,7 +210,9 @@ export function createMergeRequests(app: App): MergeRequests {
     for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
       const oldrev = mr.sha;
       await newHead(project, mr, after);
-      if (approvalSettings(app, project).reset_approvals_on_push) mergeRequests.update(mr, { approvals: [] });
+      // A feature of Premium: on Free approvals outlive every push.
+      if (app.tier !== 'free' && approvalSettings(app, project).reset_approvals_on_push)
+        mergeRequests.update(mr, { approvals: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
     for (const mr of open(project).filter((row) => row.target_branch === branch)) {
