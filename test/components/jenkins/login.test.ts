@@ -2,11 +2,7 @@ import { parse } from 'yaml';
 import { cascYaml } from '../../../components/jenkins/casc';
 import type { Model } from '../../../components/model';
 import { stackVariables } from '../../../stacks/secrets';
-import { argsOf, modelWith } from './support';
-
-const roles = 'roles: { admin: [platform], operator: [on-call, platform], reader: ["shop/orders"] }';
-const OIDC = `login: { openIdConnect: { wellKnown: "https://id.test/.well-known/openid-configuration", clientId: jenkins, clientSecretFrom: JENKINS_SECRET }, ${roles} }`;
-const OAUTH = `login: { gitlab: { clientId: jenkins, clientSecretFrom: JENKINS_SECRET }, ${roles} }`;
+import { argsOf, modelWith, OAUTH, OIDC } from './support';
 
 const security = (model: Model) => {
   const { jenkins } = parse(cascYaml(model)) as {
