@@ -50,7 +50,7 @@ function pathOf(verb: string, resource: string, namespace: string | undefined): 
   return `${place}${one ? `/${ABSENT}` : ''}${part ? `/${part}` : ''}${METHODS[verb] === 'GET' ? '' : query}`;
 }
 
-/** What the API server answers to a request with no body: 403 before it looks at it, anything else after. */
+/** What the API server answers to an object of no kind: 403 before it looks at it, anything else after. */
 function askKubernetes({ server, ca }: Access, token: string, what: string): Promise<number> {
   const [verb = '', resource = '', namespace] = what.split(' ');
   return new Promise((resolve, reject) => {
@@ -64,7 +64,7 @@ function askKubernetes({ server, ca }: Access, token: string, what: string): Pro
       response.resume();
       resolve(response.statusCode ?? 0);
     });
-    sent.end();
+    sent.end(METHODS[verb] === 'GET' ? undefined : '{}');
   });
 }
 
