@@ -516,8 +516,9 @@ describe('merge: reviewed', () => {
       commit_message: `Add ${file}`,
       actions: [{ action: 'create', file_path: file, content: 'x\n' }],
     });
-    expect(answer.status).toBe(201);
-    return ((await answer.json()) as { id: string }).id;
+    const text = await answer.text();
+    expect([answer.status, text]).toEqual([201, expect.any(String)]);
+    return (JSON.parse(text) as { id: string }).id;
   };
   const open = async (name: string, branch: string): Promise<number> => {
     const answer = await as(name, 'POST', `${base}/merge_requests`, {
