@@ -204,10 +204,16 @@ export const moduleSchema = z.strictObject({
         .optional(),
     })
     .prefault({}),
-  /** `automatic` merges as soon as all is green; `manual` leaves the button to a person. */
+  /**
+   * `reviewed` merges once all is green and someone has approved the newest commit who neither wrote, pushed nor opened
+   * it; `automatic` merges as soon as all is green; `manual` leaves the button to a person.
+   */
   merge: z
-    .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
-    .default('automatic'),
+    .enum(
+      ['reviewed', 'automatic', 'manual'],
+      say('is neither reviewed, automatic nor manual', 'Use one of the three.'),
+    )
+    .default('reviewed'),
 });
 
 /** When a probe asks and when it gives up, in seconds. */

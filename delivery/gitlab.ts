@@ -48,6 +48,70 @@ const issueSchema = z.object({
 });
 export type Issue = z.infer<typeof issueSchema>;
 
+const approvalsSchema = z.object({
+  approved_by: z.array(
+    z.object({
+      user: z.object({ id: z.number(), username: z.string() }),
+      /** GitLab tells it since 18 (`lib/api/entities/approvals.rb`). */
+      approved_at: z.iso.datetime({ offset: true }).optional(),
+    }),
+  ),
+});
+export type Approval = z.infer<typeof approvalsSchema>['approved_by'][number];
+
+const versionSchema = z.object({
+  id: z.number(),
+  head_commit_sha: commitId,
+  created_at: z.iso.datetime({ offset: true }),
+});
+export type Version = z.infer<typeof versionSchema>;
+
+const pushSchema = z.object({
+  author_id: z.number(),
+  /** Without refs where one push changed more of them than the instance lists one by one. */
+  push_data: z
+    .object({
+      action: z.enum(['created', 'pushed', 'removed']),
+      ref_type: z.enum(['branch', 'tag']),
+      ref: z.string().nullable(),
+      commit_from: z.string().nullable(),
+      commit_to: z.string().nullable(),
+    })
+    .optional(),
+});
+export type Push = z.infer<typeof pushSchema>;
+
+const userGid = z
+  .object({ id: z.string().regex(/^gid:\/\/gitlab\/User\/\d+$/) })
+  .transform(({ id }) => Number(id.split('/').at(-1)));
+const peopleSchema = z.object({
+  data: z.object({
+    project: z.object({
+      mergeRequest: z.object({
+        author: userGid,
+        committers: z.object({
+          nodes: z.array(userGid),
+          pageInfo: z.object({ hasNextPage: z.literal(false) }),
+        }),
+        commits: z.object({
+          nodes: z.array(z.object({ author: userGid.nullable() })),
+          pageInfo: z.object({ hasNextPage: z.boolean(), endCursor: z.string().nullable() }),
+        }),
+      }),
+    }),
+  }),
+});
+/** REST has no user for a commit's author: GitLab finds one by the e-mail addresses that users have confirmed. */
+const PEOPLE = `query($project: ID!, $iid: String!, $after: String) {
+  project(fullPath: $project) {
+    mergeRequest(iid: $iid) {
+      author { id }
+      committers(first: 100) { nodes { id } pageInfo { hasNextPage } }
+      commits(first: 100, after: $after) { nodes { author { id } } pageInfo { hasNextPage endCursor } }
+    }
+  }
+}`;
+
 export type CommitState = 'pending' | 'running' | 'success' | 'failed' | 'canceled';
 
 /** An answer of GitLab that is not a success. `status` 0: it could not be reached. */
@@ -81,6 +145,9 @@ interface Answer {
 
 const encode = encodeURIComponent;
 
+/** The one path that is not of the REST interface. */
+const GRAPHQL = '/graphql';
+
 /** GitLab's `message` is a string, a list, or a record of lists; `error` appears too. */
 function detailOf(body: unknown): string {
   if (typeof body === 'string') return body.split('\n')[0]?.slice(0, 200) ?? '';
@@ -105,7 +172,8 @@ export class GitLab {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(`${this.options.url.replace(/\/+$/, '')}/api/v4${path}`, {
+      const api = path === GRAPHQL ? '/api' : '/api/v4';
+      response = await fetch(`${this.options.url.replace(/\/+$/, '')}${api}${path}`, {
         method,
         headers: {
           'private-token': this.options.token,
@@ -172,6 +240,16 @@ export class GitLab {
     return this.check(schema, await this.request('GET', path), path);
   }
 
+  /** Undefined where GitLab has none. */
+  private async found<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    try {
+      return await this.get(path, schema);
+    } catch (error) {
+      if (error instanceof GitLabError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
   private async all<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
     const separator = path.includes('?') ? '&' : '?';
     const body = await wholeOf(`${path}${separator}per_page=100`, async (page) => {
@@ -214,6 +292,67 @@ export class GitLab {
   async merge(project: string, iid: number, sha: string): Promise<MergeRequest> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/merge`;
     return this.check(mergeRequestSchema, await this.request('PUT', path, { sha }), path);
+  }
+
+  /** Who approved a merge request, whichever of its commits they saw. */
+  async approvals(project: string, iid: number): Promise<readonly Approval[]> {
+    const path = `/projects/${encode(project)}/merge_requests/${iid}/approvals`;
+    return (await this.get(path, approvalsSchema)).approved_by;
+  }
+
+  /** What a merge request's branch has been, newest first: each version is made when GitLab takes in a push. */
+  async versions(project: string, iid: number): Promise<Version[]> {
+    const all = await this.all(`/projects/${encode(project)}/merge_requests/${iid}/versions`, versionSchema);
+    return all.sort((a, b) => b.id - a.id);
+  }
+
+  /**
+   * Pushes to a project, newest first, a page of 100 after the other.
+   * @param isEnough asked after each page with all so far
+   * @param pages most that are read
+   */
+  async pushes(
+    project: string,
+    isEnough: (pushes: readonly Push[]) => boolean,
+    pages = 50,
+  ): Promise<readonly Push[]> {
+    const path = `/projects/${encode(project)}/events?action=pushed&sort=desc&per_page=100`;
+    const found: Push[] = [];
+    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
+      const answer: Answer = await this.request('GET', `${path}&page=${page}`);
+      found.push(...this.check(z.array(pushSchema), answer, path));
+      page = answer.nextPage;
+    }
+    return found;
+  }
+
+  /** Ids of those who opened a merge request, and of whom GitLab takes for authors and committers of its commits. */
+  async people(project: string, iid: number): Promise<ReadonlySet<number>> {
+    const ids = new Set<number>();
+    for (let after: string | null | undefined = null; after !== undefined; ) {
+      const answer: Answer = await this.request(
+        'POST',
+        GRAPHQL,
+        { query: PEOPLE, variables: { project, iid: String(iid), after } },
+        transient,
+      );
+      const { author, committers, commits } = this.check(peopleSchema, answer, GRAPHQL).data.project
+        .mergeRequest;
+      for (const id of [author, ...committers.nodes, ...commits.nodes.map((commit) => commit.author)])
+        if (id !== null) ids.add(id);
+      after = commits.pageInfo.hasNextPage ? commits.pageInfo.endCursor : undefined;
+    }
+    return ids;
+  }
+
+  /** Whether a user is a person who may push to the project: active, no token's bot, Developer or above. */
+  async mayPush(project: string, user: number): Promise<boolean> {
+    const member = await this.found(
+      `/projects/${encode(project)}/members/all/${user}`,
+      z.object({ access_level: z.number(), state: z.string() }),
+    );
+    if (!member || member.access_level < 30 || member.state !== 'active') return false;
+    return !(await this.get(`/users/${user}`, z.object({ bot: z.boolean() }))).bot;
   }
 
   /**
@@ -295,16 +434,13 @@ export class GitLab {
     branch: string,
   ): Promise<{ text: string; lastCommit: string } | undefined> {
     const route = `/projects/${encode(project)}/repository/files/${encode(path)}?ref=${encode(branch)}`;
-    try {
-      const found = await this.get(route, fileSchema);
-      return {
+    const found = await this.found(route, fileSchema);
+    return (
+      found && {
         text: Buffer.from(found.content, 'base64').toString('utf8'),
         lastCommit: found.last_commit_id,
-      };
-    } catch (error) {
-      if (error instanceof GitLabError && error.status === 404) return undefined;
-      throw error;
-    }
+      }
+    );
   }
 
   /**

@@ -20,6 +20,7 @@ import { backupSchema, metricsSchema } from './backup';
 import { isLinkLocal } from './builds';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
+import { loginSchema } from './login';
 import { secretSources } from './secrets';
 import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
 
@@ -136,6 +137,11 @@ export const stackSchema = z
         storageClass: subdomain.optional(),
         /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
         onDelete,
+        /**
+         * People log in as themselves, and are what their groups make them. The user `admin` is for emergencies then.
+         * @default one user, `admin`, whom all share
+         */
+        login: loginSchema.optional(),
         /** Whether who is not logged in may read jobs and logs. */
         anonymousRead: z.boolean().default(false),
         /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
@@ -194,7 +200,14 @@ export const stackSchema = z
           )
           .optional(),
       })
-      .superRefine(({ url, ingress }, context) => {
+      .superRefine(({ url, ingress, login, existing }, context) => {
+        if (login && existing) {
+          context.addIssue({
+            code: 'custom',
+            path: ['login'],
+            message: say('is of a Jenkins that is there already', 'Leave it to the owner of that Jenkins.'),
+          });
+        }
         if (!ingress || !URL.canParse(url)) return;
         const { hostname, protocol } = new URL(url);
         if (ingressHost.safeParse(ingress.host).success && ingress.host !== hostname) {

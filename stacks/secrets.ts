@@ -1,4 +1,5 @@
 import type { Problem } from '../catalog/problems';
+import { loginVariable } from './login';
 import type { StackSettings } from './schema';
 
 /**
@@ -78,7 +79,7 @@ const otherEnvironments = (topology: StackSettings['topologyProject']): NamedVar
 
 /** Variables that a whole `up` needs. */
 export function stackVariables(
-  settings: Bringing & Pick<StackSettings, 'clusters' | 'topologyProject'>,
+  settings: Bringing & Pick<StackSettings, 'clusters' | 'jenkins' | 'topologyProject'>,
 ): NamedVariable[] {
   const { clusters, registry } = settings;
   const kubeconfigs = (['ci', 'production'] as const).flatMap((role) => {
@@ -97,6 +98,7 @@ export function stackVariables(
     ...push,
     ...keys,
     ...backupVariables(settings.backup),
+    ...(settings.jenkins.login ? [loginVariable(settings.jenkins.login)] : []),
     ...kubeconfigs,
     ...otherEnvironments(settings.topologyProject),
   ]);

@@ -1,11 +1,13 @@
 import { restrictedContainer } from '../../catalog/containers';
+import { loginVariable } from '../../stacks/login';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { outputRef, secretRef } from '../shared/references';
+import { givenRef, outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
+import { hasAdmin } from './login';
 import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
 import { agentFiles } from './namespaces';
 
@@ -88,7 +90,10 @@ function state(model: Model): Declaration[] {
       within('jenkins-casc-secrets'),
       {
         stringData: {
-          [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
+          ...(hasAdmin(jenkins) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
+          ...(jenkins.login
+            ? { [cascSecrets.clientSecret]: givenRef(loginVariable(jenkins.login).variable) }
+            : {}),
           ...hookTokens(model),
         },
       },

@@ -23,6 +23,8 @@ const gitlabJob = (
     readonly name: string;
     readonly description: string;
     readonly drafts: boolean;
+    /** An approval starts it: what waited for one is merged then. */
+    readonly approvals: boolean;
     readonly pipeline: string;
   },
 ): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
@@ -41,6 +43,7 @@ const gitlabJob = (
           branchFilterType('NameBasedFilter')
           includeBranchesSpec('main')
           ciSkip(false)
+          triggerOnApprovedMergeRequest(${String(job.approvals)})
           skipWorkInProgressMergeRequest(${String(!job.drafts)})
           setBuildDescription(true)
           secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
@@ -66,6 +69,7 @@ export const topologyJobScript = (
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
+    approvals: false,
     pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)})`,
   });
 
@@ -114,5 +118,6 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     name: module.name,
     description: module.description,
     drafts: false,
+    approvals: module.merge === 'reviewed',
     pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
   });

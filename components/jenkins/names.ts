@@ -7,6 +7,8 @@ import { type Ref, secretRef } from '../shared/references';
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
   adminPassword: 'ADMIN_PASSWORD',
+  /** Of Jenkins as a client of whoever says who people are. */
+  clientSecret: 'LOGIN_CLIENT_SECRET',
   hookToken: (module: string) => `HOOK_TOKEN_${module.replaceAll('-', '_').toUpperCase()}`,
 } as const;
 

@@ -378,6 +378,7 @@ export class App {
         t.pipelines,
         t.statuses,
         t.mergeRequests,
+        t.pushEvents,
         t.notes,
         t.issues,
         t.issueNotes,
@@ -488,6 +489,13 @@ export class App {
         ? change.ref.slice('refs/heads/'.length)
         : undefined;
       if (branch !== undefined && change.before === ZERO_SHA) await this.firstBranch(project, branch);
+    }
+    await this.noteEvents(project, user, changes);
+    for (const change of changes) {
+      if (change.before === change.after) continue;
+      const branch = change.ref.startsWith('refs/heads/')
+        ? change.ref.slice('refs/heads/'.length)
+        : undefined;
       const payload = await pushPayload(this, repository, project, user, change, pushOptions);
       if (branch === undefined) {
         if (change.ref.startsWith('refs/tags/')) this.webhooks.emit(project, 'tag_push_events', payload);
@@ -496,6 +504,40 @@ export class App {
       this.webhooks.emit(project, 'push_events', payload, branch);
       await this.mergeRequests.branchChanged(project, user, branch, change.before, change.after);
     }
+  }
+
+  /** What people see as activity (`Git::ProcessRefChangesService`): more than three refs of a kind at once become one event. */
+  private async noteEvents(project: Project, user: User, changes: readonly RefChange[]): Promise<void> {
+    const kinds = { branch: 'refs/heads/', tag: 'refs/tags/' } as const;
+    for (const [type, prefix] of Object.entries(kinds) as ['branch' | 'tag', string][])
+      for (const action of ['created', 'removed', 'pushed'] as const) {
+        const of = changes.filter(
+          ({ ref, before, after }) =>
+            before !== after &&
+            ref.startsWith(prefix) &&
+            action === (before === ZERO_SHA ? 'created' : after === ZERO_SHA ? 'removed' : 'pushed'),
+        );
+        const common = { project_id: project.id, author_id: user.id, action, ref_type: type };
+        if (of.length > PUSH_EVENT_ACTIVITIES_LIMIT) {
+          const many = { ref: null, from: null, to: null, title: null, commits: 0, ref_count: of.length };
+          this.tables.pushEvents.insert({ ...common, ...many, created_at: now() });
+          continue;
+        }
+        for (const { ref, before, after } of of) {
+          const commit = action === 'removed' ? undefined : await this.repository(project).commit(after);
+          const range = action === 'pushed' ? [after, `^${before}`] : [after];
+          this.tables.pushEvents.insert({
+            ...common,
+            ref: ref.slice(prefix.length),
+            from: action === 'created' ? null : before,
+            to: action === 'removed' ? null : after,
+            title: commit?.title.slice(0, 70) ?? null,
+            commits: action === 'removed' ? 0 : await this.repository(project).count(range),
+            ref_count: null,
+            created_at: now(),
+          });
+        }
+      }
   }
 
   /** The first branch becomes the default one; the default branch is protected when it comes to be. */
@@ -533,6 +575,9 @@ export class App {
 }
 
 export const BUSY = Symbol('busy');
+
+/** `application_settings.push_event_activities_limit` of a new instance. */
+const PUSH_EVENT_ACTIVITIES_LIMIT = 3;
 
 /** A date (the day it expires counts as expired, as in GitLab) or time in the past. */
 export function isPast(date: string | null): boolean {

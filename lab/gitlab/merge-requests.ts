@@ -163,6 +163,16 @@ export function createMergeRequests(app: App): MergeRequests {
     return { sha, start_sha: target, base_sha: (await repository.mergeBase(target, sha)) ?? target };
   }
 
+  function addVersion(mr: MergeRequest): void {
+    app.tables.versions.insert({
+      merge_request_id: mr.id,
+      head: mr.sha,
+      base: mr.base_sha,
+      start: mr.start_sha,
+      created_at: now(),
+    });
+  }
+
   async function newHead(project: Project, mr: MergeRequest, sha: string): Promise<void> {
     const repository = app.repository(project);
     const target = (await repository.branch(mr.target_branch)) ?? mr.start_sha;
@@ -172,6 +182,7 @@ export function createMergeRequests(app: App): MergeRequests {
       updated_at: now(),
       merge_error: null,
     });
+    addVersion(mr);
     await check(project, mr);
   }
 
@@ -199,8 +210,9 @@ export function createMergeRequests(app: App): MergeRequests {
     for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
       const oldrev = mr.sha;
       await newHead(project, mr, after);
-      if (approvalSettings(app, project).reset_approvals_on_push)
-        mergeRequests.update(mr, { approved_by: [] });
+      // A feature of Premium: on Free approvals outlive every push.
+      if (app.tier !== 'free' && approvalSettings(app, project).reset_approvals_on_push)
+        mergeRequests.update(mr, { approvals: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
     for (const mr of open(project).filter((row) => row.target_branch === branch)) {
@@ -260,6 +272,7 @@ export function createMergeRequests(app: App): MergeRequests {
       updated_at: now(),
       checked: null,
     });
+    addVersion(mr);
     await check(project, mr);
     await emit(project, user, mr, 'open');
     return mr;

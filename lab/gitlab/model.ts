@@ -243,10 +243,35 @@ export interface MergeRequest extends Row {
   merge_error: string | null;
   created_at: string;
   updated_at: string;
-  /** Users who approved, in order. @default nobody */
-  approved_by?: number[];
+  /** Who approved and when, in order. @default nobody */
+  approvals?: { user_id: number; at: string }[];
   /** What the test merge of `sha` with `target_sha` gave. */
   checked: { sha: string; target_sha: string; mergeable: boolean; merge_ref: string | null } | null;
+}
+
+/** What a merge request's branch was at a time. */
+export interface MergeRequestVersion extends Row {
+  merge_request_id: number;
+  head: string;
+  base: string;
+  start: string;
+  created_at: string;
+}
+
+/** A push as the project's events tell it: of one ref, or of how many where they were too many to tell. */
+export interface PushEvent extends Row {
+  project_id: number;
+  author_id: number;
+  created_at: string;
+  action: 'created' | 'pushed' | 'removed';
+  ref_type: 'branch' | 'tag';
+  /** Null of many. */
+  ref: string | null;
+  from: string | null;
+  to: string | null;
+  title: string | null;
+  commits: number;
+  ref_count: number | null;
 }
 
 /** How many approvals a project's merge requests need. */
@@ -319,6 +344,8 @@ export interface Tables {
   pipelines: Table<Pipeline>;
   statuses: Table<CommitStatus>;
   mergeRequests: Table<MergeRequest>;
+  versions: Table<MergeRequestVersion>;
+  pushEvents: Table<PushEvent>;
   approvalRules: Table<ApprovalRule>;
   approvalSettings: Table<ProjectApprovalSettings>;
   notes: Table<Note>;
@@ -345,6 +372,8 @@ export function openTables(store: Store): Tables {
     pipelines: store.table('pipelines'),
     statuses: store.table('statuses'),
     mergeRequests: store.table('merge_requests'),
+    versions: store.table('merge_request_versions'),
+    pushEvents: store.table('push_events'),
     approvalRules: store.table('approval_rules'),
     approvalSettings: store.table('approval_settings'),
     notes: store.table('notes'),

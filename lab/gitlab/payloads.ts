@@ -225,7 +225,17 @@ function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
   });
 }
 
-export type MergeRequestAction = 'open' | 'update' | 'merge' | 'close' | 'reopen';
+/** `approved` is that of the one approval that Free needs, and of the last that a licence asks for; before it: `approval`. */
+export type MergeRequestAction =
+  | 'open'
+  | 'update'
+  | 'merge'
+  | 'close'
+  | 'reopen'
+  | 'approved'
+  | 'approval'
+  | 'unapproved'
+  | 'unapproval';
 
 export async function mergeRequestPayload(
   app: App,

@@ -14,6 +14,7 @@ import { hookRoutes } from './routes/hooks';
 import { issueRoutes } from './routes/issues';
 import { memberRoutes } from './routes/members';
 import { mergeRequestRoutes } from './routes/merge-requests';
+import { graphql, peopleRoutes } from './routes/people';
 import { pipelineRoutes } from './routes/pipelines';
 import { projectRoutes } from './routes/projects';
 import { repositoryRoutes } from './routes/repository';
@@ -192,6 +193,8 @@ async function restServer(app: App): Promise<http.RequestListener> {
   pipelineRoutes(api, app);
   mergeRequestRoutes(api, app);
   issueRoutes(api, app);
+  peopleRoutes(api, app);
+  graphql(rest, app);
   rest.get('/-/health', async (_request, reply) => reply.type('text/plain').send('GitLab OK'));
   rest.get('/-/readiness', async () => ({ status: 'ok' }));
   await rest.ready();

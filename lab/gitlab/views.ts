@@ -42,12 +42,14 @@ export function basicUser(app: App, user: User): View {
   };
 }
 
+/** `API::Entities::User`: what everyone who is logged in may know of another. */
+export function userView(app: App, user: User): View {
+  return { ...basicUser(app, user), created_at: user.created_at, bio: '', bot: user.bot };
+}
+
 export function fullUser(app: App, user: User): View {
   return {
-    ...basicUser(app, user),
-    created_at: user.created_at,
-    bio: '',
-    bot: user.bot,
+    ...userView(app, user),
     email: user.email,
     commit_email: user.email,
     is_admin: user.admin,

@@ -76,9 +76,16 @@ async function resourcesInState(environment: string, terminal: Terminal): Promis
 
 function canaryOf({ modules }: Model, { canary = true }: RebuildOptions): string | undefined {
   if (canary === false) return undefined;
-  if (canary === true) return modules[0]?.name;
-  if (modules.some(({ name }) => name === canary)) return canary;
-  throw new Refusal(`--canary: there is no module "${canary}" in this environment.`, EXIT.badInput);
+  // Nobody approves or merges a canary.
+  if (canary === true) return modules.find(({ merge }) => merge === 'automatic')?.name;
+  const named = modules.find(({ name }) => name === canary);
+  if (named?.merge === 'automatic') return canary;
+  throw new Refusal(
+    named
+      ? `--canary: merge requests of ${canary} wait for a person (merge: ${named.merge}). Name a module that is merged automatically, or say --no-canary.`
+      : `--canary: there is no module "${canary}" in this environment.`,
+    EXIT.badInput,
+  );
 }
 
 const oneCluster = (model: Model, words: string[] | undefined): string[] | undefined =>

@@ -54,6 +54,9 @@ describe('a merge', () => {
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'manual'],
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'automatic'],
     ['leave', green, request, green.baseSha, 'manual'],
+    ['leave', green, request, green.baseSha, 'reviewed'],
+    // Nobody has asked who approved it.
+    ['leave', { ...green, policy: 'reviewed' }, request, green.baseSha, 'reviewed'],
     ['refuse', green, { ...request, iid: 8 }, green.baseSha, 'automatic'],
     ['refuse', green, { ...request, target_project_id: 2 }, green.baseSha, 'automatic'],
     ['refuse', { ...green, projectId: 2 }, request, green.baseSha, 'automatic'],

@@ -18,13 +18,20 @@ export const STAGES: readonly Stage[] = [
     why: 'what leaves images, catalog and cluster-wide objects of the lab as they are',
     lanes: [
       ['e2e/backup', 'e2e/previews', 'e2e/drift'],
-      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/cleanup'],
+      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
     ],
   },
   {
     why: 'the environment `lab` as people use it; beside it what has a place of its own in the lab',
     lanes: [
-      ['e2e/plain-pulumi', 'e2e/new-module', 'e2e/environments', 'e2e/hostile', 'e2e/hostile-build', 'e2e/kills'],
+      [
+        'e2e/plain-pulumi',
+        'e2e/new-module',
+        'e2e/environments',
+        'e2e/hostile',
+        'e2e/hostile-build',
+        'e2e/kills',
+      ],
       ['e2e/plugins-kubernetes', 'e2e/images', 'e2e/plugins-gitlab', 'e2e/jenkins'],
     ],
   },

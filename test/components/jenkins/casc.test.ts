@@ -229,6 +229,7 @@ describe('jobs', () => {
     const [, triggers = ''] = script.split('    pipelineTriggers {\n      triggers {\n        gitlab {\n');
     expect(triggers).toContain("triggerOpenMergeRequestOnPush('source')");
     expect(triggers).toContain('triggerOnlyIfNewCommitsPushed(true)');
+    expect(triggers).toContain('triggerOnApprovedMergeRequest(true)');
     // Outside `properties` the block is deprecated (job-dsl).
     expect(script).not.toMatch(/^ {2}triggers \{/m);
   });

@@ -149,6 +149,9 @@ final class GitLabHook {
       Integer number = built.number(sha, state, target);
       if (number != null) return Decision.none(which + ": last commit has already been built in build #" + number);
     }
+    // The plugin asks a null for its name there: HTTP 500, and no build.
+    if (on(trigger, "triggerOnlyIfNewCommitsPushed") && !ACTIONS.contains(action))
+      return Decision.none(which + ": the plugin fails by the action '" + action + "', which it does not know");
     if (on(trigger, "triggerOnlyIfNewCommitsPushed") && action.equals("update") && mr.path("oldrev").asText().isEmpty() && !leftDraft(hook))
       return Decision.none(which + ": updated without new commits, and it did not leave draft");
     if (on(trigger, "ciSkip") && (mr.path("description").asText().contains("[ci-skip]") || last.path("message").asText().contains("[ci-skip]")))

@@ -51,6 +51,18 @@ class HookTest {
     assertTrue(GitLabHook.mergeRequest(trigger, merge("opened", "open", true), NEVER_BUILT).reason().contains("draft"));
   }
 
+  /** Of a module whose merge requests wait for an approval. MergeRequestHookTriggerHandlerImpl#isNewCommitPushed asks `unapproved`, which it has not, for its name. */
+  @Test
+  void anApprovalBuildsWhereTheJobSaysSo_andOneTakenBackDoesNot() throws Exception {
+    Map<String, Object> trigger = GitLabHook.defaults();
+    trigger.put("triggerOpenMergeRequestOnPush", "source");
+    trigger.put("triggerOnlyIfNewCommitsPushed", true);
+    assertNull(GitLabHook.mergeRequest(trigger, merge("opened", "approved", false), NEVER_BUILT).env());
+    trigger.put("triggerOnApprovedMergeRequest", true);
+    assertEquals("MERGE", GitLabHook.mergeRequest(trigger, merge("opened", "approved", false), (sha, state, target) -> 3).env().get("gitlabActionType"));
+    assertTrue(GitLabHook.mergeRequest(trigger, merge("opened", "unapproved", false), NEVER_BUILT).reason().contains("the plugin fails"));
+  }
+
   private static final GitLabHook.Built NEVER_BUILT = (sha, state, target) -> null;
 
   /** An update as GitLab sends it: `oldrev` only for a push, `changes` with what else was edited. */
