@@ -18,7 +18,7 @@ import { killedUp } from './running';
 jest.setTimeout(scaled({ usual: 600_000, all: 1_200_000 }));
 
 /** One for each part of a run, in random order; more of them find rarer moments. */
-const KILLS = scaled({ usual: 6, all: 20 });
+const KILLS = scaled({ usual: 3, all: 20 });
 /** Seconds after its start at which a run is ended at the earliest: there is no engine yet. */
 const EARLIEST = 0.5;
 /** The same seed kills at the same moments: SWITCHYARD_KILLS_SEED of a run that failed. */
