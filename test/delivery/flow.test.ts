@@ -346,8 +346,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'byhand',
       description: 'forged',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('its merge request has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('its merge request has no certificate');
   });
 
   it.each([
@@ -422,8 +422,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'copied',
       description: 'x',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('has no certificate');
   });
 });
 
