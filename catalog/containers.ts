@@ -1,3 +1,4 @@
+import { containerText, containerVariable } from '../text/kubernetes';
 import type { Service, ServiceUse } from './load';
 import type { Resources } from './schema';
 
@@ -5,17 +6,39 @@ import type { Resources } from './schema';
 export interface ServiceAccess {
   readonly host: string;
   readonly user: string;
-  /** A value, or `$(NAME)` where Kubernetes fills in an environment variable of the same container. */
-  readonly password: string;
+  /** A value, or the name of a variable of the same container that Kubernetes fills in. */
+  readonly password: string | { readonly variable: string };
   readonly database: string;
 }
 
+type Values = Readonly<Record<string, ServiceAccess['password']>>;
+
+/** A text of a service file, filled in. */
+export interface Filled {
+  /** As `env`, `command` and `args` of a container take it. */
+  readonly source: string;
+  /** As the program sees it; undefined where only Kubernetes knows. */
+  readonly plain: string | undefined;
+}
+
 // A shell's `${user}` is not ours.
-const fill = (template: string, values: Record<string, string>): string =>
-  template.replace(
-    /(?<!\$)\{(host|port|user|password|database)\}/g,
-    (whole, key: string) => values[key] ?? whole,
-  );
+const PLACEHOLDER = /(?<!\$)\{(host|port|user|password|database)\}/;
+
+function fill(template: string, values: Values): Filled {
+  // Every second part is the name of a placeholder.
+  const parts = template
+    .split(PLACEHOLDER)
+    .map((part, index) => (index % 2 === 0 ? part : (values[part] ?? `{${part}}`)));
+  return {
+    source: parts
+      .map((part) => (typeof part === 'string' ? containerText(part) : containerVariable(part.variable)))
+      .join(''),
+    plain: parts.every((part) => typeof part === 'string') ? parts.join('') : undefined,
+  };
+}
+
+/** What Kubernetes does not fill in: a password stands in none of it, which loading checks. */
+const plainly = (template: string, values: Values): string => fill(template, values).plain ?? template;
 
 const byName = (values: Record<string, string>): { name: string; value: string }[] =>
   Object.keys(values)
@@ -23,7 +46,7 @@ const byName = (values: Record<string, string>): { name: string; value: string }
     .map((name) => ({ name, value: values[name] ?? '' }));
 
 /** The environment through which a module finds a service; keys as the service file declares them. */
-export function moduleEnvironment(service: Service, access: ServiceAccess): Record<string, string> {
+export function moduleEnvironment(service: Service, access: ServiceAccess): Record<string, Filled> {
   const values = { ...access, port: String(service.port) };
   return Object.fromEntries(
     Object.entries(service.moduleEnvironment).map(([name, template]) => [name, fill(template, values)]),
@@ -43,6 +66,9 @@ export function containerResources(resources: Resources) {
 
 /** User id of a module's own container, the same in a test Pod and in production. */
 export const MODULE_USER = 10001;
+
+/** Variable of a service's container that holds its password in production; of a module's, with the service's number. */
+export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
 
 /** Service account of test Pods: it may do nothing, and no token of it is mounted. */
 export const TEST_ACCOUNT = 'tests';
@@ -68,9 +94,9 @@ export const servicePorts = (service: Service): { name: string; port: number }[]
 ];
 
 /** What a probe does, without its timings. */
-function probeAction(service: Service, values: Record<string, string>) {
+function probeAction(service: Service, values: Values) {
   const { probe } = service;
-  if ('exec' in probe) return { exec: { command: probe.exec.map((word) => fill(word, values)) } };
+  if ('exec' in probe) return { exec: { command: probe.exec.map((word) => fill(word, values).source) } };
   if ('http' in probe)
     return { httpGet: { path: probe.http, port: service.ports[probe.port ?? ''] ?? service.port } };
   return { tcpSocket: { port: service.port } };
@@ -80,14 +106,14 @@ function probeAction(service: Service, values: Record<string, string>) {
  * Initialisation files as annotations of the Pod and a volume that shows them: a test Pod needs no other object than
  * itself, and a changed file is a changed Pod template, which rolls it out.
  */
-function initialisation(use: ServiceUse, service: Service, values: Record<string, string>) {
+function initialisation(use: ServiceUse, service: Service, values: Values) {
   const files = Object.keys(service.files)
     .sort()
     .map((path, index) => ({
       path,
       item: `file-${index}`,
       annotation: `switchyard.dev/${use.name}-file-${index}`,
-      text: fill(service.files[path] ?? '', values),
+      text: plainly(service.files[path] ?? '', values),
     }));
   const name = `${use.name}-files`;
   return {
@@ -135,13 +161,13 @@ export function serviceContainer(
     container: {
       name: use.name,
       image,
-      ...(service.command ? { command: service.command.map((word) => fill(word, values)) } : {}),
-      ...(service.args ? { args: service.args.map((word) => fill(word, values)) } : {}),
+      ...(service.command ? { command: service.command.map((word) => fill(word, values).source) } : {}),
+      ...(service.args ? { args: service.args.map((word) => fill(word, values).source) } : {}),
       env: [
         ...passwordEnv,
         ...byName(
           Object.fromEntries(
-            Object.entries(service.environment).map(([name, value]) => [name, fill(value, values)]),
+            Object.entries(service.environment).map(([name, value]) => [name, fill(value, values).source]),
           ),
         ),
       ],

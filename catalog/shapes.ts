@@ -153,6 +153,10 @@ export const variableOfContainer = z
   .refine(
     (name) => name !== '.' && !name.startsWith('..'),
     say('is not an environment variable name', 'Begin with a letter or "_".'),
+  )
+  .refine(
+    (name) => !/^SWITCHYARD_SERVICE_PASSWORD(_[0-9]+)?$/.test(name),
+    say('is what a password reaches its container by in production', 'Choose another name.'),
   );
 
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */

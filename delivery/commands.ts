@@ -114,6 +114,7 @@ export function program(): Command {
       const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
         gitlabMergeRequestIid: options.mergeRequest,
       });
+      const { SWITCHYARD_GITLAB_REBASE: rebase } = readSettings(['SWITCHYARD_GITLAB_REBASE']);
       const { group: _group, projectOf, ...towards } = context();
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
@@ -126,6 +127,7 @@ export function program(): Command {
       const certificate = await takeSource(towards, {
         ...request,
         build: settings.BUILD_URL,
+        rebase,
         folder: join(workspace, SOURCE),
       });
       writeCertificate(workspace, certificate, options);
@@ -203,8 +205,7 @@ export function program(): Command {
     .command('test-pod')
     .description('Write the test Pod and the script that runs the tests in it.')
     .option('--out <file>', 'where the Pod goes; default .switchyard/test-pod.yaml in the workspace')
-    .option('--expires <seconds>', 'Unix seconds after which the Pod may be reaped', wholeNumber)
-    .action(async (options: { out?: string; expires?: number }) => {
+    .action(async (options: { out?: string }) => {
       const settings = readSettings([
         'SWITCHYARD_CATALOG',
         'SWITCHYARD_STACKS',
@@ -215,14 +216,12 @@ export function program(): Command {
       const certificate = readCertificate(workspace);
       const catalog = loadCatalog(settings.SWITCHYARD_CATALOG);
       const module = findModule(catalog, certificate.module);
-      const lifetime = module.test.timeoutMinutes * 60 + 1200;
       const pod = testPod({
         catalog,
         module,
         settings: loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT),
         certificate,
         pullSecrets: settings.SWITCHYARD_PULL_SECRETS,
-        expires: options.expires ?? Math.floor(Date.now() / 1000) + lifetime,
       });
       const folder = join(workspace, '.switchyard');
       // All of it goes into the test Pod, and nothing else does: an archive, since a stash follows links.

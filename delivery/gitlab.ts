@@ -15,6 +15,8 @@ const mergeRequestSchema = z.object({
   title: z.string(),
   /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
   detailed_merge_status: z.string().optional(),
+  /** By which GitLab judges. `source` is `external` where it has nothing but posted statuses. */
+  head_pipeline: z.object({ id: z.number(), source: z.string() }).nullish(),
   source_branch: z.string(),
   target_branch: z.string(),
   source_project_id: z.number().nullable(),
@@ -286,6 +288,11 @@ export class GitLab {
   async branchHead(project: string, branch: string): Promise<string> {
     const path = `/projects/${encode(project)}/repository/branches/${encode(branch)}`;
     return (await this.get(path, z.object({ commit: z.object({ id: commitId }) }))).commit.id;
+  }
+
+  /** Starts a rebase of the source branch onto its target, in the background: what comes of it is a push. */
+  async rebase(project: string, iid: number): Promise<void> {
+    await this.request('PUT', `/projects/${encode(project)}/merge_requests/${iid}/rebase`, {});
   }
 
   /** `PUT …/merge` with `sha`: GitLab itself refuses when the source branch has moved. */

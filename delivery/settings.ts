@@ -31,6 +31,8 @@ const variables = {
             }),
         ),
     ),
+  /** The bot rebases a merge request that stands on an older main, where the project's merge method asks for it. */
+  SWITCHYARD_GITLAB_REBASE: flag,
   REGISTRY: required('Give host:port of the image registry.').regex(
     /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
     'is not host[:port][/prefix] | Leave the scheme out.',

@@ -1,5 +1,8 @@
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
+import { NO_CI_CONFIG } from '../catalog/status';
 import { isTransient, type Policy, retry } from '../clients/retry';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
@@ -41,6 +44,8 @@ export interface SourceRequest {
   readonly policy: Module['merge'];
   /** {@link declaredAs} of the module and its services. */
   readonly declared: string;
+  /** Rebases what the project's merge method wants rebased. @default people are told */
+  readonly rebase?: boolean;
   readonly folder: string;
 }
 
@@ -136,15 +141,17 @@ async function checkOutSource(
   // is spent on what it would refuse.
   if (!(await copy.isAncestor(baseSha, headSha))) {
     const method = await context.gitlab.mergeMethod(request.project);
-    if (method !== 'merge') {
-      throw new Failure(
-        exitCode.nothing,
-        `!${found.iid} needs a rebase onto ${found.target_branch}: the project merges by "${method}".`,
-        'Rebase it (the button of the merge request, or a comment "/rebase"); the new commit has its own build.',
-      );
-    }
+    if (method !== 'merge') await leaveToRebase(context, request, found, method);
   }
   const merged = await copy.checkOutMerge(baseSha, headSha);
+  // GitLab would make a pipeline of it, and judge by that one.
+  if ('tree' in merged && lstatSync(join(request.folder, NO_CI_CONFIG), { throwIfNoEntry: false })) {
+    throw new Failure(
+      exitCode.nothing,
+      `!${found.iid} brings ${NO_CI_CONFIG}, where GitLab must find nothing.`,
+      'Remove it: what tests a module is in its catalog file.',
+    );
+  }
   return {
     version: 2,
     module: request.module,
@@ -161,6 +168,30 @@ async function checkOutSource(
     declared: request.declared,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
+}
+
+/** Has the merge request rebased, or says that people have to. */
+async function leaveToRebase(
+  context: Context,
+  { project, mergeRequest, rebase }: SourceRequest,
+  { iid, target_branch }: MergeRequest,
+  method: string,
+): Promise<never> {
+  const what = `!${iid} needs a rebase onto ${target_branch}: the project merges by "${method}"`;
+  const remedy =
+    'Rebase it (the button of the merge request, or a comment "/rebase"); the new commit has its own build.';
+  if (!rebase) throw new Failure(exitCode.nothing, `${what}.`, remedy);
+  try {
+    await context.gitlab.rebase(project, mergeRequest);
+  } catch (error) {
+    // 409: one is under way already. 403: nobody but its owner pushes to that branch.
+    if (!(error instanceof GitLabError) || ![403, 409].includes(error.status)) throw error;
+    if (error.status === 403) throw new Failure(exitCode.nothing, `${what}, and the bot may not.`, remedy);
+  }
+  throw new Superseded(
+    exitCode.nothing,
+    `!${iid} is being rebased onto ${target_branch}; the new commit has its own build.`,
+  );
 }
 
 /** Writes the bot's one note: edits its own when there is one. Notes of others are never touched. */
@@ -293,8 +324,14 @@ const WAITING = [
   'approvals_syncing',
 ];
 
+/** Says it where GitLab judges by a pipeline of the project's own file: ours may be green for long. */
+const otherPipeline = ({ detailed_merge_status, head_pipeline }: MergeRequest): string =>
+  head_pipeline && head_pipeline.source !== 'external' && detailed_merge_status?.startsWith('ci_')
+    ? ` of its pipeline ${head_pipeline.id} ("${head_pipeline.source}"), which a .gitlab-ci.yml made`
+    : '';
+
 /** Pauses before the next try, in milliseconds: about five minutes in all. */
-const PATIENCE: readonly number[] = [1000, 2000, 4000, 8000, ...Array<number>(19).fill(15_000)];
+const PATIENCE: readonly number[] = [500, 1000, 2000, 4000, 8000, ...Array<number>(19).fill(15_000)];
 
 /** What an error of GitLab's merge endpoint means. */
 export function explainMergeError(status: number, detail: string): Exclude<MergeDecision, { do: 'merge' }> {
@@ -341,8 +378,18 @@ export async function merge(
 ): Promise<string> {
   const { gitlab } = context;
   const { project, mergeRequest: iid } = certificate;
+  // Locked: it is being merged at this moment, perhaps by a try of ours that was cut off.
+  const unlocked = async (): Promise<MergeRequest> => {
+    let request = await gitlab.mergeRequest(project, iid);
+    for (const pause of patience) {
+      if (request.state !== 'locked') break;
+      await sleep(pause);
+      request = await gitlab.mergeRequest(project, iid);
+    }
+    return request;
+  };
   const decide = async () => {
-    const request = await gitlab.mergeRequest(project, iid);
+    const request = await unlocked();
     // Not ours to write a note on.
     const other = whyOther(certificate, request);
     if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
@@ -372,15 +419,16 @@ export async function merge(
       if (!(error instanceof GitLabError)) throw error;
       const pause = patience[attempt];
       if (error.status === 405 || error.status === 422) {
-        const { detailed_merge_status: status = '' } = await gitlab.mergeRequest(project, iid);
-        const waits = WAITING.includes(status) || status === 'mergeable';
+        const refused = await gitlab.mergeRequest(project, iid);
+        const { detailed_merge_status: status = '', state } = refused;
+        const waits = WAITING.includes(status) || status === 'mergeable' || state === 'locked';
         if (waits && pause !== undefined) {
           await sleep(pause);
           decision = await decide();
         } else if (waits && status !== 'mergeable') {
           decision = {
             do: 'leave',
-            why: `GitLab still says "${status}" (${error.status}); merge it by hand once it may be`,
+            why: `GitLab still says "${status}" (${error.status})${otherPipeline(refused)}; merge it by hand once it may be`,
           };
         } else if (status === 'need_rebase') {
           decision = {
@@ -390,9 +438,13 @@ export async function merge(
         } else decision = explainMergeError(error.status, error.detail);
       } else if (error.status === 0 || error.status >= 500) {
         // Nobody knows whether it was carried out: look.
-        const now = await gitlab.mergeRequest(project, iid);
+        const now = await unlocked();
         if (now.state === 'merged' && now.sha === certificate.headSha) merged = now;
-        else throw error;
+        else if (now.state === 'opened' && pause !== undefined) {
+          // It was not. A second time `sha` holds it to the same commit.
+          await sleep(pause);
+          decision = await decide();
+        } else throw error;
       } else decision = explainMergeError(error.status, error.detail);
     }
   }

@@ -248,8 +248,8 @@ export const stackSchema = z
         /** Port on every node, for sites without an ingress controller (30000–32767). */
         nodePort: z.number().int().min(30000).max(32767).optional(),
         /**
-         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
-         * everything, since the registry's own htpasswd knows no rights.
+         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none, unless it ends TLS by
+         * `tlsSecret`; then both users may do everything, since the registry's own htpasswd knows no rights.
          */
         access: z
           .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))
@@ -448,7 +448,7 @@ export const defaultImages = {
   /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',
-  /** nginx without root, for `registry.access: separate`. */
+  /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
   registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
   robot: 'switchyard/robot:7.5',

@@ -5,7 +5,7 @@ import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
-import { existingProjects } from '../gitlab/projects';
+import { existingProjects, rebasing } from '../gitlab/projects';
 import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
@@ -110,6 +110,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           { name: 'SWITCHYARD_STATE', value: STATE },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
+          ...rebasing(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
         [

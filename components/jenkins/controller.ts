@@ -164,6 +164,8 @@ function workload(model: Model): Declaration[] {
         spec: {
           replicas: 1,
           serviceName: 'jenkins',
+          // A Pod that does not get ready is replaced by the next template: see components/production/service.ts.
+          podManagementPolicy: 'Parallel',
           selector: { matchLabels: match },
           template: {
             metadata: {

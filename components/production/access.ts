@@ -1,14 +1,17 @@
-import { moduleEnvironment, type ServiceAccess } from '../../catalog/containers';
+import {
+  type Filled,
+  moduleEnvironment,
+  PASSWORD_VARIABLE,
+  type ServiceAccess,
+} from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import { containerText } from '../../text/kubernetes';
 import type { Model } from '../model';
 import { givenRef, type Ref, secretRef } from '../shared/references';
 
 const DATABASE = 'module';
-
-/** Variable of a container through which a template's `{password}` reaches it. */
-export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
 
 /** @throws Error when the catalog lacks the service: a fault of the program, since loading checks it */
 export function serviceOf(model: Model, use: ServiceUse): Service {
@@ -22,7 +25,7 @@ export function access(model: Model, module: Module, use: ServiceUse, variable: 
   return {
     host: use.existing?.host ?? `${use.name}.${namespacesOf(model.settings).production(module.name)}.svc`,
     user: use.existing?.user ?? module.name.replaceAll('-', '_'),
-    password: `$(${variable})`,
+    password: { variable },
     database: use.existing?.database ?? DATABASE,
   };
 }
@@ -48,7 +51,7 @@ export interface ModuleVariables {
 
 /** The environment of a module in production; what it declares itself wins over what its services bring. */
 export function moduleVariables(model: Model, module: Module): ModuleVariables {
-  const fromServices: Record<string, string> = Object.assign(
+  const fromServices: Record<string, Filled> = Object.assign(
     {},
     ...module.services.map((use, index) => {
       const service = serviceOf(model, use);
@@ -58,13 +61,19 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
       );
     }),
   );
-  const all: Record<string, string> = { ...fromServices, ...module.environment, PORT: String(module.port) };
+  const written = { ...module.environment, PORT: String(module.port) };
+  const all: Record<string, Filled> = {
+    ...fromServices,
+    ...Object.fromEntries(
+      Object.entries(written).map(([name, text]) => [name, { source: containerText(text), plain: text }]),
+    ),
+  };
   const plain: Record<string, string> = {};
   const filled: { name: string; value: string }[] = [];
   for (const name of Object.keys(all).sort()) {
-    const value = all[name] ?? '';
-    if (value.includes('$(')) filled.push({ name, value });
-    else plain[name] = value;
+    const value = all[name];
+    if (value?.plain === undefined) filled.push({ name, value: value?.source ?? '' });
+    else plain[name] = value.plain;
   }
   return {
     plain,

@@ -1,4 +1,4 @@
-import { serviceContainer, servicePorts } from '../../catalog/containers';
+import { PASSWORD_VARIABLE, serviceContainer, servicePorts } from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -7,7 +7,7 @@ import type { Declaration } from '../shared/declaration';
 import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import { joinedBy, type Ref, secretRef } from '../shared/references';
-import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
+import { access, credentialsName, passwordRef, serviceOf } from './access';
 import { keepsData } from './retention';
 
 /** Label of the Pods of all services that are made here. */
@@ -99,6 +99,9 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
         spec: {
           replicas: 1,
           serviceName: use.name,
+          // Of one Pod there is no order to keep. `OrderedReady` never replaces a Pod that does not get ready, also when the
+          // next template would mend it (stateful_set_control.go).
+          podManagementPolicy: 'Parallel',
           selector: { matchLabels: match },
           // Scaling to none is how one stops a database to look at it: never a way to lose its volume.
           persistentVolumeClaimRetentionPolicy: {
@@ -122,8 +125,8 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
               volumes,
             },
           },
-          // Kubernetes forbids any later change of this part: nothing here may follow a setting that people change
-          // (a new class or size needs a new volume and a restored backup).
+          // As it was made: Kubernetes forbids any later change. `operations/growth.ts` lets the volume grow; a new class
+          // needs a new volume and a restored backup.
           volumeClaimTemplates: [
             {
               metadata: { name: dataVolume },
@@ -136,7 +139,11 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
           ],
         },
       },
-      { dependsOn: [`${name}-credentials`], ...(keep ? retained : {}) },
+      {
+        dependsOn: [`${name}-credentials`],
+        ignoreChanges: ['spec.volumeClaimTemplates'],
+        ...(keep ? retained : {}),
+      },
     ),
     object(
       'kubernetes:policy/v1:PodDisruptionBudget',

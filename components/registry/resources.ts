@@ -141,7 +141,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     livenessProbe: { ...alive, periodSeconds: 20 },
     resources,
     securityContext: restrictedContainer,
-    volumeMounts: proxy ? mounts : [...mounts, ...tls],
+    volumeMounts: mounts,
   };
   const before: Container = {
     name: 'proxy',

@@ -82,6 +82,22 @@ const isPulumis = (value: object): boolean =>
   pulumi.asset.Archive.isInstance(value) ||
   pulumi.Resource.isInstance(value);
 
+/**
+ * A Secret's texts as its `data`. The API server turns `stringData` into that, but nobody owns what it made there: of a
+ * Secret that is changed in place a key that is no longer written would stay (kubernetes/kubernetes#108008).
+ */
+function inData(args: { readonly data?: object; readonly stringData?: object }): object {
+  const { stringData, data, ...rest } = args;
+  if (stringData === undefined) return args;
+  const encoded = Object.entries(stringData).map(([key, text]): [string, unknown] => [
+    key,
+    pulumi
+      .output(text as pulumi.Input<string | undefined>)
+      .apply((known) => (known === undefined ? known : Buffer.from(known).toString('base64'))),
+  ]);
+  return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } };
+}
+
 /** Turns declarations into resources and puts run-time values in the place of references. */
 export class Registrar {
   private readonly registered = new Map<string, pulumi.CustomResource>();
@@ -94,9 +110,10 @@ export class Registrar {
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
     const construct = constructors[declaration.type];
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
+    const args = this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as object;
     const resource = new construct(
       declaration.name,
-      this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as never,
+      (declaration.type === 'kubernetes:core/v1:Secret' ? inData(args) : args) as never,
       {
         parent,
         id: this.existingId(declaration),

@@ -189,7 +189,7 @@ export interface Pipeline extends Row {
   project_id: number;
   sha: string;
   ref: string;
-  source: 'external';
+  source: 'external' | 'push' | 'merge_request_event';
   status: JobState;
   user_id: number;
   created_at: string;
@@ -221,7 +221,8 @@ export interface MergeRequest extends Row {
   author_id: number;
   title: string;
   description: string | null;
-  state: 'opened' | 'closed' | 'merged';
+  /** `locked` while it is being merged. */
+  state: 'opened' | 'closed' | 'locked' | 'merged';
   source_branch: string;
   target_branch: string;
   /** Head of the source branch as of the last push that was seen. */
@@ -241,12 +242,21 @@ export interface MergeRequest extends Row {
   closed_by_id: number | null;
   closed_at: string | null;
   merge_error: string | null;
+  /** @default false */
+  rebasing?: boolean;
   created_at: string;
   updated_at: string;
   /** Who approved and when, in order. @default nobody */
   approvals?: { user_id: number; at: string }[];
   /** What the test merge of `sha` with `target_sha` gave. */
-  checked: { sha: string; target_sha: string; mergeable: boolean; merge_ref: string | null } | null;
+  checked: {
+    sha: string;
+    target_sha: string;
+    mergeable: boolean;
+    merge_ref: string | null;
+    /** Since when it is checked in the background, in milliseconds since 1970. @default nobody asked for it yet */
+    asked?: number;
+  } | null;
 }
 
 /** What a merge request's branch was at a time. */

@@ -8,6 +8,8 @@ export interface Running {
   readonly image: string;
   readonly ready: number;
   readonly desired: number;
+  /** Who set `desired`, where it was not `up`: an autoscaler, or a person by the scale subresource. */
+  readonly scaledBy?: string;
 }
 
 /** The last build of a module's job. */
@@ -74,7 +76,9 @@ function columns(rows: readonly (readonly string[])[]): string[] {
 
 const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result} ${job.at}` : '-');
 const podsText = (running: Running | undefined): string =>
-  running ? `${running.ready}/${running.desired}` : '-';
+  running
+    ? `${running.ready}/${running.desired}${running.scaledBy ? ` (scaled by ${running.scaledBy})` : ''}`
+    : '-';
 
 const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
   kind,

@@ -149,3 +149,27 @@ test('however data is nested, plain text stays what it is, and a secret arrives 
     { numRuns: 60 },
   );
 });
+
+// kubernetes/kubernetes#108008: what the API server makes of `stringData` has no owner, so that it would stay.
+test("a Secret's texts reach the engine as its data, beside what is data already, and stay secret", async () => {
+  const made = await registered([
+    {
+      type: 'kubernetes:core/v1:Secret',
+      name: 'source',
+      provider: 'ci',
+      args: {
+        metadata: { name: 'source' },
+        data: { given: 'Z2l2ZW4=' },
+        stringData: { derived: secretRef('x'), text: 'ü' },
+      },
+    },
+  ]);
+  const encoded = (value: string) => Buffer.from(value).toString('base64');
+  const data = { given: 'Z2l2ZW4=', derived: encoded(deriveSecret(SEED, 'x')), text: encoded('ü') };
+  expect(made.get('source')).toEqual({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'source' },
+    data: secret(data),
+  });
+});

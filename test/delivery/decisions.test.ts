@@ -180,7 +180,6 @@ describe('the test Pod', () => {
     settings,
     certificate: green,
     pullSecrets: ['registry-pull'],
-    expires: 1_760_003_600,
   };
   const pod = testPod(input);
 
@@ -225,7 +224,7 @@ describe('the test Pod', () => {
     expect(new Set(volumes).size).toBe(volumes.length);
     expect([...new Set(mounts)].sort()).toEqual([...volumes].sort());
     expect(pod.metadata.labels).toMatchObject({
-      'switchyard.dev/expires': '1760003600',
+      'switchyard.dev/expires': `${orders.test.timeoutMinutes * 60 + 2400}s`,
       'switchyard.dev/module': 'orders',
       'switchyard.dev/purpose': 'test',
     });

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
 import type { Certificate } from '../../delivery/certificate';
@@ -43,6 +44,9 @@ afterAll(async () => {
   await registry?.close();
 });
 
+/** GitLab takes its time, and its jobs are short here. */
+const PATIENCE = Array<number>(100).fill(50);
+
 const folder = (): string => join(world.folder, `work-${counter++}`);
 const ended = async (promise: Promise<unknown>): Promise<Failure> => {
   try {
@@ -77,7 +81,7 @@ async function tested(
   };
 }
 const mergeNow = (certificate: Certificate) =>
-  merge(world.context, certificate, 'automatic', KEY, folder(), []);
+  merge(world.context, certificate, 'automatic', KEY, folder(), PATIENCE);
 const deployNow = (commit: string, more: { rollback?: boolean } = {}): Promise<Deployment> =>
   deploy(
     world.context,
@@ -350,8 +354,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'byhand',
       description: 'forged',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('its merge request has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('its merge request has no certificate');
   });
 
   it.each([
@@ -426,8 +430,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'copied',
       description: 'x',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('has no certificate');
   });
 });
 
@@ -727,9 +731,72 @@ describe('whatever happens in between', () => {
     expect(failure.message).toContain('GitLab still says "checking" (422)');
     expect((await world.notes(iid))[0]?.body).toContain('checking');
     refusals = 0;
-    expect(await merge(checking(2), certificate, 'automatic', KEY, folder(), [1, 1])).toMatch(
-      /^[0-9a-f]{40}$/,
-    );
+    const commit = await merge(checking(2), certificate, 'automatic', KEY, folder(), PATIENCE);
+    expect(commit).toMatch(/^[0-9a-f]{40}$/);
+  });
+
+  it('what a project without merge commits wants rebased is told before a build, or rebased by the bot', async () => {
+    const project = `/projects/${encodeURIComponent(PROJECT)}`;
+    const head = await world.push('older', { 'older.txt': '1\n' }, 'origin/main');
+    const base = await world.push('main', { 'b.txt': 'newer\n' }, 'origin/main');
+    const iid = await world.open('older');
+    const source = {
+      module: 'orders',
+      project: PROJECT,
+      mergeRequest: iid,
+      build: BUILD,
+      declared: DECLARED,
+    };
+    const take = (rebase: boolean) =>
+      takeSource(world.context, { ...source, policy: 'automatic', rebase, folder: folder() });
+    await world.api('PUT', project, { merge_method: 'ff' });
+    try {
+      expect(await ended(take(false))).toMatchObject({
+        code: exitCode.nothing,
+        message: expect.stringContaining(`!${iid} needs a rebase onto main`),
+      });
+      expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'failed' });
+      expect(await ended(take(true))).toMatchObject({ code: exitCode.nothing });
+      expect((await world.statuses(head)).at(-1)).toMatchObject({
+        status: 'canceled',
+        description: expect.stringContaining('is being rebased'),
+      });
+      for (let now = head; now === head; await sleep(20))
+        now = (await world.context.gitlab.mergeRequest(PROJECT, iid)).sha ?? '';
+      expect(await take(true)).toMatchObject({ baseSha: base, mergeRequest: iid });
+    } finally {
+      await world.api('PUT', project, { merge_method: 'merge' });
+    }
+  });
+
+  it('a merge whose answer is cut off is found: still locked, or not begun at all', async () => {
+    const { gitlab } = world.context;
+    for (const begun of [true, false]) {
+      const branch = `cut-${begun}`;
+      await world.push(branch, { [`${branch}.txt`]: '1\n' }, 'origin/main');
+      const certificate = await tested(await world.open(branch), passed);
+      await report(world.context, certificate, KEY);
+      let cuts = 0;
+      const cut = withGitLab({
+        merge: async (...what: Parameters<typeof gitlab.merge>) => {
+          if (cuts++ > 0) return gitlab.merge(...what);
+          let heard = '';
+          if (begun) {
+            const merging = gitlab.merge(...what).catch((error: Error) => {
+              heard = error.message;
+            });
+            while (!heard && (await gitlab.mergeRequest(what[0], what[1])).state === 'opened') await sleep(5);
+            void merging;
+            if (heard) cuts = 0;
+          }
+          throw new GitLabError(502, '', 'GitLab: PUT merge answered 502.');
+        },
+      });
+      const commit = await merge(cut, certificate, 'automatic', KEY, folder(), PATIENCE);
+      expect(await gitlab.branchHead(PROJECT, 'main')).toBe(commit);
+      // One that was begun is not begun again; any other is, until GitLab has judged.
+      expect([begun, cuts === 1]).toEqual([begun, begun]);
+    }
   });
 });
 

@@ -57,6 +57,7 @@ function world(more: { named?: string[][]; dryRun?: boolean; pods?: string[] } =
     namespace: 'registry',
     uid: name,
     resourceVersion: '1',
+    creationTimestamp: '',
     labels: {},
   });
   const ledgers = (more.named ?? [[]]).map((names) => ({ named: new Set(names) }));

@@ -16,7 +16,7 @@ import {
   unauthorized,
 } from '../http';
 import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
-import { isDraft, notePayload } from '../payloads';
+import { isDraft, mergeStatusOf, notePayload } from '../payloads';
 import { basicUser, commitView, mergeRequestView, noteView, pipelineView } from '../views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 import { diffView } from './repository';
@@ -185,7 +185,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         ...(target
           ? { diverged_commits_count: await app.repository(project).count([target, `^${mr.sha}`]) }
           : {}),
-        ...(p.include_rebase_in_progress ? { rebase_in_progress: false } : {}),
+        ...(p.include_rebase_in_progress ? { rebase_in_progress: mr.rebasing === true } : {}),
       };
     },
   );
@@ -307,6 +307,12 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       return mergeRequestView(app, project, mr, c.user, true);
     },
   );
+  api.route('PUT', '/projects/:id/merge_requests/:iid/rebase', { skip_ci: bool.optional() }, async (c) => {
+    const { project, mr } = find(c);
+    await app.mergeRequests.rebase(project, c.user, mr);
+    c.status = 202;
+    return { rebase_in_progress: mr.rebasing === true };
+  });
   api.route('GET', '/projects/:id/merge_requests/:iid/merge_ref', {}, async (c) => {
     const { project, mr } = find(c);
     await app.mergeRequests.mergeability(project, mr);
@@ -361,7 +367,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       project_id: mr.project_id,
       title: mr.title,
       state: mr.state,
-      merge_status: mr.checked?.mergeable ? 'can_be_merged' : 'cannot_be_merged',
+      merge_status: mergeStatusOf(app, mr),
       approvals_required: approvalsRequired(app, project),
       approvals_left: approvalsLeft(app, project, mr),
     };

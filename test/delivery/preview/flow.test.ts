@@ -256,11 +256,9 @@ describe('applying what was merged', () => {
       Object.fromEntries(session.environments.map((name) => [name, true])),
     );
     await between?.();
-    const root = new GitLab({ url: world.url, token: world.context.token, policy: { baseMs: 2, capMs: 2 } });
-    const answer = await root.merge(PROJECT, iid, head);
     const request: ApplyRequest = {
       project: PROJECT,
-      commit: answer.merge_commit_sha ?? head,
+      commit: await world.mergeByHand(iid, head),
       before: session.baseSha,
       branch: 'main',
       build: BUILD,
