@@ -44,6 +44,14 @@ export function containerResources(resources: Resources) {
 /** User id of a module's own container, the same in a test Pod and in production. */
 export const MODULE_USER = 10001;
 
+/** Where a service in production finds its password, as it is now: its environment holds what it was at the start. */
+export const PASSWORD_FOLDER = '/run/switchyard';
+export const PASSWORD_FILE = `${PASSWORD_FOLDER}/password`;
+
+/** Whether a service asks for a password: a template of its own container names it. */
+export const asksForPassword = ({ command, args, environment }: Service): boolean =>
+  JSON.stringify([command, args, environment]).includes('{password}');
+
 /** Service account of test Pods: it may do nothing, and no token of it is mounted. */
 export const TEST_ACCOUNT = 'tests';
 

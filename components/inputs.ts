@@ -7,6 +7,7 @@ import {
   neededSecrets,
   type SecretName,
   secretSources,
+  seedProblems,
   stackVariables,
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
@@ -18,6 +19,12 @@ export const RECORDED_VARIABLE = 'SWITCHYARD_RECORDED_RULES';
 
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
+
+/** Environment variable with which `rotate` says whose new secrets a run brings in, separated by commas. */
+export const ROTATING_VARIABLE = 'SWITCHYARD_ROTATING';
+
+const listed = (variable: string): string[] | undefined =>
+  process.env[variable]?.split(',').filter((name) => name !== '');
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
 function readSecrets(environment: string, needed: readonly NeededSecret[], problems: Problem[]) {
@@ -47,11 +54,13 @@ const plain = (output: pulumi.Output<string>): Promise<string> =>
 export async function loadProgramInputs(environment: string, root: string): Promise<TopologyArgs> {
   try {
     const folders = defaultFolders(root);
-    const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
+    const only = listed(ONLY_VARIABLE);
     const model = loadModel(folders, environment, only);
     const problems: Problem[] = [];
     const variables = (only ? deployVariables : stackVariables)(model.settings);
     const secrets = readSecrets(environment, neededSecrets(variables), problems);
+    const seed = await plain(secrets.seed);
+    if (seed !== '') problems.push(...seedProblems(environment, seed));
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {
@@ -65,7 +74,7 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     }
     if (problems.length > 0) throw new ProblemsError(problems);
     const { found, releases } = await askGitLab(model, only, () => plain(secrets.gitlabToken));
-    return { model: { ...model, releases }, ...secrets, found, only };
+    return { model: { ...model, releases, rotating: listed(ROTATING_VARIABLE) }, ...secrets, found, only };
   } catch (error) {
     if (error instanceof ProblemsError) throw new pulumi.RunError(error.message);
     throw error;

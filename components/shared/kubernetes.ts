@@ -22,6 +22,7 @@ export function object<T extends KubernetesType>(
     readonly dependsOn?: readonly string[];
     readonly protect?: boolean;
     readonly retainOnDelete?: boolean;
+    readonly ignoreChanges?: readonly string[];
   } = {},
 ): Declaration {
   const metadata = {
