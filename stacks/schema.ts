@@ -26,10 +26,7 @@ import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } fr
 /** What a derived secret is for: `service/orders/mysql`, `backup/key`, … */
 const purpose = z
   .string()
-  .regex(
-    /^[a-z0-9-]+(\/[a-z0-9-]+)*$/,
-    say('is no purpose of a secret', '"switchyard status" lists them.'),
-  );
+  .regex(/^[a-z0-9-]+(\/[a-z0-9-]+)*$/, say('is no purpose of a secret', '"switchyard status" lists them.'));
 
 const registryAddress = z
   .string()

@@ -1,11 +1,11 @@
 import { entryOf } from '../../catalog/entry';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { secretSources } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
-import { secretSources } from '../../stacks/secrets';
 import { givenRef, keyRef, type Ref } from '../shared/references';
 
 type TopologyProject = NonNullable<StackSettings['topologyProject']>;

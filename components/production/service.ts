@@ -8,14 +8,7 @@ import type { Declaration } from '../shared/declaration';
 import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import { keptUntilRotated } from '../shared/rotation';
-import {
-  access,
-  credentialsName,
-  PASSWORD_VARIABLE,
-  passwordRef,
-  serviceOf,
-  servicePurpose,
-} from './access';
+import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf, servicePurpose } from './access';
 import { keepsData } from './retention';
 
 const PASSWORD_VOLUME = 'switchyard-password';
@@ -52,9 +45,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     {
       dependsOn: [`${prefix}-namespace`],
       // A database takes another password from nobody but `switchyard rotate`.
-      ...(use.existing
-        ? {}
-        : keptUntilRotated(model, servicePurpose(module, use), ['stringData.password'])),
+      ...(use.existing ? {} : keptUntilRotated(model, servicePurpose(module, use), ['stringData.password'])),
     },
   );
   if (use.existing) return [credentials];

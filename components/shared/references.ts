@@ -70,7 +70,8 @@ export const htpasswdRef = (user: string, purpose: string): Ref => ref({ kind: '
  * A sub-key that a Pod gets in the seed's place: what gives the secrets of the purposes below `path`, '' for all.
  * @param of another environment, whose seed a variable brings. @default this one
  */
-export const keyRef = (path: string, of?: OtherSeed): Ref => ref({ kind: 'key', path, ...(of ? { of } : {}) });
+export const keyRef = (path: string, of?: OtherSeed): Ref =>
+  ref({ kind: 'key', path, ...(of ? { of } : {}) });
 /** A secret that a person or the environment brings; see `stacks/secrets.ts` and `deployEnvironment`. */
 export const givenRef = (name: string): Ref => ref({ kind: 'given', name });
 /**

@@ -44,7 +44,9 @@ export class Secrets {
     ];
     const other = this.keys.find((one) => one.environment !== environment);
     if (other)
-      throw new Error(`the key that stands in the seed's place is of "${other.environment}", not of "${environment}"`);
+      throw new Error(
+        `the key that stands in the seed's place is of "${other.environment}", not of "${environment}"`,
+      );
   }
 
   private keyOf(path: string): string {
@@ -76,6 +78,8 @@ export class Secrets {
   key(path: string): string {
     // Keys of their own that were given for something further below stay what they are.
     const further = this.keys.filter((one) => one.path !== path && isBelow(one.path, path));
-    return [{ environment: this.environment, path, key: this.keyOf(path) }, ...further].map(writtenKey).join(' ');
+    return [{ environment: this.environment, path, key: this.keyOf(path) }, ...further]
+      .map(writtenKey)
+      .join(' ');
   }
 }

@@ -236,7 +236,11 @@ export class Restic {
   private async keys(): Promise<z.infer<typeof keySchema>> {
     const parsed = keySchema.safeParse(parseJson(await this.run('key', 'list', '--json', '--no-lock')));
     if (parsed.success) return parsed.data;
-    throw new ResticFailure('other', `backup: the keys that restic lists of ${this.place} are not understood.`, '');
+    throw new ResticFailure(
+      'other',
+      `backup: the keys that restic lists of ${this.place} are not understood.`,
+      '',
+    );
   }
 
   /** Whether the repository opens with the key at hand. @throws for every other fault */

@@ -19,8 +19,7 @@ function* pairs(declared: unknown, recorded: unknown): Generator<readonly [strin
     if (more.length > 0 || typeof piece !== 'object' || typeof recorded !== 'string') return;
     if (piece.kind === 'given') yield [piece.name, recorded];
     // What stands in a seed's place serves as one.
-    if (piece.kind === 'key' && piece.path === '')
-      yield [piece.of?.variable ?? secretSources.seed, recorded];
+    if (piece.kind === 'key' && piece.path === '') yield [piece.of?.variable ?? secretSources.seed, recorded];
   } else if (Array.isArray(declared)) {
     if (Array.isArray(recorded))
       for (const [index, inner] of declared.entries()) yield* pairs(inner, recorded[index]);

@@ -65,7 +65,8 @@ function filled(pieces: readonly Piece[], secrets: RootSecrets): string | undefi
       const variable = piece.kind === 'key' ? piece.of?.variable : piece.kind === 'given' && piece.name;
       const value = variable ? secrets.given[variable] : undefined;
       if (value === undefined) return undefined;
-      text += piece.kind === 'key' && piece.of ? new Secrets(value, piece.of.environment).key(piece.path) : value;
+      text +=
+        piece.kind === 'key' && piece.of ? new Secrets(value, piece.of.environment).key(piece.path) : value;
     }
   }
   return text;

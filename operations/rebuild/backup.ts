@@ -23,7 +23,8 @@ export interface Chosen {
 export const openBackup = (settings: StackSettings, seed: string, repository?: string): Restic =>
   openBackupWith(
     settings,
-    process.env.RESTIC_PASSWORD || new Secrets(seed, settings.environment, settings.secrets.versions).secret(KEY_PURPOSE),
+    process.env.RESTIC_PASSWORD ||
+      new Secrets(seed, settings.environment, settings.secrets.versions).secret(KEY_PURPOSE),
     repository,
   );
 

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { PASSWORD_FILE } from '../../catalog/containers';
 import { KEY_PURPOSE } from '../../components/backup/environment';
-import { defaultFolders, type Folders, loadModel } from '../../components/load';
 import { ROTATING_VARIABLE } from '../../components/inputs';
+import { defaultFolders, type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import { Secrets } from '../../components/shared/secrets';
@@ -28,8 +28,8 @@ import {
   databasesOf,
   ended,
   type Refused,
-  refusedKey,
   type RotatedDatabase,
+  refusedKey,
   type Selection,
   selected,
 } from './plan';
@@ -61,7 +61,10 @@ async function until(what: string, ms: number, ready: () => Promise<boolean>): P
   const end = Date.now() + ms;
   while (!(await ready())) {
     if (Date.now() > end)
-      throw new Refusal(`${what} after ${ms / 60_000} minutes. Say the same command again: it goes on from there.`, EXIT.failed);
+      throw new Refusal(
+        `${what} after ${ms / 60_000} minutes. Say the same command again: it goes on from there.`,
+        EXIT.failed,
+      );
     await sleep(PAUSE_MS);
   }
 }
@@ -73,7 +76,8 @@ export function databaseHolder(
   patience = FILE_MS,
 ): Holder {
   const at = `${place.namespace}/${place.pod}`;
-  const feed = (argv: readonly string[], secret: string) => exec.write(place, argv, Readable.from([Buffer.from(secret)]));
+  const feed = (argv: readonly string[], secret: string) =>
+    exec.write(place, argv, Readable.from([Buffer.from(secret)]));
   const file = () => exec.run(place, ['cat', PASSWORD_FILE]);
   return {
     purpose,
@@ -115,7 +119,10 @@ function backupHolder(model: Model): Holder {
   const inUse = async () => {
     const password = await keyInUse(model);
     if (password === undefined)
-      throw new Refusal(`${KEY_PURPOSE}: ${settings.environment} has no Secret with the key in use.`, EXIT.failed);
+      throw new Refusal(
+        `${KEY_PURPOSE}: ${settings.environment} has no Secret with the key in use.`,
+        EXIT.failed,
+      );
     return open(password);
   };
   return {
@@ -139,7 +146,8 @@ function backupHolder(model: Model): Holder {
 
 async function holdersOf(model: Model, purposes: readonly string[]): Promise<Holder[]> {
   const { databases } = databasesOf(model, purposes);
-  const exec = databases.length > 0 ? new PodExec(await kubeConfigOf(model.settings, 'production')) : undefined;
+  const exec =
+    databases.length > 0 ? new PodExec(await kubeConfigOf(model.settings, 'production')) : undefined;
   return [
     ...databases.flatMap((database) => (exec ? [databaseHolder(database, exec)] : [])),
     ...(purposes.includes(KEY_PURPOSE) ? [backupHolder(model)] : []),

@@ -8,7 +8,7 @@ import { names } from '../../components/shared/naming';
 import { referencesIn } from '../../components/shared/references';
 import { isWithin } from '../../components/shared/rotation';
 import { versionOf } from '../../components/shared/secrets';
-import { type Place } from '../../delivery/backup/exec';
+import type { Place } from '../../delivery/backup/exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import { EXIT, Refusal } from '../refusal';
 import type { SecretSettings } from './stack-file';
@@ -88,7 +88,11 @@ export function databasesOf(
         });
         continue;
       }
-      databases.push({ purpose, place: databasePlace(model.settings, module.name, use.name), ...service.rotate });
+      databases.push({
+        purpose,
+        place: databasePlace(model.settings, module.name, use.name),
+        ...service.rotate,
+      });
     }
   }
   return { databases, refused };

@@ -35,7 +35,9 @@ export function withSecrets(text: string, secrets: SecretSettings): string {
   const lineOf = (at: number): number => text.lastIndexOf('\n', at - 1) + 1;
   const indent = text.slice(lineOf(first.key.range[0]), first.key.range[0]);
   const written = section(secrets, indent);
-  const index = config.items.findIndex((pair) => isPair(pair) && isScalar(pair.key) && pair.key.value === KEY);
+  const index = config.items.findIndex(
+    (pair) => isPair(pair) && isScalar(pair.key) && pair.key.value === KEY,
+  );
   const own = index < 0 ? undefined : config.items[index];
   if (!own) {
     const start = lineOf(first.key.range[0]);
@@ -46,9 +48,7 @@ export function withSecrets(text: string, secrets: SecretSettings): string {
   const from = lineOf(isScalar(own.key) ? (own.key.range?.[0] ?? 0) : 0);
   const next = config.items[index + 1];
   const to =
-    next && isScalar(next.key) && next.key.range
-      ? lineOf(next.key.range[0])
-      : endOf(text, config.range[1]);
+    next && isScalar(next.key) && next.key.range ? lineOf(next.key.range[0]) : endOf(text, config.range[1]);
   return `${text.slice(0, from)}${written}${text.slice(to)}`;
 }
 

@@ -107,7 +107,9 @@ function secretLines({ environment, versions, rotating }: StatusFacts): string[]
         rotating.includes(purpose) ? 'rotating' : 'in use',
       ]),
     ]),
-    ...(rotating.length > 0 ? [`a rotation has not ended: say switchyard rotate ${environment} --purpose ${rotating[0]}`] : []),
+    ...(rotating.length > 0
+      ? [`a rotation has not ended: say switchyard rotate ${environment} --purpose ${rotating[0]}`]
+      : []),
   ];
 }
 

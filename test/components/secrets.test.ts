@@ -98,7 +98,9 @@ test.each([
 });
 
 test('a random seed is taken, whatever its characters', () => {
-  const hexadecimal = fc.uint8Array({ minLength: 16, maxLength: 64 }).filter((bytes) => new Set(bytes).size > 12);
+  const hexadecimal = fc
+    .uint8Array({ minLength: 16, maxLength: 64 })
+    .filter((bytes) => new Set(bytes).size > 12);
   fc.assert(
     fc.property(hexadecimal, fc.constantFrom('hex' as const, 'base64' as const), (bytes, form) => {
       const seed = Buffer.from(bytes).toString(form);

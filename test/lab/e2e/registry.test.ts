@@ -8,7 +8,9 @@ import { registryRights } from './registry-rights';
 // `registry.access: separate`, the default, on the running lab: nginx before the registry tells users apart.
 
 const login = (user: string): string => {
-  const password = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(`registry/${user}`);
+  const password = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(
+    `registry/${user}`,
+  );
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 };
 

@@ -38,21 +38,44 @@ const repositoryOf = (password: string): Restic =>
     env: { ...labEnvironment(), HOME: process.env.HOME, RESTIC_PASSWORD: password },
   });
 const keyOf = (version: number): string =>
-  new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT, { [KEY_PURPOSE]: version }).secret(KEY_PURPOSE);
+  new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT, { [KEY_PURPOSE]: version }).secret(
+    KEY_PURPOSE,
+  );
 
 const passwordOf = (service: string): string =>
   Buffer.from(
-    kubectl('-n', 'prod-orders', 'get', 'secret', `${service}-credentials`, '-o', 'jsonpath={.data.password}'),
+    kubectl(
+      '-n',
+      'prod-orders',
+      'get',
+      'secret',
+      `${service}-credentials`,
+      '-o',
+      'jsonpath={.data.password}',
+    ),
     'base64',
   ).toString();
 
 /** Whether a service of `orders` lets this password in, asked by its own client. */
 function letsIn(service: 'mysql' | 'redis', password: string): boolean {
   const ask = {
-    mysql: 'MYSQL_PWD="$0" mysql --user="$MYSQL_USER" --execute="SELECT 1" >/dev/null 2>&1 && echo yes || echo no',
+    mysql:
+      'MYSQL_PWD="$0" mysql --user="$MYSQL_USER" --execute="SELECT 1" >/dev/null 2>&1 && echo yes || echo no',
     redis: 'REDISCLI_AUTH="$0" redis-cli ping 2>/dev/null | grep -q PONG && echo yes || echo no',
   }[service];
-  const said = kubectl('-n', 'prod-orders', 'exec', `${service}-0`, '-c', service, '--', 'sh', '-c', ask, password);
+  const said = kubectl(
+    '-n',
+    'prod-orders',
+    'exec',
+    `${service}-0`,
+    '-c',
+    service,
+    '--',
+    'sh',
+    '-c',
+    ask,
+    password,
+  );
   return said.trim() === 'yes';
 }
 

@@ -219,7 +219,8 @@ test('no argument of any restic holds a secret, and other programs’ secrets do
   expect(readdirSync(log).sort()).toEqual(['args', 'env', 'restic']);
   const args = readFileSync(join(log, 'args'), 'utf8');
   expect(args).toContain('--host switchyard-production');
-  for (const secret of [KEY, 'another-key', 'key-of-s3', 'token-of-gitlab']) expect(args).not.toContain(secret);
+  for (const secret of [KEY, 'another-key', 'key-of-s3', 'token-of-gitlab'])
+    expect(args).not.toContain(secret);
   const env = readFileSync(join(log, 'env'), 'utf8');
   expect(env).toContain('key-of-s3');
   expect(env).not.toContain('token-of-gitlab');

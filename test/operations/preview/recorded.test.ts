@@ -41,7 +41,15 @@ const state = (stringData: unknown) => ({
 
 test.each([
   ['whole', secret({ SEED: 'their seed', OTHER: 'their key', derived: 'd', beside: 'user:p' })],
-  ['key by key', { SEED: secret('their seed'), OTHER: secret('their key'), derived: secret('d'), beside: secret('user:p') }],
+  [
+    'key by key',
+    {
+      SEED: secret('their seed'),
+      OTHER: secret('their key'),
+      derived: secret('d'),
+      beside: secret('user:p'),
+    },
+  ],
 ])('a variable that a Secret of the state holds is read from there, encrypted %s', (_how, stringData) => {
   expect(recordedValues(state(stringData), boxes)).toEqual({
     STAGING_SEED: 'their seed',

@@ -1,9 +1,9 @@
-import { text } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { parseCatalog } from '../../../catalog/load';
-import type { Model } from '../../../components/model';
 import { topologyBoxes } from '../../../components/boxes';
+import type { Model } from '../../../components/model';
 import { databaseHolder, type Holder, rotateBy } from '../../../operations/rotate';
 import { begun, databasesOf, ended, purposesOf, refusedKey, selected } from '../../../operations/rotate/plan';
 import type { SecretSettings } from '../../../operations/rotate/stack-file';
@@ -97,9 +97,9 @@ describe('what every run leaves as it was applied', () => {
     const rotating = testModel({ rotating: ['service/shop/cache'] });
     expect(optionsOf(rotating, 'production-shop-cache-credentials')).toBeUndefined();
     expect(optionsOf(rotating, 'production-shop-workload')).toBeUndefined();
-    expect(optionsOf(testModel({ rotating: ['service/shopping/cache'] }), 'production-shop-workload')).toEqual([
-      mark,
-    ]);
+    expect(
+      optionsOf(testModel({ rotating: ['service/shopping/cache'] }), 'production-shop-workload'),
+    ).toEqual([mark]);
   });
 
   test('the key of backups, wherever it is held', () => {
@@ -164,7 +164,8 @@ test('no request fails at any step, wherever it is killed, and the same command 
     fc.asyncProperty(fc.array(fc.nat({ max: 4 }), { maxLength: 4 }), async (kills) => {
       const world = new World();
       for (const kill of kills) await world.run(kill).catch(() => undefined);
-      const version = world.file.rotating.length > 0 ? world.file.versions.a : (world.file.versions.a ?? 1) + 1;
+      const version =
+        world.file.rotating.length > 0 ? world.file.versions.a : (world.file.versions.a ?? 1) + 1;
       await world.run(Number.POSITIVE_INFINITY);
       expect(world.failed).toEqual([]);
       expect(world.file).toEqual({ versions: { a: version }, rotating: [] });

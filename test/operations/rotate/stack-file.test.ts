@@ -8,7 +8,8 @@ const read = (text: string) => parseStack(text, 'stacks/Pulumi.test.yaml', 'test
 test('the section comes last in the config, and everything else stays as it was written', () => {
   const around = `# ours\n${stackText}  # the end\nencryptionsalt: v1:abc\n`;
   const written = withSecrets(around, { versions: { 'backup/key': 2 }, rotating: ['backup/key'] });
-  const own = '  switchyard:secrets:\n    versions:\n      backup/key: 2\n    rotating:\n      - backup/key\n';
+  const own =
+    '  switchyard:secrets:\n    versions:\n      backup/key: 2\n    rotating:\n      - backup/key\n';
   expect(written).toContain(own);
   expect(written.replace(own, '')).toBe(around);
   expect(withSecrets(written, { versions: {}, rotating: [] })).toBe(around);
