@@ -12,6 +12,7 @@ import {
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
 import { defaultFolders, loadModel } from './load';
+import { otherEnvironments } from './jenkins/environments';
 import type { TopologyArgs } from './topology';
 
 /** Set where a preview is recorded for reviewers, who see broken rules beside the plan. An update refuses them always. */
@@ -59,8 +60,18 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     const problems: Problem[] = [];
     const variables = (only ? deployVariables : stackVariables)(model.settings);
     const secrets = readSecrets(environment, neededSecrets(variables), problems);
-    const seed = await plain(secrets.seed);
-    if (seed !== '') problems.push(...seedProblems(environment, seed));
+    const seeds = [
+      { of: environment, seed: secrets.seed },
+      ...(only ? [] : otherEnvironments(model.settings)).flatMap(({ environment: of, variables: theirs }) => {
+        const seed = secrets.given[theirs[secretSources.seed] ?? ''];
+        return seed ? [{ of, seed }] : [];
+      }),
+    ];
+    for (const { of, seed } of seeds) {
+      const value = await plain(seed);
+      // One that is not there was told already.
+      if (value !== '') problems.push(...seedProblems(of, value));
+    }
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {

@@ -20,6 +20,9 @@ export function rotatedMark(
 export const isWithin = (purpose: string, path: string): boolean =>
   purpose === path || purpose.startsWith(`${path}/`);
 
+/** Among the purposes that a run brings in: all of them, where what it finds was taken over without its secrets. */
+export const EVERY = '*';
+
 /**
  * Options of what holds a password that something with data took at its first start: a database, a backup repository.
  * Another version, another seed, another way to derive it reach it only while `switchyard rotate` brings them in; until
@@ -30,4 +33,4 @@ export const keptUntilRotated = (
   path: string,
   properties: readonly string[],
 ): { readonly ignoreChanges?: readonly string[] } =>
-  rotating.some((purpose) => isWithin(purpose, path)) ? {} : { ignoreChanges: properties };
+  rotating.some((purpose) => purpose === EVERY || isWithin(purpose, path)) ? {} : { ignoreChanges: properties };

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,7 +33,7 @@ import {
   type Selection,
   selected,
 } from './plan';
-import { type SecretSettings, withSecrets, writeWhole } from './stack-file';
+import { type SecretSettings, withSecrets } from '../../stacks/rotation';
 
 export interface RotateOptions extends Selection {
   readonly yes?: boolean;
@@ -216,7 +216,11 @@ function wantedOf(
 
 function writeSecrets(folders: Folders, environment: string, secrets: SecretSettings): void {
   const path = join(folders.stacks, stackFile(environment));
-  writeWhole(path, withSecrets(readFileSync(path, 'utf8'), secrets));
+  const text = withSecrets(readFileSync(path, 'utf8'), secrets);
+  // Whole or not at all: whoever is killed meanwhile goes on with it.
+  const beside = `${path}.rotating`;
+  writeFileSync(beside, text);
+  renameSync(beside, path);
 }
 
 /** `switchyard rotate`: gives one secret, or all, another version. */

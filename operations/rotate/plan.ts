@@ -11,7 +11,7 @@ import { versionOf } from '../../components/shared/secrets';
 import type { Place } from '../../delivery/backup/exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import { EXIT, Refusal } from '../refusal';
-import type { SecretSettings } from './stack-file';
+import type { SecretSettings } from '../../stacks/rotation';
 
 export interface Selection {
   readonly module?: string;

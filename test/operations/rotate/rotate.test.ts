@@ -6,7 +6,7 @@ import { topologyBoxes } from '../../../components/boxes';
 import type { Model } from '../../../components/model';
 import { databaseHolder, type Holder, rotateBy } from '../../../operations/rotate';
 import { begun, databasesOf, ended, purposesOf, refusedKey, selected } from '../../../operations/rotate/plan';
-import type { SecretSettings } from '../../../operations/rotate/stack-file';
+import type { SecretSettings } from '../../../stacks/rotation';
 import { catalogTexts, modelOf, testModel } from '../../support/model';
 
 const rotatable = (): Model => {
@@ -97,6 +97,8 @@ describe('what every run leaves as it was applied', () => {
     const rotating = testModel({ rotating: ['service/shop/cache'] });
     expect(optionsOf(rotating, 'production-shop-cache-credentials')).toBeUndefined();
     expect(optionsOf(rotating, 'production-shop-workload')).toBeUndefined();
+    const rebuilt = testModel({ rotating: ['*'] });
+    expect(optionsOf(rebuilt, 'production-shop-cache-credentials')).toBeUndefined();
     expect(
       optionsOf(testModel({ rotating: ['service/shopping/cache'] }), 'production-shop-workload'),
     ).toEqual([mark]);

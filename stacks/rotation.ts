@@ -1,6 +1,5 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { isMap, isPair, isScalar, parseDocument, stringify } from 'yaml';
-import type { StackSettings } from '../../stacks/schema';
+import type { StackSettings } from './schema';
 
 export type SecretSettings = StackSettings['secrets'];
 
@@ -59,9 +58,13 @@ function endOf(text: string, at: number): number {
   return end < 0 ? text.length : end + 1;
 }
 
-/** Writes a file whole or not at all. */
-export function writeWhole(path: string, text: string): void {
-  const beside = `${path}.rotating`;
-  writeFileSync(beside, text);
-  renameSync(beside, path);
+/**
+ * The text of a stack file as it is when a rotation that has begun will have ended: what Pods are given, so that they
+ * need not be given it twice.
+ */
+export function withoutRotating(text: string): string {
+  const section = parseDocument(text).getIn(['config', KEY], true);
+  if (!isMap(section) || !section.has('rotating')) return text;
+  const { versions = {} } = section.toJSON() as Partial<SecretSettings>;
+  return withSecrets(text, { versions, rotating: [] });
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { withSecrets } from '../../../operations/rotate/stack-file';
-import { parseStack } from '../../../stacks/load';
-import { stackText } from '../../support/model';
+import { withoutRotating, withSecrets } from '../../stacks/rotation';
+import { parseStack } from '../../stacks/load';
+import { stackText } from '../support/model';
 
 const read = (text: string) => parseStack(text, 'stacks/Pulumi.test.yaml', 'test').secrets;
 
@@ -45,6 +45,15 @@ test('whatever is written is read back, however often', () => {
     }),
     { numRuns: 60 },
   );
+});
+
+test('what Pods are given while a rotation goes on is the file as it ends', () => {
+  const versions = { 'backup/key': 2 };
+  expect(withoutRotating(withSecrets(stackText, { versions, rotating: ['backup/key'] }))).toBe(
+    withSecrets(stackText, { versions, rotating: [] }),
+  );
+  expect(withoutRotating(withSecrets(stackText, { versions: {}, rotating: ['backup/key'] }))).toBe(stackText);
+  expect(withoutRotating(stackText)).toBe(stackText);
 });
 
 test('a config on one line is not taken apart', () => {
