@@ -11,8 +11,8 @@ import {
   stackVariables,
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
-import { defaultFolders, loadModel } from './load';
 import { otherEnvironments } from './jenkins/environments';
+import { defaultFolders, loadModel } from './load';
 import type { TopologyArgs } from './topology';
 
 /** Set where a preview is recorded for reviewers, who see broken rules beside the plan. An update refuses them always. */

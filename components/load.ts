@@ -315,7 +315,9 @@ function filesOf(
   return {
     modules: Object.fromEntries(Object.entries(texts.modules).filter(([file]) => ofModule(file))),
     services: texts.services,
-    stacks: Object.fromEntries(files.map((file) => [file, withoutRotating(readFileSync(join(wholeStacks, file), 'utf8'))])),
+    stacks: Object.fromEntries(
+      files.map((file) => [file, withoutRotating(readFileSync(join(wholeStacks, file), 'utf8'))]),
+    ),
   };
 }
 

@@ -1,5 +1,11 @@
 import { basename } from 'node:path';
-import { PASSWORD_FILE, PASSWORD_FOLDER, serviceContainer, servicePorts } from '../../catalog/containers';
+import {
+  asksForPassword,
+  PASSWORD_FILE,
+  PASSWORD_FOLDER,
+  serviceContainer,
+  servicePorts,
+} from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -66,6 +72,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
       },
     ],
   );
+  const asks = asksForPassword(service);
   const keep = keepsData(model, module);
   const { storageClass } = model.settings.production;
   return [
@@ -131,20 +138,24 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
                   readinessProbe,
                   volumeMounts: [
                     ...container.volumeMounts,
-                    { name: PASSWORD_VOLUME, mountPath: PASSWORD_FOLDER, readOnly: true },
+                    ...(asks ? [{ name: PASSWORD_VOLUME, mountPath: PASSWORD_FOLDER, readOnly: true }] : []),
                   ],
                 },
               ],
               // Follows the Secret, which the environment does not.
               volumes: [
                 ...volumes,
-                {
-                  name: PASSWORD_VOLUME,
-                  secret: {
-                    secretName: credentialsName(use),
-                    items: [{ key: 'password', path: basename(PASSWORD_FILE) }],
-                  },
-                },
+                ...(asks
+                  ? [
+                      {
+                        name: PASSWORD_VOLUME,
+                        secret: {
+                          secretName: credentialsName(use),
+                          items: [{ key: 'password', path: basename(PASSWORD_FILE) }],
+                        },
+                      },
+                    ]
+                  : []),
               ],
             },
           },

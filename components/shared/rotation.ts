@@ -33,4 +33,6 @@ export const keptUntilRotated = (
   path: string,
   properties: readonly string[],
 ): { readonly ignoreChanges?: readonly string[] } =>
-  rotating.some((purpose) => purpose === EVERY || isWithin(purpose, path)) ? {} : { ignoreChanges: properties };
+  rotating.some((purpose) => purpose === EVERY || isWithin(purpose, path))
+    ? {}
+    : { ignoreChanges: properties };

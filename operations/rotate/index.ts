@@ -11,9 +11,12 @@ import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import { Secrets } from '../../components/shared/secrets';
 import { PodExec } from '../../delivery/backup/exec';
+import { redact } from '../../delivery/note';
 import { assertRules } from '../../rules/assert';
+import { isOneCluster } from '../../stacks/clusters';
 import { stackFile } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import { type SecretSettings, withSecrets } from '../../stacks/rotation';
 import { secretSources } from '../../stacks/secrets';
 import { questionFor } from '../confirm';
 import { nothingDone, operate, requireSecrets, withSession } from '../operate';
@@ -33,7 +36,6 @@ import {
   type Selection,
   selected,
 } from './plan';
-import { type SecretSettings, withSecrets } from '../../stacks/rotation';
 
 export interface RotateOptions extends Selection {
   readonly yes?: boolean;
@@ -76,19 +78,28 @@ export function databaseHolder(
   patience = FILE_MS,
 ): Holder {
   const at = `${place.namespace}/${place.pod}`;
-  const feed = (argv: readonly string[], secret: string) =>
-    exec.write(place, argv, Readable.from([Buffer.from(secret)]));
   const file = () => exec.run(place, ['cat', PASSWORD_FILE]);
+  const known: string[] = [];
+  /** What a server says of a command that it refuses may quote it. */
+  const feed = async (argv: readonly string[], secret: string): Promise<void> => {
+    try {
+      await exec.write(place, argv, Readable.from([Buffer.from(secret)]));
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      throw new Refusal(`${purpose}: ${redact(said, [...known, secret])}`, EXIT.failed);
+    }
+  };
   return {
     purpose,
     look: async () => {
-      await file().catch((error: unknown) => {
+      const password = await file().catch((error: unknown) => {
         const [said = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
         throw new Refusal(
           `${purpose}: ${at} does not show its password as ${PASSWORD_FILE} (${said}). Bring the environment up first: switchyard up. Nothing was rotated.`,
           EXIT.failed,
         );
       });
+      known.push(password);
     },
     admit: (secret) => feed(admit, secret),
     retire: async (secret) => {
@@ -136,8 +147,11 @@ function backupHolder(model: Model): Holder {
     retire: async (secret) => {
       const selector = `app.kubernetes.io/component=backup,switchyard.dev/environment=${settings.environment}`;
       await until('a backup still runs with the old key', BACKUP_MS, async () => {
-        const jobs = await listObjects(settings, 'ci', 'batch/v1', 'Job', selector);
-        return !jobs.some((job) => activeJob.parse(job).status.active > 0);
+        const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
+        const jobs = await Promise.all(
+          roles.map((role) => listObjects(settings, role, 'batch/v1', 'Job', selector)),
+        );
+        return !jobs.flat().some((job) => activeJob.parse(job).status.active > 0);
       });
       await open(secret).removeReplaced();
     },

@@ -10,8 +10,8 @@ import { isWithin } from '../../components/shared/rotation';
 import { versionOf } from '../../components/shared/secrets';
 import type { Place } from '../../delivery/backup/exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
-import { EXIT, Refusal } from '../refusal';
 import type { SecretSettings } from '../../stacks/rotation';
+import { EXIT, Refusal } from '../refusal';
 
 export interface Selection {
   readonly module?: string;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { withoutRotating, withSecrets } from '../../stacks/rotation';
 import { parseStack } from '../../stacks/load';
+import { withoutRotating, withSecrets } from '../../stacks/rotation';
 import { stackText } from '../support/model';
 
 const read = (text: string) => parseStack(text, 'stacks/Pulumi.test.yaml', 'test').secrets;

@@ -233,6 +233,20 @@ describe('a database', () => {
     expect(exec.fed).toEqual([]);
   });
 
+  test('that refuses a command is told without the passwords that it may quote', async () => {
+    const exec = {
+      ...execWith(() => 'the old one'),
+      write: async () => {
+        throw new Error("near 'the old one' and 'the new one'");
+      },
+    };
+    const holder = databaseHolder(database, exec);
+    await holder.look();
+    await expect(holder.admit('the new one')).rejects.toThrow(
+      /^service\/shop\/cache: near '[^o]*' and '[^o]*'$/,
+    );
+  });
+
   test('that was made before it had its password as a file is told to come up first', async () => {
     const exec = execWith(() => {
       throw new Error('cat: no such file');
