@@ -258,13 +258,23 @@ SQL
       { name: 'POSTGRES_INITDB_ARGS', value: '--auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8' },
       { name: 'POSTGRES_PASSWORD', value: '$(SWITCHYARD_SERVICE_PASSWORD)' },
     ]);
-    expect(container?.volumeMounts).toEqual(mounts);
+    expect(container?.volumeMounts).toEqual([
+      ...mounts,
+      { name: 'switchyard-password', mountPath: '/run/switchyard', readOnly: true },
+    ]);
     expect(container?.readinessProbe).toEqual({ ...probe, periodSeconds: 5, timeoutSeconds: 5 });
     // The claim is the data volume: a volume of the same name in the Pod would take its place.
     expect(template.spec.volumes).toEqual([
       { name: 'postgresql-scratch-0', emptyDir: {} },
       { name: 'postgresql-scratch-1', emptyDir: {} },
       files,
+      {
+        name: 'switchyard-password',
+        secret: {
+          secretName: 'postgresql-credentials',
+          items: [{ key: 'password', path: 'password' }],
+        },
+      },
     ]);
   });
 
