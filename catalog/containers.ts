@@ -69,6 +69,13 @@ export const MODULE_USER = 10001;
 
 /** Variable of a service's container that holds its password in production; of a module's, with the service's number. */
 export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
+/** Where a service in production finds its password, as it is now: its environment holds what it was at the start. */
+export const PASSWORD_FOLDER = '/run/switchyard';
+export const PASSWORD_FILE = `${PASSWORD_FOLDER}/password`;
+
+/** Whether a service asks for a password: a template of its own container names it. */
+export const asksForPassword = ({ command, args, environment }: Service): boolean =>
+  JSON.stringify([command, args, environment]).includes('{password}');
 
 /** Service account of test Pods: it may do nothing, and no token of it is mounted. */
 export const TEST_ACCOUNT = 'tests';

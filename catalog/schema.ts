@@ -338,9 +338,21 @@ export const serviceSchema = z
     resources: resourcesSchema,
     /**
      * How its data is backed up and restored: commands inside its own container, with the container's environment. The
-     * password is read from a variable there, so that no command line shows it. @default not backed up, which a rule reports
+     * password is read from `/run/switchyard/password`, so that no command line shows it, and a rotation reaches it. @default not backed up, which a rule reports
      */
     backup: backupOfService.optional(),
+    /**
+     * How its password is changed while it serves: commands inside its own container, each given the new password on
+     * its input; the one in use stands in `/run/switchyard/password`. @default `switchyard rotate` refuses the service
+     */
+    rotate: z
+      .strictObject({
+        /** Has the server take the new password beside the old one, and ends with 0, also the second time. */
+        admit: argv,
+        /** Has the server take the new password and no other, and ends with 0, also the second time. */
+        retire: argv,
+      })
+      .optional(),
   })
   .superRefine((service, context) => {
     const fault = (path: (string | number)[], what: string, remedy: string) =>
@@ -395,18 +407,28 @@ export const serviceSchema = z
         : []),
     ];
     // They run as they stand: what they need is in the container's environment.
-    const { backup } = service;
-    if (backup && 'dump' in backup) {
-      for (const part of ['dump', 'restore', 'restart', 'fingerprint'] as const) {
-        for (const [index, text] of (backup[part] ?? []).entries()) {
-          const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
-          if (found) {
-            fault(
-              ['backup', part, index],
-              `names ${found[0]}, which nothing fills in there`,
-              'Read it from a variable of "environment", in a shell.',
-            );
+    const { backup, rotate } = service;
+    const run: Readonly<Record<string, readonly string[] | undefined>> = {
+      ...(backup && 'dump' in backup
+        ? {
+            'backup.dump': backup.dump,
+            'backup.restore': backup.restore,
+            'backup.restart': backup.restart,
+            'backup.fingerprint': backup.fingerprint,
           }
+        : {}),
+      'rotate.admit': rotate?.admit,
+      'rotate.retire': rotate?.retire,
+    };
+    for (const [part, words = []] of Object.entries(run)) {
+      for (const [index, text] of words.entries()) {
+        const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
+        if (found) {
+          fault(
+            [...part.split('.'), index],
+            `names ${found[0]}, which nothing fills in there`,
+            'Read it from a variable of "environment", in a shell.',
+          );
         }
       }
     }

@@ -112,6 +112,8 @@ export class Topology extends pulumi.ComponentResource {
     const child = { parent: this };
     const registrar = new Registrar({
       seed: args.seed,
+      environment: settings.environment,
+      versions: settings.secrets.versions,
       given: args.given,
       found: args.found,
       brought: broughtLogins(args),

@@ -11,6 +11,7 @@ import {
   missingSecrets,
   neededSecrets,
   secretSources,
+  seedProblems,
   stackVariables,
 } from '../stacks/secrets';
 import { confirmationText, countsText, questionFor } from './confirm';
@@ -56,13 +57,17 @@ export interface Session {
   readonly gitlabToken: () => Promise<string>;
 }
 
-/** @throws ProblemsError naming each secret that the program will need and nobody brings */
+/** @throws ProblemsError naming each secret that the program will need and nobody brings, and a seed that is none */
 export function requireSecrets(folders: Folders, model: Model, only?: readonly string[]): void {
   const { environment } = model.settings;
   const inStack = secretsInStack(folders.stacks, environment);
   const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
-  const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
-  if (missing.length > 0) throw new ProblemsError(missing);
+  const seed = inStack.includes('seed') ? undefined : process.env[secretSources.seed];
+  const problems = [
+    ...missingSecrets(environment, needed, (key) => inStack.includes(key)),
+    ...(seed ? seedProblems(environment, seed) : []),
+  ];
+  if (problems.length > 0) throw new ProblemsError(problems);
 }
 
 /** Turns what the engine's command line says before its first event into a sentence. */

@@ -24,6 +24,11 @@ import { loginSchema } from './login';
 import { secretSources } from './secrets';
 import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
 
+/** What a derived secret is for: `service/orders/mysql`, `backup/key`, … */
+const purpose = z
+  .string()
+  .regex(/^[a-z0-9-]+(\/[a-z0-9-]+)*$/, say('is no purpose of a secret', '"switchyard status" lists them.'));
+
 const registryAddress = z
   .string()
   .regex(
@@ -399,6 +404,18 @@ export const stackSchema = z
     previewedBy: dnsLabel.optional(),
     /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */
     backup: backupSchema.optional(),
+    /**
+     * Which derived secrets are in use; `switchyard rotate` writes it (docs/decisions/0012-secrets-have-versions.md).
+     * @default the first of each
+     */
+    secrets: z
+      .strictObject({
+        /** Purpose of a secret → its version, where that is not 1. */
+        versions: z.record(purpose, z.number().int().min(1).max(1_000_000)).default({}),
+        /** Purposes whose rotation has begun and not ended. */
+        rotating: z.array(purpose).default([]),
+      })
+      .prefault({}),
     /** Where the jobs of the topology report their metrics. @default nowhere */
     metrics: metricsSchema.optional(),
     /** Where images come from. */

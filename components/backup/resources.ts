@@ -9,10 +9,12 @@ import { deliveryJob, type JobInputs } from '../shared/job';
 import { dockerConfig, fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { givenRef, outputRef, type Ref } from '../shared/references';
+import { keptUntilRotated } from '../shared/rotation';
 import {
   backendVariables,
   DEPLOY_SECRET,
   fromSecret,
+  KEY_PURPOSE,
   repositorySecrets,
   repositoryVariables,
   SCRATCH,
@@ -95,6 +97,9 @@ const files = (model: Model, role: Role): Declaration[] =>
     labels: labels(about(model)),
   });
 
+/** The repository opens with the key that it was given. */
+const keyKept = (model: Model) => keptUntilRotated(model, KEY_PURPOSE, ['stringData.RESTIC_PASSWORD']);
+
 /** Namespace, account and Secret in one cluster. It stands alone: who may start Pods beside it could read the key. */
 function place(model: Model, settings: BackupSettings, role: Role): Declaration[] {
   const prefix = prefixOf(role);
@@ -137,7 +142,7 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
       role,
       within(model, SECRET),
       { stringData: { ...repositorySecrets(settings), ...sources } },
-      after,
+      { ...after, ...keyKept(model) },
     ),
   ];
 }
@@ -261,7 +266,7 @@ function afterReleases(model: Model, settings: BackupSettings): Declaration[] {
       'ci',
       { namespace: namespacesOf(model.settings).deploy, name: DEPLOY_SECRET, labels: common },
       { stringData: repositorySecrets(settings) },
-      { dependsOn: ['deploy-namespace'] },
+      { dependsOn: ['deploy-namespace'], ...keyKept(model) },
     ),
   ];
 }

@@ -1,8 +1,9 @@
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { secretSources } from '../../stacks/secrets';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
-import { type Ref, secretRef } from '../shared/references';
+import { givenRef, keyRef, type Ref, secretRef } from '../shared/references';
 
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
@@ -20,6 +21,10 @@ export const credentialIds = {
   /** Login at the registry for one module's repository. */
   registry: (module: string) => `registry-${module}`,
 } as const;
+
+/** A variable of whoever runs `up`, as Pods get it: the seed as this environment's key, which gives no other's secrets. */
+export const ofPods = (variable: string): Ref =>
+  variable === secretSources.seed ? keyRef('') : givenRef(variable);
 
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';

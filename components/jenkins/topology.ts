@@ -9,10 +9,10 @@ import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { portOf } from '../shared/network';
-import { givenRef, outputRef } from '../shared/references';
+import { outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
-import { JENKINS_PORT } from './names';
+import { JENKINS_PORT, ofPods } from './names';
 
 type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 
@@ -277,7 +277,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
               stringData: Object.fromEntries(
                 neededSecrets(stackVariables(model.settings)).map(({ variable }) => [
                   variable,
-                  givenRef(variable),
+                  ofPods(variable),
                 ]),
               ),
             },

@@ -32,9 +32,16 @@ export function access(model: Model, module: Module, use: ServiceUse, variable: 
 
 export const credentialsName = (use: ServiceUse): string => `${use.name}-credentials`;
 
+/** Below this path stands every secret of a module's production. */
+export const modulePurpose = (module: string): string => `service/${module}`;
+
+/** Purpose of the password of a service that is made here. */
+export const servicePurpose = (module: Pick<Module, 'name'>, use: Pick<ServiceUse, 'name'>): string =>
+  `${modulePurpose(module.name)}/${use.name}`;
+
 /** The password of a service: derived, or brought by the environment for one that stands already. */
 export const passwordRef = (module: Module, use: ServiceUse): Ref =>
-  use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(`service/${module.name}/${use.name}`);
+  use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(servicePurpose(module, use));
 
 export interface ModuleVariables {
   /** What anyone may read: goes into a ConfigMap. */

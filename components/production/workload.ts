@@ -6,8 +6,8 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { moduleVariables } from './access';
-import { passwordMark } from './service';
+import { keptUntilRotated, rotatedMark, VERSIONS } from '../shared/rotation';
+import { modulePurpose, moduleVariables } from './access';
 
 /** Labels of a module's Pods. */
 export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
@@ -79,7 +79,6 @@ export function workload(model: Model, module: Module): Declaration[] {
     ...(annotations ? { annotations } : {}),
   });
   const variables = moduleVariables(model, module);
-  const mark = passwordMark(module);
   const { ingress, nodePort } = module.production;
   return [
     object(
@@ -108,7 +107,7 @@ export function workload(model: Model, module: Module): Declaration[] {
               labels: { ...common, ...match },
               annotations: {
                 'switchyard.dev/config-hash': contentHash(variables.plain),
-                ...(mark === '' ? {} : { 'switchyard.dev/password-mark': mark }),
+                ...rotatedMark(model.settings, modulePurpose(module.name)),
               },
             },
             spec: podSpec(model, module, release.image),
@@ -120,6 +119,10 @@ export function workload(model: Model, module: Module): Declaration[] {
           `${name}-environment`,
           ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
         ],
+        // With the passwords, and not before: Pods that start anew are to find the new ones.
+        ...keptUntilRotated(model, modulePurpose(module.name), [
+          `spec.template.metadata.annotations["${VERSIONS}"]`,
+        ]),
       },
     ),
     object(

@@ -15,6 +15,7 @@ import {
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
+import { rotatedMark } from '../shared/rotation';
 import { COLLECT_REQUEST, collectScript } from './collect';
 import { hasProxy, proxyConfig, REGISTRY_PORT, registryConfig } from './config';
 
@@ -275,8 +276,7 @@ export function registryResources(model: Model): Declaration[] {
                   registryConfig(model.settings),
                   hasProxy(model.settings) ? proxyConfig(model.settings) : '',
                 ]),
-                // Changes with the passwords and tells nothing of them.
-                'switchyard.dev/password-mark': secretRef('registry/mark'),
+                ...rotatedMark(model.settings, 'registry'),
               },
             },
             spec: podSpec(model),

@@ -7,7 +7,7 @@ import { EDITION, protectionArgs } from './edition';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
 import { isSecret, isTemplate, type Reference, type Template } from './references';
-import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
+import { Secrets, type Versions } from './secrets';
 
 type Constructor = new (
   name: string,
@@ -59,6 +59,10 @@ export interface Brought {
 export interface RegistrarInputs {
   /** Root of all derived secrets. */
   readonly seed: pulumi.Output<string>;
+  /** Whose secrets they are: another environment's differ under the same seed. */
+  readonly environment: string;
+  /** Versions of secrets that were rotated. @default each has its first */
+  readonly versions?: Versions;
   /** Secrets that the environment brings, by name; each already an `Output` secret. */
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /**
@@ -168,8 +172,16 @@ export class Registrar {
     return isSecret(reference, type) ? pulumi.secret(value) : value;
   }
 
+  private given(name: string): pulumi.Output<string> {
+    const value = this.inputs.given[name];
+    if (!value) throw new Error(`secret "${name}" is used but was not given`);
+    return value;
+  }
+
   private plainValue(reference: Reference): pulumi.Output<unknown> {
-    const { seed, given, brought = {}, found = {} } = this.inputs;
+    const { seed, environment, versions, brought = {}, found = {} } = this.inputs;
+    const derived = (derive: (secrets: Secrets) => string) =>
+      seed.apply((root) => derive(new Secrets(root, environment, versions)));
     switch (reference.kind) {
       case 'found': {
         const value = found[`${reference.what}:${reference.key}`];
@@ -178,7 +190,7 @@ export class Registrar {
       }
       case 'secret':
         return (
-          brought[reference.purpose]?.password ?? seed.apply((root) => deriveSecret(root, reference.purpose))
+          brought[reference.purpose]?.password ?? derived((secrets) => secrets.secret(reference.purpose))
         );
       case 'basic': {
         const login = brought[reference.purpose];
@@ -186,15 +198,17 @@ export class Registrar {
           return login.password.apply((password) =>
             Buffer.from(`${login.user}:${password}`).toString('base64'),
           );
-        return seed.apply((root) => basicCredentials(root, reference.user, reference.purpose));
+        return derived((secrets) => secrets.basic(reference.user, reference.purpose));
       }
       case 'htpasswd':
-        return seed.apply((root) => htpasswdLine(root, reference.user, reference.purpose));
-      case 'given': {
-        const value = given[reference.name];
-        if (!value) throw new Error(`secret "${reference.name}" is used but was not given`);
-        return value;
-      }
+        return derived((secrets) => secrets.htpasswd(reference.user, reference.purpose));
+      case 'key':
+        if (reference.of === undefined) return derived((secrets) => secrets.key(reference.path));
+        return this.given(reference.of.variable).apply((root) =>
+          new Secrets(root, reference.of?.environment ?? environment).key(reference.path),
+        );
+      case 'given':
+        return this.given(reference.name);
       case 'output': {
         const resource = this.find(reference.resource, 'a reference');
         const [property = '', ...rest] = reference.property.split('.');

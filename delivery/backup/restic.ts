@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -110,6 +113,18 @@ const summarySchema = z.looseObject({
 });
 const nodeSchema = z.looseObject({ type: z.literal('file'), size: z.number().default(0) });
 
+const keySchema = z.array(
+  z.looseObject({
+    current: z.boolean(),
+    id: z.string(),
+    userName: z.string().default(''),
+    hostName: z.string().default(''),
+  }),
+);
+
+/** Begins the host of a key that a rotation added; the id of the one before follows. */
+const REPLACES = 'replaces-';
+
 /** Snapshots that only note a success; what they hold is of no use. */
 const SUCCESS = 'success';
 
@@ -166,7 +181,7 @@ export class Restic {
         return new ResticFailure(
           reason,
           `${at} does not open with this key.`,
-          'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made.',
+          'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made, and its version in the stack file.',
         );
       case 'damaged':
         return new ResticFailure(
@@ -227,6 +242,52 @@ export class Restic {
       again: (error) => error instanceof ResticFailure && error.reason === 'unreachable',
       policy: { attempts: 3, attemptMs: OPEN_MS, totalMs: 3 * OPEN_MS, ...this.options.policy },
     });
+  }
+
+  private async keys(): Promise<z.infer<typeof keySchema>> {
+    const parsed = keySchema.safeParse(
+      parseJson(await this.run(LIST_MS, 'key', 'list', '--json', '--no-lock')),
+    );
+    if (parsed.success) return parsed.data;
+    throw new ResticFailure(
+      'other',
+      `backup: the keys that restic lists of ${this.place} are not understood.`,
+      '',
+    );
+  }
+
+  /** Whether the repository opens with the key at hand. @throws for every other fault */
+  async opens(): Promise<boolean> {
+    try {
+      await this.open();
+      return true;
+    } catch (error) {
+      if (error instanceof ResticFailure && error.reason === 'wrong-key') return false;
+      throw error;
+    }
+  }
+
+  /** Adds a key beside the one at hand, which it is to replace: {@link removeReplaced}. */
+  async addKey(password: string): Promise<void> {
+    const current = (await this.keys()).find((key) => key.current);
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-key-'));
+    const file = join(folder, 'password');
+    try {
+      writeFileSync(file, password, { mode: 0o600 });
+      const replaces = ['--user', this.host, '--host', `${REPLACES}${current?.id}`];
+      await this.run(LIST_MS, 'key', 'add', '--quiet', ...replaces, '--new-password-file', file);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Removes the key that the one at hand was added to replace, if it is still there. */
+  async removeReplaced(): Promise<void> {
+    const keys = await this.keys();
+    const { userName, hostName = '' } = keys.find((key) => key.current) ?? {};
+    if (userName !== this.host || !hostName.startsWith(REPLACES)) return;
+    const replaced = keys.find((key) => !key.current && key.id === hostName.slice(REPLACES.length));
+    if (replaced) await this.run(LIST_MS, 'key', 'remove', '--quiet', replaced.id);
   }
 
   /** Makes the repository when there is none. @throws when it is there and cannot be opened */

@@ -1,5 +1,6 @@
 import type { BoxDeclaration } from '../../components/boxes';
 import { isTemplate } from '../../components/shared/references';
+import { secretSources } from '../../stacks/secrets';
 import { isRecord, openSecret } from './withhold';
 
 /** Puts a secret's value in the place of its envelope, all the way down. */
@@ -15,8 +16,10 @@ function opened(value: unknown): unknown {
 function* pairs(declared: unknown, recorded: unknown): Generator<readonly [string, string]> {
   if (isTemplate(declared)) {
     const [piece, ...more] = declared.pieces;
-    const whole = more.length === 0 && typeof piece === 'object' && piece.kind === 'given';
-    if (whole && typeof recorded === 'string') yield [piece.name, recorded];
+    if (more.length > 0 || typeof piece !== 'object' || typeof recorded !== 'string') return;
+    if (piece.kind === 'given') yield [piece.name, recorded];
+    // What stands in a seed's place serves as one.
+    if (piece.kind === 'key' && piece.path === '') yield [piece.of?.variable ?? secretSources.seed, recorded];
   } else if (Array.isArray(declared)) {
     if (Array.isArray(recorded))
       for (const [index, inner] of declared.entries()) yield* pairs(inner, recorded[index]);

@@ -1,5 +1,7 @@
+import { ROTATING_VARIABLE } from '../../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
+import { EVERY } from '../../components/shared/rotation';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { assertRules } from '../../rules/assert';
 import { isOneCluster } from '../../stacks/clusters';
@@ -282,6 +284,8 @@ export async function runRebuild(
   if (!options.yes) await asked(environment, prepared.model, terminal);
   const journal = openJournal(environment, options, prepared);
   await layOutImage(prepared.model);
+  // A lost state holds no secret that could be kept, and what is taken over comes without them.
+  process.env[ROTATING_VARIABLE] = EVERY;
   try {
     const canary = await withSession(environment, 'rebuild', terminal, (session) =>
       carryOut(session, prepared, journal, terminal),
@@ -295,6 +299,8 @@ export async function runRebuild(
       EXIT.failed,
       { steps: journal.record.steps, errors: [{ message: said }] },
     );
+  } finally {
+    delete process.env[ROTATING_VARIABLE];
   }
 }
 

@@ -134,6 +134,8 @@ export async function readStatus(
             ),
         }
       : { backups: 'none' as const }),
+    versions: model.settings.secrets.versions,
+    rotating: model.settings.secrets.rotating,
     problems,
     complete: ledger !== undefined && objects !== undefined,
   };

@@ -55,7 +55,6 @@ test('the workload is exactly this', () => {
           labels: expect.objectContaining({ 'app.kubernetes.io/name': 'shop' }),
           annotations: {
             'switchyard.dev/config-hash': expect.stringMatching(/^[0-9a-f]{16}$/),
-            'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
           },
         },
         spec: {

@@ -340,7 +340,7 @@ describe('another environment', () => {
     expect(named(model, 'apply-environment-staging')?.args).toMatchObject({
       metadata: { namespace: 'ci-apply', name: 'environment-staging' },
       stringData: {
-        SWITCHYARD_SEED: '«given:STAGING_SEED»',
+        SWITCHYARD_SEED: '«key:staging:»',
         GITLAB_TOKEN: '«given:STAGING_TOKEN»',
         PULUMI_CONFIG_PASSPHRASE: '«given:STAGING_PASS»',
       },

@@ -17,7 +17,7 @@ export const STAGES: readonly Stage[] = [
     // `existing` marks all that is in the registry and its namespace before it begins, and wants to find it so at its end.
     why: 'what leaves images, catalog and cluster-wide objects of the lab as they are',
     lanes: [
-      ['e2e/backup', 'e2e/previews', 'e2e/drift'],
+      ['e2e/backup', 'e2e/rotate', 'e2e/previews', 'e2e/drift'],
       ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
     ],
   },

@@ -968,15 +968,6 @@ describe('what must not be refused', () => {
     fine('dumps-possible', whole);
   });
 
-  test('a mark that only tells when a secret changed', () => {
-    fine(
-      'secrets-by-reference',
-      changed(whole, 'production-shop-workload', ['spec', 'template', 'metadata', 'annotations'], {
-        'switchyard.dev/password-mark': marked('«secret:service/shop/cache/mark»'),
-      }),
-    );
-  });
-
   test('a Service in a namespace that someone else makes', () => {
     fine(
       'services-exist',

@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode, Failure } from '../../../delivery/failure';
-import { GitLab } from '../../../delivery/gitlab';
 import {
   type ApplyRequest,
   cancelPreview,

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { deriveSecret } from '../../../components/shared/secrets';
+import { Secrets } from '../../../components/shared/secrets';
 import { Restic } from '../../../delivery/backup/restic';
 import type { Holdings, Kind } from '../../../delivery/backup/snapshots';
 import { secret } from '../../../lab/cluster/daemons';
@@ -33,7 +33,7 @@ const holdings = (): Promise<Holdings> =>
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
-      RESTIC_PASSWORD: deriveSecret(secret('seed', 32), 'backup/key'),
+      RESTIC_PASSWORD: new Secrets(secret('seed', 32), ENVIRONMENT).secret('backup/key'),
       AWS_ACCESS_KEY_ID: secret('s3-access-key', 10),
       AWS_SECRET_ACCESS_KEY: secret('s3-secret-key'),
     },

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { parse } from 'yaml';
-import { deriveSecret } from '../../../components/shared/secrets';
+import { Secrets } from '../../../components/shared/secrets';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { REGISTRY } from '../../../lab/machine/addresses';
-import { JENKINS_URL, labEnvironment, rootToken } from '../../../lab/topology';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment, rootToken } from '../../../lab/topology';
 import { IDENTITIES, type System } from './identities-data';
 import { kubectl } from './running';
 
@@ -146,7 +146,8 @@ async function askHttp(system: Exclude<System, 'kubernetes'>, as: string, what: 
   const base = { registry: `http://${REGISTRY}`, gitlab: `${GITLAB_URL}/api/v4`, jenkins: JENKINS_URL }[
     system
   ];
-  const password = () => deriveSecret(labEnvironment().SWITCHYARD_SEED ?? '', `registry/${as}`);
+  const password = () =>
+    new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(`registry/${as}`);
   const login: Record<string, string> =
     system === 'gitlab'
       ? { 'private-token': tokens[as] ?? '' }
