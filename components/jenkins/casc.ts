@@ -23,7 +23,10 @@ export function casc(model: Model) {
       securityRealm: {
         local: {
           allowsSignup: false,
-          users: [{ id: 'admin', password: jcascVariable(cascSecrets.adminPassword) }],
+          users: [
+            { id: 'admin', password: jcascVariable(cascSecrets.adminPassword) },
+            { id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) },
+          ],
         },
       },
       authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: jenkins.anonymousRead } },

@@ -6,7 +6,7 @@ import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernet
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
+import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER, RECONCILER_PURPOSE } from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
@@ -89,6 +89,7 @@ function state(model: Model): Declaration[] {
       {
         stringData: {
           [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
+          [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE),
           ...hookTokens(model),
         },
       },

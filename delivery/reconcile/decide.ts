@@ -107,6 +107,21 @@ function unended({ brokeOff }: Common, posted: Posted): Decision {
   };
 }
 
+/** What is to be done with the status of a commit that is no head any more, after a build of it ended. */
+export function decideLeft({
+  live,
+  posted,
+}: Pick<Common, 'live' | 'posted'>):
+  | { readonly do: 'nothing' }
+  | Extract<Decision, { do: 'wait' }>
+  | { readonly do: 'end'; readonly why: string } {
+  if (live || !posted || !isOpen(posted.state) || posted.build !== 'over') return { do: 'nothing' };
+  const { age } = posted;
+  return age < GRACE_MS
+    ? { do: 'wait', ms: GRACE_MS - age }
+    : { do: 'end', why: 'its build ended without a word, and a newer commit has taken its place' };
+}
+
 /** Green, and not merged. */
 function unmerged({ merges, concluded, green }: OpenRequest, posted: Posted): Decision {
   if (!merges || concluded) return { do: 'settle' };

@@ -23,6 +23,7 @@ const actionSchema = z.looseObject({
             actionType: z.string().nullish(),
             mergeRequestIid: z.number().nullish(),
             lastCommit: z.string().nullish(),
+            sourceBranch: z.string().nullish(),
           })
           .nullish(),
       }),
@@ -36,7 +37,15 @@ const folderSchema = z.looseObject({
     z.looseObject({
       name: z.string(),
       builds: z
-        .array(z.looseObject({ number: z.number(), building: z.boolean(), actions: actionsSchema }))
+        .array(
+          z.looseObject({
+            number: z.number(),
+            building: z.boolean(),
+            timestamp: z.number(),
+            duration: z.number(),
+            actions: actionsSchema,
+          }),
+        )
         .nullish(),
     }),
   ),
@@ -47,15 +56,18 @@ const queueSchema = z.looseObject({
   ),
 });
 
-const CAUSES = 'actions[causes[data[actionType,mergeRequestIid,lastCommit]]]';
+const CAUSES = 'actions[causes[data[actionType,mergeRequestIid,lastCommit,sourceBranch]]]';
 
-/** A build that a hook started and that has not ended; without a number while it waits for its start. */
-export interface LiveBuild {
+/** A build that a hook started; without a number while it waits in the queue. */
+export interface Build {
   readonly job: string;
   readonly number?: number;
   readonly action: 'MERGE' | 'PUSH';
   readonly mergeRequest?: number;
   readonly commit: string;
+  readonly sourceBranch: string;
+  /** Milliseconds since 1970, by Jenkins' clock; absent while it waits or runs. */
+  readonly endedAt?: number;
 }
 
 /** What the reconciler asks of Jenkins: which builds go on, and to start one as GitLab's hook would. */
@@ -98,22 +110,25 @@ export class Jenkins {
     );
   }
 
-  /** Every build of our jobs that waits or runs: the queue first, since a build leaves it before it is listed. */
-  async live(): Promise<LiveBuild[]> {
+  /**
+   * Every build of our jobs that waits or runs, and those that ended of late (Jenkins lists a job's newest hundred). The
+   * queue first, since a build leaves it before it is listed.
+   */
+  async builds(): Promise<Build[]> {
     const { folder } = this.options;
     const queue = await this.json(`queue/api/json?tree=items[task[url],${CAUSES}]`, queueSchema);
-    const path = `job/${folder}/api/json?tree=jobs[name,builds[number,building,${CAUSES}]{0,100}]`;
+    const path = `job/${folder}/api/json?tree=jobs[name,builds[number,building,timestamp,duration,${CAUSES}]{0,100}]`;
     const { jobs } = await this.json(path, folderSchema);
     const waiting = queue.items.flatMap(({ task, actions }) => {
       const job = new RegExp(`/job/${folder}/job/([^/]+)/$`).exec(task.url ?? '')?.[1];
-      return job === undefined ? [] : causesOf(decodeURIComponent(job), undefined, actions);
+      return job === undefined ? [] : causesOf({ job: decodeURIComponent(job) }, actions);
     });
-    const running = jobs.flatMap(({ name, builds }) =>
-      (builds ?? []).flatMap(({ number, building, actions }) =>
-        building ? causesOf(name, number, actions) : [],
+    const started = jobs.flatMap(({ name: job, builds }) =>
+      (builds ?? []).flatMap(({ number, building, timestamp, duration, actions }) =>
+        causesOf({ job, number, ...(building ? {} : { endedAt: timestamp + duration }) }, actions),
       ),
     );
-    return [...waiting, ...running];
+    return [...waiting, ...started];
   }
 
   /** Gives a job a hook of GitLab's, as GitLab gives it. @throws Failure when Jenkins does not take it */
@@ -127,23 +142,15 @@ export class Jenkins {
 }
 
 function causesOf(
-  job: string,
-  number: number | undefined,
+  build: Pick<Build, 'job' | 'number' | 'endedAt'>,
   actions: z.infer<typeof actionsSchema>,
-): LiveBuild[] {
+): Build[] {
   return (actions ?? []).flatMap((action) =>
-    (action?.causes ?? []).flatMap(({ data }): LiveBuild[] => {
-      const { actionType, mergeRequestIid, lastCommit } = data ?? {};
-      if ((actionType !== 'MERGE' && actionType !== 'PUSH') || !lastCommit) return [];
-      return [
-        {
-          job,
-          ...(number === undefined ? {} : { number }),
-          action: actionType,
-          ...(mergeRequestIid ? { mergeRequest: mergeRequestIid } : {}),
-          commit: lastCommit,
-        },
-      ];
+    (action?.causes ?? []).flatMap(({ data }): Build[] => {
+      const { actionType, mergeRequestIid, lastCommit, sourceBranch } = data ?? {};
+      if ((actionType !== 'MERGE' && actionType !== 'PUSH') || !lastCommit || !sourceBranch) return [];
+      const about = { ...build, action: actionType, commit: lastCommit, sourceBranch } as const;
+      return [mergeRequestIid ? { ...about, mergeRequest: mergeRequestIid } : about];
     }),
   );
 }

@@ -4,9 +4,9 @@ import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
 import { isConcluded, marker } from '../note';
 import { whyNotTest } from '../verify';
-import { type Decision, decide, decideHook, type Item, type Posted } from './decide';
+import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
-import type { Jenkins, LiveBuild } from './jenkins';
+import type { Build, Jenkins } from './jenkins';
 
 /** A project whose hook starts a job. */
 export interface Watched {
@@ -36,6 +36,7 @@ export interface ReconcilerOptions {
     GitLab,
     | 'time'
     | 'ownId'
+    | 'mergeRequest'
     | 'openMergeRequests'
     | 'branchHead'
     | 'statuses'
@@ -47,7 +48,7 @@ export interface ReconcilerOptions {
     | 'hooks'
     | 'testHook'
   >;
-  readonly jenkins: Pick<Jenkins, 'live' | 'hook'>;
+  readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
   readonly watched: readonly Watched[];
   /** The environment's ledger. */
   readonly ledger: () => Promise<Ledger>;
@@ -61,6 +62,8 @@ export interface ReconcilerOptions {
 
 /** Beginning of what a status says that the reconciler ended. */
 export const BROKE_OFF = 'broke off: ';
+/** Milliseconds for which a build that ended is looked at, if it was not. */
+const SWEPT_MS = 15 * 60_000;
 /** Every so many looks each hook is looked at; and whenever one did not come. */
 const HOOKS_EVERY = 10;
 /** Looks between two tests of one hook: GitLab allows few a minute, and a receiver that is away stays away. */
@@ -89,14 +92,20 @@ interface Subject {
 
 /** What one look asks once, however many need it. */
 class Look {
-  private asked: Promise<LiveBuild[]> | undefined;
+  /** Commits whose statuses were read, with their branch. */
+  readonly seen = new Set<string>();
+  private asked: Promise<Build[]> | undefined;
   private read: Promise<Ledger> | undefined;
 
   constructor(private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger'>) {}
 
-  live(): Promise<LiveBuild[]> {
-    this.asked ??= this.options.jenkins.live();
+  builds(): Promise<Build[]> {
+    this.asked ??= this.options.jenkins.builds();
     return this.asked;
+  }
+
+  async live(): Promise<Build[]> {
+    return (await this.builds()).filter(isLive);
   }
 
   ledger(): Promise<Ledger> {
@@ -104,6 +113,8 @@ class Look {
     return this.read;
   }
 }
+
+const isLive = ({ endedAt }: Build): boolean => endedAt === undefined;
 
 const ageOf = (time: string | null | undefined, now: number): number => {
   const at = Date.parse(time ?? '');
@@ -117,6 +128,8 @@ export class Reconciler {
   private own: number | undefined;
   /** Commits that had their end: nothing more is asked about them for some looks. */
   private settled = new Set<string>();
+  /** Builds after whose end nothing was left open. */
+  private readonly swept = new Set<string>();
   /** Hook → the look at which it was tested last. */
   private readonly tested = new Map<number, number>();
 
@@ -172,7 +185,41 @@ export class Reconciler {
       const head = await this.headOf(project, branch);
       if (head) await judge(`${project} ${branch} ${head}`, () => this.readHead(watched, head, look));
     }
+    waits.push(...(await this.sweep(watched, look)));
     return { started, waits };
+  }
+
+  /**
+   * Ends what a build left open on a commit that is no head any more, as one of two builds of what the other has merged: to
+   * such a commit nothing else comes back. Each build is looked at once after its end.
+   * @returns how long to wait for those that are too young
+   */
+  private async sweep(watched: Watched, look: Look): Promise<number[]> {
+    const waits: number[] = [];
+    const recent = Date.now() - SWEPT_MS;
+    for (const build of await look.builds()) {
+      const { job, number, endedAt, action, commit } = build;
+      const key = `${job} ${number}`;
+      const status = action === 'MERGE' ? watched.requests.status : watched.heads?.status;
+      if (job !== watched.job || endedAt === undefined || endedAt < recent || this.swept.has(key) || !status)
+        continue;
+      const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
+      // What is looked at as a head is judged as one.
+      if (look.seen.has(`${commit} ${ref}`)) continue;
+      const statuses = await this.options.gitlab.statuses(watched.project, commit, ref, status);
+      const isItsOwn = (one: Build): boolean =>
+        one.job === job && one.action === action && one.commit === commit;
+      const { newest, known } = this.known(watched, statuses, await look.live(), isItsOwn);
+      const decision = decideLeft(known);
+      if (decision.do === 'wait') waits.push(decision.ms);
+      else this.swept.add(key);
+      if (decision.do !== 'end') continue;
+      const what = `${watched.project} ${ref}`;
+      const subject = { watched, what, commit, ref, status, newest };
+      if (await this.isStill(subject, isItsOwn))
+        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    }
+    return waits;
   }
 
   /** The head of a branch; undefined for a project that has nothing yet. */
@@ -197,6 +244,7 @@ export class Reconciler {
       ref: request.source_branch,
       status,
     };
+    look.seen.add(`${commit} ${request.source_branch}`);
     const untested = whyNotTest(request) ?? (request.draft && !drafts ? 'it is a draft' : undefined);
     const statuses = untested ? [] : await gitlab.statuses(watched.project, commit, about.ref, status);
     const { newest, known } = this.known(watched, statuses, untested ? [] : await look.live(), (build) =>
@@ -220,6 +268,7 @@ export class Reconciler {
     const { gitlab } = this.options;
     const { status = '', module } = watched.heads ?? {};
     const { project, branch } = watched;
+    look.seen.add(`${commit} ${branch}`);
     const statuses = await gitlab.statuses(project, commit, branch, status);
     const { newest, known } = this.known(watched, statuses, await look.live(), (build) =>
       isOf(build, watched, 'PUSH', commit),
@@ -236,8 +285,8 @@ export class Reconciler {
   private known(
     watched: Watched,
     statuses: readonly CommitStatus[],
-    live: readonly LiveBuild[],
-    isItsOwn: (build: LiveBuild) => boolean,
+    live: readonly Build[],
+    isItsOwn: (build: Build) => boolean,
   ): {
     readonly newest: CommitStatus | undefined;
     readonly known: { readonly live: boolean; readonly posted?: Posted; readonly brokeOff: number };
@@ -261,7 +310,7 @@ export class Reconciler {
   }
 
   /** Whether the build that a status leads to goes on: by its number and its job, since numbers begin anew in a new home. */
-  private buildOf(watched: Watched, url: string | null, live: readonly LiveBuild[]): Posted['build'] {
+  private buildOf(watched: Watched, url: string | null, live: readonly Build[]): Posted['build'] {
     const job = `${this.options.jobsUrl}${watched.job}/`;
     // A status may have no link: GitLab takes none that is long.
     if (url === null) return 'over';
@@ -303,7 +352,7 @@ export class Reconciler {
       ?.body;
   }
 
-  private post(subject: Subject, state: CommitState, description: string): Promise<void> {
+  private post(subject: Omit<Subject, 'item'>, state: CommitState, description: string): Promise<void> {
     const { watched, commit, ref, status } = subject;
     return this.options.gitlab.setStatus(watched.project, commit, {
       state,
@@ -318,18 +367,32 @@ export class Reconciler {
    * Whether all is as it was when it was decided: what came meanwhile (a late hook, a build's last word) is another's turn.
    * The statuses once more after Jenkins was asked: a build that ended in between has posted its end.
    */
-  private async isStill({ watched, request, commit, ref, status, newest }: Subject): Promise<boolean> {
+  private async isStill(
+    { watched, commit, ref, status, newest }: Omit<Subject, 'item'>,
+    isItsOwn: (build: Build) => boolean,
+  ): Promise<boolean> {
     const { gitlab, jenkins } = this.options;
-    const live = (await jenkins.live()).filter((build) =>
-      request ? isOf(build, watched, 'MERGE', commit, request.iid) : isOf(build, watched, 'PUSH', commit),
-    );
+    const live = (await jenkins.builds()).filter((build) => isLive(build) && isItsOwn(build));
     const now = (await gitlab.statuses(watched.project, commit, ref, status)).at(-1);
     return live.length === 0 && now?.id === newest?.id && now?.status === newest?.status;
   }
 
+  /** {@link isStill} of a head: that it still is one, too. */
+  private async isStillHead(subject: Subject): Promise<boolean> {
+    const { watched, request, commit } = subject;
+    const { project, branch } = watched;
+    if (request) {
+      const now = await this.options.gitlab.mergeRequest(project, request.iid);
+      if (now.state !== 'opened' || now.sha !== commit) return false;
+    } else if ((await this.headOf(project, branch)) !== commit) return false;
+    return this.isStill(subject, (build) =>
+      request ? isOf(build, watched, 'MERGE', commit, request.iid) : isOf(build, watched, 'PUSH', commit),
+    );
+  }
+
   /** Starts what is missing, by the hook that did not come. @returns whether it did */
   private async start(subject: Subject, decision: Extract<Decision, { do: 'start' }>): Promise<boolean> {
-    if (!(await this.isStill(subject))) return false;
+    if (!(await this.isStillHead(subject))) return false;
     const { gitlab, jenkins, hookToken, say } = this.options;
     const { watched, what, commit, request } = subject;
     const project = await gitlab.project(watched.project);
@@ -350,7 +413,7 @@ export class Reconciler {
   }
 
   private async giveUp(subject: Subject, why: string): Promise<void> {
-    if (!(await this.isStill(subject))) return;
+    if (!(await this.isStillHead(subject))) return;
     await this.post(subject, 'failed', `${BROKE_OFF}${why}`);
     this.options.say(`${subject.what}: ${subject.commit.slice(0, 12)} failed: ${why}`);
   }
@@ -377,9 +440,9 @@ export class Reconciler {
 }
 
 function isOf(
-  build: LiveBuild,
+  build: Build,
   { job }: Watched,
-  action: LiveBuild['action'],
+  action: Build['action'],
   commit: string,
   mergeRequest?: number,
 ): boolean {
