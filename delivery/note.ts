@@ -132,7 +132,7 @@ Signature: \`${sign(certificate, key)}\`
  * proof of anything, and nothing is deployed by it.
  */
 export const isConcluded = (body: string, headSha: string): boolean =>
-  body.includes(`"headSha": "${headSha}"`) && /^\| Then \| /m.test(body);
+  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Then \| /m.test(body);
 
 export type NoteReading =
   | { readonly certificate: Certificate }

@@ -2,7 +2,7 @@ import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
 import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
-import { isConcluded, marker } from '../note';
+import { isConcluded } from '../note';
 import { whyNotTest } from '../verify';
 import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
@@ -60,6 +60,8 @@ export interface ReconcilerOptions {
   readonly say: (line: string) => void;
 }
 
+/** Beginning of each note that a pipeline of ours writes: certificates and previews. */
+const OURS = '<!-- switchyard:';
 /** Beginning of what a status says that the reconciler ended. */
 export const BROKE_OFF = 'broke off: ';
 /** Milliseconds for which a build that ended is looked at, if it was not. */
@@ -330,8 +332,8 @@ export class Reconciler {
     const { gitlab } = this.options;
     const { project, branch } = watched;
     if (item.kind === 'merge request') {
-      const note = request && (await this.ownNote(project, request.iid));
-      return { ...item, concluded: note !== undefined && isConcluded(note, commit) };
+      const notes = request ? await this.ownNotes(project, request.iid) : [];
+      return { ...item, concluded: notes.some((body) => isConcluded(body, commit)) };
     }
     const requests = await gitlab.mergeRequestsOf(project, commit);
     const found = pickMergeRequest(requests, commit, branch);
@@ -339,8 +341,9 @@ export class Reconciler {
       const locked = requests.some((one) => one.state === 'locked' && one.target_branch === branch);
       return { ...item, origin: locked ? 'soon' : 'other' };
     }
-    const note = await this.ownNote(project, found.iid);
-    return { ...item, origin: note ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
+    const notes = await this.ownNotes(project, found.iid);
+    const tested = notes.some((body) => body.startsWith(OURS));
+    return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
   }
 
   /** The bot's note with the certificate; notes of others count for nothing. */
