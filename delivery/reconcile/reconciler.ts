@@ -346,13 +346,12 @@ export class Reconciler {
     return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
   }
 
-  /** The bot's note with the certificate; notes of others count for nothing. */
-  private async ownNote(project: string, iid: number): Promise<string | undefined> {
+  /** The bot's own notes of a merge request; those of others count for nothing. */
+  private async ownNotes(project: string, iid: number): Promise<string[]> {
     const { gitlab } = this.options;
     this.own ??= await gitlab.ownId();
     const notes = await gitlab.notes(project, iid);
-    return notes.find((note) => note.author.id === this.own && !note.system && note.body.startsWith(marker))
-      ?.body;
+    return notes.filter((note) => note.author.id === this.own && !note.system).map(({ body }) => body);
   }
 
   private post(subject: Omit<Subject, 'item'>, state: CommitState, description: string): Promise<void> {

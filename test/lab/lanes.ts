@@ -24,7 +24,15 @@ export const STAGES: readonly Stage[] = [
   {
     why: 'the environment `lab` as people use it; beside it what has a place of its own in the lab',
     lanes: [
-      ['e2e/plain-pulumi', 'e2e/new-module', 'e2e/environments', 'e2e/hostile', 'e2e/hostile-build', 'e2e/kills'],
+      [
+        'e2e/plain-pulumi',
+        'e2e/new-module',
+        'e2e/environments',
+        'e2e/hostile',
+        'e2e/hostile-build',
+        'e2e/reconcile',
+        'e2e/kills',
+      ],
       ['e2e/plugins-kubernetes', 'e2e/images', 'e2e/plugins-gitlab', 'e2e/jenkins'],
     ],
   },
