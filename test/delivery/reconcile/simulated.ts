@@ -20,6 +20,7 @@ export const watchedOrders: Watched = {
 };
 
 interface Status extends CommitStatus {
+  sha: string;
   status: JobState;
 }
 
@@ -178,7 +179,7 @@ export class Simulated {
         target_url: url,
         description,
         created_at: this.time(),
-      } as Status & { sha: string });
+      });
     }
   }
 
