@@ -150,7 +150,7 @@ export class Claims {
    */
   private async lapsed(stack: string, tag: string, seen: string): Promise<boolean> {
     if (!seen.includes(LEASE)) return false;
-    for (let watched = 0; watched < LAPSED_MS; watched += PAUSE_MS_MS) {
+    for (let watched = 0; watched < LAPSED_MS; watched += PAUSE_MS) {
       await this.pause(PAUSE_MS);
       const now = await this.command.tag(stack, tag);
       if (now === undefined) return true;

@@ -146,14 +146,19 @@ export class Reconciler {
     const before = full ? new Set<string>() : this.settled;
     const look = new Look(this.options);
     const waits: number[] = [];
+    /** What was said of one project and is true of all, as that Jenkins is away, is said once. */
+    const told = new Set<string>();
     this.settled = new Set();
+    if (full) this.swept.clear();
     for (const watched of this.options.watched) {
       try {
         const { started, waits: more } = await this.lookAt(watched, look, before);
         waits.push(...more);
         if (full || started) await this.lookAtHook(watched);
       } catch (error) {
-        this.options.say(`${watched.project}: ${(error as Error).message.split('\n')[0]}`);
+        const [line = ''] = (error as Error).message.split('\n');
+        if (!told.has(line)) this.options.say(`${watched.project}: ${line}`);
+        told.add(line);
       }
     }
     return waits.length > 0 ? Math.min(...waits) : undefined;
@@ -208,7 +213,7 @@ export class Reconciler {
       const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
       // What is looked at as a head is judged as one.
       if (look.seen.has(`${commit} ${ref}`)) continue;
-      const statuses = await this.options.gitlab.statuses(watched.project, commit, ref, status);
+      const statuses = await this.statusesLeft(watched.project, commit, ref, status);
       const isItsOwn = (one: Build): boolean =>
         one.job === job && one.action === action && one.commit === commit;
       const { newest, known } = this.known(watched, statuses, await look.live(), isItsOwn);
@@ -222,6 +227,21 @@ export class Reconciler {
         await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
     }
     return waits;
+  }
+
+  /** Statuses of a commit that a force-push may have taken away: then it has none. */
+  private async statusesLeft(
+    project: string,
+    commit: string,
+    ref: string,
+    status: string,
+  ): Promise<CommitStatus[]> {
+    try {
+      return await this.options.gitlab.statuses(project, commit, ref, status);
+    } catch (error) {
+      if (error instanceof GitLabError && error.status === 404) return [];
+      throw error;
+    }
   }
 
   /** The head of a branch; undefined for a project that has nothing yet. */
@@ -246,8 +266,8 @@ export class Reconciler {
       ref: request.source_branch,
       status,
     };
-    look.seen.add(`${commit} ${request.source_branch}`);
     const untested = whyNotTest(request) ?? (request.draft && !drafts ? 'it is a draft' : undefined);
+    if (!untested) look.seen.add(`${commit} ${request.source_branch}`);
     const statuses = untested ? [] : await gitlab.statuses(watched.project, commit, about.ref, status);
     const { newest, known } = this.known(watched, statuses, untested ? [] : await look.live(), (build) =>
       isOf(build, watched, 'MERGE', commit, request.iid),
