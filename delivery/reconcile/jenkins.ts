@@ -58,6 +58,8 @@ const queueSchema = z.looseObject({
 
 const CAUSES = 'actions[causes[data[actionType,mergeRequestIid,lastCommit,sourceBranch]]]';
 
+const read = (of: string, tree: string): string => `${of}/api/json?tree=${encodeURIComponent(tree)}`;
+
 /** A build that a hook started; without a number while it waits in the queue. */
 export interface Build {
   readonly job: string;
@@ -116,8 +118,9 @@ export class Jenkins {
    */
   async builds(): Promise<Build[]> {
     const { folder } = this.options;
-    const queue = await this.json(`queue/api/json?tree=items[task[url],${CAUSES}]`, queueSchema);
-    const path = `job/${folder}/api/json?tree=jobs[name,builds[number,building,timestamp,duration,${CAUSES}]{0,100}]`;
+    const queue = await this.json(read('queue', `items[task[url],${CAUSES}]`), queueSchema);
+    const builds = `builds[number,building,timestamp,duration,${CAUSES}]{0,100}`;
+    const path = read(`job/${folder}`, `jobs[name,${builds}]`);
     const { jobs } = await this.json(path, folderSchema);
     const waiting = queue.items.flatMap(({ task, actions }) => {
       const job = new RegExp(`/job/${folder}/job/([^/]+)/$`).exec(task.url ?? '')?.[1];

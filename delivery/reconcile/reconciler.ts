@@ -443,7 +443,9 @@ export class Reconciler {
   /** Has GitLab enable a hook again that it disabled, and says so. */
   private async lookAtHook({ project, job }: Watched): Promise<void> {
     const { gitlab, hookPath, say } = this.options;
-    const hook = (await gitlab.hooks(project)).find(({ url }) => new URL(url).pathname === hookPath(job));
+    const hook = (await gitlab.hooks(project)).find(
+      ({ url }) => URL.canParse(url) && new URL(url).pathname === hookPath(job),
+    );
     const { enable, say: line } = decideHook(hook && { status: hook.alert_status });
     if (!enable || !hook) {
       if (line) say(`${project}: ${line}`);
