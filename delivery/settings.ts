@@ -78,7 +78,8 @@ const variables = {
   ).transform((value) => value.split(',').filter(Boolean)),
 
   JENKINS_ADDRESS: z.url('is not a URL | Give the address of Jenkins inside the cluster.'),
-  JENKINS_USER: required('Name the user of Jenkins that may look at builds.'),
+  /** User of Jenkins that may look at builds; empty where whoever is not logged in may. */
+  JENKINS_USER: z.string().default(''),
   JENKINS_PASSWORD: required('Give the password of that user, or an API token.'),
   SWITCHYARD_JENKINS_URL: z.url('is not a URL | Give the address of Jenkins as its builds post it.'),
   SWITCHYARD_JOB_FOLDER: required('Name the folder of the jobs in Jenkins.'),

@@ -5,7 +5,7 @@ import { names } from '../shared/naming';
 import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
 import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
-import { cascSecrets, credentialIds } from './names';
+import { cascSecrets, credentialIds, reconcilerLogsIn } from './names';
 
 /**
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
@@ -25,7 +25,9 @@ export function casc(model: Model) {
           allowsSignup: false,
           users: [
             { id: 'admin', password: jcascVariable(cascSecrets.adminPassword) },
-            { id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) },
+            ...(reconcilerLogsIn(model)
+              ? [{ id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) }]
+              : []),
           ],
         },
       },

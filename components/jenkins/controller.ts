@@ -6,7 +6,14 @@ import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernet
 import { labels, names, selector } from '../shared/naming';
 import { outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER, RECONCILER_PURPOSE } from './names';
+import {
+  cascSecrets,
+  hookTokens,
+  JENKINS_PORT,
+  JENKINS_USER,
+  RECONCILER_PURPOSE,
+  reconcilerLogsIn,
+} from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
@@ -89,7 +96,9 @@ function state(model: Model): Declaration[] {
       {
         stringData: {
           [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
-          [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE),
+          ...(reconcilerLogsIn(model)
+            ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
+            : {}),
           ...hookTokens(model),
         },
       },

@@ -38,6 +38,9 @@ export const hookTokens = (model: Model): Record<string, Ref> =>
 /** Purpose of the secret with which the reconciler logs in to Jenkins. */
 export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 
+/** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
+export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean => !jenkins.anonymousRead;
+
 /** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
 export const JENKINS_PORT = 8080;
 

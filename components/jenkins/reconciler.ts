@@ -11,7 +11,7 @@ import { contentHash, fencedNamespace, inNamespaces, object } from '../shared/ku
 import { labels, names, selector } from '../shared/naming';
 import { portOf } from '../shared/network';
 import { outputRef, secretRef } from '../shared/references';
-import { addressForAgents, hookedJobs, JENKINS_PORT, RECONCILER_PURPOSE } from './names';
+import { addressForAgents, hookedJobs, JENKINS_PORT, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -26,7 +26,7 @@ export function watchedProjects({ modules, settings }: Model) {
       job: name,
       project: entryOf(gitlab.projects, name)?.existing ?? `${gitlab.group}/${name}`,
       branch: BRANCH,
-      requests: { status: STATUS_NAME, merges: merge === 'automatic', drafts: false },
+      requests: { status: STATUS_NAME, merges: merge !== 'manual', drafts: false },
       heads: { status: STATUS_NAME, module: name },
     })),
     ...(topologyProject
@@ -64,6 +64,7 @@ export function reconcilerResources(model: Model): Declaration[] {
     valueFrom: { secretKeyRef: { name: SECRET, key } },
   });
   const jobs = hookedJobs(model);
+  const logsIn = reconcilerLogsIn(model);
   return [
     ...fencedNamespace({
       prefix: 'reconciler',
@@ -86,7 +87,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       {
         stringData: {
           gitlab: outputRef('gitlab-bot', 'token'),
-          jenkins: secretRef(RECONCILER_PURPOSE),
+          ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
         },
       },
       after,
@@ -129,8 +130,12 @@ export function reconcilerResources(model: Model): Declaration[] {
                   { name: 'SWITCHYARD_HOOK_TOKENS', value: TOKENS_FOLDER },
                   { name: 'SWITCHYARD_WATCHED', value: JSON.stringify(watchedProjects(model)) },
                   { name: 'JENKINS_ADDRESS', value: addressForAgents(model) },
-                  { name: 'JENKINS_USER', value: names.reconciler },
-                  fromSecret('JENKINS_PASSWORD', 'jenkins'),
+                  ...(logsIn
+                    ? [
+                        { name: 'JENKINS_USER', value: names.reconciler },
+                        fromSecret('JENKINS_PASSWORD', 'jenkins'),
+                      ]
+                    : []),
                   fromSecret('GITLAB_TOKEN', 'gitlab'),
                 ],
                 secrets: [

@@ -39,7 +39,6 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
       const settings = readSettings([
         'JENKINS_ADDRESS',
         'JENKINS_USER',
-        'JENKINS_PASSWORD',
         'SWITCHYARD_JENKINS_URL',
         'SWITCHYARD_JOB_FOLDER',
         'SWITCHYARD_HOOK_TOKENS',
@@ -55,8 +54,9 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
         gitlab,
         jenkins: new Jenkins({
           url: settings.JENKINS_ADDRESS,
-          user: settings.JENKINS_USER,
-          password: settings.JENKINS_PASSWORD,
+          login: settings.JENKINS_USER
+            ? { user: settings.JENKINS_USER, password: readSettings(['JENKINS_PASSWORD']).JENKINS_PASSWORD }
+            : undefined,
           folder,
         }),
         watched: settings.SWITCHYARD_WATCHED,

@@ -37,7 +37,10 @@ export interface OpenRequest extends Common {
   readonly merges: boolean;
   /** How often it was green, as its statuses tell. */
   readonly green: number;
-  /** Whether its last build came to an end of its own: merged, or left to people. Asked for a green one only. */
+  /**
+   * Whether its last build came to an end of its own: merged, or left to people. Asked for one that is green, and for one
+   * that is pending without a build: it may wait for people.
+   */
   readonly concluded?: boolean;
 }
 
@@ -77,6 +80,10 @@ export function decide(item: Item): Decision {
   if (item.live) return { do: 'watch' };
   const { posted } = item;
   if (!posted) return item.kind === 'head' ? unknownHead(item) : unknownRequest(item);
+  if (posted.state === 'pending' && posted.build === 'over' && item.kind === 'merge request') {
+    if (item.concluded === undefined) return wait(posted.age) ?? { do: 'ask' };
+    if (item.concluded) return { do: 'settle' };
+  }
   if (isOpen(posted.state)) return unended(item, posted);
   if (item.kind === 'head' || posted.state !== 'success') return { do: 'settle' };
   return unmerged(item, posted);

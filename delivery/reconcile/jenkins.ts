@@ -6,8 +6,8 @@ import { exitCode, Failure } from '../failure';
 export interface JenkinsOptions {
   /** Jenkins' address inside the cluster. */
   readonly url: string;
-  readonly user: string;
-  readonly password: string;
+  /** Who looks at builds. @default whoever is not logged in */
+  readonly login?: { readonly user: string; readonly password: string };
   /** Folder of the jobs. */
   readonly folder: string;
   readonly attemptMs?: number;
@@ -77,15 +77,17 @@ export class Jenkins {
   constructor(private readonly options: JenkinsOptions) {}
 
   private async request(path: string, init: RequestInit = {}): Promise<string> {
-    const { url, user, password, attemptMs = 20_000 } = this.options;
+    const { url, login, attemptMs = 20_000 } = this.options;
     const address = `${url.replace(/\/+$/, '')}/${path}`;
     let response: Response;
     try {
       response = await fetch(address, {
         ...init,
-        headers: init.headers ?? {
-          authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
-        },
+        headers:
+          init.headers ??
+          (login && {
+            authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`,
+          }),
         redirect: 'error',
         signal: AbortSignal.timeout(attemptMs),
       });

@@ -1,3 +1,4 @@
+import { cascYaml } from '../../../components/jenkins/casc';
 import { reconcilerResources, watchedProjects } from '../../../components/jenkins/reconciler';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
@@ -97,6 +98,15 @@ test('its secrets are secrets: the bot’s token, its own password, and one toke
   const tokens = argsOf('reconciler-hook-tokens').stringData ?? {};
   expect(Object.keys(tokens)).toEqual(['shop']);
   for (const value of Object.values(tokens)) expect(typeof value).toBe('object');
+});
+
+test('where everybody may read builds it has no user of Jenkins’', () => {
+  const open = modelWith('anonymousRead: true');
+  expect(Object.keys(argsOf('reconciler-access', open).stringData ?? {})).toEqual(['gitlab']);
+  const names = argsOf('reconciler', open).spec.template.spec.containers[0]?.env.map(({ name }) => name);
+  expect(names).not.toContain('JENKINS_USER');
+  expect(cascYaml(open)).not.toContain('reconciler');
+  expect(cascYaml(testModel())).toContain('id: reconciler');
 });
 
 test('beside a Jenkins of someone else’s, and without any job, there is none', () => {

@@ -15,6 +15,7 @@ let server: Server;
 let received: Received[] = [];
 let answers: Record<string, { status?: number; body: unknown }> = {};
 let jenkins: Jenkins;
+let address: string;
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -31,7 +32,9 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  jenkins = new Jenkins({ url, user: 'reconciler', password: 'a-secret', folder: 'switchyard' });
+  address = url;
+  const login = { user: 'reconciler', password: 'a-secret' };
+  jenkins = new Jenkins({ url, login, folder: 'switchyard' });
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 beforeEach(() => {
@@ -92,6 +95,10 @@ test('builds are those that wait, run, or ended, as core and gitlab-plugin expor
     },
   ]);
   expect(received.map(({ path }) => path)).toEqual(['/queue/api/json', '/job/switchyard/api/json']);
+  const login = `Basic ${Buffer.from('reconciler:a-secret').toString('base64')}`;
+  expect(received.map(({ headers }) => headers.authorization)).toEqual([login, login]);
+  await new Jenkins({ url: address, folder: 'switchyard' }).builds();
+  expect(received.at(-1)?.headers).not.toHaveProperty('authorization');
 });
 
 test('a refusal, and an answer that is none, are one line without the password', async () => {

@@ -251,6 +251,13 @@ describe('decisions', () => {
     ['a build goes on', request({ live: true }), 'watch'],
     ['another Jenkins builds it', request({ posted: posted('running', 'unknown') }), 'watch'],
     ['its build is this moment’s', request({ posted: posted('pending', 'over', 100) }), 'wait'],
+    ['it waits for people', request({ posted: posted('pending'), concluded: true }), 'settle'],
+    ['it may wait for people', request({ posted: posted('pending') }), 'ask'],
+    [
+      'a third pending one broke off',
+      request({ posted: posted('pending'), concluded: false, brokeOff: 2 }),
+      'give up',
+    ],
     ['red is an end', request({ posted: posted('failed') }), 'settle'],
     ['green asks what became of it', request({ posted: posted('success'), green: 1 }), 'ask'],
     ['green and left to people', request({ posted: posted('success'), concluded: true, green: 1 }), 'settle'],
