@@ -29,6 +29,7 @@ import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
+import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { readSettings } from './settings';
@@ -489,6 +490,7 @@ export function program(): Command {
   addPreviewCommands(top, shell);
   addDriftCommands(top, shell);
   addAppliedCommand(top, shell);
+  addReconcileCommand(top, shell);
   return top;
 }
 
@@ -507,6 +509,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       'SWITCHYARD_CERTIFICATE_KEY',
       'REGISTRY_PASSWORD',
       'RESTIC_PASSWORD',
+      'JENKINS_PASSWORD',
       'AWS_SECRET_ACCESS_KEY',
     ].flatMap((name) => process.env[name] ?? []);
     for (const line of (error as Error).message.split('\n'))

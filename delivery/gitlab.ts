@@ -8,11 +8,14 @@ import { exitCode, Failure } from './failure';
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
 const mergeRequestSchema = z.object({
+  id: z.number(),
   iid: z.number(),
   state: z.enum(['opened', 'closed', 'locked', 'merged']),
   draft: z.boolean().default(false),
   sha: z.string().nullable(),
   title: z.string(),
+  description: z.string().nullish(),
+  updated_at: z.string().optional(),
   /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
   detailed_merge_status: z.string().optional(),
   /** By which GitLab judges. `source` is `external` where it has nothing but posted statuses. */
@@ -116,6 +119,49 @@ const PEOPLE = `query($project: ID!, $iid: String!, $after: String) {
 
 export type CommitState = 'pending' | 'running' | 'success' | 'failed' | 'canceled';
 
+const statusSchema = z.object({
+  id: z.number(),
+  status: z.string(),
+  name: z.string(),
+  ref: z.string().nullable(),
+  target_url: z.string().nullable(),
+  description: z.string().nullable(),
+  created_at: z.string(),
+});
+/** A status of a commit as GitLab keeps it; one that ended and was posted anew is kept beside the new one. */
+export type CommitStatus = z.infer<typeof statusSchema>;
+
+const projectSchema = z.object({
+  id: z.number(),
+  name: z.string(),
+  path_with_namespace: z.string(),
+  default_branch: z.string().nullish(),
+  web_url: z.string(),
+  ssh_url_to_repo: z.string(),
+  http_url_to_repo: z.string(),
+  namespace: z.object({ name: z.string() }),
+});
+export type ProjectDetails = z.infer<typeof projectSchema>;
+
+const commitSchema = z.object({
+  id: commitId,
+  title: z.string(),
+  message: z.string(),
+  author_name: z.string(),
+  author_email: z.string(),
+  parent_ids: z.array(z.string()),
+});
+export type CommitDetails = z.infer<typeof commitSchema>;
+
+const hookSchema = z.object({
+  id: z.number(),
+  url: z.string(),
+  // GitLab without automatic disabling says `executable` always.
+  alert_status: z.enum(['executable', 'temporarily_disabled', 'disabled']),
+  disabled_until: z.string().nullish(),
+});
+export type ProjectHook = z.infer<typeof hookSchema>;
+
 /** An answer of GitLab that is not a success. `status` 0: it could not be reached. */
 export class GitLabError extends Failure {
   constructor(
@@ -163,7 +209,14 @@ const transient = [0, 429, 500, 502, 503, 504];
 
 /** The few requests that delivery makes, each answer checked. The token travels only in a header. */
 export class GitLab {
+  private answeredAt: number | undefined;
+
   constructor(private readonly options: GitLabOptions) {}
+
+  /** GitLab's own clock at its last answer, in milliseconds since 1970; ours before the first. */
+  get time(): number {
+    return this.answeredAt ?? (this.options.clock ?? CLOCK).now();
+  }
 
   private async once(
     method: string,
@@ -196,6 +249,8 @@ export class GitLab {
         'Check GITLAB_URL and the network.',
       );
     }
+    const date = Date.parse(response.headers.get('date') ?? '');
+    if (!Number.isNaN(date)) this.answeredAt = date;
     const parsed = parseJson(text);
     if (!response.ok) {
       const detail = detailOf(parsed ?? text);
@@ -268,6 +323,40 @@ export class GitLab {
 
   mergeRequest(project: string, iid: number): Promise<MergeRequest> {
     return this.get(`/projects/${encode(project)}/merge_requests/${iid}`, mergeRequestSchema);
+  }
+
+  /** Merge requests into a branch that are open. */
+  openMergeRequests(project: string, branch: string): Promise<MergeRequest[]> {
+    return this.all(
+      `/projects/${encode(project)}/merge_requests?state=opened&target_branch=${encode(branch)}`,
+      mergeRequestSchema,
+    );
+  }
+
+  /** Statuses of one name of a commit on a branch, those that were posted anew among them, in the order of their making. */
+  async statuses(project: string, sha: string, ref: string, name: string): Promise<CommitStatus[]> {
+    const path = `/projects/${encode(project)}/repository/commits/${sha}/statuses?all=true&ref=${encode(ref)}&name=${encode(name)}`;
+    return (await this.all(path, statusSchema)).sort((a, b) => a.id - b.id);
+  }
+
+  project(project: string): Promise<ProjectDetails> {
+    return this.get(`/projects/${encode(project)}`, projectSchema);
+  }
+
+  commit(project: string, sha: string): Promise<CommitDetails> {
+    return this.get(`/projects/${encode(project)}/repository/commits/${sha}`, commitSchema);
+  }
+
+  hooks(project: string): Promise<ProjectHook[]> {
+    return this.all(`/projects/${encode(project)}/hooks`, hookSchema);
+  }
+
+  /**
+   * Sends a hook what its trigger sends, also a disabled one; GitLab enables it again where the receiver takes it.
+   * @throws GitLabError 422 when the receiver does not, or the project has nothing to send
+   */
+  async testHook(project: string, hook: number, trigger: string): Promise<void> {
+    await this.request('POST', `/projects/${encode(project)}/hooks/${hook}/test/${trigger}`);
   }
 
   /** Merge requests that brought a commit, the merge commit's own among them. */

@@ -12,6 +12,7 @@ import { names } from '../shared/naming';
 import { outputRef, type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
+import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
 import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName } from './names';
 
@@ -41,6 +42,9 @@ const agentContainer = (name: string, image: Ref, env: readonly object[], mounts
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
   volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
 });
+
+/** Of a Pod that changes an environment: it is told when the Pod ends. */
+const told = { command: waitForSteps(), args: [] };
 
 const jnlpContainer = (image: Ref) => ({
   name: 'jnlp',
@@ -155,6 +159,7 @@ function deployPod(model: Model, image: Ref): string | Ref {
   return agentPod({
     automountServiceAccountToken: true,
     serviceAccountName: names.deployer,
+    terminationGracePeriodSeconds: ENDING_SECONDS,
     containers: [
       {
         ...agentContainer(
@@ -177,6 +182,7 @@ function deployPod(model: Model, image: Ref): string | Ref {
             ...(backup ? [{ name: 'docker', mountPath: PULL_LOGIN, readOnly: true }] : []),
           ],
         ),
+        ...told,
         envFrom: [
           { secretRef: { name: 'deploy-environment' } },
           ...(backup ? [{ secretRef: { name: DEPLOY_SECRET } }] : []),
@@ -234,17 +240,20 @@ interface TopologyPod {
   readonly files?: RepositoryFiles;
   /** Run the program that was applied, where the image has another. @default false */
   readonly asApplied?: boolean;
+  /** Whether it changes the environment, and is told when it ends. @default false */
+  readonly changes?: boolean;
   readonly resources?: object;
 }
 
 function topologyPod(pod: TopologyPod): string | Ref {
   const { container, image, account, other, secret, variables = topologyVariables } = pod;
-  const { asApplied, files, resources } = pod;
+  const { asApplied, changes, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
   const mounts = [...topologyMounts, ...(files ? fileMounts : []), ...(asApplied ? [programMount] : [])];
   return agentPod({
     ...identity,
+    ...(changes ? { terminationGracePeriodSeconds: ENDING_SECONDS } : {}),
     volumes: [
       kubeconfig,
       ...(files ? fileVolumes(files) : []),
@@ -254,6 +263,7 @@ function topologyPod(pod: TopologyPod): string | Ref {
     containers: [
       {
         ...agentContainer(container, image, given, mounts),
+        ...(changes ? told : {}),
         ...(resources ? { resources } : {}),
         ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
       },
@@ -307,6 +317,7 @@ const applyPod = (image: Ref, other?: string): string | Ref =>
     image,
     account: names.applier,
     other,
+    changes: true,
     secret: other ? variablesSecret(other) : 'apply-environment',
   });
 

@@ -21,7 +21,7 @@ export function casc(model: Model) {
       // Builds never run beside Jenkins' own files and secrets.
       numExecutors: 0,
       mode: 'EXCLUSIVE',
-      securityRealm: securityRealm(settings),
+      securityRealm: securityRealm(model),
       authorizationStrategy: authorizationStrategy(jenkins),
       // Its option about client addresses is gone since Jenkins 2.543, and stops the boot.
       crumbIssuer: { standard: {} },

@@ -8,7 +8,14 @@ import { labels, names, selector } from '../shared/naming';
 import { givenRef, outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
 import { hasAdmin } from './login';
-import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
+import {
+  cascSecrets,
+  hookTokens,
+  JENKINS_PORT,
+  JENKINS_USER,
+  RECONCILER_PURPOSE,
+  reconcilerLogsIn,
+} from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
@@ -91,6 +98,9 @@ function state(model: Model): Declaration[] {
       {
         stringData: {
           ...(hasAdmin(jenkins) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
+          ...(reconcilerLogsIn(model)
+            ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
+            : {}),
           ...(jenkins.login
             ? { [cascSecrets.clientSecret]: givenRef(loginVariable(jenkins.login).variable) }
             : {}),

@@ -1,7 +1,9 @@
 import type { Login } from '../../stacks/login';
 import type { StackSettings } from '../../stacks/schema';
 import { jcascVariable } from '../../text/jcasc';
-import { cascSecrets } from './names';
+import type { Model } from '../model';
+import { names } from '../shared/naming';
+import { cascSecrets, reconcilerLogsIn } from './names';
 
 /** The one user of Jenkins' own. */
 const ADMIN = 'admin';
@@ -63,15 +65,21 @@ function providerRealm({ openIdConnect: oidc, gitlab: oauth }: Login, gitlabUrl:
 }
 
 /** JCasC: how people get in. */
-export const securityRealm = ({ jenkins: { login }, gitlab }: StackSettings) =>
-  login
-    ? providerRealm(login, gitlab.url)
-    : {
-        local: {
-          allowsSignup: false,
-          users: [{ id: ADMIN, password: jcascVariable(cascSecrets.adminPassword) }],
-        },
-      };
+export const securityRealm = (model: Model) => {
+  const { jenkins, gitlab } = model.settings;
+  if (jenkins.login) return providerRealm(jenkins.login, gitlab.url);
+  return {
+    local: {
+      allowsSignup: false,
+      users: [
+        { id: ADMIN, password: jcascVariable(cascSecrets.adminPassword) },
+        ...(reconcilerLogsIn(model)
+          ? [{ id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) }]
+          : []),
+      ],
+    },
+  };
+};
 
 /** JCasC: what they may do. matrix-auth 3.3: `entries` of `group` and `user`, each with `name` and `permissions`. */
 export function authorizationStrategy({ login, anonymousRead }: StackSettings['jenkins']) {

@@ -10,6 +10,7 @@ export const cascSecrets = {
   adminPassword: 'ADMIN_PASSWORD',
   /** Of Jenkins as a client of whoever says who people are. */
   clientSecret: 'LOGIN_CLIENT_SECRET',
+  reconcilerPassword: 'RECONCILER_PASSWORD',
   hookToken: (module: string) => `HOOK_TOKEN_${module.replaceAll('-', '_').toUpperCase()}`,
 } as const;
 
@@ -29,14 +30,24 @@ export const ofPods = (variable: string): Ref =>
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';
 
+/** Jobs that a hook starts. */
+export const hookedJobs = ({ modules, settings: { topologyProject } }: Model): string[] => [
+  ...modules.map(({ name }) => name),
+  ...(topologyProject ? [topologyProject.path] : []),
+];
+
 /** The token of each job's hook, by its file name. */
-export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, Ref> =>
+export const hookTokens = (model: Model): Record<string, Ref> =>
   Object.fromEntries(
-    [...modules.map(({ name }) => name), ...(topologyProject ? [topologyProject.path] : [])].map((name) => [
-      cascSecrets.hookToken(name),
-      secretRef(hookTokenPurpose(name)),
-    ]),
+    hookedJobs(model).map((name) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
   );
+
+/** Purpose of the secret with which the reconciler logs in to Jenkins. */
+export const RECONCILER_PURPOSE = 'jenkins/reconciler';
+
+/** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
+export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
+  !jenkins.anonymousRead && !jenkins.login;
 
 /** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
 export const JENKINS_PORT = 8080;

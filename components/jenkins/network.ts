@@ -14,9 +14,9 @@ type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 /** Who may open connections to Jenkins, and to the gate of a build; the namespaces deny all else that comes in. */
 export function jenkinsNetwork(model: Model): Declaration[] {
   const { environment, jenkins } = model.settings;
-  const { ci, agents, build } = namespacesOf(model.settings);
+  const { ci, agents, build, reconciler } = namespacesOf(model.settings);
   const peers: Peer[] = [
-    inNamespaces(...agentNamespaces(model.settings)),
+    inNamespaces(...agentNamespaces(model.settings), reconciler),
     {
       namespaceSelector: {
         matchLabels: { 'app.kubernetes.io/part-of': 'switchyard', 'switchyard.dev/purpose': 'test' },

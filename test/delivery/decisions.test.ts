@@ -23,6 +23,7 @@ const orders = findModule(catalog, 'orders');
 const settings = loadStack(join(root, 'stacks'), 'lab');
 
 const request: MergeRequest = {
+  id: 70,
   iid: 7,
   state: 'opened',
   draft: false,

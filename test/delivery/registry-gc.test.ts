@@ -17,6 +17,7 @@ const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
 const longAgo = new Date((NOW - 90 * DAY) * 1000).toISOString();
 
 const request = (more: Partial<MergeRequest>): MergeRequest => ({
+  id: 101,
   iid: 1,
   state: 'merged',
   draft: false,

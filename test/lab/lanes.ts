@@ -30,6 +30,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/environments',
         'e2e/hostile',
         'e2e/hostile-build',
+        'e2e/reconcile',
         'e2e/kills',
       ],
       ['e2e/plugins-kubernetes', 'e2e/images', 'e2e/plugins-gitlab', 'e2e/jenkins'],

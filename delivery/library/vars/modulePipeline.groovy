@@ -185,10 +185,11 @@ void carry(Map<String, String> left) {
     }
 }
 
-// Records the tested image in the ledger, then runs the topology's own program for this module.
+// Records the tested image in the ledger, then runs the topology's own program for this module. The lock is taken within
+// the first agent: one that cannot start waits alone, and holds nothing.
 void deploy(String module) {
-    lock('deploy') {
-        node('delivery') {
+    node('delivery') {
+        lock('deploy') {
             int code = 0
             stage('Ledger') {
                 container('delivery') {

@@ -56,7 +56,13 @@ test('Jenkins builds nothing itself, lets nobody sign up, and keeps its TCP port
     slaveAgentPort: -1,
     crumbIssuer: { standard: {} },
     securityRealm: {
-      local: { allowsSignup: false, users: [{ id: 'admin', password: '${ADMIN_PASSWORD}' }] },
+      local: {
+        allowsSignup: false,
+        users: [
+          { id: 'admin', password: '${ADMIN_PASSWORD}' },
+          { id: 'reconciler', password: '${RECONCILER_PASSWORD}' },
+        ],
+      },
     },
   });
   expect(security).toMatchObject({

@@ -116,6 +116,7 @@ describe('a change of configuration', () => {
     expect(stringData).toEqual({
       ADMIN_PASSWORD: '«secret:jenkins/admin»',
       HOOK_TOKEN_SHOP: '«secret:hook/shop»',
+      RECONCILER_PASSWORD: '«secret:jenkins/reconciler»',
     });
     expect(argsOf('kubernetes:core/v1:Secret', testModel(), 'jenkins-reload-token').stringData).toEqual({
       token: '«secret:jenkins/reload»',
@@ -253,7 +254,7 @@ describe('the way in', () => {
     expect(metadata).toMatchObject({ annotations: { 'cert-manager.io/cluster-issuer': 'ca' } });
   });
 
-  test('with an ingress only it, the agents and Prometheus reach Jenkins', () => {
+  test('with an ingress only it, the agents, the reconciler and Prometheus reach Jenkins', () => {
     expect(policy(modelWith(`${ingress}, metrics: { namespace: watch }`), 'jenkins-allow-8080')).toEqual({
       podSelector: {
         matchLabels: { 'app.kubernetes.io/name': 'jenkins', 'app.kubernetes.io/component': 'jenkins' },
@@ -262,7 +263,7 @@ describe('the way in', () => {
       ingress: [
         {
           from: [
-            byName('ci-agents', 'ci-build', 'ci-deploy'),
+            byName('ci-agents', 'ci-build', 'ci-deploy', 'ci-reconciler'),
             tests,
             byName('ingress-nginx'),
             byName('watch'),

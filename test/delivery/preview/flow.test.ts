@@ -313,9 +313,10 @@ describe('applying what was merged', () => {
     const stopped = await finishApply(world.context, request, ['staging', 'production'], outcomes);
     expect(stopped).toBe(first === 'applied' ? undefined : 'staging');
     expect(await latest(commit)).toEqual(
-      Object.fromEntries(
-        Object.entries(statuses).map(([name, state]) => [`switchyard/apply/${name}`, state]),
-      ),
+      Object.fromEntries([
+        ...Object.entries(statuses).map(([name, state]) => [`switchyard/apply/${name}`, state]),
+        ['switchyard/apply', first === 'applied' ? 'success' : 'failed'],
+      ]),
     );
     const descriptions = (await world.statuses(commit)).map(({ description }) => description);
     if (said) expect(descriptions).toContain(said);
