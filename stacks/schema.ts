@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel } from '../catalog/schema';
+import { dnsLabel, waysOut } from '../catalog/schema';
 import {
-  addressRange,
   annotations,
   cpu,
   imageName,
@@ -17,7 +16,6 @@ import {
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
-import { isLinkLocal } from './builds';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
 import { secretSources } from './secrets';
@@ -178,21 +176,7 @@ export const stackSchema = z
          * package registries say. A range that holds private ones means the public addresses beside them; link-local
          * addresses are never reached. @default nothing where `images.mirror` is an address, else public addresses at 443
          */
-        buildEgress: z
-          .array(
-            z.strictObject({
-              /** Range of addresses, IPv4. */
-              cidr: addressRange.refine(
-                (cidr) => !isLinkLocal(cidr),
-                say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
-              ),
-              /** TCP ports there. */
-              ports: z
-                .array(z.number().int().min(1).max(65535))
-                .min(1, say('names no port', 'Name at least one.')),
-            }),
-          )
-          .optional(),
+        buildEgress: waysOut.optional(),
       })
       .superRefine(({ url, ingress }, context) => {
         if (!ingress || !URL.canParse(url)) return;

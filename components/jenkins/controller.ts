@@ -4,9 +4,10 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
+import { JENKINS_PORT } from '../shared/network';
 import { outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
+import { cascSecrets, hookTokens, JENKINS_USER } from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';

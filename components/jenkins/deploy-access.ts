@@ -61,6 +61,7 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
       labels: about,
       // An account lives here, and nothing runs.
       quota: { pods: 0, cpu: '0', memory: '0', claims: 0 },
+      egress: [],
     }),
     object(
       'kubernetes:core/v1:ServiceAccount',

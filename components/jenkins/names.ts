@@ -31,9 +31,6 @@ export const hookTokens = ({ modules, settings: { topologyProject } }: Model): R
     ]),
   );
 
-/** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
-export const JENKINS_PORT = 8080;
-
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
 

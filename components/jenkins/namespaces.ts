@@ -5,7 +5,7 @@ import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { agentRole } from '../testing/resources';
-import { buildFence } from './network';
+import { buildWaysOut, changingWaysOut, controllerWaysOut, deliveryWaysOut } from './network';
 
 /** Names of what brings agents the files that they work from. */
 export const agentFiles = (model: Model): string[] =>
@@ -18,8 +18,8 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
   const { environment, registry, jenkins } = model.settings;
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
   const agentNamespaces = [
-    ['agents', namespacesOf(model.settings).agents],
-    ['deploy', namespacesOf(model.settings).deploy],
+    ['agents', namespacesOf(model.settings).agents, deliveryWaysOut(model)],
+    ['deploy', namespacesOf(model.settings).deploy, changingWaysOut(model)],
   ] as const;
   const own = fencedNamespace({
     prefix: 'jenkins',
@@ -27,6 +27,7 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
     provider: 'ci',
     labels: about('jenkins'),
     quota: { pods: 4, cpu: '4', memory: '8Gi', claims: 2 },
+    egress: controllerWaysOut(model),
     pullFrom: registry.address,
   });
   return [
@@ -37,13 +38,14 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
           ? { ...declaration, ...retained }
           : declaration,
     ),
-    ...agentNamespaces.flatMap(([prefix, namespace]) => [
+    ...agentNamespaces.flatMap(([prefix, namespace, egress]) => [
       ...fencedNamespace({
         prefix,
         namespace,
         provider: 'ci',
         labels: about(prefix),
         quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
+        egress,
         pullFrom: registry.address,
       }),
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
@@ -66,7 +68,7 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
       // A step of a Dockerfile that opens ports on nodes or orders load balancers reaches beyond its Pod.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
-      egress: buildFence(model),
+      egress: buildWaysOut(model),
       pullFrom: registry.address,
     }),
     ...agentRole(

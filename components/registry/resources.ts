@@ -14,9 +14,18 @@ import {
   retained,
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
+import {
+  API_PORTS,
+  gitlabPort,
+  outside,
+  portOf,
+  REGISTRY_PORT,
+  registryPort,
+  toRegistry,
+} from '../shared/network';
 import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
 import { COLLECT_REQUEST, collectScript } from './collect';
-import { hasProxy, proxyConfig, REGISTRY_PORT, registryConfig } from './config';
+import { hasProxy, proxyConfig, registryConfig } from './config';
 
 const USER = 1000;
 const CONFIG = '/config/config.yml';
@@ -226,6 +235,16 @@ export function registryResources(model: Model): Declaration[] {
       quota: { pods: 4, cpu: '2', memory: '4Gi', claims: 2 },
       // Nodes pull, and nodes have no labels that a policy could name.
       open: [{ port: REGISTRY_PORT, pods: match }],
+      // Retention asks GitLab, the registry itself and the API server; the registry keeps its images in a bucket.
+      egress: [
+        outside(
+          ...API_PORTS,
+          gitlabPort(model.settings),
+          registryPort(model.settings),
+          ...(registry.s3?.endpoint ? [portOf(registry.s3.endpoint)] : []),
+        ),
+        ...toRegistry(model.settings),
+      ],
       // A namespace takes its claims along when it goes.
       retain: registry.onDelete === 'retain' && !registry.s3,
       pullFrom: registry.address,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
 import { type LabelInputs, labels, names } from './naming';
+import type { EgressRule } from './network';
 import { basicRef, type Ref, written } from './references';
 
 type Cluster = 'ci' | 'production';
@@ -50,15 +51,6 @@ export const contentHash = (content: unknown): string =>
     .digest('hex')
     .slice(0, 16);
 
-type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
-
-/** Pods of other namespaces, by the namespaces' names. */
-export const inNamespaces = (...values: string[]): types.input.networking.v1.NetworkPolicyPeer => ({
-  namespaceSelector: {
-    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
-  },
-});
-
 /** The cluster's DNS, wherever its Pods run: its labels differ from site to site, its ports do not. */
 const toDns: EgressRule = {
   to: [{ namespaceSelector: {} }],
@@ -94,8 +86,8 @@ export interface FenceInputs {
   };
   /** Ports that may be reached; all else that comes in is denied. */
   readonly open?: readonly OpenPort[];
-  /** Where Pods may connect to besides DNS; all else that goes out is denied. @default anywhere */
-  readonly egress?: readonly EgressRule[];
+  /** Where all of its Pods may connect to besides DNS; all else that goes out is denied. */
+  readonly egress: readonly EgressRule[];
   /** Further caps of the quota, e.g. `services.nodeports: "0"`. */
   readonly caps?: Readonly<Record<string, string>>;
   /** Keep the namespace, and with it every claim in it, when the stack is destroyed. @default false */
@@ -168,21 +160,17 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
       `${prefix}-deny`,
       provider,
       within('default-deny'),
-      { spec: { podSelector: {}, policyTypes: ['Ingress', ...(inputs.egress ? ['Egress'] : [])] } },
+      { spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } },
       after,
     ),
-    ...(inputs.egress
-      ? [
-          object(
-            'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-            `${prefix}-egress`,
-            provider,
-            within('allow-egress'),
-            { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [toDns, ...inputs.egress] } },
-            after,
-          ),
-        ]
-      : []),
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      `${prefix}-egress`,
+      provider,
+      within('allow-egress'),
+      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [toDns, ...inputs.egress] } },
+      after,
+    ),
     ...(inputs.open ?? []).map(({ port, pods, from, name = `allow-${port}` }) =>
       object(
         'kubernetes:networking.k8s.io/v1:NetworkPolicy',

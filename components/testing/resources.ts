@@ -2,11 +2,11 @@ import { TEST_ACCOUNT } from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
-import { JENKINS_PORT } from '../jenkins/names';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
+import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
+import { toJenkins, toRange } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 
 /** What Robot and Jenkins' agent ask for beside the module in a test Pod (delivery/test-pod.ts). */
@@ -133,17 +133,7 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       // A test that opens ports on nodes or orders load balancers reaches beyond its namespace.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
       // The module and its services share one Pod, so they need no way out at all.
-      egress: [
-        // The agent in the Pod connects to Jenkins, not the other way round.
-        {
-          to: [inNamespaces(namespacesOf(model.settings).ci)],
-          ports: [{ protocol: 'TCP', port: JENKINS_PORT }],
-        },
-        ...module.test.egress.map(({ cidr, ports }) => ({
-          to: [{ ipBlock: { cidr } }],
-          ports: ports.map((port) => ({ protocol: 'TCP', port })),
-        })),
-      ],
+      egress: [toJenkins(model.settings), ...module.test.egress.map(toRange)],
       pullFrom: model.settings.registry.address,
     }),
     object(
