@@ -5,6 +5,7 @@ import {
   annotations,
   checkoutPath,
   cpu,
+  disk,
   hostName,
   imageName,
   ingressHost,
@@ -62,6 +63,11 @@ export const resourcesSchema = z
     cpuLimit: cpu.optional(),
     /** Memory beyond which the container is killed. @default the same as `memory` */
     memoryLimit: memory.optional(),
+    /**
+     * Disk of its node beyond which the Pod is evicted: what the container writes to its log and its folders, a service's
+     * data in a test Pod among them; claims do not count. @default 2Gi
+     */
+    disk: disk.optional(),
   })
   .superRefine(limitsHold);
 
@@ -336,6 +342,15 @@ export const serviceSchema = z
     dataPath: mountPath,
     /** Further writable folders, on emptyDirs, since the root file system is read-only. */
     scratchPaths: z.array(mountPath).default(['/tmp']),
+    /** Set where it asks nobody for a login. @default it is started with `{password}`, which a rule holds */
+    login: z
+      .strictObject({
+        /** Why it cannot, and what keeps others out instead. */
+        none: z
+          .string()
+          .min(10, say('gives no reason', 'Say in a sentence why, and what keeps others out instead.')),
+      })
+      .optional(),
     /** User id that the image's files allow. */
     runAsUser: z.number().int().min(1).max(2147483647),
     resources: resourcesSchema,

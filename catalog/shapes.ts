@@ -228,6 +228,15 @@ export const memory = binary('memory', '"256Mi" or "2Gi"');
 /** An amount of storage. */
 export const storage = binary('storage', '"20Gi"');
 
+/** What each container is promised of its node's disk; more is taken as long as there is some, up to its limit. */
+export const DISK_REQUEST = '64Mi';
+
+/** Disk of its node that a container may fill. */
+export const disk = binary('disk', '"2Gi"').refine(
+  (amount) => bytesOf(amount) >= bytesOf(DISK_REQUEST),
+  say(`is less than the ${DISK_REQUEST} that each container is promised`, 'Write "2Gi".'),
+);
+
 /** CPU: millicores ("500m") or cores ("2"). Kubernetes knows nothing finer than a millicore. */
 export const cpu = z
   .string()

@@ -478,6 +478,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       'REGISTRY_PASSWORD',
       'RESTIC_PASSWORD',
       'AWS_SECRET_ACCESS_KEY',
+      'BACKUP_SECRET_KEY',
     ].flatMap((name) => process.env[name] ?? []);
     for (const line of (error as Error).message.split('\n'))
       process.stderr.write(`delivery: ${redact(line, secrets)}\n`);

@@ -240,7 +240,10 @@ export const stackSchema = z
             endpoint: httpUrl.optional(),
             /** Folder in the bucket. @default its root */
             folder: z.string().min(1).optional(),
-            /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
+            /**
+             * Environment variables of whoever runs `up` that hold the keys. @default none: no Pod reaches what tells nodes
+             * who they are
+             */
             credentialsFrom: z
               .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
               .optional(),
@@ -397,6 +400,19 @@ export const stackSchema = z
           .default({}),
       })
       .prefault({}),
+  })
+  .superRefine(({ backup, deployEnvironment }, context) => {
+    for (const [key, variable] of Object.entries(backup?.credentialsFrom ?? {})) {
+      if (!deployEnvironment.includes(variable)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['backup', 'credentialsFrom', key],
+        message: say(
+          `is ${variable}, which deployEnvironment gives to deploy Pods: they could delete the backups`,
+          'Keep backups with credentials of their own.',
+        ),
+      });
+    }
   })
   .superRefine(({ backup, clusters }, context) => {
     if (!backup?.claim || isOneCluster(clusters)) return;

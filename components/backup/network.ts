@@ -1,3 +1,4 @@
+import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import {
   API_PORTS,
@@ -11,17 +12,19 @@ import {
   toRegistry,
 } from '../shared/network';
 
+/** Port of the repository, where it is a bucket. */
+export const repositoryPorts = ({ backup }: StackSettings): number[] =>
+  backup?.repository.startsWith('s3:') ? [portOf(backup.repository.slice(3))] : [];
+
 /**
  * Where backup Pods may connect to besides DNS. What they reach lies outside of the cluster: the ports are those that
  * the stack names. Databases and Jenkins need no opening: commands inside their containers go through the API server.
  */
 export function backupEgress({ settings }: Model, role: 'ci' | 'production'): EgressRule[] {
-  const repository = settings.backup?.repository ?? '';
-  const ports = repository.startsWith('s3:') ? [portOf(repository.slice(3))] : [];
   const sources =
     role === 'ci' ? [gitlabPort(settings), registryPort(settings), ...backendPorts(settings)] : [];
   return [
-    outside(...API_PORTS, ...ports, ...sources),
+    outside(...API_PORTS, ...repositoryPorts(settings), ...sources),
     ...(role === 'ci' ? toRegistry(settings) : []),
     ...toMetrics(settings),
   ];

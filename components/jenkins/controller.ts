@@ -1,4 +1,4 @@
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -130,7 +130,7 @@ const reloader = {
     { name: 'WATCHED', value: `${CASC_FOLDER} ${SECRETS_FOLDER}` },
     reloadToken,
   ],
-  resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+  resources: withDisk({ requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } }, '256Mi'),
   securityContext: restrictedContainer,
   volumeMounts: [
     { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
@@ -195,10 +195,13 @@ function workload(model: Model): Declaration[] {
                   startupProbe: { ...probe, periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 200 },
                   readinessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 5 },
                   livenessProbe: { ...probe, periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 5 },
-                  resources: {
-                    requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
-                    limits: { memory: jenkins.resources.memoryLimit },
-                  },
+                  resources: withDisk(
+                    {
+                      requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
+                      limits: { memory: jenkins.resources.memoryLimit },
+                    },
+                    '8Gi',
+                  ),
                   securityContext: restrictedContainer,
                   volumeMounts: [
                     { name: 'home', mountPath: '/var/jenkins_home' },
@@ -216,9 +219,9 @@ function workload(model: Model): Declaration[] {
                 { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
                 { name: 'casc', configMap: { name: 'jenkins-casc' } },
                 { name: 'casc-secrets', secret: { secretName: 'jenkins-casc-secrets' } },
-                { name: 'plugins', emptyDir: {} },
-                { name: 'cache', emptyDir: {} },
-                { name: 'tmp', emptyDir: {} },
+                emptyDir('plugins', '2Gi'),
+                emptyDir('cache', '2Gi'),
+                emptyDir('tmp', '2Gi'),
               ],
             },
           },

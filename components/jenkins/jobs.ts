@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
 import { groovyBlock, groovyString } from '../../text/groovy';
@@ -114,5 +115,7 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     name: module.name,
     description: module.description,
     drafts: false,
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)}${
+      backsUpReleases(model.settings.backup) ? ', backup: true' : ''
+    })`,
   });

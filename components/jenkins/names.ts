@@ -1,3 +1,4 @@
+import { backsUpReleases } from '../../stacks/backup';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { hookTokenPurpose } from '../gitlab/resources';
@@ -46,12 +47,13 @@ export const cloudName = ({ settings }: Model): string =>
 
 /** Namespaces in which agents of Jenkins' own work and image builds run; tests have one a module. */
 export function agentNamespaces(settings: StackSettings): string[] {
-  const { agents, build, deploy, preview, drift, apply } = namespacesOf(settings);
+  const { agents, build, deploy, releaseBackup, preview, drift, apply } = namespacesOf(settings);
   const { topologyProject } = settings;
   return [
     agents,
     build,
     deploy,
+    ...(backsUpReleases(settings.backup) ? [releaseBackup] : []),
     ...(topologyProject ? [preview, drift] : []),
     ...(topologyProject?.apply === 'automatic' ? [apply] : []),
   ];

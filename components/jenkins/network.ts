@@ -4,6 +4,7 @@ import { buildWays, GATE_PORT } from '../../stacks/builds';
 import { parseStack, stackFile } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { repositoryPorts } from '../backup/network';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
@@ -111,6 +112,14 @@ export const deliveryWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
   ...toRegistry(settings),
   outside(gitlabPort(settings), registryPort(settings)),
+];
+
+/** Where Pods connect to that back up what was released. */
+export const releaseBackupWaysOut = ({ settings }: Model): EgressRule[] => [
+  ...toJenkinsAnywhere(settings),
+  ...toRegistry(settings),
+  ...toMetrics(settings),
+  outside(gitlabPort(settings), registryPort(settings), ...repositoryPorts(settings)),
 ];
 
 /** Settings of the other environments that this one's Pods work for, as far as their files can be read. */

@@ -11,6 +11,7 @@ import type { EgressRule } from '../shared/network';
 import { givenRef, outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
+import { agentsDisk } from './namespaces';
 import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -106,7 +107,7 @@ function agentNamespace(
       namespace,
       provider: 'ci',
       labels: about(model, prefix),
-      quota: { pods: 10, cpu: '8', memory: '16Gi', claims: 0 },
+      quota: { pods: 10, cpu: '8', memory: '16Gi', disk: agentsDisk(10), claims: 0 },
       egress,
       pullFrom: registry.address,
     }),

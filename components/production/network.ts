@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { servicesIn } from '../../catalog/addresses';
 import type { Module, ServiceUse } from '../../catalog/load';
+import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import { type EgressRule, outside, toNamespace, toRange } from '../shared/network';
 import { moduleVariables, serviceOf } from './access';
@@ -19,11 +20,18 @@ function toExisting(model: Model, use: ServiceUse): EgressRule[] {
  * namespaces that its variables name, and what its file names. The Pods there say at which ports they take whom.
  */
 export function moduleWaysOut(model: Model, module: Module): EgressRule[] {
-  const { plain, own } = moduleVariables(model, module);
-  const texts = [...Object.values(plain), ...own.flatMap((entry) => ('value' in entry ? [entry.value] : []))];
-  const namespaces = [...new Set(texts.flatMap(servicesIn).map(({ namespace }) => namespace))].sort();
+  const { plain, own: filled } = moduleVariables(model, module);
+  const texts = [
+    ...Object.values(plain),
+    ...filled.flatMap((entry) => ('value' in entry ? [entry.value] : [])),
+  ];
+  const own = namespacesOf(model.settings).production(module.name);
+  const named = new Set(texts.flatMap(servicesIn).map(({ namespace }) => namespace));
   return [
-    ...namespaces.map((namespace) => toNamespace(namespace)),
+    ...[...named]
+      .filter((namespace) => namespace !== own)
+      .sort()
+      .map((namespace) => toNamespace(namespace)),
     ...module.services.flatMap((use) => toExisting(model, use)),
     ...module.production.egress.map(toRange),
   ];

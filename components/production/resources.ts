@@ -1,4 +1,4 @@
-import { servicePorts } from '../../catalog/containers';
+import { diskOf, servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -106,6 +106,7 @@ function quota(model: Model, module: Module) {
         total(({ memory }) => bytes(memory)),
       ),
     ),
+    disk: wholeGibibytes(total((resources) => bytes(diskOf(resources)))),
     claims: made.length,
   };
 }

@@ -1,5 +1,5 @@
 import type { types } from '@pulumi/kubernetes';
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
@@ -139,7 +139,10 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     ...(s3 ? [] : [{ name: 'storage', mountPath: '/var/lib/registry' }]),
     { name: 'tmp', mountPath: '/tmp' },
   ];
-  const resources = { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } };
+  const resources = withDisk(
+    { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } },
+    '2Gi',
+  );
   const registry: Container = {
     name: 'registry',
     image: imageFor(settings, 'registry'),
@@ -159,7 +162,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     ports,
     readinessProbe: { ...alive, periodSeconds: 5 },
     livenessProbe: { tcpSocket: { port: REGISTRY_PORT }, periodSeconds: 20 },
-    resources: { requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '128Mi' } },
+    resources: withDisk({ requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '128Mi' } }, '2Gi'),
     securityContext: restrictedContainer,
     volumeMounts: [
       { name: 'config', mountPath: '/config', readOnly: true },
@@ -196,8 +199,8 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
       ...(tlsSecret ? [{ name: 'tls', secret: { secretName: tlsSecret } }] : []),
       ...(s3 ? [] : [{ name: 'storage', persistentVolumeClaim: { claimName: 'registry-storage' } }]),
       { name: 'collect', configMap: { name: COLLECT_REQUEST, optional: true } },
-      { name: 'tmp', emptyDir: {} },
-      ...(proxy ? [{ name: 'proxy-tmp', emptyDir: {} }] : []),
+      emptyDir('tmp', '1Gi'),
+      ...(proxy ? [emptyDir('proxy-tmp', '1Gi')] : []),
     ],
   };
 }
@@ -232,7 +235,7 @@ export function registryResources(model: Model): Declaration[] {
       namespace: namespacesOf(model.settings).registry,
       provider: 'ci',
       labels: about(model),
-      quota: { pods: 4, cpu: '2', memory: '4Gi', claims: 2 },
+      quota: { pods: 4, cpu: '2', memory: '4Gi', disk: '16Gi', claims: 2 },
       // Nodes pull, and nodes have no labels that a policy could name.
       open: [{ port: REGISTRY_PORT, pods: match }],
       // Retention asks GitLab, the registry itself and the API server; the registry keeps its images in a bucket.

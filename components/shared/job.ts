@@ -1,12 +1,16 @@
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
+import { bytesOf } from '../../catalog/shapes';
 import type { RepositoryFiles } from '../../stacks/files';
 import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';
+import { wholeGibibytes } from './quantities';
 import { outputRef } from './references';
 
 /** User of the delivery image. */
 const USER = 1000;
+
+const TMP = '1Gi';
 
 export interface JobInputs {
   /** Five cron fields, UTC. */
@@ -86,10 +90,13 @@ export function deliveryJob(inputs: JobInputs) {
                   ...(files ? fileVariables : []),
                   ...(inputs.env ?? []),
                 ],
-                resources: inputs.resources ?? {
-                  requests: { cpu: '10m', memory: '64Mi' },
-                  limits: { memory: '256Mi' },
-                },
+                resources: withDisk(
+                  inputs.resources ?? {
+                    requests: { cpu: '10m', memory: '64Mi' },
+                    limits: { memory: '256Mi' },
+                  },
+                  wholeGibibytes(bytesOf(TMP) + (scratch ? bytesOf(scratch.sizeLimit) : 0) + bytesOf('1Gi')),
+                ),
                 securityContext: restrictedContainer,
                 volumeMounts: [
                   { name: 'tmp', mountPath: '/tmp' },
@@ -101,13 +108,13 @@ export function deliveryJob(inputs: JobInputs) {
               },
             ],
             volumes: [
-              { name: 'tmp', emptyDir: {} },
+              emptyDir('tmp', TMP),
               ...secrets.map(({ name, items }) => ({
                 name,
                 secret: { secretName: name, items: [...items] },
               })),
               ...(files ? fileVolumes(files) : []),
-              ...(scratch ? [{ name: 'scratch', emptyDir: { sizeLimit: scratch.sizeLimit } }] : []),
+              ...(scratch ? [emptyDir('scratch', scratch.sizeLimit)] : []),
               ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
             ],
           },

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
+import { DISK_REQUEST } from '../../catalog/shapes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
 import { type LabelInputs, labels, names } from './naming';
 import type { EgressRule } from './network';
@@ -44,6 +45,9 @@ export const backedUp = { 'switchyard.dev/backup': 'true' } as const;
 /** Annotation of a database: `dumped`, or `none: <reason>`. */
 export const DUMP_NOTE = 'switchyard.dev/dump';
 
+/** Annotation of a database that asks nobody for a login: why. */
+export const LOGIN_NOTE = 'switchyard.dev/no-login';
+
 /** First half of a SHA-256: as a Pod's annotation it starts new Pods when what they read has changed. */
 export const contentHash = (content: unknown): string =>
   createHash('sha256')
@@ -82,6 +86,8 @@ export interface FenceInputs {
     readonly pods: number;
     readonly cpu: string;
     readonly memory: string;
+    /** Disk of nodes that its containers may fill together; what they are promised of it counts by their number. */
+    readonly disk: string;
     readonly claims: number;
   };
   /** Ports that may be reached; all else that comes in is denied. */
@@ -130,6 +136,8 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
             pods: String(inputs.quota.pods),
             'requests.cpu': inputs.quota.cpu,
             'requests.memory': inputs.quota.memory,
+            'requests.ephemeral-storage': inputs.quota.disk,
+            'limits.ephemeral-storage': inputs.quota.disk,
             persistentvolumeclaims: String(inputs.quota.claims),
             ...inputs.caps,
           },
@@ -147,8 +155,8 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
           limits: [
             {
               type: 'Container',
-              defaultRequest: { cpu: '50m', memory: '64Mi' },
-              default: { memory: '256Mi' },
+              defaultRequest: { cpu: '50m', memory: '64Mi', 'ephemeral-storage': DISK_REQUEST },
+              default: { memory: '256Mi', 'ephemeral-storage': '1Gi' },
             },
           ],
         },

@@ -22,7 +22,7 @@ export function testingSharedResources(model: Model): Declaration[] {
       namespace: namespacesOf(model.settings).reaper,
       provider: 'ci',
       labels: about,
-      quota: { pods: 2, cpu: '1', memory: '1Gi', claims: 0 },
+      quota: { pods: 2, cpu: '1', memory: '1Gi', disk: '4Gi', claims: 0 },
       egress: [outside(...API_PORTS)],
       pullFrom: registry.address,
     }),

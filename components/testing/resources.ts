@@ -1,4 +1,4 @@
-import { TEST_ACCOUNT } from '../../catalog/containers';
+import { agentResources, diskOf, TEST_ACCOUNT } from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
@@ -10,7 +10,11 @@ import { toJenkins, toRange } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 
 /** What Robot and Jenkins' agent ask for beside the module in a test Pod (delivery/test-pod.ts). */
-const BESIDE: { readonly cpu: number; readonly memory: number } = { cpu: 100, memory: bytes('192Mi') };
+const BESIDE: { readonly cpu: number; readonly memory: number; readonly disk: number } = {
+  cpu: 100,
+  memory: bytes('192Mi'),
+  disk: bytes(diskOf({})) + bytes(agentResources.limits['ephemeral-storage']),
+};
 
 /** So many test Pods at a time, each with everything that the module brings. */
 function quota(model: Model, module: Module) {
@@ -24,11 +28,13 @@ function quota(model: Model, module: Module) {
   const one = {
     cpu: parts.reduce((sum, { cpu }) => sum + millicores(cpu), BESIDE.cpu),
     memory: parts.reduce((sum, { memory }) => sum + bytes(memory), BESIDE.memory),
+    disk: parts.reduce((sum, part) => sum + bytes(diskOf(part)), BESIDE.disk),
   };
   return {
     pods: parallel,
     cpu: wholeCores(Math.max(parallel * 1000, parallel * one.cpu)),
     memory: wholeGibibytes(Math.max(parallel * bytes('2Gi'), parallel * one.memory)),
+    disk: wholeGibibytes(parallel * one.disk),
     // Tests keep their data in the Pod: what would outlive it would be the next test's surprise.
     claims: 0,
   };
