@@ -86,7 +86,7 @@ export interface FenceInputs {
     readonly pods: number;
     readonly cpu: string;
     readonly memory: string;
-    /** Disk of nodes that its containers may fill together; what they are promised of it counts by their number. */
+    /** Disk of nodes that its containers may fill, and be promised, together. */
     readonly disk: string;
     readonly claims: number;
   };
