@@ -50,10 +50,10 @@ function reached(rule: unknown, addresses: readonly string[]): string[] {
     if (cidr === undefined) return [];
     const block = listOf([cidr]);
     const except = listOf(list(peer, 'ipBlock', 'except').map((range) => String(range)));
-    return addresses.filter((address) => {
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-      return block.check(address, family) && !except.check(address, family);
-    });
+    const family = isIPv6(cidr.replace(/\/.*$/, '')) ? 'ipv6' : 'ipv4';
+    // Node would find an IPv4 address in a range of IPv6 by the form in which one stands there; packets do not.
+    const same = addresses.filter((address) => isIPv6(address) === (family === 'ipv6'));
+    return same.filter((address) => block.check(address, family) && !except.check(address, family));
   });
 }
 
