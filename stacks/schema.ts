@@ -403,7 +403,8 @@ export const stackSchema = z
   })
   .superRefine(({ backup, deployEnvironment }, context) => {
     for (const [key, variable] of Object.entries(backup?.credentialsFrom ?? {})) {
-      if (!deployEnvironment.includes(variable)) continue;
+      // One of the topology itself was told already.
+      if (isOwnVariable(variable) || !deployEnvironment.includes(variable)) continue;
       context.addIssue({
         code: 'custom',
         path: ['backup', 'credentialsFrom', key],
