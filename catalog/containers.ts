@@ -1,6 +1,7 @@
 import { containerText, containerVariable } from '../text/kubernetes';
 import type { Service, ServiceUse } from './load';
 import type { Resources } from './schema';
+import { DISK_REQUEST } from './shapes';
 
 /** How the parts of a service reach each other: filled into the templates of a service file. */
 export interface ServiceAccess {
@@ -53,16 +54,41 @@ export function moduleEnvironment(service: Service, access: ServiceAccess): Reco
   );
 }
 
-/** Kubernetes' `resources` of a container from the catalog's shape. */
-export function containerResources(resources: Resources) {
-  return {
-    requests: { cpu: resources.cpu, memory: resources.memory },
-    limits: {
-      ...(resources.cpuLimit ? { cpu: resources.cpuLimit } : {}),
-      memory: resources.memoryLimit ?? resources.memory,
-    },
-  };
+/** Disk that a container may fill where its file says nothing. */
+const DEFAULT_DISK = '2Gi';
+
+/** Disk that a container may fill, each of its emptyDirs by itself and all that it writes together. */
+export const diskOf = (resources: Pick<Resources, 'disk'>): string => resources.disk ?? DEFAULT_DISK;
+
+interface Amounts {
+  readonly requests: Readonly<Record<string, string>>;
+  readonly limits: Readonly<Record<string, string>>;
 }
+
+/**
+ * Resources with an end to what the container writes on its node's disk. Kubernetes counts a Pod's emptyDirs, logs and
+ * writable layers against the limits of all its containers together.
+ */
+export const withDisk = <T extends Amounts>({ requests, limits }: T, disk: string) => ({
+  requests: { ...(requests as T['requests']), 'ephemeral-storage': DISK_REQUEST },
+  limits: { ...(limits as T['limits']), 'ephemeral-storage': disk },
+});
+
+/** An emptyDir that ends somewhere. */
+export const emptyDir = (name: string, sizeLimit: string) => ({ name, emptyDir: { sizeLimit } });
+
+/** Kubernetes' `resources` of a container from the catalog's shape. */
+export const containerResources = (resources: Resources) =>
+  withDisk(
+    {
+      requests: { cpu: resources.cpu, memory: resources.memory },
+      limits: {
+        ...(resources.cpuLimit ? { cpu: resources.cpuLimit } : {}),
+        memory: resources.memoryLimit ?? resources.memory,
+      },
+    },
+    diskOf(resources),
+  );
 
 /** User id of a module's own container, the same in a test Pod and in production. */
 export const MODULE_USER = 10001;
@@ -91,6 +117,30 @@ export const restrictedContainer = {
   capabilities: { drop: ['ALL'] },
   seccompProfile: { type: 'RuntimeDefault' },
 };
+
+/** What a checkout and what is made of it may take in an agent's Pod. */
+export const WORKSPACE = '8Gi';
+
+/**
+ * Volumes of each agent's Pod: the workspace, which Jenkins' plugin would add without an end, and what the agent writes
+ * besides, since its root is read-only. `VOLUME` and `WORKDIR` of jenkinsci/docker-agents name the folders.
+ */
+export const agentVolumes = [
+  emptyDir('workspace-volume', WORKSPACE),
+  emptyDir('agent-tmp', '1Gi'),
+  emptyDir('agent-home', '1Gi'),
+];
+export const agentMounts = [
+  { name: 'agent-tmp', mountPath: '/tmp' },
+  { name: 'agent-home', mountPath: '/home/jenkins/.jenkins' },
+];
+/** What the container beside the agent may fill, in a Pod of Jenkins' own work. */
+export const AGENT_DISK = '4Gi';
+/** The agent's container: it answers for the workspace too. */
+export const agentResources = withDisk(
+  { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  '10Gi',
+);
 
 /** Every port of a service by name, its own (`service`) first. */
 export const servicePorts = (service: Service): { name: string; port: number }[] => [
@@ -159,6 +209,7 @@ export function serviceContainer(
   passwordEnv: readonly { name: string; valueFrom: { secretKeyRef: { name: string; key: string } } }[] = [],
 ) {
   const volume = (suffix: string) => `${use.name}-${suffix}`;
+  const resources = use.resources ?? service.resources;
   const values = { ...access, port: String(service.port) };
   const action = probeAction(service, values);
   const { startupSeconds, periodSeconds, timeoutSeconds } = service.probe;
@@ -180,7 +231,7 @@ export function serviceContainer(
       ],
       ports: servicePorts(service).map(({ name, port }) => ({ name, containerPort: port })),
       startupProbe: { ...action, periodSeconds: 1, failureThreshold: startupSeconds, timeoutSeconds },
-      resources: containerResources(use.resources ?? service.resources),
+      resources: containerResources(resources),
       securityContext: { ...restrictedContainer, runAsUser: service.runAsUser },
       volumeMounts: [
         { name: volume('data'), mountPath: service.dataPath },
@@ -191,6 +242,7 @@ export function serviceContainer(
     readinessProbe: { ...action, periodSeconds, timeoutSeconds },
     annotations: files.annotations,
     dataVolume: volume('data'),
-    volumes: [...scratch.map(({ name }) => ({ name, emptyDir: {} })), ...files.volumes],
+    disk: diskOf(resources),
+    volumes: [...scratch.map(({ name }) => emptyDir(name, diskOf(resources))), ...files.volumes],
   };
 }

@@ -5,6 +5,7 @@ import {
   annotations,
   checkoutPath,
   cpu,
+  disk,
   hostName,
   imageName,
   ingressHost,
@@ -62,6 +63,11 @@ export const resourcesSchema = z
     cpuLimit: cpu.optional(),
     /** Memory beyond which the container is killed. @default the same as `memory` */
     memoryLimit: memory.optional(),
+    /**
+     * Disk of its node beyond which the Pod is evicted: what the container writes to its log and its folders, a service's
+     * data in a test Pod among them; claims do not count. @default 2Gi
+     */
+    disk: disk.optional(),
   })
   .superRefine(limitsHold);
 
@@ -117,6 +123,16 @@ export const serviceUseSchema = z.strictObject({
     .optional(),
 });
 
+/** Address ranges and TCP ports. */
+export const waysOut = z.array(
+  z.strictObject({
+    /** Range of addresses, IPv4. */
+    cidr: addressRange,
+    /** TCP ports there. */
+    ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
+  }),
+);
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: z
@@ -158,17 +174,11 @@ export const moduleSchema = z.strictObject({
       results: checkoutPath('results').default('results'),
       /** Minutes after which a test run counts as failed. */
       timeoutMinutes: z.number().int().min(1).max(180).default(15),
-      /** What tests may reach besides DNS and Jenkins: address ranges and TCP ports. @default nothing */
-      egress: z
-        .array(
-          z.strictObject({
-            /** Range of addresses, IPv4. */
-            cidr: addressRange,
-            /** TCP ports there. */
-            ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
-          }),
-        )
-        .default([]),
+      /**
+       * What tests may reach besides DNS and Jenkins: address ranges and TCP ports. A range that holds private ones means
+       * the public addresses beside them; link-local addresses are never reached. @default nothing
+       */
+      egress: waysOut.default([]),
     })
     .prefault({}),
   resources: resourcesSchema.default({ cpu: '100m', memory: '128Mi', memoryLimit: '256Mi' }),
@@ -179,6 +189,11 @@ export const moduleSchema = z.strictObject({
       replicas: z.number().int().min(1).max(1000).default(2),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
+      /**
+       * What the module may reach besides DNS, its services and the Services that its `environment` names as
+       * `<service>.<namespace>.svc`: address ranges and TCP ports, read as those of `test.egress`. @default nothing
+       */
+      egress: waysOut.default([]),
       /** Seconds that a Pod gets to end its requests. */
       terminationGraceSeconds: z.number().int().min(1).max(3600).default(30),
       /** Seconds of these that a leaving Pod still serves, until every node has heard that it leaves. */
@@ -333,6 +348,15 @@ export const serviceSchema = z
     dataPath: mountPath,
     /** Further writable folders, on emptyDirs, since the root file system is read-only. */
     scratchPaths: z.array(mountPath).default(['/tmp']),
+    /** Set where it asks nobody for a login. @default it is started with `{password}`, which a rule holds */
+    login: z
+      .strictObject({
+        /** Why it cannot, and what keeps others out instead. */
+        none: z
+          .string()
+          .min(10, say('gives no reason', 'Say in a sentence why, and what keeps others out instead.')),
+      })
+      .optional(),
     /** User id that the image's files allow. */
     runAsUser: z.number().int().min(1).max(2147483647),
     resources: resourcesSchema,

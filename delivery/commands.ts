@@ -511,6 +511,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       'RESTIC_PASSWORD',
       'JENKINS_PASSWORD',
       'AWS_SECRET_ACCESS_KEY',
+      'BACKUP_SECRET_KEY',
     ].flatMap((name) => process.env[name] ?? []);
     for (const line of (error as Error).message.split('\n'))
       process.stderr.write(`delivery: ${redact(line, secrets)}\n`);

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import {
+  agentMounts,
+  agentResources,
+  agentVolumes,
   containerResources,
+  diskOf,
+  emptyDir,
   type Filled,
   MODULE_USER,
   moduleEnvironment,
@@ -12,6 +17,7 @@ import {
 } from '../catalog/containers';
 import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
+import type { Resources } from '../catalog/schema';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { containerText } from '../text/kubernetes';
@@ -37,6 +43,9 @@ const MARGIN = 600;
  * (`slaveConnectTimeout` of the Kubernetes plugin), and what is late after that is nobody's.
  */
 const UNTIL_STARTED = 1800;
+
+/** What Robot asks for. */
+const ROBOT: Resources = { cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' };
 
 const environment = (values: Record<string, string>) =>
   Object.keys(values)
@@ -162,25 +171,23 @@ export function testPod(input: TestPodInput) {
           image: imageFor(settings, 'robot'),
           command: ['sleep', 'infinity'],
           env: environment({ ...found, BASE_URL: baseUrl, HOME: '/tmp', PYTHONDONTWRITEBYTECODE: '1' }),
-          resources: containerResources({ cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' }),
+          resources: containerResources(ROBOT),
           securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
           volumeMounts: [own('robot')],
         },
         {
           name: 'jnlp',
           image: imageFor(settings, 'agent'),
-          resources: containerResources({ cpu: '50m', memory: '128Mi', memoryLimit: '512Mi' }),
-          securityContext: {
-            ...restrictedContainer,
-            readOnlyRootFilesystem: false,
-            runAsUser: AGENT_USER,
-          },
+          resources: agentResources,
+          securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+          volumeMounts: agentMounts,
         },
       ],
       volumes: [
-        ...services.flatMap(({ dataVolume, volumes }) => [{ name: dataVolume, emptyDir: {} }, ...volumes]),
-        { name: 'app-tmp', emptyDir: {} },
-        { name: 'robot-tmp', emptyDir: {} },
+        ...services.flatMap(({ dataVolume, disk, volumes }) => [emptyDir(dataVolume, disk), ...volumes]),
+        emptyDir('app-tmp', diskOf(module.resources)),
+        emptyDir('robot-tmp', diskOf(ROBOT)),
+        ...agentVolumes,
       ],
     },
   };

@@ -21,6 +21,8 @@ export function namespacesOf(settings: NamespaceSettings) {
     apply: own('ci-apply'),
     /** Agents that look for drift. */
     drift: own('ci-drift'),
+    /** Agents that back up what was just released. */
+    releaseBackup: own('ci-backup'),
     registry: own('registry'),
     /** Where what removes expired test objects runs. */
     reaper: own('ci-reaper'),

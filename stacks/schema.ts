@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel } from '../catalog/schema';
+import { dnsLabel, waysOut } from '../catalog/schema';
 import {
-  addressRange,
   annotations,
   cpu,
   imageName,
@@ -17,7 +16,6 @@ import {
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
-import { isLinkLocal } from './builds';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
 import { loginSchema } from './login';
@@ -189,21 +187,7 @@ export const stackSchema = z
          * package registries say. A range that holds private ones means the public addresses beside them; link-local
          * addresses are never reached. @default nothing where `images.mirror` is an address, else public addresses at 443
          */
-        buildEgress: z
-          .array(
-            z.strictObject({
-              /** Range of addresses, IPv4. */
-              cidr: addressRange.refine(
-                (cidr) => !isLinkLocal(cidr),
-                say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
-              ),
-              /** TCP ports there. */
-              ports: z
-                .array(z.number().int().min(1).max(65535))
-                .min(1, say('names no port', 'Name at least one.')),
-            }),
-          )
-          .optional(),
+        buildEgress: waysOut.optional(),
       })
       .superRefine(({ url, ingress, login, existing }, context) => {
         if (login && existing) {
@@ -274,7 +258,10 @@ export const stackSchema = z
             endpoint: httpUrl.optional(),
             /** Folder in the bucket. @default its root */
             folder: z.string().min(1).optional(),
-            /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
+            /**
+             * Environment variables of whoever runs `up` that hold the keys. @default none: no Pod reaches what tells nodes
+             * who they are
+             */
             credentialsFrom: z
               .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
               .optional(),
@@ -443,6 +430,20 @@ export const stackSchema = z
           .default({}),
       })
       .prefault({}),
+  })
+  .superRefine(({ backup, deployEnvironment }, context) => {
+    for (const [key, variable] of Object.entries(backup?.credentialsFrom ?? {})) {
+      // One of the topology itself was told already.
+      if (isOwnVariable(variable) || !deployEnvironment.includes(variable)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['backup', 'credentialsFrom', key],
+        message: say(
+          `is ${variable}, which deployEnvironment gives to deploy Pods: they could delete the backups`,
+          'Keep backups with credentials of their own.',
+        ),
+      });
+    }
   })
   .superRefine(({ backup, clusters }, context) => {
     if (!backup?.claim || isOneCluster(clusters)) return;

@@ -1,4 +1,4 @@
-import { BACKUP_FOLDER, type BackupKind, type BackupSettings } from '../../stacks/backup';
+import { BACKUP_FOLDER, type BackupKind, type BackupSettings, backsUpReleases } from '../../stacks/backup';
 import { namespacesOf } from '../../stacks/namespaces';
 import { lifetime } from '../gitlab/access';
 import { group } from '../gitlab/projects';
@@ -12,9 +12,9 @@ import { givenRef, outputRef, type Ref } from '../shared/references';
 import { keptUntilRotated } from '../shared/rotation';
 import {
   backendVariables,
-  DEPLOY_SECRET,
   fromSecret,
   KEY_PURPOSE,
+  RELEASE_SECRET,
   repositorySecrets,
   repositoryVariables,
   SCRATCH,
@@ -121,7 +121,13 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
       namespace: namespacesOf(model.settings).backup,
       provider: role,
       labels: about(model),
-      quota: { pods: 4, cpu: '2', memory: '4Gi', claims: settings.claim && role === 'ci' ? 1 : 0 },
+      quota: {
+        pods: 4,
+        cpu: '2',
+        memory: '4Gi',
+        disk: '88Gi',
+        claims: settings.claim && role === 'ci' ? 1 : 0,
+      },
       egress: backupEgress(model, role),
       // A namespace takes its claims along when it goes.
       retain: settings.claim !== undefined && role === 'ci',
@@ -249,24 +255,23 @@ function verifyJob(model: Model, settings: BackupSettings): Declaration {
 }
 
 /**
- * Lets a deploy Pod back up what it has just released. None where the repository is a volume: deploy Pods run elsewhere,
- * and a volume is mounted in one namespace only.
+ * Lets an agent back up what was just released. It does nothing else, and no other agent has this: what may delete
+ * backups runs no program that a merge request, a catalog or a release had a part in.
  */
 function afterReleases(model: Model, settings: BackupSettings): Declaration[] {
-  if (settings.claim) return [];
-  const common = labels({
-    name: names.deployer,
-    component: 'jenkins',
-    environment: model.settings.environment,
-  });
+  if (!backsUpReleases(settings)) return [];
   return [
     object(
       'kubernetes:core/v1:Secret',
-      'deploy-backup-access',
+      'release-backup-access',
       'ci',
-      { namespace: namespacesOf(model.settings).deploy, name: DEPLOY_SECRET, labels: common },
+      {
+        namespace: namespacesOf(model.settings).releaseBackup,
+        name: RELEASE_SECRET,
+        labels: labels(about(model)),
+      },
       { stringData: repositorySecrets(settings) },
-      { dependsOn: ['deploy-namespace'], ...keyKept(model) },
+      { dependsOn: ['release-backup-namespace'], ...keyKept(model) },
     ),
   ];
 }

@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
 import { groovyBlock, groovyString } from '../../text/groovy';
@@ -119,5 +120,7 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     description: module.description,
     drafts: false,
     approvals: module.merge === 'reviewed',
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)}${
+      backsUpReleases(model.settings.backup) ? ', backup: true' : ''
+    })`,
   });

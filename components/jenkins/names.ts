@@ -1,3 +1,4 @@
+import { backsUpReleases } from '../../stacks/backup';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
@@ -49,9 +50,6 @@ export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
   !jenkins.anonymousRead && !jenkins.login;
 
-/** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
-export const JENKINS_PORT = 8080;
-
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
 
@@ -67,12 +65,13 @@ export const cloudName = ({ settings }: Model): string =>
 
 /** Namespaces in which agents of Jenkins' own work and image builds run; tests have one a module. */
 export function agentNamespaces(settings: StackSettings): string[] {
-  const { agents, build, deploy, preview, drift, apply } = namespacesOf(settings);
+  const { agents, build, deploy, releaseBackup, preview, drift, apply } = namespacesOf(settings);
   const { topologyProject } = settings;
   return [
     agents,
     build,
     deploy,
+    ...(backsUpReleases(settings.backup) ? [releaseBackup] : []),
     ...(topologyProject ? [preview, drift] : []),
     ...(topologyProject?.apply === 'automatic' ? [apply] : []),
   ];

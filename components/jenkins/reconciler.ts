@@ -7,11 +7,11 @@ import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { deliveryPod } from '../shared/job';
-import { contentHash, fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
+import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { portOf } from '../shared/network';
+import { gitlabPort, outside, toJenkins } from '../shared/network';
 import { outputRef, secretRef } from '../shared/references';
-import { addressForAgents, hookedJobs, JENKINS_PORT, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
+import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -55,7 +55,7 @@ export function reconcilerResources(model: Model): Declaration[] {
   const { environment, gitlab, jenkins, registry } = settings;
   const mayRead = jenkins.anonymousRead || !jenkins.login;
   if (jenkins.existing || !mayRead || hookedJobs(model).length === 0) return [];
-  const { ci, reconciler: namespace } = namespacesOf(settings);
+  const { reconciler: namespace } = namespacesOf(settings);
   const about = { name: names.reconciler, component: 'jenkins', environment, purpose: 'ci' };
   const common = labels(about);
   const within = (name: string) => ({ namespace, name, labels: common });
@@ -73,12 +73,8 @@ export function reconcilerResources(model: Model): Declaration[] {
       namespace,
       provider: 'ci',
       labels: about,
-      quota: { pods: 2, cpu: '500m', memory: '1Gi', claims: 0 },
-      egress: [
-        // GitLab lies outside of the cluster, at an address that no selector knows.
-        { ports: [{ protocol: 'TCP', port: portOf(gitlab.url) }] },
-        { to: [inNamespaces(ci)], ports: [{ protocol: 'TCP', port: JENKINS_PORT }] },
-      ],
+      quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
+      egress: [outside(gitlabPort(settings)), toJenkins(settings)],
       pullFrom: registry.address,
     }),
     object(

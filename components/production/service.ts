@@ -12,9 +12,8 @@ import { resolveImage } from '../../stacks/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
+import { backedUp, DUMP_NOTE, LOGIN_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { joinedBy, type Ref, secretRef } from '../shared/references';
 import { keptUntilRotated } from '../shared/rotation';
 import { access, credentialsName, passwordRef, serviceOf, servicePurpose } from './access';
 import { keepsData } from './retention';
@@ -109,6 +108,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
           'switchyard.dev/tested-image': imageOf(use.version),
           ...(use.production ? { 'switchyard.dev/version-reason': use.production.reason } : {}),
           ...dumpNote(service),
+          ...(service.login ? { [LOGIN_NOTE]: service.login.none } : {}),
         },
       },
       {

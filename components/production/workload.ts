@@ -1,4 +1,10 @@
-import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
+import {
+  containerResources,
+  diskOf,
+  emptyDir,
+  MODULE_USER,
+  restrictedContainer,
+} from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -54,7 +60,7 @@ function podSpec(model: Model, module: Module, image: string) {
         volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
       },
     ],
-    volumes: [{ name: 'tmp', emptyDir: {} }],
+    volumes: [emptyDir('tmp', diskOf(module.resources))],
   };
 }
 

@@ -2,9 +2,8 @@ import { stringify } from 'yaml';
 import { BASES_PATH } from '../../stacks/builds';
 import type { StackSettings } from '../../stacks/schema';
 import { names } from '../shared/naming';
+import { REGISTRY_PORT } from '../shared/network';
 
-/** Port that clients reach, whether the registry or the proxy before it listens there. */
-export const REGISTRY_PORT = 5000;
 /** Port of the registry itself behind the proxy, on the Pod's loopback only. */
 const INNER_PORT = 5001;
 

@@ -1,13 +1,17 @@
 import type { types } from '@pulumi/kubernetes';
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
+import { bytesOf } from '../../catalog/shapes';
 import type { RepositoryFiles } from '../../stacks/files';
 import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';
+import { wholeGibibytes } from './quantities';
 import { outputRef } from './references';
 
 /** User of the delivery image. */
 const USER = 1000;
+
+const TMP = '1Gi';
 
 export interface PodInputs {
   /** Labels of its Pods. */
@@ -81,10 +85,10 @@ export function deliveryPod(inputs: PodInputs, restartPolicy: 'Never' | 'Always'
           ...(files ? fileVariables : []),
           ...(inputs.env ?? []),
         ],
-        resources: inputs.resources ?? {
-          requests: { cpu: '10m', memory: '64Mi' },
-          limits: { memory: '256Mi' },
-        },
+        resources: withDisk(
+          inputs.resources ?? { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          wholeGibibytes(bytesOf(TMP) + (scratch ? bytesOf(scratch.sizeLimit) : 0) + bytesOf('1Gi')),
+        ),
         securityContext: restrictedContainer,
         ...(livenessProbe ? { livenessProbe } : {}),
         volumeMounts: [
@@ -97,13 +101,13 @@ export function deliveryPod(inputs: PodInputs, restartPolicy: 'Never' | 'Always'
       },
     ],
     volumes: [
-      { name: 'tmp', emptyDir: {} },
+      emptyDir('tmp', TMP),
       ...secrets.map(({ name, items }) => ({
         name,
         secret: { secretName: name, items: [...items] },
       })),
       ...(files ? fileVolumes(files) : []),
-      ...(scratch ? [{ name: 'scratch', emptyDir: { sizeLimit: scratch.sizeLimit } }] : []),
+      ...(scratch ? [emptyDir('scratch', scratch.sizeLimit)] : []),
       ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
     ],
   };

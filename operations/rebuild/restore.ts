@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { restrictedContainer } from '../../catalog/containers';
+import { restrictedContainer, withDisk } from '../../catalog/containers';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
@@ -245,7 +245,10 @@ export function homePod(model: Model): { readonly pod: WholeObject; readonly pla
           name: 'home',
           image: imageFor(model.settings, 'agent'),
           command: ['sleep', '3600'],
-          resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          resources: withDisk(
+            { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+            '1Gi',
+          ),
           securityContext: restrictedContainer,
           volumeMounts: [{ name: 'home', mountPath: HOME }],
         },

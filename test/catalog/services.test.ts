@@ -203,7 +203,10 @@ SQL
         ],
         ports: [{ name: 'service', containerPort: 5432 }],
         startupProbe: { ...probe, periodSeconds: 1, failureThreshold: 120, timeoutSeconds: 5 },
-        resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+        resources: {
+          requests: { cpu: '50m', memory: '128Mi', 'ephemeral-storage': '64Mi' },
+          limits: { memory: '512Mi', 'ephemeral-storage': '2Gi' },
+        },
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
@@ -217,9 +220,10 @@ SQL
       readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5 },
       annotations: { 'switchyard.dev/postgresql-file-0': script },
       dataVolume: 'postgresql-data',
+      disk: '2Gi',
       volumes: [
-        { name: 'postgresql-scratch-0', emptyDir: {} },
-        { name: 'postgresql-scratch-1', emptyDir: {} },
+        { name: 'postgresql-scratch-0', emptyDir: { sizeLimit: '2Gi' } },
+        { name: 'postgresql-scratch-1', emptyDir: { sizeLimit: '2Gi' } },
         files,
       ],
     });
@@ -264,8 +268,8 @@ SQL
     expect(container?.readinessProbe).toEqual({ ...probe, periodSeconds: 5, timeoutSeconds: 5 });
     // The claim is the data volume: a volume of the same name in the Pod would take its place.
     expect(template.spec.volumes).toEqual([
-      { name: 'postgresql-scratch-0', emptyDir: {} },
-      { name: 'postgresql-scratch-1', emptyDir: {} },
+      { name: 'postgresql-scratch-0', emptyDir: { sizeLimit: '2Gi' } },
+      { name: 'postgresql-scratch-1', emptyDir: { sizeLimit: '2Gi' } },
       files,
       {
         name: 'switchyard-password',
@@ -278,8 +282,11 @@ SQL
   });
 
   test('a module may give its instance other resources, in tests and in production alike', () => {
-    const use = ', resources: { cpu: 25m, memory: 96Mi }';
-    const expected = { requests: { cpu: '25m', memory: '96Mi' }, limits: { memory: '96Mi' } };
+    const use = ', resources: { cpu: 25m, memory: 96Mi, disk: 3Gi }';
+    const expected = {
+      requests: { cpu: '25m', memory: '96Mi', 'ephemeral-storage': '64Mi' },
+      limits: { memory: '96Mi', 'ephemeral-storage': '3Gi' },
+    };
     expect(podOf(catalogWith('postgresql', use)).spec.initContainers[0]?.resources).toEqual(expected);
     expect(statefulSet('postgresql', use).spec.template.spec.containers[0]?.resources).toEqual(expected);
   });

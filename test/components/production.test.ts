@@ -111,7 +111,10 @@ test('the workload is exactly this', () => {
                 timeoutSeconds: 5,
               },
               lifecycle: { preStop: { sleep: { seconds: 5 } } },
-              resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } },
+              resources: {
+                requests: { cpu: '100m', memory: '128Mi', 'ephemeral-storage': '64Mi' },
+                limits: { memory: '256Mi', 'ephemeral-storage': '2Gi' },
+              },
               securityContext: {
                 allowPrivilegeEscalation: false,
                 readOnlyRootFilesystem: true,
@@ -122,7 +125,7 @@ test('the workload is exactly this', () => {
               volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
             },
           ],
-          volumes: [{ name: 'tmp', emptyDir: {} }],
+          volumes: [{ name: 'tmp', emptyDir: { sizeLimit: '2Gi' } }],
         },
       },
     },

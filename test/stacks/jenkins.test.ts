@@ -80,7 +80,7 @@ test.each([
   ['onDelete: keep', 'config.jenkins.onDelete: is neither retain nor delete. Use one of the two.'],
   [
     'buildEgress: [{ cidr: 169.254.169.254/32, ports: [80] }]',
-    'config.jenkins.buildEgress.0.cidr: is link-local. Leave it out: metadata services of clouds answer there.',
+    'config.jenkins.buildEgress.0.cidr: is link-local, or a metadata service. Leave it out: no way leads there.',
   ],
   [
     'buildEgress: [{ cidr: 10.0.0.7, ports: [443] }]',

@@ -18,7 +18,9 @@ def call(Map settings) {
         if (action == 'MERGE') {
             verify(module, place)
         } else if (action == 'PUSH' && branch == 'main') {
-            deploy(module)
+            if (deploy(module) && settings.backup) {
+                backUp(module)
+            }
         } else {
             echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
         }
@@ -186,8 +188,9 @@ void carry(Map<String, String> left) {
 }
 
 // Records the tested image in the ledger, then runs the topology's own program for this module. The lock is taken within
-// the first agent: one that cannot start waits alone, and holds nothing.
-void deploy(String module) {
+// the first agent: one that cannot start waits alone, and holds nothing. True when it was rolled out.
+boolean deploy(String module) {
+    int rollout = 1
     node('delivery') {
         lock('deploy') {
             int code = 0
@@ -197,7 +200,6 @@ void deploy(String module) {
                 }
             }
             if (code == 0) {
-                int rollout = 1
                 try {
                     stage('Rollout') {
                         timeout(time: 60, unit: 'MINUTES') {
@@ -206,9 +208,6 @@ void deploy(String module) {
                                     timeout(time: 30, unit: 'MINUTES') {
                                         rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
                                     }
-                                }
-                                if (rollout == 0) {
-                                    backUp(module)
                                 }
                             }
                         }
@@ -226,14 +225,23 @@ void deploy(String module) {
             }
         }
     }
+    return rollout == 0
 }
 
-// What was merged and released is copied at once. A release stands whatever comes of it: the build is unstable then.
+// What was merged and released is copied at once, in a Pod that reaches the backups and nothing of production: the one that
+// rolls out reaches no backups. A release stands whatever comes of it: the build is unstable then.
 void backUp(String module) {
-    int code = 0
-    container('deploy') {
-        // Without a repository in its environment, this site makes no backups.
-        code = trusted("test -z \$RESTIC_REPOSITORY || timeout 300 delivery backup --kind repositories --kind registry --module ${module}")
+    int code = 1
+    stage('Backup') {
+        catchError(buildResult: 'UNSTABLE', stageResult: 'UNSTABLE') {
+            timeout(time: 30, unit: 'MINUTES') {
+                node('backup') {
+                    container('backup') {
+                        code = trusted("timeout 300 delivery backup --kind repositories --kind registry --module ${module}")
+                    }
+                }
+            }
+        }
     }
     if (code != 0) {
         unstable("modulePipeline: ${module} was released, but not backed up; the reason stands above, the next scheduled backup tries again")

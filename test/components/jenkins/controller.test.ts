@@ -91,7 +91,10 @@ describe('a change of configuration', () => {
           valueFrom: { secretKeyRef: { name: 'jenkins-reload', key: 'token' } },
         },
       ],
-      resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+      resources: {
+        requests: { cpu: '10m', memory: '16Mi', 'ephemeral-storage': '64Mi' },
+        limits: { memory: '64Mi', 'ephemeral-storage': '256Mi' },
+      },
       volumeMounts: [
         { name: 'casc', mountPath: '/var/jenkins_casc', readOnly: true },
         { name: 'casc-secrets', mountPath: '/run/secrets/jenkins', readOnly: true },
@@ -316,8 +319,10 @@ describe('the ways out of a build', () => {
   ];
   const PRIVATE = [
     '10.0.0.0/8',
+    '100.100.100.200/32',
     '100.64.0.0/10',
     '127.0.0.0/8',
+    '168.63.129.16/32',
     '169.254.0.0/16',
     '172.16.0.0/12',
     '192.168.0.0/16',
@@ -335,7 +340,7 @@ describe('the ways out of a build', () => {
     ).toEqual([
       ...always,
       [{ cidr: '8.0.0.0/5', except: ['10.0.0.0/8'] }, 443],
-      [{ cidr: '168.0.0.0/6', except: ['169.254.0.0/16'] }, 80],
+      [{ cidr: '168.0.0.0/6', except: ['168.63.129.16/32', '169.254.0.0/16'] }, 80],
     ]);
     const mirrored = modelWith('buildEgress: []', { mirror: '10.9.8.7:5000' });
     expect(ways(mirrored)).toEqual([...always, [{ cidr: '10.9.8.7/32' }, 5000]]);
