@@ -3,6 +3,8 @@ module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
+  // Many start git, servers and programs: on a slow machine that takes its time. A hang is told after a minute, too.
+  testTimeout: 60_000,
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',
   // End-to-end suites need a running lab, those of programs what it is built of, those of the page a browser:

@@ -167,10 +167,10 @@ test('the Pods of previews may reach Jenkins through its fence, and those of app
       /^jenkins-allow-/,
     );
   expect(fenced('{}')).toContain(
-    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-apply"]',
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-apply","ci-reconciler"]',
   );
   expect(fenced('{ apply: manual }')).toContain(
-    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift"]',
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-reconciler"]',
   );
 });
 

@@ -537,7 +537,7 @@ describe('merge: reviewed', () => {
     expect((await as(name, 'POST', `${base}/merge_requests/${iid}/${what}`)).status).toBe(201);
   };
   const review = (certificate: Certificate) =>
-    merge(world.context, certificate, 'reviewed', KEY, folder(), []);
+    merge(world.context, certificate, 'reviewed', KEY, folder(), PATIENCE);
   const green = async (iid: number): Promise<Certificate> => {
     const certificate = await tested(iid, passed, folder(), 'reviewed');
     expect(await report(world.context, certificate, KEY)).toBe(true);
@@ -616,10 +616,10 @@ describe('merge: reviewed', () => {
   });
 
   it('an approval of an older commit does not count until it is given anew', async () => {
-    await commit('ann', 'older', 'older.txt');
-    const iid = await open('ann', 'older');
+    await commit('ann', 'outdated', 'outdated.txt');
+    const iid = await open('ann', 'outdated');
     await approve('ben', iid);
-    await commit('ann', 'older', 'newer.txt');
+    await commit('ann', 'outdated', 'outdated-newer.txt');
     const certificate = await green(iid);
     const failure = await ended(review(certificate));
     expect(failure.code).toBe(exitCode.nothing);
@@ -663,7 +663,7 @@ describe('merge: reviewed', () => {
         (await gitlab.pushes(...asked)).filter(({ push_data: push }) => push?.commit_to !== head),
     });
     await world.api('POST', `${base}/merge_requests/${iid}/approve`);
-    const refused = await ended(merge(context, certificate, 'reviewed', KEY, folder(), []));
+    const refused = await ended(merge(context, certificate, 'reviewed', KEY, folder(), PATIENCE));
     expect(refused.message).toContain('GitLab does not say who pushed');
     await review(certificate);
   });

@@ -14,8 +14,11 @@ test('every suite of the lab has one place', () => {
   expect(STAGES.flatMap(({ lanes }) => lanes.flat()).sort()).toEqual(suites.sort());
 });
 
-test('what burns the lab, or kills its daemons, runs alone, after all others', () => {
-  expect(STAGES.slice(2).map(({ lanes }) => lanes)).toEqual([[['e2e/machine']], [['e2e/rebuild']]]);
+test('what destroys the lab, or kills its daemons, comes last, beside suites of programs only', () => {
+  const [destroying, beside, ...more] = STAGES.at(-1)?.lanes ?? [];
+  expect(destroying).toEqual(['e2e/topology', 'e2e/machine', 'e2e/rebuild']);
+  expect(beside?.filter((name) => !name.startsWith('programs/'))).toEqual([]);
+  expect(more).toEqual([]);
 });
 
 test('suites keep the order of their lane, and only those that are asked for run', () => {

@@ -107,7 +107,7 @@ describe('what every run leaves as it was applied', () => {
   test('the key of backups, wherever it is held', () => {
     const backup = 'repository: "s3:https://s3.test/b/c", credentialsFrom: { accessKey: A, secretKey: B }';
     const model = modelOf({ backup });
-    for (const name of ['backup-access', 'backup-production-access', 'deploy-backup-access']) {
+    for (const name of ['backup-access', 'backup-production-access', 'release-backup-access']) {
       expect(optionsOf(model, name)).toEqual(['stringData.RESTIC_PASSWORD']);
       expect(optionsOf({ ...model, rotating: ['backup/key'] }, name)).toBeUndefined();
     }
