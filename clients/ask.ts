@@ -10,7 +10,10 @@ export interface Asking {
 
 /** An answer that a later try may mend. */
 class Passing extends Error {
-  constructor(readonly response: Response) {
+  constructor(
+    readonly response: Response,
+    readonly said: string,
+  ) {
     super(`answered ${response.status}`);
   }
 }
@@ -49,9 +52,7 @@ export async function ask<T>(
   const once = async (timeoutMs: number) => {
     const response = await fetch(url, { ...init, signal: AbortSignal.timeout(Math.ceil(timeoutMs)) });
     if (isTransient(response.status)) {
-      // Nobody reads it; held open it would keep its connection.
-      await response.body?.cancel();
-      throw new Passing(response);
+      throw new Passing(response, await response.text());
     }
     return { response, body: await read(response) };
   };
@@ -70,10 +71,9 @@ export async function ask<T>(
     });
   } catch (error) {
     if (error instanceof Passing) {
-      // Its own body is gone: who asks gets an empty one.
       const { status, headers } = error.response;
-      const empty = new Response(null, { status, headers });
-      return { response: empty, body: await read(empty) };
+      const last = new Response(error.said, { status, headers });
+      return { response: last, body: await read(last) };
     }
     throw new Unanswered(reasonOf(error));
   }

@@ -1,5 +1,6 @@
 import { cascYaml } from '../../../components/jenkins/casc';
 import { reconcilerResources, watchedProjects } from '../../../components/jenkins/reconciler';
+import { outside } from '../../../components/shared/network';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
 import { stackText, testModel } from '../../support/model';
@@ -44,7 +45,7 @@ test('it has no account in the cluster, never runs twice, and writes at each loo
 test('it reaches GitLab, Jenkins and DNS, and nothing else', () => {
   expect(argsOf('reconciler-egress').spec.egress).toEqual([
     expect.objectContaining({ ports: expect.arrayContaining([{ protocol: 'UDP', port: 53 }]) }),
-    { ports: [{ protocol: 'TCP', port: 443 }] },
+    outside(443),
     {
       to: [
         {
