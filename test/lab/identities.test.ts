@@ -33,7 +33,8 @@ test('every identity is there once; what is tried says who, and tries something 
       'apply',
       'drift',
     ],
-    ...['reaper', 'backup', 'Jenkins controller', 'bot token', 'registry users', 'people'],
+    ...['reaper', 'reconciler', 'release backup', 'backup', 'Jenkins controller'],
+    ...['bot token', 'registry users', 'people'],
   ]);
   for (const identity of IDENTITIES)
     for (const system of SYSTEMS) {

@@ -140,7 +140,7 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'deploy',
-    is: '`switchyard up --only`, in `ci-deploy`; what `deployEnvironment` names, the state and the backup’s key among it',
+    is: '`switchyard up --only`, in `ci-deploy`; what `deployEnvironment` names, and what opens the state; no login at the backups’ store',
     kubernetes: {
       says: 'production namespaces of modules: workloads, Services, Secrets, ConfigMaps; no Pods, claims, roles; kinds without secrets to look at',
       as: 'ci-deploy/deployer',
@@ -269,6 +269,22 @@ export const IDENTITIES: readonly Identity[] = [
     registry: none,
     gitlab: none,
     jenkins: none,
+  },
+  {
+    name: 'reconciler',
+    is: 'what makes good for lost hooks, in `ci-reconciler`; the bot’s token and the tokens of the hooks',
+    kubernetes: nothing('ci-reconciler/default'),
+    registry: none,
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'starts jobs by the tokens of their hooks; reads builds' },
+  },
+  {
+    name: 'release backup',
+    is: 'the copy of what was released, in `ci-backup`; the key of all backups and the bucket’s',
+    kubernetes: nothing('ci-backup/default'),
+    registry: { says: 'images, to read' },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'its own agent’s connection' },
   },
   {
     name: 'backup',
