@@ -102,6 +102,12 @@ function inData(args: { readonly data?: object; readonly stringData?: object }):
   return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } };
 }
 
+/** What is left as it was applied, where the engine finds it: a Secret's texts stand in its `data`. */
+const ignoredOf = ({ type, ignoreChanges }: Declaration): string[] | undefined =>
+  ignoreChanges?.map((path) =>
+    type === 'kubernetes:core/v1:Secret' ? path.replace(/^stringData(?=$|[.[])/, 'data') : path,
+  );
+
 /** Turns declarations into resources and puts run-time values in the place of references. */
 export class Registrar {
   private readonly registered = new Map<string, pulumi.CustomResource>();
@@ -125,7 +131,7 @@ export class Registrar {
         dependsOn: this.dependencies(declaration),
         protect: declaration.protect,
         retainOnDelete: declaration.retainOnDelete,
-        ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
+        ignoreChanges: ignoredOf(declaration),
         deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
       },
     );

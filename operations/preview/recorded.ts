@@ -12,6 +12,15 @@ function opened(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]));
 }
 
+/** What a Secret was declared with: its texts, which the registrar writes as `data`. */
+function asDeclared(type: unknown, inputs: unknown): unknown {
+  if (type !== 'kubernetes:core/v1:Secret' || !isRecord(inputs) || !isRecord(inputs.data)) return inputs;
+  const texts = Object.entries(inputs.data).flatMap(([key, value]) =>
+    typeof value === 'string' ? [[key, Buffer.from(value, 'base64').toString()]] : [],
+  );
+  return { ...inputs, stringData: { ...Object.fromEntries(texts), ...(inputs.stringData as object) } };
+}
+
 /** Walks arguments and what was recorded of them side by side. */
 function* pairs(declared: unknown, recorded: unknown): Generator<readonly [string, string]> {
   if (isTemplate(declared)) {
@@ -40,13 +49,14 @@ export function recordedValues(
   const body = isRecord(deployment) && isRecord(deployment.deployment) ? deployment.deployment : deployment;
   const resources = isRecord(body) && Array.isArray(body.resources) ? body.resources.filter(isRecord) : [];
   const inputs = new Map(
-    resources.map(({ urn, type, inputs }) => [`${type}::${String(urn).split('::').at(-1)}`, inputs]),
+    resources.map(({ urn, type, inputs }) => [
+      `${type}::${String(urn).split('::').at(-1)}`,
+      asDeclared(type, opened(inputs)),
+    ]),
   );
   return Object.fromEntries(
     boxes.flatMap(({ declarations }) =>
-      declarations.flatMap(({ type, name, args }) => [
-        ...pairs(args, opened(inputs.get(`${type}::${name}`))),
-      ]),
+      declarations.flatMap(({ type, name, args }) => [...pairs(args, inputs.get(`${type}::${name}`))]),
     ),
   );
 }

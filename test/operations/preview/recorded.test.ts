@@ -57,6 +57,17 @@ test.each([
   });
 });
 
+test('the registrar writes the texts of a Secret as its data: they are read from there, too', () => {
+  const encoded = (value: string) => Buffer.from(value).toString('base64');
+  const { version, deployment } = state(undefined);
+  const inputs = { data: secret({ SEED: encoded('their seed'), OTHER: encoded('their kéy') }) };
+  const resources = deployment.resources.map((one) => (one.type === type ? { ...one, inputs } : one));
+  expect(recordedValues({ version, deployment: { resources } }, boxes)).toEqual({
+    STAGING_SEED: 'their seed',
+    OTHER_SEED: 'their kéy',
+  });
+});
+
 test('a state that has nothing of it gives nothing', () => {
   expect(recordedValues({ version: 3 }, boxes)).toEqual({});
   expect(recordedValues({ version: 3, deployment: { resources: [] } }, boxes)).toEqual({});
