@@ -12,7 +12,6 @@ import { preview } from './commands/preview';
 import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
 import { render } from './commands/render';
-import { rotate } from './commands/rotate';
 import { scrub } from './commands/scrub';
 import { status } from './commands/status';
 import { up } from './commands/up';
@@ -38,7 +37,6 @@ export function cli(): Command {
     rebuild,
     drill,
     drift,
-    rotate,
     status,
     cancel,
     check,

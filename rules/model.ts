@@ -87,6 +87,7 @@ function testItem(model: Model, module: Module): Item {
       },
     },
     pullSecrets: [names.pullSecret],
+    expires: 0,
   });
   const args: Fields = {
     ...pod,

@@ -1,15 +1,12 @@
-import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
-import { loginVariable } from '../../stacks/login';
+import { restrictedContainer } from '../../catalog/containers';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { JENKINS_PORT } from '../shared/network';
-import { givenRef, outputRef, secretRef } from '../shared/references';
+import { outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { hasAdmin } from './login';
-import { cascSecrets, hookTokens, JENKINS_USER, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
+import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
@@ -91,13 +88,7 @@ function state(model: Model): Declaration[] {
       within('jenkins-casc-secrets'),
       {
         stringData: {
-          ...(hasAdmin(jenkins) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
-          ...(reconcilerLogsIn(model)
-            ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
-            : {}),
-          ...(jenkins.login
-            ? { [cascSecrets.clientSecret]: givenRef(loginVariable(jenkins.login).variable) }
-            : {}),
+          [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
           ...hookTokens(model),
         },
       },
@@ -138,7 +129,7 @@ const reloader = {
     { name: 'WATCHED', value: `${CASC_FOLDER} ${SECRETS_FOLDER}` },
     reloadToken,
   ],
-  resources: withDisk({ requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } }, '256Mi'),
+  resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
   securityContext: restrictedContainer,
   volumeMounts: [
     { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
@@ -168,8 +159,6 @@ function workload(model: Model): Declaration[] {
         spec: {
           replicas: 1,
           serviceName: 'jenkins',
-          // A Pod that does not get ready is replaced by the next template: see components/production/service.ts.
-          podManagementPolicy: 'Parallel',
           selector: { matchLabels: match },
           template: {
             metadata: {
@@ -205,13 +194,10 @@ function workload(model: Model): Declaration[] {
                   startupProbe: { ...probe, periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 200 },
                   readinessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 5 },
                   livenessProbe: { ...probe, periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 5 },
-                  resources: withDisk(
-                    {
-                      requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
-                      limits: { memory: jenkins.resources.memoryLimit },
-                    },
-                    '8Gi',
-                  ),
+                  resources: {
+                    requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
+                    limits: { memory: jenkins.resources.memoryLimit },
+                  },
                   securityContext: restrictedContainer,
                   volumeMounts: [
                     { name: 'home', mountPath: '/var/jenkins_home' },
@@ -229,9 +215,9 @@ function workload(model: Model): Declaration[] {
                 { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
                 { name: 'casc', configMap: { name: 'jenkins-casc' } },
                 { name: 'casc-secrets', secret: { secretName: 'jenkins-casc-secrets' } },
-                emptyDir('plugins', '2Gi'),
-                emptyDir('cache', '2Gi'),
-                emptyDir('tmp', '2Gi'),
+                { name: 'plugins', emptyDir: {} },
+                { name: 'cache', emptyDir: {} },
+                { name: 'tmp', emptyDir: {} },
               ],
             },
           },

@@ -1,5 +1,4 @@
 import type { Module } from '../../catalog/load';
-import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
 import { groovyBlock, groovyString } from '../../text/groovy';
@@ -24,8 +23,6 @@ const gitlabJob = (
     readonly name: string;
     readonly description: string;
     readonly drafts: boolean;
-    /** An approval starts it: what waited for one is merged then. */
-    readonly approvals: boolean;
     readonly pipeline: string;
   },
 ): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
@@ -44,7 +41,6 @@ const gitlabJob = (
           branchFilterType('NameBasedFilter')
           includeBranchesSpec('main')
           ciSkip(false)
-          triggerOnApprovedMergeRequest(${String(job.approvals)})
           skipWorkInProgressMergeRequest(${String(!job.drafts)})
           setBuildDescription(true)
           secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
@@ -70,7 +66,6 @@ export const topologyJobScript = (
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
-    approvals: false,
     pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)})`,
   });
 
@@ -119,8 +114,5 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     name: module.name,
     description: module.description,
     drafts: false,
-    approvals: module.merge === 'reviewed',
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)}${
-      backsUpReleases(model.settings.backup) ? ', backup: true' : ''
-    })`,
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
   });

@@ -1,3 +1,4 @@
+import type { types } from '@pulumi/kubernetes';
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
@@ -5,15 +6,15 @@ import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
-import { fencedNamespace, object } from '../shared/kubernetes';
+import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import type { EgressRule } from '../shared/network';
-import { outputRef } from '../shared/references';
+import { portOf } from '../shared/network';
+import { givenRef, outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
-import { ofPods } from './names';
-import { agentsDisk } from './namespaces';
-import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
+import { JENKINS_PORT } from './names';
+
+type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 
 const RBAC = 'rbac.authorization.k8s.io';
 
@@ -72,13 +73,7 @@ const about = (model: Model, name: string) => ({
 });
 
 /** A namespace for agents of one purpose, with an account of its own and the kubeconfig that uses it. */
-function agentNamespace(
-  model: Model,
-  prefix: string,
-  namespace: string,
-  account: string,
-  egress: readonly EgressRule[],
-): Declaration[] {
+function agentNamespace(model: Model, prefix: string, namespace: string, account: string): Declaration[] {
   const { clusters, registry } = model.settings;
   const common = labels(about(model, prefix));
   const within = (name: string) => ({ namespace, name, labels: common });
@@ -108,8 +103,7 @@ function agentNamespace(
       namespace,
       provider: 'ci',
       labels: about(model, prefix),
-      quota: { pods: 10, cpu: '8', memory: '16Gi', disk: agentsDisk(10), claims: 0 },
-      egress,
+      quota: { pods: 10, cpu: '8', memory: '16Gi', claims: 0 },
       pullFrom: registry.address,
     }),
     ...agentRole(model.settings, prefix, namespace, common),
@@ -145,7 +139,23 @@ function clusterBinding(
   );
 }
 
-/** What an agent may look at. */
+/** Where the look for drift goes: names, API servers, GitLab, Jenkins, and the Pushgateway. */
+function driftFence({ settings }: Model) {
+  const { gitlab, metrics } = settings;
+  const outside = [443, 6443, portOf(gitlab.url)];
+  if (metrics && !metrics.namespace) outside.push(portOf(metrics.pushgateway));
+  const tcp = (port: number) => ({ protocol: 'TCP', port });
+  return [
+    { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
+    { ports: [...new Set(outside)].sort((a, b) => a - b).map(tcp) },
+    { to: [inNamespaces(namespacesOf(settings).ci)], ports: [tcp(JENKINS_PORT)] },
+    ...(metrics?.namespace
+      ? [{ to: [inNamespaces(metrics.namespace)], ports: [tcp(portOf(metrics.pushgateway))] }]
+      : []),
+  ];
+}
+
+/** What an agent may look at, and where it may go. */
 function lookAccess(
   model: Model,
   prefix: 'preview' | 'drift',
@@ -153,8 +163,10 @@ function lookAccess(
     readonly rules: typeof READ;
     readonly subjects: readonly { readonly name: string; readonly namespace: string }[];
     readonly accounts: readonly string[];
+    readonly egress: readonly EgressRule[];
   },
 ): Declaration[] {
+  const { [prefix]: namespace } = namespacesOf(model.settings);
   const reader = clusterWide(model.settings, `switchyard-${prefix}-reader`);
   const common = labels(about(model, prefix));
   return [
@@ -169,6 +181,14 @@ function lookAccess(
       `${prefix}-reader`,
       ...allowed.accounts,
     ]),
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      `${prefix}-fence`,
+      'ci',
+      { namespace, name: 'fence', labels: common },
+      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [...allowed.egress] } },
+      { dependsOn: [`${prefix}-namespace`] },
+    ),
   ];
 }
 
@@ -182,13 +202,14 @@ function driftResources(model: Model): Declaration[] {
   const common = labels(about(model, 'drift'));
   const place = { prefix: 'drift', namespace, provider: 'ci', labels: common } as const;
   return [
-    ...agentNamespace(model, 'drift', namespace, watcher, driftWaysOut(model)),
+    ...agentNamespace(model, 'drift', namespace, watcher),
     ...repositoryFiles(model.files, place),
     appliedProgram(model.program, place),
     ...lookAccess(model, 'drift', {
       rules: LOOK,
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
+      egress: driftFence(model),
     }),
     object(
       'kubernetes:core/v1:Secret',
@@ -210,7 +231,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
   if (!topologyProject) return [];
   const namespaces = namespacesOf(model.settings);
   return [
-    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer, previewWaysOut(model)),
+    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer),
     ...lookAccess(model, 'preview', {
       rules: READ,
       subjects: [
@@ -219,11 +240,27 @@ export function topologyPipelineResources(model: Model): Declaration[] {
         { name: names.deployer, namespace: namespaces.deploy },
       ],
       accounts: ['preview-account', 'deploy-account'],
+      egress: [
+        // Names, API servers by their ports, and Jenkins. Whatever else answers on 443 can be reached too: the fence that
+        // counts is that the Pod holds nothing worth sending there.
+        {
+          ports: [
+            { protocol: 'UDP', port: 53 },
+            { protocol: 'TCP', port: 53 },
+            { protocol: 'TCP', port: 443 },
+            { protocol: 'TCP', port: 6443 },
+          ],
+        },
+        {
+          to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
+          ports: [{ protocol: 'TCP', port: 8080 }],
+        },
+      ],
     }),
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [
-          ...agentNamespace(model, 'apply', namespaces.apply, names.applier, changingWaysOut(model)),
+          ...agentNamespace(model, 'apply', namespaces.apply, names.applier),
           clusterBinding(
             model,
             'apply-all',
@@ -240,7 +277,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
               stringData: Object.fromEntries(
                 neededSecrets(stackVariables(model.settings)).map(({ variable }) => [
                   variable,
-                  ofPods(variable),
+                  givenRef(variable),
                 ]),
               ),
             },

@@ -1,10 +1,4 @@
-import {
-  containerResources,
-  diskOf,
-  emptyDir,
-  MODULE_USER,
-  restrictedContainer,
-} from '../../catalog/containers';
+import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -12,8 +6,8 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { keptUntilRotated, rotatedMark, VERSIONS } from '../shared/rotation';
-import { modulePurpose, moduleVariables } from './access';
+import { moduleVariables } from './access';
+import { passwordMark } from './service';
 
 /** Labels of a module's Pods. */
 export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
@@ -60,7 +54,7 @@ function podSpec(model: Model, module: Module, image: string) {
         volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
       },
     ],
-    volumes: [emptyDir('tmp', diskOf(module.resources))],
+    volumes: [{ name: 'tmp', emptyDir: {} }],
   };
 }
 
@@ -85,6 +79,7 @@ export function workload(model: Model, module: Module): Declaration[] {
     ...(annotations ? { annotations } : {}),
   });
   const variables = moduleVariables(model, module);
+  const mark = passwordMark(module);
   const { ingress, nodePort } = module.production;
   return [
     object(
@@ -113,7 +108,7 @@ export function workload(model: Model, module: Module): Declaration[] {
               labels: { ...common, ...match },
               annotations: {
                 'switchyard.dev/config-hash': contentHash(variables.plain),
-                ...rotatedMark(model.settings, modulePurpose(module.name)),
+                ...(mark === '' ? {} : { 'switchyard.dev/password-mark': mark }),
               },
             },
             spec: podSpec(model, module, release.image),
@@ -125,10 +120,6 @@ export function workload(model: Model, module: Module): Declaration[] {
           `${name}-environment`,
           ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
         ],
-        // With the passwords, and not before: Pods that start anew are to find the new ones.
-        ...keptUntilRotated(model, modulePurpose(module.name), [
-          `spec.template.metadata.annotations["${VERSIONS}"]`,
-        ]),
       },
     ),
     object(

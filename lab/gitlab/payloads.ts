@@ -156,14 +156,9 @@ export function isDraft(title: string): boolean {
   return /^\s*(\[draft\]|draft:|\(draft\))/i.test(title);
 }
 
-/** GitLab's merge_status as it is shown (MergeRequest#public_merge_status). */
-export function mergeStatusOf(
-  app: App,
-  mr: MergeRequest,
-): 'unchecked' | 'checking' | 'can_be_merged' | 'cannot_be_merged' {
-  const phase = app.mergeRequests.phase(mr);
-  if (!mr.checked || mr.checked.sha !== mr.sha || phase === 'unchecked') return 'unchecked';
-  if (phase !== 'judged') return 'checking';
+/** What GitLab's merge_status becomes once the test merge is known. */
+export function mergeStatusOf(mr: MergeRequest): 'unchecked' | 'can_be_merged' | 'cannot_be_merged' {
+  if (!mr.checked || mr.checked.sha !== mr.sha) return 'unchecked';
   return mr.checked.mergeable ? 'can_be_merged' : 'cannot_be_merged';
 }
 
@@ -186,7 +181,7 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
     merge_commit_sha: mr.merge_commit_sha,
     merge_error: mr.merge_error,
     merge_params: { force_remove_source_branch: mr.force_remove_source_branch },
-    merge_status: mergeStatusOf(app, mr),
+    merge_status: mergeStatusOf(mr),
     detailed_merge_status: (await app.mergeRequests.mergeability(project, mr)).detailed,
     merge_user_id: mr.merge_user_id,
     merge_when_pipeline_succeeds: false,
@@ -194,7 +189,7 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
     source_branch: mr.source_branch,
     source_project_id: project.id,
     state: mr.state,
-    state_id: { opened: 1, closed: 2, merged: 3, locked: 4 }[mr.state],
+    state_id: { opened: 1, closed: 2, merged: 3 }[mr.state],
     target_branch: mr.target_branch,
     target_project_id: project.id,
     time_estimate: 0,
@@ -230,17 +225,7 @@ function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
   });
 }
 
-/** `approved` is that of the one approval that Free needs, and of the last that a licence asks for; before it: `approval`. */
-export type MergeRequestAction =
-  | 'open'
-  | 'update'
-  | 'merge'
-  | 'close'
-  | 'reopen'
-  | 'approved'
-  | 'approval'
-  | 'unapproved'
-  | 'unapproval';
+export type MergeRequestAction = 'open' | 'update' | 'merge' | 'close' | 'reopen';
 
 export async function mergeRequestPayload(
   app: App,
@@ -346,7 +331,7 @@ export async function pipelinePayload(
           target_branch: mr.target_branch,
           target_project_id: project.id,
           state: mr.state,
-          merge_status: mergeStatusOf(app, mr),
+          merge_status: mergeStatusOf(mr),
           url: `${web}/-/merge_requests/${mr.iid}`,
         }
       : null,

@@ -24,6 +24,5 @@ export const REGISTRY = `${NODE_IP}:30500`;
 export const S3_ENDPOINT = `http://${NODE_IP}:9000`;
 export const S3_REGION = 'us-east-1';
 export const STATE_BUCKET = 'switchyard-state';
-/** Another store with keys of its own, as another account has them. It outlives what it is a copy of. */
-export const BACKUP_ENDPOINT = `http://${NODE_IP}:9001`;
+/** Outlives what it is a copy of: `lab:disaster` leaves it. */
 export const BACKUP_BUCKET = 'switchyard-backup';

@@ -1,4 +1,3 @@
-import { askText } from '../../clients/ask';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
@@ -60,14 +59,13 @@ function sourcesOf({ settings }: Model): Sources {
       return (await Promise.all(jobs)).flat();
     },
     lastBuild: async (module) => {
-      const { response, body } = await askText(
-        lastBuildUrl(settings, module),
-        { headers: login ? { authorization: `Basic ${login}` } : {} },
-        { policy: { attempts: 3, attemptMs: PATIENCE } },
-      );
+      const response = await fetch(lastBuildUrl(settings, module), {
+        headers: login ? { authorization: `Basic ${login}` } : {},
+        signal: AbortSignal.timeout(PATIENCE),
+      });
       if (response.status === 404) return undefined;
       if (!response.ok) throw new Error(`${jenkins.url} answers ${response.status}`);
-      return JSON.parse(body);
+      return response.json();
     },
   };
 }

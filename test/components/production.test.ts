@@ -55,6 +55,7 @@ test('the workload is exactly this', () => {
           labels: expect.objectContaining({ 'app.kubernetes.io/name': 'shop' }),
           annotations: {
             'switchyard.dev/config-hash': expect.stringMatching(/^[0-9a-f]{16}$/),
+            'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
           },
         },
         spec: {
@@ -111,10 +112,7 @@ test('the workload is exactly this', () => {
                 timeoutSeconds: 5,
               },
               lifecycle: { preStop: { sleep: { seconds: 5 } } },
-              resources: {
-                requests: { cpu: '100m', memory: '128Mi', 'ephemeral-storage': '64Mi' },
-                limits: { memory: '256Mi', 'ephemeral-storage': '2Gi' },
-              },
+              resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } },
               securityContext: {
                 allowPrivilegeEscalation: false,
                 readOnlyRootFilesystem: true,
@@ -125,7 +123,7 @@ test('the workload is exactly this', () => {
               volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
             },
           ],
-          volumes: [{ name: 'tmp', emptyDir: { sizeLimit: '2Gi' } }],
+          volumes: [{ name: 'tmp', emptyDir: {} }],
         },
       },
     },

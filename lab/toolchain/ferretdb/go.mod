@@ -1,5 +1,4 @@
-// Internal packages of FerretDB are for modules below its name only: see main.go.
-module github.com/FerretDB/FerretDB/switchyard
+module switchyard.dev/lab/toolchain/ferretdb
 
 go 1.26.0
 

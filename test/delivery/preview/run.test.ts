@@ -13,7 +13,6 @@ import { testModel } from '../../support/model';
 jest.setTimeout(60_000);
 
 const real = {
-  environment: 'test',
   seed: 'the real seed of the test, long enough to be one',
   gitlabToken: 'glpat-the-real-root-token',
   given: { PULUMI_CONFIG_PASSPHRASE: 'the real passphrase', AWS_SECRET_ACCESS_KEY: 'the real state key' },

@@ -69,10 +69,7 @@ const mongo = (python: string): string =>
   kubectl(
     ...['-n', 'prod-orders', 'exec', 'deployment/orders', '-c', 'module', '--', 'python3', '-c'],
     `import hashlib, os, pymongo
-server = pymongo.MongoClient(
-    os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"]),
-    username=os.environ["MONGODB_USER"], password=os.environ["MONGODB_PASSWORD"],
-    authSource=os.environ["MONGODB_AUTH_SOURCE"])
+server = pymongo.MongoClient(os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"]))
 drill = server[os.environ["MONGODB_DATABASE"]]["drill"]
 ${python}`,
   ).trim();
@@ -240,9 +237,7 @@ test('a wrong key is refused before anything else', () => {
 
 test('one flipped byte is refused before anything else', () => {
   const copy = join(work, 'copy');
-  cpSync(join(labHome(), 'backup-store', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, {
-    recursive: true,
-  });
+  cpSync(join(labHome(), 's3', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, { recursive: true });
   const packs = readdirSync(join(copy, 'data'), { recursive: true, encoding: 'utf8' })
     .map((name) => join(copy, 'data', name))
     .filter((path) => statSync(path).isFile());

@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Background } from '../../../lab/gitlab/app';
 import { type GitLab, type GitLabOptions, startGitLab } from '../../../lab/gitlab/server';
 
 // Each test starts git many times; on a machine that is busy with other work that takes its time.
@@ -39,9 +38,6 @@ export interface TestGitLab extends GitLab {
   commitFile(project: number, branch: string, path: string, content: string): Promise<string>;
 }
 
-/** Background jobs are done before the answer: for tests of anything else. */
-const AT_ONCE: Background = { prepare: 0, check: 0, rebase: 0, pipeline: 0, merge: 0 };
-
 const started: TestGitLab[] = [];
 
 /** A GitLab on a free loopback port with a data folder of its own; `stopAll` in afterAll ends it. */
@@ -53,7 +49,6 @@ export async function startTestGitLab(options: Partial<GitLabOptions> = {}): Pro
     dataDir,
     rootToken: ROOT_TOKEN,
     allowLocalHooks: true,
-    background: AT_ONCE,
     log,
     ...options,
   });

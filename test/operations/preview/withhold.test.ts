@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { topologyBoxes } from '../../../components/boxes';
 import { basicRef, givenRef, secretRef, text } from '../../../components/shared/references';
-import { Secrets } from '../../../components/shared/secrets';
+import { basicCredentials, deriveSecret } from '../../../components/shared/secrets';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { placeholders, withhold } from '../../../operations/preview/withhold';
 import { testModel } from '../../support/model';
@@ -22,7 +22,6 @@ const secret = (value: unknown) => ({
   plaintext: JSON.stringify(value),
 });
 const real = {
-  environment: 'test',
   seed: 'the real seed of this test, long enough',
   gitlabToken: 'glpat-the-real-root-token',
   given: {
@@ -54,12 +53,12 @@ const plain = (node: unknown) => JSON.parse((node as { plaintext: string }).plai
 
 test('a derived secret becomes what the placeholder seed derives, so that it compares equal', () => {
   const { out } = withheld(
-    state({ inputs: { stringData: { token: secret(new Secrets(real.seed, 'test').secret('hook/shop')) } } }),
+    state({ inputs: { stringData: { token: secret(deriveSecret(real.seed, 'hook/shop')) } } }),
     { stringData: { token: secretRef('hook/shop') } },
   );
   expect(
     plain((out.deployment.resources[0]?.inputs.stringData as { token?: unknown } | undefined)?.token),
-  ).toBe(new Secrets(stand.seed, 'test').secret('hook/shop'));
+  ).toBe(deriveSecret(stand.seed, 'hook/shop'));
 });
 
 test('two variables with one value have one stand-in, also where it is the seed or GitLab’s token', () => {
@@ -78,7 +77,7 @@ test('two variables with one value have one stand-in, also where it is the seed 
 
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
   const made = (seed: string) =>
-    `{"auths":{"r":{"auth":"${new Secrets(seed, 'test').basic('pull', 'registry/pull')}"}}}`;
+    `{"auths":{"r":{"auth":"${basicCredentials(seed, 'pull', 'registry/pull')}"}}}`;
   const declared = { config: text`{"auths":{"r":{"auth":"${basicRef('pull', 'registry/pull')}"}}}` };
   const { out } = withheld(
     state({ inputs: { a: secret(made(real.seed)), b: secret(`${made(real.seed)} `) } }),
