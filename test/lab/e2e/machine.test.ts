@@ -48,13 +48,11 @@ test('every daemon runs and the cluster answers', async () => {
   expect(await dnsAnswers()).toBe(true);
 });
 
-test('a second start changes nothing and is quick', async () => {
+test('a second start changes nothing', async () => {
   const before = DAEMONS.map((name) => daemonProcess(name));
-  const begun = Date.now();
   const results = await up();
   expect(results.filter(({ skipped }) => !skipped)).toEqual([]);
   expect(DAEMONS.map((name) => daemonProcess(name))).toEqual(before);
-  expect(Date.now() - begun).toBeLessThan(15_000);
 });
 
 test.each(DAEMONS)(
