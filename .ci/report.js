@@ -3,7 +3,7 @@
  *
  *   node .ci/report.js suites <report>…             each test file's seconds, slowest first
  *   node .ci/report.js failures <report> [<log>]    the end of each red suite's own log; of <log> where none is red
- *   node .ci/report.js summary <folder> <stages>    the stages' table, each failed test in two lines, then the counts of all
+ *   node .ci/report.js summary <folder> <stages>    the stages' table, jest's failed tests in two lines each, then the counts of all
  *                                                   runners as the last line: who sees the end only sees what is wrong
  *
  * A report is the JSON of jest, or a *.log of lab/jenkins/test.sh. <stages> has a line for each stage: its seconds, its
@@ -48,9 +48,9 @@ function suitesOf(file) {
   return file.endsWith('.json') ? suitesOfJest(JSON.parse(text)) : suitesOfSurefire(text);
 }
 
-/** Each failed test of a runner: where it stands, and the first line of what it says that is not about the matcher. */
+/** Each failed test of a report of jest: where it stands, and its first three lines that are not about the matcher. */
 function failedTests(file) {
-  if (!file.endsWith('.json') || !existsSync(file)) return [];
+  if (!file.endsWith('.json')) return [];
   return JSON.parse(readFileSync(file, 'utf8')).testResults.flatMap(
     ({ name, status, message, assertionResults = [] }) => {
       const failed = assertionResults.filter((test) => test.status === 'failed');

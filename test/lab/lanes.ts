@@ -10,7 +10,7 @@ export interface Stage {
  * A stage begins when the one before it has ended. In a stage its lanes run side by side, the suites of a lane one after the
  * other. The first lane has what changes the lab's own environment, or counts what it holds. What stands in the
  * second one has a place of its own (a namespace, a GitLab, an API server, an environment with a `namespacePrefix`), or
- * only looks at what the first lane leaves as it is meanwhile.
+ * only looks at what the first lane leaves as it is meanwhile, or needs the lab's programs only.
  */
 export const STAGES: readonly Stage[] = [
   {
