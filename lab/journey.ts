@@ -99,13 +99,15 @@ async function until<T>(
   }
 }
 
+/** How long a verdict is waited for: a slow machine that does other things beside takes its time. */
+const FINAL_SECONDS = 600;
+
 /** The commit status `switchyard` of a commit, once it is final, and the address of the build that set it. */
 export async function finalStatus(
   sha: string,
-  seconds: number,
   module: string = 'orders',
 ): Promise<{ state: string; description: string; build: string }> {
-  return until(module, `the verdict on ${sha.slice(0, 8)}`, seconds, async () => {
+  return until(module, `the verdict on ${sha.slice(0, 8)}`, FINAL_SECONDS, async () => {
     const statuses = await gitlab().Commits.allStatuses(project(module), sha, { all: true });
     const final = statuses
       .filter(
@@ -145,7 +147,7 @@ export async function deliver(
   if (iid === undefined) return;
   log.line(`merge request !${iid}`);
   const opened = await mergeRequest(iid, module);
-  const verdict = await finalStatus(String(opened.sha), 600, module);
+  const verdict = await finalStatus(String(opened.sha), module);
   log.line(`verdict: ${verdict.state} ${verdict.description}`);
   if (verdict.state !== 'success') {
     throw new LabError(
@@ -158,7 +160,7 @@ export async function deliver(
     return now.state === 'merged' ? now : undefined;
   });
   const main = String(merged.merge_commit_sha ?? merged.sha);
-  const deployed = await finalStatus(main, 600, module);
+  const deployed = await finalStatus(main, module);
   log.line(`deploy: ${deployed.state} ${deployed.description}`);
   if (deployed.state !== 'success')
     throw new LabError(

@@ -10,8 +10,6 @@ import { cloneUrl } from '../../delivery/verify';
 import { root } from '../support/model';
 import { makeWorld, PROJECT, type World } from './world';
 
-jest.setTimeout(60_000);
-
 const SOURCES = {
   'index.ts': 'export = 1;\n',
   'components/a.ts': 'a\n',
@@ -27,7 +25,7 @@ describe('the program that was applied', () => {
   beforeAll(async () => {
     world = await makeWorld();
     await world.push('main', SOURCES);
-  }, 60_000);
+  });
   afterAll(() => world?.close());
 
   let count = 0;

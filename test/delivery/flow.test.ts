@@ -24,9 +24,6 @@ const failed = {
   failing: [{ name: 'Orders.Stock is kept', message: '3 != 2' }],
 };
 
-// Real git and a real server, on a machine that may be busy.
-jest.setTimeout(60_000);
-
 let world: World;
 let registry: Awaited<ReturnType<typeof makeRegistry>>;
 let digest: string;
@@ -36,7 +33,7 @@ beforeAll(async () => {
   world = await makeWorld();
   registry = await makeRegistry();
   digest = registry.put('modules/orders', '{"schemaVersion":2}', 'application/vnd.oci.image.index.v1+json');
-}, 60_000);
+});
 afterAll(async () => {
   await world?.close();
   await registry?.close();

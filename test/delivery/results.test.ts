@@ -18,7 +18,6 @@ import { runScript, testScript } from '../../delivery/test-pod';
 import { readFolders } from '../../delivery/verdict';
 
 // What goes into a test Pod and what comes out of it, with the real `tar`, `sh` and `gzip`.
-jest.setTimeout(60_000);
 
 const orders = findModule(loadCatalog(join(__dirname, '..', '..', 'catalog')), 'orders');
 const passed = '<robot><suite name="S"><test name="t"><status status="PASS"/></test></suite></robot>';

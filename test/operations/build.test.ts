@@ -5,9 +5,6 @@ import { join } from 'node:path';
 import { buildDeliveryImage } from '../../operations/build';
 import { rules } from '../../rules';
 
-// Bundling takes its time on a busy machine.
-jest.setTimeout(60_000);
-
 const root = join(__dirname, '..', '..');
 
 const checked = expect.stringMatching(new RegExp(`^lab: \\d+ modules, all ${rules.length} rules hold\n$`));

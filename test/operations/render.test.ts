@@ -314,7 +314,7 @@ test('without a screen `render --open` says where the page is, and that is no fa
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 test("the README's picture is what `npm run show` draws; if not, run `npm run generate:page`", () => {
   const picture = readFileSync(join(root, PICTURE_FILE), 'utf8');

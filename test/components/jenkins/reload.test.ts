@@ -17,8 +17,6 @@ import { join } from 'node:path';
 import { root } from '../../support/model';
 
 // The sidecar's program itself, against a Jenkins that only counts: what it asks for, how often, and what it says.
-// Real processes, on a machine that may be busy.
-jest.setTimeout(60_000);
 
 const SCRIPT = join(root, 'components/jenkins/image/reload-casc.sh');
 const TOKEN = randomBytes(32).toString('hex');

@@ -15,8 +15,6 @@ import type { Snapshot } from '../../../delivery/backup/snapshots';
 import { ended, Pods } from './pods';
 import { broken, Folders, streamOf, vault } from './support';
 
-jest.setTimeout(60_000);
-
 const folders = new Folders();
 const root = folders.new('exec');
 const place = databasePlace({}, 'orders', 'mysql');

@@ -109,7 +109,7 @@ describe('in GitLab', () => {
   const project = 'switchyard/orders';
   beforeAll(async () => {
     world = await makeWorld();
-  }, 60_000);
+  });
   afterAll(() => world.close());
 
   interface Shown {

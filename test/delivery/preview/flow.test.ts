@@ -23,14 +23,12 @@ const covered = [
 ];
 const stackFiles = { 'stacks/Pulumi.staging.yaml': 'a: 1\n', 'stacks/Pulumi.production.yaml': 'a: 1\n' };
 
-jest.setTimeout(60_000);
-
 let world: World;
 let counter = 0;
 beforeAll(async () => {
   world = await makeWorld();
   await world.push('main', stackFiles);
-}, 60_000);
+});
 afterAll(() => world?.close());
 
 const workspace = (): string => join(world.folder, `preview-${counter++}`);

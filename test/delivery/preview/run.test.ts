@@ -10,8 +10,6 @@ import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { withhold } from '../../../operations/preview/withhold';
 import { testModel } from '../../support/model';
 
-jest.setTimeout(60_000);
-
 const real = {
   seed: 'the real seed of the test, long enough to be one',
   gitlabToken: 'glpat-the-real-root-token',

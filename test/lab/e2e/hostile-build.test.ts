@@ -250,7 +250,7 @@ describe('a Dockerfile that tries to get out', () => {
       withSteps(steps, { 'probe.py': PROBE }),
     );
     const opened = await mergeRequest(iid as number);
-    expect((await finalStatus(String(opened.sha), 600)).state).toBe('failed');
+    expect((await finalStatus(String(opened.sha))).state).toBe('failed');
     text = await consoleText('orders');
   });
 
@@ -290,7 +290,7 @@ describe('a Dockerfile that tries to get out', () => {
       writeFileSync(join(checkout, 'Dockerfile'), `${from}\nRUN true\n`),
     );
     const opened = await mergeRequest(iid as number);
-    expect((await finalStatus(String(opened.sha), 600)).state).toBe('failed');
+    expect((await finalStatus(String(opened.sha))).state).toBe('failed');
     expect(await consoleText('orders')).toMatch(/modules\/billing[^\n]*403 Forbidden/);
   });
 });

@@ -16,7 +16,7 @@ const lastLog = async (): Promise<string> =>
 async function judged(branch: string, title: string, change: (checkout: string) => void) {
   const iid = (await openMergeRequest(log, branch, title, change)) as number;
   const opened = await mergeRequest(iid);
-  const status = await finalStatus(String(opened.sha), 600);
+  const status = await finalStatus(String(opened.sha));
   const notes = await shownNotes(iid);
   return { iid, sha: String(opened.sha), status, note: notes[0]?.body ?? '', notes: notes.length };
 }

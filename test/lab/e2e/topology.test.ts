@@ -91,7 +91,7 @@ const peoplesNotes = (iid: number) => shownNotes(iid);
 
 async function judged(branch: string, title: string, change: (checkout: string) => void): Promise<Judged> {
   const iid = (await openMergeRequest(log, branch, title, change)) as number;
-  const verdict = await finalStatus(String((await mergeRequest(iid)).sha), 600);
+  const verdict = await finalStatus(String((await mergeRequest(iid)).sha));
   return {
     iid,
     state: verdict.state,

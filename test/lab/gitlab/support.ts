@@ -7,9 +7,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type GitLab, type GitLabOptions, startGitLab } from '../../../lab/gitlab/server';
 
-// Each test starts git many times; on a machine that is busy with other work that takes its time.
-jest.setTimeout(60_000);
-
 export const ROOT_TOKEN = 'glpat-root-0123456789abcdefgh';
 
 // biome-ignore lint/suspicious/noExplicitAny: the body is whatever the API under test sends; tests assert its shape

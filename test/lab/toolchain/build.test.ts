@@ -6,9 +6,6 @@ import { openLog, type StepLog } from '../../../lab/steps';
 import { buildPart, fetchPart, toolchainSteps, toolPath } from '../../../lab/toolchain';
 import { PARTS } from '../../../lab/toolchain/parts';
 
-// A busy machine is slow to start even these few programs.
-jest.setTimeout(60_000);
-
 /** A `go` that says what it was called with, and "compiles" three packages for each program. */
 const GO = `#!/bin/sh
 [ "$1" = env ] && { echo go1.26.8; exit; }

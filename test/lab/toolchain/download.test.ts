@@ -112,9 +112,6 @@ async function release(name: string): Promise<Record<string, Buffer>> {
   };
 }
 
-// A busy machine serves even these few bytes late.
-jest.setTimeout(60_000);
-
 let folder: string;
 let server: Server;
 let files: Record<string, Buffer>;

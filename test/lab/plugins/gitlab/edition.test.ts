@@ -5,8 +5,6 @@ import type { Edition } from '../../../../lab/gitlab/app';
 import { type GitLab, startGitLab } from '../../../../lab/gitlab/server';
 import { Stack } from './stack';
 
-jest.setTimeout(60_000);
-
 const TOKEN = 'glpat-root-0123456789abcdef';
 const open: { gitlab: GitLab; folder: string }[] = [];
 

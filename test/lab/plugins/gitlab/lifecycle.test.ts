@@ -5,8 +5,6 @@ import { type GitLab, startGitLab } from '../../../../lab/gitlab/server';
 import { type Props, UNKNOWN } from '../../../../lab/plugins/shared/values';
 import { type Resource, Stack } from './stack';
 
-jest.setTimeout(60_000);
-
 const TOKEN = 'glpat-root-0123456789abcdef';
 let folder: string;
 let gitlab: GitLab;
