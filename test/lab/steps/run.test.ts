@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { lastTimes, places, runSteps } from '../../../lab/run';
 import { LabError, type Step } from '../../../lab/steps';
 
@@ -16,7 +17,8 @@ beforeEach(() => {
   events = [];
   printed = '';
   jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    printed += String(text);
+    // Where CI or FORCE_COLOR is set, the lines have colours.
+    printed += stripVTControlCharacters(String(text));
     return true;
   });
 });
