@@ -5,6 +5,7 @@ import {
   annotations,
   checkoutPath,
   cpu,
+  disk,
   hostName,
   imageName,
   ingressHost,
@@ -62,6 +63,11 @@ export const resourcesSchema = z
     cpuLimit: cpu.optional(),
     /** Memory beyond which the container is killed. @default the same as `memory` */
     memoryLimit: memory.optional(),
+    /**
+     * Disk of its node beyond which the Pod is evicted: what the container writes to its log and its folders, a service's
+     * data in a test Pod among them; claims do not count. @default 2Gi
+     */
+    disk: disk.optional(),
   })
   .superRefine(limitsHold);
 
@@ -117,6 +123,16 @@ export const serviceUseSchema = z.strictObject({
     .optional(),
 });
 
+/** Address ranges and TCP ports. */
+export const waysOut = z.array(
+  z.strictObject({
+    /** Range of addresses, IPv4. */
+    cidr: addressRange,
+    /** TCP ports there. */
+    ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
+  }),
+);
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: z
@@ -158,17 +174,11 @@ export const moduleSchema = z.strictObject({
       results: checkoutPath('results').default('results'),
       /** Minutes after which a test run counts as failed. */
       timeoutMinutes: z.number().int().min(1).max(180).default(15),
-      /** What tests may reach besides DNS and Jenkins: address ranges and TCP ports. @default nothing */
-      egress: z
-        .array(
-          z.strictObject({
-            /** Range of addresses, IPv4. */
-            cidr: addressRange,
-            /** TCP ports there. */
-            ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
-          }),
-        )
-        .default([]),
+      /**
+       * What tests may reach besides DNS and Jenkins: address ranges and TCP ports. A range that holds private ones means
+       * the public addresses beside them; link-local addresses are never reached. @default nothing
+       */
+      egress: waysOut.default([]),
     })
     .prefault({}),
   resources: resourcesSchema.default({ cpu: '100m', memory: '128Mi', memoryLimit: '256Mi' }),
@@ -179,6 +189,11 @@ export const moduleSchema = z.strictObject({
       replicas: z.number().int().min(1).max(1000).default(2),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
+      /**
+       * What the module may reach besides DNS, its services and the Services that its `environment` names as
+       * `<service>.<namespace>.svc`: address ranges and TCP ports, read as those of `test.egress`. @default nothing
+       */
+      egress: waysOut.default([]),
       /** Seconds that a Pod gets to end its requests. */
       terminationGraceSeconds: z.number().int().min(1).max(3600).default(30),
       /** Seconds of these that a leaving Pod still serves, until every node has heard that it leaves. */
@@ -204,10 +219,16 @@ export const moduleSchema = z.strictObject({
         .optional(),
     })
     .prefault({}),
-  /** `automatic` merges as soon as all is green; `manual` leaves the button to a person. */
+  /**
+   * `reviewed` merges once all is green and someone has approved the newest commit who neither wrote, pushed nor opened
+   * it; `automatic` merges as soon as all is green; `manual` leaves the button to a person.
+   */
   merge: z
-    .enum(['automatic', 'manual'], say('is neither automatic nor manual', 'Use one of the two.'))
-    .default('automatic'),
+    .enum(
+      ['reviewed', 'automatic', 'manual'],
+      say('is neither reviewed, automatic nor manual', 'Use one of the three.'),
+    )
+    .default('reviewed'),
 });
 
 /** When a probe asks and when it gives up, in seconds. */
@@ -327,14 +348,35 @@ export const serviceSchema = z
     dataPath: mountPath,
     /** Further writable folders, on emptyDirs, since the root file system is read-only. */
     scratchPaths: z.array(mountPath).default(['/tmp']),
+    /** Set where it asks nobody for a login. @default it is started with `{password}`, which a rule holds */
+    login: z
+      .strictObject({
+        /** Why it cannot, and what keeps others out instead. */
+        none: z
+          .string()
+          .min(10, say('gives no reason', 'Say in a sentence why, and what keeps others out instead.')),
+      })
+      .optional(),
     /** User id that the image's files allow. */
     runAsUser: z.number().int().min(1).max(2147483647),
     resources: resourcesSchema,
     /**
      * How its data is backed up and restored: commands inside its own container, with the container's environment. The
-     * password is read from a variable there, so that no command line shows it. @default not backed up, which a rule reports
+     * password is read from `/run/switchyard/password`, so that no command line shows it, and a rotation reaches it. @default not backed up, which a rule reports
      */
     backup: backupOfService.optional(),
+    /**
+     * How its password is changed while it serves: commands inside its own container, each given the new password on
+     * its input; the one in use stands in `/run/switchyard/password`. @default `switchyard rotate` refuses the service
+     */
+    rotate: z
+      .strictObject({
+        /** Has the server take the new password beside the old one, and ends with 0, also the second time. */
+        admit: argv,
+        /** Has the server take the new password and no other, and ends with 0, also the second time. */
+        retire: argv,
+      })
+      .optional(),
   })
   .superRefine((service, context) => {
     const fault = (path: (string | number)[], what: string, remedy: string) =>
@@ -389,18 +431,28 @@ export const serviceSchema = z
         : []),
     ];
     // They run as they stand: what they need is in the container's environment.
-    const { backup } = service;
-    if (backup && 'dump' in backup) {
-      for (const part of ['dump', 'restore', 'restart', 'fingerprint'] as const) {
-        for (const [index, text] of (backup[part] ?? []).entries()) {
-          const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
-          if (found) {
-            fault(
-              ['backup', part, index],
-              `names ${found[0]}, which nothing fills in there`,
-              'Read it from a variable of "environment", in a shell.',
-            );
+    const { backup, rotate } = service;
+    const run: Readonly<Record<string, readonly string[] | undefined>> = {
+      ...(backup && 'dump' in backup
+        ? {
+            'backup.dump': backup.dump,
+            'backup.restore': backup.restore,
+            'backup.restart': backup.restart,
+            'backup.fingerprint': backup.fingerprint,
           }
+        : {}),
+      'rotate.admit': rotate?.admit,
+      'rotate.retire': rotate?.retire,
+    };
+    for (const [part, words = []] of Object.entries(run)) {
+      for (const [index, text] of words.entries()) {
+        const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
+        if (found) {
+          fault(
+            [...part.split('.'), index],
+            `names ${found[0]}, which nothing fills in there`,
+            'Read it from a variable of "environment", in a shell.',
+          );
         }
       }
     }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isClosed } from './addresses';
 
 // Shapes that files of the catalog and of the stacks share. What Kubernetes has a rule for follows that rule, no
 // narrower and no wider: k8s.io/apimachinery 0.37 pkg/util/validation, and pkg/apis/*/validation of Kubernetes 1.37.
@@ -43,6 +44,10 @@ export const hostName = z
   .refine(
     (host) => host.split('.').every((part) => part.length <= 63),
     say('has more than 63 characters between two dots', 'Shorten that part.'),
+  )
+  .refine(
+    (host) => !isAddress(host) || !isClosed(host),
+    say('is link-local, or a metadata service', 'Write another address: no way leads there.'),
   );
 
 /** A range of IPv4 addresses by its first one: Kubernetes from 1.36 takes no other (`StrictIPCIDRValidation`). */
@@ -58,6 +63,10 @@ export const addressRange = z
       return bits % 2 ** (32 - Number(length)) === 0;
     },
     say('does not begin with its first address', 'Write "10.0.0.0/24", or "10.0.0.7/32" for one.'),
+  )
+  .refine(
+    (cidr) => !isClosed(cidr),
+    say('is link-local, or a metadata service', 'Leave it out: no way leads there.'),
   );
 
 /** Host of an Ingress: a name, of which the first part may be `*`, and no address. */
@@ -153,6 +162,10 @@ export const variableOfContainer = z
   .refine(
     (name) => name !== '.' && !name.startsWith('..'),
     say('is not an environment variable name', 'Begin with a letter or "_".'),
+  )
+  .refine(
+    (name) => !/^SWITCHYARD_SERVICE_PASSWORD(_[0-9]+)?$/.test(name),
+    say('is what a password reaches its container by in production', 'Choose another name.'),
   );
 
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
@@ -218,6 +231,15 @@ const binary = (of: string, example: string) =>
 export const memory = binary('memory', '"256Mi" or "2Gi"');
 /** An amount of storage. */
 export const storage = binary('storage', '"20Gi"');
+
+/** What each container is promised of its node's disk; more is taken as long as there is some, up to its limit. */
+export const DISK_REQUEST = '64Mi';
+
+/** Disk of its node that a container may fill. */
+export const disk = binary('disk', '"2Gi"').refine(
+  (amount) => bytesOf(amount) >= bytesOf(DISK_REQUEST),
+  say(`is less than the ${DISK_REQUEST} that each container is promised`, 'Write "2Gi".'),
+);
 
 /** CPU: millicores ("500m") or cores ("2"). Kubernetes knows nothing finer than a millicore. */
 export const cpu = z

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Ledger, parseLedger } from '../catalog/ledger';
 import { ProblemsError } from '../catalog/problems';
-import { POLICY } from '../clients/retry';
+import { askText, type Unanswered } from '../clients/ask';
 import { secretSources } from '../stacks/secrets';
 import { type BoxDeclaration, wantedBoxes } from './boxes';
 import { lookUp } from './lookups';
@@ -47,19 +47,15 @@ export async function fetchLedger(
   const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
   const unreachable = (what: string, remedy: string) =>
     new ProblemsError([{ file: `${names.ledgerProject}/${file}`, what, remedy }]);
-  let response: Response;
-  try {
-    response = await fetch(address, {
-      headers: { 'PRIVATE-TOKEN': token },
-      signal: AbortSignal.timeout(POLICY.attemptMs),
-    });
-  } catch (error) {
-    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
-    throw unreachable(
-      `GitLab at ${url} does not answer (${cause}).`,
-      'Check gitlab.url and that GitLab runs.',
-    );
-  }
+  const headers = { 'PRIVATE-TOKEN': token };
+  const { response, body } = await askText(address, { headers }, { policy: { attempts: 4 } }).catch(
+    (error: Unanswered) => {
+      throw unreachable(
+        `GitLab at ${url} does not answer (${error.reason}).`,
+        'Check gitlab.url and that GitLab runs.',
+      );
+    },
+  );
   if (response.status === 404) return '';
   if (response.status === 401 || response.status === 403) {
     throw unreachable(
@@ -68,7 +64,7 @@ export async function fetchLedger(
     );
   }
   if (!response.ok) throw unreachable(`GitLab answers ${response.status}.`, 'Look at its log.');
-  return response.text();
+  return body;
 }
 
 /**

@@ -7,9 +7,11 @@ import {
   neededSecrets,
   type SecretName,
   secretSources,
+  seedProblems,
   stackVariables,
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
+import { otherEnvironments } from './jenkins/environments';
 import { defaultFolders, loadModel } from './load';
 import type { TopologyArgs } from './topology';
 
@@ -18,6 +20,12 @@ export const RECORDED_VARIABLE = 'SWITCHYARD_RECORDED_RULES';
 
 /** Environment variable with which a deploy job says: only these modules, separated by commas. */
 export const ONLY_VARIABLE = 'SWITCHYARD_ONLY';
+
+/** Environment variable with which `rotate` says whose new secrets a run brings in, separated by commas. */
+export const ROTATING_VARIABLE = 'SWITCHYARD_ROTATING';
+
+const listed = (variable: string): string[] | undefined =>
+  process.env[variable]?.split(',').filter((name) => name !== '');
 
 /** The secrets of a stack, from its file or the environment; each an `Output` secret from here on. */
 function readSecrets(environment: string, needed: readonly NeededSecret[], problems: Problem[]) {
@@ -47,11 +55,23 @@ const plain = (output: pulumi.Output<string>): Promise<string> =>
 export async function loadProgramInputs(environment: string, root: string): Promise<TopologyArgs> {
   try {
     const folders = defaultFolders(root);
-    const only = process.env[ONLY_VARIABLE]?.split(',').filter((name) => name !== '');
+    const only = listed(ONLY_VARIABLE);
     const model = loadModel(folders, environment, only);
     const problems: Problem[] = [];
     const variables = (only ? deployVariables : stackVariables)(model.settings);
     const secrets = readSecrets(environment, neededSecrets(variables), problems);
+    const seeds = [
+      { of: environment, seed: secrets.seed },
+      ...(only ? [] : otherEnvironments(model.settings)).flatMap(({ environment: of, variables: theirs }) => {
+        const seed = secrets.given[theirs[secretSources.seed] ?? ''];
+        return seed ? [{ of, seed }] : [];
+      }),
+    ];
+    for (const { of, seed } of seeds) {
+      const value = await plain(seed);
+      // One that is not there was told already.
+      if (value !== '') problems.push(...seedProblems(of, value));
+    }
     const known = model.modules.map((module) => module.name);
     for (const name of only ?? []) {
       if (!known.includes(name)) {
@@ -65,7 +85,7 @@ export async function loadProgramInputs(environment: string, root: string): Prom
     }
     if (problems.length > 0) throw new ProblemsError(problems);
     const { found, releases } = await askGitLab(model, only, () => plain(secrets.gitlabToken));
-    return { model: { ...model, releases }, ...secrets, found, only };
+    return { model: { ...model, releases, rotating: listed(ROTATING_VARIABLE) }, ...secrets, found, only };
   } catch (error) {
     if (error instanceof ProblemsError) throw new pulumi.RunError(error.message);
     throw error;

@@ -18,6 +18,7 @@ import { isOneCluster } from '../stacks/clusters';
 import { heldFiles, namedModules, type RepositoryFiles } from '../stacks/files';
 import { roles } from '../stacks/gitlab';
 import { loadStack, readableStack, secretsInStack, stackFile, stackNames } from '../stacks/load';
+import { withoutRotating } from '../stacks/rotation';
 import type { StackSettings } from '../stacks/schema';
 import { DEPLOY_ENVIRONMENT, neededSecrets, stackVariables } from '../stacks/secrets';
 import type { Credentials } from './jenkins/environments';
@@ -314,7 +315,9 @@ function filesOf(
   return {
     modules: Object.fromEntries(Object.entries(texts.modules).filter(([file]) => ofModule(file))),
     services: texts.services,
-    stacks: Object.fromEntries(files.map((file) => [file, readFileSync(join(wholeStacks, file), 'utf8')])),
+    stacks: Object.fromEntries(
+      files.map((file) => [file, withoutRotating(readFileSync(join(wholeStacks, file), 'utf8'))]),
+    ),
   };
 }
 

@@ -5,6 +5,8 @@ import { delimiter, join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
+import { askText } from '../clients/ask';
+import type { Policy } from '../clients/retry';
 import { projectPath } from '../stacks/gitlab';
 import type { BoxDeclaration } from './boxes';
 import type { Model } from './model';
@@ -15,20 +17,29 @@ import { type Found, referencesIn } from './shared/references';
 export type Ask = (path: string) => Promise<unknown>;
 
 /** @throws ProblemsError when GitLab does not answer, or with anything but success and "not found" */
-export function gitlabOf(url: string, token: string, file: string): Ask {
+export function gitlabOf(
+  url: string,
+  token: string,
+  file: string,
+  policy: Partial<Policy> = { attempts: 4 },
+): Ask {
   return async (path) => {
     const trouble = (what: string, remedy: string) =>
       new ProblemsError([{ file, key: 'config.gitlab.url', what, remedy }]);
-    let response: Response;
-    try {
-      response = await fetch(`${url}/api/v4/${path}`, {
-        headers: { 'PRIVATE-TOKEN': token },
-        signal: AbortSignal.timeout(30_000),
-      });
-    } catch {
+    const headers = { 'PRIVATE-TOKEN': token };
+    const { response, body } = await askText(`${url}/api/v4/${path}`, { headers }, { policy }).catch(() => {
       throw trouble(`GitLab at ${url} does not answer.`, 'Check the address and that GitLab runs.');
+    });
+    if (response.ok) {
+      try {
+        return JSON.parse(body);
+      } catch {
+        throw trouble(
+          `what answers at ${url} is no GitLab: GET ${path.split('?')[0]} gives no JSON.`,
+          'Check the address, and what stands between.',
+        );
+      }
     }
-    if (response.ok) return response.json();
     if (response.status === 404 || response.status === 403) return undefined;
     throw trouble(`GitLab answers ${response.status} to GET ${path.split('?')[0]}.`, 'Check the token.');
   };
@@ -38,6 +49,7 @@ const identified = z.looseObject({ id: z.number() });
 const projectShape = identified.extend({
   archived: z.boolean(),
   auto_devops_enabled: z.boolean().optional(),
+  ci_config_path: z.string().nullish(),
   default_branch: z.string().nullable(),
   merge_method: z.string(),
   only_allow_merge_if_pipeline_succeeds: z.boolean(),
@@ -53,6 +65,8 @@ const MAINTAINER = 40;
 interface Finding {
   readonly id?: string;
   readonly problems: readonly Problem[];
+  /** What people should know, and nothing is refused for. */
+  readonly warnings?: readonly string[];
 }
 
 async function findGroup(ask: Ask, file: string, path: string): Promise<Finding> {
@@ -68,6 +82,26 @@ async function findGroup(ask: Ask, file: string, path: string): Promise<Finding>
       },
     ],
   };
+}
+
+/**
+ * A group that is to be made, and whose name one has that is about to be deleted: GitLab renames it when that is
+ * scheduled, older ones did not.
+ */
+async function remnantProblems(ask: Ask, file: string, path: string): Promise<Problem[]> {
+  const scheduled = z
+    .looseObject({ marked_for_deletion_on: z.string(), full_path: z.literal(path) })
+    .safeParse(await ask(`groups/${encodeURIComponent(path)}?with_projects=false`));
+  if (!scheduled.success) return [];
+  return [
+    {
+      file,
+      key: 'config.gitlab.group',
+      what: `the group "${path}" is scheduled for deletion since ${scheduled.data.marked_for_deletion_on}, and still has its name.`,
+      remedy:
+        'Rename it or have an administrator delete it at once; or restore it in its settings, and write "group: { existing: … }" to keep it.',
+    },
+  ];
 }
 
 /** Settings of an existing project stay its owner's; those without which nothing works are checked. */
@@ -131,7 +165,20 @@ async function findProject(ask: Ask, file: string, path: string, model: Model): 
         'Share the project with the group, as maintainer.',
       ),
     );
-  return { id: String(project.id), problems };
+  const ci = project.ci_config_path || '.gitlab-ci.yml';
+  // One in another project, or at an address, is there whatever this project holds.
+  const elsewhere = /@|:\/\//.test(ci);
+  const itself = `projects/${encodeURIComponent(path)}/repository/files/${encodeURIComponent(ci)}?ref=main`;
+  const hasOwn = elsewhere || (await ask(itself)) !== undefined;
+  return {
+    id: String(project.id),
+    problems,
+    warnings: hasOwn
+      ? [
+          `${file}: config.gitlab.projects.${module}.existing: "${path}" has pipelines of its own (${ci}). GitLab judges its merge requests by those, and not by the status of this topology: it may refuse what was tested, and let people merge what was not, which is not deployed then. Remove that file, or set another path in the project's CI/CD settings.`,
+        ]
+      : [],
+  };
 }
 
 async function findUser(ask: Ask, file: string, name: string, model: Model): Promise<Finding> {
@@ -287,6 +334,7 @@ export async function lookUp(
   boxes: readonly BoxDeclaration[],
   token: string,
   ask: Ask = gitlabOf(model.settings.gitlab.url, token, `stacks/Pulumi.${model.settings.environment}.yaml`),
+  warn: (line: string) => Promise<void> = async (line) => (await import('@pulumi/pulumi')).log.warn(line),
 ): Promise<Record<string, string>> {
   const { settings } = model;
   const file = `stacks/Pulumi.${settings.environment}.yaml`;
@@ -312,10 +360,13 @@ export async function lookUp(
   const found: Record<string, string> = {};
   const problems: Problem[] = [];
   for (const [name, reference] of wanted) {
-    const { id, problems: faults } = await find(reference);
+    const { id, problems: faults, warnings = [] } = await find(reference);
     if (id !== undefined) found[name] = id;
     problems.push(...faults);
+    for (const line of warnings) await warn(line);
   }
+  if (declarations.some(({ type, existing }) => type === 'gitlab:index/group:Group' && !existing))
+    problems.push(...(await remnantProblems(ask, file, settings.gitlab.group)));
   if (declarations.some(({ type }) => type === 'gitlab:index/branchProtection:BranchProtection')) {
     const { id, problems: faults } = await findEdition(ask, file, model);
     if (id !== undefined) found[EDITION] = id;

@@ -18,4 +18,6 @@ export interface Model {
   readonly files: RepositoryFiles;
   /** Which program this is (`catalog/program.ts`); empty as the files are. */
   readonly program: string;
+  /** Purposes whose secrets this run brings in where something with data has another by now. @default none */
+  readonly rotating?: readonly string[];
 }

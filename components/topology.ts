@@ -45,6 +45,8 @@ function provider(
               enableServerSideApply: true,
               // Else a change deletes the ConfigMap and makes it anew, and a Pod that starts meanwhile has none.
               enableConfigMapMutable: true,
+              // So with Secrets, which Jenkins' credentials and the registry's users are read from.
+              enableSecretMutable: true,
               ...(text ? { kubeconfig: text } : {}),
               // Other credentials for the same cluster are no reason to make everything in it anew.
               ...(kubeconfig === undefined ? {} : { clusterIdentifier: context }),
@@ -110,6 +112,8 @@ export class Topology extends pulumi.ComponentResource {
     const child = { parent: this };
     const registrar = new Registrar({
       seed: args.seed,
+      environment: settings.environment,
+      versions: settings.secrets.versions,
       given: args.given,
       found: args.found,
       brought: broughtLogins(args),

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
@@ -38,6 +38,11 @@ export const certificateSchema = z.strictObject({
   build: z.string().min(1),
   /** What the catalog said of merging when the build began. */
   policy: z.string().min(1),
+  /** {@link declaredAs} of the module and its services then; certificates of before November 2026 have none. */
+  declared: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   conflicts: z.array(z.string()).optional(),
   image: z
     .strictObject({
@@ -71,6 +76,10 @@ export function canonical(value: unknown): string {
   }
   return JSON.stringify(value);
 }
+
+/** Tells one declaration in the catalog from another: SHA-256 of its canonical JSON. */
+export const declaredAs = (declared: unknown): string =>
+  createHash('sha256').update(canonical(declared)).digest('hex');
 
 /** HMAC-SHA256 over the canonical JSON, in hex. */
 export const sign = (certificate: Certificate, key: string): string =>

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { askText, type Unanswered } from '../clients/ask';
+import type { Policy } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -8,6 +10,7 @@ const metadataSchema = z.object({
   namespace: z.string(),
   uid: z.string(),
   resourceVersion: z.string(),
+  creationTimestamp: z.string(),
   labels: z.record(z.string(), z.string()).default({}),
 });
 /** What an object is known by: all that is ever read of it. */
@@ -28,6 +31,8 @@ export interface ClusterOptions {
   /** @default `https://kubernetes.default.svc` */
   readonly url?: string;
   readonly token: string;
+  /** @default that of `clients/retry.ts` */
+  readonly policy?: Partial<Policy>;
 }
 
 /** The token that Kubernetes mounts for a Pod's service account; its CA comes by `NODE_EXTRA_CA_CERTS`. */
@@ -55,29 +60,27 @@ export class Cluster {
     body?: Record<string, unknown>,
   ): Promise<{ status: number; body: unknown }> {
     const url = `${this.options.url ?? 'https://kubernetes.default.svc'}/api/v1/${path}`;
-    let response: Response;
-    let text: string;
-    try {
-      response = await fetch(url, {
-        method,
-        headers: {
-          accept,
-          authorization: `Bearer ${this.options.token}`,
-          ...(body ? { 'content-type': 'application/json' } : {}),
-        },
-        body: body ? JSON.stringify(body) : undefined,
-        redirect: 'error',
-        signal: AbortSignal.timeout(30_000),
-      });
-      text = await response.text();
-    } catch (error) {
-      const { message, cause } = error as Error & { cause?: { message?: string } };
+    const init: RequestInit = {
+      method,
+      headers: {
+        accept,
+        authorization: `Bearer ${this.options.token}`,
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
+      body: body ? JSON.stringify(body) : undefined,
+      redirect: 'error',
+    };
+    // What is made has a name, and what is deleted a uid: a second time finds it so.
+    const { response, body: text } = await askText(url, init, {
+      repeatable: true,
+      policy: this.options.policy,
+    }).catch((error: Unanswered) => {
       throw new Failure(
         exitCode.red,
-        `Kubernetes: ${new URL(url).host} cannot be reached (${cause?.message || message}).`,
+        `Kubernetes: ${new URL(url).host} cannot be reached (${error.reason}).`,
         'Check NODE_EXTRA_CA_CERTS and what the namespace lets out.',
       );
-    }
+    });
     if (response.ok || allowed.includes(response.status))
       return { status: response.status, body: parseJson(text) };
     throw new Failure(

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { LEDGER_PROJECT } from '../catalog/ledger';
-import { findModule, loadCatalog } from '../catalog/load';
+import { findModule, loadCatalog, type Module } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
 import { addAppliedCommand } from './applied';
 import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
+import { type Certificate, declaredAs } from './certificate';
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { addDriftCommands } from './drift/commands';
@@ -28,6 +29,7 @@ import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
 import { reap } from './reap';
+import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { readSettings } from './settings';
@@ -35,7 +37,7 @@ import { packSource } from './source';
 import { certificateFile, readCertificate, writeCertificate } from './state';
 import { podYaml, runScript, testPod, testScript } from './test-pod';
 import { addTests, readFolders } from './verdict';
-import { type Context, cloneUrl, merge, report, reportBroken, takeSource } from './verify';
+import { type Context, cloneUrl, merge, report, reportBroken, takeSource, testedBefore } from './verify';
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -65,6 +67,18 @@ function context(): Context & { group: string; projectOf: (module: string) => st
 const moduleOf = (name: string) =>
   findModule(loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG), name);
 
+/** What is asked of a merge request of a module, as the catalog has it now. */
+function requestOf(module: Module, projectOf: (name: string) => string) {
+  const { services } = loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG);
+  const kinds = [...new Set(module.services.map(({ kind }) => kind))].sort();
+  return {
+    module: module.name,
+    project: projectOf(module.name),
+    policy: module.merge,
+    declared: declaredAs({ module, services: kinds.map((kind) => services[kind]) }),
+  };
+}
+
 const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
 
 interface Common {
@@ -81,7 +95,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do; 5 drift.',
+        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -101,15 +115,20 @@ export function program(): Command {
       const settings = readSettings(['BUILD_URL', 'gitlabMergeRequestIid'], process.env, {
         gitlabMergeRequestIid: options.mergeRequest,
       });
+      const { SWITCHYARD_GITLAB_REBASE: rebase } = readSettings(['SWITCHYARD_GITLAB_REBASE']);
       const { group: _group, projectOf, ...towards } = context();
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
+      const request = { ...requestOf(module, projectOf), mergeRequest: settings.gitlabMergeRequestIid };
+      if (module.merge === 'reviewed') {
+        const { REGISTRY } = readSettings(['REGISTRY']);
+        const tested = await testedBefore(towards, request, certificateKey(), REGISTRY);
+        if (tested) throw new Failure(exitCode.tested, `${tested.headSha} was tested by ${tested.build}.`);
+      }
       const certificate = await takeSource(towards, {
-        module: module.name,
-        project: projectOf(module.name),
-        mergeRequest: settings.gitlabMergeRequestIid,
+        ...request,
         build: settings.BUILD_URL,
-        policy: module.merge,
+        rebase,
         folder: join(workspace, SOURCE),
       });
       writeCertificate(workspace, certificate, options);
@@ -187,8 +206,7 @@ export function program(): Command {
     .command('test-pod')
     .description('Write the test Pod and the script that runs the tests in it.')
     .option('--out <file>', 'where the Pod goes; default .switchyard/test-pod.yaml in the workspace')
-    .option('--expires <seconds>', 'Unix seconds after which the Pod may be reaped', wholeNumber)
-    .action(async (options: { out?: string; expires?: number }) => {
+    .action(async (options: { out?: string }) => {
       const settings = readSettings([
         'SWITCHYARD_CATALOG',
         'SWITCHYARD_STACKS',
@@ -199,14 +217,12 @@ export function program(): Command {
       const certificate = readCertificate(workspace);
       const catalog = loadCatalog(settings.SWITCHYARD_CATALOG);
       const module = findModule(catalog, certificate.module);
-      const lifetime = module.test.timeoutMinutes * 60 + 1200;
       const pod = testPod({
         catalog,
         module,
         settings: loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT),
         certificate,
         pullSecrets: settings.SWITCHYARD_PULL_SECRETS,
-        expires: options.expires ?? Math.floor(Date.now() / 1000) + lifetime,
       });
       const folder = join(workspace, '.switchyard');
       // All of it goes into the test Pod, and nothing else does: an archive, since a stash follows links.
@@ -306,12 +322,27 @@ export function program(): Command {
   top
     .command('merge')
     .description('Merge exactly what was tested.')
-    .action(async () => {
+    .option(
+      '--tested <module>',
+      'by an earlier build, whose certificate is in the note: after exit 6 of `source`',
+    )
+    .action(async (options: { tested?: string }) => {
       const key = certificateKey();
       const { workspace } = common();
-      const certificate = readCertificate(workspace);
+      const { projectOf, ...towards } = context();
+      const noted = async (name: string): Promise<Certificate> => {
+        const settings = readSettings(['REGISTRY', 'gitlabMergeRequestIid']);
+        const request = {
+          ...requestOf(moduleOf(name), projectOf),
+          mergeRequest: settings.gitlabMergeRequestIid,
+        };
+        const tested = await testedBefore(towards, request, key, settings.REGISTRY);
+        if (tested) return tested;
+        throw new Failure(exitCode.again, `!${request.mergeRequest} has to be tested again.`);
+      };
+      const certificate = options.tested ? await noted(options.tested) : readCertificate(workspace);
       const policy = moduleOf(certificate.module).merge;
-      const commit = await merge(context(), certificate, policy, key, join(workspace, SOURCE));
+      const commit = await merge(towards, certificate, policy, key, join(workspace, SOURCE));
       result({ commit }, `merged as ${commit}`);
     });
 
@@ -459,6 +490,7 @@ export function program(): Command {
   addPreviewCommands(top, shell);
   addDriftCommands(top, shell);
   addAppliedCommand(top, shell);
+  addReconcileCommand(top, shell);
   return top;
 }
 
@@ -477,7 +509,9 @@ export async function run(argv: readonly string[]): Promise<number> {
       'SWITCHYARD_CERTIFICATE_KEY',
       'REGISTRY_PASSWORD',
       'RESTIC_PASSWORD',
+      'JENKINS_PASSWORD',
       'AWS_SECRET_ACCESS_KEY',
+      'BACKUP_SECRET_KEY',
     ].flatMap((name) => process.env[name] ?? []);
     for (const line of (error as Error).message.split('\n'))
       process.stderr.write(`delivery: ${redact(line, secrets)}\n`);

@@ -22,7 +22,7 @@ import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
 import { type Context, cloneUrl, putNote } from './verify';
 
-const LEDGER_BRANCH = 'main';
+export const LEDGER_BRANCH = 'main';
 
 export interface DeployRequest {
   readonly module: string;

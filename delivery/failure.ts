@@ -11,6 +11,8 @@ export const exitCode = {
   nothing: 4,
   /** What is there is not what was applied. */
   drift: 5,
+  /** An earlier build tested exactly this: what is left is the merge. */
+  tested: 6,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

@@ -8,13 +8,18 @@ import { exitCode, Failure } from './failure';
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
 const mergeRequestSchema = z.object({
+  id: z.number(),
   iid: z.number(),
   state: z.enum(['opened', 'closed', 'locked', 'merged']),
   draft: z.boolean().default(false),
   sha: z.string().nullable(),
   title: z.string(),
+  description: z.string().nullish(),
+  updated_at: z.string().optional(),
   /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
   detailed_merge_status: z.string().optional(),
+  /** By which GitLab judges. `source` is `external` where it has nothing but posted statuses. */
+  head_pipeline: z.object({ id: z.number(), source: z.string() }).nullish(),
   source_branch: z.string(),
   target_branch: z.string(),
   source_project_id: z.number().nullable(),
@@ -48,7 +53,114 @@ const issueSchema = z.object({
 });
 export type Issue = z.infer<typeof issueSchema>;
 
+const approvalsSchema = z.object({
+  approved_by: z.array(
+    z.object({
+      user: z.object({ id: z.number(), username: z.string() }),
+      /** GitLab tells it since 18 (`lib/api/entities/approvals.rb`). */
+      approved_at: z.iso.datetime({ offset: true }).optional(),
+    }),
+  ),
+});
+export type Approval = z.infer<typeof approvalsSchema>['approved_by'][number];
+
+const versionSchema = z.object({
+  id: z.number(),
+  head_commit_sha: commitId,
+  created_at: z.iso.datetime({ offset: true }),
+});
+export type Version = z.infer<typeof versionSchema>;
+
+const pushSchema = z.object({
+  author_id: z.number(),
+  /** Without refs where one push changed more of them than the instance lists one by one. */
+  push_data: z
+    .object({
+      action: z.enum(['created', 'pushed', 'removed']),
+      ref_type: z.enum(['branch', 'tag']),
+      ref: z.string().nullable(),
+      commit_from: z.string().nullable(),
+      commit_to: z.string().nullable(),
+    })
+    .optional(),
+});
+export type Push = z.infer<typeof pushSchema>;
+
+const userGid = z
+  .object({ id: z.string().regex(/^gid:\/\/gitlab\/User\/\d+$/) })
+  .transform(({ id }) => Number(id.split('/').at(-1)));
+const peopleSchema = z.object({
+  data: z.object({
+    project: z.object({
+      mergeRequest: z.object({
+        author: userGid,
+        committers: z.object({
+          nodes: z.array(userGid),
+          pageInfo: z.object({ hasNextPage: z.literal(false) }),
+        }),
+        commits: z.object({
+          nodes: z.array(z.object({ author: userGid.nullable() })),
+          pageInfo: z.object({ hasNextPage: z.boolean(), endCursor: z.string().nullable() }),
+        }),
+      }),
+    }),
+  }),
+});
+/** REST has no user for a commit's author: GitLab finds one by the e-mail addresses that users have confirmed. */
+const PEOPLE = `query($project: ID!, $iid: String!, $after: String) {
+  project(fullPath: $project) {
+    mergeRequest(iid: $iid) {
+      author { id }
+      committers(first: 100) { nodes { id } pageInfo { hasNextPage } }
+      commits(first: 100, after: $after) { nodes { author { id } } pageInfo { hasNextPage endCursor } }
+    }
+  }
+}`;
+
 export type CommitState = 'pending' | 'running' | 'success' | 'failed' | 'canceled';
+
+const statusSchema = z.object({
+  id: z.number(),
+  status: z.string(),
+  name: z.string(),
+  ref: z.string().nullable(),
+  target_url: z.string().nullable(),
+  description: z.string().nullable(),
+  created_at: z.string(),
+});
+/** A status of a commit as GitLab keeps it; one that ended and was posted anew is kept beside the new one. */
+export type CommitStatus = z.infer<typeof statusSchema>;
+
+const projectSchema = z.object({
+  id: z.number(),
+  name: z.string(),
+  path_with_namespace: z.string(),
+  default_branch: z.string().nullish(),
+  web_url: z.string(),
+  ssh_url_to_repo: z.string(),
+  http_url_to_repo: z.string(),
+  namespace: z.object({ name: z.string() }),
+});
+export type ProjectDetails = z.infer<typeof projectSchema>;
+
+const commitSchema = z.object({
+  id: commitId,
+  title: z.string(),
+  message: z.string(),
+  author_name: z.string(),
+  author_email: z.string(),
+  parent_ids: z.array(z.string()),
+});
+export type CommitDetails = z.infer<typeof commitSchema>;
+
+const hookSchema = z.object({
+  id: z.number(),
+  url: z.string(),
+  // GitLab without automatic disabling says `executable` always.
+  alert_status: z.enum(['executable', 'temporarily_disabled', 'disabled']),
+  disabled_until: z.string().nullish(),
+});
+export type ProjectHook = z.infer<typeof hookSchema>;
 
 /** An answer of GitLab that is not a success. `status` 0: it could not be reached. */
 export class GitLabError extends Failure {
@@ -81,6 +193,9 @@ interface Answer {
 
 const encode = encodeURIComponent;
 
+/** The one path that is not of the REST interface. */
+const GRAPHQL = '/graphql';
+
 /** GitLab's `message` is a string, a list, or a record of lists; `error` appears too. */
 function detailOf(body: unknown): string {
   if (typeof body === 'string') return body.split('\n')[0]?.slice(0, 200) ?? '';
@@ -94,7 +209,14 @@ const transient = [0, 429, 500, 502, 503, 504];
 
 /** The few requests that delivery makes, each answer checked. The token travels only in a header. */
 export class GitLab {
+  private answeredAt: number | undefined;
+
   constructor(private readonly options: GitLabOptions) {}
+
+  /** GitLab's own clock at its last answer, in milliseconds since 1970; ours before the first. */
+  get time(): number {
+    return this.answeredAt ?? (this.options.clock ?? CLOCK).now();
+  }
 
   private async once(
     method: string,
@@ -105,7 +227,8 @@ export class GitLab {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(`${this.options.url.replace(/\/+$/, '')}/api/v4${path}`, {
+      const api = path === GRAPHQL ? '/api' : '/api/v4';
+      response = await fetch(`${this.options.url.replace(/\/+$/, '')}${api}${path}`, {
         method,
         headers: {
           'private-token': this.options.token,
@@ -126,6 +249,8 @@ export class GitLab {
         'Check GITLAB_URL and the network.',
       );
     }
+    const date = Date.parse(response.headers.get('date') ?? '');
+    if (!Number.isNaN(date)) this.answeredAt = date;
     const parsed = parseJson(text);
     if (!response.ok) {
       const detail = detailOf(parsed ?? text);
@@ -172,6 +297,16 @@ export class GitLab {
     return this.check(schema, await this.request('GET', path), path);
   }
 
+  /** Undefined where GitLab has none. */
+  private async found<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    try {
+      return await this.get(path, schema);
+    } catch (error) {
+      if (error instanceof GitLabError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
   private async all<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
     const separator = path.includes('?') ? '&' : '?';
     const body = await wholeOf(`${path}${separator}per_page=100`, async (page) => {
@@ -188,6 +323,40 @@ export class GitLab {
 
   mergeRequest(project: string, iid: number): Promise<MergeRequest> {
     return this.get(`/projects/${encode(project)}/merge_requests/${iid}`, mergeRequestSchema);
+  }
+
+  /** Merge requests into a branch that are open. */
+  openMergeRequests(project: string, branch: string): Promise<MergeRequest[]> {
+    return this.all(
+      `/projects/${encode(project)}/merge_requests?state=opened&target_branch=${encode(branch)}`,
+      mergeRequestSchema,
+    );
+  }
+
+  /** Statuses of one name of a commit on a branch, those that were posted anew among them, in the order of their making. */
+  async statuses(project: string, sha: string, ref: string, name: string): Promise<CommitStatus[]> {
+    const path = `/projects/${encode(project)}/repository/commits/${sha}/statuses?all=true&ref=${encode(ref)}&name=${encode(name)}`;
+    return (await this.all(path, statusSchema)).sort((a, b) => a.id - b.id);
+  }
+
+  project(project: string): Promise<ProjectDetails> {
+    return this.get(`/projects/${encode(project)}`, projectSchema);
+  }
+
+  commit(project: string, sha: string): Promise<CommitDetails> {
+    return this.get(`/projects/${encode(project)}/repository/commits/${sha}`, commitSchema);
+  }
+
+  hooks(project: string): Promise<ProjectHook[]> {
+    return this.all(`/projects/${encode(project)}/hooks`, hookSchema);
+  }
+
+  /**
+   * Sends a hook what its trigger sends, also a disabled one; GitLab enables it again where the receiver takes it.
+   * @throws GitLabError 422 when the receiver does not, or the project has nothing to send
+   */
+  async testHook(project: string, hook: number, trigger: string): Promise<void> {
+    await this.request('POST', `/projects/${encode(project)}/hooks/${hook}/test/${trigger}`);
   }
 
   /** Merge requests that brought a commit, the merge commit's own among them. */
@@ -210,10 +379,76 @@ export class GitLab {
     return (await this.get(path, z.object({ commit: z.object({ id: commitId }) }))).commit.id;
   }
 
+  /** Starts a rebase of the source branch onto its target, in the background: what comes of it is a push. */
+  async rebase(project: string, iid: number): Promise<void> {
+    await this.request('PUT', `/projects/${encode(project)}/merge_requests/${iid}/rebase`, {});
+  }
+
   /** `PUT …/merge` with `sha`: GitLab itself refuses when the source branch has moved. */
   async merge(project: string, iid: number, sha: string): Promise<MergeRequest> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/merge`;
     return this.check(mergeRequestSchema, await this.request('PUT', path, { sha }), path);
+  }
+
+  /** Who approved a merge request, whichever of its commits they saw. */
+  async approvals(project: string, iid: number): Promise<readonly Approval[]> {
+    const path = `/projects/${encode(project)}/merge_requests/${iid}/approvals`;
+    return (await this.get(path, approvalsSchema)).approved_by;
+  }
+
+  /** What a merge request's branch has been, newest first: each version is made when GitLab takes in a push. */
+  async versions(project: string, iid: number): Promise<Version[]> {
+    const all = await this.all(`/projects/${encode(project)}/merge_requests/${iid}/versions`, versionSchema);
+    return all.sort((a, b) => b.id - a.id);
+  }
+
+  /**
+   * Pushes to a project, newest first, a page of 100 after the other.
+   * @param isEnough asked after each page with all so far
+   * @param pages most that are read
+   */
+  async pushes(
+    project: string,
+    isEnough: (pushes: readonly Push[]) => boolean,
+    pages = 50,
+  ): Promise<readonly Push[]> {
+    const path = `/projects/${encode(project)}/events?action=pushed&sort=desc&per_page=100`;
+    const found: Push[] = [];
+    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
+      const answer: Answer = await this.request('GET', `${path}&page=${page}`);
+      found.push(...this.check(z.array(pushSchema), answer, path));
+      page = answer.nextPage;
+    }
+    return found;
+  }
+
+  /** Ids of those who opened a merge request, and of whom GitLab takes for authors and committers of its commits. */
+  async people(project: string, iid: number): Promise<ReadonlySet<number>> {
+    const ids = new Set<number>();
+    for (let after: string | null | undefined = null; after !== undefined; ) {
+      const answer: Answer = await this.request(
+        'POST',
+        GRAPHQL,
+        { query: PEOPLE, variables: { project, iid: String(iid), after } },
+        transient,
+      );
+      const { author, committers, commits } = this.check(peopleSchema, answer, GRAPHQL).data.project
+        .mergeRequest;
+      for (const id of [author, ...committers.nodes, ...commits.nodes.map((commit) => commit.author)])
+        if (id !== null) ids.add(id);
+      after = commits.pageInfo.hasNextPage ? commits.pageInfo.endCursor : undefined;
+    }
+    return ids;
+  }
+
+  /** Whether a user is a person who may push to the project: active, no token's bot, Developer or above. */
+  async mayPush(project: string, user: number): Promise<boolean> {
+    const member = await this.found(
+      `/projects/${encode(project)}/members/all/${user}`,
+      z.object({ access_level: z.number(), state: z.string() }),
+    );
+    if (!member || member.access_level < 30 || member.state !== 'active') return false;
+    return !(await this.get(`/users/${user}`, z.object({ bot: z.boolean() }))).bot;
   }
 
   /**
@@ -295,16 +530,13 @@ export class GitLab {
     branch: string,
   ): Promise<{ text: string; lastCommit: string } | undefined> {
     const route = `/projects/${encode(project)}/repository/files/${encode(path)}?ref=${encode(branch)}`;
-    try {
-      const found = await this.get(route, fileSchema);
-      return {
+    const found = await this.found(route, fileSchema);
+    return (
+      found && {
         text: Buffer.from(found.content, 'base64').toString('utf8'),
         lastCommit: found.last_commit_id,
-      };
-    } catch (error) {
-      if (error instanceof GitLabError && error.status === 404) return undefined;
-      throw error;
-    }
+      }
+    );
   }
 
   /**

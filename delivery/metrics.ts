@@ -1,3 +1,5 @@
+import { askText } from '../clients/ask';
+
 /** One value of a metric, with the labels that tell it from others. */
 export interface Sample {
   readonly name: string;
@@ -68,17 +70,19 @@ export async function push(
     .join('');
   try {
     const address = `${url.replace(/\/+$/, '')}/metrics/${keyPart('job', job)}${group}`;
-    const response = await fetch(address, {
-      method: 'POST',
-      headers: { 'content-type': 'text/plain; version=0.0.4' },
-      body: metricsText(samples),
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    const answer = await response.text();
+    // A second time puts the same values in the place of the first.
+    const { response, body: answer } = await askText(
+      address,
+      {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain; version=0.0.4' },
+        body: metricsText(samples),
+      },
+      { repeatable: true, policy: { attempts: 3, attemptMs: timeoutMs, totalMs: 3 * timeoutMs } },
+    );
     if (!response.ok) throw new Error(`HTTP ${response.status} ${answer.trim().slice(0, 200)}`.trim());
   } catch (error) {
-    const { message, cause } = error as Error & { cause?: { message?: string } };
-    say(`metrics: ${url} did not take them (${cause?.message || message}); nothing else depends on it`);
+    say(`metrics: ${url} did not take them (${(error as Error).message}); nothing else depends on it`);
   }
 }
 

@@ -127,6 +127,13 @@ Signature: \`${sign(certificate, key)}\`
 `;
 }
 
+/**
+ * Whether a note of ours says what became of a commit after its tests: merged, left to people, or rolled out. It is no
+ * proof of anything, and nothing is deployed by it.
+ */
+export const isConcluded = (body: string, headSha: string): boolean =>
+  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Then \| /m.test(body);
+
 export type NoteReading =
   | { readonly certificate: Certificate }
   | { readonly fault: 'no certificate' | 'unreadable' | 'tampered' };

@@ -16,17 +16,30 @@ export type ReapDecision =
   | { readonly remove: true }
   | { readonly remove: false; readonly why: 'not ours' | 'no time' | 'still alive' };
 
+/** Unix seconds of an object's end: as they stand, or `90s`, so many seconds after it was made. */
+function endOf(expires: string, created: string): number | undefined {
+  const [, count, unit] = /^([1-9]\d{0,15})(s?)$/.exec(expires) ?? [];
+  if (count === undefined) return undefined;
+  const made = Math.ceil(Date.parse(created) / 1000);
+  return unit === '' ? Number(count) : Number.isNaN(made) ? undefined : made + Number(count);
+}
+
 /**
  * Whether an object is past its end. The labels are checked here again: what the API server was asked for is no
  * reason to delete.
+ * @param created the API server's own time, RFC 3339
  * @param now Unix seconds
  */
-export function decideReap(labels: Readonly<Record<string, string>>, now: number): ReapDecision {
+export function decideReap(
+  labels: Readonly<Record<string, string>>,
+  created: string,
+  now: number,
+): ReapDecision {
   if (Object.entries(OURS).some(([key, value]) => labels[key] !== value))
     return { remove: false, why: 'not ours' };
-  const expires = labels[EXPIRES] ?? '';
-  if (!/^[1-9]\d{0,15}$/.test(expires)) return { remove: false, why: 'no time' };
-  return Number(expires) <= now ? { remove: true } : { remove: false, why: 'still alive' };
+  const end = endOf(labels[EXPIRES] ?? '', created);
+  if (end === undefined) return { remove: false, why: 'no time' };
+  return end <= now ? { remove: true } : { remove: false, why: 'still alive' };
 }
 
 export interface Reaped {
@@ -49,14 +62,16 @@ export async function reap(
   const failures: unknown[] = [];
   const look = async (kind: Kind, found: Metadata): Promise<void> => {
     const { namespace, name } = found;
-    const decision = decideReap(found.labels, now);
+    const decision = decideReap(found.labels, found.creationTimestamp, now);
     if (!decision.remove) {
       if (decision.why === 'no time') say(`left: ${kind} ${namespace}/${name}: ${EXPIRES} is no time`);
       return;
     }
     if (await cluster.remove(kind, found)) {
       reaped.push({ kind, namespace, name });
-      say(`removed: ${kind} ${namespace}/${name}, past its end since ${found.labels[EXPIRES]}`);
+      const end = found.labels[EXPIRES] ?? '';
+      const when = end.endsWith('s') ? `${end} after it was made` : `since ${end}`;
+      say(`removed: ${kind} ${namespace}/${name}, past its end ${when}`);
     }
   };
   for (const namespace of namespaces) {

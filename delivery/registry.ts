@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { ask, type Unanswered } from '../clients/ask';
+import type { Policy } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 import type { StoredImage } from './retention';
@@ -71,6 +73,25 @@ export function bearerChallenge(header: string | null): Record<string, string> |
   );
 }
 
+interface Request {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Body;
+  /** Statuses that are no fault. @default success only */
+  readonly allowed?: readonly number[];
+  /** Milliseconds of one try. @default {@link REQUEST_MS} */
+  readonly timeout?: number;
+  /** @default that of `clients/ask.ts` */
+  readonly repeatable?: boolean;
+}
+
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly url: string;
+  readonly bytes: Buffer<ArrayBuffer>;
+}
+
 /** The distribution API (v2), as far as giving a manifest another tag, and taking one away, needs. */
 export class Registry {
   private bearer: string | undefined;
@@ -83,6 +104,8 @@ export class Registry {
       readonly plainHttp: boolean;
       /** base64 of `user:password`. */
       readonly credentials?: string;
+      /** @default that of `clients/retry.ts` */
+      readonly policy?: Partial<Policy>;
     },
   ) {}
 
@@ -96,27 +119,30 @@ export class Registry {
     return this.options.credentials ? { authorization: `Basic ${this.options.credentials}` } : {};
   }
 
-  private async send(url: string, init: RequestInit, timeout = REQUEST_MS): Promise<Response> {
-    try {
-      return await fetch(url, { ...init, signal: AbortSignal.timeout(timeout) });
-    } catch (error) {
-      const { message, cause } = error as Error & { cause?: { message?: string } };
-      throw new Failure(
-        exitCode.red,
-        `registry: ${new URL(url).host} cannot be reached (${cause?.message || message}).`,
-        'Check REGISTRY, REGISTRY_PLAIN_HTTP and the network.',
-      );
-    }
+  private async send<T>(
+    url: string,
+    init: RequestInit,
+    read: (response: Response) => Promise<T>,
+    { timeout = REQUEST_MS, repeatable }: { readonly timeout?: number; readonly repeatable?: boolean } = {},
+  ): Promise<{ readonly response: Response; readonly body: T }> {
+    const policy = { attemptMs: timeout, totalMs: 6 * timeout, ...this.options.policy };
+    return ask(url, init, read, { policy, ...(repeatable === undefined ? {} : { repeatable }) }).catch(
+      (error: Unanswered) => {
+        throw new Failure(
+          exitCode.red,
+          `registry: ${new URL(url).host} cannot be reached (${error.reason}).`,
+          'Check REGISTRY, REGISTRY_PLAIN_HTTP and the network.',
+        );
+      },
+    );
   }
 
-  private async request(
+  private async exchange<T>(
     method: string,
     path: string,
-    headers: Record<string, string>,
-    body?: Body,
-    allowed: readonly number[] = [],
-    timeout = REQUEST_MS,
-  ): Promise<Response> {
+    read: (response: Response) => Promise<T>,
+    { headers = {}, body, allowed = [], ...how }: Request = {},
+  ): Promise<{ readonly response: Response; readonly body: T }> {
     const url = `${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/${path}`;
     const init = (): RequestInit & { duplex?: 'half' } => ({
       method,
@@ -125,35 +151,48 @@ export class Registry {
       // Fetch sends a stream only where it is told that the answer comes after it.
       ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
     });
-    let response = await this.send(url, init(), timeout);
-    const challenge =
-      response.status === 401 ? bearerChallenge(response.headers.get('www-authenticate')) : undefined;
+    let answer = await this.send(url, init(), read, how);
+    const { status: first, headers: said } = answer.response;
+    const challenge = first === 401 ? bearerChallenge(said.get('www-authenticate')) : undefined;
     // A token holds for one repository: the next one is asked for when it is refused.
     if (challenge?.realm) {
       this.bearer = await this.token(challenge);
-      response = await this.send(url, init(), timeout);
+      answer = await this.send(url, init(), read, how);
     }
-    if (response.ok || allowed.includes(response.status)) return response;
+    const { ok, status } = answer.response;
+    if (ok || allowed.includes(status)) return answer;
     throw new Failure(
       exitCode.red,
-      `registry: ${method} ${path} at ${this.options.host} answered ${response.status}.`,
-      response.status === 401 || response.status === 403
+      `registry: ${method} ${path} at ${this.options.host} answered ${status}.`,
+      status === 401 || status === 403
         ? 'Check that the credentials, bound or in DOCKER_CONFIG, may do that there.'
-        : response.status === 404
+        : status === 404
           ? 'The image is gone: test the merge request again, so that it is built again.'
           : '',
     );
   }
 
+  private async request(method: string, path: string, how: Request = {}): Promise<Answer> {
+    const { response, body } = await this.exchange(
+      method,
+      path,
+      async (answer) => Buffer.from(await answer.arrayBuffer()),
+      how,
+    );
+    const { ok, status, headers, url } = response;
+    return { ok, status, headers, url, bytes: body };
+  }
+
   private async token(challenge: Record<string, string>): Promise<string> {
     const url = new URL(challenge.realm ?? '');
     for (const key of ['service', 'scope']) if (challenge[key]) url.searchParams.set(key, challenge[key]);
-    const response = await this.send(url.href, {
-      headers: this.options.credentials ? { authorization: `Basic ${this.options.credentials}` } : {},
-    });
+    const headers: Record<string, string> = this.options.credentials
+      ? { authorization: `Basic ${this.options.credentials}` }
+      : {};
+    const { response, body } = await this.send(url.href, { headers }, (answer) => answer.text());
     const parsed = z
       .looseObject({ token: z.string().optional(), access_token: z.string().optional() })
-      .safeParse(response.ok ? parseJson(await response.text()) : undefined);
+      .safeParse(response.ok ? parseJson(body) : undefined);
     const token = parsed.data?.token ?? parsed.data?.access_token;
     if (token) return token;
     throw new Failure(
@@ -168,9 +207,9 @@ export class Registry {
     const found: T[] = [];
     let next: string | undefined = path;
     while (next !== undefined) {
-      const response: Response = await this.request('GET', next, {}, undefined, allowed);
+      const response: Answer = await this.request('GET', next, { allowed });
       if (!response.ok) return found;
-      const parsed = schema.safeParse(parseJson(await response.text()));
+      const parsed = schema.safeParse(parseJson(response.bytes.toString('utf8')));
       if (!parsed.success) {
         throw new Failure(exitCode.red, `registry: ${next} at ${this.options.host} is not a list.`);
       }
@@ -203,16 +242,13 @@ export class Registry {
     );
     const byDigest = new Map<string, { tags: string[]; parts: string[] }>();
     for (const tag of pages.flatMap(({ tags }) => tags ?? []).sort()) {
-      const response = await this.request(
-        'GET',
-        `${this.at(repository)}/manifests/${tag}`,
-        { accept: manifestTypes },
-        undefined,
+      const response = await this.request('GET', `${this.at(repository)}/manifests/${tag}`, {
+        headers: { accept: manifestTypes },
         // Its manifest went by another tag.
-        [404],
-      );
+        allowed: [404],
+      });
       if (!response.ok) continue;
-      const bytes = Buffer.from(await response.arrayBuffer());
+      const { bytes } = response;
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
       const parsed = indexSchema.safeParse(parseJson(bytes.toString('utf8')));
       const known = byDigest.get(digest);
@@ -228,7 +264,7 @@ export class Registry {
 
   /** Deletes a manifest and every tag on it; one that is gone already is no fault. */
   async remove(repository: string, digest: string): Promise<void> {
-    await this.request('DELETE', `${this.at(repository)}/manifests/${digest}`, {}, undefined, [404]);
+    await this.request('DELETE', `${this.at(repository)}/manifests/${digest}`, { allowed: [404] });
   }
 
   /**
@@ -237,16 +273,13 @@ export class Registry {
    */
   async tag(path: string, digest: string, tag: string): Promise<void> {
     const found = await this.request('GET', `${this.at(path)}/manifests/${digest}`, {
-      accept: manifestTypes,
+      headers: { accept: manifestTypes },
     });
     const type = found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json';
-    const bytes = await found.arrayBuffer();
-    const put = await this.request(
-      'PUT',
-      `${this.at(path)}/manifests/${tag}`,
-      { 'content-type': type },
-      bytes,
-    );
+    const put = await this.request('PUT', `${this.at(path)}/manifests/${tag}`, {
+      headers: { 'content-type': type },
+      body: found.bytes,
+    });
     const given = put.headers.get('docker-content-digest');
     if (given && given !== digest) {
       throw new Failure(
@@ -259,15 +292,12 @@ export class Registry {
 
   /** A manifest, an image's or an index's, proved to be the one that was asked for; undefined: there is none. */
   async manifest(path: string, digest: string): Promise<Manifest | undefined> {
-    const found = await this.request(
-      'GET',
-      `${this.at(path)}/manifests/${digest}`,
-      { accept: manifestTypes },
-      undefined,
-      [404],
-    );
+    const found = await this.request('GET', `${this.at(path)}/manifests/${digest}`, {
+      headers: { accept: manifestTypes },
+      allowed: [404],
+    });
     if (!found.ok) return undefined;
-    const bytes = Buffer.from(await found.arrayBuffer());
+    const { bytes } = found;
     if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) {
       throw new Failure(exitCode.red, `registry: ${path}@${digest} is something else.`);
     }
@@ -282,15 +312,12 @@ export class Registry {
     path: string,
     reference: string,
   ): Promise<(Manifest & { readonly digest: string }) | undefined> {
-    const found = await this.request(
-      'GET',
-      `${this.at(path)}/manifests/${reference}`,
-      { accept: manifestTypes },
-      undefined,
-      [404],
-    );
+    const found = await this.request('GET', `${this.at(path)}/manifests/${reference}`, {
+      headers: { accept: manifestTypes },
+      allowed: [404],
+    });
     if (!found.ok) return undefined;
-    const bytes = Buffer.from(await found.arrayBuffer());
+    const { bytes } = found;
     return {
       digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
       mediaType: found.headers.get('content-type') ?? 'application/vnd.oci.image.manifest.v1+json',
@@ -305,7 +332,7 @@ export class Registry {
   async waitForLogin(patience = 150_000, pause = 3000): Promise<void> {
     const end = Date.now() + patience;
     for (;;) {
-      const { status } = await this.request('GET', '', {}, undefined, [401]);
+      const { status } = await this.request('GET', '', { allowed: [401] });
       if (status !== 401) return;
       if (Date.now() > end) {
         throw new Failure(
@@ -319,28 +346,32 @@ export class Registry {
   }
 
   async putManifest(path: string, reference: string, { mediaType, bytes }: Manifest): Promise<void> {
-    await this.request(
-      'PUT',
-      `${this.at(path)}/manifests/${reference}`,
-      { 'content-type': mediaType },
-      bytes,
-    );
+    await this.request('PUT', `${this.at(path)}/manifests/${reference}`, {
+      headers: { 'content-type': mediaType },
+      body: bytes,
+    });
   }
 
   /** A blob's bytes as they come: whoever reads them proves them. */
   async blob(path: string, digest: string): Promise<ReadableStream<Uint8Array>> {
-    const found = await this.request('GET', `${this.at(path)}/blobs/${digest}`, {}, undefined, [], BLOB_MS);
-    if (found.body) return found.body;
+    const { body } = await this.exchange(
+      'GET',
+      `${this.at(path)}/blobs/${digest}`,
+      async (answer) => answer.body,
+      { timeout: BLOB_MS },
+    );
+    if (body) return body;
     throw new Failure(exitCode.red, `registry: blob ${digest} of ${path} came empty.`);
   }
 
   async hasBlob(path: string, digest: string): Promise<boolean> {
-    return (await this.request('HEAD', `${this.at(path)}/blobs/${digest}`, {}, undefined, [404])).ok;
+    return (await this.request('HEAD', `${this.at(path)}/blobs/${digest}`, { allowed: [404] })).ok;
   }
 
   /** Uploads a blob in one piece; the registry proves the digest. */
   async putBlob(path: string, digest: string, size: number, body: ReadableStream<Uint8Array>): Promise<void> {
-    const begun = await this.request('POST', `${this.at(path)}/blobs/uploads/`, {});
+    // One that was begun and not heard of is given up by the registry.
+    const begun = await this.request('POST', `${this.at(path)}/blobs/uploads/`, { repeatable: true });
     const location = new URL(begun.headers.get('location') ?? '', begun.url);
     location.searchParams.set('digest', digest);
     const base = new URL(`${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/`);
@@ -349,7 +380,7 @@ export class Registry {
     }
     const type = { 'content-type': 'application/octet-stream', 'content-length': String(size) };
     const upload = `${location.pathname.slice('/v2/'.length)}${location.search}`;
-    await this.request('PUT', upload, type, body, [], BLOB_MS);
+    await this.request('PUT', upload, { headers: type, body, timeout: BLOB_MS });
   }
 }
 

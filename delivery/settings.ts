@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
 const required = (text: string) => z.string(`is not set | ${text}`).min(1, `is empty | ${text}`);
@@ -6,6 +7,15 @@ const flag = z
   .enum(['true', 'false'], 'is neither true nor false | Write true or false.')
   .default('false')
   .transform((value) => value === 'true');
+
+/** A project that the reconciler watches: see `reconcile/reconciler.ts`. */
+const watched = z.strictObject({
+  job: z.string().min(1),
+  project: z.string().min(1),
+  branch: z.string().min(1),
+  requests: z.strictObject({ status: z.string().min(1), merges: z.boolean(), drafts: z.boolean() }),
+  heads: z.strictObject({ status: z.string().min(1), module: z.string().min(1).optional() }).optional(),
+});
 
 /**
  * Every environment variable that `delivery` reads. The Pod template sets the first block, Jenkins's
@@ -31,6 +41,8 @@ const variables = {
             }),
         ),
     ),
+  /** The bot rebases a merge request that stands on an older main, where the project's merge method asks for it. */
+  SWITCHYARD_GITLAB_REBASE: flag,
   REGISTRY: required('Give host:port of the image registry.').regex(
     /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
     'is not host[:port][/prefix] | Leave the scheme out.',
@@ -66,6 +78,26 @@ const variables = {
   SWITCHYARD_TOPOLOGY_ENVIRONMENTS: required(
     'Name the environments to preview, in the order of applying.',
   ).transform((value) => value.split(',').filter(Boolean)),
+
+  JENKINS_ADDRESS: z.url('is not a URL | Give the address of Jenkins inside the cluster.'),
+  /** User of Jenkins that may look at builds; empty where whoever is not logged in may. */
+  JENKINS_USER: z.string().default(''),
+  JENKINS_PASSWORD: required('Give the password of that user, or an API token.'),
+  SWITCHYARD_JENKINS_URL: z.url('is not a URL | Give the address of Jenkins as its builds post it.'),
+  SWITCHYARD_JOB_FOLDER: required('Name the folder of the jobs in Jenkins.'),
+  SWITCHYARD_HOOK_TOKENS: required('Give the folder that holds the token of each job’s hook.'),
+  /** Projects that the reconciler watches, as a JSON list. */
+  SWITCHYARD_WATCHED: required('Give the watched projects as a JSON list.').transform((text, context) => {
+    const parsed = z.array(watched).safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    const [issue] = parsed.error.issues;
+    const where = issue?.path.join('.') || 'the text';
+    context.addIssue({
+      code: 'custom',
+      message: `is not a list of watched projects (${where}: ${issue?.message}) | Run \`switchyard up\`: it writes it.`,
+    });
+    return z.NEVER;
+  }),
 
   GITLAB_TOKEN: required('Bind the credential gitlab-bot-token.'),
   SWITCHYARD_CERTIFICATE_KEY: required('Bind the credential certificate-key.').min(

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import {
+  agentMounts,
+  agentResources,
+  agentVolumes,
   containerResources,
+  diskOf,
+  emptyDir,
+  type Filled,
   MODULE_USER,
   moduleEnvironment,
   restrictedContainer,
@@ -11,8 +17,10 @@ import {
 } from '../catalog/containers';
 import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
+import type { Resources } from '../catalog/schema';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
+import { containerText } from '../text/kubernetes';
 import { shellWord } from '../text/shell';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
@@ -24,14 +32,20 @@ export interface TestPodInput {
   readonly settings: StackSettings;
   readonly certificate: Certificate;
   readonly pullSecrets: readonly string[];
-  /** Unix seconds after which the reaper may take the Pod. */
-  readonly expires: number;
 }
 
 /** User id of Jenkins's agents; tests share the workspace with the agent, so they run as the same user. */
 const AGENT_USER = 1000;
 /** Seconds that a Pod may take before and after its tests: pulls, start of the services, results. */
 const MARGIN = 600;
+/**
+ * Seconds from a Pod's making until it must have started: Jenkins gives up an agent after 1000
+ * (`slaveConnectTimeout` of the Kubernetes plugin), and what is late after that is nobody's.
+ */
+const UNTIL_STARTED = 1800;
+
+/** What Robot asks for. */
+const ROBOT: Resources = { cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' };
 
 const environment = (values: Record<string, string>) =>
   Object.keys(values)
@@ -86,9 +100,17 @@ export function testPod(input: TestPodInput) {
       used.set(port, name);
     }
   }
-  const found = Object.assign({}, ...services.map(({ service }) => moduleEnvironment(service, access)));
+  const filled: Record<string, Filled> = Object.assign(
+    {},
+    ...services.map(({ service }) => moduleEnvironment(service, access)),
+  );
+  const found = Object.fromEntries(Object.entries(filled).map(([name, { source }]) => [name, source]));
+  const written = Object.fromEntries(
+    Object.entries(module.environment).map(([name, text]) => [name, containerText(text)]),
+  );
   const baseUrl = `http://127.0.0.1:${module.port}`;
   const scratch = { name: 'scratch', mountPath: '/tmp' };
+  const deadline = module.test.timeoutMinutes * 60 + MARGIN;
   const own = (name: string) => ({ ...scratch, name: `${name}-tmp` });
 
   return {
@@ -100,7 +122,8 @@ export function testPod(input: TestPodInput) {
         'app.kubernetes.io/managed-by': 'switchyard',
         'app.kubernetes.io/name': module.name,
         'switchyard.dev/environment': 'test',
-        'switchyard.dev/expires': String(input.expires),
+        // From its making on: how long the Pod's text waited for an agent takes nothing from its tests.
+        'switchyard.dev/expires': `${UNTIL_STARTED + deadline}s`,
         'switchyard.dev/module': module.name,
         'switchyard.dev/purpose': 'test',
       },
@@ -113,7 +136,7 @@ export function testPod(input: TestPodInput) {
     },
     spec: {
       restartPolicy: 'Never',
-      activeDeadlineSeconds: module.test.timeoutMinutes * 60 + MARGIN,
+      activeDeadlineSeconds: deadline,
       terminationGracePeriodSeconds: 5,
       serviceAccountName: TEST_ACCOUNT,
       automountServiceAccountToken: false,
@@ -131,7 +154,7 @@ export function testPod(input: TestPodInput) {
         {
           name: 'app',
           image: `${certificate.image.repository}@${certificate.image.digest}`,
-          env: environment({ ...found, ...module.environment, PORT: String(module.port) }),
+          env: environment({ ...found, ...written, PORT: String(module.port) }),
           ports: [{ name: 'http', containerPort: module.port }],
           readinessProbe: {
             httpGet: { path: module.probes.ready, port: module.port },
@@ -148,33 +171,41 @@ export function testPod(input: TestPodInput) {
           image: imageFor(settings, 'robot'),
           command: ['sleep', 'infinity'],
           env: environment({ ...found, BASE_URL: baseUrl, HOME: '/tmp', PYTHONDONTWRITEBYTECODE: '1' }),
-          resources: containerResources({ cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' }),
+          resources: containerResources(ROBOT),
           securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
           volumeMounts: [own('robot')],
         },
         {
           name: 'jnlp',
           image: imageFor(settings, 'agent'),
-          resources: containerResources({ cpu: '50m', memory: '128Mi', memoryLimit: '512Mi' }),
-          securityContext: {
-            ...restrictedContainer,
-            readOnlyRootFilesystem: false,
-            runAsUser: AGENT_USER,
-          },
+          resources: agentResources,
+          securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+          volumeMounts: agentMounts,
         },
       ],
       volumes: [
-        ...services.flatMap(({ dataVolume, volumes }) => [{ name: dataVolume, emptyDir: {} }, ...volumes]),
-        { name: 'app-tmp', emptyDir: {} },
-        { name: 'robot-tmp', emptyDir: {} },
+        ...services.flatMap(({ dataVolume, disk, volumes }) => [emptyDir(dataVolume, disk), ...volumes]),
+        emptyDir('app-tmp', diskOf(module.resources)),
+        emptyDir('robot-tmp', diskOf(ROBOT)),
+        ...agentVolumes,
       ],
     },
   };
 }
 
-/** The Pod as YAML: keys sorted, no aliases, nothing folded. */
+/**
+ * The Pod as YAML: keys sorted, no aliases, nothing folded. Every text stands in quotes and in ASCII: unquoted, "yes" or
+ * "12:30" is a text to one version of YAML and none to another, and not every reader takes every character.
+ */
 export const podYaml = (pod: ReturnType<typeof testPod>): string =>
-  stringify(pod, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
+  stringify(pod, {
+    sortMapEntries: true,
+    aliasDuplicateObjects: false,
+    lineWidth: 0,
+    defaultStringType: 'QUOTE_DOUBLE',
+    defaultKeyType: 'PLAIN',
+    doubleQuotedAsJSON: true,
+  }).replace(/[^\n -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** Shell that runs the module's tests in a checkout; results of an earlier or a committed run never count. */
 export const testScript = (module: Module): string => `#!/bin/sh

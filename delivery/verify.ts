@@ -1,11 +1,16 @@
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
+import { NO_CI_CONFIG } from '../catalog/status';
 import { isTransient, type Policy, retry } from '../clients/retry';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
-import { marker, type Progress, renderNote, verdictLine } from './note';
+import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
+import { type Review, readReview } from './review';
+import { whyOtherImage } from './state';
 
 /** What every command towards GitLab needs. */
 export interface Context {
@@ -37,11 +42,43 @@ export interface SourceRequest {
   readonly mergeRequest: number;
   readonly build: string;
   readonly policy: Module['merge'];
+  /** {@link declaredAs} of the module and its services. */
+  readonly declared: string;
+  /** Rebases what the project's merge method wants rebased. @default people are told */
+  readonly rebase?: boolean;
   readonly folder: string;
 }
 
 /**
- * Posts the aggregate status as running and checks out the merge result of the merge request's head, as it is
+ * The certificate by which an earlier build found a merge request green, where it still covers all that a build would
+ * test: head, target branch's head, policy and what the catalog declares. A merge request that waits for its approval is
+ * then merged without being tested again.
+ * @param registry `host[:port][/prefix]` of the module's images
+ */
+export async function testedBefore(
+  { gitlab }: Context,
+  request: Omit<SourceRequest, 'build' | 'folder'>,
+  key: string,
+  registry: string,
+): Promise<Certificate | undefined> {
+  const { module, project, mergeRequest } = request;
+  const own = await gitlab.ownId();
+  const notes = await gitlab.notes(project, mergeRequest);
+  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  const reading = mine && readNote(mine.body, key);
+  if (!reading || !('certificate' in reading)) return undefined;
+  const { certificate } = reading;
+  if (certificate.module !== module || certificate.project !== project) return undefined;
+  if (certificate.declared !== request.declared || !certificate.image) return undefined;
+  if (whyOtherImage(certificate.image.repository, registry, module)) return undefined;
+  const found = await gitlab.mergeRequest(project, mergeRequest);
+  const head = await gitlab.branchHead(project, certificate.targetBranch);
+  const decision = decideMerge(certificate, found, head, request.policy, { by: 'whoever approves it' });
+  return decision.do === 'merge' ? certificate : undefined;
+}
+
+/**
+ * Posts the aggregate status as running (pending where an approval will be waited for) and checks out the merge result of the merge request's head, as it is
  * now, and its target branch's head.
  * @throws Failure 4 when there is nothing to test
  */
@@ -57,7 +94,10 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
       targetUrl: request.build,
       description,
     });
-  await post('running', `testing the merge result with ${found.target_branch}`);
+  const testing = `testing the merge result with ${found.target_branch}`;
+  // What runs cannot become pending again (CommitStatus), so what has to wait for people does so from the beginning.
+  if (request.policy === 'reviewed') await post('pending', `${testing}; then it waits for an approval`);
+  else await post('running', testing);
   try {
     return await checkOutSource(context, request, found, headSha);
   } catch (error) {
@@ -101,15 +141,17 @@ async function checkOutSource(
   // is spent on what it would refuse.
   if (!(await copy.isAncestor(baseSha, headSha))) {
     const method = await context.gitlab.mergeMethod(request.project);
-    if (method !== 'merge') {
-      throw new Failure(
-        exitCode.nothing,
-        `!${found.iid} needs a rebase onto ${found.target_branch}: the project merges by "${method}".`,
-        'Rebase it (the button of the merge request, or a comment "/rebase"); the new commit has its own build.',
-      );
-    }
+    if (method !== 'merge') await leaveToRebase(context, request, found, method);
   }
   const merged = await copy.checkOutMerge(baseSha, headSha);
+  // GitLab would make a pipeline of it, and judge by that one.
+  if ('tree' in merged && lstatSync(join(request.folder, NO_CI_CONFIG), { throwIfNoEntry: false })) {
+    throw new Failure(
+      exitCode.nothing,
+      `!${found.iid} brings ${NO_CI_CONFIG}, where GitLab must find nothing.`,
+      'Remove it: what tests a module is in its catalog file.',
+    );
+  }
   return {
     version: 2,
     module: request.module,
@@ -123,8 +165,33 @@ async function checkOutSource(
     commitEpoch: await copy.epoch(headSha),
     build: request.build,
     policy: request.policy,
+    declared: request.declared,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
+}
+
+/** Has the merge request rebased, or says that people have to. */
+async function leaveToRebase(
+  context: Context,
+  { project, mergeRequest, rebase }: SourceRequest,
+  { iid, target_branch }: MergeRequest,
+  method: string,
+): Promise<never> {
+  const what = `!${iid} needs a rebase onto ${target_branch}: the project merges by "${method}"`;
+  const remedy =
+    'Rebase it (the button of the merge request, or a comment "/rebase"); the new commit has its own build.';
+  if (!rebase) throw new Failure(exitCode.nothing, `${what}.`, remedy);
+  try {
+    await context.gitlab.rebase(project, mergeRequest);
+  } catch (error) {
+    // 409: one is under way already. 403: nobody but its owner pushes to that branch.
+    if (!(error instanceof GitLabError) || ![403, 409].includes(error.status)) throw error;
+    if (error.status === 403) throw new Failure(exitCode.nothing, `${what}, and the bot may not.`, remedy);
+  }
+  throw new Superseded(
+    exitCode.nothing,
+    `!${iid} is being rebased onto ${target_branch}; the new commit has its own build.`,
+  );
 }
 
 /** Writes the bot's one note: edits its own when there is one. Notes of others are never touched. */
@@ -152,7 +219,7 @@ async function putBody({ gitlab }: Context, certificate: Certificate, body: stri
   }
 }
 
-/** Posts the final status and the note. @returns whether the certificate is green */
+/** Posts the note, and the final status unless it waits for an approval. @returns whether the certificate is green */
 export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
   const green = isGreen(certificate);
   const post = (state: CommitState, description: string) =>
@@ -171,7 +238,9 @@ export async function report(context: Context, certificate: Certificate, key: st
     await post('failed', green ? `${verdictLine(certificate)}, but ${why}` : verdictLine(certificate));
     throw error;
   }
-  await post(green ? 'success' : 'failed', verdictLine(certificate));
+  // Of a module whose merge requests are reviewed it turns green with the approval: GitLab's own button waits for it, too.
+  if (!green || certificate.policy !== 'reviewed')
+    await post(green ? 'success' : 'failed', verdictLine(certificate));
   return green;
 }
 
@@ -203,12 +272,16 @@ export function whyOther(certificate: Certificate, request: MergeRequest): strin
     : `the certificate belongs to !${certificate.mergeRequest} of project ${certificate.projectId}, and this is !${request.iid} of project ${request.target_project_id}`;
 }
 
-/** Whether a tested merge request may be merged, given what GitLab says of it now. */
+/**
+ * Whether a tested merge request may be merged, given what GitLab says of it now.
+ * @param review of its head; what is not known yet counts as none
+ */
 export function decideMerge(
   certificate: Certificate,
   request: MergeRequest,
   targetHead: string,
   policy: Module['merge'],
+  review?: Review,
 ): MergeDecision {
   const name = `!${request.iid}`;
   const other = whyOther(certificate, request);
@@ -232,6 +305,8 @@ export function decideMerge(
     };
   if (policy === 'manual')
     return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
+  if (policy === 'reviewed' && !(review && 'by' in review))
+    return { do: 'leave', why: review?.why ?? 'nobody has asked GitLab for its approvals' };
   return { do: 'merge' };
 }
 
@@ -249,8 +324,14 @@ const WAITING = [
   'approvals_syncing',
 ];
 
+/** Says it where GitLab judges by a pipeline of the project's own file: ours may be green for long. */
+const otherPipeline = ({ detailed_merge_status, head_pipeline }: MergeRequest): string =>
+  head_pipeline && head_pipeline.source !== 'external' && detailed_merge_status?.startsWith('ci_')
+    ? ` of its pipeline ${head_pipeline.id} ("${head_pipeline.source}"), which a .gitlab-ci.yml made`
+    : '';
+
 /** Pauses before the next try, in milliseconds: about five minutes in all. */
-const PATIENCE: readonly number[] = [1000, 2000, 4000, 8000, ...Array<number>(19).fill(15_000)];
+const PATIENCE: readonly number[] = [500, 1000, 2000, 4000, 8000, ...Array<number>(19).fill(15_000)];
 
 /** What an error of GitLab's merge endpoint means. */
 export function explainMergeError(status: number, detail: string): Exclude<MergeDecision, { do: 'merge' }> {
@@ -283,6 +364,7 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
  * Merges exactly what was tested: with `sha`, and only on the tested base.
  * @param patience pauses before the next try while GitLab has not judged yet (405 and 422, by its own
  * `detailed_merge_status`)
+ * With `merge: reviewed` only once the review holds; the status turns green then.
  * @returns the commit on the target branch
  * @throws Failure 3 when the target moved, 4 when it is left to people, 1 when it is refused
  */
@@ -296,16 +378,39 @@ export async function merge(
 ): Promise<string> {
   const { gitlab } = context;
   const { project, mergeRequest: iid } = certificate;
+  // Locked: it is being merged at this moment, perhaps by a try of ours that was cut off.
+  const unlocked = async (): Promise<MergeRequest> => {
+    let request = await gitlab.mergeRequest(project, iid);
+    for (const pause of patience) {
+      if (request.state !== 'locked') break;
+      await sleep(pause);
+      request = await gitlab.mergeRequest(project, iid);
+    }
+    return request;
+  };
   const decide = async () => {
-    const request = await gitlab.mergeRequest(project, iid);
+    const request = await unlocked();
     // Not ours to write a note on.
     const other = whyOther(certificate, request);
     if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
     const head = await gitlab.branchHead(project, certificate.targetBranch);
-    return decideMerge(certificate, request, head, policy);
+    if (policy !== 'reviewed') return decideMerge(certificate, request, head, policy);
+    const otherwise = decideMerge(certificate, request, head, policy, { by: 'whoever approves it' });
+    // Asked for only where all else is well.
+    if (otherwise.do !== 'merge') return otherwise;
+    return decideMerge(certificate, request, head, policy, await readReview(gitlab, project, request));
   };
 
+  const post = (state: CommitState, description: string) =>
+    gitlab.setStatus(project, certificate.headSha, {
+      state,
+      ref: certificate.sourceBranch,
+      targetUrl: certificate.build,
+      description,
+    });
   let decision = await decide();
+  const approved = policy === 'reviewed' && decision.do === 'merge';
+  if (approved) await post('success', `${verdictLine(certificate)}, and approved`);
   let merged: MergeRequest | undefined;
   for (let attempt = 0; decision.do === 'merge' && !merged; attempt++) {
     try {
@@ -314,15 +419,16 @@ export async function merge(
       if (!(error instanceof GitLabError)) throw error;
       const pause = patience[attempt];
       if (error.status === 405 || error.status === 422) {
-        const { detailed_merge_status: status = '' } = await gitlab.mergeRequest(project, iid);
-        const waits = WAITING.includes(status) || status === 'mergeable';
+        const refused = await gitlab.mergeRequest(project, iid);
+        const { detailed_merge_status: status = '', state } = refused;
+        const waits = WAITING.includes(status) || status === 'mergeable' || state === 'locked';
         if (waits && pause !== undefined) {
           await sleep(pause);
           decision = await decide();
         } else if (waits && status !== 'mergeable') {
           decision = {
             do: 'leave',
-            why: `GitLab still says "${status}" (${error.status}); merge it by hand once it may be`,
+            why: `GitLab still says "${status}" (${error.status})${otherPipeline(refused)}; merge it by hand once it may be`,
           };
         } else if (status === 'need_rebase') {
           decision = {
@@ -332,9 +438,13 @@ export async function merge(
         } else decision = explainMergeError(error.status, error.detail);
       } else if (error.status === 0 || error.status >= 500) {
         // Nobody knows whether it was carried out: look.
-        const now = await gitlab.mergeRequest(project, iid);
+        const now = await unlocked();
         if (now.state === 'merged' && now.sha === certificate.headSha) merged = now;
-        else throw error;
+        else if (now.state === 'opened' && pause !== undefined) {
+          // It was not. A second time `sha` holds it to the same commit.
+          await sleep(pause);
+          decision = await decide();
+        } else throw error;
       } else decision = explainMergeError(error.status, error.detail);
     }
   }
@@ -342,14 +452,11 @@ export async function merge(
   if (!merged) {
     const why = decision.do === 'merge' ? 'GitLab did not say why' : decision.why;
     if (decision.do === 'again') {
-      await gitlab.setStatus(project, certificate.headSha, {
-        state: 'pending',
-        ref: certificate.sourceBranch,
-        targetUrl: certificate.build,
-        description: `target moved; testing again (${why})`,
-      });
+      await post('pending', `target moved; testing again (${why})`);
       throw new Failure(exitCode.again, `not merged: ${why}. The merge result has to be tested again.`);
     }
+    // Revoked in between.
+    if (approved && decision.do === 'leave') await post('pending', 'waits for an approval');
     if (isGreen(certificate)) await putNote(context, certificate, { state: 'left', why }, key);
     throw new Failure(decision.do === 'refuse' ? exitCode.red : exitCode.nothing, `not merged: ${why}.`);
   }

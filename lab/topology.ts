@@ -24,6 +24,8 @@ export function labEnvironment(): Record<string, string> {
     DOCKER_CONFIG: join(labHome(), 'docker-client'),
     AWS_ACCESS_KEY_ID: secret('s3-access-key', 10),
     AWS_SECRET_ACCESS_KEY: secret('s3-secret-key'),
+    BACKUP_ACCESS_KEY: secret('backup-store-access-key', 10),
+    BACKUP_SECRET_KEY: secret('backup-store-secret-key'),
     PULUMI_CONFIG_PASSPHRASE: secret('passphrase'),
     PULUMI_HOME: join(labHome(), 'pulumi'),
     SWITCHYARD_SEED: secret('seed', 32),

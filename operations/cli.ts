@@ -12,6 +12,7 @@ import { preview } from './commands/preview';
 import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
 import { render } from './commands/render';
+import { rotate } from './commands/rotate';
 import { scrub } from './commands/scrub';
 import { status } from './commands/status';
 import { up } from './commands/up';
@@ -37,6 +38,7 @@ export function cli(): Command {
     rebuild,
     drill,
     drift,
+    rotate,
     status,
     cancel,
     check,

@@ -161,7 +161,12 @@ export class Engine {
     const { backend, environment, existing, part, note } = inputs;
     const workDir = projectFolder(inputs, backend);
     const command = new PulumiCommand(workDir, backend);
-    const claims = new Claims(command, environment);
+    const lost = new AbortController();
+    const claims = new Claims(command, environment, {
+      lease: part?.deploy === true,
+      note,
+      lost: () => lost.abort(),
+    });
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
       const cut = part && (await parts?.open(part.module, part.deploy));
@@ -173,6 +178,8 @@ export class Engine {
       );
       if (!cut) await parts?.gatherForLook();
       const engine = new Engine(inputs, workDir, stack, command, claims, parts);
+      // Whoever took a lease away goes on with the state.
+      lost.signal.addEventListener('abort', engine.onSignal, { once: true });
       process.once('SIGINT', engine.onSignal);
       process.once('SIGTERM', engine.onSignal);
       return engine;

@@ -11,6 +11,7 @@ import {
   missingSecrets,
   neededSecrets,
   secretSources,
+  seedProblems,
   stackVariables,
 } from '../stacks/secrets';
 import { confirmationText, countsText, questionFor } from './confirm';
@@ -24,9 +25,11 @@ import {
 } from './engine';
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
+import { type Growth, grown, growthLine, growthOf, wantedClaims } from './growth';
 import { layOutImage } from './lay-out';
 import { lockHolders } from './lock';
 import { FailedRun, type Outcome } from './outcome';
+import { listObjects, patchObject, readObject } from './outside';
 import { backendOf, root } from './place';
 import { openRecord } from './preview/record';
 import { EXIT, Refusal } from './refusal';
@@ -54,13 +57,17 @@ export interface Session {
   readonly gitlabToken: () => Promise<string>;
 }
 
-/** @throws ProblemsError naming each secret that the program will need and nobody brings */
+/** @throws ProblemsError naming each secret that the program will need and nobody brings, and a seed that is none */
 export function requireSecrets(folders: Folders, model: Model, only?: readonly string[]): void {
   const { environment } = model.settings;
   const inStack = secretsInStack(folders.stacks, environment);
   const needed = neededSecrets((only ? deployVariables : stackVariables)(model.settings));
-  const missing = missingSecrets(environment, needed, (key) => inStack.includes(key));
-  if (missing.length > 0) throw new ProblemsError(missing);
+  const seed = inStack.includes('seed') ? undefined : process.env[secretSources.seed];
+  const problems = [
+    ...missingSecrets(environment, needed, (key) => inStack.includes(key)),
+    ...(seed ? seedProblems(environment, seed) : []),
+  ];
+  if (problems.length > 0) throw new ProblemsError(problems);
 }
 
 /** Turns what the engine's command line says before its first event into a sentence. */
@@ -227,6 +234,29 @@ const stepLine = ({ operation, kind, name, properties, data }: Step): string => 
   return `${operation.padEnd(8)} ${kind} ${name}${changed}${data ? `  (holds data: ${data})` : ''}`;
 };
 
+/**
+ * Volumes of production that are smaller than their modules' files say. Where the cluster cannot be asked, the engine will
+ * say so.
+ * @throws ProblemsError for those that cannot be made so
+ */
+async function growth({ modules, settings }: Model): Promise<Growth[]> {
+  const claims = await listObjects(
+    settings,
+    'production',
+    'v1',
+    'PersistentVolumeClaim',
+    'app.kubernetes.io/component=service',
+  ).catch(() => []);
+  return growthOf(wantedClaims({ modules, settings }), claims, async (name) => {
+    const found = await readObject(settings, 'production', {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'StorageClass',
+      metadata: { name },
+    });
+    return (found as { allowVolumeExpansion?: boolean } | undefined)?.allowVolumeExpansion === true;
+  });
+}
+
 /** `preview`, `up`, `refresh` and `destroy`. */
 export async function operate(
   operation: Operation,
@@ -241,6 +271,7 @@ export async function operate(
   const part =
     module !== undefined && others.length === 0 ? { module, deploy: operation !== 'preview' } : undefined;
   const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
+  let growing: readonly Growth[] = [];
   const prepare = async (folders: Folders, model: Model) => {
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
     if (operation === 'preview' || operation === 'up') {
@@ -250,6 +281,8 @@ export async function operate(
         process.env[RECORDED_VARIABLE] = 'true';
       } else assertRules(model, only);
       requireSecrets(folders, model, only);
+      // A deploy changes no volume, and what previews foreign code reads no cluster beside the engine.
+      if (!only && !record) growing = await growth(model);
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image; images may be left out.
@@ -273,11 +306,14 @@ export async function operate(
           exclude,
           title: `preview of ${title}`,
         });
-        if (Object.keys(planned.changes).length === 0) {
+        if (Object.keys(planned.changes).length === 0 && growing.length === 0) {
           return { document: { ...planned.document, operation }, lines: [`${title}: no change`] };
         }
+        for (const one of growing) terminal.note(growthLine(one));
         await confirmed(terminal, operation, session, planned);
       }
+      if (operation === 'up')
+        for (const one of growing) await patchObject(session.model.settings, 'production', { ...grown(one) });
       const result = await watch(session, operation, terminal, {
         targets,
         replace,
@@ -290,7 +326,7 @@ export async function operate(
       const warned = operation === 'preview' && data > 0 ? [`${data} of them take data with them`] : [];
       return {
         document: result.document,
-        lines: [...listed, ...warned, `${title}: ${countsText(result.changes)}`],
+        lines: [...listed, ...warned, ...growing.map(growthLine), `${title}: ${countsText(result.changes)}`],
       };
     },
     { before: prepare, only, part },

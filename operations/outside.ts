@@ -26,7 +26,28 @@ async function clientOf(settings: StackSettings, role: ClusterRole) {
   const { ApiException, KubernetesObjectApi } = await import('@kubernetes/client-node');
   const config = await kubeConfigOf(settings, role);
   const isMissing = (error: unknown) => error instanceof ApiException && error.code === 404;
-  return { objects: KubernetesObjectApi.makeApiClient(config), isMissing };
+  /** One answer within its time, which the client itself does not have. What a second time changes nothing is tried again. */
+  const answered = <T>(work: () => Promise<T>, repeatable = true): Promise<T> =>
+    retry((ms) => within(work(), ms), {
+      again: (error) => repeatable && (!(error instanceof ApiException) || isTransient(error.code)),
+      policy: { attempts: 3, attemptMs: PATIENCE },
+    });
+  return { objects: KubernetesObjectApi.makeApiClient(config), isMissing, answered };
+}
+
+async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`the cluster did not answer within ${Math.round(ms / 1000)} s`)),
+      ms,
+    );
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** An object of a cluster; undefined when there is none. */
@@ -35,9 +56,9 @@ export async function readObject(
   role: ClusterRole,
   { apiVersion, kind, metadata }: ObjectName,
 ): Promise<unknown> {
-  const { objects, isMissing } = await clientOf(settings, role);
+  const { objects, isMissing, answered } = await clientOf(settings, role);
   try {
-    return await objects.read({ apiVersion, kind, metadata: { ...metadata } });
+    return await answered(() => objects.read({ apiVersion, kind, metadata: { ...metadata } }));
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -52,16 +73,9 @@ export async function listObjects(
   kind: string,
   selector: string,
 ): Promise<readonly unknown[]> {
-  const { objects } = await clientOf(settings, role);
-  const answer = await objects.list(
-    apiVersion,
-    kind,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    selector,
+  const { objects, answered } = await clientOf(settings, role);
+  const answer = await answered(() =>
+    objects.list(apiVersion, kind, undefined, undefined, undefined, undefined, undefined, selector),
   );
   return answer.items;
 }
@@ -78,8 +92,8 @@ export async function createObject(
   object: WholeObject,
 ): Promise<void> {
   if ((await readObject(settings, role, object)) !== undefined) return;
-  const { objects } = await clientOf(settings, role);
-  await objects.create({ ...object, metadata: { ...object.metadata } });
+  const { objects, answered } = await clientOf(settings, role);
+  await answered(() => objects.create({ ...object, metadata: { ...object.metadata } }), false);
 }
 
 /** Removes an object of a cluster, if it is there, and waits until it is gone. */
@@ -88,9 +102,9 @@ export async function removeObject(
   role: ClusterRole,
   object: ObjectName,
 ): Promise<void> {
-  const { objects, isMissing } = await clientOf(settings, role);
+  const { objects, isMissing, answered } = await clientOf(settings, role);
   try {
-    await objects.delete({ ...object, metadata: { ...object.metadata } });
+    await answered(() => objects.delete({ ...object, metadata: { ...object.metadata } }));
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
@@ -110,8 +124,17 @@ export async function scaleTo(
   replicas: number,
 ): Promise<void> {
   if ((await readObject(settings, role, object)) === undefined) return;
-  const { objects } = await clientOf(settings, role);
-  await objects.patch({ ...object, metadata: { ...object.metadata }, ...{ spec: { replicas } } });
+  await patchObject(settings, role, { ...object, spec: { replicas } });
+}
+
+/** Changes some fields of an object of a cluster. */
+export async function patchObject(
+  settings: StackSettings,
+  role: ClusterRole,
+  object: ObjectName & Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { objects, answered } = await clientOf(settings, role);
+  await answered(() => objects.patch({ ...object, metadata: { ...object.metadata } }));
 }
 
 export interface Gitlab {

@@ -1,6 +1,6 @@
 import { labelOf, violation } from './item';
 import { containersOf, type PodUse } from './pods';
-import { at, fields, list, text } from './read';
+import { at, list, text } from './read';
 import type { Rule } from './rule';
 
 const ENFORCE = 'pod-security.kubernetes.io/enforce';
@@ -22,9 +22,6 @@ function treasures({ spec }: PodUse): string[] {
     }
     if (at(volume, 'hostPath') !== undefined) found.push(`a folder of its node (${name})`);
     if (at(volume, 'persistentVolumeClaim') !== undefined) found.push(`a volume that stays (${name})`);
-    if (at(volume, 'emptyDir') !== undefined && at(volume, 'emptyDir', 'sizeLimit') === undefined) {
-      found.push(`a volume without an end (${name})`);
-    }
   }
   for (const { container } of containersOf(spec)) {
     for (const source of list(container, 'envFrom')) {
@@ -38,49 +35,29 @@ function treasures({ spec }: PodUse): string[] {
   return [...new Set(found)];
 }
 
-/** Every way out is closed, but for those that other policies name. */
-const deniesWaysOut = (policy: { readonly args: unknown }): boolean =>
-  Object.values(fields(policy.args, 'spec', 'podSelector')).every(
-    (part) => Object.keys(Object(part)).length === 0,
-  ) &&
-  list(policy.args, 'spec', 'policyTypes').includes('Egress') &&
-  list(policy.args, 'spec', 'egress').length === 0;
-
 /** Image builds need more than `restricted`, and run what nobody has read. */
 export const privilegedAlone: Rule = {
   id: 'privileged-alone',
   holds:
-    'Where less than Pod Security `restricted` is enforced, no Pod has a Secret, an account, or a volume that stays or has no end, and only named ways lead out.',
+    'Where less than Pod Security `restricted` is enforced, no Pod has a Secret, an account, or a volume that stays.',
   why: "A step of a Dockerfile owns all of its build's Pod, and may get out of it.",
   check: (facts) =>
-    facts.namespaces.flatMap(({ declared, pods, policies }) => {
+    facts.namespaces.flatMap(({ declared, pods }) => {
       if (!declared) return [];
       const level = labelOf(declared, ENFORCE);
       if (level === undefined || level === 'restricted') return [];
-      const open = policies.some(deniesWaysOut)
-        ? []
-        : [
-            violation(
-              declared,
-              `enforces Pod Security "${level}" and lets its Pods connect to everything.`,
-              'Name the ways that they need in `egress` of fencedNamespace.',
-            ),
-          ];
-      return [
-        ...open,
-        ...pods.flatMap((pod) => {
-          const found = treasures(pod);
-          return found.length === 0
-            ? []
-            : [
-                violation(
-                  pod.item,
-                  `holds ${found.join(', ')} where Pod Security "${level}" is enforced.`,
-                  'Keep it in a namespace that is `restricted`, or take it out.',
-                  pod.part ? { part: pod.part } : {},
-                ),
-              ];
-        }),
-      ];
+      return pods.flatMap((pod) => {
+        const found = treasures(pod);
+        return found.length === 0
+          ? []
+          : [
+              violation(
+                pod.item,
+                `holds ${found.join(', ')} where Pod Security "${level}" is enforced.`,
+                'Keep it in a namespace that is `restricted`, or take it out.',
+                pod.part ? { part: pod.part } : {},
+              ),
+            ];
+      });
     }),
 };

@@ -1,3 +1,4 @@
+import { servicesIn } from '../catalog/addresses';
 import { STATUS_NAME } from '../catalog/status';
 import { readBack, referencesIn, shownText, type Template } from '../components/shared/references';
 import type { Facts } from './facts';
@@ -82,17 +83,11 @@ export function libraryFiles(byType: Facts['byType']): { readonly item: Item; re
   });
 }
 
-const HOST = /\b([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.svc\b/g;
-
 /** Names of Services that a Pod reaches by its environment: `<service>.<namespace>.svc`. */
 export function reachedBy(pod: PodUse): { service: string; namespace: string; variable: string }[] {
   const effective = new Map(pod.variables.map((each) => [`${each.container}\n${each.name}`, each]));
   return [...effective.values()].flatMap(({ name, value }) =>
-    [...(value ?? '').matchAll(HOST)].map((match) => ({
-      service: match[1] ?? '',
-      namespace: match[2] ?? '',
-      variable: name,
-    })),
+    servicesIn(value ?? '').map((found) => ({ ...found, variable: name })),
   );
 }
 

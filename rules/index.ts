@@ -1,16 +1,24 @@
 import { privilegedAlone } from './builds';
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
 import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
+import { diskBounded, rootReadOnly } from './disk';
 import { driftOnlyReads } from './drift';
 import type { Facts } from './facts';
 import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
-import { namespaceDeny, namespaceLimits, namespaceQuota, podSecurity } from './namespaces';
+import { namespaceDeny, namespaceLimits, namespaceQuota, noWayToMetadata, podSecurity } from './namespaces';
 import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
 import { gitlabTakes, kubernetesTakes, tokensLive } from './refusals';
 import type { Rule, Violation } from './rule';
 import { noPlainSecretVariables, secretsByReference } from './secrets';
-import { backupsComplete, dumpsPossible, servicesDumped, servicesExist } from './services';
+import {
+  backupsApart,
+  backupsComplete,
+  databasesAskLogin,
+  dumpsPossible,
+  servicesDumped,
+  servicesExist,
+} from './services';
 import { testPodPossible } from './testing';
 
 /** Every rule, in the order of a commit's way: the hook first, production last. */
@@ -27,16 +35,21 @@ export const rules: readonly Rule[] = [
   namespaceQuota,
   namespaceLimits,
   namespaceDeny,
+  noWayToMetadata,
   podSecurity,
   privilegedAlone,
+  rootReadOnly,
+  diskBounded,
   quotaFits,
   imagesPinned,
   releasesByDigest,
   serviceVersionsAgree,
   servicesExist,
+  databasesAskLogin,
   backupsComplete,
   servicesDumped,
   dumpsPossible,
+  backupsApart,
   namesUnique,
   nodePortsUnique,
   hostsUnique,

@@ -87,7 +87,6 @@ function testItem(model: Model, module: Module): Item {
       },
     },
     pullSecrets: [names.pullSecret],
-    expires: 0,
   });
   const args: Fields = {
     ...pod,

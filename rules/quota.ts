@@ -20,21 +20,32 @@ const KEYS = {
   'requests.memory': BYTES,
   'limits.cpu': CPU,
   'limits.memory': BYTES,
+  'requests.ephemeral-storage': BYTES,
+  'limits.ephemeral-storage': BYTES,
   persistentvolumeclaims: COUNT,
   'requests.storage': BYTES,
 } as const satisfies Record<string, Amount>;
 type Key = keyof typeof KEYS;
 const isKey = (key: string): key is Key => key in KEYS;
 
-/** Quotas write `cpu` and `memory` for the requests as well. */
-const ALIASES: Readonly<Record<string, string>> = { cpu: 'requests.cpu', memory: 'requests.memory' };
+/** Quotas write a kind alone for its requests as well. */
+const ALIASES: Readonly<Record<string, string>> = {
+  cpu: 'requests.cpu',
+  memory: 'requests.memory',
+  'ephemeral-storage': 'requests.ephemeral-storage',
+};
 
 type Side = 'requests' | 'limits';
-type Kind = 'cpu' | 'memory';
+const AMOUNTS = { cpu: CPU, memory: BYTES, 'ephemeral-storage': BYTES } as const satisfies Record<
+  string,
+  Amount
+>;
+type Kind = keyof typeof AMOUNTS;
+const isAmount = (kind: string | undefined): kind is Kind => kind !== undefined && kind in AMOUNTS;
 
 /** What the API server takes for one container: its own figure, else its limit, else the LimitRange's default. */
 function figure(container: unknown, side: Side, kind: Kind, limits: readonly Item[]): number | undefined {
-  const { parse } = kind === 'cpu' ? CPU : BYTES;
+  const { parse } = AMOUNTS[kind];
   const own = parse(at(container, 'resources', side, kind));
   if (own !== undefined) return own;
   const limit = side === 'requests' ? parse(at(container, 'resources', 'limits', kind)) : undefined;
@@ -103,7 +114,7 @@ function demandOf(space: NamespaceFacts, key: Key): number {
 
 function refused(space: NamespaceFacts, key: Key): Violation[] {
   const [side, kind] = key.split('.');
-  if ((side !== 'requests' && side !== 'limits') || (kind !== 'cpu' && kind !== 'memory')) return [];
+  if ((side !== 'requests' && side !== 'limits') || !isAmount(kind)) return [];
   return space.pods.flatMap((pod) =>
     podDemand(pod, side, kind, space.limits).without.map((container) =>
       violation(

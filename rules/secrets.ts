@@ -1,4 +1,4 @@
-import { isMark, isSecret, type Reference, referencesIn, show } from '../components/shared/references';
+import { isSecret, type Reference, referencesIn, show } from '../components/shared/references';
 import type { Facts } from './facts';
 import { type Item, secretValues, violation } from './item';
 import { isOpenKubeconfig } from './kubeconfig';
@@ -17,11 +17,11 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'docker:index/image:Image': ['registry.password'],
 };
 
-/** References to a secret that may not be shown: every one but a mark, and all that a Secret outputs. */
+/** References to a secret that may not be shown, all that a Secret outputs among them. */
 const secretsIn = (value: unknown, byName: Facts['byName']): Reference[] =>
   referencesIn(value).filter((reference) => {
     const type = reference.kind === 'output' ? byName.get(reference.resource)?.type : undefined;
-    return isSecret(reference, type) && !isMark(reference);
+    return isSecret(reference, type);
   });
 
 /** Secrets hold references, never values. What was looked up excuses no plain value beside it. */

@@ -1,10 +1,13 @@
-import { DUMP_NOTE } from '../components/shared/kubernetes';
+import { PASSWORD_VARIABLE } from '../catalog/containers';
+import { BUCKET_KEYS } from '../components/backup/environment';
+import { DUMP_NOTE, LOGIN_NOTE } from '../components/shared/kubernetes';
 import { names } from '../components/shared/naming';
+import { shownText } from '../components/shared/references';
 import type { Facts } from './facts';
 import { BACKUP_LABEL, isMarked, reachedBy } from './graph';
-import { labelOf, nameOf, namespaceOf, violation } from './item';
-import type { PodUse } from './pods';
-import { list, text } from './read';
+import { labelOf, nameOf, namespaceOf, secretValues, violation } from './item';
+import { containersOf, type PodUse } from './pods';
+import { at, list, text, UNKNOWN } from './read';
 import type { Rule } from './rule';
 
 const key = (...parts: readonly string[]): string => parts.join('\n');
@@ -168,4 +171,71 @@ export const dumpsPossible: Rule = {
           ];
     });
   },
+};
+
+/** Keys of the Secrets with which backups are made: what opens the repository, and what may empty it. */
+const REPOSITORY_KEYS: readonly string[] = ['RESTIC_PASSWORD', ...Object.values(BUCKET_KEYS)];
+
+/** Whoever gets into a rollout gets into production; the way back must not be there as well. */
+export const backupsApart: Rule = {
+  id: 'backups-apart',
+  holds: 'What rolls out has no key of the backups: no Secret of its namespace holds one.',
+  why: 'Whoever takes over a deploy deletes production and its backups at once.',
+  check: (facts) => {
+    const rollouts = new Set(
+      facts.pods
+        .filter(({ spec }) => text(spec, 'serviceAccountName') === names.deployer)
+        .map(({ cluster, namespace }) => key(cluster, namespace)),
+    );
+    const secrets = (facts.byType.get('kubernetes:core/v1:Secret') ?? []).map((item) => ({
+      item,
+      values: Object.entries(secretValues(item)).map(([name, value]) => ({ name, value: shownText(value) })),
+    }));
+    const opening = new Set(
+      secrets
+        .flatMap(({ values }) => values)
+        .filter(({ name, value }) => REPOSITORY_KEYS.includes(name) && value !== UNKNOWN)
+        .map(({ value }) => value),
+    );
+    return secrets.flatMap(({ item, values }) => {
+      if (!rollouts.has(key(item.cluster ?? '', namespaceOf(item)))) return [];
+      const held = values.filter(({ name, value }) => REPOSITORY_KEYS.includes(name) || opening.has(value));
+      return held.length === 0
+        ? []
+        : [
+            violation(
+              item,
+              `holds ${held.map(({ name }) => name).join(', ')}, with which backups can be deleted, where rollouts run.`,
+              'Keep it in the namespaces of the backups, or keep backups with credentials of their own.',
+            ),
+          ];
+    });
+  },
+};
+
+/** A network policy is enforced by a plug-in, and not by every one. */
+export const databasesAskLogin: Rule = {
+  id: 'databases-ask-login',
+  holds: 'Each service of production is started with its password, or says why it asks for no login.',
+  why: 'Where the network does not fence it, whoever is in the cluster reads and changes its data.',
+  check: (facts) =>
+    databases(facts).flatMap(({ pod }) => {
+      const given = `$(${PASSWORD_VARIABLE})`;
+      const asks = containersOf(pod.spec).some(({ container }) =>
+        [
+          ...list(container, 'command'),
+          ...list(container, 'args'),
+          ...list(container, 'env').map((entry) => at(entry, 'value')),
+        ].some((word) => typeof word === 'string' && word.includes(given)),
+      );
+      return asks || text(pod.item.args, 'metadata', 'annotations', LOGIN_NOTE) !== undefined
+        ? []
+        : [
+            violation(
+              pod.item,
+              'is started without its password: it asks nobody for a login.',
+              'Name {password} in its file of catalog/services, or write login: { none: reason }.',
+            ),
+          ];
+    }),
 };

@@ -62,7 +62,10 @@ export const backupSchema = z
         storageClass: subdomain.optional(),
       })
       .optional(),
-    /** Environment variables of whoever runs `up` that hold the bucket's keys. @default the node's own identity */
+    /**
+     * Environment variables of whoever runs `up` that hold the bucket's keys, and none of `deployEnvironment`: what rolls
+     * out must not reach the backups. @default none: no Pod reaches what tells nodes who they are
+     */
     credentialsFrom: z.strictObject({ accessKey: secretVariable, secretKey: secretVariable }).optional(),
     /** What a drill must stay below. */
     targets: targets.prefault({}),
@@ -85,6 +88,10 @@ export const backupSchema = z
   });
 
 export type BackupSettings = z.infer<typeof backupSchema>;
+
+/** Whether what was released is backed up at once: not onto a volume, which only one namespace can mount. */
+export const backsUpReleases = (backup: BackupSettings | undefined): backup is BackupSettings =>
+  backup !== undefined && !backup.claim;
 
 /** Where metrics of jobs that end are sent. */
 export const metricsSchema = z.strictObject({

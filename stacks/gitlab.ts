@@ -105,8 +105,19 @@ const settings = z.strictObject({
     .default('switchyard'),
   /** Projects that are there already, by module; all other modules get a new one in the group. */
   projects: z.record(dnsLabel, existingProject).default({}),
+  /**
+   * What becomes of projects that `destroy` takes away: `immediate` removes them for good; `scheduled` leaves them to
+   * GitLab, which renames them and keeps them for some days, for an instance that allows nothing else. A group of its own
+   * is always scheduled: GitLab refuses the rest at the top level.
+   */
+  deletion: z.enum(['immediate', 'scheduled']).default('immediate'),
   /** How merge requests are merged: GitLab's `merge_method`; `ff` keeps history a line. */
   mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
+  /**
+   * Who rebases a merge request that stands on an older main, where `mergeMethod` asks for it (`rebase_merge`, `ff`):
+   * `people` are told before a build is spent; `bot` does as GitLab's button does, and the new commit has its own build.
+   */
+  rebase: z.enum(['people', 'bot']).default('people'),
   /** Whether a merge request's commits become one: GitLab's `squash_option`. */
   squash: z.enum(['never', 'always', 'default_on', 'default_off']).default('default_off'),
   /** Who may merge to main, beside the bot. Nobody pushes to it. */

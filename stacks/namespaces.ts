@@ -21,9 +21,13 @@ export function namespacesOf(settings: NamespaceSettings) {
     apply: own('ci-apply'),
     /** Agents that look for drift. */
     drift: own('ci-drift'),
+    /** Agents that back up what was just released. */
+    releaseBackup: own('ci-backup'),
     registry: own('registry'),
     /** Where what removes expired test objects runs. */
     reaper: own('ci-reaper'),
+    /** Where what starts builds whose hook was lost runs. */
+    reconciler: own('ci-reconciler'),
     /** Where what holds the key of all backups runs; its account has the same name. */
     backup: own('backup'),
     test: (module: string) => own(`test-${module}`),

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel } from '../catalog/schema';
+import { dnsLabel, waysOut } from '../catalog/schema';
 import {
-  addressRange,
   annotations,
   cpu,
   imageName,
@@ -17,11 +16,16 @@ import {
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
-import { isLinkLocal } from './builds';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
+import { loginSchema } from './login';
 import { secretSources } from './secrets';
 import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
+
+/** What a derived secret is for: `service/orders/mysql`, `backup/key`, … */
+const purpose = z
+  .string()
+  .regex(/^[a-z0-9-]+(\/[a-z0-9-]+)*$/, say('is no purpose of a secret', '"switchyard status" lists them.'));
 
 const registryAddress = z
   .string()
@@ -136,6 +140,11 @@ export const stackSchema = z
         storageClass: subdomain.optional(),
         /** `retain`: no `destroy` deletes Jenkins' home; it stops and says so. `delete`: it goes with the rest. */
         onDelete,
+        /**
+         * People log in as themselves, and are what their groups make them. The user `admin` is for emergencies then.
+         * @default one user, `admin`, whom all share
+         */
+        login: loginSchema.optional(),
         /** Whether who is not logged in may read jobs and logs. */
         anonymousRead: z.boolean().default(false),
         /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
@@ -178,23 +187,16 @@ export const stackSchema = z
          * package registries say. A range that holds private ones means the public addresses beside them; link-local
          * addresses are never reached. @default nothing where `images.mirror` is an address, else public addresses at 443
          */
-        buildEgress: z
-          .array(
-            z.strictObject({
-              /** Range of addresses, IPv4. */
-              cidr: addressRange.refine(
-                (cidr) => !isLinkLocal(cidr),
-                say('is link-local', 'Leave it out: metadata services of clouds answer there.'),
-              ),
-              /** TCP ports there. */
-              ports: z
-                .array(z.number().int().min(1).max(65535))
-                .min(1, say('names no port', 'Name at least one.')),
-            }),
-          )
-          .optional(),
+        buildEgress: waysOut.optional(),
       })
-      .superRefine(({ url, ingress }, context) => {
+      .superRefine(({ url, ingress, login, existing }, context) => {
+        if (login && existing) {
+          context.addIssue({
+            code: 'custom',
+            path: ['login'],
+            message: say('is of a Jenkins that is there already', 'Leave it to the owner of that Jenkins.'),
+          });
+        }
         if (!ingress || !URL.canParse(url)) return;
         const { hostname, protocol } = new URL(url);
         if (ingressHost.safeParse(ingress.host).success && ingress.host !== hostname) {
@@ -235,8 +237,8 @@ export const stackSchema = z
         /** Port on every node, for sites without an ingress controller (30000–32767). */
         nodePort: z.number().int().min(30000).max(32767).optional(),
         /**
-         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none; then both users may do
-         * everything, since the registry's own htpasswd knows no rights.
+         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none, unless it ends TLS by
+         * `tlsSecret`; then both users may do everything, since the registry's own htpasswd knows no rights.
          */
         access: z
           .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))
@@ -256,7 +258,10 @@ export const stackSchema = z
             endpoint: httpUrl.optional(),
             /** Folder in the bucket. @default its root */
             folder: z.string().min(1).optional(),
-            /** Environment variables of whoever runs `up` that hold the keys. @default the node's own identity */
+            /**
+             * Environment variables of whoever runs `up` that hold the keys. @default none: no Pod reaches what tells nodes
+             * who they are
+             */
             credentialsFrom: z
               .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
               .optional(),
@@ -386,6 +391,18 @@ export const stackSchema = z
     previewedBy: dnsLabel.optional(),
     /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */
     backup: backupSchema.optional(),
+    /**
+     * Which derived secrets are in use; `switchyard rotate` writes it (docs/decisions/0012-secrets-have-versions.md).
+     * @default the first of each
+     */
+    secrets: z
+      .strictObject({
+        /** Purpose of a secret → its version, where that is not 1. */
+        versions: z.record(purpose, z.number().int().min(1).max(1_000_000)).default({}),
+        /** Purposes whose rotation has begun and not ended. */
+        rotating: z.array(purpose).default([]),
+      })
+      .prefault({}),
     /** Where the jobs of the topology report their metrics. @default nowhere */
     metrics: metricsSchema.optional(),
     /** Where images come from. */
@@ -414,6 +431,20 @@ export const stackSchema = z
       })
       .prefault({}),
   })
+  .superRefine(({ backup, deployEnvironment }, context) => {
+    for (const [key, variable] of Object.entries(backup?.credentialsFrom ?? {})) {
+      // One of the topology itself was told already.
+      if (isOwnVariable(variable) || !deployEnvironment.includes(variable)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['backup', 'credentialsFrom', key],
+        message: say(
+          `is ${variable}, which deployEnvironment gives to deploy Pods: they could delete the backups`,
+          'Keep backups with credentials of their own.',
+        ),
+      });
+    }
+  })
   .superRefine(({ backup, clusters }, context) => {
     if (!backup?.claim || isOneCluster(clusters)) return;
     context.addIssue({
@@ -435,7 +466,7 @@ export const defaultImages = {
   /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',
-  /** nginx without root, for `registry.access: separate`. */
+  /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
   registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
   robot: 'switchyard/robot:7.5',

@@ -1,4 +1,5 @@
 import type { Problem } from '../catalog/problems';
+import { loginVariable } from './login';
 import type { StackSettings } from './schema';
 
 /**
@@ -6,7 +7,7 @@ import type { StackSettings } from './schema';
  * environment, as CI systems hand secrets in. Everything else is derived or issued, so that nothing else can be lost.
  */
 export const secretSources = {
-  /** Root of all derived secrets (hook tokens, registry passwords, …). At least 32 characters. */
+  /** Root of all derived secrets (hook tokens, registry passwords, …). At least 32 random characters. */
   seed: 'SWITCHYARD_SEED',
   /** GitLab token with the `api` scope of a user who may create the group. */
   gitlabToken: 'GITLAB_TOKEN',
@@ -78,7 +79,7 @@ const otherEnvironments = (topology: StackSettings['topologyProject']): NamedVar
 
 /** Variables that a whole `up` needs. */
 export function stackVariables(
-  settings: Bringing & Pick<StackSettings, 'clusters' | 'topologyProject'>,
+  settings: Bringing & Pick<StackSettings, 'clusters' | 'jenkins' | 'topologyProject'>,
 ): NamedVariable[] {
   const { clusters, registry } = settings;
   const kubeconfigs = (['ci', 'production'] as const).flatMap((role) => {
@@ -97,6 +98,7 @@ export function stackVariables(
     ...push,
     ...keys,
     ...backupVariables(settings.backup),
+    ...(settings.jenkins.login ? [loginVariable(settings.jenkins.login)] : []),
     ...kubeconfigs,
     ...otherEnvironments(settings.topologyProject),
   ]);
@@ -105,6 +107,71 @@ export function stackVariables(
 const distinct = (all: readonly NamedVariable[]): NamedVariable[] => [
   ...new Map(all.map((named) => [named.variable, named])).values(),
 ];
+
+/** A key of an environment for a path of purposes; the path '' is the whole environment. */
+export interface SubKey {
+  readonly environment: string;
+  readonly path: string;
+  readonly key: string;
+}
+
+/** As a Pod is given it in the seed's place. */
+export const writtenKey = ({ environment, path, key }: SubKey): string =>
+  `switchyard-key:${environment}:${path}:${key}`;
+
+/** The sub-keys that stand in a seed's place, with spaces between them; undefined for a seed. */
+export function subKeysIn(root: string): SubKey[] | undefined {
+  const parts = root.split(/\s+/).filter(Boolean);
+  const read = parts.map((part) => /^switchyard-key:([^:]+):([^:]*):([0-9a-f]{64})$/.exec(part));
+  if (read.length === 0 || read.some((one) => one === null)) return undefined;
+  return read.flatMap((one) =>
+    one ? [{ environment: one[1] ?? '', path: one[2] ?? '', key: one[3] ?? '' }] : [],
+  );
+}
+
+/** The least that a seed may hold, in characters and in bits of what its characters tell apart. */
+const SEED_CHARACTERS = 32;
+const SEED_BITS = 80;
+
+/** Bits by the frequency of a text's characters: nothing for a repeated one, some 118 for 32 random hexadecimal ones. */
+function bitsOf(text: string): number {
+  const counts = new Map<string, number>();
+  for (const one of text) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return [...counts.values()].reduce((sum, count) => sum - count * Math.log2(count / text.length), 0);
+}
+
+/**
+ * Why a seed is not one; undefined where it will do. It cannot be told whether a text is random, only that some are not:
+ * those of a few characters, and repetitions.
+ * @param environment that the seed is for
+ */
+function faultOfSeed(seed: string, environment: string): string | undefined {
+  const keys = subKeysIn(seed);
+  if (keys) {
+    const other = keys.find((one) => one.environment !== environment);
+    return other && `is a key of the environment "${other.environment}"`;
+  }
+  if (seed.includes('switchyard-key:')) return 'is neither a seed nor a key that was derived from one';
+  if (seed.length < SEED_CHARACTERS)
+    return `has ${seed.length} characters, of which there must be ${SEED_CHARACTERS} random ones`;
+  const repeated = `${seed}${seed}`.indexOf(seed, 1) < seed.length;
+  return repeated || bitsOf(seed) < SEED_BITS ? 'is not random: its characters repeat each other' : undefined;
+}
+
+/** The fault of a seed that is there; none where it will do. */
+export function seedProblems(environment: string, seed: string): Problem[] {
+  const fault = faultOfSeed(seed, environment);
+  if (fault === undefined) return [];
+  return [
+    {
+      file: `stacks/Pulumi.${environment}.yaml`,
+      key: 'seed',
+      what: `the secret ${secretSources.seed} ${fault}.`,
+      remedy:
+        'Make one with "openssl rand -hex 32"; where this one is in use, "switchyard rotate" brings the new one in (docs/environments.md).',
+    },
+  ];
+}
 
 /** One fault for each needed secret that neither the stack file nor the environment brings. */
 export function missingSecrets(

@@ -16,8 +16,11 @@ type Variable =
 /** Room for restic's cache and for bundles and images on their way. */
 export const SCRATCH = '/scratch';
 
-/** Secret of deploy Pods that opens the repository after a release. */
-export const DEPLOY_SECRET = 'backup-access';
+/** Disk of the Pods that back up what was just released: their scratch, and all that they may fill. */
+export const RELEASE_DISK = { scratch: '8Gi', all: '12Gi' } as const;
+
+/** Secret of the Pods that back up what was just released: it opens the repository. */
+export const RELEASE_SECRET = 'backup-access';
 
 /** Keys of the bucket under names of their own: the state backend's, which stand beside them, may be others. */
 export const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_SECRET_KEY' } as const;

@@ -1,4 +1,4 @@
-import { BACKUP_FOLDER, type BackupKind, type BackupSettings } from '../../stacks/backup';
+import { BACKUP_FOLDER, type BackupKind, type BackupSettings, backsUpReleases } from '../../stacks/backup';
 import { namespacesOf } from '../../stacks/namespaces';
 import { lifetime } from '../gitlab/access';
 import { group } from '../gitlab/projects';
@@ -9,10 +9,12 @@ import { deliveryJob, type JobInputs } from '../shared/job';
 import { dockerConfig, fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { givenRef, outputRef, type Ref } from '../shared/references';
+import { keptUntilRotated } from '../shared/rotation';
 import {
   backendVariables,
-  DEPLOY_SECRET,
   fromSecret,
+  KEY_PURPOSE,
+  RELEASE_SECRET,
   repositorySecrets,
   repositoryVariables,
   SCRATCH,
@@ -95,6 +97,9 @@ const files = (model: Model, role: Role): Declaration[] =>
     labels: labels(about(model)),
   });
 
+/** The repository opens with the key that it was given. */
+const keyKept = (model: Model) => keptUntilRotated(model, KEY_PURPOSE, ['stringData.RESTIC_PASSWORD']);
+
 /** Namespace, account and Secret in one cluster. It stands alone: who may start Pods beside it could read the key. */
 function place(model: Model, settings: BackupSettings, role: Role): Declaration[] {
   const prefix = prefixOf(role);
@@ -116,7 +121,13 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
       namespace: namespacesOf(model.settings).backup,
       provider: role,
       labels: about(model),
-      quota: { pods: 4, cpu: '2', memory: '4Gi', claims: settings.claim && role === 'ci' ? 1 : 0 },
+      quota: {
+        pods: 4,
+        cpu: '2',
+        memory: '4Gi',
+        disk: '88Gi',
+        claims: settings.claim && role === 'ci' ? 1 : 0,
+      },
       egress: backupEgress(model, role),
       // A namespace takes its claims along when it goes.
       retain: settings.claim !== undefined && role === 'ci',
@@ -137,7 +148,7 @@ function place(model: Model, settings: BackupSettings, role: Role): Declaration[
       role,
       within(model, SECRET),
       { stringData: { ...repositorySecrets(settings), ...sources } },
-      after,
+      { ...after, ...keyKept(model) },
     ),
   ];
 }
@@ -244,24 +255,23 @@ function verifyJob(model: Model, settings: BackupSettings): Declaration {
 }
 
 /**
- * Lets a deploy Pod back up what it has just released. None where the repository is a volume: deploy Pods run elsewhere,
- * and a volume is mounted in one namespace only.
+ * Lets an agent back up what was just released. It does nothing else, and no other agent has this: what may delete
+ * backups runs no program that a merge request, a catalog or a release had a part in.
  */
 function afterReleases(model: Model, settings: BackupSettings): Declaration[] {
-  if (settings.claim) return [];
-  const common = labels({
-    name: names.deployer,
-    component: 'jenkins',
-    environment: model.settings.environment,
-  });
+  if (!backsUpReleases(settings)) return [];
   return [
     object(
       'kubernetes:core/v1:Secret',
-      'deploy-backup-access',
+      'release-backup-access',
       'ci',
-      { namespace: namespacesOf(model.settings).deploy, name: DEPLOY_SECRET, labels: common },
+      {
+        namespace: namespacesOf(model.settings).releaseBackup,
+        name: RELEASE_SECRET,
+        labels: labels(about(model)),
+      },
       { stringData: repositorySecrets(settings) },
-      { dependsOn: ['deploy-namespace'] },
+      { dependsOn: ['release-backup-namespace'], ...keyKept(model) },
     ),
   ];
 }

@@ -1,3 +1,4 @@
+import { NO_CI_CONFIG } from '../../catalog/status';
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
 import { foundRef, outputRef, type Ref, secretRef } from '../shared/references';
@@ -10,6 +11,7 @@ export const numeric = (reference: Ref): Ref<number> => reference as unknown as 
 
 /** A project of ours in the group. */
 export function project(
+  { deletion }: GitLabSettings,
   name: string,
   description: string,
   path: string,
@@ -27,10 +29,10 @@ export function project(
       visibilityLevel: 'private',
       defaultBranch: BRANCH,
       initializeWithReadme: true,
-      // GitLab otherwise keeps a deleted project for weeks, and the group with it.
-      permanentlyDeleteOnDestroy: true,
       // On by default on self-managed: a root Dockerfile then makes a pipeline that no runner takes, and our status joins it.
       autoDevopsEnabled: false,
+      // GitLab otherwise keeps a deleted project for weeks, under another name.
+      permanentlyDeleteOnDestroy: deletion === 'immediate',
       ...settings,
     },
   };
@@ -54,6 +56,7 @@ export function mergeSettings(gitlab: GitLabSettings): Partial<ArgsByType['gitla
     ...(gitlab.resolveDiscussions ? { onlyAllowMergeIfAllDiscussionsAreResolved: true } : {}),
     removeSourceBranchAfterMerge: true,
     sharedRunnersEnabled: false,
+    ciConfigPath: NO_CI_CONFIG,
   };
 }
 
@@ -97,6 +100,10 @@ export const hook = (projectName: string, url: string, tokenPurpose: string): De
     enableSslVerification: url.startsWith('https:'),
   },
 });
+
+/** Tells the `delivery` command that it may rebase what stands on an older main. */
+export const rebasing = ({ rebase }: GitLabSettings): { name: string; value: string }[] =>
+  rebase === 'bot' ? [{ name: 'SWITCHYARD_GITLAB_REBASE', value: 'true' }] : [];
 
 /** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
 export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {

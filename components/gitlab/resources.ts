@@ -26,8 +26,8 @@ function groupItself({ settings: { gitlab } }: Model): Declaration {
       path: gitlab.group,
       description: 'Made by Switchyard',
       visibilityLevel: 'private',
-      // GitLab otherwise keeps a deleted group for weeks under another path, and the next `up` finds it in the way.
-      permanentlyRemoveOnDelete: true,
+      // Removed at once is what GitLab refuses to a group at the top level (lib/api/groups.rb): it is scheduled, under a name
+      // that leaves its own free for the next `up`, and is empty by then.
     },
   };
 }
@@ -39,9 +39,9 @@ export function gitlabSharedResources(model: Model): Declaration[] {
     groupItself(model),
     botToken(gitlab),
     ...groupMembers(gitlab),
-    project('gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
+    project(gitlab, 'gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
     protectedMain('gitlab-ledger-main', 'gitlab-ledger', { push: 'maintainer' }),
-    project('gitlab-library', 'Jenkins shared library, written by Switchyard', names.libraryProject),
+    project(gitlab, 'gitlab-library', 'Jenkins shared library, written by Switchyard', names.libraryProject),
     protectedMain('gitlab-library-main', 'gitlab-library', { push: 'maintainer' }),
     ...Object.keys(model.library)
       .sort()
@@ -73,7 +73,7 @@ export function gitlabModuleResources(model: Model, module: Module): Declaration
   const existing = entryOf(gitlab.projects, module.name)?.existing;
   return [
     existing === undefined
-      ? project(name, module.description, module.name, mergeSettings(gitlab))
+      ? project(gitlab, name, module.description, module.name, mergeSettings(gitlab))
       : existingProject(name, existing),
     protectedMain(`${name}-main`, name, {
       push: 'no one',

@@ -12,7 +12,7 @@ export function topologyProjectResources(model: Model): Declaration[] {
   const { path } = topologyProject;
   const name = 'gitlab-topology';
   return [
-    project(name, 'The topology itself: code, catalog and stacks', path, {
+    project(gitlab, name, 'The topology itself: code, catalog and stacks', path, {
       // It gets its content by a push of this repository, whose history is not that of a generated README; and GitLab
       // takes a default branch only with one.
       initializeWithReadme: false,

@@ -1,17 +1,33 @@
 import { stringify } from 'yaml';
-import { restrictedContainer } from '../../catalog/containers';
+import {
+  AGENT_DISK,
+  agentMounts,
+  agentResources,
+  agentVolumes,
+  emptyDir,
+  restrictedContainer,
+  withDisk,
+} from '../../catalog/containers';
+import { backsUpReleases } from '../../stacks/backup';
 import type { RepositoryFiles } from '../../stacks/files';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
-import { DEPLOY_SECRET, repositoryVariables, sourceVariables } from '../backup/environment';
-import { existingProjects } from '../gitlab/projects';
+import {
+  RELEASE_DISK,
+  RELEASE_SECRET,
+  repositoryVariables,
+  SCRATCH,
+  sourceVariables,
+} from '../backup/environment';
+import { existingProjects, rebasing } from '../gitlab/projects';
 import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef, type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
+import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
 import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName } from './names';
 
@@ -28,7 +44,7 @@ const LONGEST_PREVIEW = 3600;
 const LONGEST_APPLY = 2 * 3600;
 const LONGEST_LOOK = 3600;
 
-const scratch = { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } };
+const scratch = [emptyDir('tmp', '2Gi'), ...agentVolumes];
 
 const agentContainer = (name: string, image: Ref, env: readonly object[], mounts: readonly object[]) => ({
   name,
@@ -37,17 +53,20 @@ const agentContainer = (name: string, image: Ref, env: readonly object[], mounts
   args: ['infinity'],
   env: [{ name: 'HOME', value: '/home/jenkins/agent' }, ...env],
   // No limit on CPU: a build may take what the node has to spare; its request keeps it from starving others.
-  resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
+  resources: withDisk({ requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }, AGENT_DISK),
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
   volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
 });
 
+/** Of a Pod that changes an environment: it is told when the Pod ends. */
+const told = { command: waitForSteps(), args: [] };
+
 const jnlpContainer = (image: Ref) => ({
   name: 'jnlp',
   image,
-  resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  resources: agentResources,
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
-  volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+  volumeMounts: agentMounts,
 });
 
 const agentPod = (spec: object) =>
@@ -110,6 +129,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           { name: 'SWITCHYARD_STATE', value: STATE },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
+          ...rebasing(settings.gitlab),
           ...topologyEnvironment(settings),
         ],
         [
@@ -133,27 +153,18 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           ]
         : []),
       ...fileVolumes(model.files),
-      { name: 'state', emptyDir: { sizeLimit: '64Mi' } },
-      scratch,
+      emptyDir('state', '64Mi'),
+      ...scratch,
     ],
   });
 }
 
-/** Where the deploy Pod is told how to log in to the registry, to back up what was released. */
-const PULL_LOGIN = '/docker';
-
-/** Whether what was released is backed up at once: not onto a volume, which only one namespace can mount. */
-const backsUpReleases = ({ backup }: StackSettings): boolean => backup !== undefined && !backup.claim;
-
-/**
- * The Pod that runs `up` of one module, and backs up what it released. The only one with a service account that may
- * change production.
- */
-function deployPod(model: Model, image: Ref): string | Ref {
-  const backup = backsUpReleases(model.settings);
-  return agentPod({
+/** The Pod that runs `up` of one module. The only one with a service account that may change production. */
+const deployPod = (model: Model, image: Ref): string | Ref =>
+  agentPod({
     automountServiceAccountToken: true,
     serviceAccountName: names.deployer,
+    terminationGracePeriodSeconds: ENDING_SECONDS,
     containers: [
       {
         ...agentContainer(
@@ -163,45 +174,66 @@ function deployPod(model: Model, image: Ref): string | Ref {
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
+            { name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment },
             ...fileVariables,
             ...sourceVariables(model.settings),
-            ...(backup
-              ? [...repositoryVariables(model.settings), { name: 'DOCKER_CONFIG', value: PULL_LOGIN }]
-              : [{ name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment }]),
+          ],
+          [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }, ...fileMounts, programMount],
+        ),
+        ...told,
+        envFrom: [{ secretRef: { name: 'deploy-environment' } }],
+      },
+      jnlpContainer(image),
+    ],
+    volumes: [kubeconfigVolume(model.settings), ...fileVolumes(model.files), programVolume, ...scratch],
+  });
+
+/** Where the Pod that backs up a release is told how to log in to the registry. */
+const PULL_LOGIN = '/docker';
+
+/** The Pod that backs up what was released: of all agents the only one that reaches the backups. */
+const backupPod = (model: Model, image: Ref): string | Ref =>
+  agentPod({
+    containers: [
+      {
+        ...agentContainer(
+          'backup',
+          image,
+          [
+            ...fileVariables,
+            ...sourceVariables(model.settings),
+            ...repositoryVariables(model.settings),
+            { name: 'DOCKER_CONFIG', value: PULL_LOGIN },
+            { name: 'RESTIC_CACHE_DIR', value: `${SCRATCH}/cache` },
+            { name: 'TMPDIR', value: SCRATCH },
           ],
           [
-            { name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true },
             ...fileMounts,
-            programMount,
-            ...(backup ? [{ name: 'docker', mountPath: PULL_LOGIN, readOnly: true }] : []),
+            { name: 'docker', mountPath: PULL_LOGIN, readOnly: true },
+            { name: 'scratch', mountPath: SCRATCH },
           ],
         ),
-        envFrom: [
-          { secretRef: { name: 'deploy-environment' } },
-          ...(backup ? [{ secretRef: { name: DEPLOY_SECRET } }] : []),
-        ],
+        resources: withDisk(
+          { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
+          RELEASE_DISK.all,
+        ),
+        envFrom: [{ secretRef: { name: RELEASE_SECRET } }],
       },
       jnlpContainer(image),
     ],
     volumes: [
-      kubeconfigVolume(model.settings),
       ...fileVolumes(model.files),
-      programVolume,
-      scratch,
-      ...(backup
-        ? [
-            {
-              name: 'docker',
-              secret: {
-                secretName: names.pullSecret,
-                items: [{ key: '.dockerconfigjson', path: 'config.json' }],
-              },
-            },
-          ]
-        : []),
+      {
+        name: 'docker',
+        secret: {
+          secretName: names.pullSecret,
+          items: [{ key: '.dockerconfigjson', path: 'config.json' }],
+        },
+      },
+      emptyDir('scratch', RELEASE_DISK.scratch),
+      ...scratch,
     ],
   });
-}
 
 const topologyMounts = [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }];
 const kubeconfigVariable = [{ name: 'KUBECONFIG', value: '/kubeconfig/config' }];
@@ -233,26 +265,30 @@ interface TopologyPod {
   readonly files?: RepositoryFiles;
   /** Run the program that was applied, where the image has another. @default false */
   readonly asApplied?: boolean;
+  /** Whether it changes the environment, and is told when it ends. @default false */
+  readonly changes?: boolean;
   readonly resources?: object;
 }
 
 function topologyPod(pod: TopologyPod): string | Ref {
   const { container, image, account, other, secret, variables = topologyVariables } = pod;
-  const { asApplied, files, resources } = pod;
+  const { asApplied, changes, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
   const mounts = [...topologyMounts, ...(files ? fileMounts : []), ...(asApplied ? [programMount] : [])];
   return agentPod({
     ...identity,
+    ...(changes ? { terminationGracePeriodSeconds: ENDING_SECONDS } : {}),
     volumes: [
       kubeconfig,
       ...(files ? fileVolumes(files) : []),
       ...(asApplied ? [programVolume] : []),
-      scratch,
+      ...scratch,
     ],
     containers: [
       {
         ...agentContainer(container, image, given, mounts),
+        ...(changes ? told : {}),
         ...(resources ? { resources } : {}),
         ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
       },
@@ -273,7 +309,10 @@ const previewPod = (image: Ref, other?: string): string | Ref =>
     other,
     variables: kubeconfigVariable,
     // An author's program decides what it uses: it gets so much, and no more.
-    resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+    resources: withDisk(
+      { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+      AGENT_DISK,
+    ),
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
@@ -306,6 +345,7 @@ const applyPod = (image: Ref, other?: string): string | Ref =>
     image,
     account: names.applier,
     other,
+    changes: true,
     secret: other ? variablesSecret(other) : 'apply-environment',
   });
 
@@ -321,7 +361,7 @@ export const deliveryCap = (maximumAgents: number): number => Math.floor(maximum
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
 export function kubernetesCloud(model: Model) {
   const image = outputRef('delivery-image', 'repoDigest');
-  const { jenkins, topologyProject } = model.settings;
+  const { backup, jenkins, topologyProject } = model.settings;
   const applies = topologyProject?.apply === 'automatic';
   const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
     // Without one the plugin makes up another at each load, and counts agents that survived it twice or never again.
@@ -360,6 +400,9 @@ export function kubernetesCloud(model: Model) {
       },
       template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(image)))),
       template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, image)),
+      ...(backsUpReleases(backup)
+        ? [template('backup', namespaces.releaseBackup, LONGEST_DEPLOY, backupPod(model, image))]
+        : []),
       ...(topologyProject
         ? [
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(image)),

@@ -1,6 +1,7 @@
-import { restrictedContainer } from '../../catalog/containers';
+import { agentVolumes, emptyDir, restrictedContainer, WORKSPACE } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
@@ -9,10 +10,6 @@ import { bytes, wholeGibibytes } from '../shared/quantities';
 
 const USER = 1000;
 const SOCKET = 'unix:///run/user/1000/buildkit/buildkitd.sock';
-/** What the sources may take, and what else a build writes beside BuildKit's own state. */
-const WORKSPACE = '8Gi';
-const SCRATCH = '2Gi';
-
 /** BuildKit's own configuration file: how much it keeps, and which registries speak plain http. */
 function buildkitToml(model: Model): string {
   const { registry, images, jenkins } = model.settings;
@@ -47,6 +44,10 @@ export function buildkit(model: Model): Declaration[] {
   ];
 }
 
+/** What BuildKit may fill: its state, and what it writes beside it and into the workspace. */
+export const buildDisk = ({ jenkins }: StackSettings): string =>
+  wholeGibibytes(bytes(jenkins.buildCache) + bytes(WORKSPACE) + bytes('2Gi'));
+
 /**
  * The Pod of one image build, with rootless BuildKit in it. A step of the Dockerfile shares BuildKit's processes and
  * network, so all of the Pod is its author's: no Secret is mounted here, no account, nothing that outlives the build.
@@ -54,9 +55,6 @@ export function buildkit(model: Model): Declaration[] {
  */
 export function buildPod(model: Model, jnlp: object): object {
   const { settings } = model;
-  const state = settings.jenkins.buildCache;
-  // Kubernetes counts what a Pod writes, its volumes among it, against what its containers may.
-  const disk = wholeGibibytes(bytes(state) + bytes(WORKSPACE) + bytes(SCRATCH) + bytes('2Gi'));
   return {
     containers: [
       {
@@ -78,7 +76,7 @@ export function buildPod(model: Model, jnlp: object): object {
         },
         resources: {
           requests: { cpu: '100m', memory: '256Mi', 'ephemeral-storage': '1Gi' },
-          limits: { memory: '4Gi', 'ephemeral-storage': disk },
+          limits: { memory: '4Gi', 'ephemeral-storage': buildDisk(settings) },
         },
         volumeMounts: [
           { name: 'config', mountPath: '/config', readOnly: true },
@@ -96,10 +94,8 @@ export function buildPod(model: Model, jnlp: object): object {
     ],
     volumes: [
       { name: 'config', configMap: { name: 'buildkitd' } },
-      { name: 'state', emptyDir: { sizeLimit: state } },
-      { name: 'tmp', emptyDir: { sizeLimit: SCRATCH } },
-      // The one that Jenkins would add, with an end to it.
-      { name: 'workspace-volume', emptyDir: { sizeLimit: WORKSPACE } },
+      emptyDir('state', settings.jenkins.buildCache),
+      ...agentVolumes,
     ],
   };
 }

@@ -1,11 +1,12 @@
 import { stringify } from 'yaml';
-import { escapeJcasc, JcascScalar, jcascSource, jcascVariable } from '../../text/jcasc';
+import { escapeJcasc, JcascScalar, jcascSource } from '../../text/jcasc';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
 import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
-import { cascSecrets, credentialIds } from './names';
+import { authorizationStrategy, securityRealm } from './login';
+import { credentialIds } from './names';
 
 /**
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
@@ -20,13 +21,8 @@ export function casc(model: Model) {
       // Builds never run beside Jenkins' own files and secrets.
       numExecutors: 0,
       mode: 'EXCLUSIVE',
-      securityRealm: {
-        local: {
-          allowsSignup: false,
-          users: [{ id: 'admin', password: jcascVariable(cascSecrets.adminPassword) }],
-        },
-      },
-      authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: jenkins.anonymousRead } },
+      securityRealm: securityRealm(model),
+      authorizationStrategy: authorizationStrategy(jenkins),
       // Its option about client addresses is gone since Jenkins 2.543, and stops the boot.
       crumbIssuer: { standard: {} },
       // Agents come by WebSocket: the TCP port stays shut.

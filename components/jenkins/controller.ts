@@ -1,12 +1,15 @@
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
+import { loginVariable } from '../../stacks/login';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { outputRef, secretRef } from '../shared/references';
+import { JENKINS_PORT } from '../shared/network';
+import { givenRef, outputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { cascSecrets, hookTokens, JENKINS_PORT, JENKINS_USER } from './names';
+import { hasAdmin } from './login';
+import { cascSecrets, hookTokens, JENKINS_USER, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 import { agentFiles } from './namespaces';
 
 const CASC_FOLDER = '/var/jenkins_casc';
@@ -88,7 +91,13 @@ function state(model: Model): Declaration[] {
       within('jenkins-casc-secrets'),
       {
         stringData: {
-          [cascSecrets.adminPassword]: secretRef('jenkins/admin'),
+          ...(hasAdmin(jenkins) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
+          ...(reconcilerLogsIn(model)
+            ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
+            : {}),
+          ...(jenkins.login
+            ? { [cascSecrets.clientSecret]: givenRef(loginVariable(jenkins.login).variable) }
+            : {}),
           ...hookTokens(model),
         },
       },
@@ -129,7 +138,7 @@ const reloader = {
     { name: 'WATCHED', value: `${CASC_FOLDER} ${SECRETS_FOLDER}` },
     reloadToken,
   ],
-  resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+  resources: withDisk({ requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } }, '256Mi'),
   securityContext: restrictedContainer,
   volumeMounts: [
     { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
@@ -159,6 +168,8 @@ function workload(model: Model): Declaration[] {
         spec: {
           replicas: 1,
           serviceName: 'jenkins',
+          // A Pod that does not get ready is replaced by the next template: see components/production/service.ts.
+          podManagementPolicy: 'Parallel',
           selector: { matchLabels: match },
           template: {
             metadata: {
@@ -194,10 +205,13 @@ function workload(model: Model): Declaration[] {
                   startupProbe: { ...probe, periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 200 },
                   readinessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 5 },
                   livenessProbe: { ...probe, periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 5 },
-                  resources: {
-                    requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
-                    limits: { memory: jenkins.resources.memoryLimit },
-                  },
+                  resources: withDisk(
+                    {
+                      requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
+                      limits: { memory: jenkins.resources.memoryLimit },
+                    },
+                    '8Gi',
+                  ),
                   securityContext: restrictedContainer,
                   volumeMounts: [
                     { name: 'home', mountPath: '/var/jenkins_home' },
@@ -215,9 +229,9 @@ function workload(model: Model): Declaration[] {
                 { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
                 { name: 'casc', configMap: { name: 'jenkins-casc' } },
                 { name: 'casc-secrets', secret: { secretName: 'jenkins-casc-secrets' } },
-                { name: 'plugins', emptyDir: {} },
-                { name: 'cache', emptyDir: {} },
-                { name: 'tmp', emptyDir: {} },
+                emptyDir('plugins', '2Gi'),
+                emptyDir('cache', '2Gi'),
+                emptyDir('tmp', '2Gi'),
               ],
             },
           },

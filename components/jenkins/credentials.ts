@@ -4,9 +4,9 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { dockerConfig, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, outputRef, type Ref, secretRef } from '../shared/references';
+import { outputRef, type Ref, secretRef } from '../shared/references';
 import { productionAccess } from './deploy-access';
-import { BASES_SECRET, credentialIds } from './names';
+import { BASES_SECRET, credentialIds, ofPods } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(model: Model): Declaration[] {
@@ -84,7 +84,7 @@ export function deployAccess(model: Model): Declaration[] {
       within('deploy-environment'),
       {
         stringData: Object.fromEntries(
-          deployVariables(settings).map(({ variable }) => [variable, givenRef(variable)]),
+          deployVariables(settings).map(({ variable }) => [variable, ofPods(variable)]),
         ),
       },
       after,

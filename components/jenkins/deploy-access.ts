@@ -60,7 +60,8 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
       provider: 'production',
       labels: about,
       // An account lives here, and nothing runs.
-      quota: { pods: 0, cpu: '0', memory: '0', claims: 0 },
+      quota: { pods: 0, cpu: '0', memory: '0', disk: '0', claims: 0 },
+      egress: [],
     }),
     object(
       'kubernetes:core/v1:ServiceAccount',

@@ -1,11 +1,12 @@
 import { entryOf } from '../../catalog/entry';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { secretSources } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
-import { givenRef, type Ref } from '../shared/references';
+import { givenRef, keyRef, type Ref } from '../shared/references';
 
 type TopologyProject = NonNullable<StackSettings['topologyProject']>;
 export type Credentials = TopologyProject['credentials'][string];
@@ -61,7 +62,11 @@ export function otherEnvironmentSecrets(model: Model): Declaration[] {
         { dependsOn: [`${prefix}-namespace`] },
       );
     const given = Object.fromEntries(
-      Object.entries(variables).map(([theirs, ours]) => [theirs, givenRef(ours)]),
+      Object.entries(variables).map(([theirs, ours]): [string, Ref] => [
+        theirs,
+        // Its own key: its root seed goes into no Pod, and gives what other environments have.
+        theirs === secretSources.seed ? keyRef('', { environment, variable: ours }) : givenRef(ours),
+      ]),
     );
     const reading = { config: givenRef(previewKubeconfig) };
     return [

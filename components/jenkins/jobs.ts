@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
 import { groovyBlock, groovyString } from '../../text/groovy';
@@ -23,6 +24,8 @@ const gitlabJob = (
     readonly name: string;
     readonly description: string;
     readonly drafts: boolean;
+    /** An approval starts it: what waited for one is merged then. */
+    readonly approvals: boolean;
     readonly pipeline: string;
   },
 ): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
@@ -41,6 +44,7 @@ const gitlabJob = (
           branchFilterType('NameBasedFilter')
           includeBranchesSpec('main')
           ciSkip(false)
+          triggerOnApprovedMergeRequest(${String(job.approvals)})
           skipWorkInProgressMergeRequest(${String(!job.drafts)})
           setBuildDescription(true)
           secretToken("${jcascVariable(cascSecrets.hookToken(job.name))}")
@@ -66,6 +70,7 @@ export const topologyJobScript = (
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
+    approvals: false,
     pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)})`,
   });
 
@@ -114,5 +119,8 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     name: module.name,
     description: module.description,
     drafts: false,
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)})`,
+    approvals: module.merge === 'reviewed',
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)}${
+      backsUpReleases(model.settings.backup) ? ', backup: true' : ''
+    })`,
   });

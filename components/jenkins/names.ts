@@ -1,12 +1,17 @@
+import { backsUpReleases } from '../../stacks/backup';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { secretSources } from '../../stacks/secrets';
 import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
-import { type Ref, secretRef } from '../shared/references';
+import { givenRef, keyRef, type Ref, secretRef } from '../shared/references';
 
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
   adminPassword: 'ADMIN_PASSWORD',
+  /** Of Jenkins as a client of whoever says who people are. */
+  clientSecret: 'LOGIN_CLIENT_SECRET',
+  reconcilerPassword: 'RECONCILER_PASSWORD',
   hookToken: (module: string) => `HOOK_TOKEN_${module.replaceAll('-', '_').toUpperCase()}`,
 } as const;
 
@@ -19,20 +24,31 @@ export const credentialIds = {
   registry: (module: string) => `registry-${module}`,
 } as const;
 
+/** A variable of whoever runs `up`, as Pods get it: the seed as this environment's key, which gives no other's secrets. */
+export const ofPods = (variable: string): Ref =>
+  variable === secretSources.seed ? keyRef('') : givenRef(variable);
+
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';
 
+/** Jobs that a hook starts. */
+export const hookedJobs = ({ modules, settings: { topologyProject } }: Model): string[] => [
+  ...modules.map(({ name }) => name),
+  ...(topologyProject ? [topologyProject.path] : []),
+];
+
 /** The token of each job's hook, by its file name. */
-export const hookTokens = ({ modules, settings: { topologyProject } }: Model): Record<string, Ref> =>
+export const hookTokens = (model: Model): Record<string, Ref> =>
   Object.fromEntries(
-    [...modules.map(({ name }) => name), ...(topologyProject ? [topologyProject.path] : [])].map((name) => [
-      cascSecrets.hookToken(name),
-      secretRef(hookTokenPurpose(name)),
-    ]),
+    hookedJobs(model).map((name) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
   );
 
-/** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
-export const JENKINS_PORT = 8080;
+/** Purpose of the secret with which the reconciler logs in to Jenkins. */
+export const RECONCILER_PURPOSE = 'jenkins/reconciler';
+
+/** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
+export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
+  !jenkins.anonymousRead && !jenkins.login;
 
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
@@ -49,12 +65,13 @@ export const cloudName = ({ settings }: Model): string =>
 
 /** Namespaces in which agents of Jenkins' own work and image builds run; tests have one a module. */
 export function agentNamespaces(settings: StackSettings): string[] {
-  const { agents, build, deploy, preview, drift, apply } = namespacesOf(settings);
+  const { agents, build, deploy, releaseBackup, preview, drift, apply } = namespacesOf(settings);
   const { topologyProject } = settings;
   return [
     agents,
     build,
     deploy,
+    ...(backsUpReleases(settings.backup) ? [releaseBackup] : []),
     ...(topologyProject ? [preview, drift] : []),
     ...(topologyProject?.apply === 'automatic' ? [apply] : []),
   ];

@@ -1,11 +1,22 @@
+import { AGENT_DISK, agentResources } from '../../catalog/containers';
+import { backsUpReleases } from '../../stacks/backup';
 import { namespacesOf } from '../../stacks/namespaces';
+import { RELEASE_DISK } from '../backup/environment';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, retained } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
+import { bytes, wholeGibibytes } from '../shared/quantities';
 import { agentRole } from '../testing/resources';
-import { buildFence } from './network';
+import { buildDisk } from './buildkit';
+import {
+  buildWaysOut,
+  changingWaysOut,
+  controllerWaysOut,
+  deliveryWaysOut,
+  releaseBackupWaysOut,
+} from './network';
 
 /** Names of what brings agents the files that they work from. */
 export const agentFiles = (model: Model): string[] =>
@@ -13,20 +24,31 @@ export const agentFiles = (model: Model): string[] =>
     type === 'kubernetes:core/v1:ConfigMap' ? [name] : [],
   );
 
+/** Disk that so many agent Pods may fill, each with the agent beside one other container. */
+export const agentsDisk = (pods: number, other: string = AGENT_DISK): string =>
+  wholeGibibytes(pods * (bytes(agentResources.limits['ephemeral-storage']) + bytes(other)));
+
 /** Jenkins' own namespace, its agents', the rollouts', and the image builds'. */
 export function jenkinsNamespaces(model: Model): Declaration[] {
-  const { environment, registry, jenkins } = model.settings;
+  const { environment, registry, jenkins, backup } = model.settings;
+  const namespaces = namespacesOf(model.settings);
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
   const agentNamespaces = [
-    ['agents', namespacesOf(model.settings).agents],
-    ['deploy', namespacesOf(model.settings).deploy],
+    ['agents', namespaces.agents, AGENT_DISK, deliveryWaysOut(model)],
+    ['deploy', namespaces.deploy, AGENT_DISK, changingWaysOut(model)],
+    ...(backsUpReleases(backup)
+      ? ([
+          ['release-backup', namespaces.releaseBackup, RELEASE_DISK.all, releaseBackupWaysOut(model)],
+        ] as const)
+      : []),
   ] as const;
   const own = fencedNamespace({
     prefix: 'jenkins',
-    namespace: namespacesOf(model.settings).ci,
+    namespace: namespaces.ci,
     provider: 'ci',
     labels: about('jenkins'),
-    quota: { pods: 4, cpu: '4', memory: '8Gi', claims: 2 },
+    quota: { pods: 4, cpu: '4', memory: '8Gi', disk: '36Gi', claims: 2 },
+    egress: controllerWaysOut(model),
     pullFrom: registry.address,
   });
   return [
@@ -37,13 +59,20 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
           ? { ...declaration, ...retained }
           : declaration,
     ),
-    ...agentNamespaces.flatMap(([prefix, namespace]) => [
+    ...agentNamespaces.flatMap(([prefix, namespace, disk, egress]) => [
       ...fencedNamespace({
         prefix,
         namespace,
         provider: 'ci',
         labels: about(prefix),
-        quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
+        quota: {
+          pods: jenkins.maximumAgents,
+          cpu: '16',
+          memory: '32Gi',
+          disk: agentsDisk(jenkins.maximumAgents, disk),
+          claims: 0,
+        },
+        egress,
         pullFrom: registry.address,
       }),
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
@@ -51,28 +80,34 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
     ]),
     appliedProgram(model.program, {
       prefix: 'deploy',
-      namespace: namespacesOf(model.settings).deploy,
+      namespace: namespaces.deploy,
       provider: 'ci',
       labels: labels(about('deploy')),
     }),
     ...fencedNamespace({
       prefix: 'build',
-      namespace: namespacesOf(model.settings).build,
+      namespace: namespaces.build,
       provider: 'ci',
       labels: about('buildkit'),
       // The one exception to `restricted`: rootless BuildKit makes user namespaces of its own, for which seccomp and
       // AppArmor must be off and `newuidmap` must gain capabilities (see buildkit.ts). Nothing else runs here.
       level: 'privileged',
-      quota: { pods: jenkins.maximumAgents, cpu: '16', memory: '32Gi', claims: 0 },
+      quota: {
+        pods: jenkins.maximumAgents,
+        cpu: '16',
+        memory: '32Gi',
+        disk: agentsDisk(jenkins.maximumAgents, buildDisk(model.settings)),
+        claims: 0,
+      },
       // A step of a Dockerfile that opens ports on nodes or orders load balancers reaches beyond its Pod.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
-      egress: buildFence(model),
+      egress: buildWaysOut(model),
       pullFrom: registry.address,
     }),
     ...agentRole(
       model.settings,
       'build',
-      namespacesOf(model.settings).build,
+      namespaces.build,
       labels({ ...about('buildkit'), component: 'jenkins' }),
     ),
   ];

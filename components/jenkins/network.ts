@@ -1,22 +1,41 @@
 import type { types } from '@pulumi/kubernetes';
-import { buildWays, GATE_PORT, publicBlock } from '../../stacks/builds';
+import { ProblemsError } from '../../catalog/problems';
+import { buildWays, GATE_PORT } from '../../stacks/builds';
+import { parseStack, stackFile } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import type { StackSettings } from '../../stacks/schema';
+import { repositoryPorts } from '../backup/network';
 import type { Model } from '../model';
-import { REGISTRY_PORT } from '../registry/config';
 import type { Declaration } from '../shared/declaration';
-import { inNamespaces, object } from '../shared/kubernetes';
+import { object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { agentNamespaces, JENKINS_PORT } from './names';
+import {
+  API_PORTS,
+  changingPorts,
+  type EgressRule,
+  gitlabPort,
+  inNamespaces,
+  JENKINS_PORT,
+  outside,
+  registryPort,
+  toJenkins,
+  toJenkinsAnywhere,
+  toMetrics,
+  toNamespace,
+  toRange,
+  toRegistry,
+} from '../shared/network';
+import { otherEnvironments } from './environments';
+import { agentNamespaces } from './names';
 
 type Peer = types.input.networking.v1.NetworkPolicyPeer;
-type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
 
 /** Who may open connections to Jenkins, and to the gate of a build; the namespaces deny all else that comes in. */
 export function jenkinsNetwork(model: Model): Declaration[] {
   const { environment, jenkins } = model.settings;
-  const { ci, agents, build } = namespacesOf(model.settings);
+  const { ci, agents, build, reconciler } = namespacesOf(model.settings);
   const peers: Peer[] = [
-    inNamespaces(...agentNamespaces(model.settings)),
+    inNamespaces(...agentNamespaces(model.settings), reconciler),
     {
       namespaceSelector: {
         matchLabels: { 'app.kubernetes.io/part-of': 'switchyard', 'switchyard.dev/purpose': 'test' },
@@ -73,18 +92,67 @@ export function jenkinsNetwork(model: Model): Declaration[] {
  * Where the Pods of image builds may connect to besides DNS. Whatever stands in a Dockerfile runs there: no way leads to
  * an API server, a node, a Service that is not named here, or a cloud's metadata.
  */
-export function buildFence({ settings }: Model): EgressRule[] {
-  const { ci, agents, registry } = namespacesOf(settings);
-  const tcp = (port: number) => ({ protocol: 'TCP', port });
+export function buildWaysOut({ settings }: Model): EgressRule[] {
   return [
-    // The agent in the Pod connects to Jenkins, not the other way round.
-    { to: [inNamespaces(ci)], ports: [tcp(JENKINS_PORT)] },
-    { to: [inNamespaces(agents)], ports: [tcp(GATE_PORT)] },
+    toJenkins(settings),
+    toNamespace(namespacesOf(settings).agents, GATE_PORT),
     // Base images of the topology's own; its proxy shows builds nothing else.
-    ...(settings.registry.existing ? [] : [{ to: [inNamespaces(registry)], ports: [tcp(REGISTRY_PORT)] }]),
-    ...buildWays(settings).map(({ cidr, ports }) => ({
-      to: [{ ipBlock: publicBlock(cidr) }],
-      ports: ports.map(tcp),
-    })),
+    ...toRegistry(settings),
+    ...buildWays(settings).map(toRange),
   ];
 }
+
+/** Where Jenkins connects to: GitLab, and the API server that starts its agents. */
+export const controllerWaysOut = ({ settings }: Model): EgressRule[] => [
+  outside(...API_PORTS, gitlabPort(settings)),
+];
+
+/** Where `delivery` Pods connect to. */
+export const deliveryWaysOut = ({ settings }: Model): EgressRule[] => [
+  ...toJenkinsAnywhere(settings),
+  ...toRegistry(settings),
+  outside(gitlabPort(settings), registryPort(settings)),
+];
+
+/** Where Pods connect to that back up what was released. */
+export const releaseBackupWaysOut = ({ settings }: Model): EgressRule[] => [
+  ...toJenkinsAnywhere(settings),
+  ...toRegistry(settings),
+  ...toMetrics(settings),
+  outside(gitlabPort(settings), registryPort(settings), ...repositoryPorts(settings)),
+];
+
+/** Settings of the other environments that this one's Pods work for, as far as their files can be read. */
+function othersOf({ settings, files }: Model): StackSettings[] {
+  return otherEnvironments(settings).flatMap(({ environment }) => {
+    const file = stackFile(environment);
+    try {
+      return [parseStack(files.stacks[file] ?? '', `stacks/${file}`, environment)];
+    } catch (error) {
+      // What is wrong with it is told where that environment is checked.
+      if (error instanceof ProblemsError) return [];
+      throw error;
+    }
+  });
+}
+
+/** Where Pods connect to that change this environment, or work for others: their clusters, GitLab, registry and state. */
+export const changingWaysOut = (model: Model): EgressRule[] => [
+  ...toJenkinsAnywhere(model.settings),
+  ...toRegistry(model.settings),
+  outside(...[model.settings, ...othersOf(model)].flatMap(changingPorts)),
+];
+
+/** Where a merge request's own program connects to: names, API servers by their ports, and Jenkins. */
+export const previewWaysOut = ({ settings }: Model): EgressRule[] => [
+  toJenkins(settings),
+  // Whatever else answers on 443 can be reached too: the fence that counts is that the Pod holds nothing worth sending there.
+  outside(...API_PORTS),
+];
+
+/** Where the look for drift goes: API servers, GitLab, Jenkins, and the Pushgateway. */
+export const driftWaysOut = ({ settings }: Model): EgressRule[] => [
+  ...toJenkinsAnywhere(settings),
+  outside(...API_PORTS, gitlabPort(settings)),
+  ...toMetrics(settings),
+];

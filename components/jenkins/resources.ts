@@ -6,6 +6,7 @@ import { credentials, deployAccess } from './credentials';
 import { jenkinsImages } from './images';
 import { jenkinsNamespaces } from './namespaces';
 import { jenkinsNetwork } from './network';
+import { reconcilerResources } from './reconciler';
 
 /** Jenkins, its agents' namespaces, and BuildKit beside it. */
 export function jenkinsResources(model: Model): Declaration[] {
@@ -17,5 +18,6 @@ export function jenkinsResources(model: Model): Declaration[] {
     ...credentials(model),
     ...deployAccess(model),
     ...controller(model),
+    ...reconcilerResources(model),
   ];
 }

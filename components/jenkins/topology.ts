@@ -1,4 +1,3 @@
-import type { types } from '@pulumi/kubernetes';
 import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
@@ -6,15 +5,15 @@ import { neededSecrets, stackVariables } from '../../stacks/secrets';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
-import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
+import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { portOf } from '../shared/network';
-import { givenRef, outputRef } from '../shared/references';
+import type { EgressRule } from '../shared/network';
+import { outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
-import { JENKINS_PORT } from './names';
-
-type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
+import { ofPods } from './names';
+import { agentsDisk } from './namespaces';
+import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
 const RBAC = 'rbac.authorization.k8s.io';
 
@@ -73,7 +72,13 @@ const about = (model: Model, name: string) => ({
 });
 
 /** A namespace for agents of one purpose, with an account of its own and the kubeconfig that uses it. */
-function agentNamespace(model: Model, prefix: string, namespace: string, account: string): Declaration[] {
+function agentNamespace(
+  model: Model,
+  prefix: string,
+  namespace: string,
+  account: string,
+  egress: readonly EgressRule[],
+): Declaration[] {
   const { clusters, registry } = model.settings;
   const common = labels(about(model, prefix));
   const within = (name: string) => ({ namespace, name, labels: common });
@@ -103,7 +108,8 @@ function agentNamespace(model: Model, prefix: string, namespace: string, account
       namespace,
       provider: 'ci',
       labels: about(model, prefix),
-      quota: { pods: 10, cpu: '8', memory: '16Gi', claims: 0 },
+      quota: { pods: 10, cpu: '8', memory: '16Gi', disk: agentsDisk(10), claims: 0 },
+      egress,
       pullFrom: registry.address,
     }),
     ...agentRole(model.settings, prefix, namespace, common),
@@ -139,23 +145,7 @@ function clusterBinding(
   );
 }
 
-/** Where the look for drift goes: names, API servers, GitLab, Jenkins, and the Pushgateway. */
-function driftFence({ settings }: Model) {
-  const { gitlab, metrics } = settings;
-  const outside = [443, 6443, portOf(gitlab.url)];
-  if (metrics && !metrics.namespace) outside.push(portOf(metrics.pushgateway));
-  const tcp = (port: number) => ({ protocol: 'TCP', port });
-  return [
-    { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
-    { ports: [...new Set(outside)].sort((a, b) => a - b).map(tcp) },
-    { to: [inNamespaces(namespacesOf(settings).ci)], ports: [tcp(JENKINS_PORT)] },
-    ...(metrics?.namespace
-      ? [{ to: [inNamespaces(metrics.namespace)], ports: [tcp(portOf(metrics.pushgateway))] }]
-      : []),
-  ];
-}
-
-/** What an agent may look at, and where it may go. */
+/** What an agent may look at. */
 function lookAccess(
   model: Model,
   prefix: 'preview' | 'drift',
@@ -163,10 +153,8 @@ function lookAccess(
     readonly rules: typeof READ;
     readonly subjects: readonly { readonly name: string; readonly namespace: string }[];
     readonly accounts: readonly string[];
-    readonly egress: readonly EgressRule[];
   },
 ): Declaration[] {
-  const { [prefix]: namespace } = namespacesOf(model.settings);
   const reader = clusterWide(model.settings, `switchyard-${prefix}-reader`);
   const common = labels(about(model, prefix));
   return [
@@ -181,14 +169,6 @@ function lookAccess(
       `${prefix}-reader`,
       ...allowed.accounts,
     ]),
-    object(
-      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-      `${prefix}-fence`,
-      'ci',
-      { namespace, name: 'fence', labels: common },
-      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [...allowed.egress] } },
-      { dependsOn: [`${prefix}-namespace`] },
-    ),
   ];
 }
 
@@ -202,14 +182,13 @@ function driftResources(model: Model): Declaration[] {
   const common = labels(about(model, 'drift'));
   const place = { prefix: 'drift', namespace, provider: 'ci', labels: common } as const;
   return [
-    ...agentNamespace(model, 'drift', namespace, watcher),
+    ...agentNamespace(model, 'drift', namespace, watcher, driftWaysOut(model)),
     ...repositoryFiles(model.files, place),
     appliedProgram(model.program, place),
     ...lookAccess(model, 'drift', {
       rules: LOOK,
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
-      egress: driftFence(model),
     }),
     object(
       'kubernetes:core/v1:Secret',
@@ -231,7 +210,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
   if (!topologyProject) return [];
   const namespaces = namespacesOf(model.settings);
   return [
-    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer),
+    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer, previewWaysOut(model)),
     ...lookAccess(model, 'preview', {
       rules: READ,
       subjects: [
@@ -240,27 +219,11 @@ export function topologyPipelineResources(model: Model): Declaration[] {
         { name: names.deployer, namespace: namespaces.deploy },
       ],
       accounts: ['preview-account', 'deploy-account'],
-      egress: [
-        // Names, API servers by their ports, and Jenkins. Whatever else answers on 443 can be reached too: the fence that
-        // counts is that the Pod holds nothing worth sending there.
-        {
-          ports: [
-            { protocol: 'UDP', port: 53 },
-            { protocol: 'TCP', port: 53 },
-            { protocol: 'TCP', port: 443 },
-            { protocol: 'TCP', port: 6443 },
-          ],
-        },
-        {
-          to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaces.ci } } }],
-          ports: [{ protocol: 'TCP', port: 8080 }],
-        },
-      ],
     }),
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [
-          ...agentNamespace(model, 'apply', namespaces.apply, names.applier),
+          ...agentNamespace(model, 'apply', namespaces.apply, names.applier, changingWaysOut(model)),
           clusterBinding(
             model,
             'apply-all',
@@ -277,7 +240,7 @@ export function topologyPipelineResources(model: Model): Declaration[] {
               stringData: Object.fromEntries(
                 neededSecrets(stackVariables(model.settings)).map(({ variable }) => [
                   variable,
-                  givenRef(variable),
+                  ofPods(variable),
                 ]),
               ),
             },

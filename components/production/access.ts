@@ -1,14 +1,17 @@
-import { moduleEnvironment, type ServiceAccess } from '../../catalog/containers';
+import {
+  type Filled,
+  moduleEnvironment,
+  PASSWORD_VARIABLE,
+  type ServiceAccess,
+} from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { namespacesOf } from '../../stacks/namespaces';
+import { containerText } from '../../text/kubernetes';
 import type { Model } from '../model';
 import { givenRef, type Ref, secretRef } from '../shared/references';
 
 const DATABASE = 'module';
-
-/** Variable of a container through which a template's `{password}` reaches it. */
-export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
 
 /** @throws Error when the catalog lacks the service: a fault of the program, since loading checks it */
 export function serviceOf(model: Model, use: ServiceUse): Service {
@@ -22,16 +25,23 @@ export function access(model: Model, module: Module, use: ServiceUse, variable: 
   return {
     host: use.existing?.host ?? `${use.name}.${namespacesOf(model.settings).production(module.name)}.svc`,
     user: use.existing?.user ?? module.name.replaceAll('-', '_'),
-    password: `$(${variable})`,
+    password: { variable },
     database: use.existing?.database ?? DATABASE,
   };
 }
 
 export const credentialsName = (use: ServiceUse): string => `${use.name}-credentials`;
 
+/** Below this path stands every secret of a module's production. */
+export const modulePurpose = (module: string): string => `service/${module}`;
+
+/** Purpose of the password of a service that is made here. */
+export const servicePurpose = (module: Pick<Module, 'name'>, use: Pick<ServiceUse, 'name'>): string =>
+  `${modulePurpose(module.name)}/${use.name}`;
+
 /** The password of a service: derived, or brought by the environment for one that stands already. */
 export const passwordRef = (module: Module, use: ServiceUse): Ref =>
-  use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(`service/${module.name}/${use.name}`);
+  use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(servicePurpose(module, use));
 
 export interface ModuleVariables {
   /** What anyone may read: goes into a ConfigMap. */
@@ -48,7 +58,7 @@ export interface ModuleVariables {
 
 /** The environment of a module in production; what it declares itself wins over what its services bring. */
 export function moduleVariables(model: Model, module: Module): ModuleVariables {
-  const fromServices: Record<string, string> = Object.assign(
+  const fromServices: Record<string, Filled> = Object.assign(
     {},
     ...module.services.map((use, index) => {
       const service = serviceOf(model, use);
@@ -58,13 +68,19 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
       );
     }),
   );
-  const all: Record<string, string> = { ...fromServices, ...module.environment, PORT: String(module.port) };
+  const written = { ...module.environment, PORT: String(module.port) };
+  const all: Record<string, Filled> = {
+    ...fromServices,
+    ...Object.fromEntries(
+      Object.entries(written).map(([name, text]) => [name, { source: containerText(text), plain: text }]),
+    ),
+  };
   const plain: Record<string, string> = {};
   const filled: { name: string; value: string }[] = [];
   for (const name of Object.keys(all).sort()) {
-    const value = all[name] ?? '';
-    if (value.includes('$(')) filled.push({ name, value });
-    else plain[name] = value;
+    const value = all[name];
+    if (value?.plain === undefined) filled.push({ name, value: value?.source ?? '' });
+    else plain[name] = value.plain;
   }
   return {
     plain,

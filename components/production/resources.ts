@@ -1,4 +1,4 @@
-import { servicePorts } from '../../catalog/containers';
+import { diskOf, servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -7,9 +7,11 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, type OpenPort, object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
+import { toSameNamespace } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 import { serviceOf } from './access';
 import { deployerRole } from './deployer';
+import { moduleWaysOut } from './network';
 import { keepsData } from './retention';
 import { anyService, statefulService } from './service';
 import { modulePods, workload } from './workload';
@@ -55,6 +57,33 @@ function openPorts(model: Model, module: Module): OpenPort[] {
   ];
 }
 
+/** Further ways out, for the module's own Pods. */
+function waysOut(model: Model, module: Module): Declaration[] {
+  const egress = moduleWaysOut(model, module);
+  if (egress.length === 0) return [];
+  const name = `production-${module.name}`;
+  return [
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      `${name}-module-egress`,
+      'production',
+      {
+        namespace: namespacesOf(model.settings).production(module.name),
+        name: 'allow-module-egress',
+        labels: labels({
+          name: module.name,
+          component: 'production',
+          environment: model.settings.environment,
+          module: module.name,
+          purpose: 'production',
+        }),
+      },
+      { spec: { podSelector: { matchLabels: modulePods(module) }, policyTypes: ['Egress'], egress } },
+      { dependsOn: [`${name}-namespace`] },
+    ),
+  ];
+}
+
 /** What the namespace may hold: its worst moment, and never less than a small site's share. */
 function quota(model: Model, module: Module) {
   const made = module.services.filter((use) => !use.existing);
@@ -77,6 +106,7 @@ function quota(model: Model, module: Module) {
         total(({ memory }) => bytes(memory)),
       ),
     ),
+    disk: wholeGibibytes(total((resources) => bytes(diskOf(resources)))),
     claims: made.length,
   };
 }
@@ -97,10 +127,13 @@ export function productionResources(model: Model, module: Module): Declaration[]
       },
       quota: quota(model, module),
       open: openPorts(model, module),
+      // The module and its services; a database has no business beyond.
+      egress: [toSameNamespace],
       // A namespace takes its claims along when it goes.
       retain: keepsData(model, module),
       pullFrom: model.settings.registry.address,
     }),
+    ...waysOut(model, module),
     ...deployerRole(model, module),
     ...backupRole(model, module),
     ...module.services.flatMap((use) => statefulService(model, module, use)),

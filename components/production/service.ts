@@ -1,14 +1,24 @@
-import { serviceContainer, servicePorts } from '../../catalog/containers';
+import { basename } from 'node:path';
+import {
+  asksForPassword,
+  PASSWORD_FILE,
+  PASSWORD_FOLDER,
+  PASSWORD_VARIABLE,
+  serviceContainer,
+  servicePorts,
+} from '../../catalog/containers';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
 import { resolveImage } from '../../stacks/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { backedUp, DUMP_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
+import { backedUp, DUMP_NOTE, LOGIN_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { joinedBy, type Ref, secretRef } from '../shared/references';
-import { access, credentialsName, PASSWORD_VARIABLE, passwordRef, serviceOf } from './access';
+import { keptUntilRotated } from '../shared/rotation';
+import { access, credentialsName, passwordRef, serviceOf, servicePurpose } from './access';
 import { keepsData } from './retention';
+
+const PASSWORD_VOLUME = 'switchyard-password';
 
 /** Label of the Pods of all services that are made here. */
 export const anyService = { 'app.kubernetes.io/component': 'service' } as const;
@@ -39,7 +49,11 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     'production',
     within(credentialsName(use)),
     { stringData: { password: passwordRef(module, use) } },
-    { dependsOn: [`${prefix}-namespace`] },
+    {
+      dependsOn: [`${prefix}-namespace`],
+      // A database takes another password from nobody but `switchyard rotate`.
+      ...(use.existing ? {} : keptUntilRotated(model, servicePurpose(module, use), ['stringData.password'])),
+    },
   );
   if (use.existing) return [credentials];
 
@@ -59,6 +73,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
       },
     ],
   );
+  const asks = asksForPassword(service);
   const keep = keepsData(model, module);
   const { storageClass } = model.settings.production;
   return [
@@ -93,12 +108,16 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
           'switchyard.dev/tested-image': imageOf(use.version),
           ...(use.production ? { 'switchyard.dev/version-reason': use.production.reason } : {}),
           ...dumpNote(service),
+          ...(service.login ? { [LOGIN_NOTE]: service.login.none } : {}),
         },
       },
       {
         spec: {
           replicas: 1,
           serviceName: use.name,
+          // Of one Pod there is no order to keep. `OrderedReady` never replaces a Pod that does not get ready, also when the
+          // next template would mend it (stateful_set_control.go).
+          podManagementPolicy: 'Parallel',
           selector: { matchLabels: match },
           // Scaling to none is how one stops a database to look at it: never a way to lose its volume.
           persistentVolumeClaimRetentionPolicy: {
@@ -118,12 +137,35 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
               securityContext: restrictedPod(service.runAsUser),
               // Databases write out what they hold when told to stop.
               terminationGracePeriodSeconds: 60,
-              containers: [{ ...container, readinessProbe }],
-              volumes,
+              containers: [
+                {
+                  ...container,
+                  readinessProbe,
+                  volumeMounts: [
+                    ...container.volumeMounts,
+                    ...(asks ? [{ name: PASSWORD_VOLUME, mountPath: PASSWORD_FOLDER, readOnly: true }] : []),
+                  ],
+                },
+              ],
+              // Follows the Secret, which the environment does not.
+              volumes: [
+                ...volumes,
+                ...(asks
+                  ? [
+                      {
+                        name: PASSWORD_VOLUME,
+                        secret: {
+                          secretName: credentialsName(use),
+                          items: [{ key: 'password', path: basename(PASSWORD_FILE) }],
+                        },
+                      },
+                    ]
+                  : []),
+              ],
             },
           },
-          // Kubernetes forbids any later change of this part: nothing here may follow a setting that people change
-          // (a new class or size needs a new volume and a restored backup).
+          // As it was made: Kubernetes forbids any later change. `operations/growth.ts` lets the volume grow; a new class
+          // needs a new volume and a restored backup.
           volumeClaimTemplates: [
             {
               metadata: { name: dataVolume },
@@ -136,7 +178,11 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
           ],
         },
       },
-      { dependsOn: [`${name}-credentials`], ...(keep ? retained : {}) },
+      {
+        dependsOn: [`${name}-credentials`],
+        ignoreChanges: ['spec.volumeClaimTemplates'],
+        ...(keep ? retained : {}),
+      },
     ),
     object(
       'kubernetes:policy/v1:PodDisruptionBudget',
@@ -155,15 +201,3 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     ),
   ];
 }
-
-/**
- * Changes when the passwords of a module's services change, and tells nothing of them: a secret of another purpose
- * under the same seed. Passwords that people bring leave no such trace.
- */
-export const passwordMark = (module: Module): string | Ref =>
-  joinedBy(
-    '.',
-    module.services
-      .filter((use) => !use.existing)
-      .map((use) => secretRef(`service/${module.name}/${use.name}/mark`)),
-  );

@@ -1,4 +1,10 @@
-import { containerResources, MODULE_USER, restrictedContainer } from '../../catalog/containers';
+import {
+  containerResources,
+  diskOf,
+  emptyDir,
+  MODULE_USER,
+  restrictedContainer,
+} from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
@@ -6,8 +12,8 @@ import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { moduleVariables } from './access';
-import { passwordMark } from './service';
+import { keptUntilRotated, rotatedMark, VERSIONS } from '../shared/rotation';
+import { modulePurpose, moduleVariables } from './access';
 
 /** Labels of a module's Pods. */
 export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
@@ -54,7 +60,7 @@ function podSpec(model: Model, module: Module, image: string) {
         volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
       },
     ],
-    volumes: [{ name: 'tmp', emptyDir: {} }],
+    volumes: [emptyDir('tmp', diskOf(module.resources))],
   };
 }
 
@@ -79,7 +85,6 @@ export function workload(model: Model, module: Module): Declaration[] {
     ...(annotations ? { annotations } : {}),
   });
   const variables = moduleVariables(model, module);
-  const mark = passwordMark(module);
   const { ingress, nodePort } = module.production;
   return [
     object(
@@ -108,7 +113,7 @@ export function workload(model: Model, module: Module): Declaration[] {
               labels: { ...common, ...match },
               annotations: {
                 'switchyard.dev/config-hash': contentHash(variables.plain),
-                ...(mark === '' ? {} : { 'switchyard.dev/password-mark': mark }),
+                ...rotatedMark(model.settings, modulePurpose(module.name)),
               },
             },
             spec: podSpec(model, module, release.image),
@@ -120,6 +125,10 @@ export function workload(model: Model, module: Module): Declaration[] {
           `${name}-environment`,
           ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
         ],
+        // With the passwords, and not before: Pods that start anew are to find the new ones.
+        ...keptUntilRotated(model, modulePurpose(module.name), [
+          `spec.template.metadata.annotations["${VERSIONS}"]`,
+        ]),
       },
     ),
     object(

@@ -2,13 +2,17 @@ import { stringify } from 'yaml';
 import { BASES_PATH } from '../../stacks/builds';
 import type { StackSettings } from '../../stacks/schema';
 import { names } from '../shared/naming';
+import { REGISTRY_PORT } from '../shared/network';
 
-/** Port that clients reach, whether the registry or the proxy before it listens there. */
-export const REGISTRY_PORT = 5000;
 /** Port of the registry itself behind the proxy, on the Pod's loopback only. */
 const INNER_PORT = 5001;
 
-export const hasProxy = (settings: StackSettings): boolean => settings.registry.access === 'separate';
+/**
+ * The proxy tells users apart, and it ends TLS: nginx reads a renewed certificate by itself, Distribution only when it
+ * starts (registry/registry.go).
+ */
+export const hasProxy = ({ registry }: StackSettings): boolean =>
+  registry.access === 'separate' || registry.tlsSecret !== undefined;
 
 /**
  * Distribution's configuration; keys of 2.8 and 3 alike. What is secret comes by the environment, which Distribution
@@ -16,7 +20,7 @@ export const hasProxy = (settings: StackSettings): boolean => settings.registry.
  * Source: https://distribution.github.io/distribution/about/configuration/
  */
 export function registryConfig(settings: StackSettings): string {
-  const { s3, tlsSecret } = settings.registry;
+  const { s3 } = settings.registry;
   const proxy = hasProxy(settings);
   return stringify(
     {
@@ -46,7 +50,6 @@ export function registryConfig(settings: StackSettings): string {
         headers: { 'X-Content-Type-Options': ['nosniff'] },
         // Behind the proxy the registry knows neither its scheme nor its name.
         ...(proxy ? { relativeurls: true } : {}),
-        ...(tlsSecret && !proxy ? { tls: { certificate: '/tls/tls.crt', key: '/tls/tls.key' } } : {}),
       },
       health: { storagedriver: { enabled: true, interval: '10s', threshold: 3 } },
     },
@@ -78,13 +81,17 @@ const RIGHTS: readonly string[] = [
  * htpasswd stays on behind it.
  */
 export function proxyConfig(settings: StackSettings): string {
-  const tls = settings.registry.tlsSecret
+  const { access, tlsSecret } = settings.registry;
+  // With a variable in the name nginx reads the files at each handshake (ngx_http_ssl_module, from 1.15.9), so that a
+  // renewed certificate is served once the kubelet has brought it.
+  const tls = tlsSecret
     ? [
-        '    ssl_certificate /tls/tls.crt;',
-        '    ssl_certificate_key /tls/tls.key;',
+        '    ssl_certificate $certificates/tls.crt;',
+        '    ssl_certificate_key $certificates/tls.key;',
         '    ssl_protocols TLSv1.2 TLSv1.3;',
       ]
     : [];
+  const ruled = access === 'separate';
   return `${[
     'worker_processes 2;',
     'pid /tmp/nginx.pid;',
@@ -105,18 +112,23 @@ export function proxyConfig(settings: StackSettings): string {
     '  proxy_http_version 1.1;',
     '  proxy_read_timeout 900s;',
     '  proxy_set_header Host $http_host;',
-    '  # The name that a request claims. Whether it is its own is asked below, of every request that comes this far.',
-    '  map "$remote_user $request_method $request_uri" $refused {',
-    '    default 1;',
-    '    # Without a login: to be asked for one.',
-    '    "~^ " 0;',
-    ...RIGHTS.map((right) => `    ${right} 0;`),
-    '  }',
+    ...(tlsSecret ? ['  map $ssl_server_name $certificates { default /tls; }'] : []),
+    ...(ruled
+      ? [
+          '  # The name that a request claims. Whether it is its own is asked below, of every request that comes this far.',
+          '  map "$remote_user $request_method $request_uri" $refused {',
+          '    default 1;',
+          '    # Without a login: to be asked for one.',
+          '    "~^ " 0;',
+          ...RIGHTS.map((right) => `    ${right} 0;`),
+          '  }',
+        ]
+      : []),
     '  server {',
     `    listen ${REGISTRY_PORT}${tls.length > 0 ? ' ssl' : ''};`,
     ...tls,
     '    location /v2/ {',
-    '      if ($refused) { return 403; }',
+    ...(ruled ? ['      if ($refused) { return 403; }'] : []),
     '      auth_basic "switchyard";',
     '      auth_basic_user_file /auth/htpasswd;',
     `      proxy_pass http://127.0.0.1:${INNER_PORT};`,

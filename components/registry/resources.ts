@@ -1,5 +1,5 @@
 import type { types } from '@pulumi/kubernetes';
-import { restrictedContainer } from '../../catalog/containers';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
@@ -14,9 +14,19 @@ import {
   retained,
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
+import {
+  API_PORTS,
+  gitlabPort,
+  outside,
+  portOf,
+  REGISTRY_PORT,
+  registryPort,
+  toRegistry,
+} from '../shared/network';
 import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
+import { rotatedMark } from '../shared/rotation';
 import { COLLECT_REQUEST, collectScript } from './collect';
-import { hasProxy, proxyConfig, REGISTRY_PORT, registryConfig } from './config';
+import { hasProxy, proxyConfig, registryConfig } from './config';
 
 const USER = 1000;
 const CONFIG = '/config/config.yml';
@@ -130,7 +140,10 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     ...(s3 ? [] : [{ name: 'storage', mountPath: '/var/lib/registry' }]),
     { name: 'tmp', mountPath: '/tmp' },
   ];
-  const resources = { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } };
+  const resources = withDisk(
+    { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '512Mi' } },
+    '2Gi',
+  );
   const registry: Container = {
     name: 'registry',
     image: imageFor(settings, 'registry'),
@@ -141,7 +154,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     livenessProbe: { ...alive, periodSeconds: 20 },
     resources,
     securityContext: restrictedContainer,
-    volumeMounts: proxy ? mounts : [...mounts, ...tls],
+    volumeMounts: mounts,
   };
   const before: Container = {
     name: 'proxy',
@@ -150,7 +163,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     ports,
     readinessProbe: { ...alive, periodSeconds: 5 },
     livenessProbe: { tcpSocket: { port: REGISTRY_PORT }, periodSeconds: 20 },
-    resources: { requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '128Mi' } },
+    resources: withDisk({ requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '128Mi' } }, '2Gi'),
     securityContext: restrictedContainer,
     volumeMounts: [
       { name: 'config', mountPath: '/config', readOnly: true },
@@ -187,8 +200,8 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
       ...(tlsSecret ? [{ name: 'tls', secret: { secretName: tlsSecret } }] : []),
       ...(s3 ? [] : [{ name: 'storage', persistentVolumeClaim: { claimName: 'registry-storage' } }]),
       { name: 'collect', configMap: { name: COLLECT_REQUEST, optional: true } },
-      { name: 'tmp', emptyDir: {} },
-      ...(proxy ? [{ name: 'proxy-tmp', emptyDir: {} }] : []),
+      emptyDir('tmp', '1Gi'),
+      ...(proxy ? [emptyDir('proxy-tmp', '1Gi')] : []),
     ],
   };
 }
@@ -223,9 +236,19 @@ export function registryResources(model: Model): Declaration[] {
       namespace: namespacesOf(model.settings).registry,
       provider: 'ci',
       labels: about(model),
-      quota: { pods: 4, cpu: '2', memory: '4Gi', claims: 2 },
+      quota: { pods: 4, cpu: '2', memory: '4Gi', disk: '16Gi', claims: 2 },
       // Nodes pull, and nodes have no labels that a policy could name.
       open: [{ port: REGISTRY_PORT, pods: match }],
+      // Retention asks GitLab, the registry itself and the API server; the registry keeps its images in a bucket.
+      egress: [
+        outside(
+          ...API_PORTS,
+          gitlabPort(model.settings),
+          registryPort(model.settings),
+          ...(registry.s3?.endpoint ? [portOf(registry.s3.endpoint)] : []),
+        ),
+        ...toRegistry(model.settings),
+      ],
       // A namespace takes its claims along when it goes.
       retain: registry.onDelete === 'retain' && !registry.s3,
       pullFrom: registry.address,
@@ -275,8 +298,7 @@ export function registryResources(model: Model): Declaration[] {
                   registryConfig(model.settings),
                   hasProxy(model.settings) ? proxyConfig(model.settings) : '',
                 ]),
-                // Changes with the passwords and tells nothing of them.
-                'switchyard.dev/password-mark': secretRef('registry/mark'),
+                ...rotatedMark(model.settings, 'registry'),
               },
             },
             spec: podSpec(model),

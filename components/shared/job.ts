@@ -1,24 +1,25 @@
-import { restrictedContainer } from '../../catalog/containers';
+import type { types } from '@pulumi/kubernetes';
+import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
+import { bytesOf } from '../../catalog/shapes';
 import type { RepositoryFiles } from '../../stacks/files';
 import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';
+import { wholeGibibytes } from './quantities';
 import { outputRef } from './references';
 
 /** User of the delivery image. */
 const USER = 1000;
 
-export interface JobInputs {
-  /** Five cron fields, UTC. */
-  readonly schedule: string;
+const TMP = '1Gi';
+
+export interface PodInputs {
   /** Labels of its Pods. */
   readonly labels: Record<string, string>;
-  /** Service account whose token is mounted; it alone says what the job may do in the cluster. */
-  readonly account: string;
+  /** Service account whose token is mounted; it alone says what the Pod may do in the cluster. @default none */
+  readonly account?: string;
   /** Arguments of `delivery`. */
   readonly args: readonly string[];
-  /** Seconds after which a run is ended. */
-  readonly deadline: number;
   readonly env?: readonly (
     | { readonly name: string; readonly value: string }
     | {
@@ -43,12 +44,77 @@ export interface JobInputs {
   readonly scratch?: { readonly mountPath: string; readonly sizeLimit: string };
   /** A claim that it writes to. @default none */
   readonly claim?: { readonly name: string; readonly mountPath: string };
+  /** How Kubernetes finds that it hangs. @default it does not look */
+  readonly livenessProbe?: types.input.core.v1.Probe;
+}
+
+export interface JobInputs extends PodInputs {
+  /** Five cron fields, UTC. */
+  readonly schedule: string;
+  readonly account: string;
+  /** Seconds after which a run is ended. */
+  readonly deadline: number;
+}
+
+/** The spec of a Pod that runs the `delivery` program of this checkout. */
+export function deliveryPod(inputs: PodInputs, restartPolicy: 'Never' | 'Always') {
+  const secrets = inputs.secrets ?? [];
+  const { account, claim, files, livenessProbe, scratch } = inputs;
+  return {
+    restartPolicy,
+    ...(account ? { serviceAccountName: account } : {}),
+    automountServiceAccountToken: account !== undefined,
+    enableServiceLinks: false,
+    imagePullSecrets: [{ name: names.pullSecret }],
+    securityContext: restrictedPod(USER),
+    containers: [
+      {
+        name: 'delivery',
+        image: outputRef('delivery-image', 'repoDigest'),
+        command: ['delivery', ...inputs.args],
+        env: [
+          { name: 'HOME', value: '/tmp' },
+          ...(account
+            ? [
+                {
+                  name: 'NODE_EXTRA_CA_CERTS',
+                  value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
+                },
+              ]
+            : []),
+          ...(files ? fileVariables : []),
+          ...(inputs.env ?? []),
+        ],
+        resources: withDisk(
+          inputs.resources ?? { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          wholeGibibytes(bytesOf(TMP) + (scratch ? bytesOf(scratch.sizeLimit) : 0) + bytesOf('1Gi')),
+        ),
+        securityContext: restrictedContainer,
+        ...(livenessProbe ? { livenessProbe } : {}),
+        volumeMounts: [
+          { name: 'tmp', mountPath: '/tmp' },
+          ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
+          ...(files ? fileMounts : []),
+          ...(scratch ? [{ name: 'scratch', mountPath: scratch.mountPath }] : []),
+          ...(claim ? [{ name: 'claim', mountPath: claim.mountPath }] : []),
+        ],
+      },
+    ],
+    volumes: [
+      emptyDir('tmp', TMP),
+      ...secrets.map(({ name, items }) => ({
+        name,
+        secret: { secretName: name, items: [...items] },
+      })),
+      ...(files ? fileVolumes(files) : []),
+      ...(scratch ? [emptyDir('scratch', scratch.sizeLimit)] : []),
+      ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
+    ],
+  };
 }
 
 /** A CronJob's spec that runs the `delivery` program of this checkout: never two at a time, and never piling up. */
 export function deliveryJob(inputs: JobInputs) {
-  const secrets = inputs.secrets ?? [];
-  const { claim, files, scratch } = inputs;
   return {
     schedule: inputs.schedule,
     timeZone: 'Etc/UTC',
@@ -65,52 +131,7 @@ export function deliveryJob(inputs: JobInputs) {
         activeDeadlineSeconds: inputs.deadline,
         template: {
           metadata: { labels: inputs.labels },
-          spec: {
-            restartPolicy: 'Never',
-            serviceAccountName: inputs.account,
-            automountServiceAccountToken: true,
-            enableServiceLinks: false,
-            imagePullSecrets: [{ name: names.pullSecret }],
-            securityContext: restrictedPod(USER),
-            containers: [
-              {
-                name: 'delivery',
-                image: outputRef('delivery-image', 'repoDigest'),
-                command: ['delivery', ...inputs.args],
-                env: [
-                  { name: 'HOME', value: '/tmp' },
-                  {
-                    name: 'NODE_EXTRA_CA_CERTS',
-                    value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
-                  },
-                  ...(files ? fileVariables : []),
-                  ...(inputs.env ?? []),
-                ],
-                resources: inputs.resources ?? {
-                  requests: { cpu: '10m', memory: '64Mi' },
-                  limits: { memory: '256Mi' },
-                },
-                securityContext: restrictedContainer,
-                volumeMounts: [
-                  { name: 'tmp', mountPath: '/tmp' },
-                  ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
-                  ...(files ? fileMounts : []),
-                  ...(scratch ? [{ name: 'scratch', mountPath: scratch.mountPath }] : []),
-                  ...(claim ? [{ name: 'claim', mountPath: claim.mountPath }] : []),
-                ],
-              },
-            ],
-            volumes: [
-              { name: 'tmp', emptyDir: {} },
-              ...secrets.map(({ name, items }) => ({
-                name,
-                secret: { secretName: name, items: [...items] },
-              })),
-              ...(files ? fileVolumes(files) : []),
-              ...(scratch ? [{ name: 'scratch', emptyDir: { sizeLimit: scratch.sizeLimit } }] : []),
-              ...(claim ? [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }] : []),
-            ],
-          },
+          spec: deliveryPod(inputs, 'Never'),
         },
       },
     },

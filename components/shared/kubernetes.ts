@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
+import { DISK_REQUEST } from '../../catalog/shapes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
 import { type LabelInputs, labels, names } from './naming';
+import type { EgressRule } from './network';
 import { basicRef, type Ref, written } from './references';
 
 type Cluster = 'ci' | 'production';
@@ -22,6 +24,7 @@ export function object<T extends KubernetesType>(
     readonly dependsOn?: readonly string[];
     readonly protect?: boolean;
     readonly retainOnDelete?: boolean;
+    readonly ignoreChanges?: readonly string[];
   } = {},
 ): Declaration {
   const metadata = {
@@ -43,21 +46,15 @@ export const backedUp = { 'switchyard.dev/backup': 'true' } as const;
 /** Annotation of a database: `dumped`, or `none: <reason>`. */
 export const DUMP_NOTE = 'switchyard.dev/dump';
 
+/** Annotation of a database that asks nobody for a login: why. */
+export const LOGIN_NOTE = 'switchyard.dev/no-login';
+
 /** First half of a SHA-256: as a Pod's annotation it starts new Pods when what they read has changed. */
 export const contentHash = (content: unknown): string =>
   createHash('sha256')
     .update(typeof content === 'string' ? content : JSON.stringify(content))
     .digest('hex')
     .slice(0, 16);
-
-type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
-
-/** Pods of other namespaces, by the namespaces' names. */
-export const inNamespaces = (...values: string[]): types.input.networking.v1.NetworkPolicyPeer => ({
-  namespaceSelector: {
-    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
-  },
-});
 
 /** The cluster's DNS, wherever its Pods run: its labels differ from site to site, its ports do not. */
 const toDns: EgressRule = {
@@ -90,12 +87,14 @@ export interface FenceInputs {
     readonly pods: number;
     readonly cpu: string;
     readonly memory: string;
+    /** Disk of nodes that its containers may fill, and be promised, together. */
+    readonly disk: string;
     readonly claims: number;
   };
   /** Ports that may be reached; all else that comes in is denied. */
   readonly open?: readonly OpenPort[];
-  /** Where Pods may connect to besides DNS; all else that goes out is denied. @default anywhere */
-  readonly egress?: readonly EgressRule[];
+  /** Where all of its Pods may connect to besides DNS; all else that goes out is denied. */
+  readonly egress: readonly EgressRule[];
   /** Further caps of the quota, e.g. `services.nodeports: "0"`. */
   readonly caps?: Readonly<Record<string, string>>;
   /** Keep the namespace, and with it every claim in it, when the stack is destroyed. @default false */
@@ -138,6 +137,8 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
             pods: String(inputs.quota.pods),
             'requests.cpu': inputs.quota.cpu,
             'requests.memory': inputs.quota.memory,
+            'requests.ephemeral-storage': inputs.quota.disk,
+            'limits.ephemeral-storage': inputs.quota.disk,
             persistentvolumeclaims: String(inputs.quota.claims),
             ...inputs.caps,
           },
@@ -155,8 +156,8 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
           limits: [
             {
               type: 'Container',
-              defaultRequest: { cpu: '50m', memory: '64Mi' },
-              default: { memory: '256Mi' },
+              defaultRequest: { cpu: '50m', memory: '64Mi', 'ephemeral-storage': DISK_REQUEST },
+              default: { memory: '256Mi', 'ephemeral-storage': '1Gi' },
             },
           ],
         },
@@ -168,21 +169,17 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
       `${prefix}-deny`,
       provider,
       within('default-deny'),
-      { spec: { podSelector: {}, policyTypes: ['Ingress', ...(inputs.egress ? ['Egress'] : [])] } },
+      { spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } },
       after,
     ),
-    ...(inputs.egress
-      ? [
-          object(
-            'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-            `${prefix}-egress`,
-            provider,
-            within('allow-egress'),
-            { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [toDns, ...inputs.egress] } },
-            after,
-          ),
-        ]
-      : []),
+    object(
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy',
+      `${prefix}-egress`,
+      provider,
+      within('allow-egress'),
+      { spec: { podSelector: {}, policyTypes: ['Egress'], egress: [toDns, ...inputs.egress] } },
+      after,
+    ),
     ...(inputs.open ?? []).map(({ port, pods, from, name = `allow-${port}` }) =>
       object(
         'kubernetes:networking.k8s.io/v1:NetworkPolicy',

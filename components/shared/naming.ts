@@ -11,6 +11,8 @@ export const names = {
   applier: 'applier',
   watcher: 'watcher',
   reaper: 'reaper',
+  /** What makes good for lost hooks, and the user of Jenkins that it looks at builds with. */
+  reconciler: 'reconciler',
   /** Registry users: who may do everything (the topology itself), who may only pull, who may only pull base images. */
   pushUser: 'push',
   pullUser: 'pull',

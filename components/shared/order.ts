@@ -25,7 +25,8 @@ export function inOrder(declarations: readonly Declaration[]): Declaration[] {
     open.add(declaration.name);
     for (const name of needsOf(declaration)) {
       const needed = byName.get(name);
-      if (needed) place(needed);
+      // A name that is given twice is told by the rule names-unique, which must get to see it.
+      if (needed && needed !== declaration) place(needed);
     }
     placed.add(declaration.name);
     ordered.push(declaration);

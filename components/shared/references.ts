@@ -6,12 +6,19 @@ export type Reference =
   | { readonly kind: 'secret'; readonly purpose: string }
   | { readonly kind: 'basic'; readonly user: string; readonly purpose: string }
   | { readonly kind: 'htpasswd'; readonly user: string; readonly purpose: string }
+  | { readonly kind: 'key'; readonly path: string; readonly of?: OtherSeed }
   | { readonly kind: 'given'; readonly name: string }
   | { readonly kind: 'found'; readonly what: Found; readonly key: string }
   | { readonly kind: 'output'; readonly resource: string; readonly property: string };
 
 /** What is there already and is looked up before the first resource. */
 export type Found = 'group' | 'project' | 'user' | 'server';
+
+/** Another environment's seed, in a variable of whoever runs `up` of this one. */
+export interface OtherSeed {
+  readonly environment: string;
+  readonly variable: string;
+}
 
 export type Piece = string | Reference;
 
@@ -53,12 +60,18 @@ export type Ref<T = string> = Template & pulumi.Output<T>;
 
 const ref = <T = string>(...pieces: readonly Piece[]): Ref<T> => new Template(pieces) as Ref<T>;
 
-/** A secret derived from the stack's seed for one purpose: 64 hexadecimal characters. */
+/** A secret derived from the stack's seed for one purpose, in the version that the stack says: 64 hexadecimal characters. */
 export const secretRef = (purpose: string): Ref => ref({ kind: 'secret', purpose });
 /** `base64(user:secret)`, as HTTP basic authentication and Docker's config file have it. */
 export const basicRef = (user: string, purpose: string): Ref => ref({ kind: 'basic', user, purpose });
 /** A line of an htpasswd file, bcrypt. */
 export const htpasswdRef = (user: string, purpose: string): Ref => ref({ kind: 'htpasswd', user, purpose });
+/**
+ * A sub-key that a Pod gets in the seed's place: what gives the secrets of the purposes below `path`, '' for all.
+ * @param of another environment, whose seed a variable brings. @default this one
+ */
+export const keyRef = (path: string, of?: OtherSeed): Ref =>
+  ref({ kind: 'key', path, ...(of ? { of } : {}) });
 /** A secret that a person or the environment brings; see `stacks/secrets.ts` and `deployEnvironment`. */
 export const givenRef = (name: string): Ref => ref({ kind: 'given', name });
 /**
@@ -111,6 +124,8 @@ export function show(reference: Reference): string {
   switch (reference.kind) {
     case 'secret':
       return `«secret:${reference.purpose}»`;
+    case 'key':
+      return `«key:${reference.of ? `${reference.of.environment}:` : ''}${reference.path}»`;
     case 'given':
       return `«given:${reference.name}»`;
     case 'found':
@@ -123,8 +138,7 @@ export function show(reference: Reference): string {
 }
 
 /**
- * Whether what a reference becomes is a secret. A secret whose purpose ends in `/mark` is one to the engine and may be
- * shown all the same: {@link isMark}.
+ * Whether what a reference becomes is a secret.
  * @param type of the resource that an output is of: all that a Secret outputs is one
  */
 export function isSecret(reference: Reference, type: string | undefined): boolean {
@@ -132,10 +146,6 @@ export function isSecret(reference: Reference, type: string | undefined): boolea
   if (reference.kind !== 'output') return true;
   return type === 'kubernetes:core/v1:Secret' || /token|password|key/i.test(reference.property);
 }
-
-/** Derived to be shown, so that a workload starts anew when what it stands for changes. */
-export const isMark = (reference: Reference): boolean =>
-  reference.kind === 'secret' && reference.purpose.endsWith('/mark');
 
 type Leaf = (value: string | Template) => unknown;
 

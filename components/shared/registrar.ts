@@ -7,7 +7,7 @@ import { EDITION, protectionArgs } from './edition';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
 import { isSecret, isTemplate, type Reference, type Template } from './references';
-import { basicCredentials, deriveSecret, htpasswdLine } from './secrets';
+import { Secrets, type Versions } from './secrets';
 
 type Constructor = new (
   name: string,
@@ -59,6 +59,10 @@ export interface Brought {
 export interface RegistrarInputs {
   /** Root of all derived secrets. */
   readonly seed: pulumi.Output<string>;
+  /** Whose secrets they are: another environment's differ under the same seed. */
+  readonly environment: string;
+  /** Versions of secrets that were rotated. @default each has its first */
+  readonly versions?: Versions;
   /** Secrets that the environment brings, by name; each already an `Output` secret. */
   readonly given: Readonly<Record<string, pulumi.Output<string>>>;
   /**
@@ -82,6 +86,28 @@ const isPulumis = (value: object): boolean =>
   pulumi.asset.Archive.isInstance(value) ||
   pulumi.Resource.isInstance(value);
 
+/**
+ * A Secret's texts as its `data`. The API server turns `stringData` into that, but nobody owns what it made there: of a
+ * Secret that is changed in place a key that is no longer written would stay (kubernetes/kubernetes#108008).
+ */
+function inData(args: { readonly data?: object; readonly stringData?: object }): object {
+  const { stringData, data, ...rest } = args;
+  if (stringData === undefined) return args;
+  const encoded = Object.entries(stringData).map(([key, text]): [string, unknown] => [
+    key,
+    pulumi
+      .output(text as pulumi.Input<string | undefined>)
+      .apply((known) => (known === undefined ? known : Buffer.from(known).toString('base64'))),
+  ]);
+  return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } };
+}
+
+/** What is left as it was applied, where the engine finds it: a Secret's texts stand in its `data`. */
+const ignoredOf = ({ type, ignoreChanges }: Declaration): string[] | undefined =>
+  ignoreChanges?.map((path) =>
+    type === 'kubernetes:core/v1:Secret' ? path.replace(/^stringData(?=$|[.[])/, 'data') : path,
+  );
+
 /** Turns declarations into resources and puts run-time values in the place of references. */
 export class Registrar {
   private readonly registered = new Map<string, pulumi.CustomResource>();
@@ -94,9 +120,10 @@ export class Registrar {
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
     const construct = constructors[declaration.type];
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
+    const args = this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as object;
     const resource = new construct(
       declaration.name,
-      this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as never,
+      (declaration.type === 'kubernetes:core/v1:Secret' ? inData(args) : args) as never,
       {
         parent,
         id: this.existingId(declaration),
@@ -104,7 +131,7 @@ export class Registrar {
         dependsOn: this.dependencies(declaration),
         protect: declaration.protect,
         retainOnDelete: declaration.retainOnDelete,
-        ignoreChanges: declaration.ignoreChanges ? [...declaration.ignoreChanges] : undefined,
+        ignoreChanges: ignoredOf(declaration),
         deleteBeforeReplace: declaration.type.startsWith('kubernetes:') ? true : undefined,
       },
     );
@@ -151,8 +178,16 @@ export class Registrar {
     return isSecret(reference, type) ? pulumi.secret(value) : value;
   }
 
+  private given(name: string): pulumi.Output<string> {
+    const value = this.inputs.given[name];
+    if (!value) throw new Error(`secret "${name}" is used but was not given`);
+    return value;
+  }
+
   private plainValue(reference: Reference): pulumi.Output<unknown> {
-    const { seed, given, brought = {}, found = {} } = this.inputs;
+    const { seed, environment, versions, brought = {}, found = {} } = this.inputs;
+    const derived = (derive: (secrets: Secrets) => string) =>
+      seed.apply((root) => derive(new Secrets(root, environment, versions)));
     switch (reference.kind) {
       case 'found': {
         const value = found[`${reference.what}:${reference.key}`];
@@ -161,7 +196,7 @@ export class Registrar {
       }
       case 'secret':
         return (
-          brought[reference.purpose]?.password ?? seed.apply((root) => deriveSecret(root, reference.purpose))
+          brought[reference.purpose]?.password ?? derived((secrets) => secrets.secret(reference.purpose))
         );
       case 'basic': {
         const login = brought[reference.purpose];
@@ -169,15 +204,17 @@ export class Registrar {
           return login.password.apply((password) =>
             Buffer.from(`${login.user}:${password}`).toString('base64'),
           );
-        return seed.apply((root) => basicCredentials(root, reference.user, reference.purpose));
+        return derived((secrets) => secrets.basic(reference.user, reference.purpose));
       }
       case 'htpasswd':
-        return seed.apply((root) => htpasswdLine(root, reference.user, reference.purpose));
-      case 'given': {
-        const value = given[reference.name];
-        if (!value) throw new Error(`secret "${reference.name}" is used but was not given`);
-        return value;
-      }
+        return derived((secrets) => secrets.htpasswd(reference.user, reference.purpose));
+      case 'key':
+        if (reference.of === undefined) return derived((secrets) => secrets.key(reference.path));
+        return this.given(reference.of.variable).apply((root) =>
+          new Secrets(root, reference.of?.environment ?? environment).key(reference.path),
+        );
+      case 'given':
+        return this.given(reference.name);
       case 'output': {
         const resource = this.find(reference.resource, 'a reference');
         const [property = '', ...rest] = reference.property.split('.');

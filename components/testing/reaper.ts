@@ -4,6 +4,7 @@ import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
+import { API_PORTS, outside } from '../shared/network';
 
 /**
  * What all test namespaces share: a job that removes what is past its end. It has a namespace of its own, since who may
@@ -21,16 +22,8 @@ export function testingSharedResources(model: Model): Declaration[] {
       namespace: namespacesOf(model.settings).reaper,
       provider: 'ci',
       labels: about,
-      quota: { pods: 2, cpu: '1', memory: '1Gi', claims: 0 },
-      // The API server is no Pod: its address differs from site to site, its port is one of two.
-      egress: [
-        {
-          ports: [
-            { protocol: 'TCP', port: 443 },
-            { protocol: 'TCP', port: 6443 },
-          ],
-        },
-      ],
+      quota: { pods: 2, cpu: '1', memory: '1Gi', disk: '4Gi', claims: 0 },
+      egress: [outside(...API_PORTS)],
       pullFrom: registry.address,
     }),
     object(

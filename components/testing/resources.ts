@@ -1,16 +1,20 @@
-import { TEST_ACCOUNT } from '../../catalog/containers';
+import { agentResources, diskOf, TEST_ACCOUNT } from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
-import { JENKINS_PORT } from '../jenkins/names';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, inNamespaces, object } from '../shared/kubernetes';
+import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
+import { toJenkins, toRange } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 
 /** What Robot and Jenkins' agent ask for beside the module in a test Pod (delivery/test-pod.ts). */
-const BESIDE: { readonly cpu: number; readonly memory: number } = { cpu: 100, memory: bytes('192Mi') };
+const BESIDE: { readonly cpu: number; readonly memory: number; readonly disk: number } = {
+  cpu: 100,
+  memory: bytes('192Mi'),
+  disk: bytes(diskOf({})) + bytes(agentResources.limits['ephemeral-storage']),
+};
 
 /** So many test Pods at a time, each with everything that the module brings. */
 function quota(model: Model, module: Module) {
@@ -24,11 +28,13 @@ function quota(model: Model, module: Module) {
   const one = {
     cpu: parts.reduce((sum, { cpu }) => sum + millicores(cpu), BESIDE.cpu),
     memory: parts.reduce((sum, { memory }) => sum + bytes(memory), BESIDE.memory),
+    disk: parts.reduce((sum, part) => sum + bytes(diskOf(part)), BESIDE.disk),
   };
   return {
     pods: parallel,
     cpu: wholeCores(Math.max(parallel * 1000, parallel * one.cpu)),
     memory: wholeGibibytes(Math.max(parallel * bytes('2Gi'), parallel * one.memory)),
+    disk: wholeGibibytes(parallel * one.disk),
     // Tests keep their data in the Pod: what would outlive it would be the next test's surprise.
     claims: 0,
   };
@@ -133,17 +139,7 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       // A test that opens ports on nodes or orders load balancers reaches beyond its namespace.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
       // The module and its services share one Pod, so they need no way out at all.
-      egress: [
-        // The agent in the Pod connects to Jenkins, not the other way round.
-        {
-          to: [inNamespaces(namespacesOf(model.settings).ci)],
-          ports: [{ protocol: 'TCP', port: JENKINS_PORT }],
-        },
-        ...module.test.egress.map(({ cidr, ports }) => ({
-          to: [{ ipBlock: { cidr } }],
-          ports: ports.map((port) => ({ protocol: 'TCP', port })),
-        })),
-      ],
+      egress: [toJenkins(model.settings), ...module.test.egress.map(toRange)],
       pullFrom: model.settings.registry.address,
     }),
     object(

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { type Policy, retry } from '../../clients/retry';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
 import { redact } from '../note';
@@ -22,6 +26,8 @@ export interface ResticOptions {
   readonly program?: string;
   /** How long to wait for another run's lock, in milliseconds. @default 10 minutes */
   readonly lockWaitMs?: number;
+  /** Of opening the repository. @default three tries of a minute */
+  readonly policy?: Partial<Policy>;
 }
 
 /** How many snapshots of each item stay; the latest one always does. */
@@ -59,6 +65,10 @@ const PASSED =
 
 /** An unreachable S3 storage is asked again for a quarter of an hour by restic itself: nobody waits that long. */
 const OPEN_MS = 60_000;
+/** A list of what is there. */
+const LIST_MS = 900_000;
+/** All that is there is read, or freed. */
+const WHOLE_MS = 6 * 3_600_000;
 const LOCK_WAIT_MS = 600_000;
 const LOCK_PAUSE_MS = 5_000;
 
@@ -102,6 +112,18 @@ const summarySchema = z.looseObject({
   snapshot_id: z.string(),
 });
 const nodeSchema = z.looseObject({ type: z.literal('file'), size: z.number().default(0) });
+
+const keySchema = z.array(
+  z.looseObject({
+    current: z.boolean(),
+    id: z.string(),
+    userName: z.string().default(''),
+    hostName: z.string().default(''),
+  }),
+);
+
+/** Begins the host of a key that a rotation added; the id of the one before follows. */
+const REPLACES = 'replaces-';
 
 /** Snapshots that only note a success; what they hold is of no use. */
 const SUCCESS = 'success';
@@ -159,7 +181,7 @@ export class Restic {
         return new ResticFailure(
           reason,
           `${at} does not open with this key.`,
-          'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made.',
+          'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made, and its version in the stack file.',
         );
       case 'damaged':
         return new ResticFailure(
@@ -205,17 +227,67 @@ export class Restic {
         const locked = error instanceof ResticFailure && error.reason === 'locked';
         if (!locked || Date.now() >= end) throw error;
       }
-      await output(this.call(['unlock', '--quiet']));
+      await output(this.call(['unlock', '--quiet'], LIST_MS));
       await sleep(Math.min(LOCK_PAUSE_MS, wait / 5));
     }
   }
 
-  private run(...args: string[]): Promise<string> {
-    return this.patiently(() => output(this.call(args)));
+  private run(timeoutMs: number, ...args: string[]): Promise<string> {
+    return this.patiently(() => output(this.call(args, timeoutMs)));
   }
 
+  /** Before anything else: what cannot be reached here is not begun, and a storage that is away for a moment comes back. */
   private async open(): Promise<void> {
-    await output(this.call(['cat', 'config', '--no-lock', '--quiet'], OPEN_MS));
+    await retry((timeoutMs) => output(this.call(['cat', 'config', '--no-lock', '--quiet'], timeoutMs)), {
+      again: (error) => error instanceof ResticFailure && error.reason === 'unreachable',
+      policy: { attempts: 3, attemptMs: OPEN_MS, totalMs: 3 * OPEN_MS, ...this.options.policy },
+    });
+  }
+
+  private async keys(): Promise<z.infer<typeof keySchema>> {
+    const parsed = keySchema.safeParse(
+      parseJson(await this.run(LIST_MS, 'key', 'list', '--json', '--no-lock')),
+    );
+    if (parsed.success) return parsed.data;
+    throw new ResticFailure(
+      'other',
+      `backup: the keys that restic lists of ${this.place} are not understood.`,
+      '',
+    );
+  }
+
+  /** Whether the repository opens with the key at hand. @throws for every other fault */
+  async opens(): Promise<boolean> {
+    try {
+      await this.open();
+      return true;
+    } catch (error) {
+      if (error instanceof ResticFailure && error.reason === 'wrong-key') return false;
+      throw error;
+    }
+  }
+
+  /** Adds a key beside the one at hand, which it is to replace: {@link removeReplaced}. */
+  async addKey(password: string): Promise<void> {
+    const current = (await this.keys()).find((key) => key.current);
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-key-'));
+    const file = join(folder, 'password');
+    try {
+      writeFileSync(file, password, { mode: 0o600 });
+      const replaces = ['--user', this.host, '--host', `${REPLACES}${current?.id}`];
+      await this.run(LIST_MS, 'key', 'add', '--quiet', ...replaces, '--new-password-file', file);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Removes the key that the one at hand was added to replace, if it is still there. */
+  async removeReplaced(): Promise<void> {
+    const keys = await this.keys();
+    const { userName, hostName = '' } = keys.find((key) => key.current) ?? {};
+    if (userName !== this.host || !hostName.startsWith(REPLACES)) return;
+    const replaced = keys.find((key) => !key.current && key.id === hostName.slice(REPLACES.length));
+    if (replaced) await this.run(LIST_MS, 'key', 'remove', '--quiet', replaced.id);
   }
 
   /** Makes the repository when there is none. @throws when it is there and cannot be opened */
@@ -234,7 +306,7 @@ export class Restic {
   async holdings(): Promise<Holdings> {
     await this.open();
     const parsed = snapshotSchema.safeParse(
-      parseJson(await this.run('snapshots', '--json', '--host', this.host)),
+      parseJson(await this.run(LIST_MS, 'snapshots', '--json', '--host', this.host)),
     );
     if (!parsed.success) {
       throw new ResticFailure('other', `backup: what restic lists of ${this.place} is not understood.`, '');
@@ -302,14 +374,14 @@ export class Restic {
 
   /** Bytes that {@link read} gives. */
   async size(snapshot: Snapshot): Promise<number> {
-    const listed = lines(await this.run('ls', '--json', '--quiet', snapshot.id));
+    const listed = lines(await this.run(LIST_MS, 'ls', '--json', '--quiet', snapshot.id));
     return listed.flatMap((line) => nodeSchema.safeParse(line).data?.size ?? []).reduce((a, b) => a + b, 0);
   }
 
   /** Reads back every byte of the repository. @throws `damaged` */
   async check(): Promise<void> {
     await this.open();
-    await this.run('check', '--read-data', '--quiet');
+    await this.run(WHOLE_MS, 'check', '--read-data', '--quiet');
   }
 
   /** Drops what `keep` does not keep of this environment's items, and frees the space. */
@@ -317,6 +389,7 @@ export class Restic {
     const before = await this.holdings();
     // By path, of which each item has its own: tags tell contents as well, and would make each its own group.
     await this.run(
+      WHOLE_MS,
       'forget',
       '--quiet',
       '--host',

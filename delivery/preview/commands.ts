@@ -226,8 +226,11 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         if (error instanceof Failure && error.code === exitCode.nothing) throw error;
         const [line = 'not applied'] = (error as Error).message.split('\n');
         for (const { name } of request.covered) await postApply(context, request, name, 'failed', line);
+        await postApply(context, request, undefined, 'failed', line);
         throw error;
       });
+      // By this one alone it is seen whether applying began at all (delivery/reconcile).
+      await postApply(context, request, undefined, 'running', 'applies what was previewed');
       for (const plan of plans) {
         const { environment } = plan;
         writeSealed(planFile(workspace, environment), 'apply-plan', previewBinding(environment), plan);

@@ -367,11 +367,11 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
   return { mergeRequest: found.iid, plans };
 }
 
-/** Posts how far applying came on the merged commit. */
+/** Posts how far applying one environment came on the merged commit; without an environment, how far all did. */
 export const postApply = (
   { gitlab }: Pick<Context, 'gitlab'>,
   request: Pick<ApplyRequest, 'project' | 'commit' | 'branch' | 'build'>,
-  environment: string,
+  environment: string | undefined,
   state: CommitState,
   description: string,
 ): Promise<void> =>
@@ -380,7 +380,7 @@ export const postApply = (
     ref: request.branch,
     targetUrl: request.build,
     description,
-    name: `switchyard/apply/${environment}`,
+    name: environment === undefined ? 'switchyard/apply' : `switchyard/apply/${environment}`,
   });
 
 /** How far applying one environment came; absent where it broke off, or never began. */
@@ -399,7 +399,11 @@ export async function finishApply(
   outcomes: Readonly<Record<string, Outcome | undefined>>,
 ): Promise<string | undefined> {
   const first = environments.find((environment) => entryOf(outcomes, environment) !== 'applied');
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    const line = environments.length > 0 ? `applied: ${environments.join(', ')}` : 'nothing to apply';
+    await postApply(context, request, undefined, 'success', line);
+    return undefined;
+  }
   if (entryOf(outcomes, first) === undefined)
     await postApply(context, request, first, 'failed', 'applying broke off; see the log');
   for (const environment of environments.slice(environments.indexOf(first) + 1))
@@ -410,6 +414,7 @@ export async function finishApply(
       'canceled',
       `not applied: ${first}, which comes before it, was not`,
     );
+  await postApply(context, request, undefined, 'failed', `not applied: ${first}`);
   return first;
 }
 

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   BACKUP_BUCKET,
+  BACKUP_ENDPOINT,
   MIRROR,
   NODE_IP,
   NODE_NAME,
+  S3_ENDPOINT,
   S3_REGION,
   SERVICE_CIDR,
   STATE_BUCKET,
@@ -78,19 +80,28 @@ export function secret(name: string, bytes = 20): string {
   return readFileSync(file, 'utf8').trim();
 }
 
-/** The S3 server that keeps the Pulumi state. A bucket is a folder of `LAB_HOME/s3`. */
-export function s3Daemon(): Daemon {
-  for (const bucket of [STATE_BUCKET, BACKUP_BUCKET]) mkdirSync(home('s3', bucket), { recursive: true });
+/** An S3 server with one bucket, a folder of `LAB_HOME/<name>`, and one account. */
+function store(name: string, endpoint: string, bucket: string): Daemon {
+  mkdirSync(home(name, bucket), { recursive: true });
   return {
-    name: 's3',
+    name,
     command: toolPath('versitygw'),
-    args: ['--port', `${NODE_IP}:9000`, '--region', S3_REGION, '--quiet', 'posix', home('s3')],
-    env: { ROOT_ACCESS_KEY: secret('s3-access-key', 10), ROOT_SECRET_KEY: secret('s3-secret-key') },
+    args: ['--port', new URL(endpoint).host, '--region', S3_REGION, '--quiet', 'posix', home(name)],
+    env: {
+      ROOT_ACCESS_KEY: secret(`${name}-access-key`, 10),
+      ROOT_SECRET_KEY: secret(`${name}-secret-key`),
+    },
     network: 'lab',
     // 403 is S3's answer to a caller without a signature: the server is up and asks for one.
-    ready: async () => (await get(`http://${NODE_IP}:9000/${STATE_BUCKET}`))?.status === 403,
+    ready: async () => (await get(`${endpoint}/${bucket}`))?.status === 403,
   };
 }
+
+/** The S3 server that keeps the Pulumi state. */
+export const s3Daemon = (): Daemon => store('s3', S3_ENDPOINT, STATE_BUCKET);
+
+/** The S3 server that keeps the backups: whoever has the keys of the state has none here. */
+export const backupStoreDaemon = (): Daemon => store('backup-store', BACKUP_ENDPOINT, BACKUP_BUCKET);
 
 export function etcdDaemon(): Daemon {
   const client = 'http://127.0.0.1:2379';
@@ -272,7 +283,7 @@ export function storageDaemons(): Daemon[] {
 
 /** Where Pulumi's state and the backups are kept. */
 export function stateStoreDaemons(): Daemon[] {
-  return [s3Daemon()];
+  return [s3Daemon(), backupStoreDaemon()];
 }
 
 /** What the node runs, in the order of its start. */

@@ -2,7 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Actor, branchRights } from './access';
+import { ownPipeline } from './ci';
 import { type Person, Repository } from './git';
 import { PRE_RECEIVE } from './git-http';
 import { ApiError } from './http';
@@ -44,6 +46,23 @@ export const personOf = (user: User): Person => ({ name: user.name, email: user.
 
 export type Tier = 'free' | 'premium';
 
+/** Milliseconds that GitLab's background jobs take; 0: done before the answer. */
+export interface Background {
+  /** From the making of a merge request until it is prepared (NewMergeRequestWorker). */
+  readonly prepare: number;
+  /** A rebase (RebaseWorker). */
+  readonly rebase: number;
+  /** A check whether a merge request can be merged (MergeRequestMergeabilityCheckWorker). */
+  readonly check: number;
+  /** From a posted status to the pipeline's own (PipelineProcessWorker). */
+  readonly pipeline: number;
+  /** From the merge in git to the merge request's state `merged`. */
+  readonly merge: number;
+}
+
+/** A quiet instance. */
+export const QUIET: Background = { prepare: 300, check: 300, rebase: 300, pipeline: 300, merge: 300 };
+
 /** The package that is installed: an Enterprise one without a licence is `free` too, and what most install. */
 export type Edition = 'community' | 'enterprise';
 
@@ -55,6 +74,7 @@ export class App {
   readonly mergeRequests: MergeRequests;
   private readonly locks = new Map<string, Promise<void>>();
   private readonly repositories = new Map<number, Repository>();
+  private closing = false;
 
   constructor(
     readonly dataDir: string,
@@ -63,6 +83,7 @@ export class App {
     /** What a licence would allow. */
     readonly tier: Tier = 'free',
     readonly edition: Edition = 'enterprise',
+    readonly background: Background = QUIET,
   ) {
     if (tier !== 'free' && edition === 'community')
       throw new Error('a Community package takes no licence: tier must be free');
@@ -113,7 +134,23 @@ export class App {
     this.webhooks.resume();
   }
 
+  /** Resolves when a job that begins now has taken its time; what that is is read again and again. */
+  async taken(job: keyof Background): Promise<void> {
+    const began = Date.now();
+    while (!this.closing && Date.now() < began + this.background[job])
+      await sleep(Math.min(this.background[job], 20));
+  }
+
+  /** Does a job in the background: before the answer when it takes no time. */
+  async later(job: keyof Background, work: () => Promise<void>): Promise<void> {
+    if (this.background[job] === 0) return work();
+    void this.taken(job)
+      .then(() => (this.closing ? undefined : work()))
+      .catch((error: Error) => this.log.warn(`${job}: ${error.message}`));
+  }
+
   async close(): Promise<void> {
+    this.closing = true;
     await this.webhooks.close();
     this.store.close();
   }
@@ -378,6 +415,7 @@ export class App {
         t.pipelines,
         t.statuses,
         t.mergeRequests,
+        t.pushEvents,
         t.notes,
         t.issues,
         t.issueNotes,
@@ -488,14 +526,57 @@ export class App {
         ? change.ref.slice('refs/heads/'.length)
         : undefined;
       if (branch !== undefined && change.before === ZERO_SHA) await this.firstBranch(project, branch);
+    }
+    await this.noteEvents(project, user, changes);
+    for (const change of changes) {
+      if (change.before === change.after) continue;
+      const branch = change.ref.startsWith('refs/heads/')
+        ? change.ref.slice('refs/heads/'.length)
+        : undefined;
       const payload = await pushPayload(this, repository, project, user, change, pushOptions);
       if (branch === undefined) {
         if (change.ref.startsWith('refs/tags/')) this.webhooks.emit(project, 'tag_push_events', payload);
         continue;
       }
       this.webhooks.emit(project, 'push_events', payload, branch);
+      if (change.after !== ZERO_SHA)
+        await ownPipeline(this, project, user, { sha: change.after, ref: branch, source: 'push' });
       await this.mergeRequests.branchChanged(project, user, branch, change.before, change.after);
     }
+  }
+
+  /** What people see as activity (`Git::ProcessRefChangesService`): more than three refs of a kind at once become one event. */
+  private async noteEvents(project: Project, user: User, changes: readonly RefChange[]): Promise<void> {
+    const kinds = { branch: 'refs/heads/', tag: 'refs/tags/' } as const;
+    for (const [type, prefix] of Object.entries(kinds) as ['branch' | 'tag', string][])
+      for (const action of ['created', 'removed', 'pushed'] as const) {
+        const of = changes.filter(
+          ({ ref, before, after }) =>
+            before !== after &&
+            ref.startsWith(prefix) &&
+            action === (before === ZERO_SHA ? 'created' : after === ZERO_SHA ? 'removed' : 'pushed'),
+        );
+        const common = { project_id: project.id, author_id: user.id, action, ref_type: type };
+        if (of.length > PUSH_EVENT_ACTIVITIES_LIMIT) {
+          const many = { ref: null, from: null, to: null, title: null, commits: 0, ref_count: of.length };
+          this.tables.pushEvents.insert({ ...common, ...many, created_at: now() });
+          continue;
+        }
+        for (const { ref, before, after } of of) {
+          const commit = action === 'removed' ? undefined : await this.repository(project).commit(after);
+          const range = action === 'pushed' ? [after, `^${before}`] : [after];
+          this.tables.pushEvents.insert({
+            ...common,
+            ref: ref.slice(prefix.length),
+            from: action === 'created' ? null : before,
+            to: action === 'removed' ? null : after,
+            title: commit?.title.slice(0, 70) ?? null,
+            commits: action === 'removed' ? 0 : await this.repository(project).count(range),
+            ref_count: null,
+            created_at: now(),
+          });
+        }
+      }
   }
 
   /** The first branch becomes the default one; the default branch is protected when it comes to be. */
@@ -533,6 +614,9 @@ export class App {
 }
 
 export const BUSY = Symbol('busy');
+
+/** `application_settings.push_event_activities_limit` of a new instance. */
+const PUSH_EVENT_ACTIVITIES_LIMIT = 3;
 
 /** A date (the day it expires counts as expired, as in GitLab) or time in the past. */
 export function isPast(date: string | null): boolean {

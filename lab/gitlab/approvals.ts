@@ -32,4 +32,4 @@ export const approvalsRequired = (app: App, project: Project): number =>
       );
 
 export const approvalsLeft = (app: App, project: Project, mr: MergeRequest): number =>
-  Math.max(0, approvalsRequired(app, project) - (mr.approved_by ?? []).length);
+  Math.max(0, approvalsRequired(app, project) - (mr.approvals ?? []).length);

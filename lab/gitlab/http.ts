@@ -271,7 +271,7 @@ async function send(reply: FastifyReply, context: Context, body: unknown): Promi
   else await reply.header('content-type', 'application/json').send(JSON.stringify(body));
 }
 
-function requireScope(token: AccessToken, method: Method, extra: readonly string[]): void {
+export function requireScope(token: AccessToken, method: Method, extra: readonly string[]): void {
   const reading = method === 'GET' || method === 'HEAD';
   const enough = ['api', ...(reading ? ['read_api'] : []), ...extra];
   if (token.scopes.some((scope) => enough.includes(scope))) return;

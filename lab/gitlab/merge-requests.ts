@@ -1,5 +1,6 @@
 import { type App, now, personOf } from './app';
 import { approvalSettings, approvalsLeft } from './approvals';
+import { ownPipeline } from './ci';
 import type { Repository } from './git';
 import { type ApiError, messageError, unauthorized } from './http';
 import { type MergeRequest, type Pipeline, type Project, type User, ZERO_SHA } from './model';
@@ -8,6 +9,9 @@ import { isDraft, type MergeRequestAction, mergeRequestPayload, type Payload } f
 /** GitLab's `detailed_merge_status`, as far as it can come up here. */
 export type DetailedMergeStatus =
   | 'not_open'
+  | 'preparing'
+  | 'unchecked'
+  | 'checking'
   | 'draft_status'
   | 'commits_status'
   | 'conflict'
@@ -16,6 +20,9 @@ export type DetailedMergeStatus =
   | 'ci_still_running'
   | 'not_approved'
   | 'mergeable';
+
+/** `merge_status` of app/models/merge_request.rb; `judged` stands for what it says at last. */
+export type MergePhase = 'preparing' | 'unchecked' | 'checking' | 'judged';
 
 export interface MergeOptions {
   sha?: string;
@@ -30,6 +37,10 @@ export interface MergeRequests {
   /** The newest pipeline of the merge request's head on its source branch. */
   headPipeline(mr: MergeRequest): Pipeline | undefined;
   forPipeline(pipeline: Pipeline): MergeRequest | undefined;
+  /** How far GitLab is with judging: `merge_status` before it says whether it can be merged. */
+  phase(mr: MergeRequest): MergePhase;
+  /** Starts the check in the background that showing one merge request starts. */
+  startCheck(project: Project, mr: MergeRequest): Promise<void>;
   mergeability(project: Project, mr: MergeRequest): Promise<{ detailed: DetailedMergeStatus }>;
   /** Follows a changed branch: new head of its merge requests, and those that a push merged. */
   branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void>;
@@ -38,6 +49,8 @@ export interface MergeRequests {
   create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest>;
   /** @throws ApiError 400, 401, 405, 409 or 422 as GitLab's accept-merge-request does */
   merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest>;
+  /** Rebases the source branch onto the target, in the background. @throws ApiError 403 or 409 */
+  rebase(project: Project, user: User, mr: MergeRequest): Promise<void>;
   emit(
     project: Project,
     user: User,
@@ -65,10 +78,16 @@ export function createMergeRequests(app: App): MergeRequests {
   const open = (project: Project): MergeRequest[] =>
     mergeRequests.filter((mr) => mr.project_id === project.id && mr.state === 'opened');
 
-  const headPipeline = (mr: MergeRequest): Pipeline | undefined =>
-    pipelines
-      .filter((row) => row.project_id === mr.project_id && row.sha === mr.sha && row.ref === mr.source_branch)
-      .at(-1);
+  const ownRef = (mr: MergeRequest): string => `refs/merge-requests/${mr.iid}/head`;
+  // PipelinesForMergeRequestFinder#sort: those of merge requests stand before those of branches.
+  const headPipeline = (mr: MergeRequest): Pipeline | undefined => {
+    const all = pipelines.filter((row) => row.project_id === mr.project_id && row.sha === mr.sha);
+    return (
+      all.findLast((row) => row.ref === ownRef(mr)) ?? all.findLast((row) => row.ref === mr.source_branch)
+    );
+  };
+  const ownPipelineOf = (project: Project, user: User, mr: MergeRequest): Promise<void> =>
+    ownPipeline(app, project, user, { sha: mr.sha, ref: ownRef(mr), source: 'merge_request_event' });
 
   /** Test-merges, keeps the result and the fetchable merge ref; `undefined` where a branch is missing. */
   async function check(
@@ -96,9 +115,29 @@ export function createMergeRequests(app: App): MergeRequests {
     } else {
       await repository.updateRef(ref, undefined);
     }
-    const checked = { sha, target_sha: target, mergeable: tree !== undefined, merge_ref: mergeRef };
+    const checked = {
+      sha,
+      target_sha: target,
+      mergeable: tree !== undefined,
+      merge_ref: mergeRef,
+      ...(app.background.check === 0 ? { asked: 0 } : {}),
+    };
     mergeRequests.update(mr, { checked });
     return checked;
+  }
+
+  const phase = (mr: MergeRequest): MergePhase => {
+    if (Date.now() < Date.parse(mr.created_at) + app.background.prepare) return 'preparing';
+    if (mr.checked?.asked === undefined) return 'unchecked';
+    return Date.now() < mr.checked.asked + app.background.check ? 'checking' : 'judged';
+  };
+
+  // MergeRequestBasic of lib/api/entities: check_mergeability(async: true), which marks it as checking at once.
+  async function startCheck(project: Project, mr: MergeRequest): Promise<void> {
+    if (mr.state !== 'opened') return;
+    const checked = await check(project, mr);
+    if (checked && phase(mr) === 'unchecked')
+      mergeRequests.update(mr, { checked: { ...checked, asked: Date.now() } });
   }
 
   async function gitState(
@@ -134,11 +173,12 @@ export function createMergeRequests(app: App): MergeRequests {
     mr: MergeRequest,
   ): Promise<{ detailed: DetailedMergeStatus }> {
     if (mr.state !== 'opened') return { detailed: 'not_open' };
+    const git = await gitState(project, mr);
+    // DetailedMergeStatusService: the phase before all, what CI says after all.
+    const at = phase(mr);
+    if (at !== 'judged') return { detailed: at };
     if (isDraft(mr.title)) return { detailed: 'draft_status' };
-    return {
-      detailed:
-        (await gitState(project, mr)) ?? ciState(project, mr) ?? approvalState(project, mr) ?? 'mergeable',
-    };
+    return { detailed: git ?? approvalState(project, mr) ?? ciState(project, mr) ?? 'mergeable' };
   }
 
   async function emit(
@@ -163,6 +203,16 @@ export function createMergeRequests(app: App): MergeRequests {
     return { sha, start_sha: target, base_sha: (await repository.mergeBase(target, sha)) ?? target };
   }
 
+  function addVersion(mr: MergeRequest): void {
+    app.tables.versions.insert({
+      merge_request_id: mr.id,
+      head: mr.sha,
+      base: mr.base_sha,
+      start: mr.start_sha,
+      created_at: now(),
+    });
+  }
+
   async function newHead(project: Project, mr: MergeRequest, sha: string): Promise<void> {
     const repository = app.repository(project);
     const target = (await repository.branch(mr.target_branch)) ?? mr.start_sha;
@@ -172,6 +222,7 @@ export function createMergeRequests(app: App): MergeRequests {
       updated_at: now(),
       merge_error: null,
     });
+    addVersion(mr);
     await check(project, mr);
   }
 
@@ -199,8 +250,10 @@ export function createMergeRequests(app: App): MergeRequests {
     for (const mr of open(project).filter((row) => row.source_branch === branch && row.sha !== after)) {
       const oldrev = mr.sha;
       await newHead(project, mr, after);
-      if (approvalSettings(app, project).reset_approvals_on_push)
-        mergeRequests.update(mr, { approved_by: [] });
+      await ownPipelineOf(project, user, mr);
+      // A feature of Premium: on Free approvals outlive every push.
+      if (app.tier !== 'free' && approvalSettings(app, project).reset_approvals_on_push)
+        mergeRequests.update(mr, { approvals: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
     for (const mr of open(project).filter((row) => row.target_branch === branch)) {
@@ -212,7 +265,16 @@ export function createMergeRequests(app: App): MergeRequests {
   }
 
   async function catchUp(project: Project): Promise<void> {
+    // StuckMergeJobsWorker: merged where git has it, else open again.
+    for (const mr of mergeRequests.filter((row) => row.project_id === project.id && row.state === 'locked')) {
+      const target = await app.repository(project).branch(mr.target_branch);
+      const merged = mr.merge_commit_sha ?? mr.squash_commit_sha ?? mr.sha;
+      const isMerged = target !== undefined && (await app.repository(project).isAncestor(merged, target));
+      if (isMerged) mergeRequests.update(mr, { state: 'merged', merged_at: now(), updated_at: now() });
+      else mergeRequests.update(mr, { state: 'opened', merge_commit_sha: null, squash_commit_sha: null });
+    }
     for (const mr of open(project)) {
+      if (mr.rebasing) mergeRequests.update(mr, { rebasing: false });
       const head = await app.repository(project).branch(mr.source_branch);
       if (head && head !== mr.sha) await newHead(project, mr, head);
     }
@@ -260,7 +322,9 @@ export function createMergeRequests(app: App): MergeRequests {
       updated_at: now(),
       checked: null,
     });
+    addVersion(mr);
     await check(project, mr);
+    await ownPipelineOf(project, user, mr);
     await emit(project, user, mr, 'open');
     return mr;
   }
@@ -289,7 +353,10 @@ export function createMergeRequests(app: App): MergeRequests {
     const git = await gitState(project, mr);
     if (git === 'commits_status' || ciState(project, mr)) throw methodNotAllowed();
     if (approvalState(project, mr)) throw methodNotAllowed();
-    if (git) throw messageError(422, 'Branch cannot be merged');
+    // Its own check does not wait for one in the background (retry_lease: false), nor for the preparing.
+    const at = phase(mr);
+    if (git || at === 'preparing' || at === 'checking') throw messageError(422, 'Branch cannot be merged');
+    if (mr.checked && at === 'unchecked') mergeRequests.update(mr, { checked: { ...mr.checked, asked: 0 } });
     if (options.sha !== undefined && options.sha !== mr.sha)
       throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
 
@@ -328,11 +395,29 @@ export function createMergeRequests(app: App): MergeRequests {
       mergeSha = await repository.commitTree(tree, [target, tip], message, committer, committer);
       tip = mergeSha;
     }
-    await repository.updateRef(`refs/heads/${mr.target_branch}`, tip, target);
-    markMerged(mr, user, mergeSha, squashSha);
+    // MergeRequest#in_locked_state: its push can be told before it is `merged`.
+    mergeRequests.update(mr, {
+      state: 'locked',
+      merge_commit_sha: mergeSha,
+      squash_commit_sha: squashSha,
+      merge_user_id: user.id,
+    });
+    try {
+      await repository.updateRef(`refs/heads/${mr.target_branch}`, tip, target);
+    } catch (error) {
+      mergeRequests.update(mr, {
+        state: 'opened',
+        merge_commit_sha: null,
+        squash_commit_sha: null,
+        merge_user_id: null,
+      });
+      throw error;
+    }
     await app.refsChanged(project, user, [
       { ref: `refs/heads/${mr.target_branch}`, before: target, after: tip },
     ]);
+    await app.taken('merge');
+    markMerged(mr, user, mergeSha, squashSha);
     await emit(project, user, mr, 'merge');
     if (
       removeSource &&
@@ -344,6 +429,63 @@ export function createMergeRequests(app: App): MergeRequests {
       await app.refsChanged(project, user, [{ ref, before: mr.sha, after: ZERO_SHA }]);
     }
     return mr;
+  }
+
+  /** The commits of `sha` that `target` has not, made again on it; undefined where one conflicts. */
+  async function replay(
+    project: Project,
+    user: User,
+    target: string,
+    sha: string,
+  ): Promise<string | undefined> {
+    const repository = app.repository(project);
+    const commits = await repository.log(['--reverse', '--no-merges', sha, `^${target}`]);
+    let tip = target;
+    for (const commit of commits) {
+      const author = commit.author;
+      // A commit of the tip's tree on this commit's own parent: merging the two is applying this one's change.
+      const base = await repository.commitTree(
+        await repository.treeOf(tip),
+        commit.parent_ids.slice(0, 1),
+        'base',
+        author,
+        author,
+      );
+      const tree = await repository.mergeTree(base, commit.id);
+      if (!tree) return undefined;
+      tip = await repository.commitTree(tree, [tip], commit.message, author, personOf(user));
+    }
+    return tip;
+  }
+
+  // PUT …/rebase of lib/api/merge_requests.rb: MergeRequests::RebaseService in RebaseWorker.
+  async function rebase(project: Project, user: User, mr: MergeRequest): Promise<void> {
+    if (mr.state !== 'opened' || !app.branchRights(user, project, mr.source_branch).push)
+      throw messageError(403, '403 Forbidden');
+    if (mr.rebasing)
+      throw messageError(
+        409,
+        'Failed to enqueue the rebase operation, possibly due to a long-lived transaction. Try again later.',
+      );
+    mergeRequests.update(mr, { rebasing: true, merge_error: null });
+    await app.later('rebase', () =>
+      app.exclusively(project, async () => {
+        const repository = app.repository(project);
+        const ref = `refs/heads/${mr.source_branch}`;
+        const target = await repository.branch(mr.target_branch);
+        const before = await repository.branch(mr.source_branch);
+        const after = target && before ? await replay(project, user, target, before) : undefined;
+        mergeRequests.update(mr, {
+          rebasing: false,
+          merge_error: after
+            ? null
+            : 'Rebase failed: Rebase locally, resolve all conflicts, then push the branch.',
+        });
+        if (!after || !before || after === before) return;
+        await repository.updateRef(ref, after, before);
+        await app.refsChanged(project, user, [{ ref, before, after }]);
+      }),
+    );
   }
 
   function defaultMergeMessage(project: Project, mr: MergeRequest): string {
@@ -362,11 +504,14 @@ export function createMergeRequests(app: App): MergeRequests {
             mr.sha === pipeline.sha,
         )
         .at(-1),
+    phase,
+    startCheck,
     mergeability,
     branchChanged,
     catchUp,
     create,
     merge,
+    rebase,
     emit,
   };
 }

@@ -189,7 +189,7 @@ export interface Pipeline extends Row {
   project_id: number;
   sha: string;
   ref: string;
-  source: 'external';
+  source: 'external' | 'push' | 'merge_request_event';
   status: JobState;
   user_id: number;
   created_at: string;
@@ -221,7 +221,8 @@ export interface MergeRequest extends Row {
   author_id: number;
   title: string;
   description: string | null;
-  state: 'opened' | 'closed' | 'merged';
+  /** `locked` while it is being merged. */
+  state: 'opened' | 'closed' | 'locked' | 'merged';
   source_branch: string;
   target_branch: string;
   /** Head of the source branch as of the last push that was seen. */
@@ -241,12 +242,46 @@ export interface MergeRequest extends Row {
   closed_by_id: number | null;
   closed_at: string | null;
   merge_error: string | null;
+  /** @default false */
+  rebasing?: boolean;
   created_at: string;
   updated_at: string;
-  /** Users who approved, in order. @default nobody */
-  approved_by?: number[];
+  /** Who approved and when, in order. @default nobody */
+  approvals?: { user_id: number; at: string }[];
   /** What the test merge of `sha` with `target_sha` gave. */
-  checked: { sha: string; target_sha: string; mergeable: boolean; merge_ref: string | null } | null;
+  checked: {
+    sha: string;
+    target_sha: string;
+    mergeable: boolean;
+    merge_ref: string | null;
+    /** Since when it is checked in the background, in milliseconds since 1970. @default nobody asked for it yet */
+    asked?: number;
+  } | null;
+}
+
+/** What a merge request's branch was at a time. */
+export interface MergeRequestVersion extends Row {
+  merge_request_id: number;
+  head: string;
+  base: string;
+  start: string;
+  created_at: string;
+}
+
+/** A push as the project's events tell it: of one ref, or of how many where they were too many to tell. */
+export interface PushEvent extends Row {
+  project_id: number;
+  author_id: number;
+  created_at: string;
+  action: 'created' | 'pushed' | 'removed';
+  ref_type: 'branch' | 'tag';
+  /** Null of many. */
+  ref: string | null;
+  from: string | null;
+  to: string | null;
+  title: string | null;
+  commits: number;
+  ref_count: number | null;
 }
 
 /** How many approvals a project's merge requests need. */
@@ -319,6 +354,8 @@ export interface Tables {
   pipelines: Table<Pipeline>;
   statuses: Table<CommitStatus>;
   mergeRequests: Table<MergeRequest>;
+  versions: Table<MergeRequestVersion>;
+  pushEvents: Table<PushEvent>;
   approvalRules: Table<ApprovalRule>;
   approvalSettings: Table<ProjectApprovalSettings>;
   notes: Table<Note>;
@@ -345,6 +382,8 @@ export function openTables(store: Store): Tables {
     pipelines: store.table('pipelines'),
     statuses: store.table('statuses'),
     mergeRequests: store.table('merge_requests'),
+    versions: store.table('merge_request_versions'),
+    pushEvents: store.table('push_events'),
     approvalRules: store.table('approval_rules'),
     approvalSettings: store.table('approval_settings'),
     notes: store.table('notes'),

@@ -156,9 +156,14 @@ export function isDraft(title: string): boolean {
   return /^\s*(\[draft\]|draft:|\(draft\))/i.test(title);
 }
 
-/** What GitLab's merge_status becomes once the test merge is known. */
-export function mergeStatusOf(mr: MergeRequest): 'unchecked' | 'can_be_merged' | 'cannot_be_merged' {
-  if (!mr.checked || mr.checked.sha !== mr.sha) return 'unchecked';
+/** GitLab's merge_status as it is shown (MergeRequest#public_merge_status). */
+export function mergeStatusOf(
+  app: App,
+  mr: MergeRequest,
+): 'unchecked' | 'checking' | 'can_be_merged' | 'cannot_be_merged' {
+  const phase = app.mergeRequests.phase(mr);
+  if (!mr.checked || mr.checked.sha !== mr.sha || phase === 'unchecked') return 'unchecked';
+  if (phase !== 'judged') return 'checking';
   return mr.checked.mergeable ? 'can_be_merged' : 'cannot_be_merged';
 }
 
@@ -181,7 +186,7 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
     merge_commit_sha: mr.merge_commit_sha,
     merge_error: mr.merge_error,
     merge_params: { force_remove_source_branch: mr.force_remove_source_branch },
-    merge_status: mergeStatusOf(mr),
+    merge_status: mergeStatusOf(app, mr),
     detailed_merge_status: (await app.mergeRequests.mergeability(project, mr)).detailed,
     merge_user_id: mr.merge_user_id,
     merge_when_pipeline_succeeds: false,
@@ -189,7 +194,7 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
     source_branch: mr.source_branch,
     source_project_id: project.id,
     state: mr.state,
-    state_id: { opened: 1, closed: 2, merged: 3 }[mr.state],
+    state_id: { opened: 1, closed: 2, merged: 3, locked: 4 }[mr.state],
     target_branch: mr.target_branch,
     target_project_id: project.id,
     time_estimate: 0,
@@ -225,7 +230,17 @@ function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
   });
 }
 
-export type MergeRequestAction = 'open' | 'update' | 'merge' | 'close' | 'reopen';
+/** `approved` is that of the one approval that Free needs, and of the last that a licence asks for; before it: `approval`. */
+export type MergeRequestAction =
+  | 'open'
+  | 'update'
+  | 'merge'
+  | 'close'
+  | 'reopen'
+  | 'approved'
+  | 'approval'
+  | 'unapproved'
+  | 'unapproval';
 
 export async function mergeRequestPayload(
   app: App,
@@ -331,7 +346,7 @@ export async function pipelinePayload(
           target_branch: mr.target_branch,
           target_project_id: project.id,
           state: mr.state,
-          merge_status: mergeStatusOf(mr),
+          merge_status: mergeStatusOf(app, mr),
           url: `${web}/-/merge_requests/${mr.iid}`,
         }
       : null,

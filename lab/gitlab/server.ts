@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyError } from 'fastify';
 import pino from 'pino';
-import { App, type Edition, type Log, type Tier } from './app';
+import { App, type Background, type Edition, type Log, QUIET, type Tier } from './app';
 import { GitError } from './git';
 import { isGitRequest, serveGit } from './git-http';
 import { Api, ApiError } from './http';
@@ -14,7 +14,8 @@ import { hookRoutes } from './routes/hooks';
 import { issueRoutes } from './routes/issues';
 import { memberRoutes } from './routes/members';
 import { mergeRequestRoutes } from './routes/merge-requests';
-import { pipelineRoutes } from './routes/pipelines';
+import { graphql, peopleRoutes } from './routes/people';
+import { pipelineRoutes, settlePipelines } from './routes/pipelines';
 import { projectRoutes } from './routes/projects';
 import { repositoryRoutes } from './routes/repository';
 import { resourceRoutes } from './routes/resources';
@@ -36,6 +37,8 @@ export interface GitLabOptions {
   tier?: Tier;
   /** Which package is installed. @default 'enterprise' */
   edition?: Edition;
+  /** How long its background jobs take. @default those of a quiet instance */
+  background?: Background;
   /** @default nothing below "warn", to standard error */
   log?: Log;
 }
@@ -73,8 +76,16 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
   let app: App;
   try {
     const externalUrl = (options.externalUrl ?? url).replace(/\/+$/, '');
-    app = new App(options.dataDir, externalUrl, log, options.tier, options.edition);
+    app = new App(
+      options.dataDir,
+      externalUrl,
+      log,
+      options.tier,
+      options.edition,
+      options.background ?? QUIET,
+    );
     await app.prepare(options.rootToken, options.allowLocalHooks ?? false);
+    await settlePipelines(app);
   } catch (error) {
     server.close();
     server.closeAllConnections();
@@ -192,6 +203,8 @@ async function restServer(app: App): Promise<http.RequestListener> {
   pipelineRoutes(api, app);
   mergeRequestRoutes(api, app);
   issueRoutes(api, app);
+  peopleRoutes(api, app);
+  graphql(rest, app);
   rest.get('/-/health', async (_request, reply) => reply.type('text/plain').send('GitLab OK'));
   rest.get('/-/readiness', async () => ({ status: 'ok' }));
   await rest.ready();

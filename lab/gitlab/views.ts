@@ -42,12 +42,14 @@ export function basicUser(app: App, user: User): View {
   };
 }
 
+/** `API::Entities::User`: what everyone who is logged in may know of another. */
+export function userView(app: App, user: User): View {
+  return { ...basicUser(app, user), created_at: user.created_at, bio: '', bot: user.bot };
+}
+
 export function fullUser(app: App, user: User): View {
   return {
-    ...basicUser(app, user),
-    created_at: user.created_at,
-    bio: '',
-    bot: user.bot,
+    ...userView(app, user),
     email: user.email,
     commit_email: user.email,
     is_admin: user.admin,
@@ -378,6 +380,7 @@ export async function mergeRequestView(
   detailed: boolean,
 ): Promise<View> {
   const user = (id: number | null): View | null => (id === null ? null : basicUser(app, app.user(id)));
+  if (detailed) await app.mergeRequests.startCheck(project, mr);
   const { detailed: status } = await app.mergeRequests.mergeability(project, mr);
   const pipeline = app.mergeRequests.headPipeline(mr);
   const path = app.projectPath(project);
@@ -413,7 +416,7 @@ export async function mergeRequestView(
     imported: false,
     milestone: null,
     merge_when_pipeline_succeeds: false,
-    merge_status: mergeStatusOf(mr),
+    merge_status: mergeStatusOf(app, mr),
     detailed_merge_status: status,
     merge_after: null,
     sha: mr.sha,
@@ -422,7 +425,7 @@ export async function mergeRequestView(
     discussion_locked: mr.discussion_locked,
     should_remove_source_branch: null,
     force_remove_source_branch: mr.force_remove_source_branch,
-    prepared_at: mr.created_at,
+    prepared_at: app.mergeRequests.phase(mr) === 'preparing' ? null : mr.created_at,
     reference: `!${mr.iid}`,
     references: { short: `!${mr.iid}`, relative: `!${mr.iid}`, full: `${path}!${mr.iid}` },
     web_url: `${urlsOf(app, project).web}/-/merge_requests/${mr.iid}`,
@@ -435,7 +438,8 @@ export async function mergeRequestView(
     squash: mr.squash,
     squash_on_merge: mr.squash || project.settings.squash_option === 'always',
     task_completion_status: { count: 0, completed_count: 0 },
-    has_conflicts: mr.state === 'opened' && mr.checked?.mergeable === false,
+    has_conflicts:
+      mr.state === 'opened' && app.mergeRequests.phase(mr) === 'judged' && mr.checked?.mergeable === false,
     blocking_discussions_resolved: true,
     approvals_before_merge: null,
   };

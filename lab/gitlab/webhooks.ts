@@ -162,7 +162,7 @@ export class Webhooks {
 
   /** Sends now, also to a disabled hook, and enables it again when the receiver accepts. */
   async test(hook: Hook, event: HookEventName, payload: Payload): Promise<HookEvent> {
-    return this.deliver(hook, this.record(hook, event, payload), true);
+    return this.deliver(hook, this.record(hook, event, payload));
   }
 
   async resend(hook: Hook, event: HookEvent): Promise<HookEvent> {
@@ -173,7 +173,7 @@ export class Webhooks {
       response_status: null,
       created_at: now(),
     });
-    return this.deliver(hook, repeated, true);
+    return this.deliver(hook, repeated);
   }
 
   /** Stops sending; unfinished deliveries stay written down for the next start. */
@@ -224,14 +224,14 @@ export class Webhooks {
   }
 
   private start(hook: Hook, event: HookEvent): void {
-    const delivery = this.deliver(hook, event, false).catch((error: Error) =>
+    const delivery = this.deliver(hook, event).catch((error: Error) =>
       this.app.log.warn(`hook ${hook.id}: ${error.message}`),
     );
     this.running.add(delivery);
     void delivery.finally(() => this.running.delete(delivery));
   }
 
-  private async deliver(hook: Hook, event: HookEvent, forced: boolean): Promise<HookEvent> {
+  private async deliver(hook: Hook, event: HookEvent): Promise<HookEvent> {
     const started = performance.now();
     const reason = await blockedReason(hook.url, this.app.settings);
     const response: Response = reason
@@ -256,7 +256,8 @@ export class Webhooks {
       this.app.log.warn(
         `hook ${hook.id} (${event.event}) to ${hook.url}: ${response.error ?? `HTTP ${response.status}`}`,
       );
-      if (!forced) hooks.update(hook, afterFailure(hook, Date.now()));
+      // A test counts as any delivery does (WebHooks::LogExecutionService), but for a hook that is disabled: `backoff!`.
+      hooks.update(hook, afterFailure(hook, Date.now()));
     }
     return event;
   }

@@ -47,8 +47,8 @@ export const IMAGES: readonly ImageDefinition[] = [
   { name: 'redis', tag: '7.0', parent: 'debian' },
   {
     name: 'ferretdb',
-    // Another tag than without the tools: Pods that run the old one are made anew.
-    tag: '1.24-tools',
+    // Another tag than without logins: Pods that run the old one are made anew.
+    tag: '1.24-login',
     parent: 'debian',
     programs: { ferretdb: 'ferretdb', mongodump: 'tools/mongodump', mongorestore: 'tools/mongorestore' },
   },

@@ -24,5 +24,6 @@ export const REGISTRY = `${NODE_IP}:30500`;
 export const S3_ENDPOINT = `http://${NODE_IP}:9000`;
 export const S3_REGION = 'us-east-1';
 export const STATE_BUCKET = 'switchyard-state';
-/** Outlives what it is a copy of: `lab:disaster` leaves it. */
+/** Another store with keys of its own, as another account has them. It outlives what it is a copy of. */
+export const BACKUP_ENDPOINT = `http://${NODE_IP}:9001`;
 export const BACKUP_BUCKET = 'switchyard-backup';

@@ -6,6 +6,7 @@ import { type Author, type DriftedResource, drifted, type Found, type Seen } fro
 const entrySchema = z.looseObject({
   manager: z.string().default('unknown'),
   operation: z.string().default(''),
+  subresource: z.string().optional(),
   // The client library gives a Date, the API itself text.
   time: z.union([z.string(), z.date()]).optional(),
   fieldsV1: z.record(z.string(), z.unknown()).optional(),
@@ -62,11 +63,27 @@ export function lastManager(live: unknown, path: Path): Author | undefined {
   const owner = latest(entries.filter(({ fieldsV1 }) => fieldsV1 && owns(fieldsV1, path, live)));
   // What Pulumi applied it still owns when another wrote the same value; then the other is not the author.
   if (owner && !(owner.operation === 'Apply' && /^pulumi/.test(owner.manager))) return author(owner, false);
+  // Whoever wrote a subresource wrote no field outside of it: a controller that counts Pods scaled none.
   const others = entries.filter(
-    ({ manager, operation }) => operation === 'Update' && !/^pulumi/.test(manager),
+    ({ manager, operation, subresource }) =>
+      operation === 'Update' &&
+      !/^pulumi/.test(manager) &&
+      (subresource === undefined ||
+        subresource === path[0] ||
+        (subresource === 'scale' && path.join('.') === 'spec.replicas')),
   );
   const last = latest(others);
   return last && author(last, true);
+}
+
+/**
+ * Who set the replicas of a live workload in the place of what Pulumi applied; undefined where Pulumi did. By the scale
+ * subresource nobody's time is kept (ScaleHandler of k8s.io/apimachinery), so there is only a name.
+ */
+export function scaledBy(live: unknown): string | undefined {
+  const entries = liveSchema.safeParse(live).data?.metadata.managedFields ?? [];
+  const owners = entries.filter(({ fieldsV1 }) => fieldsV1 && owns(fieldsV1, ['spec', 'replicas'], live));
+  return owners.every(({ manager }) => /^pulumi/.test(manager)) ? undefined : latest(owners)?.manager;
 }
 
 /** What can be asked about who changed what. */

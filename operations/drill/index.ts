@@ -69,7 +69,7 @@ export async function drill(
   }
   const gitlab = gitlabOf(settings, secretOf(secretSources.gitlabToken));
   const restic = openBackup(settings, secretOf(secretSources.seed));
-  const module = options.canary ?? model.modules[0]?.name;
+  const module = options.canary ?? model.modules.find(({ merge }) => merge === 'automatic')?.name;
   if (!options.yes) {
     terminal.note(terminal.colours.bold(`This DESTROYS ${environment}: ${options.disaster}`));
     const answer = await terminal.ask(`Type the name of the environment to destroy it: `);

@@ -70,6 +70,8 @@ export async function previewInputs({
     deployment,
     boxes,
     secrets: {
+      environment,
+      versions: settings.secrets.versions,
       seed: values[secretSources.seed] ?? '',
       gitlabToken,
       given: Object.fromEntries(

@@ -1,10 +1,13 @@
 import { createHash, createHmac } from 'node:crypto';
 import { isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
-import { basicCredentials, deriveSecret, htpasswdLine } from '../../components/shared/secrets';
+import { Secrets, type Versions } from '../../components/shared/secrets';
 import { hide } from '../../delivery/preview/hide';
 
 /** The secrets that a topology starts from. */
 export interface RootSecrets {
+  readonly environment: string;
+  /** Versions of secrets that were rotated. @default each has its first */
+  readonly versions?: Versions;
   readonly seed: string;
   readonly gitlabToken: string;
   /** Variables that `deployEnvironment` names. */
@@ -41,6 +44,7 @@ export function placeholders(real: RootSecrets): RootSecrets {
     return value === real.gitlabToken ? gitlabToken : `withheld-${from(`given/${value}`).slice(0, 32)}`;
   };
   return {
+    ...real,
     seed,
     gitlabToken,
     given: Object.fromEntries(Object.entries(real.given).map(([name, value]) => [name, standIn(value)])),
@@ -49,16 +53,20 @@ export function placeholders(real: RootSecrets): RootSecrets {
 
 /** A text with its secret references filled in; undefined when it refers to outputs, or to what is not given. */
 function filled(pieces: readonly Piece[], secrets: RootSecrets): string | undefined {
+  const derived = new Secrets(secrets.seed, secrets.environment, secrets.versions);
   let text = '';
   for (const piece of pieces) {
     if (typeof piece === 'string') text += piece;
-    else if (piece.kind === 'secret') text += deriveSecret(secrets.seed, piece.purpose);
-    else if (piece.kind === 'basic') text += basicCredentials(secrets.seed, piece.user, piece.purpose);
-    else if (piece.kind === 'htpasswd') text += htpasswdLine(secrets.seed, piece.user, piece.purpose);
+    else if (piece.kind === 'secret') text += derived.secret(piece.purpose);
+    else if (piece.kind === 'basic') text += derived.basic(piece.user, piece.purpose);
+    else if (piece.kind === 'htpasswd') text += derived.htpasswd(piece.user, piece.purpose);
+    else if (piece.kind === 'key' && !piece.of) text += derived.key(piece.path);
     else {
-      const value = piece.kind === 'given' ? secrets.given[piece.name] : undefined;
+      const variable = piece.kind === 'key' ? piece.of?.variable : piece.kind === 'given' && piece.name;
+      const value = variable ? secrets.given[variable] : undefined;
       if (value === undefined) return undefined;
-      text += value;
+      text +=
+        piece.kind === 'key' && piece.of ? new Secrets(value, piece.of.environment).key(piece.path) : value;
     }
   }
   return text;

@@ -1,5 +1,5 @@
 import { BUCKET_KEYS, KEY_PURPOSE } from '../../components/backup/environment';
-import { deriveSecret } from '../../components/shared/secrets';
+import { Secrets } from '../../components/shared/secrets';
 import { type Restic, ResticFailure } from '../../delivery/backup/restic';
 import { type Kind, kinds, type Snapshot, snapshotsAt } from '../../delivery/backup/snapshots';
 import { openVault } from '../../delivery/backup/vault';
@@ -15,8 +15,21 @@ export interface Chosen {
   readonly snapshots: readonly Snapshot[];
 }
 
-/** Opens an environment's backups. @param repository in place of what the stack says, e.g. a copied folder */
-export function openBackup(settings: StackSettings, seed: string, repository?: string): Restic {
+/**
+ * Opens an environment's backups: with RESTIC_PASSWORD, where the environment of this command has it, else with what
+ * the seed gives.
+ * @param repository in place of what the stack says, e.g. a copied folder
+ */
+export const openBackup = (settings: StackSettings, seed: string, repository?: string): Restic =>
+  openBackupWith(
+    settings,
+    process.env.RESTIC_PASSWORD ||
+      new Secrets(seed, settings.environment, settings.secrets.versions).secret(KEY_PURPOSE),
+    repository,
+  );
+
+/** The same by the repository's own password. */
+export function openBackupWith(settings: StackSettings, password: string, repository?: string): Restic {
   const { backup, environment } = settings;
   const place = repository ?? (backup && backupRepository(backup.repository, environment));
   if (!place) {
@@ -29,7 +42,7 @@ export function openBackup(settings: StackSettings, seed: string, repository?: s
   return openVault(environment, {
     ...process.env,
     RESTIC_REPOSITORY: place,
-    RESTIC_PASSWORD: deriveSecret(seed, KEY_PURPOSE),
+    RESTIC_PASSWORD: password,
     [BUCKET_KEYS.accessKey]: keys && process.env[keys.accessKey],
     [BUCKET_KEYS.secretKey]: keys && process.env[keys.secretKey],
   });

@@ -1,5 +1,7 @@
+import { ROTATING_VARIABLE } from '../../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
+import { EVERY } from '../../components/shared/rotation';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { assertRules } from '../../rules/assert';
 import { isOneCluster } from '../../stacks/clusters';
@@ -76,9 +78,16 @@ async function resourcesInState(environment: string, terminal: Terminal): Promis
 
 function canaryOf({ modules }: Model, { canary = true }: RebuildOptions): string | undefined {
   if (canary === false) return undefined;
-  if (canary === true) return modules[0]?.name;
-  if (modules.some(({ name }) => name === canary)) return canary;
-  throw new Refusal(`--canary: there is no module "${canary}" in this environment.`, EXIT.badInput);
+  // Nobody approves or merges a canary.
+  if (canary === true) return modules.find(({ merge }) => merge === 'automatic')?.name;
+  const named = modules.find(({ name }) => name === canary);
+  if (named?.merge === 'automatic') return canary;
+  throw new Refusal(
+    named
+      ? `--canary: merge requests of ${canary} wait for a person (merge: ${named.merge}). Name a module that is merged automatically, or say --no-canary.`
+      : `--canary: there is no module "${canary}" in this environment.`,
+    EXIT.badInput,
+  );
 }
 
 const oneCluster = (model: Model, words: string[] | undefined): string[] | undefined =>
@@ -275,6 +284,8 @@ export async function runRebuild(
   if (!options.yes) await asked(environment, prepared.model, terminal);
   const journal = openJournal(environment, options, prepared);
   await layOutImage(prepared.model);
+  // A lost state holds no secret that could be kept, and what is taken over comes without them.
+  process.env[ROTATING_VARIABLE] = EVERY;
   try {
     const canary = await withSession(environment, 'rebuild', terminal, (session) =>
       carryOut(session, prepared, journal, terminal),
@@ -288,6 +299,8 @@ export async function runRebuild(
       EXIT.failed,
       { steps: journal.record.steps, errors: [{ message: said }] },
     );
+  } finally {
+    delete process.env[ROTATING_VARIABLE];
   }
 }
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { restrictedContainer } from '../../catalog/containers';
+import { restrictedContainer, withDisk } from '../../catalog/containers';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import { restrictedPod } from '../../components/shared/kubernetes';
 import { labels, names } from '../../components/shared/naming';
-import { deriveSecret } from '../../components/shared/secrets';
+import { Secrets } from '../../components/shared/secrets';
 import { type Place, PodExec } from '../../delivery/backup/exec';
 import { type Database, restoreDatabase } from '../../delivery/backup/kinds/databases';
 import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
@@ -113,7 +113,7 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
   const user = existing?.push.user ?? names.pushUser;
   const password = existing
     ? (process.env[existing.push.passwordFrom] ?? '')
-    : deriveSecret(seed, `registry/${names.pushUser}`);
+    : new Secrets(seed, settings.environment, settings.secrets.versions).secret(`registry/${names.pushUser}`);
   return new Registry({
     host: address,
     below: existing?.path,
@@ -245,7 +245,10 @@ export function homePod(model: Model): { readonly pod: WholeObject; readonly pla
           name: 'home',
           image: imageFor(model.settings, 'agent'),
           command: ['sleep', '3600'],
-          resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          resources: withDisk(
+            { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+            '1Gi',
+          ),
           securityContext: restrictedContainer,
           volumeMounts: [{ name: 'home', mountPath: HOME }],
         },

@@ -1,3 +1,4 @@
+import { askText } from '../../clients/ask';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
@@ -59,13 +60,14 @@ function sourcesOf({ settings }: Model): Sources {
       return (await Promise.all(jobs)).flat();
     },
     lastBuild: async (module) => {
-      const response = await fetch(lastBuildUrl(settings, module), {
-        headers: login ? { authorization: `Basic ${login}` } : {},
-        signal: AbortSignal.timeout(PATIENCE),
-      });
+      const { response, body } = await askText(
+        lastBuildUrl(settings, module),
+        { headers: login ? { authorization: `Basic ${login}` } : {} },
+        { policy: { attempts: 3, attemptMs: PATIENCE } },
+      );
       if (response.status === 404) return undefined;
       if (!response.ok) throw new Error(`${jenkins.url} answers ${response.status}`);
-      return response.json();
+      return JSON.parse(body);
     },
   };
 }

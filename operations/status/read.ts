@@ -3,6 +3,7 @@ import type { Ledger } from '../../catalog/ledger';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
 import { jobFolder } from '../../stacks/gitlab';
+import { scaledBy } from '../drift/authors';
 import { backupFacts, runOf } from './backups';
 import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
 
@@ -28,6 +29,7 @@ export function workloadOf(
   const parsed = workloadSchema.safeParse(object);
   if (!parsed.success) return undefined;
   const { metadata, spec, status } = parsed.data;
+  const by = scaledBy(object);
   return {
     name: metadata.name,
     module: metadata.labels['switchyard.dev/module'] ?? '',
@@ -37,6 +39,7 @@ export function workloadOf(
       // A Pod of the release before is ready too: only those of this one count.
       ready: Math.min(status.readyReplicas, status.updatedReplicas),
       desired: spec.replicas,
+      ...(by === undefined ? {} : { scaledBy: by }),
     },
   };
 }
@@ -131,6 +134,8 @@ export async function readStatus(
             ),
         }
       : { backups: 'none' as const }),
+    versions: model.settings.secrets.versions,
+    rotating: model.settings.secrets.rotating,
     problems,
     complete: ledger !== undefined && objects !== undefined,
   };

@@ -8,6 +8,8 @@ export interface Running {
   readonly image: string;
   readonly ready: number;
   readonly desired: number;
+  /** Who set `desired`, where it was not `up`: an autoscaler, or a person by the scale subresource. */
+  readonly scaledBy?: string;
 }
 
 /** The last build of a module's job. */
@@ -35,6 +37,10 @@ export interface StatusFacts {
   readonly modules: readonly ModuleFacts[];
   /** By kind; `none` where the stack makes none, undefined where they could not be read. */
   readonly backups?: readonly BackupFacts[] | 'none';
+  /** Derived secrets that were rotated: purpose → version. */
+  readonly versions: Readonly<Record<string, number>>;
+  /** Purposes whose rotation has begun and not ended. */
+  readonly rotating: readonly string[];
   /** What could not be read, one sentence each. */
   readonly problems: readonly string[];
   /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
@@ -74,7 +80,9 @@ function columns(rows: readonly (readonly string[])[]): string[] {
 
 const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result} ${job.at}` : '-');
 const podsText = (running: Running | undefined): string =>
-  running ? `${running.ready}/${running.desired}` : '-';
+  running
+    ? `${running.ready}/${running.desired}${running.scaledBy ? ` (scaled by ${running.scaledBy})` : ''}`
+    : '-';
 
 const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
   kind,
@@ -88,6 +96,25 @@ function backupLines(backups: StatusFacts['backups']): string[] {
   if (backups === undefined) return [];
   if (backups === 'none') return ['no backups are made: the stack has no switchyard:backup'];
   return columns([['backup', 'state', 'last success', 'age'], ...backups.map(backupRow)]);
+}
+
+/** Secrets that have another version than the first, and what is to be done where a rotation has not ended. */
+function secretLines({ environment, versions, rotating }: StatusFacts): string[] {
+  const all = [...new Set([...Object.keys(versions), ...rotating])].sort();
+  if (all.length === 0) return [];
+  return [
+    ...columns([
+      ['secret', 'version', 'state'],
+      ...all.map((purpose) => [
+        purpose,
+        String(versions[purpose] ?? 1),
+        rotating.includes(purpose) ? 'rotating' : 'in use',
+      ]),
+    ]),
+    ...(rotating.length > 0
+      ? [`a rotation has not ended: say switchyard rotate ${environment} --purpose ${rotating[0]}`]
+      : []),
+  ];
 }
 
 /** The status as a table. */
@@ -110,6 +137,7 @@ export function statusLines(facts: StatusFacts): string[] {
   return [
     ...columns([head, ...rows]),
     ...backupLines(facts.backups),
+    ...secretLines(facts),
     ...problems.map((problem) => `could not be read: ${problem}`),
     `status of ${environment}: ${well} of ${modules.length} modules run as released`,
   ];
@@ -118,6 +146,7 @@ export function statusLines(facts: StatusFacts): string[] {
 /** The status as a JSON document's fields. */
 export const statusDocument = (facts: StatusFacts): Record<string, unknown> => ({
   modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
+  secrets: { versions: facts.versions, rotating: facts.rotating },
   backups: facts.backups === 'none' ? [] : (facts.backups ?? null),
   problems: facts.problems,
 });

@@ -28,7 +28,7 @@ test('a module gets every default and is frozen', () => {
     probes: { ready: '/readyz', live: '/healthz' },
     test: { timeoutMinutes: 15 },
     production: { replicas: 2 },
-    merge: 'automatic',
+    merge: 'reviewed',
     services: [{ name: 'cache', kind: 'cache', version: '1.0', storage: '1Gi' }],
   });
   expect(Object.isFrozen(modules[0]?.services[0])).toBe(true);

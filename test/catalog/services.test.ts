@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  asksForPassword,
   moduleEnvironment,
   type ServiceAccess,
   serviceContainer,
@@ -59,7 +60,6 @@ const podOf = (made: ReturnType<typeof catalogWith>) =>
     settings,
     certificate: { ...green, module: 'shop' },
     pullSecrets: [],
-    expires: 1,
   });
 const declared = (kind: string, type: string, name: string, use = '') => {
   const made = catalogWith(kind, use);
@@ -125,7 +125,13 @@ describe('the services of the catalog', () => {
       const apart = ['env', 'args', 'readinessProbe', 'restartPolicy'];
       const rest = (container: object | undefined) =>
         Object.fromEntries(Object.entries(container ?? {}).filter(([key]) => !apart.includes(key)));
-      expect(rest(running)).toEqual(rest(tested));
+      const password = { name: 'switchyard-password', mountPath: '/run/switchyard', readOnly: true };
+      const asks = asksForPassword(serviceOf(kind));
+      expect(rest(running)).toEqual({
+        ...rest(tested),
+        // It may change there while the service runs.
+        volumeMounts: [...(tested?.volumeMounts ?? []), ...(asks ? [password] : [])],
+      });
       expect(running).toHaveProperty('readinessProbe');
       expect(tested).not.toHaveProperty('readinessProbe');
     },
@@ -197,7 +203,10 @@ SQL
         ],
         ports: [{ name: 'service', containerPort: 5432 }],
         startupProbe: { ...probe, periodSeconds: 1, failureThreshold: 120, timeoutSeconds: 5 },
-        resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+        resources: {
+          requests: { cpu: '50m', memory: '128Mi', 'ephemeral-storage': '64Mi' },
+          limits: { memory: '512Mi', 'ephemeral-storage': '2Gi' },
+        },
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
@@ -211,9 +220,10 @@ SQL
       readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5 },
       annotations: { 'switchyard.dev/postgresql-file-0': script },
       dataVolume: 'postgresql-data',
+      disk: '2Gi',
       volumes: [
-        { name: 'postgresql-scratch-0', emptyDir: {} },
-        { name: 'postgresql-scratch-1', emptyDir: {} },
+        { name: 'postgresql-scratch-0', emptyDir: { sizeLimit: '2Gi' } },
+        { name: 'postgresql-scratch-1', emptyDir: { sizeLimit: '2Gi' } },
         files,
       ],
     });
@@ -251,19 +261,32 @@ SQL
       { name: 'POSTGRES_INITDB_ARGS', value: '--auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8' },
       { name: 'POSTGRES_PASSWORD', value: '$(SWITCHYARD_SERVICE_PASSWORD)' },
     ]);
-    expect(container?.volumeMounts).toEqual(mounts);
+    expect(container?.volumeMounts).toEqual([
+      ...mounts,
+      { name: 'switchyard-password', mountPath: '/run/switchyard', readOnly: true },
+    ]);
     expect(container?.readinessProbe).toEqual({ ...probe, periodSeconds: 5, timeoutSeconds: 5 });
     // The claim is the data volume: a volume of the same name in the Pod would take its place.
     expect(template.spec.volumes).toEqual([
-      { name: 'postgresql-scratch-0', emptyDir: {} },
-      { name: 'postgresql-scratch-1', emptyDir: {} },
+      { name: 'postgresql-scratch-0', emptyDir: { sizeLimit: '2Gi' } },
+      { name: 'postgresql-scratch-1', emptyDir: { sizeLimit: '2Gi' } },
       files,
+      {
+        name: 'switchyard-password',
+        secret: {
+          secretName: 'postgresql-credentials',
+          items: [{ key: 'password', path: 'password' }],
+        },
+      },
     ]);
   });
 
   test('a module may give its instance other resources, in tests and in production alike', () => {
-    const use = ', resources: { cpu: 25m, memory: 96Mi }';
-    const expected = { requests: { cpu: '25m', memory: '96Mi' }, limits: { memory: '96Mi' } };
+    const use = ', resources: { cpu: 25m, memory: 96Mi, disk: 3Gi }';
+    const expected = {
+      requests: { cpu: '25m', memory: '96Mi', 'ephemeral-storage': '64Mi' },
+      limits: { memory: '96Mi', 'ephemeral-storage': '3Gi' },
+    };
     expect(podOf(catalogWith('postgresql', use)).spec.initContainers[0]?.resources).toEqual(expected);
     expect(statefulSet('postgresql', use).spec.template.spec.containers[0]?.resources).toEqual(expected);
   });
@@ -289,7 +312,8 @@ test('RabbitMQ keeps its data under a name that does not follow the Pod, and is 
     '/var/log/rabbitmq',
     '/etc/rabbitmq/conf.d/20-switchyard.conf',
   ]);
-  expect(moduleEnvironment(serviceOf('rabbitmq'), local)).toEqual({
+  const visible = Object.entries(moduleEnvironment(serviceOf('rabbitmq'), local));
+  expect(Object.fromEntries(visible.map(([name, { plain }]) => [name, plain]))).toEqual({
     RABBITMQ_HOST: '127.0.0.1',
     RABBITMQ_PORT: '5672',
     RABBITMQ_USER: 'shop',
@@ -365,9 +389,9 @@ test('HDFS opens the ports of both its nodes, and its data node is known by the 
 test('a module may not listen on a further port of its service either', () => {
   const made = catalogWith('hdfs');
   const module = { ...shopOf(made), port: 9870 };
-  expect(() =>
-    testPod({ catalog: made, module, settings, certificate: green, pullSecrets: [], expires: 1 }),
-  ).toThrow(/hdfs and shop both listen on 9870/);
+  expect(() => testPod({ catalog: made, module, settings, certificate: green, pullSecrets: [] })).toThrow(
+    /hdfs and shop both listen on 9870/,
+  );
 });
 
 describe('a service file', () => {

@@ -69,7 +69,10 @@ test("an existing registry's logins take the place of the derived ones, as secre
       'existing: { pull: { user: reader, passwordFrom: PULL }, push: { user: writer, passwordFrom: PUSH } }',
   });
   const registered = await registeredBy(model, { PULL: 'pull-word', PUSH: 'push-word' });
-  const login = (name: string) => JSON.stringify(registered.get(name)?.inputs.stringData);
+  const login = (name: string) =>
+    JSON.stringify(registered.get(name)?.inputs.data, (_key, value: unknown) =>
+      typeof value === 'string' && value !== SECRET_MARK ? Buffer.from(value, 'base64').toString() : value,
+    );
   const auth = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64');
   expect(login('jenkins-registry-shop')).toMatch(/push-word.*writer/);
   expect(login('production-shop-pull')).toContain(auth('reader', 'pull-word'));

@@ -95,7 +95,7 @@ describe('an existing registry', () => {
       },
     });
     expect(find(model, 'deploy-environment')?.args).toMatchObject({
-      stringData: { PULL: '«given:PULL»', SWITCHYARD_SEED: '«given:SWITCHYARD_SEED»' },
+      stringData: { PULL: '«given:PULL»', SWITCHYARD_SEED: '«key:»' },
     });
     expect(JSON.stringify(find(model, 'deploy-environment')?.args)).not.toContain('PUSH');
   });

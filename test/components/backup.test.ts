@@ -235,21 +235,23 @@ test('the namespace lets nothing in, and out only to the ports that the stack na
   });
 });
 
-test('deploy Pods open the repository, and no other agents do', () => {
+test('of all agents only the Pod that backs up a release opens the repository: the one that rolls out does not', () => {
   const model = one();
-  expect(argsOf(model, 'kubernetes:core/v1:Secret', 'deploy-backup-access')).toMatchObject({
-    metadata: { namespace: 'ci-deploy', name: 'backup-access' },
+  expect(argsOf(model, 'kubernetes:core/v1:Secret', 'release-backup-access')).toMatchObject({
+    metadata: { namespace: 'ci-backup', name: 'backup-access' },
     stringData: { RESTIC_PASSWORD: '«secret:backup/key»' },
   });
   const casc = argsOf(model, 'kubernetes:core/v1:ConfigMap', 'jenkins-casc').data as Record<string, string>;
   const text = casc['jenkins.yaml'] ?? '';
   expect(text.split('backup-access')).toHaveLength(2);
   expect(text.split('RESTIC_REPOSITORY')).toHaveLength(2);
+  expect(text).toContain("modulePipeline(module: 'shop', backup: true)");
+  expect(text).toContain('namespace: ci-backup');
   const holders = declarationsOf(model).filter(
     ({ type, args }) =>
       type === 'kubernetes:core/v1:Secret' && JSON.stringify(args).includes('«secret:backup/key»'),
   );
-  expect(holders.map(({ name }) => name).sort()).toEqual(['backup-access', 'deploy-backup-access']);
+  expect(holders.map(({ name }) => name).sort()).toEqual(['backup-access', 'release-backup-access']);
 });
 
 test('reading back keeps what the stack says', () => {
@@ -269,11 +271,23 @@ test('a volume is kept when everything else goes, and only the backup jobs mount
   expect(env.RESTIC_REPOSITORY).toBe('/backup/copies/test');
   expect(container.volumeMounts).toContainEqual({ name: 'claim', mountPath: '/backup' });
   expect(pod.volumes).toContainEqual({ name: 'claim', persistentVolumeClaim: { claimName: 'backup' } });
-  expect(namesOf(model)).not.toContain('deploy-backup-access');
+  expect(namesOf(model)).not.toContain('release-backup-access');
   expect(JSON.stringify(argsOf(model, 'kubernetes:core/v1:ConfigMap', 'jenkins-casc'))).not.toContain(
     'RESTIC',
   );
   expect(declarationOf(one(), 'backup-namespace').protect).toBeUndefined();
+});
+
+test('keys that deploy Pods have are no keys of the backups', () => {
+  expect(() =>
+    parseStack(
+      `${stackWith({ clusters: ONE, backup: `${BUCKET}, credentialsFrom: { accessKey: AWS_ACCESS_KEY_ID, secretKey: BACKUP_SECRET }` })}  switchyard:deployEnvironment: [AWS_ACCESS_KEY_ID, SWITCHYARD_SEED]\n`,
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
+  ).toThrow(
+    'config.backup.credentialsFrom.accessKey: is AWS_ACCESS_KEY_ID, which deployEnvironment gives to deploy Pods: they could delete the backups. Keep backups with credentials of their own.',
+  );
 });
 
 test('settings that would fail at night are refused by day', () => {

@@ -42,6 +42,7 @@ test("a module's project merges by choice, only what is green, and nothing of it
     initializeWithReadme: true,
     permanentlyDeleteOnDestroy: true,
     autoDevopsEnabled: false,
+    ciConfigPath: '.switchyard/gitlab-ci.yml',
     mergeMethod: 'ff',
     squashOption: 'always',
     onlyAllowMergeIfPipelineSucceeds: true,
@@ -51,12 +52,15 @@ test("a module's project merges by choice, only what is green, and nothing of it
   });
 });
 
-test('every project and the group are removed for good, not kept for weeks', () => {
-  for (const { type, args } of gitlabOf()) {
-    if (type === 'gitlab:index/project:Project')
-      expect(args).toMatchObject({ permanentlyDeleteOnDestroy: true });
-    if (type === 'gitlab:index/group:Group') expect(args).toMatchObject({ permanentlyRemoveOnDelete: true });
-  }
+test('every project is removed for good, unless GitLab allows it to none; a group at the top level never is', () => {
+  for (const [keys, permanentlyDeleteOnDestroy] of [
+    ['', true],
+    ['deletion: scheduled', false],
+  ] as const)
+    for (const { type, args } of gitlabOf(keys)) {
+      if (type === 'gitlab:index/project:Project') expect(args).toMatchObject({ permanentlyDeleteOnDestroy });
+      if (type === 'gitlab:index/group:Group') expect(args).not.toHaveProperty('permanentlyRemoveOnDelete');
+    }
 });
 
 test('nobody pushes to main, the chosen role merges, and nobody forces', () => {

@@ -5,7 +5,7 @@ import { parseCatalog } from '../../catalog/load';
 import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { referencesIn, show, textsIn } from '../../components/shared/references';
-import { deriveSecret } from '../../components/shared/secrets';
+import { Secrets } from '../../components/shared/secrets';
 import { Topology } from '../../components/topology';
 import { brokenRules } from '../../rules/assert';
 import { catalogTexts, testModel } from '../support/model';
@@ -97,6 +97,6 @@ test('a reference in a comment, a description or a variable gets no secret into 
   await pulumi.runtime.disconnect();
   const texts = [...textsIn(open)].map(String);
   expect(texts).toContain(file);
-  for (const value of [SEED, deriveSecret(SEED, 'hook/shop')])
+  for (const value of [SEED, new Secrets(SEED, 'test').secret('hook/shop')])
     expect(texts.filter((text) => text.includes(value))).toEqual([]);
 });

@@ -36,12 +36,26 @@ const faults = (model: Model, answers: Record<string, unknown>): Promise<string[
     },
   );
 
-test('a topology that adopts nothing asks GitLab only which package it is', async () => {
+test('a topology that adopts nothing asks GitLab which package it is, and whether its group is about to go', async () => {
   const { ask, asked } = gitlab({});
   expect(await run(modelOf({}), ask)).toEqual({ 'edition:gitlab': 'enterprise' });
-  expect(asked).toEqual(['metadata']);
+  expect(asked).toEqual(['groups/switchyard?with_projects=false', 'metadata']);
   const community = gitlab({ metadata: { enterprise: false } });
   expect(await run(modelOf({}), community.ask)).toEqual({ 'edition:gitlab': 'community' });
+});
+
+test('a group that is about to be deleted and has not left its name is told; one that has is in nobody’s way', async () => {
+  const path = 'groups/switchyard?with_projects=false';
+  const group = { id: 7, full_path: 'switchyard', marked_for_deletion_on: '2026-11-27' };
+  expect(await faults(modelOf({}), { [path]: group })).toEqual([
+    expect.stringMatching(
+      /^stacks\/Pulumi\.test\.yaml: config\.gitlab\.group: the group "switchyard" is scheduled for deletion since 2026-11-27/,
+    ),
+  ]);
+  // GitLab follows a redirect from the old name to the renamed one.
+  const renamed = { ...group, full_path: 'switchyard-deletion_scheduled-7' };
+  for (const found of [renamed, { ...group, marked_for_deletion_on: null }])
+    expect(await run(modelOf({}), gitlab({ [path]: found }).ask)).toEqual({ 'edition:gitlab': 'enterprise' });
 });
 
 test('a GitLab that hides its package, and a licence that its package cannot have, are told', async () => {
@@ -68,7 +82,7 @@ test('groups, projects and people are found by path and name, each asked for onc
     'user:ada': '11',
     'edition:gitlab': 'enterprise',
   });
-  expect(asked).toHaveLength(4);
+  expect(asked).toHaveLength(5);
 });
 
 test('a deploy of one module looks nothing up', async () => {
@@ -86,6 +100,27 @@ test('all that is missing is told at once, each by the key that names it', async
     'stacks/Pulumi.test.yaml: config.gitlab.projects.shop.existing: GitLab has no project "old/shop", or this token may not maintain it. Write its full path, and give a token of one of its maintainers.',
     'catalog/modules/shop.yaml: owners: GitLab has no user "ada". Write the user name as in the profile, without "@".',
   ]);
+});
+
+test('an existing project with pipelines of its own is taken, and that GitLab judges by those is said', async () => {
+  const model = modelOf({ gitlab: 'projects: { shop: { existing: old/shop } }' });
+  const said = async (project: object, files: Record<string, unknown>): Promise<string[]> => {
+    const lines: string[] = [];
+    const { ask } = gitlab({ 'projects/old%2Fshop': { ...good, ...project }, ...files });
+    await lookUp(model, wantedBoxes(model), 'token', ask, async (line) => {
+      lines.push(line);
+    });
+    return lines;
+  };
+  const file = { 'projects/old%2Fshop/repository/files/.gitlab-ci.yml?ref=main': { size: 1 } };
+  expect(await said({}, {})).toEqual([]);
+  expect(await said({}, file)).toEqual([
+    expect.stringMatching(
+      /^stacks\/Pulumi\.test\.yaml: config\.gitlab\.projects\.shop\.existing: "old\/shop" has pipelines of its own \(\.gitlab-ci\.yml\)\. .* Remove that file/,
+    ),
+  ]);
+  expect(await said({ ci_config_path: '.switchyard/gitlab-ci.yml' }, file)).toEqual([]);
+  expect(await said({ ci_config_path: 'ci.yml@platform/ci' }, {})).toHaveLength(1);
 });
 
 test('an existing project whose settings would break the pipeline is refused, with what to change', async () => {

@@ -55,7 +55,6 @@ test('the workload is exactly this', () => {
           labels: expect.objectContaining({ 'app.kubernetes.io/name': 'shop' }),
           annotations: {
             'switchyard.dev/config-hash': expect.stringMatching(/^[0-9a-f]{16}$/),
-            'switchyard.dev/password-mark': '«secret:service/shop/cache/mark»',
           },
         },
         spec: {
@@ -112,7 +111,10 @@ test('the workload is exactly this', () => {
                 timeoutSeconds: 5,
               },
               lifecycle: { preStop: { sleep: { seconds: 5 } } },
-              resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } },
+              resources: {
+                requests: { cpu: '100m', memory: '128Mi', 'ephemeral-storage': '64Mi' },
+                limits: { memory: '256Mi', 'ephemeral-storage': '2Gi' },
+              },
               securityContext: {
                 allowPrivilegeEscalation: false,
                 readOnlyRootFilesystem: true,
@@ -123,7 +125,7 @@ test('the workload is exactly this', () => {
               volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
             },
           ],
-          volumes: [{ name: 'tmp', emptyDir: {} }],
+          volumes: [{ name: 'tmp', emptyDir: { sizeLimit: '2Gi' } }],
         },
       },
     },

@@ -62,19 +62,22 @@ test('with shared access there is no proxy, and the configuration is exactly thi
   });
 });
 
-test('a certificate of its own is served by whichever listens first', () => {
-  const shared = modelWith({ stack: registryLine('access: shared, tlsSecret: registry-tls') });
-  expect(parse(filesOf(shared)['config.yml'] ?? '').http.tls).toEqual({
-    certificate: '/tls/tls.crt',
-    key: '/tls/tls.key',
-  });
-  const separate = modelWith({ stack: registryLine('tlsSecret: registry-tls') });
-  expect(filesOf(separate)['nginx.conf']).toContain('listen 5000 ssl;');
-  expect(parse(filesOf(separate)['config.yml'] ?? '').http.tls).toBeUndefined();
-  const mounts = (model: Model) =>
-    podOf(model).containers.map(({ volumeMounts }) => volumeMounts.some(({ name }) => name === 'tls'));
-  expect(mounts(shared)).toEqual([true]);
-  expect(mounts(separate)).toEqual([false, true]);
+test('a certificate of its own is served by the proxy, which reads a renewed one at the next handshake', () => {
+  for (const access of ['shared', 'separate']) {
+    const model = modelWith({ stack: registryLine(`access: ${access}, tlsSecret: registry-tls`) });
+    const proxy = filesOf(model)['nginx.conf'] ?? '';
+    expect(proxy).toContain('listen 5000 ssl;');
+    expect(proxy).toContain('map $ssl_server_name $certificates { default /tls; }');
+    expect(proxy).toContain('ssl_certificate $certificates/tls.crt;');
+    expect(proxy).toContain('ssl_certificate_key $certificates/tls.key;');
+    expect(proxy.includes('$refused')).toBe(access === 'separate');
+    expect(parse(filesOf(model)['config.yml'] ?? '').http).toMatchObject({ addr: '127.0.0.1:5001' });
+    expect(parse(filesOf(model)['config.yml'] ?? '').http.tls).toBeUndefined();
+    const mounts = podOf(model).containers.map(({ volumeMounts }) =>
+      volumeMounts.some(({ name }) => name === 'tls'),
+    );
+    expect(mounts).toEqual([false, true]);
+  }
 });
 
 test('a bucket takes the place of the volume, and its keys never stand in the configuration', () => {

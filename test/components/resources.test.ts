@@ -96,7 +96,7 @@ test('every container outside the build namespace is unprivileged with a read-on
       });
     }
   }
-  expect(containers).toBe(6);
+  expect(containers).toBe(7);
 });
 
 test('Jenkins may touch Pods only where its agents run', () => {

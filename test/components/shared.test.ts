@@ -1,4 +1,3 @@
-import { compareSync } from 'bcryptjs';
 import fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 import {
@@ -15,7 +14,6 @@ import {
   text,
   written,
 } from '../../components/shared/references';
-import { basicCredentials, deriveSecret, htpasswdLine } from '../../components/shared/secrets';
 
 test('a text holds each kind of reference beside what is plain', () => {
   const whole = text`a ${secretRef('hook/x')}${outputRef('bot', 'token')} ${basicRef('push', 'p')} ${htpasswdRef('u', 'p')}${givenRef('SEED')} ${'z'}`;
@@ -93,26 +91,4 @@ test.each([
 
 test('a writer that leaves a reference out is found out', () => {
   expect(() => written({ a: secretRef('x') }, () => '{}')).toThrow('«secret:x» was lost');
-});
-
-test('secrets differ by purpose and by seed, and come again from the same seed', () => {
-  expect(deriveSecret('seed', 'a')).toMatch(/^[0-9a-f]{64}$/);
-  expect(deriveSecret('seed', 'a')).toBe(deriveSecret('seed', 'a'));
-  expect(
-    new Set([deriveSecret('seed', 'a'), deriveSecret('seed', 'b'), deriveSecret('other', 'a')]).size,
-  ).toBe(3);
-});
-
-test('an htpasswd line is stable and lets exactly its secret in', () => {
-  const line = htpasswdLine('seed', 'push', 'registry/push');
-  expect(line).toBe(htpasswdLine('seed', 'push', 'registry/push'));
-  const hash = line.slice('push:'.length);
-  expect(compareSync(deriveSecret('seed', 'registry/push'), hash)).toBe(true);
-  expect(compareSync(deriveSecret('seed', 'registry/pull'), hash)).toBe(false);
-});
-
-test('basic credentials are base64 of user and secret', () => {
-  expect(Buffer.from(basicCredentials('seed', 'pull', 'p'), 'base64').toString()).toBe(
-    `pull:${deriveSecret('seed', 'p')}`,
-  );
 });

@@ -44,6 +44,31 @@ test('further ways out are those that the module declares', () => {
   expect(egress).toHaveLength(3);
 });
 
+test('a range that holds private addresses means those beside them, and none leads to a metadata service', () => {
+  const model = modelWith({
+    shop: shop('test: { egress: [{ cidr: 0.0.0.0/0, ports: [443] }, { cidr: 168.0.0.0/6, ports: [80] }] }'),
+  });
+  const { egress } = argsOf(model, POLICY, 'testing-shop-egress').spec as {
+    egress: { to: { ipBlock?: object }[] }[];
+  };
+  expect(egress.slice(2).map(({ to }) => to[0]?.ipBlock)).toEqual([
+    {
+      cidr: '0.0.0.0/0',
+      except: [
+        '10.0.0.0/8',
+        '100.100.100.200/32',
+        '100.64.0.0/10',
+        '127.0.0.0/8',
+        '168.63.129.16/32',
+        '169.254.0.0/16',
+        '172.16.0.0/12',
+        '192.168.0.0/16',
+      ],
+    },
+    { cidr: '168.0.0.0/6', except: ['168.63.129.16/32', '169.254.0.0/16'] },
+  ]);
+});
+
 test('the quota holds the parallel test Pods and nothing that outlives them', () => {
   const hard = (shopText?: string) =>
     (
@@ -55,6 +80,8 @@ test('the quota holds the parallel test Pods and nothing that outlives them', ()
     pods: '8',
     'requests.cpu': '8',
     'requests.memory': '16Gi',
+    'requests.ephemeral-storage': '128Gi',
+    'limits.ephemeral-storage': '128Gi',
     persistentvolumeclaims: '0',
     'services.nodeports': '0',
     'services.loadbalancers': '0',
@@ -62,6 +89,7 @@ test('the quota holds the parallel test Pods and nothing that outlives them', ()
   expect(hard(shop('resources: { cpu: "2", memory: 4Gi }'))).toMatchObject({
     'requests.cpu': '17',
     'requests.memory': '34Gi',
+    'limits.ephemeral-storage': '112Gi',
   });
 });
 
@@ -137,7 +165,10 @@ test('the job of the reaper is exactly this', () => {
                     value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
                   },
                 ],
-                resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+                resources: {
+                  requests: { cpu: '10m', memory: '64Mi', 'ephemeral-storage': '64Mi' },
+                  limits: { memory: '256Mi', 'ephemeral-storage': '2Gi' },
+                },
                 securityContext: expect.objectContaining({
                   readOnlyRootFilesystem: true,
                   allowPrivilegeEscalation: false,
@@ -145,7 +176,7 @@ test('the job of the reaper is exactly this', () => {
                 volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
               },
             ],
-            volumes: [{ name: 'tmp', emptyDir: {} }],
+            volumes: [{ name: 'tmp', emptyDir: { sizeLimit: '1Gi' } }],
           },
         },
       },

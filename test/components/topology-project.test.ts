@@ -120,11 +120,11 @@ test('the only secret in the namespace of previews is that which pulls images', 
 });
 
 test('previews reach names, API servers and Jenkins by their ports, and no other port', () => {
-  const fence = named(on, 'preview-fence')?.args as unknown as
+  const fence = named(on, 'preview-egress')?.args as unknown as
     | { spec: { egress: { ports: { port: number }[] }[] } }
     | undefined;
   expect(fence?.spec.egress.flatMap(({ ports }) => ports.map(({ port }) => port))).toEqual([
-    53, 53, 443, 6443, 8080,
+    53, 53, 8080, 443, 6443,
   ]);
 });
 
@@ -167,10 +167,10 @@ test('the Pods of previews may reach Jenkins through its fence, and those of app
       /^jenkins-allow-/,
     );
   expect(fenced('{}')).toContain(
-    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-apply"]',
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-apply","ci-reconciler"]',
   );
   expect(fenced('{ apply: manual }')).toContain(
-    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift"]',
+    '"values":["ci-agents","ci-build","ci-deploy","ci-preview","ci-drift","ci-reconciler"]',
   );
 });
 
@@ -215,16 +215,16 @@ describe('the look for drift', () => {
     const ports = (settings: string) => {
       const text = `${stackText}  switchyard:topologyProject: {}\n${settings}`;
       const model = testModel({ settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test') });
-      const { spec } = argsOf<{ spec: { egress: { ports: { port: number }[] }[] } }>(model, 'drift-fence');
+      const { spec } = argsOf<{ spec: { egress: { ports: { port: number }[] }[] } }>(model, 'drift-egress');
       return spec.egress.flatMap((rule) => rule.ports.map(({ port }) => port));
     };
-    expect(ports('')).toEqual([53, 53, 443, 6443, 8080]);
+    expect(ports('')).toEqual([53, 53, 8080, 443, 6443]);
     expect(ports('  switchyard:metrics: { pushgateway: "http://push.test:9091" }\n')).toEqual([
-      53, 53, 443, 6443, 9091, 8080,
+      53, 53, 8080, 443, 6443, 9091,
     ]);
     expect(
       ports('  switchyard:metrics: { pushgateway: "http://push.monitoring:9091", namespace: monitoring }\n'),
-    ).toEqual([53, 53, 443, 6443, 8080, 9091]);
+    ).toEqual([53, 53, 8080, 443, 6443, 9091]);
   });
 });
 
@@ -340,7 +340,7 @@ describe('another environment', () => {
     expect(named(model, 'apply-environment-staging')?.args).toMatchObject({
       metadata: { namespace: 'ci-apply', name: 'environment-staging' },
       stringData: {
-        SWITCHYARD_SEED: '«given:STAGING_SEED»',
+        SWITCHYARD_SEED: '«key:staging:»',
         GITLAB_TOKEN: '«given:STAGING_TOKEN»',
         PULUMI_CONFIG_PASSPHRASE: '«given:STAGING_PASS»',
       },

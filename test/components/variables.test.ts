@@ -112,8 +112,8 @@ describe('beside a stack and other modules', () => {
     for (const path of [stacks, join(catalog, 'modules'), join(catalog, 'services')])
       mkdirSync(path, { recursive: true });
     const stack = stackWith({
-      backup:
-        'repository: "s3:https://s3.test/b/c", credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET }',
+      registry:
+        's3: { bucket: images, region: eu, credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET } }',
     });
     writeFileSync(
       join(stacks, 'Pulumi.test.yaml'),
@@ -127,7 +127,7 @@ describe('beside a stack and other modules', () => {
 
   test('what the stack names for something else is no password of a module', () => {
     expect(load({ shop: moduleFile('COPY_SECRET') })).toEqual([
-      `catalog/modules/shop.yaml: services.0.existing.credentialsFrom: "COPY_SECRET" is what config.backup.credentialsFrom.secretKey of test names. Give the service's password in a variable of its own.`,
+      `catalog/modules/shop.yaml: services.0.existing.credentialsFrom: "COPY_SECRET" is what config.registry.s3.credentialsFrom.secretKey of test names. Give the service's password in a variable of its own.`,
     ]);
   });
 

@@ -23,6 +23,7 @@ const orders = findModule(catalog, 'orders');
 const settings = loadStack(join(root, 'stacks'), 'lab');
 
 const request: MergeRequest = {
+  id: 70,
   iid: 7,
   state: 'opened',
   draft: false,
@@ -54,6 +55,9 @@ describe('a merge', () => {
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'manual'],
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'automatic'],
     ['leave', green, request, green.baseSha, 'manual'],
+    ['leave', green, request, green.baseSha, 'reviewed'],
+    // Nobody has asked who approved it.
+    ['leave', { ...green, policy: 'reviewed' }, request, green.baseSha, 'reviewed'],
     ['refuse', green, { ...request, iid: 8 }, green.baseSha, 'automatic'],
     ['refuse', green, { ...request, target_project_id: 2 }, green.baseSha, 'automatic'],
     ['refuse', { ...green, projectId: 2 }, request, green.baseSha, 'automatic'],
@@ -177,7 +181,6 @@ describe('the test Pod', () => {
     settings,
     certificate: green,
     pullSecrets: ['registry-pull'],
-    expires: 1_760_003_600,
   };
   const pod = testPod(input);
 
@@ -220,9 +223,10 @@ describe('the test Pod', () => {
         : [],
     );
     expect(new Set(volumes).size).toBe(volumes.length);
-    expect([...new Set(mounts)].sort()).toEqual([...volumes].sort());
+    // Jenkins mounts the workspace into each container, where a volume of that name is there already.
+    expect([...new Set(mounts), 'workspace-volume'].sort()).toEqual([...volumes].sort());
     expect(pod.metadata.labels).toMatchObject({
-      'switchyard.dev/expires': '1760003600',
+      'switchyard.dev/expires': `${orders.test.timeoutMinutes * 60 + 2400}s`,
       'switchyard.dev/module': 'orders',
       'switchyard.dev/purpose': 'test',
     });

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
 import type { Certificate } from '../../delivery/certificate';
@@ -10,11 +11,12 @@ import { gitEnvironment } from '../../delivery/git';
 import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../delivery/registry';
-import { merge, putNote, report, takeSource } from '../../delivery/verify';
+import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';
 import { KEY } from './certificates';
 import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
+const DECLARED = '0'.repeat(64);
 const passed = { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] };
 const failed = {
   total: 2,
@@ -39,6 +41,9 @@ afterAll(async () => {
   await registry?.close();
 });
 
+/** GitLab takes its time, and its jobs are short here. */
+const PATIENCE = Array<number>(100).fill(50);
+
 const folder = (): string => join(world.folder, `work-${counter++}`);
 const ended = async (promise: Promise<unknown>): Promise<Failure> => {
   try {
@@ -51,13 +56,19 @@ const ended = async (promise: Promise<unknown>): Promise<Failure> => {
 };
 
 /** `source`, then what `build` and `verdict` add. */
-async function tested(iid: number, tests: Certificate['tests'], work = folder()): Promise<Certificate> {
+async function tested(
+  iid: number,
+  tests: Certificate['tests'],
+  work = folder(),
+  policy: 'automatic' | 'reviewed' = 'automatic',
+): Promise<Certificate> {
   const certificate = await takeSource(world.context, {
     module: 'orders',
     project: PROJECT,
     mergeRequest: iid,
     build: BUILD,
-    policy: 'automatic',
+    policy,
+    declared: DECLARED,
     folder: work,
   });
   return {
@@ -67,7 +78,7 @@ async function tested(iid: number, tests: Certificate['tests'], work = folder())
   };
 }
 const mergeNow = (certificate: Certificate) =>
-  merge(world.context, certificate, 'automatic', KEY, folder(), []);
+  merge(world.context, certificate, 'automatic', KEY, folder(), PATIENCE);
 const deployNow = (commit: string, more: { rollback?: boolean } = {}): Promise<Deployment> =>
   deploy(
     world.context,
@@ -233,6 +244,7 @@ describe('a merge request in conflict', () => {
       mergeRequest: iid,
       build: BUILD,
       policy: 'automatic',
+      declared: DECLARED,
       folder: folder(),
     });
     expect(certificate.conflicts).toEqual(['a.txt']);
@@ -339,8 +351,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'byhand',
       description: 'forged',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('its merge request has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('its merge request has no certificate');
   });
 
   it.each([
@@ -415,8 +427,8 @@ describe('a push to main that nobody tested', () => {
       ref: 'copied',
       description: 'x',
     });
-    const { merge_commit_sha: commit } = await world.context.gitlab.merge(PROJECT, iid, head);
-    expect((await ended(deployNow(commit ?? ''))).message).toContain('has no certificate');
+    const commit = await world.mergeByHand(iid, head);
+    expect((await ended(deployNow(commit))).message).toContain('has no certificate');
   });
 });
 
@@ -487,6 +499,173 @@ const withGitLab = (changes: object): World['context'] => ({
   gitlab: Object.assign(Object.create(world.context.gitlab), changes),
 });
 
+describe('merge: reviewed', () => {
+  const base = `/projects/${encodeURIComponent(PROJECT)}`;
+  const people = new Map<string, { id: number; token: string }>();
+  const as = async (name: string, method: string, path: string, body?: unknown): Promise<Response> =>
+    fetch(`${world.url}/api/v4${path}`, {
+      method,
+      headers: { 'private-token': people.get(name)?.token ?? '', 'content-type': 'application/json' },
+      body: method === 'GET' ? undefined : JSON.stringify(body ?? {}),
+    });
+  /** A commit by the API, as the web editor makes it: pushed, written and committed by that person. */
+  const commit = async (name: string, branch: string, file: string): Promise<string> => {
+    const there = await as('ann', 'GET', `${base}/repository/branches/${branch}`);
+    const answer = await as(name, 'POST', `${base}/repository/commits`, {
+      branch,
+      ...(there.status === 200 ? {} : { start_branch: 'main' }),
+      commit_message: `Add ${file}`,
+      actions: [{ action: 'create', file_path: file, content: 'x\n' }],
+    });
+    const text = await answer.text();
+    expect([answer.status, text]).toEqual([201, expect.any(String)]);
+    return (JSON.parse(text) as { id: string }).id;
+  };
+  const open = async (name: string, branch: string): Promise<number> => {
+    const answer = await as(name, 'POST', `${base}/merge_requests`, {
+      source_branch: branch,
+      target_branch: 'main',
+      title: branch,
+    });
+    expect(answer.status).toBe(201);
+    return ((await answer.json()) as { iid: number }).iid;
+  };
+  const approve = async (name: string, iid: number, what = 'approve'): Promise<void> => {
+    expect((await as(name, 'POST', `${base}/merge_requests/${iid}/${what}`)).status).toBe(201);
+  };
+  const review = (certificate: Certificate) =>
+    merge(world.context, certificate, 'reviewed', KEY, folder(), PATIENCE);
+  const green = async (iid: number): Promise<Certificate> => {
+    const certificate = await tested(iid, passed, folder(), 'reviewed');
+    expect(await report(world.context, certificate, KEY)).toBe(true);
+    return certificate;
+  };
+  const earlier = (iid: number, more: object = {}) =>
+    testedBefore(
+      world.context,
+      {
+        module: 'orders',
+        project: PROJECT,
+        mergeRequest: iid,
+        policy: 'reviewed',
+        declared: DECLARED,
+        ...more,
+      },
+      KEY,
+      registry.host,
+    );
+
+  beforeAll(async () => {
+    const project = await world.api('GET', base);
+    for (const [name, level] of [
+      ['ann', 30],
+      ['ben', 30],
+      ['eve', 20],
+    ] as const) {
+      const email = `${name}@example.com`;
+      const user = await world.api('POST', '/users', {
+        username: name,
+        name,
+        email,
+        force_random_password: true,
+      });
+      const { token } = await world.api('POST', `/users/${user.id}/personal_access_tokens`, {
+        name: 'test',
+        scopes: ['api'],
+      });
+      await world.api('POST', `/projects/${project.id}/members`, { user_id: user.id, access_level: level });
+      people.set(name, { id: user.id, token });
+    }
+  });
+
+  it('waits, says for what, keeps the status from turning green; an approval by someone else merges what was tested', async () => {
+    const head = await commit('ann', 'reviewed', 'reviewed.txt');
+    const iid = await open('ann', 'reviewed');
+    expect(await earlier(iid)).toBeUndefined();
+    const certificate = await green(iid);
+    const waiting = await ended(review(certificate));
+    expect(waiting.code).toBe(exitCode.nothing);
+    expect(waiting.message).toContain('it waits for an approval');
+    expect((await world.notes(iid))[0]?.body).toContain('not merged: it waits for an approval');
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'pending',
+      description: 'testing the merge result with main; then it waits for an approval',
+    });
+    // The author's own, which GitLab's Free tier takes.
+    await approve('ann', iid);
+    expect((await ended(review(certificate))).message).toContain('ann pushed it');
+    // Root may merge anything, and by hand the button waits as well.
+    const byHand = world.api('PUT', `${base}/merge_requests/${iid}/merge`, { sha: head });
+    await expect(byHand).rejects.toThrow('405');
+
+    await approve('ben', iid);
+    expect(await earlier(iid)).toEqual(certificate);
+    expect(await earlier(iid, { declared: '1'.repeat(64) })).toBeUndefined();
+    expect(await earlier(iid, { policy: 'automatic' })).toBeUndefined();
+    expect(await earlier(iid, { project: LEDGER }).catch(() => undefined)).toBeUndefined();
+    const merged = await review(certificate);
+    expect(await world.context.gitlab.branchHead(PROJECT, 'main')).toBe(merged);
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'success',
+      description: '2 tests passed, and approved',
+    });
+    expect(await earlier(iid)).toBeUndefined();
+  });
+
+  it('an approval of an older commit does not count until it is given anew', async () => {
+    await commit('ann', 'outdated', 'outdated.txt');
+    const iid = await open('ann', 'outdated');
+    await approve('ben', iid);
+    await commit('ann', 'outdated', 'outdated-newer.txt');
+    const certificate = await green(iid);
+    const failure = await ended(review(certificate));
+    expect(failure.code).toBe(exitCode.nothing);
+    expect(failure.message).toContain('ben approved an older commit: revoke it and approve again');
+    await approve('ben', iid, 'unapprove');
+    await approve('ben', iid);
+    await review(certificate);
+  });
+
+  it('whoever pushed, wrote or opened it does not count, nor who may not push, nor a token’s bot', async () => {
+    await commit('ann', 'shared', 'shared.txt');
+    await commit('ben', 'shared', 'shared-too.txt');
+    const iid = await open('ann', 'shared');
+    const certificate = await green(iid);
+    await approve('ben', iid);
+    expect((await ended(review(certificate))).message).toContain('ben pushed it');
+    const project = await world.api('GET', base);
+    const bot = await world.api('POST', `/projects/${project.id}/access_tokens`, {
+      name: 'mine',
+      scopes: ['api'],
+      access_level: 40,
+      expires_at: new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10),
+    });
+    people.set('bot', { id: 0, token: bot.token });
+    await approve('bot', iid);
+    expect((await ended(review(certificate))).message).toContain('is no person who may push');
+    expect((await as('eve', 'POST', `${base}/merge_requests/${iid}/approve`)).status).toBe(401);
+    await approve('bot', iid, 'unapprove');
+    // Root opened nothing, wrote nothing and pushed nothing here.
+    await world.api('POST', `${base}/merge_requests/${iid}/approve`);
+    await review(certificate);
+  });
+
+  it('a commit that nobody can be named for is not merged: pushed with too many branches at once', async () => {
+    const { gitlab } = world.context;
+    const head = await commit('ann', 'many', 'many.txt');
+    const iid = await open('ben', 'many');
+    const certificate = await green(iid);
+    const context = withGitLab({
+      pushes: async (...asked: Parameters<typeof gitlab.pushes>) =>
+        (await gitlab.pushes(...asked)).filter(({ push_data: push }) => push?.commit_to !== head),
+    });
+    await world.api('POST', `${base}/merge_requests/${iid}/approve`);
+    const refused = await ended(merge(context, certificate, 'reviewed', KEY, folder(), PATIENCE));
+    expect(refused.message).toContain('GitLab does not say who pushed');
+    await review(certificate);
+  });
+});
+
 describe('whatever happens in between', () => {
   it('a status that was posted as running ends: a force-push took the commit away', async () => {
     const old = await world.push('forced', { 'forced.txt': '1\n' }, 'origin/main');
@@ -496,7 +675,7 @@ describe('whatever happens in between', () => {
     await world.push('forced', { 'forced.txt': '2\n' }, 'origin/main');
     const context = withGitLab({ mergeRequest: async () => ({ ...before, state: 'opened', sha: old }) });
     const source = { module: 'orders', project: PROJECT, mergeRequest: iid, build: BUILD, folder: folder() };
-    const failure = await ended(takeSource(context, { ...source, policy: 'automatic' }));
+    const failure = await ended(takeSource(context, { ...source, policy: 'automatic', declared: DECLARED }));
     expect(failure.code).toBe(exitCode.nothing);
     expect((await world.statuses(old)).map(({ status }) => status)).toEqual(['canceled']);
   });
@@ -549,9 +728,72 @@ describe('whatever happens in between', () => {
     expect(failure.message).toContain('GitLab still says "checking" (422)');
     expect((await world.notes(iid))[0]?.body).toContain('checking');
     refusals = 0;
-    expect(await merge(checking(2), certificate, 'automatic', KEY, folder(), [1, 1])).toMatch(
-      /^[0-9a-f]{40}$/,
-    );
+    const commit = await merge(checking(2), certificate, 'automatic', KEY, folder(), PATIENCE);
+    expect(commit).toMatch(/^[0-9a-f]{40}$/);
+  });
+
+  it('what a project without merge commits wants rebased is told before a build, or rebased by the bot', async () => {
+    const project = `/projects/${encodeURIComponent(PROJECT)}`;
+    const head = await world.push('older', { 'older.txt': '1\n' }, 'origin/main');
+    const base = await world.push('main', { 'b.txt': 'newer\n' }, 'origin/main');
+    const iid = await world.open('older');
+    const source = {
+      module: 'orders',
+      project: PROJECT,
+      mergeRequest: iid,
+      build: BUILD,
+      declared: DECLARED,
+    };
+    const take = (rebase: boolean) =>
+      takeSource(world.context, { ...source, policy: 'automatic', rebase, folder: folder() });
+    await world.api('PUT', project, { merge_method: 'ff' });
+    try {
+      expect(await ended(take(false))).toMatchObject({
+        code: exitCode.nothing,
+        message: expect.stringContaining(`!${iid} needs a rebase onto main`),
+      });
+      expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'failed' });
+      expect(await ended(take(true))).toMatchObject({ code: exitCode.nothing });
+      expect((await world.statuses(head)).at(-1)).toMatchObject({
+        status: 'canceled',
+        description: expect.stringContaining('is being rebased'),
+      });
+      for (let now = head; now === head; await sleep(20))
+        now = (await world.context.gitlab.mergeRequest(PROJECT, iid)).sha ?? '';
+      expect(await take(true)).toMatchObject({ baseSha: base, mergeRequest: iid });
+    } finally {
+      await world.api('PUT', project, { merge_method: 'merge' });
+    }
+  });
+
+  it('a merge whose answer is cut off is found: still locked, or not begun at all', async () => {
+    const { gitlab } = world.context;
+    for (const begun of [true, false]) {
+      const branch = `cut-${begun}`;
+      await world.push(branch, { [`${branch}.txt`]: '1\n' }, 'origin/main');
+      const certificate = await tested(await world.open(branch), passed);
+      await report(world.context, certificate, KEY);
+      let cuts = 0;
+      const cut = withGitLab({
+        merge: async (...what: Parameters<typeof gitlab.merge>) => {
+          if (cuts++ > 0) return gitlab.merge(...what);
+          let heard = '';
+          if (begun) {
+            const merging = gitlab.merge(...what).catch((error: Error) => {
+              heard = error.message;
+            });
+            while (!heard && (await gitlab.mergeRequest(what[0], what[1])).state === 'opened') await sleep(5);
+            void merging;
+            if (heard) cuts = 0;
+          }
+          throw new GitLabError(502, '', 'GitLab: PUT merge answered 502.');
+        },
+      });
+      const commit = await merge(cut, certificate, 'automatic', KEY, folder(), PATIENCE);
+      expect(await gitlab.branchHead(PROJECT, 'main')).toBe(commit);
+      // One that was begun is not begun again; any other is, until GitLab has judged.
+      expect([begun, cuts === 1]).toEqual([begun, begun]);
+    }
   });
 });
 

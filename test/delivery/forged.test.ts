@@ -60,6 +60,7 @@ async function mergeable(branch: string): Promise<{ iid: number; certificate: Ce
     mergeRequest: iid,
     build: BUILD,
     policy: 'automatic',
+    declared: '0'.repeat(64),
     folder: join(workspace, 'source'),
   });
   return {

@@ -12,9 +12,13 @@ const ours = (expires: string) => ({
   'switchyard.dev/expires': expires,
 });
 
-test('what is past its end goes, to the second', () => {
-  expect(decideReap(ours(String(NOW)), NOW)).toEqual({ remove: true });
-  expect(decideReap(ours(String(NOW + 1)), NOW)).toEqual({ remove: false, why: 'still alive' });
+const CREATED = new Date((NOW - 90) * 1000).toISOString();
+
+test('what is past its end goes, to the second: by the clock, or counted from when it was made', () => {
+  expect(decideReap(ours(String(NOW)), CREATED, NOW)).toEqual({ remove: true });
+  expect(decideReap(ours(String(NOW + 1)), CREATED, NOW)).toEqual({ remove: false, why: 'still alive' });
+  expect(decideReap(ours('90s'), CREATED, NOW)).toEqual({ remove: true });
+  expect(decideReap(ours('91s'), CREATED, NOW)).toEqual({ remove: false, why: 'still alive' });
 });
 
 test('what `up` made, and what anyone else made, is never ours, whatever its end says', () => {
@@ -24,15 +28,16 @@ test('what `up` made, and what anyone else made, is never ours, whatever its end
     { 'switchyard.dev/expires': '1' },
     {},
   ];
-  for (const labels of others) expect(decideReap(labels, NOW)).toEqual({ remove: false, why: 'not ours' });
+  for (const labels of others)
+    expect(decideReap(labels, CREATED, NOW)).toEqual({ remove: false, why: 'not ours' });
 });
 
 test('an end that is no time removes nothing', () => {
   fc.assert(
     fc.property(
-      fc.string().filter((text) => !/^[1-9]\d*$/.test(text)),
+      fc.string().filter((text) => !/^[1-9]\d*s?$/.test(text)),
       (text) => {
-        expect(decideReap(ours(text), NOW)).toEqual({ remove: false, why: 'no time' });
+        expect(decideReap(ours(text), CREATED, NOW)).toEqual({ remove: false, why: 'no time' });
       },
     ),
   );
@@ -44,6 +49,7 @@ const metadata = (namespace: string, name: string, labels: Record<string, string
   labels,
   uid: `uid-${name}`,
   resourceVersion: '7',
+  creationTimestamp: CREATED,
 });
 
 test('one namespace that cannot be read keeps no other from being cleaned, and the run fails', async () => {

@@ -17,6 +17,7 @@ const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
 const longAgo = new Date((NOW - 90 * DAY) * 1000).toISOString();
 
 const request = (more: Partial<MergeRequest>): MergeRequest => ({
+  id: 101,
   iid: 1,
   state: 'merged',
   draft: false,
@@ -57,6 +58,7 @@ function world(more: { named?: string[][]; dryRun?: boolean; pods?: string[] } =
     namespace: 'registry',
     uid: name,
     resourceVersion: '1',
+    creationTimestamp: '',
     labels: {},
   });
   const ledgers = (more.named ?? [[]]).map((names) => ({ named: new Set(names) }));

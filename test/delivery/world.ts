@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLab } from '../../delivery/gitlab';
@@ -20,6 +21,8 @@ interface Answer extends Array<Answer> {
   id: number;
   iid: number;
   token: string;
+  detailed_merge_status: string;
+  merge_commit_sha: string;
   system: boolean;
 }
 
@@ -36,6 +39,8 @@ export interface World {
   push(branch: string, files: Record<string, string | undefined>, from?: string): Promise<string>;
   /** Opens a merge request of a branch into main. @returns its iid */
   open(branch: string, more?: Record<string, unknown>): Promise<number>;
+  /** Merges as a person does, once GitLab has judged. @returns the commit on the target branch */
+  mergeByHand(iid: number, head: string): Promise<string>;
   /** Statuses `switchyard` of a commit, newest last. */
   statuses(commit: string): Promise<{ status: string; description: string; ref: string; name: string }[]>;
   notes(iid: number): Promise<{ id: number; body: string; author: { id: number } }[]>;
@@ -124,6 +129,11 @@ export async function makeWorld(): Promise<World> {
           ...more,
         })
       ).iid,
+    mergeByHand: async (iid, head) => {
+      const request = `/projects/${project}/merge_requests/${iid}`;
+      while ((await api('GET', request)).detailed_merge_status !== 'mergeable') await sleep(20);
+      return (await api('PUT', `${request}/merge`, { sha: head })).merge_commit_sha;
+    },
     statuses: async (commit) => {
       const all = await api('GET', `/projects/${project}/repository/commits/${commit}/statuses?all=true`);
       return all.sort((a: { id: number }, b: { id: number }) => a.id - b.id);

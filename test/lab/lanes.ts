@@ -17,8 +17,8 @@ export const STAGES: readonly Stage[] = [
     // `existing` marks all that is in the registry and its namespace before it begins, and wants to find it so at its end.
     why: 'what leaves images, catalog and cluster-wide objects of the lab as they are',
     lanes: [
-      ['e2e/backup', 'e2e/previews', 'e2e/drift'],
-      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/cleanup'],
+      ['e2e/backup', 'e2e/rotate', 'e2e/previews', 'e2e/drift'],
+      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
     ],
   },
   {
@@ -30,6 +30,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/environments',
         'e2e/hostile',
         'e2e/hostile-build',
+        'e2e/reconcile',
         'e2e/kills',
       ],
       ['e2e/plugins-kubernetes', 'e2e/images', 'e2e/plugins-gitlab', 'e2e/jenkins'],

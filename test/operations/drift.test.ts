@@ -1,4 +1,4 @@
-import { lastManager, type Witnesses, withAuthors } from '../../operations/drift/authors';
+import { lastManager, scaledBy, type Witnesses, withAuthors } from '../../operations/drift/authors';
 import { outOfSight } from '../../operations/drift/fenced';
 import { autoscaledWorkloads, type Expected, findDrift, SeenGatherer } from '../../operations/drift/find';
 import {
@@ -186,6 +186,37 @@ describe('who changed it', () => {
       who: 'kubectl-set',
       at: '2026-11-03T00:00:00.000Z',
     });
+  });
+
+  // As kube-apiserver 1.37 writes it: ScaleHandler#ToParent takes the field from who applied it, and gives no time.
+  const scaled = (manager: string) => ({
+    spec: { replicas: 5 },
+    metadata: {
+      managedFields: [
+        {
+          manager: 'pulumi-kubernetes-1',
+          operation: 'Apply',
+          time: '2026-11-01T00:00:00Z',
+          fieldsV1: { 'f:spec': { 'f:strategy': {} } },
+        },
+        { manager, operation: 'Update', subresource: 'scale', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+        {
+          manager: 'kube-controller-manager',
+          operation: 'Update',
+          subresource: 'status',
+          time: '2026-11-04T00:00:00Z',
+          fieldsV1: { 'f:status': { 'f:replicas': {} } },
+        },
+      ],
+    },
+  });
+
+  test('who scaled by the scale subresource, and never who only counted the Pods', () => {
+    expect(lastManager(scaled('kubectl'), ['spec', 'replicas'])).toEqual({ who: 'kubectl' });
+    expect(scaledBy(scaled('kubectl'))).toBe('kubectl');
+    expect(scaledBy(scaled('pulumi-kubernetes-1'))).toBeUndefined();
+    // Nobody owns this one, and of those who wrote none could have.
+    expect(lastManager(scaled('kubectl'), ['spec', 'paused'])).toBeUndefined();
   });
 
   test('a field that was taken away has no owner: it was perhaps whoever wrote last', () => {

@@ -2,7 +2,8 @@ import type { Kind } from '../../delivery/backup/snapshots';
 import { EXIT } from '../../operations/refusal';
 import { jobOf, lastBuildUrl, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
-import { modelOf, released, testModel } from '../support/model';
+import { parseStack } from '../../stacks/load';
+import { modelOf, released, stackText, testModel } from '../support/model';
 
 const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
 
@@ -68,6 +69,28 @@ test.each([
   const facts = { name: 'shop', released: ledger, running, services: {} };
   expect(verdict(facts, true)).toBe(expected);
   expect(verdict(facts, false)).toBe('unknown');
+});
+
+test('which secrets have another version is told, and what to do about a rotation that has not ended', async () => {
+  const facts = await readStatus(
+    testModel({
+      settings: parseStack(
+        `${stackText}  switchyard:secrets: { versions: { service/shop/cache: 2, backup/key: 3 }, rotating: [service/shop/cache] }\n`,
+        'stacks/Pulumi.test.yaml',
+        'test',
+      ),
+    }),
+    sources(),
+  );
+  expect(statusLines(facts).slice(3, -1)).toEqual([
+    'secret              version  state',
+    'backup/key          3        in use',
+    'service/shop/cache  2        rotating',
+    'a rotation has not ended: say switchyard rotate test --purpose service/shop/cache',
+  ]);
+  expect(statusDocument(facts)).toMatchObject({
+    secrets: { versions: { 'service/shop/cache': 2, 'backup/key': 3 }, rotating: ['service/shop/cache'] },
+  });
 });
 
 test('Pods of the release before do not count as ready', () => {

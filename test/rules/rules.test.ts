@@ -51,7 +51,10 @@ const backedUp = (volumes: string | undefined) =>
 
 /** Two modules in a cluster of their own, in a stack that makes backups. */
 const inBackups = itemsOfTwo({
-  settings: modelOf({ backup: 'repository: "s3:https://s3.test/bucket"' }).settings,
+  settings: modelOf({
+    backup:
+      'repository: "s3:https://s3.test/bucket", credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET }',
+  }).settings,
 });
 
 /** Two modules in a stack whose drift is looked for. */
@@ -269,7 +272,7 @@ const cases: readonly Case[] = [
     when: 'a LimitRange gives no memory limit',
     items: changed(whole, 'production-till-limits', ['spec', 'limits', 0, 'default'], undefined),
     says: [
-      'production-till-namespace (Namespace prod-till): its LimitRange gives containers no default.memory. Name each in a limit of type Container.',
+      'production-till-namespace (Namespace prod-till): its LimitRange gives containers no default.memory, default.ephemeral-storage. Name each in a limit of type Container.',
     ],
   },
   {
@@ -277,7 +280,7 @@ const cases: readonly Case[] = [
     when: 'a namespace has only policies that allow',
     items: without(whole, 'production-shop-deny'),
     says: [
-      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy. Make it with fencedNamespace.',
+      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy of Ingress and Egress. Make it with fencedNamespace.',
     ],
   },
   {
@@ -285,7 +288,7 @@ const cases: readonly Case[] = [
     when: 'the policy that denies selects only some Pods',
     items: changed(whole, 'production-shop-deny', ['spec', 'podSelector'], { matchLabels: { a: 'b' } }),
     says: [
-      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy. Make it with fencedNamespace.',
+      'production-shop-namespace (Namespace prod-shop): has no default-deny NetworkPolicy of Ingress and Egress. Make it with fencedNamespace.',
     ],
   },
   {
@@ -315,11 +318,89 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    rule: 'privileged-alone',
-    when: 'image builds may connect to everything',
+    rule: 'namespace-default-deny',
+    when: 'Pods may connect to everything',
     items: changed(whole, 'build-deny', ['spec', 'policyTypes'], ['Ingress']),
     says: [
-      'build-namespace (Namespace ci-build): enforces Pod Security "privileged" and lets its Pods connect to everything. Name the ways that they need in `egress` of fencedNamespace.',
+      'build-namespace (Namespace ci-build): has no default-deny NetworkPolicy of Egress. Make it with fencedNamespace.',
+    ],
+  },
+  {
+    rule: 'no-way-to-metadata',
+    when: 'a range is open that holds link-local addresses',
+    items: changed(
+      whole,
+      'testing-shop-egress',
+      ['spec', 'egress', 1, 'to'],
+      [
+        { ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8'] } },
+        { ipBlock: { cidr: '::/0', except: ['fe80::/9', 'fd00::/8'] } },
+      ],
+    ),
+    says: [
+      'testing-shop-egress (NetworkPolicy test-shop/allow-egress): leads to 100.100.100.200/32, 168.63.129.16/32, 169.254.0.0/16. Name other addresses, or leave these out by `except`.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'no-way-to-metadata',
+    when: 'an address of a metadata service is named',
+    items: changed(
+      whole,
+      'build-egress',
+      ['spec', 'egress', 1, 'to'],
+      [{ ipBlock: { cidr: 'fd00:ec2::254/128' } }],
+    ),
+    says: [
+      'build-egress (NetworkPolicy ci-build/allow-egress): leads to fd00:ec2::254/128. Name other addresses, or leave these out by `except`.',
+    ],
+  },
+  {
+    rule: 'no-way-to-metadata',
+    when: 'a way names ports and no place',
+    items: changed(whole, 'reaper-egress', ['spec', 'egress', 1, 'to'], undefined),
+    says: [
+      'reaper-egress (NetworkPolicy ci-reaper/allow-egress): leads to 100.100.100.200/32, 168.63.129.16/32, 169.254.0.0/16, fd00:ec2::/32, fd20:ce::/32, fe80::/10. Name other addresses, or leave these out by `except`.',
+    ],
+  },
+  {
+    rule: 'disk-bounded',
+    when: 'a container has no limit, and a volume no size',
+    items: changed(
+      changed(
+        whole,
+        'registry-deployment',
+        ['spec', 'template', 'spec', 'containers', 0, 'resources', 'limits', 'ephemeral-storage'],
+        undefined,
+      ),
+      'registry-deployment',
+      ['spec', 'template', 'spec', 'volumes'],
+      [{ name: 'tmp', emptyDir: {} }],
+    ),
+    says: [
+      'registry-deployment (Deployment registry/registry), container "registry": has no limits.ephemeral-storage. Give it both (`withDisk` of catalog/containers.ts).',
+      'registry-deployment (Deployment registry/registry): its emptyDir "tmp" has no sizeLimit. Give it one (`emptyDir` of catalog/containers.ts).',
+    ],
+  },
+  {
+    rule: 'disk-bounded',
+    when: "Jenkins would add a test Pod's workspace",
+    items: changed(whole, 'test-pod-shop', ['spec', 'volumes'], []),
+    says: [
+      'test-pod-shop (Pod test-shop/test of shop): its emptyDir "workspace-volume" has no sizeLimit. Give it one (`emptyDir` of catalog/containers.ts).',
+    ],
+  },
+  {
+    rule: 'root-read-only',
+    when: "a test Pod's agent may change its own programs",
+    items: changed(
+      whole,
+      'test-pod-shop',
+      ['spec', 'containers', 2, 'securityContext', 'readOnlyRootFilesystem'],
+      false,
+    ),
+    says: [
+      'test-pod-shop (Pod test-shop/test of shop), container "jnlp": its root file system can be written to. Set readOnlyRootFilesystem, and mount emptyDirs where it writes.',
     ],
   },
   {
@@ -327,7 +408,7 @@ const cases: readonly Case[] = [
     when: 'what holds a Secret and a volume runs beside image builds',
     items: changed(whole, 'registry-deployment', ['metadata', 'namespace'], 'ci-build'),
     says: [
-      'registry-deployment (Deployment ci-build/registry): holds the Secret registry-credentials, a volume that stays (storage), a volume without an end (tmp), a volume without an end (proxy-tmp) where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
+      'registry-deployment (Deployment ci-build/registry): holds the Secret registry-credentials, a volume that stays (storage) where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
     ],
   },
   {
@@ -352,6 +433,7 @@ const cases: readonly Case[] = [
     says: [
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 7 of pods, but prod-shop needs 202 at its worst moment. Raise it to 202 at least, or ask for less.',
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 20150m at its worst moment. Raise it to 20150m at least, or ask for less.',
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 14336Mi of limits.ephemeral-storage, but prod-shop needs 413696Mi at its worst moment. Raise it to 413696Mi at least, or ask for less.',
     ],
   },
   {
@@ -536,6 +618,39 @@ const cases: readonly Case[] = [
       'production-shop-cache-workload (StatefulSet prod-shop/cache): is dumped by no job of its cluster. Give that cluster a job with --kind databases (components/backup).',
     ],
     modules: [['shop']],
+  },
+  {
+    rule: 'databases-ask-login',
+    when: 'a service is started without its password',
+    items: changed(
+      whole,
+      'production-shop-cache-workload',
+      ['spec', 'template', 'spec', 'containers', 0, 'args'],
+      ['serve'],
+    ),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): is started without its password: it asks nobody for a login. Name {password} in its file of catalog/services, or write login: { none: reason }.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'backups-apart',
+    when: "a deploy Pod's Secret holds a key of the backups, under whatever name",
+    items: changed(
+      added(inBackups, {
+        type: 'kubernetes:core/v1:Secret',
+        name: 'another',
+        cluster: inBackups.find(({ name }) => name === 'deploy-namespace')?.cluster,
+        args: { metadata: { namespace: 'ci-deploy', name: 'another' }, stringData: { RESTIC_PASSWORD: 'x' } },
+      }),
+      'deploy-environment',
+      ['stringData', 'OTHER'],
+      marked('«given:COPY_SECRET»'),
+    ),
+    says: [
+      'deploy-environment (Secret ci-deploy/deploy-environment): holds OTHER, with which backups can be deleted, where rollouts run. Keep it in the namespaces of the backups, or keep backups with credentials of their own.',
+      'another (Secret ci-deploy/another): holds RESTIC_PASSWORD, with which backups can be deleted, where rollouts run. Keep it in the namespaces of the backups, or keep backups with credentials of their own.',
+    ],
   },
   {
     rule: 'names-unique',
@@ -966,15 +1081,6 @@ describe('what must not be refused', () => {
 
   test('databases of a stack that makes no backups', () => {
     fine('dumps-possible', whole);
-  });
-
-  test('a mark that only tells when a secret changed', () => {
-    fine(
-      'secrets-by-reference',
-      changed(whole, 'production-shop-workload', ['spec', 'template', 'metadata', 'annotations'], {
-        'switchyard.dev/password-mark': marked('«secret:service/shop/cache/mark»'),
-      }),
-    );
   });
 
   test('a Service in a namespace that someone else makes', () => {

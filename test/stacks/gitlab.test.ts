@@ -31,6 +31,8 @@ test('what is not chosen is as GitLab has it on the free tier, and the bot rotat
     mergeMethod: 'merge',
     squash: 'default_off',
     mergeRole: 'maintainer',
+    rebase: 'people',
+    deletion: 'immediate',
     resolveDiscussions: false,
     members: {},
     labels: [],

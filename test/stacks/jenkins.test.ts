@@ -49,10 +49,38 @@ test.each([
     'ingress: { host: jenkins.test, clasName: nginx }',
     'config.jenkins.ingress.clasName: is not a known key. Did you mean "className"?',
   ],
+  [
+    'login: { roles: { admin: [a] } }',
+    'config.jenkins.login: needs one of openIdConnect and gitlab. Write the one that is meant, and only that.',
+  ],
+  [
+    'login: { gitlab: { clientId: a, clientSecretFrom: SWITCHYARD_SEED }, roles: { admin: [a] } }',
+    'config.jenkins.login.gitlab.clientSecretFrom: is a variable of the topology itself. Give this secret in a variable of its own.',
+  ],
+  [
+    'login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: [] } }',
+    'config.jenkins.login.roles.admin: names no group. Name at least one.',
+  ],
+  [
+    'login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: ["switchyard:emergency"] } }',
+    'config.jenkins.login.roles.admin.0: is not the name of a group. Leave ":" and spaces around it out.',
+  ],
+  [
+    'login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: [Authenticated] } }',
+    "config.jenkins.login.roles.admin.0: is a name of Jenkins' own. Name a group of the provider.",
+  ],
+  [
+    'login: { openIdConnect: { wellKnown: "http://id.test/x", clientId: a, clientSecretFrom: A }, roles: { admin: [a] } }',
+    'config.jenkins.login.openIdConnect.wellKnown: is not https. Use https: whoever answers there says who is who.',
+  ],
+  [
+    'login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: [a] } }, existing: { namespace: site }',
+    'config.jenkins.login: is of a Jenkins that is there already. Leave it to the owner of that Jenkins.',
+  ],
   ['onDelete: keep', 'config.jenkins.onDelete: is neither retain nor delete. Use one of the two.'],
   [
     'buildEgress: [{ cidr: 169.254.169.254/32, ports: [80] }]',
-    'config.jenkins.buildEgress.0.cidr: is link-local. Leave it out: metadata services of clouds answer there.',
+    'config.jenkins.buildEgress.0.cidr: is link-local, or a metadata service. Leave it out: no way leads there.',
   ],
   [
     'buildEgress: [{ cidr: 10.0.0.7, ports: [443] }]',

@@ -1,5 +1,5 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
-// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do.
+// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
@@ -18,7 +18,9 @@ def call(Map settings) {
         if (action == 'MERGE') {
             verify(module, place)
         } else if (action == 'PUSH' && branch == 'main') {
-            deploy(module)
+            if (deploy(module) && settings.backup) {
+                backUp(module)
+            }
         } else {
             echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
         }
@@ -68,7 +70,7 @@ int verifyOnce(String module, Map place) {
             }
         } finally {
             // Also when a stage broke off: nobody waits for a status that never comes.
-            if (code != 4) {
+            if (code != 4 && code != 6) {
                 stage('Report') {
                     container('delivery') {
                         int reported = trusted("delivery report --module ${module}")
@@ -79,11 +81,13 @@ int verifyOnce(String module, Map place) {
                 }
             }
         }
-        if (code == 0) {
+        if (code == 0 || code == 6) {
+            // Where an earlier build tested it, and it waited for its approval, the note has the certificate.
+            String tested = code == 6 ? " --tested ${module}" : ''
             stage('Merge') {
                 lock("merge-${module}") {
                     container('delivery') {
-                        code = trusted('delivery merge')
+                        code = trusted("delivery merge${tested}")
                     }
                 }
             }
@@ -183,10 +187,12 @@ void carry(Map<String, String> left) {
     }
 }
 
-// Records the tested image in the ledger, then runs the topology's own program for this module.
-void deploy(String module) {
-    lock('deploy') {
-        node('delivery') {
+// Records the tested image in the ledger, then runs the topology's own program for this module. The lock is taken within
+// the first agent: one that cannot start waits alone, and holds nothing. True when it was rolled out.
+boolean deploy(String module) {
+    int rollout = 1
+    node('delivery') {
+        lock('deploy') {
             int code = 0
             stage('Ledger') {
                 container('delivery') {
@@ -194,7 +200,6 @@ void deploy(String module) {
                 }
             }
             if (code == 0) {
-                int rollout = 1
                 try {
                     stage('Rollout') {
                         timeout(time: 60, unit: 'MINUTES') {
@@ -203,9 +208,6 @@ void deploy(String module) {
                                     timeout(time: 30, unit: 'MINUTES') {
                                         rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
                                     }
-                                }
-                                if (rollout == 0) {
-                                    backUp(module)
                                 }
                             }
                         }
@@ -223,14 +225,23 @@ void deploy(String module) {
             }
         }
     }
+    return rollout == 0
 }
 
-// What was merged and released is copied at once. A release stands whatever comes of it: the build is unstable then.
+// What was merged and released is copied at once, in a Pod that reaches the backups and nothing of production: the one that
+// rolls out reaches no backups. A release stands whatever comes of it: the build is unstable then.
 void backUp(String module) {
-    int code = 0
-    container('deploy') {
-        // Without a repository in its environment, this site makes no backups.
-        code = trusted("test -z \$RESTIC_REPOSITORY || timeout 300 delivery backup --kind repositories --kind registry --module ${module}")
+    int code = 1
+    stage('Backup') {
+        catchError(buildResult: 'UNSTABLE', stageResult: 'UNSTABLE') {
+            timeout(time: 30, unit: 'MINUTES') {
+                node('backup') {
+                    container('backup') {
+                        code = trusted("timeout 300 delivery backup --kind repositories --kind registry --module ${module}")
+                    }
+                }
+            }
+        }
     }
     if (code != 0) {
         unstable("modulePipeline: ${module} was released, but not backed up; the reason stands above, the next scheduled backup tries again")

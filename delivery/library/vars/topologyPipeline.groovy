@@ -177,9 +177,10 @@ void withhold(String environment, String own) {
 // Environment after environment; the first that is not as previewed, or fails, stops all after it.
 void apply(String own) {
     int code = 0
-    // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`.
-    lock('deploy') {
-        node('delivery') {
+    // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`. It is taken within the
+    // first agent: one that cannot start waits alone, and holds nothing.
+    node('delivery') {
+        lock('deploy') {
             stage('Plans') {
                 container('delivery') {
                     code = trusted('delivery apply-source')

@@ -16,7 +16,7 @@ import {
 } from '../http';
 import { type AccessToken, LEVEL, type User } from '../model';
 import { VISIBILITY } from '../settings';
-import { basicUser, fullUser, namespaceView, tokenView } from '../views';
+import { basicUser, fullUser, namespaceView, tokenView, userView } from '../views';
 
 export const TOKEN_SCOPES = [
   'api',
@@ -107,7 +107,7 @@ export function accountRoutes(api: Api, app: App): void {
       return c.page(wanted, (user) => (c.user.admin ? fullUser(app, user) : basicUser(app, user)));
     },
   );
-  api.route('GET', '/users/:user_id', {}, (c) => (c.user.admin ? fullUser : basicUser)(app, userOf(c)));
+  api.route('GET', '/users/:user_id', {}, (c) => (c.user.admin ? fullUser : userView)(app, userOf(c)));
   api.route(
     'POST',
     '/users',

@@ -140,6 +140,12 @@ export function groupRoutes(api: Api, app: App): void {
     (c, p) => {
       const group = c.group(LEVEL.owner);
       if (p.permanently_remove) {
+        // lib/api/groups.rb asks this first.
+        if (group.parent_id === null)
+          throw messageError(
+            400,
+            '400 Bad request - `permanently_remove` option is only available for subgroups.',
+          );
         if (group.marked_for_deletion_on === null)
           throw messageError(400, '400 Bad request - Group must be marked for deletion first.');
         if (p.full_path !== app.namespacePath(group))
@@ -154,6 +160,7 @@ export function groupRoutes(api: Api, app: App): void {
         namespaces.update(group, {
           marked_for_deletion_on: now().slice(0, 10),
           path: `${group.path}-deletion_scheduled-${group.id}`,
+          name: `${group.name}-deletion_scheduled-${group.id}`,
         });
       }
       c.status = 202;
@@ -166,6 +173,7 @@ export function groupRoutes(api: Api, app: App): void {
       throw messageError(400, 'Group has not been marked for deletion');
     const path = group.path.replace(/-deletion_scheduled-\d+$/, '');
     namespaces.update(group, {
+      name: group.name.replace(/-deletion_scheduled-\d+$/, ''),
       marked_for_deletion_on: null,
       path: taken(path, group.parent_id, group.id) ? group.path : path,
     });

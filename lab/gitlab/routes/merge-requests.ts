@@ -16,7 +16,7 @@ import {
   unauthorized,
 } from '../http';
 import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
-import { isDraft, notePayload } from '../payloads';
+import { isDraft, mergeStatusOf, notePayload } from '../payloads';
 import { basicUser, commitView, mergeRequestView, noteView, pipelineView } from '../views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 import { diffView } from './repository';
@@ -185,7 +185,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         ...(target
           ? { diverged_commits_count: await app.repository(project).count([target, `^${mr.sha}`]) }
           : {}),
-        ...(p.include_rebase_in_progress ? { rebase_in_progress: false } : {}),
+        ...(p.include_rebase_in_progress ? { rebase_in_progress: mr.rebasing === true } : {}),
       };
     },
   );
@@ -281,6 +281,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
   api.route('DELETE', '/projects/:id/merge_requests/:iid', {}, (c) => {
     const { mr } = find(c, LEVEL.owner);
     notes.deleteWhere((note) => note.merge_request_id === mr.id);
+    app.tables.versions.deleteWhere((version) => version.merge_request_id === mr.id);
     mergeRequests.delete(mr.id);
     return c.noContent();
   });
@@ -306,6 +307,12 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       return mergeRequestView(app, project, mr, c.user, true);
     },
   );
+  api.route('PUT', '/projects/:id/merge_requests/:iid/rebase', { skip_ci: bool.optional() }, async (c) => {
+    const { project, mr } = find(c);
+    await app.mergeRequests.rebase(project, c.user, mr);
+    c.status = 202;
+    return { rebase_in_progress: mr.rebasing === true };
+  });
   api.route('GET', '/projects/:id/merge_requests/:iid/merge_ref', {}, async (c) => {
     const { project, mr } = find(c);
     await app.mergeRequests.mergeability(project, mr);
@@ -341,46 +348,79 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     );
     return c.page(own.reverse(), (row) => pipelineView(app, project, row));
   });
-  /** Who may push may approve, once; authors only where the project says so. */
+  const approvalsOf = (mr: MergeRequest) => mr.approvals ?? [];
+  const hasApproved = (mr: MergeRequest, id: number) => approvalsOf(mr).some((one) => one.user_id === id);
+  /** Who may push may approve, once; on Free authors too, with a licence only where the project says so. */
   const mayApprove = (c: Context, project: Project, mr: MergeRequest): boolean =>
     mr.state === 'opened' &&
     app.projectLevel(c.user, project) >= LEVEL.developer &&
-    !(mr.approved_by ?? []).includes(c.user.id) &&
+    !hasApproved(mr, c.user.id) &&
     (app.tier === 'free' ||
       mr.author_id !== c.user.id ||
       approvalSettings(app, project).merge_requests_author_approval);
+  /** `API::Entities::MergeRequestApprovals`; an Enterprise package, licensed or not, says more. */
   const approvalsView = (c: Context): Record<string, unknown> => {
     const { project, mr } = find(c);
-    return {
+    const enterprise = {
       id: mr.id,
       iid: mr.iid,
       project_id: mr.project_id,
       title: mr.title,
       state: mr.state,
-      merge_status: mr.checked?.mergeable ? 'can_be_merged' : 'cannot_be_merged',
-      approved: approvalsLeft(app, project, mr) === 0,
+      merge_status: mergeStatusOf(app, mr),
       approvals_required: approvalsRequired(app, project),
       approvals_left: approvalsLeft(app, project, mr),
-      approved_by: (mr.approved_by ?? []).map((id) => ({ user: basicUser(app, app.user(id)) })),
-      user_has_approved: (mr.approved_by ?? []).includes(c.user.id),
+    };
+    return {
+      ...(app.edition === 'enterprise' ? enterprise : {}),
+      approved:
+        app.edition === 'enterprise' ? approvalsLeft(app, project, mr) === 0 : approvalsOf(mr).length > 0,
+      approved_by: approvalsOf(mr).map(({ user_id, at }) => ({
+        user: basicUser(app, app.user(user_id)),
+        approved_at: at,
+      })),
+      user_has_approved: hasApproved(mr, c.user.id),
       user_can_approve: mayApprove(c, project, mr),
     };
   };
   api.route('GET', '/projects/:id/merge_requests/:iid/approvals', {}, approvalsView);
-  api.route('POST', '/projects/:id/merge_requests/:iid/approve', { sha: text.optional() }, (c, p) => {
+  api.route('POST', '/projects/:id/merge_requests/:iid/approve', { sha: text.optional() }, async (c, p) => {
     const { project, mr } = find(c);
     if (!mayApprove(c, project, mr)) throw unauthorized();
     if (p.sha !== undefined && p.sha !== mr.sha)
       throw messageError(409, `SHA does not match HEAD of source branch: ${mr.sha}`);
-    app.tables.mergeRequests.update(mr, { approved_by: [...(mr.approved_by ?? []), c.user.id] });
+    app.tables.mergeRequests.update(mr, {
+      approvals: [...approvalsOf(mr), { user_id: c.user.id, at: now() }],
+    });
+    const action = approvalsLeft(app, project, mr) === 0 ? 'approved' : 'approval';
+    await app.mergeRequests.emit(project, c.user, mr, action);
     return c.created(approvalsView(c));
   });
-  api.route('POST', '/projects/:id/merge_requests/:iid/unapprove', {}, (c) => {
-    const { mr } = find(c);
-    const approvers = mr.approved_by ?? [];
-    if (!approvers.includes(c.user.id)) throw notFound();
-    app.tables.mergeRequests.update(mr, { approved_by: approvers.filter((id) => id !== c.user.id) });
+  api.route('POST', '/projects/:id/merge_requests/:iid/unapprove', {}, async (c) => {
+    const { project, mr } = find(c);
+    if (!hasApproved(mr, c.user.id)) throw notFound();
+    const whole = approvalsLeft(app, project, mr) === 0;
+    app.tables.mergeRequests.update(mr, {
+      approvals: approvalsOf(mr).filter((one) => one.user_id !== c.user.id),
+    });
+    await app.mergeRequests.emit(project, c.user, mr, whole ? 'unapproved' : 'unapproval');
     return c.created(approvalsView(c));
+  });
+  /** `API::MergeRequestDiffs`: newest first. */
+  api.route('GET', '/projects/:id/merge_requests/:iid/versions', {}, (c) => {
+    const { mr } = find(c);
+    const own = app.tables.versions.filter((row) => row.merge_request_id === mr.id);
+    return c.page(own.reverse(), (row) => ({
+      id: row.id,
+      head_commit_sha: row.head,
+      base_commit_sha: row.base,
+      start_commit_sha: row.start,
+      created_at: row.created_at,
+      merge_request_id: mr.id,
+      state: 'collected',
+      real_size: null,
+      patch_id_sha: null,
+    }));
   });
 
   const body = z.string().refine((value) => value.trim() !== '', { error: 'is empty' });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type App, BUSY, now } from '../app';
+import { createPipeline } from '../ci';
 import { type Api, bool, type Context, forbidden, int, messageError, notFound, text } from '../http';
 import { type CommitStatus, LEVEL, type Pipeline, type Project, type User } from '../model';
 import { pipelinePayload } from '../payloads';
@@ -9,8 +10,34 @@ import { pipelineDetailView, pipelineView, statusView } from '../views';
 /** GitLab waits this long for another update of the same commit before it answers 409. */
 const STATUS_LOCK_MS = 10_000;
 
+/** Gives a pipeline the status that its own statuses make. */
+async function recompute(app: App, project: Project, pipeline: Pipeline): Promise<void> {
+  const { pipelines, statuses } = app.tables;
+  if (!pipelines.get(pipeline.id)) return;
+  const latest = statuses.filter((row) => row.pipeline_id === pipeline.id && !row.retried);
+  const status = pipelineStatus(latest.map((row) => row.status)) ?? 'created';
+  const changed = status !== pipeline.status;
+  const time = now();
+  pipelines.update(pipeline, {
+    status,
+    updated_at: time,
+    started_at: pipeline.started_at ?? (status === 'running' ? time : null),
+    finished_at: isFinished(status) ? (changed ? time : pipeline.finished_at) : null,
+  });
+  if (changed)
+    app.webhooks.emit(project, 'pipeline_events', await pipelinePayload(app, project, pipeline, latest));
+}
+
+/** What a restart came before. */
+export async function settlePipelines(app: App): Promise<void> {
+  for (const pipeline of app.tables.pipelines.filter(({ status }) => !isFinished(status))) {
+    const project = app.tables.projects.get(pipeline.project_id);
+    if (project) await recompute(app, project, pipeline);
+  }
+}
+
 export function pipelineRoutes(api: Api, app: App): void {
-  const { pipelines, statuses, projects } = app.tables;
+  const { pipelines, statuses } = app.tables;
 
   const newest = (
     project: Project,
@@ -80,7 +107,7 @@ export function pipelineRoutes(api: Api, app: App): void {
       ...(p.coverage === undefined ? {} : { coverage: p.coverage }),
     };
     const [pipeline, status] = app.store.transaction(() => {
-      const target = match ?? createPipeline(project, user, sha, ref, time);
+      const target = match ?? createPipeline(app, project, user, { sha, ref, source: 'external' });
       if (open) return [target, statuses.update(open, { status: state, ...optional, ...times })] as const;
       for (const old of statuses.filter(
         (row) => row.pipeline_id === target.id && row.name === name && !row.retried,
@@ -106,41 +133,9 @@ export function pipelineRoutes(api: Api, app: App): void {
       });
       return [target, fresh] as const;
     });
-    await recompute(project, pipeline);
+    // CommitStatus only enqueues PipelineProcessWorker (app/models/commit_status.rb).
+    await app.later('pipeline', () => recompute(app, project, pipeline));
     return status;
-  }
-
-  function createPipeline(project: Project, user: User, sha: string, ref: string, time: string): Pipeline {
-    const iid = project.next_pipeline_iid;
-    projects.update(project, { next_pipeline_iid: iid + 1 });
-    return pipelines.insert({
-      iid,
-      project_id: project.id,
-      sha,
-      ref,
-      source: 'external',
-      status: 'created',
-      user_id: user.id,
-      created_at: time,
-      updated_at: time,
-      started_at: null,
-      finished_at: null,
-    });
-  }
-
-  async function recompute(project: Project, pipeline: Pipeline): Promise<void> {
-    const latest = statuses.filter((row) => row.pipeline_id === pipeline.id && !row.retried);
-    const status = pipelineStatus(latest.map((row) => row.status)) ?? 'created';
-    const changed = status !== pipeline.status;
-    const time = now();
-    pipelines.update(pipeline, {
-      status,
-      updated_at: time,
-      started_at: pipeline.started_at ?? (status === 'running' ? time : null),
-      finished_at: isFinished(status) ? (changed ? time : pipeline.finished_at) : null,
-    });
-    if (changed)
-      app.webhooks.emit(project, 'pipeline_events', await pipelinePayload(app, project, pipeline, latest));
   }
 
   api.route(

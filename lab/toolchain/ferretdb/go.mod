@@ -1,4 +1,5 @@
-module switchyard.dev/lab/toolchain/ferretdb
+// Internal packages of FerretDB are for modules below its name only: see main.go.
+module github.com/FerretDB/FerretDB/switchyard
 
 go 1.26.0
 

@@ -48,6 +48,12 @@ function services({ services: used }: ModuleFacts): Markup {
   );
 }
 
+const MERGED: Readonly<Record<ModuleFacts['merge'], string>> = {
+  reviewed: 'When all is green and someone else has approved it, it is merged by its sha.',
+  automatic: 'When all is green it is merged by its sha.',
+  manual: 'When all is green, a person merges it.',
+};
+
 /** The steps of a commit's way with this module's own names. */
 function way(module: ModuleFacts, site: Site): Markup {
   const { tests } = module;
@@ -58,7 +64,7 @@ function way(module: ModuleFacts, site: Site): Markup {
 <li>BuildKit builds it and pushes it to ${code(module.repository)}.</li>
 <li>A Pod in ${code(module.test.name)} runs ${code(tests.command)}, for at most ${counted(tests.timeoutMinutes, 'minute')}.</li>
 <li>The status ${code(site.status)} and a note tell how it ended.</li>
-<li>${module.merge === 'automatic' ? 'When all is green it is merged by its sha.' : 'When all is green, a person merges it.'}</li>
+<li>${MERGED[module.merge]}</li>
 <li>The digest goes into ${code(site.ledger)}.</li>
 <li>${code(`switchyard up ${site.environment} --only ${module.name}`)} rolls it out in ${code(module.production.name)}.</li>
 </ol>`;

@@ -13,6 +13,13 @@ interface Step {
 function steps(site: Site): Step[] {
   const { gitlab, jenkins, namespaces, modules } = site;
   const byHand = modules.filter(({ merge }) => merge === 'manual').length;
+  const reviewed = modules.filter(({ merge }) => merge === 'reviewed').length;
+  const approval =
+    reviewed === 0
+      ? ''
+      : reviewed === modules.length
+        ? ' It waits for an approval by someone else.'
+        : ` For ${reviewed} of ${modules.length} modules it waits for an approval by someone else.`;
   const merging =
     byHand === 0
       ? 'The bot merges'
@@ -52,7 +59,7 @@ function steps(site: Site): Step[] {
     },
     {
       title: 'Merge',
-      what: html`${merging} by sha, only while main is where the tests took it. If main moved, they run again.`,
+      what: html`${merging} by sha, only while main is where the tests took it. If main moved, they run again.${approval}`,
       where: 'at most three rounds',
     },
     {

@@ -91,7 +91,10 @@ describe('a change of configuration', () => {
           valueFrom: { secretKeyRef: { name: 'jenkins-reload', key: 'token' } },
         },
       ],
-      resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+      resources: {
+        requests: { cpu: '10m', memory: '16Mi', 'ephemeral-storage': '64Mi' },
+        limits: { memory: '64Mi', 'ephemeral-storage': '256Mi' },
+      },
       volumeMounts: [
         { name: 'casc', mountPath: '/var/jenkins_casc', readOnly: true },
         { name: 'casc-secrets', mountPath: '/run/secrets/jenkins', readOnly: true },
@@ -116,6 +119,7 @@ describe('a change of configuration', () => {
     expect(stringData).toEqual({
       ADMIN_PASSWORD: '«secret:jenkins/admin»',
       HOOK_TOKEN_SHOP: '«secret:hook/shop»',
+      RECONCILER_PASSWORD: '«secret:jenkins/reconciler»',
     });
     expect(argsOf('kubernetes:core/v1:Secret', testModel(), 'jenkins-reload-token').stringData).toEqual({
       token: '«secret:jenkins/reload»',
@@ -253,7 +257,7 @@ describe('the way in', () => {
     expect(metadata).toMatchObject({ annotations: { 'cert-manager.io/cluster-issuer': 'ca' } });
   });
 
-  test('with an ingress only it, the agents and Prometheus reach Jenkins', () => {
+  test('with an ingress only it, the agents, the reconciler and Prometheus reach Jenkins', () => {
     expect(policy(modelWith(`${ingress}, metrics: { namespace: watch }`), 'jenkins-allow-8080')).toEqual({
       podSelector: {
         matchLabels: { 'app.kubernetes.io/name': 'jenkins', 'app.kubernetes.io/component': 'jenkins' },
@@ -262,7 +266,7 @@ describe('the way in', () => {
       ingress: [
         {
           from: [
-            byName('ci-agents', 'ci-build', 'ci-deploy'),
+            byName('ci-agents', 'ci-build', 'ci-deploy', 'ci-reconciler'),
             tests,
             byName('ingress-nginx'),
             byName('watch'),
@@ -315,8 +319,10 @@ describe('the ways out of a build', () => {
   ];
   const PRIVATE = [
     '10.0.0.0/8',
+    '100.100.100.200/32',
     '100.64.0.0/10',
     '127.0.0.0/8',
+    '168.63.129.16/32',
     '169.254.0.0/16',
     '172.16.0.0/12',
     '192.168.0.0/16',
@@ -334,7 +340,7 @@ describe('the ways out of a build', () => {
     ).toEqual([
       ...always,
       [{ cidr: '8.0.0.0/5', except: ['10.0.0.0/8'] }, 443],
-      [{ cidr: '168.0.0.0/6', except: ['169.254.0.0/16'] }, 80],
+      [{ cidr: '168.0.0.0/6', except: ['168.63.129.16/32', '169.254.0.0/16'] }, 80],
     ]);
     const mirrored = modelWith('buildEgress: []', { mirror: '10.9.8.7:5000' });
     expect(ways(mirrored)).toEqual([...always, [{ cidr: '10.9.8.7/32' }, 5000]]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { cascYaml } from '../../../components/jenkins/casc';
 import { jenkinsResources } from '../../../components/jenkins/resources';
 import { root, testModel } from '../../support/model';
-import { modelWith } from './support';
+import { modelWith, OAUTH, OIDC } from './support';
 
 const IMAGE = join(root, 'components/jenkins/image');
 
@@ -135,18 +135,21 @@ test('every step that the shared library calls has its plugin', () => {
 });
 
 test('every part of the configuration has its plugin, and no plugin is there without a use', () => {
-  const casc = cascYaml(modelWith('metrics: {}'));
+  const casc = ['metrics: {}', OIDC, OAUTH].map((settings) => cascYaml(modelWith(settings))).join('\n');
   const resources = JSON.stringify(jenkinsResources(testModel()));
   const uses: Readonly<Record<string, boolean>> = {
     'configuration-as-code': resources.includes('CASC_JENKINS_CONFIG'),
     'credentials-binding': library.includes('withCredentials('),
     git: /^ +git:$/m.test(casc),
+    'gitlab-oauth': /^ +gitLab:$/m.test(casc),
     'gitlab-plugin': casc.includes('gitLabConnectionConfig:') && casc.includes('gitlab {'),
     'job-dsl': /^jobs:$/m.test(casc),
     junit: library.includes('junit('),
     kubernetes: /- kubernetes:$/m.test(casc),
     'kubernetes-credentials-provider': resources.includes('jenkins.io/credentials-type'),
     'lockable-resources': library.includes('lock('),
+    'matrix-auth': /^ +globalMatrix:$/m.test(casc),
+    'oic-auth': /^ +oic:$/m.test(casc),
     prometheus: casc.includes('prometheusConfiguration:'),
     robot: library.includes('robot('),
     timestamper: casc.includes('timestamper:'),

@@ -52,7 +52,7 @@ describe('what runs is what the image has', () => {
       };
     };
     const { containers, volumes } = spec.template.spec;
-    expect(volumes).toContainEqual({ name: 'plugins', emptyDir: {} });
+    expect(volumes).toContainEqual({ name: 'plugins', emptyDir: { sizeLimit: '2Gi' } });
     expect(containers[0]?.volumeMounts).toContainEqual({
       name: 'plugins',
       mountPath: '/var/jenkins_home/plugins',

@@ -28,3 +28,9 @@ export function argsOf<T extends ResourceType>(type: T, model: Model, name: stri
 }
 
 export const namesOf = (model: Model): string[] => jenkinsResources(model).map(({ name }) => name);
+
+const roles = 'roles: { admin: [platform], operator: [on-call, platform], reader: ["shop/orders"] }';
+/** People log in by OpenID Connect, as {@link modelWith} takes it. */
+export const OIDC = `login: { openIdConnect: { wellKnown: "https://id.test/.well-known/openid-configuration", clientId: jenkins, clientSecretFrom: JENKINS_SECRET }, ${roles} }`;
+/** People log in by GitLab's OAuth. */
+export const OAUTH = `login: { gitlab: { clientId: jenkins, clientSecretFrom: JENKINS_SECRET }, ${roles} }`;

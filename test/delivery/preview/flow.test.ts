@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode, Failure } from '../../../delivery/failure';
-import { GitLab } from '../../../delivery/gitlab';
 import {
   type ApplyRequest,
   cancelPreview,
@@ -254,11 +253,9 @@ describe('applying what was merged', () => {
       Object.fromEntries(session.environments.map((name) => [name, true])),
     );
     await between?.();
-    const root = new GitLab({ url: world.url, token: world.context.token, policy: { baseMs: 2, capMs: 2 } });
-    const answer = await root.merge(PROJECT, iid, head);
     const request: ApplyRequest = {
       project: PROJECT,
-      commit: answer.merge_commit_sha ?? head,
+      commit: await world.mergeByHand(iid, head),
       before: session.baseSha,
       branch: 'main',
       build: BUILD,
@@ -314,9 +311,10 @@ describe('applying what was merged', () => {
     const stopped = await finishApply(world.context, request, ['staging', 'production'], outcomes);
     expect(stopped).toBe(first === 'applied' ? undefined : 'staging');
     expect(await latest(commit)).toEqual(
-      Object.fromEntries(
-        Object.entries(statuses).map(([name, state]) => [`switchyard/apply/${name}`, state]),
-      ),
+      Object.fromEntries([
+        ...Object.entries(statuses).map(([name, state]) => [`switchyard/apply/${name}`, state]),
+        ['switchyard/apply', first === 'applied' ? 'success' : 'failed'],
+      ]),
     );
     const descriptions = (await world.statuses(commit)).map(({ description }) => description);
     if (said) expect(descriptions).toContain(said);

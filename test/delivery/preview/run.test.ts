@@ -11,6 +11,7 @@ import { withhold } from '../../../operations/preview/withhold';
 import { testModel } from '../../support/model';
 
 const real = {
+  environment: 'test',
   seed: 'the real seed of the test, long enough to be one',
   gitlabToken: 'glpat-the-real-root-token',
   given: { PULUMI_CONFIG_PASSPHRASE: 'the real passphrase', AWS_SECRET_ACCESS_KEY: 'the real state key' },

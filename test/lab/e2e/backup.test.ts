@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { deriveSecret } from '../../../components/shared/secrets';
+import { createHash, createHmac } from 'node:crypto';
+import { Secrets } from '../../../components/shared/secrets';
 import { Restic } from '../../../delivery/backup/restic';
 import type { Holdings, Kind } from '../../../delivery/backup/snapshots';
 import { secret } from '../../../lab/cluster/daemons';
-import { BACKUP_BUCKET, S3_ENDPOINT } from '../../../lab/machine/addresses';
+import { BACKUP_BUCKET, BACKUP_ENDPOINT, S3_REGION } from '../../../lab/machine/addresses';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 import { kubectl, servedImage } from './running';
 
@@ -28,16 +29,41 @@ function runNow(cronJob: string): string {
 /** The repository as a person reaches it who has the seed and the bucket's keys, and nothing of the cluster. */
 const holdings = (): Promise<Holdings> =>
   new Restic({
-    repository: `s3:${S3_ENDPOINT}/${BACKUP_BUCKET}/switchyard/${ENVIRONMENT}`,
+    repository: `s3:${BACKUP_ENDPOINT}/${BACKUP_BUCKET}/switchyard/${ENVIRONMENT}`,
     environment: ENVIRONMENT,
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
-      RESTIC_PASSWORD: deriveSecret(secret('seed', 32), 'backup/key'),
-      AWS_ACCESS_KEY_ID: secret('s3-access-key', 10),
-      AWS_SECRET_ACCESS_KEY: secret('s3-secret-key'),
+      RESTIC_PASSWORD: new Secrets(secret('seed', 32), ENVIRONMENT).secret('backup/key'),
+      AWS_ACCESS_KEY_ID: secret('backup-store-access-key', 10),
+      AWS_SECRET_ACCESS_KEY: secret('backup-store-secret-key'),
     },
   }).holdings();
+
+/**
+ * What the store of the backups answers to a request of whoever has these keys
+ * (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
+ */
+async function asked(method: string, access: string, key: string): Promise<number> {
+  const path = `/${BACKUP_BUCKET}/switchyard/${ENVIRONMENT}/config`;
+  const { host } = new URL(BACKUP_ENDPOINT);
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  const scope = `${time.slice(0, 8)}/${S3_REGION}/s3/aws4_request`;
+  const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+  const sent = { 'x-amz-content-sha256': hash(''), 'x-amz-date': time };
+  const headers = { host, ...sent };
+  const signed = Object.keys(headers).join(';');
+  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
+  const request = [method, path, '', lines.join(''), signed, hash('')].join('\n');
+  const secretOf = scope
+    .split('/')
+    .reduce<Buffer>((by, part) => createHmac('sha256', by).update(part).digest(), Buffer.from(`AWS4${key}`));
+  const signature = createHmac('sha256', secretOf)
+    .update(['AWS4-HMAC-SHA256', time, scope, hash(request)].join('\n'))
+    .digest('hex');
+  const authorization = `AWS4-HMAC-SHA256 Credential=${access}/${scope}, SignedHeaders=${signed}, Signature=${signature}`;
+  return (await fetch(`${BACKUP_ENDPOINT}${path}`, { method, headers: { ...sent, authorization } })).status;
+}
 
 const itemsOf = ({ snapshots }: Holdings, kind: Kind): string[] => [
   ...new Set(snapshots.filter((snapshot) => snapshot.kind === kind).map(({ item }) => item)),
@@ -96,7 +122,44 @@ test('status tells that every kind is fresh', () => {
   ]);
 });
 
-test('the last release was backed up by its own deploy, and its build is whole', async () => {
+test('with all that a deploy Pod has nobody reads, overwrites or deletes a backup', async () => {
+  const given = JSON.parse(kubectl('-n', 'ci-deploy', 'get', 'secrets', '-o', 'json')) as {
+    items: { data?: Record<string, string> }[];
+  };
+  const found = Object.assign({}, ...given.items.map(({ data }) => data)) as Record<string, string>;
+  expect(Object.keys(found)).toContain('AWS_SECRET_ACCESS_KEY');
+  expect(Object.keys(found)).not.toContain('BACKUP_SECRET_KEY');
+  const plain = (name: string): string => Buffer.from(found[name] ?? '', 'base64').toString('utf8');
+  for (const method of ['GET', 'PUT', 'DELETE']) {
+    expect(
+      await asked(method, plain('AWS_ACCESS_KEY_ID'), plain('AWS_SECRET_ACCESS_KEY')),
+    ).toBeGreaterThanOrEqual(400);
+  }
+  // So that it is the keys, and not the way of asking, that is refused.
+  expect(await asked('GET', secret('backup-store-access-key', 10), secret('backup-store-secret-key'))).toBe(
+    200,
+  );
+});
+
+test('production databases ask for a login', () => {
+  const ask = (login: string) =>
+    kubectl(
+      ...['-n', 'prod-orders', 'exec', 'deployment/orders', '-c', 'module', '--', 'python3', '-c'],
+      `import os, pymongo
+client = pymongo.MongoClient(os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"])${login})
+try:
+    client["module"]["events"].find_one()
+    print("open")
+except pymongo.errors.OperationFailure:
+    print("refused")`,
+    ).trim();
+  const account = ', username=os.environ["MONGODB_USER"], authSource="admin"';
+  expect(ask('')).toBe('refused');
+  expect(ask(`${account}, password="wrong"`)).toBe('refused');
+  expect(ask(`${account}, password=os.environ["MONGODB_PASSWORD"]`)).toBe('open');
+});
+
+test('the last release was backed up by its own build, and that is whole', async () => {
   const build = await fetch(
     'http://198.18.0.2:30080/job/switchyard/job/orders/lastSuccessfulBuild/consoleText',
   );

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BatchV1Api, RbacAuthorizationV1Api } from '@kubernetes/client-node';
+import { Secrets } from '../../../components/shared/secrets';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { type Change, deliver } from '../../../lab/journey';
 import { HOST_IP, MIRROR, REGISTRY, S3_ENDPOINT, STATE_BUCKET } from '../../../lab/machine/addresses';
@@ -88,6 +89,12 @@ const withSchedule = (minute: number): Change => replacing(STACK, /schedule: \d+
 /** Code, which any environment may be made from. */
 const withCode: Change = replacing('index.ts', 'The whole program:', 'All of the program:');
 
+/** Keys of the second environment, in the place of a seed. */
+function sharingRegistry(seed: string): string {
+  const registry = new Secrets(seed, ENVIRONMENT).key('registry');
+  return `${new Secrets(seed, SECOND).key('')} ${registry.replace(`:${ENVIRONMENT}:`, `:${SECOND}:`)}`;
+}
+
 let folder: string;
 let second: HollowCluster | undefined;
 let environment: Record<string, string>;
@@ -152,8 +159,8 @@ beforeAll(async () => {
     ...lab,
     SWITCHYARD_STACKS: join(folder, 'stacks'),
     SECOND_PASSPHRASE: passphrase,
-    // The lab's registry serves both, and its passwords come from the seed.
-    SECOND_SEED: lab.SWITCHYARD_SEED ?? '',
+    // The lab's registry serves both: the second environment has its key for that, and derives all else by itself.
+    SECOND_SEED: sharingRegistry(lab.SWITCHYARD_SEED ?? ''),
     SECOND_READING: kubeconfigOf(second.server, `${SECOND}-${READER}`),
     SECOND_APPLYING: applying,
   };

@@ -79,7 +79,7 @@ beforeAll(async () => {
   );
   appendFileSync(
     join(catalog, 'modules', `${MODULE}.yaml`),
-    'resources: { cpu: 25m, memory: 64Mi, memoryLimit: 128Mi }\nproduction: { replicas: 1 }\n',
+    'resources: { cpu: 25m, memory: 64Mi, memoryLimit: 128Mi }\nproduction: { replicas: 1 }\nmerge: automatic\n',
   );
   before = await site.inventory();
 });

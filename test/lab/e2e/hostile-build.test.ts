@@ -40,7 +40,8 @@ const FORBIDDEN: Record<string, string> = {
   kubelet: `${NODE_IP}:10250`,
   metadata: `${METADATA}:80`,
   GitLab: `${NODE_IP}:8929`,
-  'state and backups': `${NODE_IP}:9000`,
+  state: `${NODE_IP}:9000`,
+  backups: `${NODE_IP}:9001`,
   "another module's production": `${NODE_IP}:30082`,
   "another module's Service": 'billing.prod-billing.svc.cluster.local:80',
 };
@@ -215,6 +216,17 @@ test('what a build must not reach does answer to a Pod that nothing fences', asy
   // Production lets in whom its policy names, and nobody else.
   const { "another module's Service": _service, ...others } = FORBIDDEN;
   expect(answers).toMatchObject({ ...expected('open', others), ...expected('open', ALLOWED) });
+});
+
+test('a module of production reaches its services, and nothing of this either', async () => {
+  const targets = { ...FORBIDDEN, 'base images': MIRROR, 'its database': 'mysql.prod-orders.svc:3306' };
+  const program = ['python3', '-c', PROBE, JSON.stringify(targets)];
+  const where = ['--namespace=prod-orders', 'exec', 'deployment/orders', '-c', 'module', '--'];
+  expect(probes(await kubectl([...where, ...program]))).toEqual({
+    ...expected('shut', FORBIDDEN),
+    'base images': 'shut',
+    'its database': 'open',
+  });
 });
 
 describe('a Dockerfile that tries to get out', () => {

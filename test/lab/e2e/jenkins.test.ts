@@ -78,8 +78,19 @@ describe('the Jenkins stand-in over HTTP', () => {
     });
 
   it('refuses a hook with a wrong token and builds on a right one', async () => {
-    const push = { ref: 'refs/heads/main', after: '1'.repeat(40), commits: [] };
+    const push = {
+      object_kind: 'push',
+      ref: 'refs/heads/main',
+      after: '1'.repeat(40),
+      project_id: 1,
+      user_name: 'Ann',
+      project: { namespace: 'n' },
+      repository: { name: 'o', git_ssh_url: 'git@g:o.git', git_http_url: 'http://g/o.git' },
+      commits: [],
+    };
     expect((await hook('wrong', push)).status).toBe(401);
+    // The plugin cannot make its cause of less (CauseData).
+    expect((await hook('hook', { ...push, user_name: null })).status).toBe(500);
     expect((await hook('hook', push)).status).toBe(200);
   });
 

@@ -1,6 +1,6 @@
-import { deriveSecret } from '../../../components/shared/secrets';
+import { Secrets } from '../../../components/shared/secrets';
 import { sleep } from '../../../lab/machine/process';
-import { JENKINS_URL, labEnvironment } from '../../../lab/topology';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment } from '../../../lab/topology';
 
 /** The job that the clock starts at night. */
 const JOB = `${JENKINS_URL}/job/switchyard/job/topology-drift`;
@@ -17,7 +17,7 @@ export const json = async <T>(url: string, init?: RequestInit): Promise<T | unde
 
 /** Starts the job as a person does, and waits for what comes of it. */
 export async function look(): Promise<{ result: string | null; log: string }> {
-  const password = deriveSecret(labEnvironment().SWITCHYARD_SEED ?? '', 'jenkins/admin');
+  const password = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret('jenkins/admin');
   const login = { Authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` };
   const crumb = await json<{ crumbRequestField: string; crumb: string }>(
     `${JENKINS_URL}/crumbIssuer/api/json`,

@@ -26,7 +26,7 @@ async function program(): Promise<Record<string, unknown>> {
   const opts: pulumi.CustomResourceOptions = { provider };
   const group = new gitlab.Group(
     'group',
-    { name: 'switchyard', path: 'switchyard', visibilityLevel: 'private', permanentlyRemoveOnDelete: true },
+    { name: 'switchyard', path: 'switchyard', visibilityLevel: 'private' },
     opts,
   );
   const project = new gitlab.Project(
@@ -163,9 +163,11 @@ test('a changed hook is updated, a changed file of the image rebuilds it, and no
   expect(summary.resourceChanges).toEqual({ update: 2, same: 10 });
 });
 
-test('destroy leaves nothing in GitLab', async () => {
+test('destroy leaves nothing in GitLab but a group that waits for its deletion, out of the way', async () => {
   const { projectId } = await stack.outputs();
   await stack.destroy();
   expect((await api(`/projects/${String(projectId?.value)}`)).status).toBe(404);
-  expect(await (await api('/groups')).json()).toEqual([]);
+  const [group, ...others] = (await (await api('/groups')).json()) as { id: number; full_path: string }[];
+  expect(others).toEqual([]);
+  expect(group?.full_path).toBe(`switchyard-deletion_scheduled-${group?.id}`);
 });

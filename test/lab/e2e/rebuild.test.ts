@@ -69,7 +69,10 @@ const mongo = (python: string): string =>
   kubectl(
     ...['-n', 'prod-orders', 'exec', 'deployment/orders', '-c', 'module', '--', 'python3', '-c'],
     `import hashlib, os, pymongo
-server = pymongo.MongoClient(os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"]))
+server = pymongo.MongoClient(
+    os.environ["MONGODB_HOST"], int(os.environ["MONGODB_PORT"]),
+    username=os.environ["MONGODB_USER"], password=os.environ["MONGODB_PASSWORD"],
+    authSource=os.environ["MONGODB_AUTH_SOURCE"])
 drill = server[os.environ["MONGODB_DATABASE"]]["drill"]
 ${python}`,
   ).trim();
@@ -238,7 +241,9 @@ test('a wrong key is refused before anything else', () => {
 
 test('one flipped byte is refused before anything else', () => {
   const copy = join(work, 'copy');
-  cpSync(join(labHome(), 's3', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, { recursive: true });
+  cpSync(join(labHome(), 'backup-store', BACKUP_BUCKET, 'switchyard', ENVIRONMENT), copy, {
+    recursive: true,
+  });
   const packs = readdirSync(join(copy, 'data'), { recursive: true, encoding: 'utf8' })
     .map((name) => join(copy, 'data', name))
     .filter((path) => statSync(path).isFile());

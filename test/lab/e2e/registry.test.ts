@@ -1,14 +1,16 @@
 import { request } from 'node:http';
 import { names } from '../../../components/shared/naming';
-import { deriveSecret } from '../../../components/shared/secrets';
+import { Secrets } from '../../../components/shared/secrets';
 import { REGISTRY } from '../../../lab/machine/addresses';
-import { labEnvironment } from '../../../lab/topology';
+import { ENVIRONMENT, labEnvironment } from '../../../lab/topology';
 import { registryRights } from './registry-rights';
 
 // `registry.access: separate`, the default, on the running lab: nginx before the registry tells users apart.
 
 const login = (user: string): string => {
-  const password = deriveSecret(labEnvironment().SWITCHYARD_SEED ?? '', `registry/${user}`);
+  const password = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(
+    `registry/${user}`,
+  );
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 };
 

@@ -74,12 +74,21 @@ export async function ended(sha: string, name = PREVIEW, seconds = 600): Promise
 /** {@link shownNotes} of a merge request on the topology's project. */
 export const notes = (iid: number) => shownNotes(iid, 'topology');
 
-/** GitLab's answer to a merge of exactly this commit. */
+/** What the button of a merge request shows before it can be pressed, or is refused for good. */
+const BUSY = ['preparing', 'unchecked', 'checking', 'ci_still_running', 'ci_must_pass'];
+
+/** GitLab's answer to a merge of exactly this commit, a few seconds after it can be pressed at the latest. */
 export async function merge({ iid, head }: Opened): Promise<{ status: number; sha: string }> {
-  const project = encodeURIComponent(TOPOLOGY_PROJECT);
-  const answer = await fetch(`${GITLAB_URL}/api/v4/projects/${project}/merge_requests/${iid}/merge`, {
+  const path = `${GITLAB_URL}/api/v4/projects/${encodeURIComponent(TOPOLOGY_PROJECT)}/merge_requests/${iid}`;
+  const headers = { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' };
+  for (let tries = 0; tries < 5; tries++) {
+    const shown = (await (await fetch(path, { headers })).json()) as { detailed_merge_status?: string };
+    if (!BUSY.includes(shown.detailed_merge_status ?? '')) break;
+    await sleep(500);
+  }
+  const answer = await fetch(`${path}/merge`, {
     method: 'PUT',
-    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
+    headers,
     body: JSON.stringify({ sha: head }),
   });
   const body = (await answer.json()) as { merge_commit_sha?: string | null; sha?: string };

@@ -1,4 +1,9 @@
-import { startTestGitLab, stopAll, type TestGitLab } from './support';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Gitlab } from '@gitbeaker/rest';
+import { GitLab as DeliveryGitLab } from '../../../delivery/gitlab';
+import { git, ROOT_TOKEN, startReceiver, startTestGitLab, stopAll, type TestGitLab } from './support';
 
 afterAll(stopAll);
 
@@ -75,5 +80,152 @@ describe('with Premium', () => {
     ).toBe('user_ids is not a parameter of this request');
     expect((await gitlab.call('DELETE', `${rules}/${id}`)).status).toBe(204);
     expect((await gitlab.call('GET', `${rules}/${id}`)).status).toBe(404);
+  });
+});
+
+// Read in gitlabhq/gitlabhq: `lib/api/merge_request_approvals.rb`, `lib/api/entities/{merge_request_approvals,approvals}.rb`,
+// `app/services/merge_requests/{approval,remove_approval,execute_approval_hooks}_service.rb`, `lib/api/merge_request_diffs.rb`.
+describe('approvals on Free', () => {
+  let gitlab: TestGitLab;
+  beforeAll(async () => {
+    gitlab = await startTestGitLab({ edition: 'community' });
+  });
+
+  test('have a person and a time, outlive a push, and each push is a version', async () => {
+    const { project, base, path, mr, author } = await mergeRequest(gitlab, 'timed');
+    const api = new Gitlab({ host: gitlab.url, token: ROOT_TOKEN });
+    const from = Date.now();
+    // Authors may, on Free.
+    await gitlab.ok('POST', `${path}/approve`, {}, author.token);
+    expect((await gitlab.call('POST', `${path}/approve`, {}, author.token)).status).toBe(401);
+    const body = await gitlab.ok('GET', `${path}/approvals`);
+    expect(Object.keys(body).sort()).toEqual([
+      'approved',
+      'approved_by',
+      'user_can_approve',
+      'user_has_approved',
+    ]);
+    expect(body).toMatchObject({ approved: true, user_has_approved: false, user_can_approve: true });
+    const next = await gitlab.commitFile(project.id, 'change', 'b.txt', 'b');
+    const [approval, ...others] = (await gitlab.ok('GET', `${path}/approvals`)).approved_by;
+    expect(others).toEqual([]);
+    expect(approval.user).toMatchObject({ id: author.id });
+    expect(Date.parse(approval.approved_at)).toBeGreaterThanOrEqual(from);
+    const versions = await api.MergeRequests.allDiffVersions(project.id, mr.iid);
+    expect(versions).toMatchObject([
+      { head_commit_sha: next, merge_request_id: mr.id, state: 'collected' },
+      { head_commit_sha: mr.sha },
+    ]);
+    expect(Date.parse(String(versions[0]?.created_at))).toBeGreaterThan(Date.parse(approval.approved_at) - 1);
+    expect((await gitlab.call('GET', `${base}/merge_requests/99/versions`)).status).toBe(404);
+  });
+
+  test('are told to hooks, given and taken back', async () => {
+    const receiver = await startReceiver();
+    const { base, path } = await mergeRequest(gitlab, 'hooked');
+    await gitlab.ok('POST', `${base}/hooks`, {
+      url: receiver.url,
+      merge_requests_events: true,
+      push_events: false,
+    });
+    await gitlab.ok('POST', `${path}/approve`);
+    await gitlab.ok('POST', `${path}/unapprove`);
+    await gitlab.hooksSent();
+    expect(receiver.received.map(({ body }) => body.object_attributes.action)).toEqual([
+      'approved',
+      'unapproved',
+    ]);
+    await receiver.close();
+  });
+});
+
+// `lib/api/entities/{event,push_event_payload}.rb`, `app/services/git/{base_hooks,process_ref_changes}_service.rb`,
+// `app/services/push_event_payload_service.rb`, `lib/api/helpers/events_helpers.rb`.
+describe('who did what', () => {
+  let gitlab: TestGitLab;
+  beforeAll(async () => {
+    gitlab = await startTestGitLab();
+  });
+
+  test('pushes are events with their author, newest first', async () => {
+    const { project, base } = await mergeRequest(gitlab, 'pushes');
+    const author = await gitlab.user('pusher', project.id, 30);
+    const before = (await gitlab.ok('GET', `${base}/repository/branches/change`)).commit.id;
+    const commit = {
+      branch: 'change',
+      commit_message: 'B',
+      actions: [{ action: 'create', file_path: 'b', content: 'b' }],
+    };
+    const { id } = await gitlab.ok('POST', `${base}/repository/commits`, commit, author.token);
+    const api = new Gitlab({ host: gitlab.url, token: ROOT_TOKEN });
+    const events = await api.Events.all({ projectId: project.id, action: 'pushed', sort: 'desc' });
+    expect(events[0]).toMatchObject({
+      author_id: author.id,
+      action_name: 'pushed to',
+      push_data: {
+        action: 'pushed',
+        ref_type: 'branch',
+        ref: 'change',
+        commit_from: before,
+        commit_to: id,
+        commit_count: 1,
+        commit_title: 'B',
+      },
+    });
+    expect(events[1]).toMatchObject({
+      push_data: { action: 'created', commit_from: null, commit_to: before },
+    });
+    expect((await gitlab.call('GET', `${base}/events`)).status).toBe(400);
+  });
+
+  test('more than three branches at once are one event that names none', async () => {
+    const { project, base } = await mergeRequest(gitlab, 'bulk');
+    const folder = mkdtempSync(join(tmpdir(), 'bulk-'));
+    const remote = gitlab.remote(project.path_with_namespace, ROOT_TOKEN);
+    await git(folder, 'clone', '--quiet', remote, '.');
+    const pushed = await git(
+      folder,
+      'push',
+      'origin',
+      ...['a', 'b', 'c', 'd'].map((name) => `HEAD:refs/heads/${name}`),
+    );
+    expect(pushed.code).toBe(0);
+    rmSync(folder, { recursive: true, force: true });
+    const [event] = await gitlab.ok('GET', `${base}/events?action=pushed&sort=desc`);
+    expect(event.push_data).toMatchObject({ action: 'created', ref: null, commit_to: null, ref_count: 4 });
+  });
+
+  // `app/graphql/types/{merge_request_type,repositories/commit_type}.rb`: `committers`, `commits`, `author`.
+  test('GraphQL names the people behind commits by their e-mail, and no other document is answered', async () => {
+    const { project, mr, author } = await mergeRequest(gitlab, 'graph');
+    const people = new DeliveryGitLab({ url: gitlab.url, token: ROOT_TOKEN });
+    const ben = await gitlab.user('graph-ben', project.id, 30);
+    const commit = {
+      branch: 'change',
+      commit_message: 'B',
+      author_name: 'Ben',
+      author_email: 'graph-ben@example.com',
+      actions: [{ action: 'create', file_path: 'b', content: 'b' }],
+    };
+    await gitlab.ok('POST', `/projects/${project.id}/repository/commits`, commit);
+    // Root wrote the first commit, and committed both.
+    expect(await people.people(project.path_with_namespace, mr.iid)).toEqual(new Set([author.id, ben.id, 1]));
+    const ask = (body: object) =>
+      fetch(`${gitlab.url}/api/graphql`, {
+        method: 'POST',
+        headers: { 'private-token': ROOT_TOKEN, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }).then(async (response) => [response.status, await response.json()]);
+    expect(await ask({ query: '{ currentUser { id } }', variables: { project: 'a', iid: '1' } })).toEqual([
+      200,
+      { errors: [{ message: 'this document is not covered by the stand-in' }] },
+    ]);
+  });
+
+  test('everyone sees whether a user is a bot', async () => {
+    const { author } = await mergeRequest(gitlab, 'bots');
+    expect(await gitlab.ok('GET', `/users/${author.id}`, undefined, author.token)).toMatchObject({
+      bot: false,
+    });
   });
 });

@@ -303,6 +303,165 @@ describe('notes', () => {
   });
 });
 
+// Sources: app/models/merge_request.rb (merge_status, in_locked_state), app/models/commit_status.rb,
+// mergeability/detailed_merge_status_service.rb, mergeability_check_service.rb, lib/api/merge_requests.rb.
+describe('what GitLab does in the background', () => {
+  const NEVER = 3_600_000;
+  const jobs = { prepare: 0, check: 0, rebase: 0, pipeline: 0, merge: 0 };
+  let busy: TestGitLab;
+  beforeAll(async () => {
+    busy = await startTestGitLab({ background: jobs });
+  });
+  afterEach(() => Object.assign(jobs, { prepare: 0, check: 0, rebase: 0, pipeline: 0, merge: 0 }));
+
+  const open = async (settings: Record<string, unknown> = {}) => {
+    serial += 1;
+    const { id } = await busy.project(`busy-${serial}`, settings);
+    const sha = await busy.commitFile(id, 'feature', 'feature.txt', 'new\n');
+    const path = `/projects/${id}/merge_requests`;
+    const branches = { source_branch: 'feature', target_branch: 'main' };
+    const opened = await busy.ok('POST', path, { title: 'Feature', ...branches });
+    return {
+      id,
+      sha,
+      path,
+      opened,
+      status: async (): Promise<string> => (await busy.ok('GET', `${path}/1`)).detailed_merge_status,
+      merge: () => busy.call('PUT', `${path}/1/merge`, { sha }),
+    };
+  };
+  const until = async (holds: () => Promise<boolean>): Promise<void> => {
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+
+  it('a new merge request is prepared first; showing it starts the check, a list does not', async () => {
+    jobs.prepare = NEVER;
+    jobs.check = NEVER;
+    const mr = await open();
+    expect(mr.opened).toMatchObject({ detailed_merge_status: 'preparing', prepared_at: null });
+    expect((await mr.merge()).status).toBe(422);
+    jobs.prepare = 0;
+    expect((await busy.ok('GET', mr.path))[0]).toMatchObject({
+      detailed_merge_status: 'unchecked',
+      merge_status: 'unchecked',
+    });
+    expect(await busy.ok('GET', `${mr.path}/1`)).toMatchObject({
+      detailed_merge_status: 'checking',
+      merge_status: 'checking',
+    });
+    jobs.check = 0;
+    expect(await mr.status()).toBe('mergeable');
+  });
+
+  it('a merge meets a check that runs: 422; one that nobody started it makes itself', async () => {
+    const mr = await open();
+    jobs.check = NEVER;
+    await busy.commitFile(mr.id, 'main', 'else.txt', 'x\n');
+    expect(await mr.status()).toBe('checking');
+    expect(await mr.merge()).toMatchObject({ status: 422, body: { message: 'Branch cannot be merged' } });
+    jobs.check = 0;
+    expect((await mr.merge()).status).toBe(200);
+    const other = await open();
+    jobs.check = NEVER;
+    await busy.commitFile(other.id, 'main', 'else.txt', 'x\n');
+    expect((await other.merge()).status).toBe(200);
+  });
+
+  it('a posted status is the pipeline’s a while later', async () => {
+    const mr = await open({ only_allow_merge_if_pipeline_succeeds: true });
+    jobs.pipeline = NEVER;
+    const post = { state: 'success', ref: 'feature', name: 'switchyard' };
+    await busy.ok('POST', `/projects/${mr.id}/statuses/${mr.sha}`, post);
+    expect(await mr.status()).toBe('ci_still_running');
+    expect((await mr.merge()).status).toBe(405);
+    jobs.pipeline = 0;
+    await until(async () => (await mr.status()) === 'mergeable');
+    expect((await mr.merge()).status).toBe(200);
+  });
+
+  it('a rebase puts the commits on the target, with their authors, or leaves them and says why', async () => {
+    const mr = await open({ merge_method: 'ff' });
+    const rebase = (token?: string) => busy.call('PUT', `${mr.path}/1/rebase`, undefined, token);
+    const base = await busy.commitFile(mr.id, 'main', 'else.txt', 'x\n');
+    expect(await mr.status()).toBe('need_rebase');
+    jobs.rebase = NEVER;
+    expect(await rebase()).toMatchObject({ status: 202, body: { rebase_in_progress: true } });
+    expect((await rebase()).status).toBe(409);
+    jobs.rebase = 0;
+    await until(async () => (await mr.status()) === 'mergeable');
+    const { sha } = await busy.ok('GET', `${mr.path}/1`);
+    const commit = await busy.ok('GET', `/projects/${mr.id}/repository/commits/${sha}`);
+    expect(commit).toMatchObject({ parent_ids: [base], title: 'Change feature.txt' });
+    await busy.commitFile(mr.id, 'main', 'feature.txt', 'other\n');
+    expect(await rebase()).toMatchObject({ status: 202 });
+    const query = 'include_rebase_in_progress=true';
+    expect(await busy.ok('GET', `${mr.path}/1?${query}`)).toMatchObject({
+      sha,
+      rebase_in_progress: false,
+      merge_error: expect.stringContaining('Rebase failed'),
+    });
+    const reporter = await busy.user(`reporter-${serial}`, mr.id, 20);
+    expect((await rebase(reporter.token)).status).toBe(403);
+  });
+
+  it('while it is merged it is locked, and git has the merge already', async () => {
+    const mr = await open();
+    jobs.merge = NEVER;
+    const merged = mr.merge();
+    const head = async (): Promise<Body> =>
+      (await busy.ok('GET', `/projects/${mr.id}/repository/branches/main`)).commit;
+    await until(async () => (await head()).parent_ids.length === 2);
+    const { id } = await head();
+    expect(await busy.ok('GET', `/projects/${mr.id}/repository/commits/${id}/merge_requests`)).toMatchObject([
+      { iid: 1, state: 'locked', merge_commit_sha: id },
+    ]);
+    jobs.merge = 0;
+    expect(await merged).toMatchObject({ status: 200, body: { state: 'merged' } });
+  });
+});
+
+// Sources: PipelinesForMergeRequestFinder#sort, Ci::CreateCommitStatusService#first_matching_pipeline.
+describe('a project with a file for pipelines of its own', () => {
+  const withFile = async (text: string, settings: Record<string, unknown> = {}) => {
+    serial += 1;
+    const { id } = await gitlab.project(`ci-${serial}`, {
+      only_allow_merge_if_pipeline_succeeds: true,
+      ...settings,
+    });
+    const sha = await gitlab.commitFile(id, 'feature', '.gitlab-ci.yml', text);
+    const branches = { source_branch: 'feature', target_branch: 'main' };
+    await gitlab.ok('POST', `/projects/${id}/merge_requests`, { title: 'Feature', ...branches });
+    await gitlab.ok('POST', `/projects/${id}/statuses/${sha}`, {
+      state: 'success',
+      ref: 'feature',
+      name: 'switchyard',
+    });
+    return gitlab.ok('GET', `/projects/${id}/merge_requests/1`);
+  };
+
+  it('has our status join the pipeline of the push, which waits for its own jobs', async () => {
+    expect(await withFile('job: { script: make }\n')).toMatchObject({
+      detailed_merge_status: 'ci_still_running',
+      head_pipeline: { source: 'push', status: 'running' },
+    });
+  });
+
+  it('is judged by the pipeline of the merge request, where there is one, and not by the one with our status', async () => {
+    const rules = 'workflow: { rules: [{ if: $CI_PIPELINE_SOURCE == "merge_request_event" }] }\n';
+    expect(await withFile(rules)).toMatchObject({
+      detailed_merge_status: 'ci_still_running',
+      head_pipeline: { source: 'merge_request_event', status: 'pending' },
+    });
+  });
+
+  it('has none where the project looks for that file elsewhere', async () => {
+    expect(await withFile('job: {}\n', { ci_config_path: '.switchyard/gitlab-ci.yml' })).toMatchObject({
+      detailed_merge_status: 'mergeable',
+      head_pipeline: { source: 'external' },
+    });
+  });
+});
+
 describe('closing', () => {
   it('closes, reopens, and a push that contains the head marks it merged', async () => {
     const mr = await openMergeRequest();

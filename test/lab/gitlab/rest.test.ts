@@ -196,12 +196,36 @@ describe('groups and projects', () => {
     expect((await call('GET', `/projects/${gone.id}`)).status).toBe(404);
   });
 
-  it('deletes a group with everything in it', async () => {
-    const group = await gitlab.ok('POST', '/groups', { name: 'doomed', path: 'doomed' });
+  // lib/api/groups.rb: immediately_delete_subgroup_error.
+  it('only schedules a group at the top level, under a name that leaves its own free', async () => {
+    const group = await gitlab.ok('POST', '/groups', { name: 'top', path: 'top' });
+    await gitlab.ok('DELETE', `/groups/${group.id}`);
+    const marked = await gitlab.ok('GET', `/groups/${group.id}`);
+    expect(marked).toMatchObject({
+      full_path: `top-deletion_scheduled-${group.id}`,
+      marked_for_deletion_on: expect.any(String),
+    });
+    expect(
+      await status(
+        call('DELETE', `/groups/${group.id}?permanently_remove=true&full_path=${marked.full_path}`),
+      ),
+    ).toEqual([
+      400,
+      { message: '400 Bad request - `permanently_remove` option is only available for subgroups.' },
+    ]);
+    expect((await gitlab.ok('POST', '/groups', { name: 'top', path: 'top' })).id).not.toBe(group.id);
+  });
+
+  it('deletes a subgroup with everything in it', async () => {
+    const above = await gitlab.ok('POST', '/groups', { name: 'above', path: 'above' });
+    const group = await gitlab.ok('POST', '/groups', { name: 'doomed', path: 'doomed', parent_id: above.id });
     const inner = await gitlab.ok('POST', '/projects', { name: 'inner', namespace_id: group.id });
     await gitlab.ok('DELETE', `/groups/${group.id}`);
     const marked = await gitlab.ok('GET', `/groups/${group.id}`);
-    await gitlab.ok('DELETE', `/groups/${group.id}?permanently_remove=true&full_path=${marked.full_path}`);
+    await gitlab.ok(
+      'DELETE',
+      `/groups/${group.id}?permanently_remove=true&full_path=${encodeURIComponent(marked.full_path)}`,
+    );
     expect((await call('GET', `/projects/${inner.id}`)).status).toBe(404);
     expect(await status(call('GET', `/groups/${group.id}`))).toEqual([
       404,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Background } from '../../../lab/gitlab/app';
 import { type GitLab, type GitLabOptions, startGitLab } from '../../../lab/gitlab/server';
 
 export const ROOT_TOKEN = 'glpat-root-0123456789abcdefgh';
@@ -35,6 +36,9 @@ export interface TestGitLab extends GitLab {
   commitFile(project: number, branch: string, path: string, content: string): Promise<string>;
 }
 
+/** Background jobs are done before the answer: for tests of anything else. */
+const AT_ONCE: Background = { prepare: 0, check: 0, rebase: 0, pipeline: 0, merge: 0 };
+
 const started: TestGitLab[] = [];
 
 /** A GitLab on a free loopback port with a data folder of its own; `stopAll` in afterAll ends it. */
@@ -46,6 +50,7 @@ export async function startTestGitLab(options: Partial<GitLabOptions> = {}): Pro
     dataDir,
     rootToken: ROOT_TOKEN,
     allowLocalHooks: true,
+    background: AT_ONCE,
     log,
     ...options,
   });

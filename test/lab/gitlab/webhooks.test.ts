@@ -265,4 +265,37 @@ describe('a receiver that fails', () => {
       expect.stringContaining('Failed to open TCP connection'),
     ]);
   });
+
+  // WebHookService runs a test's log inline, and LogExecutionService counts it as any delivery: `backoff!` for one that
+  // fails while the hook is executable, `enable!` for one that succeeds. Nothing else enables a hook again: an update does not.
+  it('a test that fails counts as a failure, and only a delivery that succeeds enables a hook again', async () => {
+    const { project, at } = await hooked({ push_events: true });
+    await gitlab.commitFile(project.id, 'main', 'x', '1');
+    await gitlab.hooksSent();
+    const { id: hook } = await gitlab.ok('GET', at);
+    receiver.status = 500;
+    for (let tries = 0; tries < 6; tries++) {
+      expect((await gitlab.call('POST', `${at}/test/push_events`)).status).toBe(422);
+    }
+    const disabled = await gitlab.ok('GET', at);
+    expect(disabled).toMatchObject({ id: hook, alert_status: 'temporarily_disabled' });
+    await gitlab.ok('PUT', at, { enable_ssl_verification: true });
+    expect(await gitlab.ok('GET', at)).toMatchObject({
+      alert_status: 'temporarily_disabled',
+      disabled_until: disabled.disabled_until,
+    });
+    receiver.status = 200;
+    // A pipeline's event is sent only where there is a pipeline, which an external status makes.
+    const pipeline = `${at}/test/pipeline_events`;
+    expect((await gitlab.call('POST', pipeline)).body).toEqual({
+      message: 'Ensure the project has CI pipelines.',
+    });
+    const { commit } = await gitlab.ok('GET', `/projects/${project.id}/repository/branches/main`);
+    await gitlab.ok('POST', `/projects/${project.id}/statuses/${commit.id}`, {
+      state: 'running',
+      ref: 'main',
+    });
+    expect((await gitlab.call('POST', pipeline)).status).toBe(201);
+    expect(await gitlab.ok('GET', at)).toMatchObject({ alert_status: 'executable', disabled_until: null });
+  });
 });

@@ -240,11 +240,17 @@ describe('the shell scripts', () => {
     });
   });
 
-  test('ferretdb refuses accounts and server options, and never starts without them being honoured', () => {
-    expect(run('ferretdb', { MONGO_INITDB_ROOT_USERNAME: 'root' })).toEqual({
+  test('ferretdb refuses half of an account, files of it, and server options', () => {
+    const half = {
       status: 1,
       stderr:
-        'ferretdb: MONGO_INITDB_ROOT_USERNAME is not supported: this stand-in has no accounts; leave it out',
+        'ferretdb: MONGO_INITDB_ROOT_USERNAME and MONGO_INITDB_ROOT_PASSWORD go together: give both or neither',
+    };
+    expect(run('ferretdb', { MONGO_INITDB_ROOT_USERNAME: 'root' })).toEqual(half);
+    expect(run('ferretdb', { MONGO_INITDB_ROOT_PASSWORD: 'secret' })).toEqual(half);
+    expect(run('ferretdb', { MONGO_INITDB_ROOT_PASSWORD_FILE: '/p' })).toEqual({
+      status: 1,
+      stderr: 'ferretdb: MONGO_INITDB_ROOT_PASSWORD_FILE is not supported; give the value itself',
     });
     expect(run('ferretdb', {}, 'mongod', '--replSet', 'rs0')).toEqual({
       status: 1,

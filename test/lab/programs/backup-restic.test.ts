@@ -1,6 +1,6 @@
 // The real restic: each of its calls derives a key for half a second, which is too slow for the unit tests.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +22,12 @@ const cache = join(root, 'cache');
 mkdirSync(cache);
 const restic = vault(repository, cache);
 const dump = randomBytes(3_000_000);
+
+function fileWith(said: string): string {
+  const file = join(folders.new('password'), 'password');
+  writeFileSync(file, said);
+  return file;
+}
 
 async function refusal(work: Promise<unknown>): Promise<ResticFailure> {
   const error = await work.then(
@@ -116,7 +122,7 @@ test('the wrong key is refused in one sentence, before anything is read', async 
     expect(error.reason).toBe('wrong-key');
     expect(error.message).toBe(
       `backup: the repository ${repository} does not open with this key. ` +
-        'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made.',
+        'Check RESTIC_PASSWORD: it comes from the seed with which the backup was made, and its version in the stack file.',
     );
   }
 });
@@ -175,6 +181,29 @@ test('retention keeps the latest of each item, and never touches another environ
   await production.check();
 });
 
+test('another key is added beside the one in use, which goes afterwards; each step may be done twice', async () => {
+  const rotated = folders.new('rotated');
+  const of = (key: string) => vault(rotated, cache, { env: { RESTIC_PASSWORD: key } });
+  await of('first').init();
+  await of('first').store({ kind: 'state', item: 'stack' }, streamOf('kept'));
+  expect(await of('second').opens()).toBe(false);
+  await of('first').removeReplaced();
+  await of('first').addKey('second');
+  expect(await of('first').opens()).toBe(true);
+  // A person's own key is nothing that a rotation removes.
+  execFileSync('restic', ['key', 'add', '--quiet', '--new-password-file', fileWith('ours')], {
+    env: { PATH: process.env.PATH, HOME: cache, RESTIC_REPOSITORY: rotated, RESTIC_PASSWORD: 'first' },
+  });
+  for (const _twice of [1, 2]) {
+    await of('second').removeReplaced();
+    expect(await of('first').opens()).toBe(false);
+    expect(await of('ours').opens()).toBe(true);
+  }
+  const [snapshot] = (await of('second').holdings()).snapshots;
+  expect(await text(of('second').read(snapshot as Snapshot))).toBe('kept');
+  await expect(vault(join(rotated, 'nowhere'), cache).opens()).rejects.toMatchObject({ reason: 'absent' });
+});
+
 test('no argument of any restic holds a secret, and other programs’ secrets do not reach it', async () => {
   const log = folders.new('spy');
   const spy = join(log, 'restic');
@@ -186,10 +215,12 @@ test('no argument of any restic holds a secret, and other programs’ secrets do
   });
   await spied.holdings();
   await spied.store({ kind: 'state', item: 'stack' }, streamOf('x'));
+  await spied.addKey('another-key');
   expect(readdirSync(log).sort()).toEqual(['args', 'env', 'restic']);
   const args = readFileSync(join(log, 'args'), 'utf8');
   expect(args).toContain('--host switchyard-production');
-  for (const secret of [KEY, 'key-of-s3', 'token-of-gitlab']) expect(args).not.toContain(secret);
+  for (const secret of [KEY, 'another-key', 'key-of-s3', 'token-of-gitlab'])
+    expect(args).not.toContain(secret);
   const env = readFileSync(join(log, 'env'), 'utf8');
   expect(env).toContain('key-of-s3');
   expect(env).not.toContain('token-of-gitlab');

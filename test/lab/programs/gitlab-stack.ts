@@ -60,6 +60,7 @@ export async function startGitLabStack(
     const provider = new gitlab.Provider('gitlab', { baseUrl: `${server.url}/api/v4/`, token: TOKEN });
     const registrar = new Registrar({
       seed: pulumi.secret('a seed for tests, long enough to be one'),
+      environment: 'test',
       given: {},
       found,
       provider: () => provider,

@@ -86,7 +86,7 @@ test('a module from flags stands in the catalog with its schema line and nothing
       'port: 9000\n',
   );
   expect(loadCatalog(folders.catalog).modules).toMatchObject([
-    { name: 'stock', port: 9000, merge: 'automatic' },
+    { name: 'stock', port: 9000, merge: 'reviewed' },
   ]);
 });
 

@@ -14,6 +14,7 @@ beforeEach(() => {
     const url = String(input);
     fetched.push(url);
     if (url.includes('/users?')) return new Response('[{ "id": 7 }]');
+    if (url.includes('/groups/')) return new Response('{}', { status: 404 });
     if (url.endsWith('/metadata')) return new Response('{ "enterprise": true }');
     return new Response(
       `modules: { shop: { image: "${released.image}", commit: ${released.commit}, mergeRequest: 3, build: "https://jenkins.test/1/" } }\n`,
@@ -56,6 +57,7 @@ test('a preview is prepared from the state, the ledger, what is looked up, and s
   expect(fetched.map((url) => url.replace('https://gitlab.test/api/v4/', ''))).toEqual([
     'projects/switchyard%2Frelease-ledger/repository/files/test.yaml/raw?ref=main',
     'users?username=ada',
+    'groups/switchyard?with_projects=false',
     'metadata',
   ]);
 });

@@ -1,5 +1,5 @@
 import type { BoxDeclaration } from '../../../components/boxes';
-import { givenRef, secretRef, text } from '../../../components/shared/references';
+import { givenRef, keyRef, secretRef, text } from '../../../components/shared/references';
 import { recordedValues } from '../../../operations/preview/recorded';
 
 const secret = (value: unknown) => ({
@@ -19,6 +19,7 @@ const boxes: BoxDeclaration[] = [
         args: {
           stringData: {
             SEED: givenRef('STAGING_SEED'),
+            OTHER: keyRef('', { environment: 'other', variable: 'OTHER_SEED' }),
             derived: secretRef('x'),
             beside: text`user:${givenRef('PART')}`,
             absent: givenRef('ABSENT'),
@@ -39,10 +40,32 @@ const state = (stringData: unknown) => ({
 });
 
 test.each([
-  ['whole', secret({ SEED: 'their seed', derived: 'd', beside: 'user:p' })],
-  ['key by key', { SEED: secret('their seed'), derived: secret('d'), beside: secret('user:p') }],
+  ['whole', secret({ SEED: 'their seed', OTHER: 'their key', derived: 'd', beside: 'user:p' })],
+  [
+    'key by key',
+    {
+      SEED: secret('their seed'),
+      OTHER: secret('their key'),
+      derived: secret('d'),
+      beside: secret('user:p'),
+    },
+  ],
 ])('a variable that a Secret of the state holds is read from there, encrypted %s', (_how, stringData) => {
-  expect(recordedValues(state(stringData), boxes)).toEqual({ STAGING_SEED: 'their seed' });
+  expect(recordedValues(state(stringData), boxes)).toEqual({
+    STAGING_SEED: 'their seed',
+    OTHER_SEED: 'their key',
+  });
+});
+
+test('the registrar writes the texts of a Secret as its data: they are read from there, too', () => {
+  const encoded = (value: string) => Buffer.from(value).toString('base64');
+  const { version, deployment } = state(undefined);
+  const inputs = { data: secret({ SEED: encoded('their seed'), OTHER: encoded('their kéy') }) };
+  const resources = deployment.resources.map((one) => (one.type === type ? { ...one, inputs } : one));
+  expect(recordedValues({ version, deployment: { resources } }, boxes)).toEqual({
+    STAGING_SEED: 'their seed',
+    OTHER_SEED: 'their kéy',
+  });
 });
 
 test('a state that has nothing of it gives nothing', () => {

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { topologyBoxes } from '../../../components/boxes';
 import { basicRef, givenRef, secretRef, text } from '../../../components/shared/references';
-import { basicCredentials, deriveSecret } from '../../../components/shared/secrets';
+import { Secrets } from '../../../components/shared/secrets';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { placeholders, withhold } from '../../../operations/preview/withhold';
 import { testModel } from '../../support/model';
@@ -22,6 +22,7 @@ const secret = (value: unknown) => ({
   plaintext: JSON.stringify(value),
 });
 const real = {
+  environment: 'test',
   seed: 'the real seed of this test, long enough',
   gitlabToken: 'glpat-the-real-root-token',
   given: {
@@ -53,12 +54,12 @@ const plain = (node: unknown) => JSON.parse((node as { plaintext: string }).plai
 
 test('a derived secret becomes what the placeholder seed derives, so that it compares equal', () => {
   const { out } = withheld(
-    state({ inputs: { stringData: { token: secret(deriveSecret(real.seed, 'hook/shop')) } } }),
+    state({ inputs: { stringData: { token: secret(new Secrets(real.seed, 'test').secret('hook/shop')) } } }),
     { stringData: { token: secretRef('hook/shop') } },
   );
   expect(
     plain((out.deployment.resources[0]?.inputs.stringData as { token?: unknown } | undefined)?.token),
-  ).toBe(deriveSecret(stand.seed, 'hook/shop'));
+  ).toBe(new Secrets(stand.seed, 'test').secret('hook/shop'));
 });
 
 test('two variables with one value have one stand-in, also where it is the seed or GitLab’s token', () => {
@@ -77,7 +78,7 @@ test('two variables with one value have one stand-in, also where it is the seed 
 
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
   const made = (seed: string) =>
-    `{"auths":{"r":{"auth":"${basicCredentials(seed, 'pull', 'registry/pull')}"}}}`;
+    `{"auths":{"r":{"auth":"${new Secrets(seed, 'test').basic('pull', 'registry/pull')}"}}}`;
   const declared = { config: text`{"auths":{"r":{"auth":"${basicRef('pull', 'registry/pull')}"}}}` };
   const { out } = withheld(
     state({ inputs: { a: secret(made(real.seed)), b: secret(`${made(real.seed)} `) } }),

@@ -58,7 +58,10 @@ test('the schemas refuse unknown keys, want what has no default, and give the de
   expect(module?.schema).toMatchObject({
     additionalProperties: false,
     required: ['description', 'owners'],
-    properties: { port: { default: 8080, maximum: 65535 }, merge: { enum: ['automatic', 'manual'] } },
+    properties: {
+      port: { default: 8080, maximum: 65535 },
+      merge: { enum: ['reviewed', 'automatic', 'manual'] },
+    },
   });
   const config = stack?.schema.properties?.config;
   expect(config?.additionalProperties).toBe(false);

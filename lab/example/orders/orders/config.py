@@ -26,6 +26,9 @@ class Config:
     mongodb_host: str
     mongodb_port: int
     mongodb_database: str
+    mongodb_user: str
+    mongodb_password: str
+    mongodb_auth_source: str
     cache_seconds: int
     startup_seconds: int
     drain_seconds: int
@@ -72,6 +75,9 @@ def load(env: Mapping[str, str], version_file: Path = VERSION_FILE) -> Config:
         mongodb_host=text("MONGODB_HOST"),
         mongodb_port=number("MONGODB_PORT", 27017),
         mongodb_database=text("MONGODB_DATABASE"),
+        mongodb_user=text("MONGODB_USER"),
+        mongodb_password=text("MONGODB_PASSWORD"),
+        mongodb_auth_source=env.get("MONGODB_AUTH_SOURCE") or "admin",
         cache_seconds=number("CACHE_SECONDS", 60, 1, 86400),
         startup_seconds=number("STARTUP_SECONDS", 90, 1, 3600),
         drain_seconds=number("DRAIN_SECONDS", 2, 0, 60),

@@ -135,6 +135,9 @@ class Audit:
         self._client: Any = pymongo.MongoClient(
             host=config.mongodb_host,
             port=config.mongodb_port,
+            username=config.mongodb_user,
+            password=config.mongodb_password,
+            authSource=config.mongodb_auth_source,
             serverSelectionTimeoutMS=3000,
             connectTimeoutMS=3000,
             socketTimeoutMS=10000,

@@ -134,7 +134,12 @@ class OrdersApi:
 
     def event_documents_of_order(self, order_id: int) -> list[str]:
         client: Any = pymongo.MongoClient(
-            setting("MONGODB_HOST", "127.0.0.1"), int(setting("MONGODB_PORT", "27017")), serverSelectionTimeoutMS=5000
+            setting("MONGODB_HOST", "127.0.0.1"),
+            int(setting("MONGODB_PORT", "27017")),
+            username=setting("MONGODB_USER"),
+            password=setting("MONGODB_PASSWORD"),
+            authSource=setting("MONGODB_AUTH_SOURCE", "admin"),
+            serverSelectionTimeoutMS=5000,
         )
         try:
             events = client[setting("MONGODB_DATABASE")]["events"]

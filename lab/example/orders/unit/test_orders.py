@@ -19,6 +19,8 @@ ENV = {
     "REDIS_HOST": "cache",
     "MONGODB_HOST": "events",
     "MONGODB_DATABASE": "orders",
+    "MONGODB_USER": "orders",
+    "MONGODB_PASSWORD": "secret-word",
 }
 
 

@@ -30,7 +30,6 @@ beforeAll(async () => {
     name: 'switchyard',
     path: 'switchyard',
     visibilityLevel: 'private',
-    permanentlyRemoveOnDelete: true,
   });
   project = await stack.create('Project', 'orders', {
     name: 'orders',
@@ -391,10 +390,13 @@ test('a preview makes nothing and leaves unknown what only GitLab knows', async 
   expect((await call('GET', '/projects/switchyard%2Fpreview')).status).toBe(404);
 });
 
-test('deletion leaves nothing behind: not even a project that is only marked for deletion', async () => {
+test('deletion leaves no project behind, not even marked; a group at the top level waits under another name', async () => {
   await stack.delete(project);
   expect((await call('GET', `/projects/${project.id}`)).status).toBe(404);
   await stack.delete(project);
   await stack.delete(group);
-  expect((await call('GET', `/groups/${group.id}`)).status).toBe(404);
+  expect((await call('GET', `/groups/${group.id}`)).body).toMatchObject({
+    full_path: `switchyard-deletion_scheduled-${group.id}`,
+    marked_for_deletion_on: expect.any(String),
+  });
 });

@@ -180,12 +180,28 @@ final class Casc {
   private static final Type DISCARDER = y -> y.isScalar() ? oneOf("jobBuildDiscarder").read(y)
       : choice("jobBuildDiscarder", map()).read(y);
 
+  /** oic-auth 4.718: OicSecurityRealm, OicServerWellKnownConfiguration, properties Pkce and EscapeHatch. Nobody logs in by it here. */
+  private static final Type OIC = map("clientId!", TEXT, "clientSecret!", TEXT,
+      "serverConfiguration!", choice("wellKnown", map("wellKnownOpenIDConfigurationUrl!", TEXT, "scopesOverride", TEXT)),
+      "userNameField", TEXT, "fullNameFieldName", TEXT, "emailFieldName", TEXT, "groupsFieldName", TEXT,
+      "disableSslVerification", BOOL, "logoutFromOpenidProvider", BOOL,
+      "properties", list(y -> y.isScalar() ? oneOf("pkce").read(y)
+          : choice("escapeHatch", map("username!", TEXT, "group", TEXT, "secret!", TEXT)).read(y)));
+
+  /** matrix-auth 3.3: PermissionDefinition writes a permission as the title of its group and its own name. */
+  private static final Type HOLDER = map("name!", TEXT, "permissions!", list(oneOf("Overall/Administer", "Overall/Read", "Job/Build",
+      "Job/Cancel", "Job/Configure", "Job/Create", "Job/Delete", "Job/Discover", "Job/Move", "Job/Read", "Job/Workspace",
+      "Run/Delete", "Run/Replay", "Run/Update", "View/Configure", "View/Create", "View/Delete", "View/Read")));
+
   static Type root(Plugins plugins) {
     Type jenkins = map("systemMessage", TEXT, "numExecutors", INT, "mode", oneOf("NORMAL", "EXCLUSIVE"), "labelString", TEXT,
         "slaveAgentPort", INT, "quietPeriod", INT, "disableRememberMe", BOOL, "agentProtocols", list(TEXT),
         "securityRealm", choice("local", map("allowsSignup", BOOL, "enableCaptcha", BOOL,
-            "users", list(map("id!", TEXT, "password!", TEXT, "name", TEXT)))),
-        "authorizationStrategy", choice("loggedInUsersCanDoAnything", map("allowAnonymousRead", BOOL)),
+            "users", list(map("id!", TEXT, "password!", TEXT, "name", TEXT))),
+            "oic", of(plugins, "oic-auth", OIC), "gitLab", of(plugins, "gitlab-oauth",
+                map("gitlabWebUri!", TEXT, "gitlabApiUri!", TEXT, "clientID!", TEXT, "clientSecret!", TEXT))),
+        "authorizationStrategy", choice("loggedInUsersCanDoAnything", map("allowAnonymousRead", BOOL),
+            "globalMatrix", of(plugins, "matrix-auth", map("entries", list(choice("group", HOLDER, "user", HOLDER))))),
         "crumbIssuer", CRUMB, "remotingSecurity", map("enabled", BOOL),
         "globalNodeProperties", list(choice("envVars", map("env", list(map("key!", TEXT, "value!", TEXT))))),
         "clouds", list(of(plugins, "kubernetes", choice("kubernetes", KUBERNETES))));

@@ -73,6 +73,7 @@ final class GitLabHook {
     JsonNode last = commits.size() > 0 ? commits.get(commits.size() - 1) : null;
     if (on(trigger, "ciSkip") && last != null && last.path("message").asText().contains("[ci-skip]")) return Decision.none("[ci-skip] in the last commit");
     if (!allowed(trigger, branch, branch)) return Decision.none("branch " + branch + " is filtered out");
+    needs(hook, "object_kind", "project_id", "user_name", "repository/name", "project/namespace", "repository/git_ssh_url", "repository/git_http_url");
     Map<String, String> env = new TreeMap<>();
     JsonNode project = hook.path("project");
     put(env, "gitlabActionType", "PUSH");
@@ -149,11 +150,16 @@ final class GitLabHook {
       Integer number = built.number(sha, state, target);
       if (number != null) return Decision.none(which + ": last commit has already been built in build #" + number);
     }
+    // The plugin asks a null for its name there: HTTP 500, and no build.
+    if (on(trigger, "triggerOnlyIfNewCommitsPushed") && !ACTIONS.contains(action))
+      return Decision.none(which + ": the plugin fails by the action '" + action + "', which it does not know");
     if (on(trigger, "triggerOnlyIfNewCommitsPushed") && action.equals("update") && mr.path("oldrev").asText().isEmpty() && !leftDraft(hook))
       return Decision.none(which + ": updated without new commits, and it did not leave draft");
     if (on(trigger, "ciSkip") && (mr.path("description").asText().contains("[ci-skip]") || last.path("message").asText().contains("[ci-skip]")))
       return Decision.none(which + ": [ci-skip]");
     if (!allowed(trigger, target, source)) return Decision.none(which + ": " + source + " to " + target + " is filtered out");
+    needs(mr, "source_project_id", "target_project_id", "source_branch", "target_branch", "title", "last_commit/author/name",
+        "source/name", "source/namespace", "source/ssh_url", "source/http_url", "target/name", "target/namespace", "target/ssh_url", "target/http_url");
     Map<String, String> env = new TreeMap<>();
     put(env, "gitlabActionType", "MERGE");
     put(env, "gitlabBranch", source);
@@ -179,6 +185,32 @@ final class GitLabHook {
     put(env, "gitlabTargetNamespace", mr.path("target").path("namespace").asText());
     String line = "GitLab Merge Request #" + mr.path("iid").asText() + " : " + source + " => " + target;
     return new Decision(env, "Triggered by " + line, line, null);
+  }
+
+  /**
+   * What the plugin's CauseData takes no null for; a hook without it ends in an exception, which Jenkins answers with 500.
+   */
+  private static void needs(JsonNode hook, String... paths) {
+    for (String path : paths) {
+      JsonNode at = hook.at("/" + path);
+      if (at.isMissingNode() || at.isNull()) throw new NullPointerException(path + " must not be null.");
+    }
+  }
+
+  /** What the plugin exports of the cause (CauseData), from the variables of the build; null for a build that no hook started. */
+  static Map<String, Object> causeData(Map<String, String> env) {
+    if (!env.containsKey("gitlabActionType")) return null;
+    Map<String, Object> data = new LinkedHashMap<>();
+    data.put("_class", "com.dabsquared.gitlabjenkins.cause.CauseData");
+    data.put("actionType", env.get("gitlabActionType"));
+    data.put("after", env.get("gitlabAfter"));
+    data.put("before", env.get("gitlabBefore"));
+    data.put("branch", env.get("gitlabBranch"));
+    data.put("lastCommit", env.get("gitlabMergeRequestLastCommit"));
+    data.put("mergeRequestIid", env.containsKey("gitlabMergeRequestIid") ? Integer.valueOf(env.get("gitlabMergeRequestIid")) : null);
+    data.put("sourceBranch", env.get("gitlabSourceBranch"));
+    data.put("targetBranch", env.get("gitlabTargetBranch"));
+    return data;
   }
 
   private static void repository(Map<String, String> env, String side, JsonNode project) {

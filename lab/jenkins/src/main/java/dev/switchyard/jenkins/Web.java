@@ -473,11 +473,15 @@ final class Web {
     String kind = event.equals("System Hook") ? payload.path("object_kind").asText() : event;
     GitLabHook.Decision decision;
     synchronized (controller) {
-      decision = switch (kind) {
-        case "Push Hook", "push" -> GitLabHook.push(trigger, payload);
-        case "Merge Request Hook", "merge_request" -> GitLabHook.mergeRequest(trigger, payload, (sha, state, target) -> controller.builtMergeRequest(job, sha, state, target));
-        default -> GitLabHook.Decision.none(kind + " does not trigger this job");
-      };
+      try {
+        decision = switch (kind) {
+          case "Push Hook", "push" -> GitLabHook.push(trigger, payload);
+          case "Merge Request Hook", "merge_request" -> GitLabHook.mergeRequest(trigger, payload, (sha, state, target) -> controller.builtMergeRequest(job, sha, state, target));
+          default -> GitLabHook.Decision.none(kind + " does not trigger this job");
+        };
+      } catch (NullPointerException e) {
+        throw html(500, e.getMessage());
+      }
       if (decision.env() == null) {
         LOG.info("hook for " + name + ": no build: " + decision.reason());
         return text(200, "");
@@ -576,10 +580,9 @@ final class Web {
 
   private Map<String, Object> buildJson(Job job, Build build) {
     List<Object> actions = new ArrayList<>();
-    actions.add(ordered("_class", "hudson.model.CauseAction", "causes", build.causes.stream().map(c -> ordered("_class", causeClass(c), "shortDescription", c)).toList()));
+    actions.add(causes(build.causes, build.env));
     if (!build.params.isEmpty()) actions.add(ordered("_class", "hudson.model.ParametersAction", "parameters",
         build.params.entrySet().stream().map(e -> ordered("name", e.getKey(), "value", e.getValue())).toList()));
-    if (!build.env.isEmpty()) actions.add(ordered("_class", "com.dabsquared.gitlabjenkins.cause.GitLabWebHookCause", "environment", new TreeMap<>(build.env)));
     if (build.testReport != null) {
       Map<String, Object> counts = new LinkedHashMap<>(Map.of("_class", "hudson.tasks.junit.TestResultAction"));
       counts.putAll(build.failedTests());
@@ -609,6 +612,15 @@ final class Web {
     return out;
   }
 
+  /** As core exports them (CauseAction); a hook's cause with its data (gitlab-plugin, GitLabWebHookCause.getData). */
+  private static Map<String, Object> causes(List<String> causes, Map<String, String> env) {
+    return ordered("_class", "hudson.model.CauseAction", "causes", causes.stream().map(c -> {
+      Map<String, Object> out = ordered("_class", causeClass(c), "shortDescription", c);
+      if (causeClass(c).endsWith("GitLabWebHookCause")) out.put("data", GitLabHook.causeData(env));
+      return out;
+    }).toList());
+  }
+
   private static String causeClass(String cause) {
     if (cause.equals(Timer.CAUSE)) return "hudson.triggers.TimerTrigger$TimerTriggerCause";
     return cause.startsWith("Started by user") ? "hudson.model.Cause$UserIdCause" : "com.dabsquared.gitlabjenkins.cause.GitLabWebHookCause";
@@ -632,7 +644,7 @@ final class Web {
 
   private Map<String, Object> item(Controller.Item item) {
     Job job = controller.jobs.get(item.job);
-    return ordered("_class", "hudson.model.Queue$BlockedItem", "id", item.id, "inQueueSince", item.since, "blocked", true, "buildable", false, "stuck", false,
+    return ordered("_class", "hudson.model.Queue$BlockedItem", "actions", List.of(causes(item.causes, item.env)), "id", item.id, "inQueueSince", item.since, "blocked", true, "buildable", false, "stuck", false,
         "params", item.params.isEmpty() ? "" : item.params.toString(), "why", controller.why(item), "url", "queue/item/" + item.id + "/", "task",
         ordered("_class", type(job), "name", job.name(), "url", controller.rootUrl() + job.urlPath()));
   }

@@ -59,6 +59,26 @@ class ConfigurationTest {
     assertTrue(fault(connection + "connectionTimeout: 10 }\n").contains("'readTimeout' is missing"));
   }
 
+  /**
+   * oic-auth 4.718 (`OicSecurityRealm`, `OicServerWellKnownConfiguration`, `EscapeHatch`), gitlab-oauth 1.30 (`GitLabSecurityRealm`),
+   * matrix-auth 3.3 (`DefinitionEntry`, `PermissionDefinition`); a class without a symbol is called by its name (`DescribableAttribute`).
+   */
+  @Test
+  void loginsOfPeopleTakeThePluginsKeysAndNoOther() throws IOException {
+    Plugins with = Plugins.parse("p", "configuration-as-code:1\noic-auth:1\ngitlab-oauth:1\nmatrix-auth:1");
+    String oic = "jenkins:\n  securityRealm:\n    oic:\n      clientId: a\n      clientSecret: ${NAME}\n      serverConfiguration: { wellKnown: { wellKnownOpenIDConfigurationUrl: 'https://id/x' } }\n";
+    load(oic + "      properties: [pkce, { escapeHatch: { username: admin, group: g, secret: s } }]\n", with);
+    load("jenkins:\n  securityRealm: { gitLab: { gitlabWebUri: g, gitlabApiUri: g, clientID: a, clientSecret: s } }\n", with);
+    String matrix = "jenkins:\n  authorizationStrategy: { globalMatrix: { entries: [{ group: { name: g, permissions: [%s] } }] } }\n";
+    load(matrix.formatted("Overall/Administer"), with);
+    String fault = assertThrows(BootError.class, () -> load(oic + "      groupFieldName: groups\n", with)).getMessage();
+    assertTrue(fault.contains("groupFieldName: unknown key"), fault);
+    fault = assertThrows(BootError.class, () -> load(matrix.formatted("Overall/Everything"), with)).getMessage();
+    assertTrue(fault.contains("'Overall/Everything' is not one of"), fault);
+    fault = fault(oic);
+    assertTrue(fault.contains("needs the plugin 'oic-auth'"), fault);
+  }
+
   @Test
   void aRootOfAMissingPluginIsRefusedByName() {
     Plugins few = Plugins.parse("p", "configuration-as-code:1");

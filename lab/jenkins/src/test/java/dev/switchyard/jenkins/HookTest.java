@@ -3,6 +3,7 @@ package dev.switchyard.jenkins;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -22,7 +23,10 @@ class HookTest {
   private static JsonNode merge(String state, String action, boolean draft) throws Exception {
     return json("""
         {"user":{"username":"u"},"object_attributes":{"iid":7,"id":70,"state":"%s","action":"%s","draft":%s,"source_branch":"feature","target_branch":"main",
-         "title":"T","description":null,"last_commit":{"id":"abc","message":"m"},"source":{"git_http_url":"http://g/o.git"},"target":{"git_http_url":"http://g/o.git"}}}
+         "source_project_id":1,"target_project_id":1,"title":"T","description":null,
+         "last_commit":{"id":"abc","message":"m","author":{"name":"Ann","email":"ann@g"}},
+         "source":{"name":"o","namespace":"n","git_http_url":"http://g/o.git","http_url":"http://g/o.git","ssh_url":"git@g:o.git"},
+         "target":{"name":"o","namespace":"n","git_http_url":"http://g/o.git","http_url":"http://g/o.git","ssh_url":"git@g:o.git"}}}
         """.formatted(state, action, draft));
   }
 
@@ -49,6 +53,18 @@ class HookTest {
     assertEquals("MERGE", decide(merge("opened", "open", true)).env().get("gitlabActionType"), "drafts build unless the job says otherwise");
     trigger.put("skipWorkInProgressMergeRequest", true);
     assertTrue(GitLabHook.mergeRequest(trigger, merge("opened", "open", true), NEVER_BUILT).reason().contains("draft"));
+  }
+
+  /** Of a module whose merge requests wait for an approval. MergeRequestHookTriggerHandlerImpl#isNewCommitPushed asks `unapproved`, which it has not, for its name. */
+  @Test
+  void anApprovalBuildsWhereTheJobSaysSo_andOneTakenBackDoesNot() throws Exception {
+    Map<String, Object> trigger = GitLabHook.defaults();
+    trigger.put("triggerOpenMergeRequestOnPush", "source");
+    trigger.put("triggerOnlyIfNewCommitsPushed", true);
+    assertNull(GitLabHook.mergeRequest(trigger, merge("opened", "approved", false), NEVER_BUILT).env());
+    trigger.put("triggerOnApprovedMergeRequest", true);
+    assertEquals("MERGE", GitLabHook.mergeRequest(trigger, merge("opened", "approved", false), (sha, state, target) -> 3).env().get("gitlabActionType"));
+    assertTrue(GitLabHook.mergeRequest(trigger, merge("opened", "unapproved", false), NEVER_BUILT).reason().contains("the plugin fails"));
   }
 
   private static final GitLabHook.Built NEVER_BUILT = (sha, state, target) -> null;
@@ -112,9 +128,53 @@ class HookTest {
     Map<String, Object> trigger = GitLabHook.defaults();
     trigger.put("branchFilterType", "NameBasedFilter");
     trigger.put("includeBranchesSpec", "main, release/*");
-    assertEquals("main", GitLabHook.push(trigger, json("{\"ref\":\"refs/heads/main\",\"after\":\"1\"}")).env().get("gitlabBranch"));
+    assertEquals("main", GitLabHook.push(trigger, pushed()).env().get("gitlabBranch"));
     assertNull(GitLabHook.push(trigger, json("{\"ref\":\"refs/heads/feature\",\"after\":\"1\"}")).env());
     assertNull(GitLabHook.push(trigger, json("{\"ref\":\"refs/tags/v1\",\"after\":\"1\"}")).env());
+  }
+
+  private static JsonNode pushed() throws Exception {
+    return json("""
+        {"object_kind":"push","ref":"refs/heads/main","before":"0","after":"1","project_id":1,"user_name":"Ann","project":{"namespace":"n"},
+         "repository":{"name":"o","git_ssh_url":"git@g:o.git","git_http_url":"http://g/o.git"},"commits":[]}
+        """);
+  }
+
+  /** CauseData's constructor takes no null for these; what is missing ends in an exception (`requireNonNull`). */
+  @Test
+  void aHookWithoutWhatTheCauseNeedsIsAFault() throws Exception {
+    for (String path : new String[] {"project_id", "user_name", "repository/git_ssh_url", "repository/git_http_url", "project/namespace"}) {
+      ObjectNode hook = (ObjectNode) pushed();
+      remove(hook, path);
+      assertTrue(assertThrows(NullPointerException.class, () -> GitLabHook.push(GitLabHook.defaults(), hook)).getMessage().contains(path), path);
+    }
+    for (String path : new String[] {"title", "source_project_id", "last_commit/author/name", "source/namespace", "target/ssh_url"}) {
+      ObjectNode hook = (ObjectNode) merge("opened", "open", false);
+      remove((ObjectNode) hook.path("object_attributes"), path);
+      assertThrows(NullPointerException.class, () -> decide(hook), path);
+    }
+  }
+
+  private static void remove(ObjectNode from, String path) {
+    int slash = path.lastIndexOf('/');
+    ((ObjectNode) (slash < 0 ? from : from.at("/" + path.substring(0, slash)))).remove(path.substring(slash + 1));
+  }
+
+  /** GitLabWebHookCause exports `data`, CauseData its fields; mergeRequestIid is a number, and null for a push. */
+  @Test
+  void aCauseTellsOfWhichCommitItIs() throws Exception {
+    Map<String, Object> merge = GitLabHook.causeData(decide(merge("opened", "open", false)).env());
+    assertEquals("MERGE", merge.get("actionType"));
+    assertEquals(7, merge.get("mergeRequestIid"));
+    assertEquals("abc", merge.get("lastCommit"));
+    assertEquals("feature", merge.get("sourceBranch"));
+    Map<String, Object> push = GitLabHook.causeData(GitLabHook.push(GitLabHook.defaults(), pushed()).env());
+    assertEquals("PUSH", push.get("actionType"));
+    assertNull(push.get("mergeRequestIid"));
+    assertEquals("1", push.get("lastCommit"));
+    assertEquals("1", push.get("after"));
+    assertEquals("main", push.get("sourceBranch"));
+    assertNull(GitLabHook.causeData(Map.of()));
   }
 
   @Test

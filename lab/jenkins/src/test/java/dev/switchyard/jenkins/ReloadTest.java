@@ -97,7 +97,10 @@ class ReloadTest {
 
   private HttpResponse<String> send(String method, String path, String... headers) throws Exception {
     HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.getAddress().getPort() + path))
-        .method(method, BodyPublishers.ofString("{\"ref\":\"refs/heads/main\",\"after\":\"1111111111111111111111111111111111111111\",\"commits\":[]}"));
+        .method(method, BodyPublishers.ofString("""
+        {"object_kind":"push","ref":"refs/heads/main","after":"1111111111111111111111111111111111111111","project_id":1,"user_name":"Ann",
+         "project":{"namespace":"n"},"repository":{"name":"o","git_ssh_url":"git@g:o.git","git_http_url":"http://g/o.git"},"commits":[]}
+        """));
     if (headers.length > 0) request.headers(headers);
     return http.send(request.build(), BodyHandlers.ofString());
   }

@@ -1,0 +1,84 @@
+import { type Clock, isTransient, type Policy, retry, retryAfterMs } from './retry';
+
+export interface Asking {
+  /** Whether a second time changes nothing more. @default GET, HEAD, PUT and DELETE, unless the body is a stream */
+  readonly repeatable?: boolean;
+  /** @default that of `retry.ts`, for each key that is missing */
+  readonly policy?: Partial<Policy>;
+  readonly clock?: Clock;
+}
+
+/** An answer that a later try may mend. */
+class Passing extends Error {
+  constructor(
+    readonly response: Response,
+    readonly said: string,
+  ) {
+    super(`answered ${response.status}`);
+  }
+}
+
+/** What a try ended with that no answer came of: a time-out, a cut, a name that is not known. */
+const reasonOf = (error: unknown): string => {
+  const { message = '', cause } = (error ?? {}) as { message?: string; cause?: { message?: string } };
+  return cause?.message || message;
+};
+
+/** No answer came. */
+export class Unanswered extends Error {
+  constructor(readonly reason: string) {
+    super(reason);
+    this.name = 'Unanswered';
+  }
+}
+
+/**
+ * Asks over HTTP under the one policy: each try has its time-out, the body's last byte included, and what is repeatable
+ * is tried again when no answer came, or one that passes.
+ * @param read gets the body, within the same time-out
+ * @returns the last answer, whatever its status, and what `read` gave of it
+ * @throws {@link Unanswered} with the reason of the last try
+ */
+export async function ask<T>(
+  url: string,
+  init: RequestInit,
+  read: (response: Response) => Promise<T>,
+  asking: Asking = {},
+): Promise<{ readonly response: Response; readonly body: T }> {
+  const { body, method = 'GET' } = init;
+  const repeatable =
+    asking.repeatable ?? (/^(GET|HEAD|PUT|DELETE)$/.test(method) && !(body instanceof ReadableStream));
+  const clock = asking.clock;
+  const once = async (timeoutMs: number) => {
+    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(Math.ceil(timeoutMs)) });
+    if (isTransient(response.status)) {
+      throw new Passing(response, await response.text());
+    }
+    return { response, body: await read(response) };
+  };
+  try {
+    return await retry(once, {
+      // Of too many requests none was carried out.
+      again: (error) =>
+        repeatable ||
+        (error instanceof Passing && error.response.status === 429 && !(body instanceof ReadableStream)),
+      after: (error) =>
+        error instanceof Passing
+          ? retryAfterMs(error.response.headers.get('retry-after'), clock?.now() ?? Date.now())
+          : undefined,
+      policy: asking.policy,
+      ...(clock ? { clock } : {}),
+    });
+  } catch (error) {
+    if (error instanceof Passing) {
+      const { status, headers } = error.response;
+      const last = new Response(error.said, { status, headers });
+      return { response: last, body: await read(last) };
+    }
+    throw new Unanswered(reasonOf(error));
+  }
+}
+
+/** The same, with the body as text. */
+export const askText = (url: string, init: RequestInit = {}, asking: Asking = {}) =>
+  ask(url, init, (response) => response.text(), asking);

@@ -1,0 +1,102 @@
+import type { Login } from '../../stacks/login';
+import type { StackSettings } from '../../stacks/schema';
+import { jcascVariable } from '../../text/jcasc';
+import type { Model } from '../model';
+import { names } from '../shared/naming';
+import { cascSecrets, reconcilerLogsIn } from './names';
+
+/** The one user of Jenkins' own. */
+const ADMIN = 'admin';
+
+/** Whom the emergency login belongs to; no provider's group is called so, for `stacks/login.ts` refuses ":" in names. */
+const EMERGENCY = 'switchyard:emergency';
+
+const READ = ['Job/Discover', 'Job/Read', 'Overall/Read', 'View/Read'];
+/** Permissions of matrix-auth by role, in its words (`PermissionDefinition`: title of the group, name). */
+const PERMISSIONS = {
+  admin: ['Overall/Administer'],
+  operator: [...READ, 'Job/Build', 'Job/Cancel'].sort(),
+  reader: READ,
+} as const;
+
+/** Whether the user `admin` is there: with GitLab's OAuth there is no way in beside it. */
+export const hasAdmin = ({ login }: StackSettings['jenkins']): boolean => login?.gitlab === undefined;
+
+/**
+ * Who people are. Keys of oic-auth 4.718 (`OicSecurityRealm`, `OicServerWellKnownConfiguration` and
+ * `properties/EscapeHatch` by their constructors and setters) and of gitlab-oauth 1.30 (`GitLabSecurityRealm`, which has no
+ * symbol: configuration-as-code calls it `gitLab`).
+ */
+function providerRealm({ openIdConnect: oidc, gitlab: oauth }: Login, gitlabUrl: string) {
+  const clientSecret = jcascVariable(cascSecrets.clientSecret);
+  if (oauth) {
+    const address = gitlabUrl.replace(/\/+$/, '');
+    return {
+      gitLab: { gitlabWebUri: address, gitlabApiUri: address, clientID: oauth.clientId, clientSecret },
+    };
+  }
+  return {
+    oic: {
+      clientId: oidc?.clientId ?? '',
+      clientSecret,
+      serverConfiguration: {
+        wellKnown: {
+          wellKnownOpenIDConfigurationUrl: oidc?.wellKnown ?? '',
+          scopesOverride: oidc?.scopes ?? '',
+        },
+      },
+      userNameField: oidc?.userName ?? '',
+      fullNameFieldName: 'name',
+      emailFieldName: 'email',
+      groupsFieldName: oidc?.groups ?? '',
+      disableSslVerification: false,
+      properties: [
+        'pkce',
+        {
+          escapeHatch: {
+            username: ADMIN,
+            group: EMERGENCY,
+            secret: jcascVariable(cascSecrets.adminPassword),
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** JCasC: how people get in. */
+export const securityRealm = (model: Model) => {
+  const { jenkins, gitlab } = model.settings;
+  if (jenkins.login) return providerRealm(jenkins.login, gitlab.url);
+  return {
+    local: {
+      allowsSignup: false,
+      users: [
+        { id: ADMIN, password: jcascVariable(cascSecrets.adminPassword) },
+        ...(reconcilerLogsIn(model)
+          ? [{ id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) }]
+          : []),
+      ],
+    },
+  };
+};
+
+/** JCasC: what they may do. matrix-auth 3.3: `entries` of `group` and `user`, each with `name` and `permissions`. */
+export function authorizationStrategy({ login, anonymousRead }: StackSettings['jenkins']) {
+  if (!login) return { loggedInUsersCanDoAnything: { allowAnonymousRead: anonymousRead } };
+  const permissions = new Map<string, Set<string>>();
+  const grant = (name: string, names: readonly string[]) =>
+    permissions.set(name, new Set([...(permissions.get(name) ?? []), ...names]));
+  for (const role of ['admin', 'operator', 'reader'] as const)
+    for (const name of login.roles[role]) grant(name, PERMISSIONS[role]);
+  if (login.openIdConnect) grant(EMERGENCY, PERMISSIONS.admin);
+  const groups = [...permissions].sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    globalMatrix: {
+      entries: [
+        ...groups.map(([name, all]) => ({ group: { name, permissions: [...all].sort() } })),
+        ...(anonymousRead ? [{ user: { name: 'anonymous', permissions: READ } }] : []),
+      ],
+    },
+  };
+}

@@ -1,0 +1,165 @@
+import { entryOf } from '../../catalog/entry';
+import { STATUS_NAME } from '../../catalog/status';
+import { jobFolder } from '../../stacks/gitlab';
+import { namespacesOf } from '../../stacks/namespaces';
+import { BRANCH, existingProjects } from '../gitlab/projects';
+import { hookTokenPurpose } from '../gitlab/resources';
+import type { Model } from '../model';
+import type { Declaration } from '../shared/declaration';
+import { deliveryPod } from '../shared/job';
+import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
+import { labels, names, selector } from '../shared/naming';
+import { gitlabPort, outside, toJenkins } from '../shared/network';
+import { outputRef, secretRef } from '../shared/references';
+import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
+
+const SECRET = 'reconciler';
+const TOKENS = 'hook-tokens';
+const TOKENS_FOLDER = '/run/secrets/hooks';
+const ALIVE = '/tmp/reconciled';
+
+/** Projects whose hooks start jobs, as `delivery reconcile` reads them. */
+export function watchedProjects({ modules, settings }: Model) {
+  const { gitlab, topologyProject } = settings;
+  return [
+    ...modules.map(({ name, merge }) => ({
+      job: name,
+      project: entryOf(gitlab.projects, name)?.existing ?? `${gitlab.group}/${name}`,
+      branch: BRANCH,
+      requests: { status: STATUS_NAME, merges: merge !== 'manual', drafts: false },
+      heads: { status: STATUS_NAME, module: name },
+    })),
+    ...(topologyProject
+      ? [
+          {
+            job: topologyProject.path,
+            project: `${gitlab.group}/${topologyProject.path}`,
+            branch: BRANCH,
+            // People merge it.
+            requests: { status: `${STATUS_NAME}/preview`, merges: false, drafts: true },
+            ...(topologyProject.apply === 'automatic' ? { heads: { status: `${STATUS_NAME}/apply` } } : {}),
+          },
+        ]
+      : []),
+  ];
+}
+
+/**
+ * What makes good for lost hooks: once a minute it compares GitLab, Jenkins and the ledger. It has a namespace of its own,
+ * since it holds the bot's token and may start every job, and no rights in the cluster. Beside a Jenkins of someone else's
+ * there is none: that one's users are not ours to make. Nor where people log in by a provider and not everybody may read:
+ * Jenkins has one realm, and a provider's has no user for it.
+ */
+export function reconcilerResources(model: Model): Declaration[] {
+  const { settings } = model;
+  const { environment, gitlab, jenkins, registry } = settings;
+  const mayRead = jenkins.anonymousRead || !jenkins.login;
+  if (jenkins.existing || !mayRead || hookedJobs(model).length === 0) return [];
+  const { reconciler: namespace } = namespacesOf(settings);
+  const about = { name: names.reconciler, component: 'jenkins', environment, purpose: 'ci' };
+  const common = labels(about);
+  const within = (name: string) => ({ namespace, name, labels: common });
+  const after = { dependsOn: ['reconciler-namespace'] };
+  const match = selector(names.reconciler, 'jenkins');
+  const fromSecret = (name: string, key: string) => ({
+    name,
+    valueFrom: { secretKeyRef: { name: SECRET, key } },
+  });
+  const jobs = hookedJobs(model);
+  const logsIn = reconcilerLogsIn(model);
+  return [
+    ...fencedNamespace({
+      prefix: 'reconciler',
+      namespace,
+      provider: 'ci',
+      labels: about,
+      quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
+      egress: [outside(gitlabPort(settings)), toJenkins(settings)],
+      pullFrom: registry.address,
+    }),
+    object(
+      'kubernetes:core/v1:Secret',
+      'reconciler-access',
+      'ci',
+      within(SECRET),
+      {
+        stringData: {
+          gitlab: outputRef('gitlab-bot', 'token'),
+          ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
+        },
+      },
+      after,
+    ),
+    object(
+      'kubernetes:core/v1:Secret',
+      'reconciler-hook-tokens',
+      'ci',
+      within(TOKENS),
+      { stringData: Object.fromEntries(jobs.map((job) => [job, secretRef(hookTokenPurpose(job))])) },
+      after,
+    ),
+    object(
+      'kubernetes:apps/v1:Deployment',
+      'reconciler',
+      'ci',
+      within(names.reconciler),
+      {
+        spec: {
+          replicas: 1,
+          // Never two at a time: each would start what the other has just started.
+          strategy: { type: 'Recreate' },
+          selector: { matchLabels: match },
+          template: {
+            metadata: {
+              labels: { ...common, ...match },
+              annotations: { 'switchyard.dev/jobs': contentHash(jobs) },
+            },
+            spec: deliveryPod(
+              {
+                labels: common,
+                args: ['reconcile', '--alive', ALIVE],
+                env: [
+                  { name: 'GITLAB_URL', value: gitlab.url },
+                  { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
+                  ...existingProjects(gitlab),
+                  { name: 'SWITCHYARD_ENVIRONMENT', value: environment },
+                  { name: 'SWITCHYARD_JENKINS_URL', value: jenkins.url },
+                  { name: 'SWITCHYARD_JOB_FOLDER', value: jobFolder(gitlab) },
+                  { name: 'SWITCHYARD_HOOK_TOKENS', value: TOKENS_FOLDER },
+                  { name: 'SWITCHYARD_WATCHED', value: JSON.stringify(watchedProjects(model)) },
+                  { name: 'JENKINS_ADDRESS', value: addressForAgents(model) },
+                  ...(logsIn
+                    ? [
+                        { name: 'JENKINS_USER', value: names.reconciler },
+                        fromSecret('JENKINS_PASSWORD', 'jenkins'),
+                      ]
+                    : []),
+                  fromSecret('GITLAB_TOKEN', 'gitlab'),
+                ],
+                secrets: [
+                  {
+                    name: TOKENS,
+                    mountPath: TOKENS_FOLDER,
+                    items: jobs.map((job) => ({ key: job, path: job })),
+                  },
+                ],
+                livenessProbe: {
+                  // A look takes seconds; one of many projects at a slow GitLab takes minutes.
+                  exec: { command: ['sh', '-c', `test -n "$(find ${ALIVE} -mmin -15)"`] },
+                  initialDelaySeconds: 60,
+                  periodSeconds: 60,
+                  timeoutSeconds: 10,
+                },
+              },
+              'Always',
+            ),
+          },
+        },
+      },
+      {
+        // What it starts exists by then, and what it logs in to.
+        dependsOn: ['reconciler-access', 'reconciler-hook-tokens', 'reconciler-pull', 'jenkins-service'],
+      },
+    ),
+  ];
+}

@@ -1,0 +1,479 @@
+import { entryOf } from '../../catalog/entry';
+import type { Ledger } from '../../catalog/ledger';
+import { pickMergeRequest } from '../deploy';
+import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
+import { isConcluded } from '../note';
+import { whyNotTest } from '../verify';
+import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
+import { mergeRequestHook, pushHook } from './hook';
+import type { Build, Jenkins } from './jenkins';
+
+/** A project whose hook starts a job. */
+export interface Watched {
+  readonly job: string;
+  /** Full path of the GitLab project. */
+  readonly project: string;
+  /** Target branch of what is built. */
+  readonly branch: string;
+  readonly requests: {
+    /** Name of the status that says how far a merge request is. */
+    readonly status: string;
+    /** The pipeline merges what is green. */
+    readonly merges: boolean;
+    /** Drafts are built as well. */
+    readonly drafts: boolean;
+  };
+  /** What a push to the branch leads to. @default nothing */
+  readonly heads?: {
+    readonly status: string;
+    /** Module by whose name the ledger knows what was released. @default the ledger is not asked */
+    readonly module?: string;
+  };
+}
+
+export interface ReconcilerOptions {
+  readonly gitlab: Pick<
+    GitLab,
+    | 'time'
+    | 'ownId'
+    | 'mergeRequest'
+    | 'openMergeRequests'
+    | 'branchHead'
+    | 'statuses'
+    | 'setStatus'
+    | 'notes'
+    | 'mergeRequestsOf'
+    | 'project'
+    | 'commit'
+    | 'hooks'
+    | 'testHook'
+  >;
+  readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
+  readonly watched: readonly Watched[];
+  /** The environment's ledger. */
+  readonly ledger: () => Promise<Ledger>;
+  /** Address of Jenkins' jobs as builds post it, with a slash at its end: `https://jenkins.example.com/job/switchyard/job/`. */
+  readonly jobsUrl: string;
+  /** Path of a job's hook, as GitLab has it: `/project/switchyard/orders`. */
+  readonly hookPath: (job: string) => string;
+  readonly hookToken: (job: string) => string;
+  readonly say: (line: string) => void;
+}
+
+/** Beginning of each note that a pipeline of ours writes: certificates and previews. */
+const OURS = '<!-- switchyard:';
+/** Beginning of what a status says that the reconciler ended. */
+export const BROKE_OFF = 'broke off: ';
+/** Milliseconds for which a build that ended is looked at, if it was not. */
+const SWEPT_MS = 15 * 60_000;
+/** Every so many looks each hook is looked at; and whenever one did not come. */
+const HOOKS_EVERY = 10;
+/** Looks between two tests of one hook: GitLab allows few a minute, and a receiver that is away stays away. */
+const TESTS_EVERY = 5;
+/**
+ * What GitLab sends to enable a hook again: any answer below 300 does (`WebHooks::LogExecutionService`, `enable!`). A
+ * pipeline's event starts nothing in Jenkins (gitlab-plugin, NopPipelineHookTriggerHandler), where one of a push or a merge
+ * request would build the newest again.
+ */
+const TEST_TRIGGER = 'pipeline_events';
+
+/** A commit with what is known of it, and where its status is posted. */
+interface Subject {
+  readonly watched: Watched;
+  /** As people read it: `switchyard/orders!3`. */
+  readonly what: string;
+  readonly commit: string;
+  readonly ref: string;
+  /** Name of its status. */
+  readonly status: string;
+  readonly item: Item;
+  /** Newest of its statuses, by number. */
+  readonly newest?: CommitStatus;
+  readonly request?: MergeRequest;
+}
+
+/** What one look asks once, however many need it. */
+class Look {
+  /** Commits whose statuses were read, with their branch. */
+  readonly seen = new Set<string>();
+  private asked: Promise<Build[]> | undefined;
+  private read: Promise<Ledger> | undefined;
+
+  constructor(private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger'>) {}
+
+  builds(): Promise<Build[]> {
+    this.asked ??= this.options.jenkins.builds();
+    return this.asked;
+  }
+
+  async live(): Promise<Build[]> {
+    return (await this.builds()).filter(isLive);
+  }
+
+  ledger(): Promise<Ledger> {
+    this.read ??= this.options.ledger();
+    return this.read;
+  }
+}
+
+const isLive = ({ endedAt }: Build): boolean => endedAt === undefined;
+
+const ageOf = (time: string | null | undefined, now: number): number => {
+  const at = Date.parse(time ?? '');
+  // What has no time is as old as can be: it waits for nothing.
+  return Number.isNaN(at) ? Number.MAX_SAFE_INTEGER : now - at;
+};
+
+/** Compares what there is with what should be; starts what is missing, and ends what is stale. */
+export class Reconciler {
+  private looks = 0;
+  private own: number | undefined;
+  /** Commits that had their end: nothing more is asked about them for some looks. */
+  private settled = new Set<string>();
+  /** Builds after whose end nothing was left open. */
+  private readonly swept = new Set<string>();
+  /** Hook → the look at which it was tested last. */
+  private readonly tested = new Map<number, number>();
+
+  constructor(private readonly options: ReconcilerOptions) {}
+
+  /**
+   * Looks once at every project. One that fails keeps no other from being looked at.
+   * @returns milliseconds after which what is too young to be judged now should be looked at; undefined when nothing is
+   */
+  async look(): Promise<number | undefined> {
+    const full = this.looks++ % HOOKS_EVERY === 0;
+    const before = full ? new Set<string>() : this.settled;
+    const look = new Look(this.options);
+    const waits: number[] = [];
+    /** What was said of one project and is true of all, as that Jenkins is away, is said once. */
+    const told = new Set<string>();
+    this.settled = new Set();
+    if (full) this.swept.clear();
+    for (const watched of this.options.watched) {
+      try {
+        const { started, waits: more } = await this.lookAt(watched, look, before);
+        waits.push(...more);
+        if (full || started) await this.lookAtHook(watched);
+      } catch (error) {
+        const [line = ''] = (error as Error).message.split('\n');
+        if (!told.has(line)) this.options.say(`${watched.project}: ${line}`);
+        told.add(line);
+      }
+    }
+    return waits.length > 0 ? Math.min(...waits) : undefined;
+  }
+
+  private async lookAt(
+    watched: Watched,
+    look: Look,
+    before: ReadonlySet<string>,
+  ): Promise<{ readonly started: boolean; readonly waits: readonly number[] }> {
+    const waits: number[] = [];
+    let started = false;
+    const judge = async (key: string, read: () => Promise<Subject>): Promise<void> => {
+      if (before.has(key)) {
+        this.settled.add(key);
+        return;
+      }
+      const subject = await read();
+      const decision = await this.judge(subject);
+      if (decision.do === 'settle') this.settled.add(key);
+      if (decision.do === 'wait') waits.push(decision.ms);
+      if (decision.do === 'start') started = (await this.start(subject, decision)) || started;
+      if (decision.do === 'give up') await this.giveUp(subject, decision.why);
+    };
+    const { gitlab } = this.options;
+    const { project, branch } = watched;
+    for (const request of await gitlab.openMergeRequests(project, branch)) {
+      await judge(`${project}!${request.iid} ${request.sha}`, () => this.readRequest(watched, request, look));
+    }
+    if (watched.heads) {
+      const head = await this.headOf(project, branch);
+      if (head) await judge(`${project} ${branch} ${head}`, () => this.readHead(watched, head, look));
+    }
+    waits.push(...(await this.sweep(watched, look)));
+    return { started, waits };
+  }
+
+  /**
+   * Ends what a build left open on a commit that is no head any more, as one of two builds of what the other has merged: to
+   * such a commit nothing else comes back. Each build is looked at once after its end.
+   * @returns how long to wait for those that are too young
+   */
+  private async sweep(watched: Watched, look: Look): Promise<number[]> {
+    const waits: number[] = [];
+    const recent = Date.now() - SWEPT_MS;
+    for (const build of await look.builds()) {
+      const { job, number, endedAt, action, commit } = build;
+      const key = `${job} ${number}`;
+      const status = action === 'MERGE' ? watched.requests.status : watched.heads?.status;
+      if (job !== watched.job || endedAt === undefined || endedAt < recent || this.swept.has(key) || !status)
+        continue;
+      const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
+      // What is looked at as a head is judged as one.
+      if (look.seen.has(`${commit} ${ref}`)) continue;
+      const statuses = await this.statusesLeft(watched.project, commit, ref, status);
+      const isItsOwn = (one: Build): boolean =>
+        one.job === job && one.action === action && one.commit === commit;
+      const { newest, known } = this.known(watched, statuses, await look.live(), isItsOwn);
+      const decision = decideLeft(known);
+      if (decision.do === 'wait') waits.push(decision.ms);
+      else this.swept.add(key);
+      if (decision.do !== 'end') continue;
+      const what = `${watched.project} ${ref}`;
+      const subject = { watched, what, commit, ref, status, newest };
+      if (await this.isStill(subject, isItsOwn))
+        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    }
+    return waits;
+  }
+
+  /** Statuses of a commit that a force-push may have taken away: then it has none. */
+  private async statusesLeft(
+    project: string,
+    commit: string,
+    ref: string,
+    status: string,
+  ): Promise<CommitStatus[]> {
+    try {
+      return await this.options.gitlab.statuses(project, commit, ref, status);
+    } catch (error) {
+      if (error instanceof GitLabError && error.status === 404) return [];
+      throw error;
+    }
+  }
+
+  /** The head of a branch; undefined for a project that has nothing yet. */
+  private async headOf(project: string, branch: string): Promise<string | undefined> {
+    try {
+      return await this.options.gitlab.branchHead(project, branch);
+    } catch (error) {
+      if (error instanceof GitLabError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  private async readRequest(watched: Watched, request: MergeRequest, look: Look): Promise<Subject> {
+    const { gitlab } = this.options;
+    const { status, merges, drafts } = watched.requests;
+    const commit = request.sha ?? '';
+    const about = {
+      watched,
+      request,
+      what: `${watched.project}!${request.iid}`,
+      commit,
+      ref: request.source_branch,
+      status,
+    };
+    const untested = whyNotTest(request) ?? (request.draft && !drafts ? 'it is a draft' : undefined);
+    if (!untested) look.seen.add(`${commit} ${request.source_branch}`);
+    const statuses = untested ? [] : await gitlab.statuses(watched.project, commit, about.ref, status);
+    const { newest, known } = this.known(watched, statuses, untested ? [] : await look.live(), (build) =>
+      isOf(build, watched, 'MERGE', commit, request.iid),
+    );
+    return {
+      ...about,
+      newest,
+      item: {
+        kind: 'merge request',
+        ...known,
+        ...(untested === undefined ? {} : { untested }),
+        age: ageOf(request.updated_at, gitlab.time),
+        merges,
+        green: statuses.filter((one) => one.status === 'success').length,
+      },
+    };
+  }
+
+  private async readHead(watched: Watched, commit: string, look: Look): Promise<Subject> {
+    const { gitlab } = this.options;
+    const { status = '', module } = watched.heads ?? {};
+    const { project, branch } = watched;
+    look.seen.add(`${commit} ${branch}`);
+    const statuses = await gitlab.statuses(project, commit, branch, status);
+    const { newest, known } = this.known(watched, statuses, await look.live(), (build) =>
+      isOf(build, watched, 'PUSH', commit),
+    );
+    const released =
+      statuses.length === 0 &&
+      module !== undefined &&
+      entryOf((await look.ledger()).modules, module)?.commit === commit;
+    const item = { kind: 'head' as const, ...known, released, age: Number.MAX_SAFE_INTEGER };
+    return { watched, what: `${project} ${branch}`, commit, ref: branch, status, newest, item };
+  }
+
+  /** What its statuses and Jenkins tell of a commit. */
+  private known(
+    watched: Watched,
+    statuses: readonly CommitStatus[],
+    live: readonly Build[],
+    isItsOwn: (build: Build) => boolean,
+  ): {
+    readonly newest: CommitStatus | undefined;
+    readonly known: { readonly live: boolean; readonly posted?: Posted; readonly brokeOff: number };
+  } {
+    const newest = statuses.at(-1);
+    const own = live.filter(isItsOwn);
+    const known = {
+      live: own.length > 0,
+      brokeOff: statuses.filter(({ description }) => description?.startsWith(BROKE_OFF)).length,
+      ...(newest
+        ? {
+            posted: {
+              state: newest.status as CommitState,
+              age: ageOf(newest.created_at, this.options.gitlab.time),
+              build: this.buildOf(watched, newest.target_url, live),
+            },
+          }
+        : {}),
+    };
+    return { newest, known };
+  }
+
+  /** Whether the build that a status leads to goes on: by its number and its job, since numbers begin anew in a new home. */
+  private buildOf(watched: Watched, url: string | null, live: readonly Build[]): Posted['build'] {
+    const job = `${this.options.jobsUrl}${watched.job}/`;
+    // A status may have no link: GitLab takes none that is long.
+    if (url === null) return 'over';
+    if (!url.startsWith(job)) return 'unknown';
+    const number = Number(/^(\d+)\/$/.exec(url.slice(job.length))?.[1] ?? Number.NaN);
+    return live.some((build) => build.job === watched.job && build.number === number) ? 'live' : 'over';
+  }
+
+  /** Decides, after asking what the decision needs. */
+  private async judge(subject: Subject): Promise<Decision> {
+    const decision = decide(subject.item);
+    if (decision.do !== 'ask') return decision;
+    return decide(await this.asked(subject));
+  }
+
+  private async asked({ item, watched, request, commit }: Subject): Promise<Item> {
+    const { gitlab } = this.options;
+    const { project, branch } = watched;
+    if (item.kind === 'merge request') {
+      const notes = request ? await this.ownNotes(project, request.iid) : [];
+      return { ...item, concluded: notes.some((body) => isConcluded(body, commit)) };
+    }
+    const requests = await gitlab.mergeRequestsOf(project, commit);
+    const found = pickMergeRequest(requests, commit, branch);
+    if (!found) {
+      const locked = requests.some((one) => one.state === 'locked' && one.target_branch === branch);
+      return { ...item, origin: locked ? 'soon' : 'other' };
+    }
+    const notes = await this.ownNotes(project, found.iid);
+    const tested = notes.some((body) => body.startsWith(OURS));
+    return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
+  }
+
+  /** The bot's own notes of a merge request; those of others count for nothing. */
+  private async ownNotes(project: string, iid: number): Promise<string[]> {
+    const { gitlab } = this.options;
+    this.own ??= await gitlab.ownId();
+    const notes = await gitlab.notes(project, iid);
+    return notes.filter((note) => note.author.id === this.own && !note.system).map(({ body }) => body);
+  }
+
+  private post(subject: Omit<Subject, 'item'>, state: CommitState, description: string): Promise<void> {
+    const { watched, commit, ref, status } = subject;
+    return this.options.gitlab.setStatus(watched.project, commit, {
+      state,
+      ref,
+      name: status,
+      targetUrl: subject.newest?.target_url ?? `${this.options.jobsUrl}${watched.job}/`,
+      description,
+    });
+  }
+
+  /**
+   * Whether all is as it was when it was decided: what came meanwhile (a late hook, a build's last word) is another's turn.
+   * The statuses once more after Jenkins was asked: a build that ended in between has posted its end.
+   */
+  private async isStill(
+    { watched, commit, ref, status, newest }: Omit<Subject, 'item'>,
+    isItsOwn: (build: Build) => boolean,
+  ): Promise<boolean> {
+    const { gitlab, jenkins } = this.options;
+    const live = (await jenkins.builds()).filter((build) => isLive(build) && isItsOwn(build));
+    const now = (await gitlab.statuses(watched.project, commit, ref, status)).at(-1);
+    return live.length === 0 && now?.id === newest?.id && now?.status === newest?.status;
+  }
+
+  /** {@link isStill} of a head: that it still is one, too. */
+  private async isStillHead(subject: Subject): Promise<boolean> {
+    const { watched, request, commit } = subject;
+    const { project, branch } = watched;
+    if (request) {
+      const now = await this.options.gitlab.mergeRequest(project, request.iid);
+      if (now.state !== 'opened' || now.sha !== commit) return false;
+    } else if ((await this.headOf(project, branch)) !== commit) return false;
+    return this.isStill(subject, (build) =>
+      request ? isOf(build, watched, 'MERGE', commit, request.iid) : isOf(build, watched, 'PUSH', commit),
+    );
+  }
+
+  /** Starts what is missing, by the hook that did not come. @returns whether it did */
+  private async start(subject: Subject, decision: Extract<Decision, { do: 'start' }>): Promise<boolean> {
+    if (!(await this.isStillHead(subject))) return false;
+    const { gitlab, jenkins, hookToken, say } = this.options;
+    const { watched, what, commit, request } = subject;
+    const project = await gitlab.project(watched.project);
+    const head = await gitlab.commit(watched.project, commit);
+    if (decision.end) await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    // Before it is started, so that a build that dies at once is counted as well.
+    await this.post(
+      { ...subject, newest: undefined },
+      'pending',
+      `waits for its build, which the reconciler started: ${decision.why}`,
+    );
+    const [event, payload] = request
+      ? ['Merge Request Hook', mergeRequestHook(project, request, head)]
+      : ['Push Hook', pushHook(project, watched.branch, head)];
+    await jenkins.hook(watched.job, event as string, hookToken(watched.job), payload as object);
+    say(`${what}: started ${watched.job} for ${commit.slice(0, 12)}: ${decision.why}`);
+    return true;
+  }
+
+  private async giveUp(subject: Subject, why: string): Promise<void> {
+    if (!(await this.isStillHead(subject))) return;
+    await this.post(subject, 'failed', `${BROKE_OFF}${why}`);
+    this.options.say(`${subject.what}: ${subject.commit.slice(0, 12)} failed: ${why}`);
+  }
+
+  /** Has GitLab enable a hook again that it disabled, and says so. */
+  private async lookAtHook({ project, job }: Watched): Promise<void> {
+    const { gitlab, hookPath, say } = this.options;
+    const hook = (await gitlab.hooks(project)).find(
+      ({ url }) => URL.canParse(url) && new URL(url).pathname === hookPath(job),
+    );
+    const { enable, say: line } = decideHook(hook && { status: hook.alert_status });
+    if (!enable || !hook) {
+      if (line) say(`${project}: ${line}`);
+      return;
+    }
+    const last = this.tested.get(hook.id);
+    if (last !== undefined && this.looks - last < TESTS_EVERY) return;
+    this.tested.set(hook.id, this.looks);
+    try {
+      await gitlab.testHook(project, hook.id, TEST_TRIGGER);
+      say(`${project}: ${line}; enabled it again`);
+    } catch (error) {
+      say(`${project}: ${line}; it stays so: ${(error as Error).message.split('\n')[0]}`);
+    }
+  }
+}
+
+function isOf(
+  build: Build,
+  { job }: Watched,
+  action: Build['action'],
+  commit: string,
+  mergeRequest?: number,
+): boolean {
+  return (
+    build.job === job &&
+    build.action === action &&
+    build.commit === commit &&
+    build.mergeRequest === mergeRequest
+  );
+}

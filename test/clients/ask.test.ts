@@ -1,0 +1,78 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ask, askText, Unanswered } from '../../clients/ask';
+
+let server: Server;
+let url: string;
+let asked: string[];
+let answer: (request: IncomingMessage, response: ServerResponse, count: number) => void;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    asked.push(request.method ?? '');
+    answer(request, response, asked.length);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+beforeEach(() => {
+  asked = [];
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const policy = { attempts: 3, baseMs: 1, capMs: 1 };
+const after = (times: number, then: (response: ServerResponse) => void): void => {
+  answer = (_request, response, count) => {
+    if (count > times) response.end('whole');
+    else then(response);
+  };
+};
+
+test.each<[string, (response: ServerResponse) => void]>([
+  ['an answer that passes', (response) => response.writeHead(503).end('away')],
+  ['a cut before the answer', (response) => response.socket?.destroy()],
+  [
+    'a cut in the middle of the body',
+    (response) => {
+      response.writeHead(200, { 'content-length': '99' }).write('half');
+      setTimeout(() => response.socket?.destroy(), 5);
+    },
+  ],
+])('%s is asked again', async (_what, then) => {
+  after(2, then);
+  const { response, body } = await askText(url, {}, { policy });
+  expect([response.status, body, asked.length]).toEqual([200, 'whole', 3]);
+});
+
+test('what changes something is sent once, unless it was one of too many', async () => {
+  after(1, (response) => response.writeHead(502).end());
+  const once = await askText(url, { method: 'POST', body: '{}' }, { policy });
+  expect([once.response.status, once.body, asked]).toEqual([502, '', ['POST']]);
+  asked = [];
+  after(1, (response) => response.writeHead(429, { 'retry-after': '0' }).end());
+  expect((await askText(url, { method: 'POST', body: '{}' }, { policy })).response.status).toBe(200);
+  expect(asked).toEqual(['POST', 'POST']);
+  asked = [];
+  after(1, (response) => response.writeHead(502).end());
+  const body = new Response('stream').body;
+  const init: RequestInit & { duplex: 'half' } = { method: 'PUT', body, duplex: 'half' };
+  expect((await askText(url, init, { policy })).response.status).toBe(502);
+  expect(asked).toEqual(['PUT']);
+});
+
+test('an answer that says no is an answer', async () => {
+  answer = (_request, response) => response.writeHead(404).end('none');
+  const { response, body } = await askText(url, {}, { policy });
+  expect([response.status, body, asked.length]).toEqual([404, 'none', 1]);
+});
+
+test('a server that says nothing, and a body that never ends, are given up', async () => {
+  answer = () => undefined;
+  const patience = { attempts: 2, baseMs: 1, attemptMs: 60 };
+  await expect(askText(url, {}, { policy: patience })).rejects.toThrow(Unanswered);
+  answer = (_request, response) => response.writeHead(200, { 'content-length': '99' }).write('half');
+  await expect(ask(url, {}, (response) => response.text(), { policy: patience })).rejects.toThrow(/time/i);
+});

@@ -1,0 +1,105 @@
+import { parse } from 'yaml';
+import { cascYaml } from '../../../components/jenkins/casc';
+import type { Model } from '../../../components/model';
+import { stackVariables } from '../../../stacks/secrets';
+import { argsOf, modelWith, OAUTH, OIDC } from './support';
+
+const security = (model: Model) => {
+  const { jenkins } = parse(cascYaml(model)) as {
+    jenkins: { securityRealm: object; authorizationStrategy: object };
+  };
+  return { realm: jenkins.securityRealm, strategy: jenkins.authorizationStrategy };
+};
+
+const READ = ['Job/Discover', 'Job/Read', 'Overall/Read', 'View/Read'];
+const OPERATE = ['Job/Build', 'Job/Cancel', ...READ];
+
+test('by OpenID Connect people are who the provider says; admin is the escape hatch', () => {
+  // oic-auth: OicSecurityRealm, OicServerWellKnownConfiguration, properties Pkce and EscapeHatch.
+  expect(security(modelWith(OIDC)).realm).toEqual({
+    oic: {
+      clientId: 'jenkins',
+      clientSecret: '${LOGIN_CLIENT_SECRET}',
+      serverConfiguration: {
+        wellKnown: {
+          wellKnownOpenIDConfigurationUrl: 'https://id.test/.well-known/openid-configuration',
+          scopesOverride: 'openid profile email',
+        },
+      },
+      userNameField: 'preferred_username',
+      fullNameFieldName: 'name',
+      emailFieldName: 'email',
+      groupsFieldName: 'groups',
+      disableSslVerification: false,
+      properties: [
+        'pkce',
+        { escapeHatch: { username: 'admin', group: 'switchyard:emergency', secret: '${ADMIN_PASSWORD}' } },
+      ],
+    },
+  });
+});
+
+test("by GitLab's OAuth there is no user of Jenkins' own, and no password of one", () => {
+  // gitlab-oauth: the constructor of GitLabSecurityRealm.
+  const model = modelWith(OAUTH);
+  expect(security(model).realm).toEqual({
+    gitLab: {
+      gitlabWebUri: 'https://gitlab.test',
+      gitlabApiUri: 'https://gitlab.test',
+      clientID: 'jenkins',
+      clientSecret: '${LOGIN_CLIENT_SECRET}',
+    },
+  });
+  expect(cascYaml(model)).not.toContain('ADMIN_PASSWORD');
+  expect(argsOf('kubernetes:core/v1:Secret', model, 'jenkins-casc-secrets').stringData).toEqual({
+    LOGIN_CLIENT_SECRET: '«given:JENKINS_SECRET»',
+    HOOK_TOKEN_SHOP: '«secret:hook/shop»',
+  });
+});
+
+test('groups are roles: of two the wider, sorted, and who is in none may do nothing', () => {
+  const group = (name: string, permissions: string[]) => ({ group: { name, permissions } });
+  const entries = [
+    group('on-call', OPERATE),
+    group('platform', [
+      'Job/Build',
+      'Job/Cancel',
+      'Job/Discover',
+      'Job/Read',
+      'Overall/Administer',
+      'Overall/Read',
+      'View/Read',
+    ]),
+    group('shop/orders', READ),
+  ];
+  const emergency = group('switchyard:emergency', ['Overall/Administer']);
+  expect(security(modelWith(OIDC)).strategy).toEqual({ globalMatrix: { entries: [...entries, emergency] } });
+  // No group of the provider's opens the emergency's door, and nobody "authenticated" anything.
+  expect(security(modelWith(OAUTH)).strategy).toEqual({ globalMatrix: { entries } });
+  expect(security(modelWith(`anonymousRead: true, ${OAUTH}`)).strategy).toEqual({
+    globalMatrix: { entries: [...entries, { user: { name: 'anonymous', permissions: READ } }] },
+  });
+});
+
+test("the client's secret is a variable that a whole `up` needs, and stands in one Secret only", () => {
+  const model = modelWith(OIDC);
+  expect(stackVariables(model.settings)).toContainEqual({
+    variable: 'JENKINS_SECRET',
+    place: 'config.jenkins.login.openIdConnect.clientSecretFrom',
+  });
+  expect(argsOf('kubernetes:core/v1:Secret', model, 'jenkins-casc-secrets').stringData).toMatchObject({
+    ADMIN_PASSWORD: '«secret:jenkins/admin»',
+    LOGIN_CLIENT_SECRET: '«given:JENKINS_SECRET»',
+  });
+  expect(cascYaml(model)).not.toContain('JENKINS_SECRET');
+});
+
+test('text of the stack is text in the configuration, whatever it looks like', () => {
+  const evil = OIDC.replace('clientId: jenkins', 'clientId: "${ADMIN_PASSWORD}"').replace(
+    '[platform]',
+    '["${ADMIN_PASSWORD} a"]',
+  );
+  const yaml = cascYaml(modelWith(evil));
+  expect(yaml).toContain('clientId: ^${ADMIN_PASSWORD}');
+  expect(yaml).toContain('name: ^${ADMIN_PASSWORD} a');
+});

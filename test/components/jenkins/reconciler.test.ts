@@ -1,0 +1,116 @@
+import { cascYaml } from '../../../components/jenkins/casc';
+import { reconcilerResources, watchedProjects } from '../../../components/jenkins/reconciler';
+import { outside } from '../../../components/shared/network';
+import { readSettings } from '../../../delivery/settings';
+import { parseStack } from '../../../stacks/load';
+import { stackText, testModel } from '../../support/model';
+import { modelWith } from './support';
+
+interface Args {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: {
+    readonly strategy: unknown;
+    readonly replicas: number;
+    readonly egress?: unknown;
+    readonly template: {
+      readonly spec: {
+        readonly automountServiceAccountToken: boolean;
+        readonly serviceAccountName?: string;
+        readonly containers: readonly {
+          readonly command: string[];
+          readonly env: { name: string; value?: string }[];
+        }[];
+      };
+    };
+  };
+  readonly stringData?: Record<string, unknown>;
+}
+const argsOf = (name: string, model = testModel()): Args => {
+  const found = reconcilerResources(model).find((one) => one.name === name);
+  if (!found) throw new Error(`no ${name}`);
+  return found.args as unknown as Args;
+};
+
+test('it has no account in the cluster, never runs twice, and writes at each look that it is alive', () => {
+  const { spec, metadata } = argsOf('reconciler');
+  expect(metadata.namespace).toBe('ci-reconciler');
+  expect([spec.replicas, spec.strategy]).toEqual([1, { type: 'Recreate' }]);
+  const pod = spec.template.spec;
+  expect([pod.automountServiceAccountToken, pod.serviceAccountName]).toEqual([false, undefined]);
+  expect(pod.containers[0]?.command).toEqual(['delivery', 'reconcile', '--alive', '/tmp/reconciled']);
+  const kinds = reconcilerResources(testModel()).map(({ type }) => type);
+  expect(kinds.filter((type) => /rbac|ServiceAccount/.test(type))).toEqual([]);
+});
+
+test('it reaches GitLab, Jenkins and DNS, and nothing else', () => {
+  expect(argsOf('reconciler-egress').spec.egress).toEqual([
+    expect.objectContaining({ ports: expect.arrayContaining([{ protocol: 'UDP', port: 53 }]) }),
+    outside(443),
+    {
+      to: [
+        {
+          namespaceSelector: {
+            matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['ci'] }],
+          },
+        },
+      ],
+      ports: [{ protocol: 'TCP', port: 8080 }],
+    },
+  ]);
+});
+
+test('what it watches is what its program reads', () => {
+  const model = testModel({
+    settings: parseStack(
+      `${stackText}  switchyard:topologyProject: { path: topology, apply: automatic }\n`,
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
+  });
+  const env = Object.fromEntries(
+    argsOf('reconciler', model).spec.template.spec.containers[0]?.env.map(({ name, value }) => [
+      name,
+      value,
+    ]) ?? [],
+  );
+  const { SWITCHYARD_WATCHED } = readSettings(['SWITCHYARD_WATCHED'], env);
+  expect(SWITCHYARD_WATCHED).toEqual(watchedProjects(model));
+  expect(SWITCHYARD_WATCHED).toEqual([
+    {
+      job: 'shop',
+      project: 'switchyard/shop',
+      branch: 'main',
+      requests: { status: 'switchyard', merges: true, drafts: false },
+      heads: { status: 'switchyard', module: 'shop' },
+    },
+    {
+      job: 'topology',
+      project: 'switchyard/topology',
+      branch: 'main',
+      requests: { status: 'switchyard/preview', merges: false, drafts: true },
+      heads: { status: 'switchyard/apply' },
+    },
+  ]);
+});
+
+test('its secrets are secrets: the bot’s token, its own password, and one token a job', () => {
+  const { stringData = {} } = argsOf('reconciler-access');
+  for (const value of Object.values(stringData)) expect(typeof value).toBe('object');
+  const tokens = argsOf('reconciler-hook-tokens').stringData ?? {};
+  expect(Object.keys(tokens)).toEqual(['shop']);
+  for (const value of Object.values(tokens)) expect(typeof value).toBe('object');
+});
+
+test('where everybody may read builds it has no user of Jenkins’', () => {
+  const open = modelWith('anonymousRead: true');
+  expect(Object.keys(argsOf('reconciler-access', open).stringData ?? {})).toEqual(['gitlab']);
+  const names = argsOf('reconciler', open).spec.template.spec.containers[0]?.env.map(({ name }) => name);
+  expect(names).not.toContain('JENKINS_USER');
+  expect(cascYaml(open)).not.toContain('reconciler');
+  expect(cascYaml(testModel())).toContain('id: reconciler');
+});
+
+test('beside a Jenkins of someone else’s, and without any job, there is none', () => {
+  expect(reconcilerResources(modelWith('existing: { namespace: theirs }'))).toEqual([]);
+  expect(reconcilerResources({ ...testModel(), modules: [] })).toEqual([]);
+});

@@ -1,0 +1,143 @@
+import fc from 'fast-check';
+import type { Push } from '../../delivery/gitlab';
+import { decideReview, pushersOf, type Testimony } from '../../delivery/review';
+import { sha } from './certificates';
+
+const push = (author_id: number, from: string | null, to: string | null, ref = 'feature'): Push => ({
+  author_id,
+  push_data: {
+    action: from === null ? 'created' : to === null ? 'removed' : 'pushed',
+    ref_type: 'branch',
+    ref,
+    commit_from: from,
+    commit_to: to,
+  },
+});
+const created = { action: 'created', ref: 'feature', commit_from: null, commit_to: sha('b') } as const;
+/** More refs than GitLab lists one by one. */
+const bulk = (author_id: number): Push => ({
+  author_id,
+  push_data: { action: 'pushed', ref_type: 'branch', ref: null, commit_from: null, commit_to: null },
+});
+
+const HEAD = sha('b');
+const BOT = 99;
+const [ann, ben, cleo] = [
+  { id: 1, username: 'ann' },
+  { id: 2, username: 'ben' },
+  { id: 3, username: 'cleo' },
+];
+const LATER = '2026-11-28T10:00:00.001Z';
+
+const testimony = (more: Partial<Testimony> = {}): Testimony => ({
+  head: HEAD,
+  sourceBranch: 'feature',
+  approvals: [{ user: cleo, approved_at: LATER }],
+  versions: [
+    { id: 8, head_commit_sha: HEAD, created_at: '2026-11-28T10:00:00.000Z' },
+    { id: 7, head_commit_sha: sha('a'), created_at: '2026-11-28T09:00:00.000Z' },
+  ],
+  pushes: [push(1, sha('a'), HEAD), push(1, null, sha('a'))],
+  people: new Set([1]),
+  mayPush: new Set([1, 2, 3, BOT]),
+  bot: BOT,
+  ...more,
+});
+const whyNot = (more: Partial<Testimony>): string => {
+  const decision = decideReview(testimony(more));
+  return 'why' in decision ? decision.why : `by ${decision.by}`;
+};
+
+describe('who pushed', () => {
+  it('is found push by push, back to the one that made the branch', () => {
+    const pushes = [
+      push(4, sha('e'), sha('f'), 'other'),
+      push(2, sha('a'), HEAD),
+      bulk(5),
+      push(1, null, sha('a')),
+      // An older branch of the same name.
+      push(6, sha('1'), null),
+      push(6, null, sha('1')),
+    ];
+    expect(pushersOf(pushes, 'feature', HEAD)).toEqual(new Set([2, 1]));
+  });
+
+  it.each<[string, Push[]]>([
+    ['nothing is known', []],
+    ['the newest is missing', [push(1, null, sha('a'))]],
+    ['one in between is missing', [push(1, sha('c'), HEAD), push(1, null, sha('a'))]],
+    ['the beginning is missing', [push(1, sha('a'), HEAD)]],
+    ['it came with many others', [bulk(1), push(1, null, sha('a'))]],
+    ['a tag is called so', [{ author_id: 1, push_data: { ...created, ref_type: 'tag' } }]],
+    ['another branch has that commit', [push(1, null, HEAD, 'other')]],
+  ])('is unknown where %s', (_what, pushes) => {
+    expect(pushersOf(pushes, 'feature', HEAD)).toBeUndefined();
+    expect(whyNot({ pushes })).toContain('GitLab does not say who pushed');
+  });
+
+  it('is everyone of a chain, whatever else the project saw', () => {
+    const commit = fc.nat({ max: 15 }).map((digit) => sha(digit.toString(16)));
+    const chain = fc.uniqueArray(commit, { minLength: 1, maxLength: 8 });
+    const foreign = fc.array(
+      fc.tuple(fc.nat(9), commit, commit).map(([id, a, b]) => push(id + 50, a, b, 'x')),
+    );
+    fc.assert(
+      fc.property(chain, foreign, (commits, others) => {
+        const own = commits.map((to, index) => push(index, commits[index - 1] ?? null, to)).reverse();
+        const mixed = own.flatMap((one, index) => [...others.slice(index, index + 1), one]);
+        expect(pushersOf(mixed, 'feature', commits.at(-1) ?? '')).toEqual(
+          new Set(commits.map((_, index) => index)),
+        );
+      }),
+    );
+  });
+});
+
+describe('a review', () => {
+  it('holds by one approval of someone else after the newest commit, whoever else approved', () => {
+    expect(decideReview(testimony())).toEqual({ by: 'cleo' });
+    const approvals = [ann, ben, cleo].map((user) => ({ user, approved_at: LATER }));
+    expect(decideReview(testimony({ approvals, people: new Set([1, 2]) }))).toEqual({ by: 'cleo' });
+  });
+
+  it.each<[string, Partial<Testimony>, string]>([
+    ['nobody approved', { approvals: [] }, 'it waits for an approval'],
+    [
+      'the bot did',
+      { approvals: [{ user: { id: BOT, username: 'b' }, approved_at: LATER }] },
+      'b is no person',
+    ],
+    ['who did may not push', { mayPush: new Set([1]) }, 'cleo is no person who may push'],
+    ['who did pushed it', { pushes: [push(3, null, HEAD)] }, 'cleo pushed it'],
+    [
+      'who did pushed an older commit',
+      { pushes: [push(1, sha('a'), HEAD), push(3, null, sha('a'))] },
+      'cleo pushed it',
+    ],
+    ['who did wrote, committed or opened it', { people: new Set([1, 3]) }, 'cleo wrote or opened it'],
+    [
+      'it was before the commit',
+      { approvals: [{ user: cleo, approved_at: '2026-11-28T09:59:59Z' }] },
+      'an older commit',
+    ],
+    [
+      'it was as GitLab took the commit in',
+      { approvals: [{ user: cleo, approved_at: '2026-11-28T10:00:00Z' }] },
+      'an older commit',
+    ],
+    ['nobody knows when', { approvals: [{ user: cleo }] }, 'does not say when'],
+    [
+      'GitLab shows an older head',
+      { versions: testimony().versions.slice(1) },
+      'has not taken in bbbbbbbbbbbb yet',
+    ],
+    ['GitLab shows none', { versions: [] }, 'has not taken in bbbbbbbbbbbb yet'],
+  ])('does not hold where %s', (_what, more, why) => {
+    expect(whyNot(more)).toContain(why);
+  });
+
+  it('counts another zone’s time as the time that it is', () => {
+    const approvals = [{ user: cleo, approved_at: '2026-11-28T11:30:00+02:00' }];
+    expect(whyNot({ approvals })).toContain('an older commit');
+  });
+});

@@ -1,0 +1,418 @@
+/**
+ * Who reaches what. docs/security.md shows this as one table (`test/lab/identities.test.ts` holds the two equal), and
+ * `identities.test.ts` tries each cell that has something to try on the running lab: all that an identity may, and as
+ * much that it may not.
+ *
+ * A Kubernetes request is `verb resource[.group] [namespace]`; any other is `METHOD path`.
+ */
+export interface Cell {
+  /** For people. */
+  readonly says: string;
+  /**
+   * Whom a request is made as: a service account as `namespace/name`, a user of the registry, a token of GitLab's, a
+   * login of Jenkins. Without it the cell is not tried.
+   */
+  readonly as?: string;
+  readonly may?: readonly string[];
+  readonly mayNot?: readonly string[];
+}
+
+export const SYSTEMS = ['kubernetes', 'registry', 'gitlab', 'jenkins'] as const;
+export type System = (typeof SYSTEMS)[number];
+
+export interface Identity extends Readonly<Record<System, Cell>> {
+  readonly name: string;
+  /** What it is, and what it holds. */
+  readonly is: string;
+}
+
+const none: Cell = { says: 'nothing' };
+/** An account without a role, and no Pod of its own has its token. */
+const nothing = (as: string): Cell => ({
+  says: 'nothing',
+  as,
+  mayNot: [
+    'list secrets ci',
+    'list secrets ci-deploy',
+    'list secrets prod-orders',
+    'list pods prod-orders',
+    'create pods prod-orders',
+    `create pods ${as.split('/')[0]}`,
+    `list secrets ${as.split('/')[0]}`,
+    `create pods/exec ${as.split('/')[0]}`,
+    'list namespaces',
+    'list nodes',
+    'create clusterrolebindings.rbac.authorization.k8s.io',
+  ],
+});
+
+const ORDERS = '/projects/switchyard%2Forders';
+const LEDGER = '/projects/switchyard%2Frelease-ledger';
+const LIBRARY = '/projects/switchyard%2Fpipeline-library';
+const TOPOLOGY = '/projects/switchyard%2Ftopology';
+const JOB = '/job/switchyard/job/orders';
+
+export const IDENTITIES: readonly Identity[] = [
+  {
+    name: 'module author',
+    is: 'a person with the role Developer in a module’s project',
+    kubernetes: none,
+    registry: { says: 'nothing', as: '', mayNot: ['GET /v2/', 'GET /v2/modules/orders/tags/list'] },
+    gitlab: {
+      says: 'the module’s project, but not its main branch; no other project',
+      as: 'author',
+      may: [`GET ${ORDERS}`, `GET ${ORDERS}/merge_requests`],
+      mayNot: [
+        `POST ${ORDERS}/repository/commits`,
+        `GET ${ORDERS}/hooks`,
+        `GET ${LEDGER}`,
+        `GET ${LIBRARY}`,
+        `GET ${TOPOLOGY}`,
+        'GET /groups/switchyard/access_tokens',
+      ],
+    },
+    jenkins: {
+      says: 'what people may; a hook without the module’s token starts nothing',
+      as: '',
+      mayNot: ['POST /project/switchyard/orders'],
+    },
+  },
+  {
+    name: 'topology author',
+    is: 'a person with the role Developer in the topology’s project; Maintainers merge there',
+    kubernetes: none,
+    registry: none,
+    gitlab: {
+      says: 'the topology’s project, but not its main branch; no module',
+      as: 'topology-author',
+      may: [`GET ${TOPOLOGY}`],
+      mayNot: [
+        `POST ${TOPOLOGY}/repository/commits`,
+        `GET ${TOPOLOGY}/hooks`,
+        `GET ${ORDERS}`,
+        `GET ${LEDGER}`,
+      ],
+    },
+    jenkins: none,
+  },
+  {
+    name: 'test Pod',
+    is: 'a merge request’s tests and its service containers, in the module’s test namespace; no token in the Pod',
+    kubernetes: nothing('test-orders/tests'),
+    registry: { says: 'nothing; nodes pull its images' },
+    gitlab: none,
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'build',
+    is: 'a merge request’s Dockerfile, in a Pod of its own; no token in the Pod',
+    kubernetes: nothing('ci-build/default'),
+    registry: {
+      says: 'base images, to read; what it makes goes through the gate',
+      as: 'build',
+      may: ['GET /v2/'],
+      mayNot: [
+        'GET /v2/_catalog',
+        'GET /v2/modules/orders/tags/list',
+        'POST /v2/modules/orders/blobs/uploads/',
+      ],
+    },
+    gitlab: none,
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'delivery',
+    is: 'the commands that merge and release, in `ci-agents`; bot token, certificate key and one module’s registry login, bound around single commands',
+    kubernetes: nothing('ci-agents/default'),
+    registry: {
+      says: 'one module’s repository, to read and push; it deletes nothing',
+      as: 'push-orders',
+      may: ['GET /v2/modules/orders/tags/list'],
+      mayNot: [
+        'GET /v2/modules/billing/tags/list',
+        'POST /v2/modules/billing/blobs/uploads/',
+        'GET /v2/_catalog',
+        'GET /v2/switchyard/delivery/tags/list',
+      ],
+    },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'deploy',
+    is: '`switchyard up --only`, in `ci-deploy`; what `deployEnvironment` names, and what opens the state; no login at the backups’ store',
+    kubernetes: {
+      says: 'production namespaces of modules: workloads, Services, Secrets, ConfigMaps; no Pods, claims, roles; kinds without secrets to look at',
+      as: 'ci-deploy/deployer',
+      may: [
+        'create deployments.apps prod-orders',
+        'delete statefulsets.apps prod-orders',
+        'list secrets prod-orders',
+        'update services prod-billing',
+        'list pods prod-orders',
+        'list nodes',
+      ],
+      mayNot: [
+        'create pods prod-orders',
+        'create pods/exec prod-orders',
+        'delete persistentvolumeclaims prod-orders',
+        'create rolebindings.rbac.authorization.k8s.io prod-orders',
+        'create namespaces',
+        'list secrets ci',
+        'list secrets ci-deploy',
+        'list secrets ci-apply',
+        'list secrets registry',
+        'list secrets backup',
+        'create deployments.apps registry',
+        'create pods ci-apply',
+        'create clusterrolebindings.rbac.authorization.k8s.io',
+      ],
+    },
+    registry: { says: 'nothing; the release’s digest was promoted by delivery' },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'preview',
+    is: 'the program of a merge request on the topology, in `ci-preview`; placeholders in the place of all secrets',
+    kubernetes: {
+      says: 'kinds without secrets, to read',
+      as: 'ci-preview/previewer',
+      may: [
+        'list deployments.apps prod-orders',
+        'list nodes',
+        'list rolebindings.rbac.authorization.k8s.io ci',
+      ],
+      mayNot: [
+        'list secrets prod-orders',
+        'list secrets ci-preview',
+        'list secrets ci-apply',
+        'list configmaps ci',
+        'list pods prod-orders',
+        'get pods/log prod-orders',
+        'create pods ci-preview',
+        'create pods/exec ci',
+        'update deployments.apps prod-orders',
+        'create namespaces',
+      ],
+    },
+    registry: none,
+    gitlab: none,
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'apply',
+    is: 'the merged program of the topology, in `ci-apply`; every secret that a person brings',
+    kubernetes: {
+      says: 'everything (cluster-admin)',
+      as: 'ci-apply/applier',
+      may: [
+        'list secrets prod-orders',
+        'create namespaces',
+        'create clusterrolebindings.rbac.authorization.k8s.io',
+        'delete persistentvolumeclaims ci',
+      ],
+    },
+    registry: { says: 'everything: it has the seed' },
+    gitlab: { says: 'everything that the token `GITLAB_TOKEN` may' },
+    jenkins: { says: 'everything: it has the seed' },
+  },
+  {
+    name: 'drift',
+    is: 'the nightly look, in `ci-drift`; a GitLab token that reads, placeholders in the place of all other secrets',
+    kubernetes: {
+      says: 'every kind of the topology but Secrets, to read',
+      as: 'ci-drift/watcher',
+      may: [
+        'list configmaps prod-orders',
+        'list pods prod-orders',
+        'list clusterroles.rbac.authorization.k8s.io',
+      ],
+      mayNot: [
+        'list secrets prod-orders',
+        'list secrets ci-drift',
+        'create pods ci-drift',
+        'update deployments.apps prod-orders',
+        'delete pods prod-orders',
+        'create pods/exec prod-orders',
+      ],
+    },
+    registry: none,
+    gitlab: {
+      says: 'the group’s projects as a Maintainer sees them, to read',
+      as: 'reader',
+      may: [`GET ${ORDERS}/hooks`, `GET ${LEDGER}`, `GET ${TOPOLOGY}`],
+      mayNot: [
+        `POST ${ORDERS}/repository/commits`,
+        `POST ${ORDERS}/issues`,
+        'GET /groups/switchyard/access_tokens',
+      ],
+    },
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'reaper',
+    is: 'what removes expired test objects, in `ci-reaper`',
+    kubernetes: {
+      says: 'test namespaces: list and delete Pods, claims and Secrets',
+      as: 'ci-reaper/reaper',
+      may: ['list pods test-orders', 'delete pods test-orders', 'list secrets test-orders'],
+      mayNot: [
+        'create pods test-orders',
+        'create pods/exec test-orders',
+        'list pods prod-orders',
+        'delete pods prod-orders',
+        'list secrets prod-orders',
+        'delete pods ci',
+      ],
+    },
+    registry: none,
+    gitlab: none,
+    jenkins: none,
+  },
+  {
+    name: 'reconciler',
+    is: 'what makes good for lost hooks, in `ci-reconciler`; the bot’s token and the tokens of the hooks',
+    kubernetes: nothing('ci-reconciler/default'),
+    registry: none,
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'starts jobs by the tokens of their hooks; reads builds' },
+  },
+  {
+    name: 'release backup',
+    is: 'the copy of what was released, in `ci-backup`; the key of all backups and the bucket’s',
+    kubernetes: nothing('ci-backup/default'),
+    registry: { says: 'images, to read' },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'backup',
+    is: 'the scheduled backup, in `backup`; the key of all backups and the bucket’s',
+    kubernetes: {
+      says: 'commands in the Pods that it dumps, named one by one',
+      as: 'backup/backup',
+      may: ['list pods prod-orders', 'list pods ci'],
+      mayNot: [
+        'create pods/exec prod-orders',
+        'create pods prod-orders',
+        'delete pods prod-orders',
+        'list secrets prod-orders',
+        'list secrets ci',
+        'list pods ci-apply',
+      ],
+    },
+    registry: { says: 'images, to read' },
+    gitlab: { says: 'repositories of the group' },
+    jenkins: { says: 'its home, by a command in its Pod' },
+  },
+  {
+    name: 'Jenkins controller',
+    is: 'the one Pod in `ci`; all of Jenkins’ credentials',
+    kubernetes: {
+      says: 'its own credentials; Pods in the agents’ and test namespaces, with the accounts there: whoever takes it over has what deploy and apply have',
+      as: 'ci/jenkins',
+      may: [
+        'list secrets ci',
+        'create pods test-orders',
+        'create pods/exec test-orders',
+        'create pods ci-agents',
+        'create pods ci-build',
+        'create pods ci-deploy',
+        'create pods ci-preview',
+        'create pods ci-apply',
+      ],
+      mayNot: [
+        'create pods ci',
+        'list secrets ci-agents',
+        'list secrets ci-deploy',
+        'list secrets ci-apply',
+        'list secrets test-orders',
+        'list secrets prod-orders',
+        'list pods prod-orders',
+        'create pods prod-orders',
+        'create pods registry',
+        'create pods backup',
+        'create deployments.apps ci',
+        'create clusterrolebindings.rbac.authorization.k8s.io',
+      ],
+    },
+    registry: { says: 'each module’s login, for delivery' },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'everything' },
+  },
+  {
+    name: 'bot token',
+    is: 'the group’s access token `switchyard-bot`, role Maintainer',
+    kubernetes: none,
+    registry: none,
+    gitlab: {
+      says: 'the group’s projects as a Maintainer: merges, statuses, notes, the ledger; not the group itself',
+      as: 'bot',
+      may: [`GET ${ORDERS}`, `GET ${LEDGER}`, `GET ${LIBRARY}`, `GET ${ORDERS}/hooks`],
+      mayNot: [
+        `POST ${ORDERS}/repository/commits`,
+        'GET /groups/switchyard/access_tokens',
+        'PUT /groups/switchyard',
+        'POST /users',
+        'GET /application/settings',
+      ],
+    },
+    jenkins: none,
+  },
+  {
+    name: 'registry users',
+    is: '`push` (the topology itself, and what removes old images), `pull` (nodes), `push-<module>` (delivery), `build` (builds)',
+    kubernetes: {
+      says: 'who removes old images: a request to collect, and the registry’s restart',
+      as: 'registry/registry-retention',
+      may: ['list configmaps registry', 'delete pods registry'],
+      mayNot: ['list secrets registry', 'create pods registry', 'create pods/exec registry', 'list pods ci'],
+    },
+    registry: {
+      says: '`pull` reads everything and writes nothing; each other as above (`registry-rights.ts` has some sixty requests more)',
+      as: 'pull',
+      may: ['GET /v2/', 'GET /v2/modules/orders/tags/list', 'GET /v2/modules/billing/tags/list'],
+      mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
+    },
+    gitlab: {
+      says: 'who removes old images reads the ledger and merge requests',
+      as: 'retention',
+      may: [`GET ${LEDGER}`, `GET ${ORDERS}/merge_requests`],
+      mayNot: [`POST ${LEDGER}/repository/commits`, `GET ${ORDERS}/hooks`, `POST ${ORDERS}/issues`],
+    },
+    jenkins: none,
+  },
+  {
+    name: 'people',
+    is: 'whoever logs in; with `jenkins.login` by their groups, else all as `admin`',
+    kubernetes: none,
+    registry: none,
+    gitlab: { says: 'their role; merging to main asks for `mergeRole`' },
+    jenkins: {
+      says: 'who is not logged in: nothing, or reading with `anonymousRead` (the lab has it); roles of `jenkins.login` are not tried, since nobody can log in to the stand-in by a provider',
+      as: '',
+      may: [`GET ${JOB}/api/json`],
+      mayNot: [`POST ${JOB}/build`, 'POST /reload-configuration-as-code/'],
+    },
+  },
+];
+
+const shown = ({ says, as, may = [], mayNot = [] }: Cell): string => {
+  if (as === undefined) return says;
+  const counts = [
+    ...(may.length > 0 ? [`${may.length} allowed`] : []),
+    ...(mayNot.length > 0 ? [`${mayNot.length} refused`] : []),
+  ];
+  return `${says} _(tried: ${counts.join(', ')})_`;
+};
+
+/** The table of docs/security.md. */
+export const identityTable = (): string =>
+  [
+    '| identity | what it is | Kubernetes | registry | GitLab | Jenkins |',
+    '|---|---|---|---|---|---|',
+    ...IDENTITIES.map(
+      (one) => `| **${one.name}** | ${one.is} | ${SYSTEMS.map((system) => shown(one[system])).join(' | ')} |`,
+    ),
+  ].join('\n');

@@ -1,0 +1,216 @@
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { parse } from 'yaml';
+import { Secrets } from '../../../components/shared/secrets';
+import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { REGISTRY } from '../../../lab/machine/addresses';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment, rootToken } from '../../../lab/topology';
+import { IDENTITIES, type System } from './identities-data';
+import { kubectl } from './running';
+
+// Each cell of the table in docs/security.md, with the credential that the identity has.
+
+/** A name that nothing has: who may would be told that it is not there. */
+const ABSENT = 'identities-absent';
+
+interface Access {
+  readonly server: string;
+  readonly ca: Buffer;
+}
+
+function access(): Access {
+  const config = parse(readFileSync(kubeconfigPath(), 'utf8')) as {
+    clusters: { cluster: Record<string, string> }[];
+  };
+  const cluster = config.clusters[0]?.cluster ?? {};
+  const data = cluster['certificate-authority-data'];
+  return {
+    server: cluster.server ?? '',
+    ca: data ? Buffer.from(data, 'base64') : readFileSync(cluster['certificate-authority'] ?? ''),
+  };
+}
+
+const METHODS: Readonly<Record<string, string>> = {
+  get: 'GET',
+  list: 'GET',
+  create: 'POST',
+  update: 'PUT',
+  delete: 'DELETE',
+};
+
+/** Where the API server takes a request; a dry run, should it be one that changes something. */
+function pathOf(verb: string, resource: string, namespace: string | undefined): string {
+  const [whole = '', ...group] = resource.split('.');
+  const [kind, part] = whole.split('/');
+  const api = group.length === 0 ? '/api/v1' : `/apis/${group.join('.')}/v1`;
+  const place = `${api}${namespace ? `/namespaces/${namespace}` : ''}/${kind}`;
+  const one = part !== undefined || ['get', 'update', 'delete'].includes(verb);
+  const query = part === 'exec' ? '?command=true' : '?dryRun=All';
+  return `${place}${one ? `/${ABSENT}` : ''}${part ? `/${part}` : ''}${METHODS[verb] === 'GET' ? '' : query}`;
+}
+
+/** What the API server answers to an object of no kind: 403 before it looks at it, anything else after. */
+function askKubernetes({ server, ca }: Access, token: string, what: string): Promise<number> {
+  const [verb = '', resource = '', namespace] = what.split(' ');
+  return new Promise((resolve, reject) => {
+    const sent = request(`${server}${pathOf(verb, resource, namespace)}`, {
+      ca,
+      method: METHODS[verb],
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    });
+    sent.once('error', reject);
+    sent.once('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    sent.end(METHODS[verb] === 'GET' ? undefined : '{}');
+  });
+}
+
+const secretOf = (namespace: string, name: string, key: string): string => {
+  const { data } = JSON.parse(kubectl('-n', namespace, 'get', 'secret', name, '-o', 'json')) as {
+    data: Record<string, string>;
+  };
+  return Buffer.from(data[key] ?? '', 'base64').toString('utf8');
+};
+
+const gitlab = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+  const answer = await fetch(`${GITLAB_URL}/api/v4${path}`, {
+    method,
+    headers: { 'private-token': rootToken(), 'content-type': 'application/json' },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+};
+
+/** People who are there for this suite only. */
+const made: number[] = [];
+
+async function developer(name: string, project: string): Promise<string> {
+  const user = await gitlab<{ id: number }>('POST', '/users', {
+    username: name,
+    name,
+    email: `${name}@example.com`,
+    force_random_password: true,
+  });
+  made.push(user.id);
+  await gitlab('POST', `/projects/${encodeURIComponent(project)}/members`, {
+    user_id: user.id,
+    access_level: 30,
+  });
+  const { token } = await gitlab<{ token: string }>('POST', `/users/${user.id}/personal_access_tokens`, {
+    name: 'identities',
+    scopes: ['api'],
+  });
+  return token;
+}
+
+const tokens: Record<string, string> = {};
+
+beforeAll(async () => {
+  tokens.bot = secretOf('ci', 'gitlab-bot-token', 'text');
+  tokens.reader = secretOf('ci-drift', 'drift-environment', 'GITLAB_TOKEN');
+  tokens.retention = secretOf('registry', 'registry-retention', 'gitlabToken');
+  tokens.author = await developer('identities-author', 'switchyard/orders');
+  tokens['topology-author'] = await developer('identities-topology', 'switchyard/topology');
+}, 60_000);
+afterAll(async () => {
+  for (const id of made) await gitlab('DELETE', `/users/${id}?hard_delete=true`);
+});
+
+const basic = (user: string, password: string) =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+
+/** What is sent with what would change something, so that only the right to do it is missing. */
+const BODIES: readonly (readonly [path: RegExp, body: object])[] = [
+  [
+    /\/repository\/commits$/,
+    {
+      branch: 'main',
+      commit_message: 'identities',
+      actions: [{ action: 'create', file_path: ABSENT, content: 'x' }],
+    },
+  ],
+  [/\/issues$/, { title: 'identities' }],
+  [/^\/groups\/switchyard$/, { description: 'Made by Switchyard' }],
+  [
+    /^\/users$/,
+    { username: ABSENT, name: ABSENT, email: `${ABSENT}@example.com`, force_random_password: true },
+  ],
+];
+
+async function askHttp(system: Exclude<System, 'kubernetes'>, as: string, what: string): Promise<number> {
+  const [method = '', path = ''] = what.split(' ');
+  const base = { registry: `http://${REGISTRY}`, gitlab: `${GITLAB_URL}/api/v4`, jenkins: JENKINS_URL }[
+    system
+  ];
+  const password = () =>
+    new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(`registry/${as}`);
+  const login: Record<string, string> =
+    system === 'gitlab'
+      ? { 'private-token': tokens[as] ?? '' }
+      : as === ''
+        ? {}
+        : { authorization: basic(as, password()) };
+  const body = system === 'gitlab' ? BODIES.find(([one]) => one.test(path))?.[1] : undefined;
+  const answer = await fetch(`${base}${path}`, {
+    method,
+    headers: { ...login, ...(body && method !== 'GET' ? { 'content-type': 'application/json' } : {}) },
+    ...(body && method !== 'GET' ? { body: JSON.stringify(body) } : {}),
+    redirect: 'manual',
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+type Tried = readonly [as: string, what: string, outcome: 'may' | 'may not' | number];
+const wanted = (system: System): Tried[] =>
+  IDENTITIES.flatMap(({ [system]: { as, may = [], mayNot = [] } }) =>
+    as === undefined
+      ? []
+      : [
+          ...may.map((what): Tried => [as, what, 'may']),
+          ...mayNot.map((what): Tried => [as, what, 'may not']),
+        ],
+  );
+
+test('each account of the cluster may what the table says, and nothing that it refuses', async () => {
+  const api = access();
+  const accounts = new Map<string, string>();
+  const found: Tried[] = [];
+  for (const [as, what] of wanted('kubernetes')) {
+    const [namespace = '', name = ''] = as.split('/');
+    if (!accounts.has(as)) accounts.set(as, kubectl('-n', namespace, 'create', 'token', name).trim());
+    const status = await askKubernetes(api, accounts.get(as) ?? '', what);
+    // 401 would be a token that nobody knows; with another status the request was judged, or there is none such.
+    const outcome = status === 403 ? 'may not' : status === 401 || status >= 500 ? status : 'may';
+    found.push([as, what, outcome]);
+  }
+  expect(found).toEqual(wanted('kubernetes'));
+}, 60_000);
+
+test.each(['registry', 'gitlab', 'jenkins'] as const)(
+  'each login of the %s may what the table says, and nothing that it refuses',
+  async (system) => {
+    const found: Tried[] = [];
+    for (const [as, what] of wanted(system)) {
+      const status = await askHttp(system, as, what);
+      // GitLab says 404 of what one may not see, 400 of a push to a protected branch.
+      const refused = [400, 401, 403, 404].includes(status);
+      found.push([as, what, refused ? 'may not' : status < 300 ? 'may' : status]);
+    }
+    expect(found).toEqual(wanted(system));
+  },
+  60_000,
+);
+
+test('where code of merge requests runs there is no Secret but the one that pulls images', () => {
+  for (const namespace of ['ci-build', 'ci-preview', 'test-orders']) {
+    const { items } = JSON.parse(kubectl('-n', namespace, 'get', 'secrets', '-o', 'json')) as {
+      items: { metadata: { name: string } }[];
+    };
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['registry-pull']);
+  }
+});

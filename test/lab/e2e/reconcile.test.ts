@@ -1,0 +1,118 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { mergeRequest, openMergeRequest, productionVersion } from '../../../lab/journey';
+import { sleep } from '../../../lab/machine/process';
+import { openLog } from '../../../lab/steps';
+import { rootToken } from '../../../lab/topology';
+
+// A running lab in which GitLab sends one module's job nothing any more: what a push, a merge request and a merge lead to
+// comes by the reconciler alone (`delivery reconcile`), each within 75 s.
+jest.setTimeout(400_000);
+
+const log = openLog('e2e-reconcile');
+const MODULE = 'mailer';
+const PROJECT = `projects/${encodeURIComponent(`switchyard/${MODULE}`)}`;
+
+const gitlab = async <T>(method: string, path: string, body?: object): Promise<T> => {
+  const answer = await fetch(`${GITLAB_URL}/api/v4/${path}`, {
+    method,
+    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+};
+
+interface Hook {
+  readonly id: number;
+  readonly url: string;
+}
+interface Status {
+  readonly id: number;
+  readonly status: string;
+  readonly name: string;
+  readonly ref: string;
+  readonly description: string | null;
+  readonly created_at: string;
+  readonly target_url: string;
+}
+
+let hooks: readonly Hook[];
+const send = (events: boolean) =>
+  Promise.all(
+    hooks.map(({ id }) =>
+      gitlab('PUT', `${PROJECT}/hooks/${id}`, { push_events: events, merge_requests_events: events }),
+    ),
+  );
+
+beforeAll(async () => {
+  hooks = await gitlab<Hook[]>('GET', `${PROJECT}/hooks`);
+  expect(hooks.length).toBeGreaterThan(0);
+  await send(false);
+});
+afterAll(() => send(true));
+
+const statuses = async (sha: string): Promise<Status[]> =>
+  (await gitlab<Status[]>('GET', `${PROJECT}/repository/commits/${sha}/statuses?all=true`))
+    .filter(({ name }) => name === 'switchyard')
+    .sort((a, b) => a.id - b.id);
+
+async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+  }
+  throw new Error(`${what} did not happen within ${seconds} s`);
+}
+
+test('with every hook dropped a change still travels from a push to production, each step 75 s later at most, and once', async () => {
+  const [major, minor, patch] = String(await productionVersion(MODULE))
+    .split('.')
+    .map(Number);
+  const version = `${major}.${minor}.${Number(patch) + 1}`;
+  const change = (checkout: string) => writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
+  const iid = (await openMergeRequest(
+    log,
+    'without-hooks',
+    `${MODULE} ${version}`,
+    change,
+    MODULE,
+  )) as number;
+  const opened = Date.now();
+  const head = String((await mergeRequest(iid, MODULE)).sha);
+
+  const [tested] = await until('the test of the merge request', 78, async () => {
+    const posted = await statuses(head);
+    return posted.length > 0 ? posted : undefined;
+  });
+  // GitLab's clock and this one's are the same machine's.
+  expect(Date.parse(tested?.created_at ?? '') - opened).toBeLessThanOrEqual(75_000);
+
+  const merged = await until('the merge', 180, async () => {
+    const now = await mergeRequest(iid, MODULE);
+    return now.state === 'merged' ? now : undefined;
+  });
+  const main = String(merged.merge_commit_sha ?? merged.sha);
+  const [deployed] = await until('the deploy', 78, async () => {
+    const posted = (await statuses(main)).filter(({ ref }) => ref === 'main');
+    return posted.length > 0 ? posted : undefined;
+  });
+  expect(Date.parse(deployed?.created_at ?? '') - Date.parse(String(merged.merged_at))).toBeLessThanOrEqual(
+    75_000,
+  );
+  await until(`version ${version} in production`, 120, async () =>
+    (await productionVersion(MODULE)) === version ? version : undefined,
+  );
+  await until('the end of the deploy', 60, async () =>
+    (await statuses(main)).at(-1)?.status === 'success' ? true : undefined,
+  );
+  // One build of each: a status of a second one would stand beside the first.
+  for (const [sha, ref] of [
+    [head, 'without-hooks'],
+    [main, 'main'],
+  ]) {
+    const posted = (await statuses(String(sha))).filter((one) => one.ref === ref);
+    expect(posted.map(({ status }) => status)).toEqual(['success']);
+  }
+});

@@ -1,0 +1,223 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { KEY_PURPOSE } from '../../../components/backup/environment';
+import { Secrets } from '../../../components/shared/secrets';
+import { Restic } from '../../../delivery/backup/restic';
+import { EXAMPLES } from '../../../lab/journey';
+import { BACKUP_BUCKET, BACKUP_ENDPOINT, NODE_IP } from '../../../lab/machine/addresses';
+import { sleep } from '../../../lab/machine/process';
+import { openLog } from '../../../lab/steps';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard, upLab } from '../../../lab/topology';
+import { parseStack } from '../../../stacks/load';
+import { withSecrets } from '../../../stacks/rotation';
+import { kubectl } from './running';
+
+// Passwords of live databases and the key of the backups, changed while `orders` serves, and back at the end.
+jest.setTimeout(600_000);
+
+const log = openLog('e2e-rotate');
+const FILE = `Pulumi.${ENVIRONMENT}.yaml`;
+const ORDERS = `http://${NODE_IP}:${EXAMPLES.orders}`;
+
+let folder: string;
+const environment = (): Record<string, string> => ({
+  ...labEnvironment(),
+  SWITCHYARD_STACKS: join(folder, 'stacks'),
+});
+const secretsNow = () =>
+  parseStack(readFileSync(join(folder, 'stacks', FILE), 'utf8'), `stacks/${FILE}`, ENVIRONMENT).secrets;
+
+/** The lab's repository as whoever has this password opens it. */
+const repositoryOf = (password: string): Restic =>
+  new Restic({
+    repository: `s3:${BACKUP_ENDPOINT}/${BACKUP_BUCKET}/switchyard/${ENVIRONMENT}`,
+    environment: ENVIRONMENT,
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      RESTIC_PASSWORD: password,
+      AWS_ACCESS_KEY_ID: labEnvironment().BACKUP_ACCESS_KEY,
+      AWS_SECRET_ACCESS_KEY: labEnvironment().BACKUP_SECRET_KEY,
+    },
+  });
+const keyOf = (version: number): string =>
+  new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT, { [KEY_PURPOSE]: version }).secret(
+    KEY_PURPOSE,
+  );
+
+const passwordOf = (service: string): string =>
+  Buffer.from(
+    kubectl(
+      '-n',
+      'prod-orders',
+      'get',
+      'secret',
+      `${service}-credentials`,
+      '-o',
+      'jsonpath={.data.password}',
+    ),
+    'base64',
+  ).toString();
+
+/** Whether a service of `orders` lets this password in, asked by its own client. */
+function letsIn(service: 'mysql' | 'redis', password: string): boolean {
+  const ask = {
+    mysql:
+      'MYSQL_PWD="$0" mysql --user="$MYSQL_USER" --execute="SELECT 1" >/dev/null 2>&1 && echo yes || echo no',
+    redis: 'REDISCLI_AUTH="$0" redis-cli ping 2>/dev/null | grep -q PONG && echo yes || echo no',
+  }[service];
+  const said = kubectl(
+    '-n',
+    'prod-orders',
+    'exec',
+    `${service}-0`,
+    '-c',
+    service,
+    '--',
+    'sh',
+    '-c',
+    ask,
+    password,
+  );
+  return said.trim() === 'yes';
+}
+
+const post = (): Promise<Response> =>
+  fetch(`${ORDERS}/orders`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', connection: 'close' },
+    body: JSON.stringify({ customer: 'Ada', item: 'lamp', quantity: 1 }),
+  });
+
+/** Asks `orders` for what needs MySQL and Redis, again and again, until it is told to stop. */
+function load(): { readonly stop: () => Promise<{ asked: number; failed: string[] }> } {
+  let going = true;
+  const failed: string[] = [];
+  let asked = 0;
+  const one = async (): Promise<void> => {
+    while (going) {
+      asked += 1;
+      try {
+        const made = await post();
+        const { order } = (await made.json()) as { order?: { id: string } };
+        if (made.status !== 201) failed.push(`POST ${made.status}`);
+        else {
+          const read = await fetch(`${ORDERS}/orders/${order?.id}`, { headers: { connection: 'close' } });
+          if (read.status !== 200) failed.push(`GET ${read.status}`);
+          await read.text();
+        }
+      } catch (error) {
+        failed.push(String(error));
+      }
+      await sleep(50);
+    }
+  };
+  const all = Promise.all([one(), one()]);
+  return {
+    stop: async () => {
+      going = false;
+      await all;
+      return { asked, failed };
+    },
+  };
+}
+
+/** @param accept exit codes: 1 where some of what was asked for cannot be rotated, and is left */
+async function rotate(accept: number, ...options: string[]): Promise<string> {
+  const [command, args] = switchyard(['rotate', ENVIRONMENT, '--yes', ...options]);
+  const where = { cwd: REPOSITORY, env: environment(), timeoutSeconds: 400, accept: [accept] };
+  const { stdout, stderr } = await log.exec(command, args, where);
+  return `${stdout}${stderr}`;
+}
+
+/** A rotation that is ended with kill -9 when it says this. */
+async function killedAt(sign: RegExp, ...options: string[]): Promise<void> {
+  const [command, args] = switchyard(['rotate', ENVIRONMENT, '--yes', ...options]);
+  const child = spawn(command, args, {
+    cwd: REPOSITORY,
+    env: { ...process.env, ...environment() },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  const over = new Promise((resolve) => child.once('close', resolve));
+  let said = '';
+  let seen = false;
+  child.stderr.on('data', (chunk) => {
+    said += chunk;
+    if (seen || !sign.test(said)) return;
+    seen = true;
+    process.kill(-(child.pid as number), 'SIGKILL');
+  });
+  await over;
+  if (!seen) throw new Error(`never said ${sign}:\n${said}`);
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'switchyard-rotate-'));
+  cpSync(join(REPOSITORY, 'stacks'), join(folder, 'stacks'), { recursive: true });
+});
+
+// As a rotation that has begun with the first versions, whatever a test left.
+afterAll(async () => {
+  const file = join(folder, 'stacks', FILE);
+  const services = ['mysql', 'redis'].map((name) => `service/orders/${name}`);
+  const rotating = [...services, KEY_PURPOSE];
+  writeFileSync(file, withSecrets(readFileSync(file, 'utf8'), { versions: {}, rotating }));
+  await rotate(0, '--purpose', KEY_PURPOSE);
+  expect(readFileSync(file, 'utf8')).toBe(readFileSync(join(REPOSITORY, 'stacks', FILE), 'utf8'));
+  expect(await repositoryOf(keyOf(1)).opens()).toBe(true);
+  await upLab(log);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('MySQL and Redis take other passwords, over a kill in the middle, and no request fails meanwhile', async () => {
+  const before = { mysql: passwordOf('mysql'), redis: passwordOf('redis') };
+  expect((await post()).status).toBe(201);
+  const under = load();
+  await killedAt(/service\/orders\/mysql: takes the new secret beside/, '--purpose', 'service/orders');
+  expect(secretsNow().rotating).toEqual(
+    expect.arrayContaining(['service/orders/mysql', 'service/orders/redis']),
+  );
+  expect(letsIn('mysql', before.mysql)).toBe(true);
+
+  const [command, args] = switchyard(['status', ENVIRONMENT]);
+  const { stdout } = await log.exec(command, args, { cwd: REPOSITORY, env: environment(), accept: [0, 6] });
+  expect(stdout).toMatch(/service\/orders\/mysql +2 +rotating/);
+  expect(stdout).toContain('a rotation has not ended: say switchyard rotate lab');
+
+  const told = await rotate(1, '--purpose', 'service/orders');
+  expect(told).toMatch(/^service\/orders\/mysql has version 2$/m);
+  expect(told).toMatch(/^service\/orders\/mongodb is left: .* has no "rotate"/m);
+  const { asked, failed } = await under.stop();
+  expect(failed).toEqual([]);
+  expect(asked).toBeGreaterThan(100);
+
+  expect(secretsNow().rotating).toEqual([]);
+  for (const service of ['mysql', 'redis'] as const) {
+    expect(passwordOf(service)).not.toBe(before[service]);
+    expect(letsIn(service, passwordOf(service))).toBe(true);
+    expect(letsIn(service, before[service])).toBe(false);
+  }
+});
+
+test('the backups’ repository opens with its new key only, and a dump is made with what the databases have now', async () => {
+  expect(await rotate(0, '--purpose', KEY_PURPOSE)).toMatch(/^backup\/key has version 2$/m);
+  expect(await repositoryOf(keyOf(1)).opens()).toBe(false);
+  const before = Math.floor(Date.now() / 1000);
+  kubectl('-n', 'backup', 'delete', 'job', 'rotated', '--ignore-not-found');
+  kubectl('-n', 'backup', 'create', 'job', 'rotated', '--from=cronjob/backup');
+  kubectl('-n', 'backup', 'wait', 'job/rotated', '--for=condition=Complete', '--timeout=300s');
+  kubectl('-n', 'backup', 'delete', 'job', 'rotated');
+  const { snapshots } = await repositoryOf(keyOf(2)).holdings();
+  const dumped = snapshots.filter(({ kind, time }) => kind === 'databases' && time >= before);
+  expect(dumped.map(({ item }) => item)).toEqual(expect.arrayContaining(['orders/mysql', 'orders/redis']));
+});
+
+test('an up of a checkout that knows nothing of the rotation leaves the passwords as they are', async () => {
+  const now = { mysql: passwordOf('mysql'), redis: passwordOf('redis') };
+  await upLab(log);
+  expect({ mysql: passwordOf('mysql'), redis: passwordOf('redis') }).toEqual(now);
+  expect((await post()).status).toBe(201);
+});
