@@ -405,6 +405,21 @@ export const stackSchema = z
       .prefault({}),
     /** Where the jobs of the topology report their metrics. @default nowhere */
     metrics: metricsSchema.optional(),
+    /**
+     * Where else in the ci cluster Jenkins, its agents that run no foreign code, retention and backups may connect to.
+     * A GitLab, a registry or a store that stands in that cluster itself needs it: network policies see the Pods behind
+     * its address. @default nowhere
+     */
+    egress: z
+      .array(
+        z.strictObject({
+          /** Namespace of the Pods. */
+          namespace: namespaceName,
+          /** TCP ports that the Pods themselves listen at, whatever their Service has. */
+          ports: z.array(z.number().int().min(1).max(65_535)).min(1),
+        }),
+      )
+      .default([]),
     /** Where images come from. */
     images: z
       .strictObject({

@@ -9,6 +9,7 @@ import {
   portOf,
   registryPort,
   toMetrics,
+  toNeighbours,
   toRegistry,
 } from '../shared/network';
 
@@ -25,7 +26,7 @@ export function backupEgress({ settings }: Model, role: 'ci' | 'production'): Eg
     role === 'ci' ? [gitlabPort(settings), registryPort(settings), ...backendPorts(settings)] : [];
   return [
     outside(...API_PORTS, ...repositoryPorts(settings), ...sources),
-    ...(role === 'ci' ? toRegistry(settings) : []),
+    ...(role === 'ci' ? [...toRegistry(settings), ...toNeighbours(settings)] : []),
     ...toMetrics(settings),
   ];
 }

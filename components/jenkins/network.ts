@@ -22,6 +22,7 @@ import {
   toJenkinsAnywhere,
   toMetrics,
   toNamespace,
+  toNeighbours,
   toRange,
   toRegistry,
 } from '../shared/network';
@@ -104,6 +105,7 @@ export function buildWaysOut({ settings }: Model): EgressRule[] {
 
 /** Where Jenkins connects to: GitLab, and the API server that starts its agents. */
 export const controllerWaysOut = ({ settings }: Model): EgressRule[] => [
+  ...toNeighbours(settings),
   outside(...API_PORTS, gitlabPort(settings)),
 ];
 
@@ -111,6 +113,7 @@ export const controllerWaysOut = ({ settings }: Model): EgressRule[] => [
 export const deliveryWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
   ...toRegistry(settings),
+  ...toNeighbours(settings),
   outside(gitlabPort(settings), registryPort(settings)),
 ];
 
@@ -119,6 +122,7 @@ export const releaseBackupWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
   ...toRegistry(settings),
   ...toMetrics(settings),
+  ...toNeighbours(settings),
   outside(gitlabPort(settings), registryPort(settings), ...repositoryPorts(settings)),
 ];
 
@@ -140,6 +144,7 @@ function othersOf({ settings, files }: Model): StackSettings[] {
 export const changingWaysOut = (model: Model): EgressRule[] => [
   ...toJenkinsAnywhere(model.settings),
   ...toRegistry(model.settings),
+  ...toNeighbours(model.settings),
   outside(...[model.settings, ...othersOf(model)].flatMap(changingPorts)),
 ];
 
@@ -153,6 +158,7 @@ export const previewWaysOut = ({ settings }: Model): EgressRule[] => [
 /** Where the look for drift goes: API servers, GitLab, Jenkins, and the Pushgateway. */
 export const driftWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
+  ...toNeighbours(settings),
   outside(...API_PORTS, gitlabPort(settings)),
   ...toMetrics(settings),
 ];

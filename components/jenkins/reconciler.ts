@@ -9,7 +9,7 @@ import type { Declaration } from '../shared/declaration';
 import { deliveryPod } from '../shared/job';
 import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { gitlabPort, outside, toJenkins } from '../shared/network';
+import { gitlabPort, outside, toJenkins, toNeighbours } from '../shared/network';
 import { outputRef, secretRef } from '../shared/references';
 import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 
@@ -74,7 +74,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [outside(gitlabPort(settings)), toJenkins(settings)],
+      egress: [outside(gitlabPort(settings)), toJenkins(settings), ...toNeighbours(settings)],
       pullFrom: registry.address,
     }),
     object(

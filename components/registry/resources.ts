@@ -21,6 +21,7 @@ import {
   portOf,
   REGISTRY_PORT,
   registryPort,
+  toNeighbours,
   toRegistry,
 } from '../shared/network';
 import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
@@ -248,6 +249,7 @@ export function registryResources(model: Model): Declaration[] {
           ...(registry.s3?.endpoint ? [portOf(registry.s3.endpoint)] : []),
         ),
         ...toRegistry(model.settings),
+        ...toNeighbours(model.settings),
       ],
       // A namespace takes its claims along when it goes.
       retain: registry.onDelete === 'retain' && !registry.s3,

@@ -80,6 +80,10 @@ export const registryPort = ({ registry }: StackSettings): number =>
 export const toRegistry = (settings: StackSettings): EgressRule[] =>
   settings.registry.existing ? [] : [toNamespace(namespacesOf(settings).registry, REGISTRY_PORT)];
 
+/** What the stack says stands in the ci cluster itself, behind addresses that it names elsewhere. */
+export const toNeighbours = ({ egress }: StackSettings): EgressRule[] =>
+  egress.map(({ namespace, ports }) => toNamespace(namespace, ...ports));
+
 /** Where metrics are pushed to. */
 export const toMetrics = ({ metrics }: StackSettings): EgressRule[] =>
   metrics

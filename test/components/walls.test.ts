@@ -176,6 +176,7 @@ const stack = fc.record({
   backup: fc.constantFrom(undefined, 'repository: "s3:http://s3.test:9000/copies"'),
   topologyProject: fc.constantFrom(undefined, 'path: topology', 'path: topology, apply: manual'),
   prefix: fc.constantFrom(undefined, 'eu'),
+  egress: fc.constantFrom(undefined, '[{ namespace: gitlab, ports: [8181] }]'),
 });
 
 test('in every topology namespaces are closed, no way leads to a metadata service, and disks are bounded', () => {
@@ -282,4 +283,26 @@ test('Jenkins, its agents and the registry reach the ports that the stack names,
   expect(ports(model, 'release-backup-egress')).toEqual([53, 53, 8080, 5000, 443, 5000, 9000]);
   expect(ports(model, 'registry-egress')).toEqual([53, 53, 443, 5000, 6443, 5000]);
   expect(ports(model, 'deployer-egress')).toEqual([53, 53]);
+});
+
+test('what stands in the cluster itself is reached by all that run no foreign code, and by no other', () => {
+  const model = modelOf({
+    egress: '[{ namespace: gitlab, ports: [8181] }]',
+    backup: 'repository: "s3:http://s3.test:9000/copies"',
+    topologyProject: 'path: topology',
+  });
+  const reaching = (factsOfModel(model).byType.get(POLICY) ?? []).filter(({ args }) =>
+    list(args, 'spec', 'egress').some((rule) => JSON.stringify(rule).includes('8181')),
+  );
+  expect(reaching.map(({ name }) => name).sort()).toEqual([
+    'agents-egress',
+    'apply-egress',
+    'backup-egress',
+    'deploy-egress',
+    'drift-egress',
+    'jenkins-egress',
+    'reconciler-egress',
+    'registry-egress',
+    'release-backup-egress',
+  ]);
 });

@@ -15,6 +15,7 @@ export const stackWith = (keys: {
   readonly backup?: string;
   readonly topologyProject?: string;
   readonly prefix?: string;
+  readonly egress?: string;
 }): string => {
   const {
     clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
@@ -28,7 +29,7 @@ export const stackWith = (keys: {
   switchyard:gitlab: { url: "https://gitlab.test"${further(gitlab)} }
   switchyard:jenkins: { url: "https://jenkins.test"${further(keys.jenkins)} }
   switchyard:registry: { address: "registry.test:5000"${further(keys.registry)} }
-${keys.prefix ? `  switchyard:namespacePrefix: ${keys.prefix}\n` : ''}${keys.backup ? `  switchyard:backup: { ${keys.backup} }\n` : ''}${keys.topologyProject ? `  switchyard:topologyProject: { ${keys.topologyProject} }\n` : ''}`;
+${keys.prefix ? `  switchyard:namespacePrefix: ${keys.prefix}\n` : ''}${keys.egress ? `  switchyard:egress: ${keys.egress}\n` : ''}${keys.backup ? `  switchyard:backup: { ${keys.backup} }\n` : ''}${keys.topologyProject ? `  switchyard:topologyProject: { ${keys.topologyProject} }\n` : ''}`;
 };
 
 export const stackText = stackWith({});

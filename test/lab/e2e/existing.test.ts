@@ -35,6 +35,8 @@ function stackFile(): string {
       ...Object.fromEntries(kept),
       'switchyard:environment': GUEST,
       'switchyard:namespacePrefix': GUEST,
+      // The site's registry is the other environment's: a Pod of this cluster behind a port of its nodes.
+      'switchyard:egress': [{ namespace: 'registry', ports: [5000] }],
       'switchyard:gitlab': { url: GITLAB_URL, group: GUEST, botTokenExpires: '2027-10-31' },
       'switchyard:jenkins': {
         url: SITE_JENKINS,
