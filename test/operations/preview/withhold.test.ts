@@ -106,6 +106,21 @@ test('an issued secret becomes one placeholder wherever it stands, and different
   expect(text).not.toContain('issued');
 });
 
+test('an issued secret is the same placeholder where a Secret has it in base64', () => {
+  const base64 = (value: string) => Buffer.from(value).toString('base64');
+  // One of them is base64 by chance.
+  for (const token of ['glpat-issued-to-the-bot', 'abcdefgh', base64('twice')]) {
+    const { out, values } = withheld(
+      state({ outputs: { token: secret(token) } }, { inputs: { data: secret({ TOKEN: base64(token) }) } }),
+    );
+    const [issued, kept] = out.deployment.resources;
+    const placeholder = plain(issued?.outputs.token);
+    expect(placeholder).not.toContain(token);
+    expect(plain(kept?.inputs.data)).toEqual({ TOKEN: base64(placeholder) });
+    expect(values).toEqual(expect.arrayContaining([token, base64(token)]));
+  }
+});
+
 test('what the declarations say in plain text stays, also beside a secret', () => {
   const { out, values } = withheld(
     state({ outputs: { data: secret({ username: Buffer.from('switchyard').toString('base64') }) } }),
