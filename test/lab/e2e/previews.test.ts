@@ -120,8 +120,8 @@ describe('a merge request that changes replicas and resources', () => {
     const own = (await statusesOf(opened.head)).get(`${PREVIEW}/${ENVIRONMENT}`);
     expect(own).toMatchObject({
       status: 'success',
-      // The module's Deployment and quota, and its file in four namespaces whose Pods work from the catalog.
-      description: '0 to create, 6 to change, 0 to replace, 0 to delete',
+      // The module's Deployment and quota, and its file in five namespaces whose Pods work from the catalog.
+      description: '0 to create, 7 to change, 0 to replace, 0 to delete',
     });
     const [note, ...others] = await notes(opened.iid);
     expect(others).toEqual([]);
