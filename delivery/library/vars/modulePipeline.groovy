@@ -40,15 +40,17 @@ void verify(String module, Map place) {
 }
 
 int verifyOnce(String module, Map place) {
-    int code = 0
+    int source = 1
+    int code = 1
     node('delivery') {
         try {
             stage('Source') {
                 container('delivery') {
-                    code = trusted("delivery source --module ${module}")
+                    source = trusted("delivery source --module ${module}")
                 }
             }
-            if (code == 0) {
+            code = source
+            if (source == 0) {
                 stage('Image') {
                     code = image(module)
                 }
@@ -69,8 +71,8 @@ int verifyOnce(String module, Map place) {
                 }
             }
         } finally {
-            // Also when a stage broke off: nobody waits for a status that never comes.
-            if (code != 4 && code != 6) {
+            // Also when a stage broke off, and whatever it says: nobody waits for a status that never comes.
+            if (source != 4 && source != 6) {
                 stage('Report') {
                     container('delivery') {
                         int reported = trusted("delivery report --module ${module}")
@@ -81,9 +83,9 @@ int verifyOnce(String module, Map place) {
                 }
             }
         }
-        if (code == 0 || code == 6) {
+        if (code == 0 || source == 6) {
             // Where an earlier build tested it, and it waited for its approval, the note has the certificate.
-            String tested = code == 6 ? " --tested ${module}" : ''
+            String tested = source == 6 ? " --tested ${module}" : ''
             stage('Merge') {
                 lock("merge-${module}") {
                     container('delivery') {

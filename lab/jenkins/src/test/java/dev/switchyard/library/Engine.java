@@ -1,0 +1,447 @@
+package dev.switchyard.library;
+
+import com.cloudbees.groovy.cps.Continuable;
+import com.cloudbees.groovy.cps.Continuation;
+import com.cloudbees.groovy.cps.CpsTransformer;
+import com.cloudbees.groovy.cps.Envs;
+import com.cloudbees.groovy.cps.Outcome;
+import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
+import com.cloudbees.groovy.cps.impl.CpsClosure;
+import groovy.lang.Binding;
+import groovy.lang.GroovyClassLoader;
+import groovy.lang.GroovyCodeSource;
+import groovy.lang.GroovyObjectSupport;
+import groovy.lang.Script;
+import hudson.AbortException;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
+import java.io.ObjectStreamClass;
+import java.io.Serializable;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.codehaus.groovy.control.CompilerConfiguration;
+import org.codehaus.groovy.runtime.InvokerHelper;
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
+
+/**
+ * Runs the shared library as Jenkins does: transformed by groovy-cps, suspended at every step, and at every suspension
+ * written and read again, as before a restart of Jenkins. Branches of `parallel` take turns by a seed.
+ *
+ * Steps only note what they were asked for; what they answer is the {@link World}'s.
+ */
+final class Engine {
+  private static final Path VARS = Path.of("..", "..", "delivery", "library", "vars");
+  private static final ThreadLocal<Engine> RUNNING = new ThreadLocal<>();
+
+  static Engine running() {
+    return RUNNING.get();
+  }
+
+  /** A body that runs inside a step, or the job's script itself. */
+  private static final class Frame implements Serializable {
+    private static final long serialVersionUID = 1;
+    final Continuable program;
+    final Step step;
+    /** Files of a node, by their paths. */
+    final Map<String, String> files = new LinkedHashMap<>();
+
+    Frame(Continuable program, Step step) {
+      this.program = program;
+      this.step = step;
+    }
+  }
+
+  /** The script, or a branch of `parallel`. */
+  private static final class Strand implements Serializable {
+    private static final long serialVersionUID = 1;
+    final Deque<Frame> frames = new ArrayDeque<>();
+    final Strand parent;
+    final List<Strand> branches = new ArrayList<>();
+    boolean failFast;
+    /** What the next turn begins with; null while it waits for its branches or a lock. */
+    Outcome next = new Outcome(null, null);
+    Step waiting;
+    Throwable failure;
+    boolean ended;
+
+    Strand(Strand parent) {
+      this.parent = parent;
+    }
+
+    /** Frames from the innermost outwards, its parents' too. */
+    Stream<Frame> inside() {
+      return Stream.concat(frames.stream(), parent == null ? Stream.empty() : parent.inside());
+    }
+  }
+
+  private static final class State implements Serializable {
+    private static final long serialVersionUID = 1;
+    final List<Strand> strands = new ArrayList<>();
+    final Set<String> locks = new HashSet<>();
+    final Map<String, Map<String, String>> stashes = new LinkedHashMap<>();
+    final Map<String, Script> vars = new LinkedHashMap<>();
+    String result = "SUCCESS";
+  }
+
+  private final World world;
+  private final Random turns;
+  private final Map<String, String> environment;
+  /** Compiles each script once. */
+  private static final GroovyClassLoader LOADER = transforming();
+  private final List<String> trace = new ArrayList<>();
+  private final List<String> agents = new ArrayList<>();
+  private State state = new State();
+  private Strand current;
+  private int suspensions;
+
+  private Engine(World world, long seed, Map<String, String> environment) {
+    this.world = world;
+    this.turns = new Random(seed);
+    this.environment = environment;
+  }
+
+  private static GroovyClassLoader transforming() {
+    CompilerConfiguration configuration = new CompilerConfiguration();
+    configuration.setScriptBaseClass(VarScript.class.getName());
+    configuration.addCompilationCustomizers(new CpsTransformer());
+    return new GroovyClassLoader(Engine.class.getClassLoader(), configuration);
+  }
+
+  /** How a run ended, and all that it did. */
+  record Run(String result, Throwable error, List<String> trace, List<String> agents, int suspensions) {
+    /** Commands in their order, without where they ran. */
+    List<String> commands() {
+      return trace.stream().filter(line -> line.contains("$ ")).map(line -> line.substring(line.indexOf("$ ") + 2)).toList();
+    }
+  }
+
+  static Run run(String script, Map<String, String> environment, World world, long seed) throws Exception {
+    Engine engine = new Engine(world, seed, environment);
+    RUNNING.set(engine);
+    try {
+      return engine.run(script);
+    } finally {
+      RUNNING.remove();
+    }
+  }
+
+  private Run run(String text) throws Exception {
+    Script script = script(text, "Job" + Integer.toHexString(text.hashCode()));
+    Strand main = new Strand(null);
+    main.frames.push(new Frame(new Continuable(script), null));
+    state.strands.add(main);
+    while (true) {
+      List<Strand> ready = state.strands.stream().filter(strand -> strand.next != null).toList();
+      if (ready.isEmpty()) break;
+      current = ready.get(turns.nextInt(ready.size()));
+      turn(current);
+      restart();
+    }
+    Strand ended = state.strands.get(0);
+    if (!ended.ended) throw new AssertionError("stands still: " + String.join("\n", trace));
+    if (!state.locks.isEmpty()) throw new AssertionError("kept: " + state.locks);
+    String result = ended.failure == null ? state.result : ended.failure instanceof FlowInterruptedException aborted ? aborted.getResult() : "FAILURE";
+    return new Run(result, ended.failure, trace, agents, suspensions);
+  }
+
+  private Script script(String text, String name) throws Exception {
+    Class<?> type = LOADER.parseClass(new GroovyCodeSource(text, name + ".groovy", "/library"), true);
+    return InvokerHelper.createScript(type, new Binding());
+  }
+
+  /** As after a restart of Jenkins: nothing is left but what was written. */
+  private void restart() throws IOException, ClassNotFoundException {
+    suspensions++;
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+      out.writeObject(state);
+    }
+    try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())) {
+      @Override
+      protected Class<?> resolveClass(ObjectStreamClass type) throws ClassNotFoundException {
+        return Class.forName(type.getName(), false, LOADER);
+      }
+    }) {
+      state = (State) in.readObject();
+    }
+  }
+
+  /** Goes on until the next step, or the end of a body. */
+  private void turn(Strand strand) {
+    Outcome with = strand.next;
+    strand.next = null;
+    Frame top = strand.frames.peek();
+    Outcome outcome = top.program.run0(with);
+    if (!top.program.isResumable()) {
+      strand.frames.pop();
+      finish(strand, top, outcome);
+      return;
+    }
+    Step step = (Step) outcome.getNormal();
+    try {
+      perform(strand, step);
+    } catch (Exception refused) {
+      strand.next = new Outcome(null, refused);
+    }
+  }
+
+  private void finish(Strand strand, Frame frame, Outcome outcome) {
+    Outcome after = frame.step == null ? outcome : left(frame.step, outcome);
+    if (!strand.frames.isEmpty()) {
+      strand.next = after;
+      return;
+    }
+    strand.ended = true;
+    strand.failure = after.getAbnormal();
+    Strand parent = strand.parent;
+    if (parent == null) return;
+    if (strand.failure != null && parent.failure == null) {
+      parent.failure = strand.failure;
+      if (parent.failFast) parent.branches.forEach(other -> interrupt(other, new FlowInterruptedException("ABORTED", "Failed in branch")));
+    }
+    if (parent.branches.stream().allMatch(branch -> branch.ended)) {
+      state.strands.removeAll(parent.branches);
+      parent.branches.clear();
+      parent.next = new Outcome(null, parent.failure);
+      parent.failure = null;
+    }
+  }
+
+  /** Ends what a strand waits for, and what its branches do. */
+  private static void interrupt(Strand strand, Throwable why) {
+    if (strand.ended) return;
+    if (!strand.branches.isEmpty()) {
+      strand.branches.forEach(branch -> interrupt(branch, why));
+      return;
+    }
+    strand.waiting = null;
+    strand.next = new Outcome(null, why);
+  }
+
+  /** What becomes of a body's end. */
+  private Outcome left(Step step, Outcome outcome) {
+    if (step.name.equals("lock")) {
+      state.locks.remove(step.text("resource"));
+      trace.add("unlock " + step.text("resource"));
+      for (Strand other : state.strands) {
+        if (other.waiting == null) continue;
+        Step wanted = other.waiting;
+        if (state.locks.add(wanted.text("resource"))) {
+          other.waiting = null;
+          enter(other, wanted);
+        }
+      }
+    }
+    if (step.name.equals("catchError") && outcome.isFailure()) {
+      state.result = step.text("buildResult");
+      trace.add("caught: " + outcome.getAbnormal().getMessage());
+      return new Outcome(null, null);
+    }
+    return outcome;
+  }
+
+  private void enter(Strand strand, Step step) {
+    strand.frames.push(new Frame(bodyOf(step.body), step));
+    strand.next = new Outcome(null, null);
+  }
+
+  private static Continuable bodyOf(CpsClosure body) {
+    try {
+      body.call();
+    } catch (CpsCallableInvocation invocation) {
+      return new Continuable(invocation.invoke(Envs.empty(), null, Continuation.HALT));
+    }
+    throw new AssertionError("the body of a step is not transformed");
+  }
+
+  private static final Set<String> BLOCKS = Set.of("node", "stage", "container", "timeout", "lock", "withEnv", "withCredentials", "podTemplate", "catchError");
+  private static final Set<String> ON_A_NODE = Set.of("sh", "readFile", "writeFile", "fileExists", "stash", "unstash", "archiveArtifacts", "junit", "robot", "container");
+
+  private void perform(Strand strand, Step step) throws Exception {
+    if (BLOCKS.contains(step.name) != (step.body != null) && !step.name.equals("parallel"))
+      throw new IllegalArgumentException("Step '" + step.name + "' " + (step.body == null ? "needs a body" : "has no body"));
+    if (ON_A_NODE.contains(step.name) && nodeOf(strand) == null)
+      throw new IllegalStateException("Required context class hudson.FilePath is missing: " + step.name);
+    if (step.name.equals("parallel")) branch(strand, step);
+    else if (step.name.equals("node")) agent(strand, step);
+    else if (step.name.equals("lock") && !state.locks.add(step.text("resource"))) strand.waiting = step;
+    else if (step.body != null) {
+      if (step.name.equals("lock")) trace.add("lock " + step.text("resource"));
+      enter(strand, step);
+    } else strand.next = new Outcome(answer(strand, step), null);
+  }
+
+  private void branch(Strand strand, Step step) {
+    strand.failFast = step.is("failFast");
+    step.parameters.forEach((name, body) -> {
+      if (!(body instanceof CpsClosure closure)) return;
+      Strand branch = new Strand(strand);
+      branch.frames.push(new Frame(bodyOf(closure), null));
+      strand.branches.add(branch);
+      state.strands.add(branch);
+    });
+  }
+
+  /** An agent that never starts is waited for until a time-out around it ends that. */
+  private void agent(Strand strand, Step step) throws Exception {
+    String label = step.text("label");
+    List<String> held = state.locks.stream().sorted().toList();
+    agents.add(label + (credentialsOf(strand).isEmpty() ? "" : " with " + credentialsOf(strand)) + (held.isEmpty() ? "" : " holding " + held));
+    if (world.starts(label)) enter(strand, step);
+    else hang(strand, "an agent " + label);
+  }
+
+  private void hang(Strand strand, String what) throws Exception {
+    trace.add("waits for " + what);
+    if (strand.inside().noneMatch(frame -> frame.step != null && frame.step.name.equals("timeout"))) {
+      // For ever, and with it what is held; an outermost agent that cannot start holds nothing, and waits alone.
+      if (strand.inside().anyMatch(frame -> frame.step != null && Set.of("node", "lock").contains(frame.step.name)))
+        throw new AssertionError("waits for ever for " + what + ": " + String.join("\n", trace));
+      throw new FlowInterruptedException("ABORTED", "Aborted by a person");
+    }
+    throw new FlowInterruptedException("ABORTED", "Timeout has been exceeded");
+  }
+
+  private Frame nodeOf(Strand strand) {
+    return strand.inside().filter(frame -> frame.step != null && frame.step.name.equals("node")).findFirst().orElse(null);
+  }
+
+  private Set<String> credentialsOf(Strand strand) {
+    return strand.inside()
+        .filter(frame -> frame.step != null && frame.step.name.equals("withCredentials"))
+        .flatMap(frame -> ((List<?>) frame.step.parameters.get("bindings")).stream())
+        .map(binding -> String.valueOf(((Map<?, ?>) binding).get("credentialsId")))
+        .collect(Collectors.toCollection(LinkedHashSet::new));
+  }
+
+  private World.Place placeOf(Strand strand) {
+    Frame node = nodeOf(strand);
+    String container = strand.inside().takeWhile(frame -> frame != node)
+        .filter(frame -> frame.step != null && frame.step.name.equals("container")).map(frame -> frame.step.text("name")).findFirst().orElse("");
+    Map<String, String> variables = new LinkedHashMap<>();
+    strand.inside().filter(frame -> frame.step != null && frame.step.name.equals("withEnv"))
+        .flatMap(frame -> ((List<?>) frame.step.parameters.get("overrides")).stream())
+        .forEach(pair -> variables.putIfAbsent(pair.toString().split("=", 2)[0], pair.toString().split("=", 2)[1]));
+    return new World.Place(node.step.text("label"), container, credentialsOf(strand), variables);
+  }
+
+  private String read(Strand strand, String path) {
+    String own = nodeOf(strand).files.get(path);
+    return own != null ? own : world.file(placeOf(strand), path);
+  }
+
+  private Object answer(Strand strand, Step step) throws Exception {
+    switch (step.name) {
+      case "sh" -> {
+        World.Place place = placeOf(strand);
+        String script = step.text("script");
+        trace.add(place.agent() + "/" + place.container() + (place.credentials().isEmpty() ? "" : " " + place.credentials()) + "$ " + script);
+        int code = world.command(place, script);
+        if (code < 0) hang(strand, script);
+        if (step.is("returnStatus")) return code;
+        if (code != 0) throw new AbortException("script returned exit code " + code);
+        return null;
+      }
+      case "echo" -> trace.add("echo " + step.text("message"));
+      case "error" -> throw new AbortException(step.text("message"));
+      case "unstable" -> {
+        state.result = "UNSTABLE";
+        trace.add("unstable " + step.text("message"));
+      }
+      case "fileExists" -> {
+        return read(strand, step.text("file")) != null;
+      }
+      case "readFile" -> {
+        String text = read(strand, step.text("file"));
+        if (text == null) throw new java.nio.file.NoSuchFileException(step.text("file"));
+        return text;
+      }
+      case "writeFile" -> {
+        nodeOf(strand).files.put(step.text("file"), step.text("text"));
+        trace.add(nodeOf(strand).step.text("label") + " writes " + step.text("file"));
+      }
+      case "stash" -> {
+        if (state.stashes.put(step.text("name"), new LinkedHashMap<>(nodeOf(strand).files)) != null && !REPLACED.contains(step.text("name")))
+          throw new AssertionError("stashed twice: " + step.text("name"));
+        trace.add("stash " + step.text("name") + " " + step.text("includes"));
+      }
+      case "unstash" -> {
+        if (!state.stashes.containsKey(step.text("name"))) throw new AbortException("No such saved stash '" + step.text("name") + "'");
+        trace.add(nodeOf(strand).step.text("label") + " unstashes " + step.text("name"));
+      }
+      case "archiveArtifacts", "junit", "robot" -> {
+        trace.add(step.name);
+        String fault = world.publishing(step.name);
+        if (fault != null) throw new AbortException(fault);
+      }
+      default -> throw new AssertionError("no answer for " + step.name);
+    }
+    return null;
+  }
+
+  /** A second round of one build makes these anew. */
+  private static final Set<String> REPLACED = Set.of("given", "build");
+
+  /** What a script calls and does not define. */
+  Object call(String name, Object[] arguments) {
+    try {
+      Path file = VARS.resolve(name + ".groovy");
+      if (Files.exists(file)) {
+        Script var = state.vars.get(name);
+        if (var == null) {
+          var = script(Files.readString(file), name);
+          state.vars.put(name, var);
+        }
+        return InvokerHelper.getMetaClass(var).invokeMethod(var, "call", arguments);
+      }
+      if (Step.isBinding(name)) return Step.binding(name, arguments);
+      return Continuable.suspend(Step.of(name, arguments));
+    } catch (RuntimeException | Error thrown) {
+      throw thrown;
+    } catch (Exception broken) {
+      throw new IllegalStateException(broken);
+    }
+  }
+
+  /** A global variable, or one of the build's environment. */
+  Object global(String name, RuntimeException missing) {
+    if (name.equals("env")) return new Variables();
+    if (name.equals("currentBuild")) return new CurrentBuild();
+    if (name.equals("POD_LABEL") && current.inside().anyMatch(frame -> frame.step != null && frame.step.name.equals("podTemplate"))) return "test-pod";
+    throw missing;
+  }
+
+  private static final class Variables extends GroovyObjectSupport implements Serializable {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    public Object getProperty(String name) {
+      return running().environment.get(name);
+    }
+  }
+
+  private static final class CurrentBuild extends GroovyObjectSupport implements Serializable {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    public void setProperty(String name, Object value) {
+      if (!name.equals("result")) throw new groovy.lang.ReadOnlyPropertyException(name, CurrentBuild.class);
+      running().state.result = value.toString();
+    }
+  }
+}

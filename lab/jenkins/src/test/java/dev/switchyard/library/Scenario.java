@@ -1,0 +1,77 @@
+package dev.switchyard.library;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** A world in which all goes well, but for what is said otherwise. */
+final class Scenario implements World {
+  /** An exit code for a command that never ends. */
+  static final int HANGS = -1;
+
+  private final Map<String, Deque<Integer>> codes = new LinkedHashMap<>();
+  private final Map<String, String> files = new LinkedHashMap<>(Map.of(
+      ".switchyard/timeout-minutes", "10\n",
+      ".switchyard/results", "results\n",
+      ".switchyard/test-pod.yaml", "kind: Pod\n",
+      ".switchyard/out/output.xml.gz", "cmVzdWx0cw==",
+      ".switchyard/out/xunit.xml.gz", "eHVuaXQ=",
+      ".switchyard/preview/environments", "lab\nsecond\n"));
+  private final Set<String> absent = new HashSet<>();
+  private final Map<String, String> publishing = new LinkedHashMap<>();
+
+  /** The exit codes of commands that begin so, one after the other; the last one stays. */
+  Scenario exits(String command, Integer... codes) {
+    this.codes.put(command, new ArrayDeque<>(List.of(codes)));
+    return this;
+  }
+
+  Scenario file(String path, String text) {
+    files.put(path, text);
+    return this;
+  }
+
+  Scenario without(String path) {
+    files.remove(path);
+    return this;
+  }
+
+  Scenario neverStarts(String agent) {
+    absent.add(agent);
+    return this;
+  }
+
+  Scenario cannot(String step, String why) {
+    publishing.put(step, why);
+    return this;
+  }
+
+  @Override
+  public int command(Place place, String script) {
+    for (Map.Entry<String, Deque<Integer>> entry : codes.entrySet()) {
+      if (!script.startsWith(entry.getKey())) continue;
+      Deque<Integer> left = entry.getValue();
+      return left.size() > 1 ? left.poll() : left.peek();
+    }
+    return 0;
+  }
+
+  @Override
+  public boolean starts(String agent) {
+    return !absent.contains(agent);
+  }
+
+  @Override
+  public String file(Place place, String path) {
+    return path.endsWith("/record.parcel") ? files.getOrDefault(path, "cGFyY2Vs") : files.get(path);
+  }
+
+  @Override
+  public String publishing(String step) {
+    return publishing.get(step);
+  }
+}

@@ -1,0 +1,25 @@
+package dev.switchyard.library;
+
+import java.util.Map;
+
+/** What a run of the library meets: agents, commands and what they leave. */
+interface World {
+  /** The exit code of a command; negative when it does not end by itself. */
+  int command(Place place, String script);
+
+  /** Whether an agent of this kind ever starts. */
+  default boolean starts(String agent) {
+    return true;
+  }
+
+  /** What a command, or nobody, has left in the workspace; null when there is no such file. */
+  String file(Place place, String path);
+
+  /** What `junit`, `robot` or `archiveArtifacts` answers: an error's text, or null. */
+  default String publishing(String step) {
+    return null;
+  }
+
+  /** Where a command runs. */
+  record Place(String agent, String container, java.util.Set<String> credentials, Map<String, String> variables) {}
+}
