@@ -165,7 +165,12 @@ beforeAll(async () => {
     SECOND_APPLYING: applying,
   };
   await run(environment, 'up', ENVIRONMENT, '--yes');
-  const ofSecond = { ...environment, PULUMI_CONFIG_PASSPHRASE: passphrase, KUBECONFIG: own };
+  const ofSecond = {
+    ...environment,
+    PULUMI_CONFIG_PASSPHRASE: passphrase,
+    SWITCHYARD_SEED: environment.SECOND_SEED ?? '',
+    KUBECONFIG: own,
+  };
   await run(ofSecond, 'up', SECOND, '--yes');
 });
 
