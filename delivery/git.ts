@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { retry } from '../clients/retry';
 import { exitCode, Failure } from './failure';
 
@@ -53,6 +54,15 @@ const GIT_MS = 900_000;
 /** What git says of a server or a line that may be better in a moment. */
 const PASSING =
   /returned error: (?:429|50[0234])|early EOF|RPC failed|hung up|unexpected disconnect|timed out|Could not resolve host|Connection (?:refused|reset)|Failed to connect/i;
+
+/** What stands for a file of Git LFS (docs/spec.md of git-lfs): short, and the version first. */
+const LFS_POINTER = /^version https:\/\/(git-lfs|hawser)\.github\.com\/spec\/v1\n/;
+const LFS_POINTER_BYTES = 1024;
+
+function isLfsPointer(file: string): boolean {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  return found?.isFile() && found.size < LFS_POINTER_BYTES && LFS_POINTER.test(readFileSync(file, 'latin1'));
+}
 
 /** A working copy of one project. */
 export class WorkingCopy {
@@ -228,6 +238,19 @@ export class WorkingCopy {
   async checkOut(commit: string): Promise<void> {
     await this.git('checkout', '--quiet', '--force', '--detach', commit);
     await this.git('clean', '--quiet', '-ffdx');
+  }
+
+  /**
+   * Paths of what is checked out whose contents are not in the repository: submodules, and files that Git LFS keeps
+   * elsewhere. A checkout holds an empty folder and a pointer in their place.
+   */
+  async heldElsewhere(): Promise<{ readonly submodules: string[]; readonly lfs: string[] }> {
+    const staged = (await this.git('ls-files', '-z', '--stage')).split('\0');
+    const tracked = (await this.git('ls-files', '-z', '--', ':(attr:filter=lfs)')).split('\0');
+    return {
+      submodules: staged.flatMap((line) => /^160000 [^\t]*\t(.*)$/s.exec(line)?.[1] ?? []),
+      lfs: tracked.filter((path) => path !== '' && isLfsPointer(join(this.folder, path))),
+    };
   }
 
   /**

@@ -152,6 +152,7 @@ async function checkOutSource(
       'Remove it: what tests a module is in its catalog file.',
     );
   }
+  if ('tree' in merged) await refuseElsewhere(copy, found);
   return {
     version: 2,
     module: request.module,
@@ -168,6 +169,26 @@ async function checkOutSource(
     declared: request.declared,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
   };
+}
+
+/** How many paths a status has room for. */
+const TOLD = 5;
+
+/** A build without what submodules and Git LFS hold would be another one than its author sees. */
+async function refuseElsewhere(copy: WorkingCopy, { iid }: MergeRequest): Promise<void> {
+  const { submodules, lfs } = await copy.heldElsewhere();
+  const told = (kind: string, paths: readonly string[]): string[] => {
+    if (paths.length === 0) return [];
+    const more = paths.length > TOLD ? ` and ${paths.length - TOLD} more` : '';
+    return [`${kind} ${paths.slice(0, TOLD).join(', ')}${more}`];
+  };
+  const all = [...told('submodules', submodules), ...told('Git LFS', lfs)];
+  if (all.length === 0) return;
+  throw new Failure(
+    exitCode.nothing,
+    `!${iid} needs what its repository does not hold (${all.join('; ')}).`,
+    'Commit it, or let the Dockerfile fetch it as a package or a base image.',
+  );
 }
 
 /** Has the merge request rebased, or says that people have to. */

@@ -31,6 +31,8 @@ export function project(
       initializeWithReadme: true,
       // On by default on self-managed: a root Dockerfile then makes a pipeline that no runner takes, and our status joins it.
       autoDevopsEnabled: false,
+      // Its objects would be in no build and no backup: GitLab says so at the push.
+      lfsEnabled: false,
       // GitLab otherwise keeps a deleted project for weeks, under another name.
       permanentlyDeleteOnDestroy: deletion === 'immediate',
       ...settings,

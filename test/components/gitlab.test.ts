@@ -42,6 +42,7 @@ test("a module's project merges by choice, only what is green, and nothing of it
     initializeWithReadme: true,
     permanentlyDeleteOnDestroy: true,
     autoDevopsEnabled: false,
+    lfsEnabled: false,
     ciConfigPath: '.switchyard/gitlab-ci.yml',
     mergeMethod: 'ff',
     squashOption: 'always',

@@ -256,6 +256,37 @@ describe('a merge request in conflict', () => {
   });
 });
 
+describe('a merge request that needs what its repository does not hold', () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 12345\n`;
+
+  it('is red with the paths: a submodule is an empty folder, a file of Git LFS a pointer', async () => {
+    await world.push(
+      'elsewhere',
+      {
+        '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
+        'data/model.bin': pointer,
+        // Committed as it is, before the attribute.
+        'data/small.bin': 'its own contents\n',
+        'docs/what-a-pointer-is.txt': pointer,
+      },
+      'origin/main',
+    );
+    await world.git('update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},libs/shared`);
+    await world.git('commit', '--quiet', '-m', 'A submodule');
+    await world.git('push', '--quiet', 'origin', 'HEAD:refs/heads/elsewhere');
+    const head = await world.git('rev-parse', 'HEAD');
+    const iid = await world.open('elsewhere');
+    const failure = await ended(tested(iid, passed));
+    expect(failure).toMatchObject({ code: exitCode.nothing });
+    const what = `!${iid} needs what its repository does not hold (submodules libs/shared; Git LFS data/model.bin).`;
+    expect(failure.message).toContain(what);
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: expect.stringContaining(what),
+    });
+  });
+});
+
 describe('what moves while the tests run', () => {
   it('the target branch: not merged, status pending again, and the next round is merged', async () => {
     await world.push('stale', { 'stale.txt': 'x\n' }, 'origin/main');

@@ -37,6 +37,8 @@ export interface World {
   api(method: string, path: string, body?: unknown): Promise<Answer>;
   /** Commits files on a branch and pushes it; `undefined` deletes a file. @returns the commit */
   push(branch: string, files: Record<string, string | undefined>, from?: string): Promise<string>;
+  /** Runs git in the clone that `push` works in. */
+  git(...args: string[]): Promise<string>;
   /** Opens a merge request of a branch into main. @returns its iid */
   open(branch: string, more?: Record<string, unknown>): Promise<number>;
   /** Merges as a person does, once GitLab has judged. @returns the commit on the target branch */
@@ -120,6 +122,7 @@ export async function makeWorld(): Promise<World> {
     said,
     api,
     push,
+    git,
     open: async (branch, more = {}) =>
       (
         await api('POST', `/projects/${project}/merge_requests`, {
