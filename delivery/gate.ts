@@ -18,6 +18,12 @@ const MOST_MANIFESTS = 100;
 export const CACHE_TAG = 'buildcache';
 /** The tag under which the cache of one build waits for its merge. */
 export const cacheTag = (imageTag: string): string => `${imageTag}-cache`;
+/**
+ * The tag under which what a tag named before can still be found: a registry never frees a manifest that has none, and
+ * nobody could tell it to.
+ */
+export const replacedTag = (tag: string, digest: string): string =>
+  `${tag}-was-${digest.slice('sha256:'.length, 'sha256:'.length + 8)}`;
 
 export interface GateOptions {
   /** With a login for this module's repository, and for no other one's. */
@@ -227,6 +233,15 @@ class BuildGate {
     if (found) await this.options.registry.putManifest(this.options.repository, reference, found);
   }
 
+  /** Gives a tag to what came; a build before this one may have had it. */
+  private async move(tag: string, digest: string): Promise<void> {
+    const { registry, repository } = this.options;
+    const before = await registry.resolve(repository, tag);
+    if (before && before.digest !== digest)
+      await registry.putManifest(repository, replacedTag(tag, before.digest), before);
+    await this.put(digest, tag);
+  }
+
   /** Looks at what came, and gives it to the registry under its tags. */
   async publish(): Promise<string> {
     const { imageTag, repository, say } = this.options;
@@ -240,9 +255,9 @@ class BuildGate {
     if (image.built.kind === 'index') {
       for (const part of [...image.built.images, ...image.built.statements]) await this.put(part.digest);
     }
-    await this.put(digest, imageTag);
+    await this.move(imageTag, digest);
     const cache = this.tags.get(cacheTag(imageTag));
-    if (cache && this.received.get(cache)?.built.kind === 'cache') await this.put(cache, cacheTag(imageTag));
+    if (cache && this.received.get(cache)?.built.kind === 'cache') await this.move(cacheTag(imageTag), cache);
     say(`published ${repository}@${digest}`);
     return digest;
   }

@@ -61,7 +61,8 @@ const LFS_POINTER_BYTES = 1024;
 
 function isLfsPointer(file: string): boolean {
   const found = lstatSync(file, { throwIfNoEntry: false });
-  return found?.isFile() && found.size < LFS_POINTER_BYTES && LFS_POINTER.test(readFileSync(file, 'latin1'));
+  if (!found?.isFile() || found.size >= LFS_POINTER_BYTES) return false;
+  return LFS_POINTER.test(readFileSync(file, 'latin1'));
 }
 
 /** A working copy of one project. */

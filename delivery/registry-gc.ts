@@ -109,9 +109,7 @@ export async function collectRegistry(request: CollectRequest): Promise<Record<s
       if (old.name === COLLECT_REQUEST) await cluster.remove('configmaps', old);
     }
   }
-  const { named } = await request.ledgers();
-  const planned: Record<string, ImageDecision[]> = {};
-  for (const repository of (await registry.repositories()).filter((name) => name.startsWith(MODULES))) {
+  const decide = async (repository: string, { named }: Pick<Ledgers, 'named'>): Promise<ImageDecision[]> => {
     const images = await registry.images(repository);
     const requests = new Map<number, RequestState>();
     for (const number of new Set(
@@ -122,19 +120,24 @@ export async function collectRegistry(request: CollectRequest): Promise<Record<s
         await requestState(gitlab, request.projectOf(repository.slice(MODULES.length)), number),
       );
     }
-    const decisions = decideImages({ images, named, requests, now: request.now, days: request.days });
+    return decideImages({ images, named, requests, now: request.now, days: request.days });
+  };
+  const ledgers = await request.ledgers();
+  const planned: Record<string, ImageDecision[]> = {};
+  for (const repository of (await registry.repositories()).filter((name) => name.startsWith(MODULES))) {
+    const decisions = await decide(repository, ledgers);
     const going = decisions.filter(({ remove }) => remove);
     say(`${repository}: ${decisions.length - going.length} stay, ${going.length} go`);
     if (going.length > 0) planned[repository] = going;
   }
   if (request.dryRun || Object.keys(planned).length === 0) return planned;
 
-  // A deploy may have put one of them into a ledger while we looked.
+  // A deploy may have put one of them into a ledger while we looked, and a build may have made the same once more.
   const again = await request.ledgers();
   const removed: Record<string, ImageDecision[]> = {};
   for (const [repository, going] of Object.entries(planned)) {
-    for (const image of going) {
-      if (again.named.has(image.digest)) continue;
+    const still = (await decide(repository, again)).filter(({ remove }) => remove);
+    for (const image of going.filter(({ digest }) => still.some((one) => one.digest === digest))) {
       await registry.remove(repository, image.digest);
       removed[repository] = [...(removed[repository] ?? []), image];
       say(`removed: ${repository}@${image.digest} (${image.tags.join(', ')}): ${image.why}`);

@@ -32,8 +32,8 @@ export interface ImageDecision {
 }
 
 const DAY = 86_400;
-/** Tags that delivery gives: see `imageTag`, `cacheTag` and `deploy`. The cache of main has one that is none of them. */
-const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}(?:-cache)?$/;
+/** Tags that delivery gives: see `imageTag`, `cacheTag`, `replacedTag` and `deploy`. The cache of main has one that is none of them. */
+const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}(?:-cache)?(?:-was-[0-9a-f]{8})?$/;
 const releaseTag = /^release-[0-9a-f]{12}$/;
 
 /** The merge request that a tag was built for. */
@@ -76,7 +76,7 @@ export function decideImages({ images, named, requests, now, days }: RetentionIn
       }
     }
   }
-  return images.map(({ digest, tags }) => {
+  const decided = images.map(({ digest, tags }): ImageDecision => {
     const reason = reasons.get(digest);
     return {
       digest,
@@ -85,6 +85,18 @@ export function decideImages({ images, named, requests, now, days }: RetentionIn
       why: reason ?? `its merge request ended more than ${days} days ago, and no ledger names it`,
     };
   });
+  // What has no tag of its own goes with the last index that it is a part of: nothing else would ever free it.
+  const kept = new Set([...named, ...images.map(({ digest }) => digest)]);
+  for (const { digest, parts } of images)
+    if (reasons.get(digest) !== undefined) for (const part of parts) kept.add(part);
+  for (const { digest, parts } of images) {
+    for (const part of parts) {
+      if (kept.has(part)) continue;
+      kept.add(part);
+      decided.push({ digest: part, tags: [], remove: true, why: `a part of ${digest}, which goes` });
+    }
+  }
+  return decided;
 }
 
 /** Every digest anywhere in a text: of a ledger, or of what a ledger's history added and took away. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CACHE_TAG, type Gate, openGate } from '../../delivery/gate';
+import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
 
 const TYPE = 'application/vnd.oci.image.manifest.v1+json';
@@ -103,6 +103,26 @@ const codeOf = async (response: Response): Promise<string> =>
   ((await response.json()) as { errors: { code: string }[] }).errors[0]?.code ?? '';
 
 describe('a build', () => {
+  test('that is made again leaves what it replaces under a tag, image and cache: no manifest without one is ever freed', async () => {
+    const before = { mediaType: TYPE, bytes: Buffer.from(manifest({ annotations: { build: 'first' } })) };
+    const cached = { mediaType: TYPE, bytes: Buffer.from(manifest({ annotations: { cache: 'first' } })) };
+    repository.manifests.set(TAG, before);
+    repository.manifests.set(cacheTag(TAG), cached);
+    const config = JSON.stringify({ layers: [], records: [] });
+    for (const text of ['config', 'layer', config]) await upload(text);
+    await putManifest(TAG, manifest());
+    await putManifest(cacheTag(TAG), manifest({ config: part(config, CACHE_CONFIG) }));
+    const digest = await gate.publish();
+    const at = (tag: string) => repository.manifests.get(tag)?.bytes.toString();
+    expect(digestOf(at(TAG) ?? '')).toBe(digest);
+    expect(at(replacedTag(TAG, digestOf(before.bytes)))).toBe(before.bytes.toString());
+    expect(at(replacedTag(cacheTag(TAG), digestOf(cached.bytes)))).toBe(cached.bytes.toString());
+    // The same once more replaces nothing.
+    const count = repository.manifests.size;
+    await gate.publish();
+    expect(repository.manifests.size).toBe(count);
+  });
+
   test('hands over one image, which is published by the digest that the gate computed', async () => {
     for (const text of ['config', 'layer']) expect((await upload(text)).status).toBe(201);
     expect((await putManifest(TAG, manifest())).status).toBe(201);

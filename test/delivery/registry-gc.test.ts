@@ -106,6 +106,7 @@ test('images of modules go, then the registry is asked to collect and restarted;
   expect(all.done).toEqual([
     'remove configmaps registry-collect',
     'read modules/shop',
+    'read modules/shop',
     'delete modules/shop a',
     'delete modules/shop b',
     'ask registry registry-collect',
@@ -115,6 +116,19 @@ test('images of modules go, then the registry is asked to collect and restarted;
 
 test('an image that a deploy names between the two looks at the ledger stays', async () => {
   const raced = world({ named: [[], [digest('a')]] });
+  await collectRegistry(raced);
+  expect(raced.done.filter((step) => step.startsWith('delete'))).toEqual(['delete modules/shop b']);
+});
+
+test('an image that a build makes again between the two looks stays', async () => {
+  const raced = world();
+  const { images } = raced.registry;
+  let looks = 0;
+  raced.registry.images = async (repository) => {
+    const [first, ...others] = await images(repository);
+    const again = { ...first, digest: digest('a'), tags: ['mr-1-00000000', 'latest'], parts: [] };
+    return looks++ === 0 || !first ? [...(first ? [first] : []), ...others] : [again, ...others];
+  };
   await collectRegistry(raced);
   expect(raced.done.filter((step) => step.startsWith('delete'))).toEqual(['delete modules/shop b']);
 });

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { cacheTag, replacedTag } from '../../delivery/gate';
 import { decideImages, digestsIn, type RequestState, type StoredImage } from '../../delivery/retention';
 import { scaled } from '../support/scale';
 
@@ -88,6 +89,30 @@ test('the parts of an index that stays stay too, however deep', () => {
   });
 });
 
+test('the parts of an index go with it, but for those that something else needs', () => {
+  const index = image(1, ['mr-1-0123abcd'], [digest(2), digest(3), digest(4), digest(5)]);
+  expect(
+    decide([index, image(6, ['buildcache'], [digest(3)]), image(4, ['buildcache-old'])], undefined, [
+      digest(7),
+    ]),
+  ).toEqual({
+    [digest(1)]: 'go',
+    [digest(2)]: 'go',
+    [digest(4)]: '"buildcache-old" is no tag of delivery\'s',
+    [digest(5)]: 'go',
+    [digest(6)]: '"buildcache" is no tag of delivery\'s',
+  });
+});
+
+test('what a rebuild replaced goes as its image and its cache do', () => {
+  const replaced = [
+    image(1, [replacedTag('mr-1-0123abcd', digest(1))]),
+    image(2, [replacedTag(cacheTag('mr-1-0123abcd'), digest(2))]),
+  ];
+  expect(Object.values(decide(replaced))).toEqual(['go', 'go']);
+  expect(Object.values(decide(replaced, { 1: { state: 'open' } }))).toEqual(['!1 is open', '!1 is open']);
+});
+
 const state = fc.oneof(
   fc.constant<RequestState>({ state: 'open' }),
   fc.constant<RequestState>({ state: 'unknown' }),
@@ -120,6 +145,11 @@ test('whatever a repository holds, no digest of a ledger goes, nor a part of wha
           if (named.includes(of)) expect(goes(of)).toBe(false);
           if (!goes(of)) for (const part of parts) expect(goes(part)).toBe(false);
           else {
+            for (const part of parts) {
+              const needed = named.includes(part) || all.some((one) => one.digest === part);
+              const shared = all.some((one) => !goes(one.digest) && one.parts.includes(part));
+              if (!needed && !shared) expect(goes(part)).toBe(true);
+            }
             expect(tags.length).toBeGreaterThan(0);
             for (const each of tags) expect(each).toMatch(/^(mr-\d+-[0-9a-f]{8}|release-[0-9a-f]{12})$/);
             for (const each of tags) {

@@ -1,59 +1,27 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { imageItems, imageOf, restoreImage } from '../../../delivery/backup/kinds/registry';
 import { backUp } from '../../../delivery/backup/run';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
-import { Registry } from '../../../delivery/registry';
+import type { Registry } from '../../../delivery/registry';
+import { type RealRegistry, startRegistry as startRealRegistry } from '../../support/registry';
 import { Folders, vault } from './support';
 
 jest.setTimeout(120_000);
 
 const folders = new Folders();
-const servers: ChildProcess[] = [];
+const servers: RealRegistry[] = [];
 afterAll(() => {
-  for (const server of servers) server.kill();
+  for (const server of servers) server.stop();
   folders.remove();
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** The real registry of Debian's package. */
-async function startRegistry(): Promise<Registry> {
-  const folder = folders.new('registry');
-  const port = await freePort();
-  const file = join(folder, 'config.yml');
-  writeFileSync(
-    file,
-    `version: 0.1
-log: { level: error }
-storage: { filesystem: { rootdirectory: ${folder}/data } }
-http: { addr: "127.0.0.1:${port}" }
-`,
-  );
-  servers.push(spawn('docker-registry', ['serve', file], { stdio: 'ignore' }));
-  const registry = new Registry({ host: `127.0.0.1:${port}`, plainHttp: true });
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await registry.repositories();
-      return registry;
-    } catch (error) {
-      if (attempt > 100) throw error;
-      await sleep(100);
-    }
-  }
-}
+const startRegistry = async (): Promise<Registry> => {
+  const server = await startRealRegistry(folders.new('registry'));
+  servers.push(server);
+  return server.registry;
+};
 
 const sha = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 const stream = (bytes: Buffer): ReadableStream<Uint8Array> =>

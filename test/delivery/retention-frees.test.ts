@@ -1,0 +1,161 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheTag, openGate } from '../../delivery/gate';
+import { collectRegistry } from '../../delivery/registry-gc';
+import { type RealRegistry, startRegistry } from '../support/registry';
+
+// What retention leaves on the disk of a real Distribution: builds by the gate, the job's own decisions, and the
+// collector that the registry's Pod runs.
+
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const MEGABYTE = 2 ** 20;
+const REPOSITORY = 'modules/shop';
+const TAG = 'mr-1-0123abcd';
+const RELEASED = 'mr-2-0123abcd';
+const NOW = 2_000_000_000;
+
+let folder: string;
+let server: RealRegistry;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'retention-'));
+  server = await startRegistry(folder);
+});
+afterEach(() => {
+  server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const digestOf = (bytes: Buffer | string): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** Bytes below a folder. */
+const sizeOf = (path: string): number =>
+  statSync(path).isDirectory()
+    ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
+    : statSync(path).size;
+
+/** A build with a layer of a megabyte and a cache of another, and beside the image a statement where `attested`. */
+async function build(tag: string, attested = false): Promise<string> {
+  const gate = await openGate(
+    {
+      registry: server.registry,
+      repository: REPOSITORY,
+      token: 'token',
+      imageTag: tag,
+      say: () => undefined,
+    },
+    0,
+  );
+  const authorization = `Basic ${Buffer.from('build:token').toString('base64')}`;
+  const ask = async (
+    method: string,
+    path: string,
+    body?: Uint8Array<ArrayBuffer> | string,
+    type?: string,
+  ) => {
+    const answer = await fetch(`http://127.0.0.1:${gate.port}/v2/${path}`, {
+      method,
+      body,
+      headers: { authorization, ...(type ? { 'content-type': type } : {}) },
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer;
+  };
+  const blob = async (bytes: Buffer<ArrayBuffer>, mediaType: string) => {
+    const begun = await ask('POST', `${REPOSITORY}/blobs/uploads/`);
+    const location = (begun.headers.get('location') ?? '').slice('/v2/'.length);
+    await ask('PUT', `${location}?digest=${digestOf(bytes)}`, bytes);
+    return { mediaType, digest: digestOf(bytes), size: bytes.length };
+  };
+  const put = async (reference: string, manifest: object, mediaType = MANIFEST) => {
+    const text = JSON.stringify({ schemaVersion: 2, mediaType, ...manifest });
+    await ask('PUT', `${REPOSITORY}/manifests/${reference || digestOf(text)}`, text, mediaType);
+    return { mediaType, digest: digestOf(text), size: text.length };
+  };
+  const layer = () => blob(randomBytes(MEGABYTE), 'application/vnd.oci.image.layer.v1.tar+gzip');
+  try {
+    const config = await blob(Buffer.from('{}'), 'application/vnd.oci.image.config.v1+json');
+    const image = await put(attested ? '' : tag, { config, layers: [await layer()] });
+    if (attested) {
+      const statement = await put('', {
+        config,
+        layers: [await blob(randomBytes(64), 'application/vnd.in-toto+json')],
+      });
+      const platform = (os: string) => ({ platform: { os, architecture: os === 'linux' ? 'amd64' : os } });
+      const manifests = [
+        { ...image, ...platform('linux') },
+        { ...statement, ...platform('unknown') },
+      ];
+      await put(tag, { manifests }, INDEX);
+    }
+    const list = await blob(
+      Buffer.from(JSON.stringify({ layers: [], records: [] })),
+      'application/vnd.buildkit.cacheconfig.v0',
+    );
+    await put(cacheTag(tag), { config: list, layers: [await layer()] });
+    return await gate.publish();
+  } finally {
+    await gate.close();
+  }
+}
+
+/** The job, in a time when all merge requests have long ended. */
+async function clean(named: readonly string[]): Promise<void> {
+  const long = new Date((NOW - 100 * 86_400) * 1000).toISOString();
+  await collectRegistry({
+    registry: server.registry,
+    gitlab: { mergeRequest: async () => ({ state: 'merged', merged_at: long }) as never },
+    cluster: {
+      list: async () => [{ name: 'registry-1' } as never],
+      remove: async () => true,
+      createConfigMap: async () => undefined,
+    },
+    projectOf: (module) => `switchyard/${module}`,
+    ledgers: async () => ({ named: new Set(named) }),
+    namespace: 'registry',
+    days: 30,
+    now: NOW,
+    dryRun: false,
+    say: () => undefined,
+  });
+}
+
+test('five builds of one tag with their caches, and an index of two, leave what one release needs', async () => {
+  for (let round = 0; round < 5; round++) await build(TAG);
+  await build('mr-3-0123abcd', true);
+  const released = await build(RELEASED, true);
+  expect(sizeOf(server.data)).toBeGreaterThan(13.9 * MEGABYTE);
+  await clean([released]);
+  server.collect();
+  // Its layer; its cache went with its merge request.
+  expect(sizeOf(server.data)).toBeLessThan(1.1 * MEGABYTE);
+  const kept = await server.registry.resolve(REPOSITORY, released);
+  const { manifests } = JSON.parse(kept?.bytes.toString() ?? '{}') as { manifests: { digest: string }[] };
+  for (const { digest } of manifests) {
+    const part = await server.registry.resolve(REPOSITORY, digest);
+    const { layers } = JSON.parse(part?.bytes.toString() ?? '{}') as { layers: { digest: string }[] };
+    for (const one of layers) expect(await server.registry.hasBlob(REPOSITORY, one.digest)).toBe(true);
+  }
+});
+
+test('what builds push while the job runs, and what a ledger names meanwhile, is whole afterwards', async () => {
+  const first = await build(TAG, true);
+  const cleaning = clean([first]);
+  const pushed = await Promise.all([build('mr-4-0123abcd', true), build(TAG, true)]);
+  await cleaning;
+  // The registry's Pod collects before it serves.
+  server.collect();
+  for (const digest of [first, ...pushed]) {
+    const found = await server.registry.resolve(REPOSITORY, digest);
+    // A build whose merge request ended long ago may go; one that is there is there whole.
+    if (!found) expect(digest).not.toBe(first);
+    const { manifests = [] } = JSON.parse(found?.bytes.toString() ?? '{}') as {
+      manifests?: { digest: string }[];
+    };
+    for (const part of manifests)
+      expect(await server.registry.resolve(REPOSITORY, part.digest)).toBeDefined();
+  }
+});

@@ -1,0 +1,59 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Registry } from '../../delivery/registry';
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export interface RealRegistry {
+  readonly registry: Registry;
+  /** Folder of all that it keeps. */
+  readonly data: string;
+  /** Frees what no manifest names, as the registry's Pod does before it serves. */
+  collect(): void;
+  stop(): void;
+}
+
+/** The real registry of Debian's package, in a folder. */
+export async function startRegistry(folder: string): Promise<RealRegistry> {
+  const port = await freePort();
+  const file = join(folder, 'config.yml');
+  const data = join(folder, 'data');
+  writeFileSync(
+    file,
+    `version: 0.1
+log: { level: error }
+storage: { filesystem: { rootdirectory: ${data} }, delete: { enabled: true } }
+http: { addr: "127.0.0.1:${port}" }
+`,
+  );
+  const server = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
+  const registry = new Registry({ host: `127.0.0.1:${port}`, plainHttp: true });
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await registry.repositories();
+      break;
+    } catch (error) {
+      if (attempt > 100) throw error;
+      await sleep(100);
+    }
+  }
+  return {
+    registry,
+    data,
+    collect: () => {
+      execFileSync('docker-registry', ['garbage-collect', file], { stdio: 'ignore' });
+    },
+    stop: () => {
+      server.kill();
+    },
+  };
+}
