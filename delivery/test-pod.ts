@@ -177,7 +177,7 @@ export function testPod(input: TestPodInput) {
         },
         {
           name: 'jnlp',
-          image: imageFor(settings, 'agent'),
+          image: imageFor(settings, 'inboundAgent'),
           resources: agentResources,
           securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
           volumeMounts: agentMounts,

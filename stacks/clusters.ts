@@ -8,6 +8,11 @@ const context = z.string().min(1);
  * `KUBECONFIG`, else the one in the home folder
  */
 const kubeconfig = secretVariable.optional();
+/**
+ * Ports at which the API server answers Pods, behind its Service: network policies let them out there. MicroK8s has 16443,
+ * minikube 8443.
+ */
+const apiPorts = z.array(z.number().int().min(1).max(65_535)).min(1).default([443, 6443]);
 
 /**
  * The clusters by role, each a context of a kubeconfig. The same context (and kubeconfig) twice is one cluster. The
@@ -15,11 +20,12 @@ const kubeconfig = secretVariable.optional();
  */
 export const clusterSchemas = z.strictObject({
   /** Where Jenkins, the registry, builds and tests run. */
-  ci: z.strictObject({ context, kubeconfig }),
+  ci: z.strictObject({ context, kubeconfig, apiPorts }),
   /** Where modules and their services run; may be the same cluster. */
   production: z.strictObject({
     context,
     kubeconfig,
+    apiPorts,
     /**
      * API server as Pods of the ci cluster reach it; deploy jobs run there. Matters only when production is a cluster
      * of its own. @default the one that the kubeconfig names

@@ -427,7 +427,7 @@ export const stackSchema = z
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
-        /** Replacements by role (`jenkins`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
+        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
         replace: z
           .record(z.string(), imageName)
           .superRefine((given, context) => {
@@ -478,12 +478,15 @@ export type StackSettings = z.infer<typeof stackSchema>;
 export const defaultImages = {
   /** Base of the Jenkins image that the topology builds. */
   jenkins: 'jenkins/jenkins:2.568.3-jdk21',
-  /** Agent with Node 22, git, buildctl and the Pulumi CLI; base of the delivery image. */
+  /** Jenkins' own inbound agent, beside whatever else an agent's Pod runs. */
+  inboundAgent: 'jenkins/inbound-agent:3355.v388858a_47b_33-14-jdk21',
+  /** Base of the delivery image: Node 22, git, restic, buildctl, kubectl and the Pulumi CLI; no Java. Recipe: delivery/image/agent.Dockerfile. */
   agent: 'switchyard/agent:1',
   registry: 'registry:3.1.2',
   /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
   registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
+  /** Robot Framework with its libraries, tar and gzip. Recipe: delivery/image/robot.Dockerfile. */
   robot: 'switchyard/robot:7.5',
 } as const;
 

@@ -1,7 +1,7 @@
 import type { StackSettings } from '../../stacks/schema';
 import type { Model } from '../model';
 import {
-  API_PORTS,
+  apiPorts,
   backendPorts,
   type EgressRule,
   gitlabPort,
@@ -25,7 +25,7 @@ export function backupEgress({ settings }: Model, role: 'ci' | 'production'): Eg
   const sources =
     role === 'ci' ? [gitlabPort(settings), registryPort(settings), ...backendPorts(settings)] : [];
   return [
-    outside(...API_PORTS, ...repositoryPorts(settings), ...sources),
+    outside(...apiPorts(settings), ...repositoryPorts(settings), ...sources),
     ...(role === 'ci' ? [...toRegistry(settings), ...toNeighbours(settings)] : []),
     ...toMetrics(settings),
   ];

@@ -10,6 +10,7 @@ import {
 } from '../../catalog/containers';
 import { backsUpReleases } from '../../stacks/backup';
 import type { RepositoryFiles } from '../../stacks/files';
+import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
@@ -61,9 +62,17 @@ const agentContainer = (name: string, image: Ref, env: readonly object[], mounts
 /** Of a Pod that changes an environment: it is told when the Pod ends. */
 const told = { command: waitForSteps(), args: [] };
 
-const jnlpContainer = (image: Ref) => ({
+interface Images {
+  /** With our own commands; what runs in most Pods. */
+  readonly delivery: Ref;
+  /** Jenkins' own agent. */
+  readonly inboundAgent: string;
+}
+
+/** What connects to Jenkins, and runs nothing of ours. */
+const jnlpContainer = ({ inboundAgent }: Images) => ({
   name: 'jnlp',
-  image,
+  image: inboundAgent,
   resources: agentResources,
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
   volumeMounts: agentMounts,
@@ -110,14 +119,14 @@ function topologyEnvironment({
 const STATE = '/state';
 
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
-function deliveryPod(model: Model, image: Ref): string | Ref {
+function deliveryPod(model: Model, images: Images): string | Ref {
   const { settings } = model;
   const bases = !settings.registry.existing;
   return agentPod({
     containers: [
       agentContainer(
         'delivery',
-        image,
+        images.delivery,
         [
           { name: 'GITLAB_URL', value: settings.gitlab.url },
           { name: 'REGISTRY', value: repositoryRoot(settings) },
@@ -138,7 +147,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
           ...fileMounts,
         ],
       ),
-      jnlpContainer(image),
+      jnlpContainer(images),
     ],
     volumes: [
       ...(bases
@@ -160,7 +169,7 @@ function deliveryPod(model: Model, image: Ref): string | Ref {
 }
 
 /** The Pod that runs `up` of one module. The only one with a service account that may change production. */
-const deployPod = (model: Model, image: Ref): string | Ref =>
+const deployPod = (model: Model, images: Images): string | Ref =>
   agentPod({
     automountServiceAccountToken: true,
     serviceAccountName: names.deployer,
@@ -169,7 +178,7 @@ const deployPod = (model: Model, image: Ref): string | Ref =>
       {
         ...agentContainer(
           'deploy',
-          image,
+          images.delivery,
           [
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
@@ -183,7 +192,7 @@ const deployPod = (model: Model, image: Ref): string | Ref =>
         ...told,
         envFrom: [{ secretRef: { name: 'deploy-environment' } }],
       },
-      jnlpContainer(image),
+      jnlpContainer(images),
     ],
     volumes: [kubeconfigVolume(model.settings), ...fileVolumes(model.files), programVolume, ...scratch],
   });
@@ -192,13 +201,13 @@ const deployPod = (model: Model, image: Ref): string | Ref =>
 const PULL_LOGIN = '/docker';
 
 /** The Pod that backs up what was released: of all agents the only one that reaches the backups. */
-const backupPod = (model: Model, image: Ref): string | Ref =>
+const backupPod = (model: Model, images: Images): string | Ref =>
   agentPod({
     containers: [
       {
         ...agentContainer(
           'backup',
-          image,
+          images.delivery,
           [
             ...fileVariables,
             ...sourceVariables(model.settings),
@@ -219,7 +228,7 @@ const backupPod = (model: Model, image: Ref): string | Ref =>
         ),
         envFrom: [{ secretRef: { name: RELEASE_SECRET } }],
       },
-      jnlpContainer(image),
+      jnlpContainer(images),
     ],
     volumes: [
       ...fileVolumes(model.files),
@@ -254,7 +263,7 @@ const reaching = (account: string, other: string | undefined) =>
 
 interface TopologyPod {
   readonly container: string;
-  readonly image: Ref;
+  readonly images: Images;
   readonly account: string;
   /** The environment that it works for, where that is not this one. */
   readonly other?: string;
@@ -271,7 +280,7 @@ interface TopologyPod {
 }
 
 function topologyPod(pod: TopologyPod): string | Ref {
-  const { container, image, account, other, secret, variables = topologyVariables } = pod;
+  const { container, images, account, other, secret, variables = topologyVariables } = pod;
   const { asApplied, changes, files, resources } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
@@ -287,12 +296,12 @@ function topologyPod(pod: TopologyPod): string | Ref {
     ],
     containers: [
       {
-        ...agentContainer(container, image, given, mounts),
+        ...agentContainer(container, images.delivery, given, mounts),
         ...(changes ? told : {}),
         ...(resources ? { resources } : {}),
         ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
       },
-      jnlpContainer(image),
+      jnlpContainer(images),
     ],
   });
 }
@@ -301,10 +310,10 @@ function topologyPod(pod: TopologyPod): string | Ref {
  * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
  * environment needs one, and an account that can read no Secret.
  */
-const previewPod = (image: Ref, other?: string): string | Ref =>
+const previewPod = (images: Images, other?: string): string | Ref =>
   topologyPod({
     container: 'preview',
-    image,
+    images,
     account: names.previewer,
     other,
     variables: kubeconfigVariable,
@@ -316,10 +325,10 @@ const previewPod = (image: Ref, other?: string): string | Ref =>
   });
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = ({ files, settings }: Model, image: Ref): string | Ref =>
+const driftPod = ({ files, settings }: Model, images: Images): string | Ref =>
   topologyPod({
     container: 'drift',
-    image,
+    images,
     account: names.watcher,
     variables: [...kubeconfigVariable, ...sourceVariables(settings)],
     files,
@@ -328,10 +337,10 @@ const driftPod = ({ files, settings }: Model, image: Ref): string | Ref =>
   });
 
 /** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
-const statePod = (image: Ref, files: RepositoryFiles, other: string): string | Ref =>
+const statePod = (images: Images, files: RepositoryFiles, other: string): string | Ref =>
   topologyPod({
     container: 'deploy',
-    image,
+    images,
     account: names.deployer,
     other,
     files,
@@ -339,10 +348,10 @@ const statePod = (image: Ref, files: RepositoryFiles, other: string): string | R
   });
 
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
-const applyPod = (image: Ref, other?: string): string | Ref =>
+const applyPod = (images: Images, other?: string): string | Ref =>
   topologyPod({
     container: 'apply',
-    image,
+    images,
     account: names.applier,
     other,
     changes: true,
@@ -360,7 +369,10 @@ export const deliveryCap = (maximumAgents: number): number => Math.floor(maximum
 
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
 export function kubernetesCloud(model: Model) {
-  const image = outputRef('delivery-image', 'repoDigest');
+  const images: Images = {
+    delivery: outputRef('delivery-image', 'repoDigest'),
+    inboundAgent: imageFor(model.settings, 'inboundAgent'),
+  };
   const { backup, jenkins, topologyProject } = model.settings;
   const applies = topologyProject?.apply === 'automatic';
   const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
@@ -395,26 +407,26 @@ export function kubernetesCloud(model: Model) {
     },
     templates: [
       {
-        ...template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, image)),
+        ...template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, images)),
         instanceCapStr: String(deliveryCap(jenkins.maximumAgents)),
       },
-      template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(image)))),
-      template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, image)),
+      template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(images)))),
+      template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, images)),
       ...(backsUpReleases(backup)
-        ? [template('backup', namespaces.releaseBackup, LONGEST_DEPLOY, backupPod(model, image))]
+        ? [template('backup', namespaces.releaseBackup, LONGEST_DEPLOY, backupPod(model, images))]
         : []),
       ...(topologyProject
         ? [
-            template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(image)),
-            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, image)),
+            template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(images)),
+            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, images)),
           ]
         : []),
-      ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(image))] : []),
+      ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(images))] : []),
       ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
-        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(image, model.files, other)),
-        template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(image, other)),
+        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(images, model.files, other)),
+        template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(images, other)),
         ...(applies && applyKubeconfig
-          ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(image, other))]
+          ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(images, other))]
           : []),
       ]),
     ],

@@ -10,7 +10,7 @@ import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import {
-  API_PORTS,
+  apiPorts,
   changingPorts,
   type EgressRule,
   gitlabPort,
@@ -106,7 +106,7 @@ export function buildWaysOut({ settings }: Model): EgressRule[] {
 /** Where Jenkins connects to: GitLab, and the API server that starts its agents. */
 export const controllerWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toNeighbours(settings),
-  outside(...API_PORTS, gitlabPort(settings)),
+  outside(...apiPorts(settings), gitlabPort(settings)),
 ];
 
 /** Where `delivery` Pods connect to. */
@@ -149,16 +149,16 @@ export const changingWaysOut = (model: Model): EgressRule[] => [
 ];
 
 /** Where a merge request's own program connects to: names, API servers by their ports, and Jenkins. */
-export const previewWaysOut = ({ settings }: Model): EgressRule[] => [
-  toJenkins(settings),
+export const previewWaysOut = (model: Model): EgressRule[] => [
+  toJenkins(model.settings),
   // Whatever else answers on 443 can be reached too: the fence that counts is that the Pod holds nothing worth sending there.
-  outside(...API_PORTS),
+  outside(...[model.settings, ...othersOf(model)].flatMap(apiPorts)),
 ];
 
 /** Where the look for drift goes: API servers, GitLab, Jenkins, and the Pushgateway. */
 export const driftWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
   ...toNeighbours(settings),
-  outside(...API_PORTS, gitlabPort(settings)),
+  outside(...apiPorts(settings), gitlabPort(settings)),
   ...toMetrics(settings),
 ];

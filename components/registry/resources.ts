@@ -15,7 +15,7 @@ import {
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import {
-  API_PORTS,
+  apiPorts,
   gitlabPort,
   outside,
   portOf,
@@ -243,7 +243,7 @@ export function registryResources(model: Model): Declaration[] {
       // Retention asks GitLab, the registry itself and the API server; the registry keeps its images in a bucket.
       egress: [
         outside(
-          ...API_PORTS,
+          ...apiPorts(model.settings),
           gitlabPort(model.settings),
           registryPort(model.settings),
           ...(registry.s3?.endpoint ? [portOf(registry.s3.endpoint)] : []),

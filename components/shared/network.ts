@@ -52,8 +52,10 @@ export const toRange = ({
   ports: ports.map(tcp),
 });
 
-/** The API server is no Pod: its address differs from site to site, its port is one of two. */
-export const API_PORTS = [443, 6443] as const;
+/** API servers are no Pods: their addresses differ from site to site, so their ports alone are named. */
+export const apiPorts = ({ clusters: { ci, production } }: StackSettings): number[] => [
+  ...new Set([...ci.apiPorts, ...production.apiPorts]),
+];
 
 /** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
 export const JENKINS_PORT = 8080;
@@ -114,7 +116,7 @@ export const changingPorts = (settings: StackSettings): number[] => {
   const { clusters } = settings;
   const { server } = clusters.production;
   return [
-    ...API_PORTS,
+    ...apiPorts(settings),
     ...(server && !isOneCluster(clusters) ? [portOf(server)] : []),
     gitlabPort(settings),
     registryPort(settings),

@@ -4,7 +4,7 @@ import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { API_PORTS, outside } from '../shared/network';
+import { apiPorts, outside } from '../shared/network';
 
 /**
  * What all test namespaces share: a job that removes what is past its end. It has a namespace of its own, since who may
@@ -23,7 +23,7 @@ export function testingSharedResources(model: Model): Declaration[] {
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '1', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [outside(...API_PORTS)],
+      egress: [outside(...apiPorts(model.settings))],
       pullFrom: registry.address,
     }),
     object(

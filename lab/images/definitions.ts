@@ -32,6 +32,7 @@ export const IMAGES: readonly ImageDefinition[] = [
     programs: { kubectl: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
     extra: 'agent-program',
   },
+  { name: 'inbound-agent', tag: 'lab', parent: 'debian' },
   { name: 'jenkins', tag: 'lab', parent: 'debian', base: true, extra: 'jenkins' },
   { name: 'registry', tag: '2.8', parent: 'debian' },
   { name: 'nginx', tag: '1.22', parent: 'debian' },

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildPlugins } from '../plugins/build';
 import { LabError, type StepLog } from '../steps';
@@ -23,7 +23,5 @@ export async function makeAgentProgram(context: string, log: StepLog): Promise<v
     node: '/usr/local/bin/node',
     launchFrom: '/opt/switchyard/plugins',
   });
-  copyFileSync(join(context, 'bin', 'jenkins-agent'), join(context, 'launchers', 'jenkins-agent'));
-  chmodSync(join(context, 'launchers', 'jenkins-agent'), 0o755);
-  log.line(`launchers: ${launchers.length} plug-ins and jenkins-agent`);
+  log.line(`launchers: ${launchers.length} plug-ins`);
 }

@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
 import { Secrets, type Versions } from '../../components/shared/secrets';
 import { hide } from '../../delivery/preview/hide';
+import { subKeysIn, writtenKey } from '../../stacks/secrets';
 
 /** The secrets that a topology starts from. */
 export interface RootSecrets {
@@ -41,6 +42,9 @@ export function placeholders(real: RootSecrets): RootSecrets {
   // By value, since two variables may bring the same: in the state both become one placeholder.
   const standIn = (value: string): string => {
     if (value === real.seed) return seed;
+    // Keys stay keys: what is derived from them may be the very same text.
+    const keys = subKeysIn(value);
+    if (keys) return keys.map((one) => writtenKey({ ...one, key: from(`key/${one.key}`) })).join(' ');
     return value === real.gitlabToken ? gitlabToken : `withheld-${from(`given/${value}`).slice(0, 32)}`;
   };
   return {

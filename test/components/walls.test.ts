@@ -285,6 +285,28 @@ test('Jenkins, its agents and the registry reach the ports that the stack names,
   expect(ports(model, 'deployer-egress')).toEqual([53, 53]);
 });
 
+test('an API server is reached at the ports that its cluster names', () => {
+  const model = modelOf({
+    clusters: 'ci: { context: one, apiPorts: [16443] }, production: { context: one, apiPorts: [16443] }',
+    topologyProject: 'path: topology',
+  });
+  const reaching = (factsOfModel(model).byType.get(POLICY) ?? []).flatMap(({ name, args }) => {
+    const ports = list(args, 'spec', 'egress').flatMap((rule) =>
+      list(rule, 'ports').map((port) => at(port, 'port')),
+    );
+    return [6443, 16443].flatMap((port) => (ports.includes(port) ? [`${name} ${port}`] : []));
+  });
+  expect(reaching.sort()).toEqual([
+    'apply-egress 16443',
+    'deploy-egress 16443',
+    'drift-egress 16443',
+    'jenkins-egress 16443',
+    'preview-egress 16443',
+    'reaper-egress 16443',
+    'registry-egress 16443',
+  ]);
+});
+
 test('what stands in the cluster itself is reached by all that run no foreign code, and by no other', () => {
   const model = modelOf({
     egress: '[{ namespace: gitlab, ports: [8181] }]',

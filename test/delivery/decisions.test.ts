@@ -14,7 +14,7 @@ import { bearerChallenge, credentialsFor } from '../../delivery/registry';
 import { readSettings } from '../../delivery/settings';
 import { podYaml, testPod, testScript } from '../../delivery/test-pod';
 import { decideMerge, explainMergeError, whyOther } from '../../delivery/verify';
-import { loadStack } from '../../stacks/load';
+import { imageFor, loadStack } from '../../stacks/load';
 import { green, red, sha } from './certificates';
 
 const root = join(__dirname, '..', '..');
@@ -196,6 +196,7 @@ describe('the test Pod', () => {
       expect(service.startupProbe).toBeDefined();
     }
     expect(pod.spec.containers.map(({ name }) => name)).toEqual(['app', 'robot', 'jnlp']);
+    expect(pod.spec.containers[2]?.image).toBe(imageFor(settings, 'inboundAgent'));
     expect(pod.spec.containers[0]?.image).toBe(`${green.image?.repository}@${green.image?.digest}`);
   });
 

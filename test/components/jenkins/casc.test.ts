@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { casc as cascOf, cascText, cascYaml } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
+import { defaultImages } from '../../../stacks/schema';
 import { root, testModel } from '../../support/model';
 import { modelWith } from './support';
 
@@ -41,6 +42,7 @@ interface AgentPod {
     readonly serviceAccountName?: string;
     readonly containers: {
       readonly name: string;
+      readonly image?: unknown;
       readonly resources: { limits: { memory?: string } };
       readonly volumeMounts: { readonly name: string; readonly mountPath: string }[];
     }[];
@@ -137,6 +139,17 @@ describe('agents', () => {
       { name: 'build', namespace: 'ci-build', podRetention: 'never', activeDeadlineSeconds: 7800 },
       { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
     ]);
+  });
+
+  test("connect to Jenkins by its own agent's image, and work in ours, which needs no Java", () => {
+    const images = cloud().templates.map(({ yaml }) =>
+      (parse(yaml) as AgentPod).spec.containers.map(({ name, image }) => [name === 'jnlp', image]),
+    );
+    for (const containers of images) {
+      const agents = containers.filter(([jnlp]) => jnlp).map(([, image]) => image);
+      expect(agents).toEqual([defaultImages.inboundAgent]);
+      expect(containers.filter(([jnlp]) => !jnlp).map(([, image]) => image)).not.toContain(agents[0]);
+    }
   });
 
   test("keep the commands' state where the agent, which unpacks stashes, does not reach it", () => {

@@ -42,6 +42,8 @@ jest.setTimeout(900_000);
 
 const log = openLog('e2e-environments');
 const SECOND = 'second';
+/** Of MicroK8s: neither of the two that every network policy lets through. */
+const API_PORT = 16443;
 const STACK = `stacks/Pulumi.${SECOND}.yaml`;
 
 const stackOfSecond = `config:
@@ -49,7 +51,9 @@ const stackOfSecond = `config:
   switchyard:previewedBy: ${ENVIRONMENT}
   switchyard:modules: []
   switchyard:backend: s3://${STATE_BUCKET}/${SECOND}?endpoint=${S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true
-  switchyard:clusters: { ci: { context: ${SECOND} }, production: { context: ${SECOND} } }
+  switchyard:clusters:
+    ci: { context: ${SECOND}, apiPorts: [${API_PORT}] }
+    production: { context: ${SECOND}, apiPorts: [${API_PORT}] }
   switchyard:gitlab: { url: "${GITLAB_URL}", group: { create: ${SECOND} }, botTokenRotation: { days: 180, before: 30 } }
   switchyard:jenkins: { url: "${JENKINS_URL}", existing: { namespace: jenkins } }
   switchyard:registry:
@@ -63,7 +67,7 @@ const stackOfSecond = `config:
   switchyard:images:
     mirror: ${MIRROR}
     mirrorInsecure: true
-    replace: { agent: "agent:lab", registry: "registry:2.8", buildkit: "buildkit:0.34" }
+    replace: { inboundAgent: "inbound-agent:lab", agent: "agent:lab", registry: "registry:2.8", buildkit: "buildkit:0.34" }
 `;
 
 const both = `  switchyard:topologyProject:
@@ -142,7 +146,7 @@ async function withoutSecond(): Promise<void> {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'environments-'));
   await Promise.all([withoutSecond(), pushToMain('A second environment', withSecond)]);
-  second = await startHollowCluster(SECOND, folder, HOST_IP);
+  second = await startHollowCluster(SECOND, folder, HOST_IP, API_PORT);
   await allowReading(second);
   await second.core.createNamespace({ body: { metadata: { name: 'jenkins' } } });
   const lab = labEnvironment();

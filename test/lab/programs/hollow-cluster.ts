@@ -132,6 +132,7 @@ export async function startHollowCluster(
   name: string,
   parent: string,
   host = '127.0.0.1',
+  port?: number,
 ): Promise<HollowCluster> {
   const folder = path.join(parent, name);
   mkdirSync(folder);
@@ -140,7 +141,7 @@ export async function startHollowCluster(
   const [client, peer, api, manager] = [
     await freePort('127.0.0.1'),
     await freePort('127.0.0.1'),
-    await freePort(host),
+    port ?? (await freePort(host)),
     await freePort('127.0.0.1'),
   ];
   const server = `https://${host}:${api}`;

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { topologyBoxes } from '../../../components/boxes';
-import { basicRef, givenRef, secretRef, text } from '../../../components/shared/references';
+import { basicRef, givenRef, keyRef, secretRef, text } from '../../../components/shared/references';
 import { Secrets } from '../../../components/shared/secrets';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { placeholders, withhold } from '../../../operations/preview/withhold';
@@ -74,6 +74,31 @@ test('two variables with one value have one stand-in, also where it is the seed 
     THEIR_SEED: seed,
     TOKEN: gitlabToken,
   });
+});
+
+test('keys in the place of a seed stay keys, so that what is derived from them is the same text there too', () => {
+  const seed = new Secrets(real.seed, 'other');
+  const keys = `${seed.key('')} ${new Secrets('another seed of this test, long enough', 'other').key('registry')}`;
+  const given = { ...real.given, THEIR_KEYS: keys };
+  const of = { variable: 'THEIR_KEYS', environment: 'other' };
+  const declared = {
+    data: { whole: givenRef('THEIR_KEYS'), handed: keyRef('', of), part: keyRef('registry', of) },
+  };
+  const derived = new Secrets(keys, 'other');
+  expect(derived.key('')).toBe(keys);
+  const { deployment } = withhold(
+    state({
+      inputs: { whole: secret(keys), handed: secret(derived.key('')), part: secret(derived.key('registry')) },
+    }),
+    declared,
+    { ...real, given },
+  );
+  const stands = placeholders({ ...real, given }).given.THEIR_KEYS ?? '';
+  const inputs = (deployment as Out).deployment.resources[0]?.inputs;
+  expect(stands).not.toContain(keys.slice(-32));
+  expect(plain(inputs?.whole)).toBe(stands);
+  expect(plain(inputs?.handed)).toBe(new Secrets(stands, 'other').key(''));
+  expect(plain(inputs?.part)).toBe(new Secrets(stands, 'other').key('registry'));
 });
 
 test('text around a derived secret is kept only where the declarations make exactly that text', () => {
