@@ -3,7 +3,7 @@
  *
  *   node .ci/report.js suites <report>…             each test file's seconds, slowest first
  *   node .ci/report.js failures <report> [<log>]    the end of each red suite's own log; of <log> where none is red
- *   node .ci/report.js summary <folder> <stages>    the stages' table, jest's failed tests in two lines each, then the counts of all
+ *   node .ci/report.js summary <folder> <stages>    the stages' table, the failed tests in two lines each, then the counts of all
  *                                                   runners as the last line: who sees the end only sees what is wrong
  *
  * A report is the JSON of jest, or a *.log of lab/jenkins/test.sh. <stages> has a line for each stage: its seconds, its
@@ -48,20 +48,29 @@ function suitesOf(file) {
   return file.endsWith('.json') ? suitesOfJest(JSON.parse(text)) : suitesOfSurefire(text);
 }
 
-/** Each failed test of a report of jest: where it stands, and its first three lines that are not about the matcher. */
-function failedTests(file) {
-  if (!file.endsWith('.json')) return [];
-  return JSON.parse(readFileSync(file, 'utf8')).testResults.flatMap(
-    ({ name, status, message, assertionResults = [] }) => {
-      const failed = assertionResults.filter((test) => test.status === 'failed');
-      const where = relative(root, name);
-      if (failed.length === 0 && status === 'failed') return [{ test: where, said: firstWords(message) }];
-      return failed.map(({ fullName, failureMessages }) => ({
-        test: `${where} › ${fullName}`,
-        said: firstWords(failureMessages.join('\n')),
-      }));
-    },
+/** Surefire's line of a failed test at its end: `[ERROR]   PodsTest.waits:12->until:40 expected: <1> but was: <2>`. */
+function failedInSurefire(log) {
+  return [...log.matchAll(/^\[ERROR\] {2,}([\w$]+\.[\w$]+)(?::\S+)?(?: (.*))?$/gm)].map(
+    ([, test, said = '']) => ({
+      test,
+      said,
+    }),
   );
+}
+
+/** Each failed test of a report: where it stands, and its first three lines that are not about the matcher. */
+function failedTests(file) {
+  const text = readFileSync(file, 'utf8');
+  if (!file.endsWith('.json')) return failedInSurefire(text);
+  return JSON.parse(text).testResults.flatMap(({ name, status, message, assertionResults = [] }) => {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    const where = relative(root, name);
+    if (failed.length === 0 && status === 'failed') return [{ test: where, said: firstWords(message) }];
+    return failed.map(({ fullName, failureMessages }) => ({
+      test: `${where} › ${fullName}`,
+      said: firstWords(failureMessages.join('\n')),
+    }));
+  });
 }
 
 function firstWords(message) {

@@ -38,7 +38,8 @@ const jestReport = (suites: Record<string, { seconds: number; message?: string }
       message,
     })),
   });
-const surefire = `[INFO] Tests run: 4, Failures: 0, Errors: 0, Skipped: 1, Time elapsed: 2.5 s -- in dev.PodsTest
+const surefire = `[ERROR]   WebTest.answers:12->ask:40 expected: <200> but was: <500>
+[INFO] Tests run: 4, Failures: 0, Errors: 0, Skipped: 1, Time elapsed: 2.5 s -- in dev.PodsTest
 [INFO] Tests run: 2, Failures: 1, Errors: 0, Skipped: 0, Time elapsed: 0.5 s <<< FAILURE! -- in dev.WebTest
 lab/jenkins: Tests run: 6, Failures: 1, Errors: 0, Skipped: 1
 `;
@@ -83,7 +84,11 @@ test('the last line alone holds the counts of all runners; a red one makes the e
   write('jvm.log', surefire);
   const { status, stdout } = run('summary', folder, write('stages.tsv', '7\t0\tnpm ci\n130\t1\tthe lab\n'));
   expect(stdout).toBe(
-    '\n== stages\n     7 s  passed  npm ci\n   130 s  FAILED  the lab\n19 passed, 2 failed, 1 skipped\n',
+    [
+      '\n== stages\n     7 s  passed  npm ci\n   130 s  FAILED  the lab\n',
+      '== what failed\nWebTest.answers\n    expected: <200> but was: <500>',
+      '19 passed, 2 failed, 1 skipped\n',
+    ].join('\n'),
   );
   expect(status).toBe(1);
 });
