@@ -26,6 +26,9 @@ const common = {
   platform: 'node',
   target: 'node22',
   format: 'cjs',
+  // Most of it is comments and spaces of @kubernetes/client-node: a third of the bytes is left, a quarter less of a start.
+  minifyWhitespace: true,
+  minifySyntax: true,
   plugins: [withoutCompiler],
   // Reached only by builds, ts-node and `render --open`, none of which runs inside the image.
   external: ['esbuild', 'typescript', 'ts-node', 'node-gyp/bin/node-gyp.js', 'open'],
