@@ -15,10 +15,22 @@ export interface Stage {
 export const STAGES: readonly Stage[] = [
   {
     // `existing` marks all that is in the registry and its namespace before it begins, and wants to find it so at its end.
-    why: 'what leaves images, catalog and cluster-wide objects of the lab as they are',
+    why: 'what leaves images, catalog and cluster-wide objects of the lab as they are; beside it what needs its programs only',
     lanes: [
       ['e2e/backup', 'e2e/rotate', 'e2e/previews', 'e2e/drift'],
-      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
+      [
+        'e2e/existing',
+        'e2e/render',
+        'e2e/registry',
+        'e2e/identities',
+        'e2e/cleanup',
+        'programs/two-clusters',
+        'programs/policy',
+        'programs/adopting',
+        'programs/approvals',
+        'programs/preview-compile',
+        'programs/refusals',
+      ],
     ],
   },
   {
@@ -39,9 +51,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/plugins-gitlab',
         'e2e/jenkins',
         'programs/rebuild-engine',
-        'programs/two-clusters',
         'programs/parts',
-        'programs/policy',
       ],
     ],
   },
@@ -51,14 +61,10 @@ export const STAGES: readonly Stage[] = [
     lanes: [
       ['e2e/topology', 'e2e/machine', 'e2e/rebuild'],
       [
-        'programs/adopting',
-        'programs/approvals',
-        'programs/preview-compile',
         'programs/backup-restic',
         'programs/backup-commands',
         'programs/backup-repositories',
         'programs/backup-run',
-        'programs/refusals',
       ],
     ],
   },
