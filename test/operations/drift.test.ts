@@ -145,16 +145,17 @@ describe('what is drift', () => {
 });
 
 describe('who changed it', () => {
+  const applied = {
+    manager: 'pulumi-kubernetes-1',
+    operation: 'Apply',
+    time: '2026-11-01T00:00:00Z',
+    fieldsV1: { 'f:spec': { 'f:strategy': {} } },
+  };
   const live = {
     spec: { replicas: 5, template: { spec: { containers: [{ name: 'module', image: 'b' }] } } },
     metadata: {
       managedFields: [
-        {
-          manager: 'pulumi-kubernetes-1',
-          operation: 'Apply',
-          time: '2026-11-01T00:00:00Z',
-          fieldsV1: { 'f:spec': { 'f:strategy': {} } },
-        },
+        applied,
         {
           manager: 'kubectl-edit',
           operation: 'Update',
@@ -193,12 +194,7 @@ describe('who changed it', () => {
     spec: { replicas: 5 },
     metadata: {
       managedFields: [
-        {
-          manager: 'pulumi-kubernetes-1',
-          operation: 'Apply',
-          time: '2026-11-01T00:00:00Z',
-          fieldsV1: { 'f:spec': { 'f:strategy': {} } },
-        },
+        applied,
         { manager, operation: 'Update', subresource: 'scale', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
         {
           manager: 'kube-controller-manager',
