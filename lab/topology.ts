@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { keepNoLogs } from '../delivery/pulumi-home';
 import { type LockHolder, lockHolders } from '../operations/lock';
 import { dockerSocket, kubeconfigPath } from './cluster';
 import { secret } from './cluster/daemons';
@@ -114,6 +115,8 @@ async function breakStaleLock(log: StepLog, message: string): Promise<void> {
 /** `switchyard up` of the lab; a lock that a killed run left is broken first. */
 export async function upLab(log: StepLog, ...options: string[]): Promise<void> {
   const [command, args] = switchyard(['up', ENVIRONMENT, '--yes', ...options]);
+  // The lab's own, which goes with it.
+  keepNoLogs(join(labHome(), 'pulumi'));
   const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 1500 };
   const { code, stderr } = await log.exec(command, args, { ...where, accept: [0, LOCKED] });
   if (code !== LOCKED) return;

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { stackFile, stackNames } from '../../stacks/load';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
+import { keepNoLogs } from '../pulumi-home';
 
 /** Variables of the Pod that the program may see: where programs are, and the read-only kubeconfig. */
 const PASSED = ['PATH', 'LANG', 'KUBECONFIG', 'TMPDIR'];
@@ -105,12 +106,14 @@ export async function isolatedStack(
     const value = process.env[name];
     return value === undefined ? [] : [[name, value]];
   });
+  const pulumiHome = join(home, 'pulumi');
+  keepNoLogs(pulumiHome);
   const env: Record<string, string> = {
     ...Object.fromEntries(passed),
     ...given,
     ...(gitlabToken === undefined ? {} : { GITLAB_TOKEN: gitlabToken }),
     HOME: home,
-    PULUMI_HOME: join(home, 'pulumi'),
+    PULUMI_HOME: pulumiHome,
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_CONFIG_PASSPHRASE: given.PULUMI_CONFIG_PASSPHRASE ?? 'withheld',
     PULUMI_SKIP_UPDATE_CHECK: 'true',

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
+import { keepNoLogs } from '../../../delivery/pulumi-home';
 import { bundlePlugin } from '../../../lab/plugins/shared/bundle';
 import { cacheHome } from '../../../lab/steps';
 import { parseStack } from '../../../stacks/load';
@@ -50,10 +51,12 @@ export async function acceptingPlace(work: string): Promise<AcceptingPlace> {
   const registry = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
   await once(registry, 'listening');
   const before = { ...process.env };
+  const home = join(work, 'home');
+  keepNoLogs(home);
   Object.assign(process.env, {
     PATH: [await acceptingProviders(work), process.env.PATH].join(delimiter),
     PULUMI_CONFIG_PASSPHRASE: 'only for this test',
-    PULUMI_HOME: join(work, 'home'),
+    PULUMI_HOME: home,
   });
   const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
   const text = stackText.replace('"registry.test:5000"', `"${address}", scheme: http`);
