@@ -4,6 +4,11 @@ go 1.26.0
 
 tool github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 
+replace (
+	github.com/ccojocar/zxcvbn-go => ./without/ccojocar
+	github.com/nbutton23/zxcvbn-go => ./without/nbutton23
+)
+
 require (
 	cel.dev/expr v0.25.2 // indirect
 	charm.land/bubbles/v2 v2.1.0 // indirect
