@@ -36,15 +36,11 @@ export function labEnvironment(): Record<string, string> {
   };
 }
 
-/** Names a bundle of the `switchyard` command line to run in place of its sources, which take three times as long to start. */
-export const PROGRAM_VARIABLE = 'SWITCHYARD_LAB_PROGRAM';
-
 /** Runs `switchyard …` of this checkout against the lab. */
-export function switchyard(args: string[]): [string, string[]] {
-  const bundle = process.env[PROGRAM_VARIABLE];
-  const program = bundle ? [bundle] : ['--import', 'tsx', join(REPOSITORY, 'operations', 'cli.ts')];
-  return [process.execPath, [...program, ...args]];
-}
+export const switchyard = (args: string[]): [string, string[]] => [
+  process.execPath,
+  [join(REPOSITORY, 'bin', 'switchyard.js'), ...args],
+];
 
 const sources = (): Promise<string> =>
   hashFiles(

@@ -60,10 +60,19 @@ function exitCodeOf(error: unknown): number {
   return EXIT.failed;
 }
 
-if (require.main === module) {
-  cli()
-    .parseAsync()
-    .catch((error: unknown) => {
-      process.exitCode = exitCodeOf(error);
+/** Does what the process's own arguments say; the exit code tells how it went. */
+export async function main(): Promise<void> {
+  // Whoever reads may go away (`… | head`): what is under way goes on without a reader.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
     });
+  }
+  try {
+    await cli().parseAsync();
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+  }
 }
+
+if (require.main === module) void main();

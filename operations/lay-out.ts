@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writ
 import { dirname, join } from 'node:path';
 import { imageContext, programOf } from '../catalog/program';
 import type { Model } from '../components/model';
+import { changedSince, DECIDING, markOf, marksOf } from './marks';
 import { root } from './place';
 
 /** What a context was laid out from. */
@@ -12,15 +13,6 @@ interface Origin {
   /** Files of its bundles, relative to the checkout → size and time of the last change. */
   readonly files: Readonly<Record<string, string>>;
 }
-
-/** What tells a file's content from another one's without reading it; empty where there is none. */
-function markOf(checkout: string, file: string): string {
-  const found = statSync(join(checkout, file), { throwIfNoEntry: false });
-  return found ? `${found.size} ${found.mtimeMs}` : '';
-}
-
-/** What decides beside the bundles' own files: which of the packages' files are taken, and how. */
-const DECIDING = ['package-lock.json', 'tsconfig.json'];
 
 /** Is what lies there made of exactly what the checkout has now? */
 function stands(checkout: string, previews: boolean, context: string, note: string): boolean {
@@ -60,8 +52,7 @@ export async function layOut(
     const begun = statSync(noted).mtimeMs;
     const program = programOf(checkout);
     const files = [...DECIDING, ...(await build(checkout, { out: made, previews }))];
-    const marks = files.map((file): [string, string] => [file, markOf(checkout, file)]);
-    const origin: Origin = { program, previews, files: Object.fromEntries(marks) };
+    const origin: Origin = { program, previews, files: marksOf(checkout, files) };
     writeFileSync(noted, JSON.stringify(origin));
     rmSync(note, { force: true });
     take(made, context);
@@ -86,11 +77,6 @@ function take(made: string, context: string): void {
         throw error;
     }
   }
-}
-
-function changedSince(moment: number, file: string): boolean {
-  const found = statSync(file, { throwIfNoEntry: false });
-  return found !== undefined && found.mtimeMs >= moment;
 }
 
 /** Lays out what the program builds the delivery image from, where this is a checkout. */

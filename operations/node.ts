@@ -6,7 +6,7 @@ export function nodeFault(version: string): string | undefined {
   const major = Number(version.split('.')[0]);
   return major >= OLDEST
     ? undefined
-    : `Node ${version} is too old: ${OLDEST} or newer is needed. Run it through npm (npm run lab, npm run switchyard), which uses the one that npm ci installs.`;
+    : `Node ${version} is too old: ${OLDEST} or newer is needed. Run it through npm (npm run lab, npx switchyard), which uses the one that npm ci installs.`;
 }
 
 // Imported before anything else, since modules that follow load built-ins that an older Node does not have.

@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { marksOf } from '../../operations/marks';
+
+// `bin/switchyard.js`: when it makes its bundle anew. In place of the program, one that says its name and arguments.
+
+const root = join(__dirname, '..', '..');
+let checkout: string;
+const write = (file: string, text: string): void => {
+  mkdirSync(dirname(join(checkout, file)), { recursive: true });
+  writeFileSync(join(checkout, file), text);
+};
+const program = (name: string): string =>
+  `exports.main = () => console.log('${name}', ...process.argv.slice(2));\n`;
+const note = (): void =>
+  write(
+    'dist/switchyard.js.json',
+    JSON.stringify(marksOf(checkout, ['operations/cli.ts', 'package-lock.json'])),
+  );
+
+beforeEach(() => {
+  checkout = mkdtempSync(join(tmpdir(), 'switchyard-bin-'));
+  mkdirSync(join(checkout, 'bin'));
+  copyFileSync(join(root, 'bin', 'switchyard.js'), join(checkout, 'bin', 'switchyard.js'));
+  symlinkSync(join(root, 'node_modules'), join(checkout, 'node_modules'));
+  write('operations/cli.ts', '// one\n');
+  write('package-lock.json', '{}');
+  write(
+    'operations/bundle.ts',
+    `import { writeFileSync } from 'node:fs';\nwriteFileSync('dist/switchyard.js', ${JSON.stringify(program('new'))} as string);\n`,
+  );
+  write('dist/switchyard.js', program('old'));
+  note();
+});
+afterEach(() => rmSync(checkout, { recursive: true, force: true }));
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(checkout, 'bin', 'switchyard.js'), ...args],
+    {
+      encoding: 'utf8',
+      cwd: tmpdir(),
+    },
+  );
+  return { status, stdout, stderr };
+}
+
+test('a bundle of what the checkout has is run as it is, with its arguments', () => {
+  expect(run('up', 'lab')).toEqual({ status: 0, stdout: 'old up lab\n', stderr: '' });
+});
+
+test.each([
+  ['a source changed', () => write('operations/cli.ts', '// two\n')],
+  ['a source is gone', () => rmSync(join(checkout, 'operations', 'cli.ts'))],
+  ['the packages changed', () => write('package-lock.json', '{"a": 1}')],
+  ['there is no bundle', () => rmSync(join(checkout, 'dist', 'switchyard.js.json'))],
+])('%s: it is made anew first', (_what, change) => {
+  change();
+  expect(run('check')).toEqual({ status: 0, stdout: 'new check\n', stderr: '' });
+});
+
+test('a bundle that cannot be made is no program to run', () => {
+  write('operations/cli.ts', '// two\n');
+  write('operations/bundle.ts', `process.stderr.write('a fault\\n');\nprocess.exit(3);\n`);
+  expect(run('check')).toEqual({ status: 3, stdout: '', stderr: 'a fault\n' });
+});
+
+test('where there are no sources the bundle that came with the package is run', () => {
+  rmSync(join(checkout, 'operations'), { recursive: true });
+  rmSync(join(checkout, 'dist', 'switchyard.js.json'));
+  expect(run('check').stdout).toBe('old check\n');
+});
+
+test('whoever reads may go away: no stack trace', () => {
+  const { stderr } = spawnSync('sh', ['-c', `"${process.execPath}" bin/switchyard.js --help | true`], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+});
