@@ -130,7 +130,7 @@ function nextSteps(name: string, into: string, folders: Folders): string[] {
   }
   return [
     ...steps,
-    'npm run switchyard -- up <environment>: makes its project, hook, job, namespaces and services.',
+    'npx switchyard up <environment>: makes its project, hook, job, namespaces and services.',
     `In ${here}: git init -b main; git remote add origin <address>; git fetch; git reset origin/main; git switch -c begin; git add .; git commit -m Begin; git push -u origin begin`,
     `Addresses: ${origins.join(', ')}`,
     'Open a merge request: it is built and tested; when somebody else has approved it, it is merged and deployed (merge: automatic waits for nobody).',

@@ -76,7 +76,7 @@ ${choice('merge', 'Merge', alike(modules.map(({ merge }) => merge)))}
 
 const modulesSection = (site: Site): Part =>
   site.modules.length === 0
-    ? html`<p>None yet. <code>npm run switchyard -- module new</code> makes the first one.</p>`
+    ? html`<p>None yet. <code>npx switchyard module new</code> makes the first one.</p>`
     : html`${filters(site)}<p id="None" hidden>No module is like that. <a href="#?">Show all.</a></p>
 <div class="rows">
 ${site.modules.map((module) => moduleMarkup(module, site))}</div>`;

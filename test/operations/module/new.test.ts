@@ -116,7 +116,7 @@ test('the person is told what comes next, with the address of the project in eac
   );
   const told = await make();
   expect(told).toContain('test https://gitlab.test/switchyard/stock.git');
-  expect(told).toContain('npm run switchyard -- up <environment>');
+  expect(told).toContain('npx switchyard up <environment>');
   expect(told).toContain('Add stock to switchyard:modules in stacks/Pulumi.small.yaml');
   expect(told).not.toContain('Pulumi.test.yaml');
 });
