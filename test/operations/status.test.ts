@@ -23,7 +23,7 @@ const shop = (image: string, status?: Record<string, number>) =>
   workload({ name: 'shop', component: 'module' }, image, status);
 
 const sources = (overrides: Partial<Sources> = {}): Sources => ({
-  ledger: async () => ({ shop: release }),
+  ledger: async () => ({ modules: { shop: release } }),
   workloads: async (kind) =>
     kind === 'Deployment'
       ? [shop(released.image)]
