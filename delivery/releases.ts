@@ -84,8 +84,9 @@ export async function listReleases(
   place: LedgerPlace,
   module?: string,
 ): Promise<ReleaseRow[]> {
-  const { ledger } = await currentLedger(gitlab, place);
-  const events = await ledgerEvents(gitlab, place, module);
+  const { ledger, lastCommit } = await currentLedger(gitlab, place);
+  // Before the first release GitLab has no such file, and perhaps no branch.
+  const events = lastCommit ? await ledgerEvents(gitlab, place, module) : [];
   const modules = [...new Set([...events.map((event) => event.module), ...(module ? [module] : [])])];
   const all = modules.flatMap((name) =>
     standings(

@@ -1,5 +1,4 @@
 import { LEDGER_PROJECT } from '../catalog/ledger';
-import { findModule } from '../catalog/load';
 import { didYouMean } from '../catalog/problems';
 import { defaultFolders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
@@ -11,7 +10,7 @@ import { questionFor } from './confirm';
 import type { CommonOptions, Outcome } from './outcome';
 import { root } from './place';
 import { EXIT, Refusal } from './refusal';
-import { columns } from './table';
+import { columns, plainText } from './table';
 import type { Terminal } from './terminal';
 
 // `releases` and `rollback`: the ledger as people read it, and going back in it. What is done to it, delivery does too.
@@ -60,8 +59,8 @@ export const releaseLines = (environment: string, rows: readonly ReleaseRow[]): 
           row.image?.split('@sha256:')[1]?.slice(0, 12) ?? '-',
           row.mergeRequest === undefined ? '-' : `!${row.mergeRequest}`,
           row.at ?? '-',
-          row.by ?? '-',
-          standing(row),
+          plainText(row.by ?? '-'),
+          plainText(standing(row)),
         ]),
       ]);
 
@@ -88,7 +87,6 @@ export async function rollback(
 ): Promise<Outcome> {
   const model = loadModel(defaultFolders(root), environment);
   known(model, module);
-  findModule(model.catalog, module);
   const { nothingDone, operate } = await import('./operate');
   const hold = options.hold === true;
   const { release, from, written } = await asked(

@@ -1,7 +1,7 @@
 import type { Release, TakenBack } from '../../catalog/ledger';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
-import { columns } from '../table';
+import { columns, plainText } from '../table';
 import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
@@ -114,7 +114,9 @@ const takenLines = (modules: readonly ModuleFacts[]): string[] =>
   modules.flatMap(({ name, released, undone }) => [
     ...(undone
       ? [
-          `${name}: ${undone.commit.slice(0, 10)} (!${undone.mergeRequest}) is ${undone.how}${undone.why === undone.how ? '' : `: ${undone.why}`}${undone.build ? ` (${undone.build})` : ''}`,
+          plainText(
+            `${name}: ${undone.commit.slice(0, 10)} (!${undone.mergeRequest}) is ${undone.how}${undone.why === undone.how ? '' : `: ${undone.why}`}${undone.build ? ` (${undone.build})` : ''}`,
+          ),
         ]
       : []),
     ...(released?.hold

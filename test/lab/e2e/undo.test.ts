@@ -25,7 +25,11 @@ const MODULE = 'mailer';
 /** Runs `switchyard …`, which has to end with one of these codes. */
 async function run(args: string[], ...accept: number[]): Promise<{ stdout: string; stderr: string }> {
   const [command, all] = switchyard(args);
-  return log.exec(command, all, { cwd: REPOSITORY, env: labEnvironment(), accept: accept.length > 0 ? accept : [0] });
+  return log.exec(command, all, {
+    cwd: REPOSITORY,
+    env: labEnvironment(),
+    accept: accept.length > 0 ? accept : [0],
+  });
 }
 /** What it says as JSON; `status` ends with 6 where it cannot read something else. */
 const json = async <T>(...args: string[]): Promise<T> =>
