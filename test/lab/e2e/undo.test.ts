@@ -175,7 +175,6 @@ test('a person goes back by a command, up finds it so, and the next merge goes f
   const version = await nextVersion(2);
   // Tested while the rest happens; its deploy comes after the rollback.
   const forward = merged('forward', versioned(version));
-  // What was undone is taken back already: without a commit there is nothing to do.
   const [, said] = await Promise.all([
     run(['rollback', ENVIRONMENT, MODULE, '--to', 'abcdef0', '--yes'], 2),
     run(['rollback', ENVIRONMENT, MODULE, '--to', String(earlier?.commit), '--yes']),
