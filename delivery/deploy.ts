@@ -408,9 +408,12 @@ const runsIn = ({ module, commit, environment }: Pick<Deployment, 'module' | 'co
   `${module} ${short(commit)} runs in ${environment}`;
 
 /** Whether a deploy of a commit ended well once: its statuses tell, whatever the ledger says since. */
-async function ranBefore({ gitlab }: Context, request: DeployRequest): Promise<boolean> {
-  const statuses = await gitlab.statuses(request.project, request.commit, request.branch, STATUS_NAME);
-  return statuses.some(({ status, description }) => status === 'success' && description === runsIn(request));
+export async function ranBefore(
+  { gitlab }: Pick<Context, 'gitlab'>,
+  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'>,
+): Promise<boolean> {
+  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, STATUS_NAME);
+  return statuses.some(({ status, description }) => status === 'success' && description === runsIn(of));
 }
 
 /** How a rollout ended, in a line. */

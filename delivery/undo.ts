@@ -1,5 +1,5 @@
 import type { TakenBack } from '../catalog/ledger';
-import type { Deployment } from './deploy';
+import { type Deployment, ranBefore } from './deploy';
 import { exitCode, Failure } from './failure';
 import { changeLedger, type LedgerPlace, ledgerEvents, ledgerMessage, short, stateAt } from './ledger';
 import { tellUndone, type Undone } from './undo-note';
@@ -11,7 +11,8 @@ import type { Context } from './verify';
  * the author. The ledger first: a build that is killed after that finds it undone when it is started again. What it puts
  * back stands in the ledger's own history, so that nothing has to be remembered.
  * @param unsteady what the rollout's Pods said; absent where that was lost
- * @throws Failure 1 where the ledger's history does not tell what was before
+ * @throws Failure 1 where the ledger's history does not tell what was before, and for a merge that ran there once: what
+ * keeps it from running now is no fault of its own
  */
 export async function undo(
   context: Context,
@@ -23,6 +24,12 @@ export async function undo(
   const { gitlab, say } = context;
   const { environment, module, commit, mergeRequest } = deployment;
   const place: LedgerPlace = { ledgerProject, environment };
+  if (deployment.by === 'merge' && (await ranBefore(context, deployment)))
+    throw new Failure(
+      exitCode.red,
+      `${module} ${short(commit)} is not undone: it ran in ${environment} before, so something else keeps it from running.`,
+      `Look at its Pods, or say \`switchyard rollback ${environment} ${module}\`.`,
+    );
   const why = unsteady?.why ?? 'it did not get ready';
   const isIts = (event: { to?: string; back?: unknown }) => event.to === short(commit);
   const events = await ledgerEvents(gitlab, place, module, (all) => all.some(isIts));

@@ -15,8 +15,15 @@ import type { Terminal } from './terminal';
 
 // `releases` and `rollback`: the ledger as people read it, and going back in it. What is done to it, delivery does too.
 
-const gitlabOf = ({ settings }: Model): GitLab =>
-  new GitLab({ url: settings.gitlab.url, token: process.env[secretSources.gitlabToken] ?? '' });
+/** @throws Refusal without a token: GitLab tells strangers that there is no ledger */
+function gitlabOf({ settings }: Model): GitLab {
+  const token = process.env[secretSources.gitlabToken];
+  if (token) return new GitLab({ url: settings.gitlab.url, token });
+  throw new Refusal(
+    `${secretSources.gitlabToken} is not set: the release ledger is read, and changed, by it.`,
+    EXIT.badInput,
+  );
+}
 
 const placeOf = ({ settings }: Model) => ({
   ledgerProject: `${settings.gitlab.group}/${LEDGER_PROJECT}`,

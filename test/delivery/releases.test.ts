@@ -37,6 +37,8 @@ interface Note {
 class Ledgers {
   readonly commits: (ListedCommit & { readonly text: string })[] = [];
   readonly notes: Note[] = [];
+  /** Commits whose status says that they ran. */
+  readonly ran: string[] = [];
   /** Called before each change. */
   change: () => void = () => undefined;
 
@@ -76,6 +78,10 @@ class Ledgers {
       return '';
     },
     ownId: async () => 1,
+    statuses: async (_project: string, sha: string) =>
+      this.ran.includes(sha)
+        ? [{ status: 'success', description: `shop ${sha.slice(0, 12)} runs in production` }]
+        : [],
     notes: async () => this.notes,
     mergeRequest: async () => ({ author: { username: 'ada' } }),
     createNote: async (_project: string, _iid: number, body: string) => {
@@ -372,6 +378,17 @@ describe('a release that is undone', () => {
     await ledgers.rollBack();
     await ledgers.undo('a', 'rollback');
     expect(ledgers.now).toEqual(before);
+  });
+
+  test('is none that ran before: a build that is repeated in an outage takes nothing back', async () => {
+    const ledgers = await released('a', 'b');
+    ledgers.ran.push(commitOf('b'));
+    const failure = await refused(ledgers.undo('b'));
+    expect([failure.code, failure.message]).toEqual([
+      exitCode.red,
+      expect.stringContaining('it ran in production before'),
+    ]);
+    expect(runs(ledgers)).toBe('b');
   });
 
   test('never takes back what came meanwhile, nor what it does not know', async () => {

@@ -49,3 +49,20 @@ test('a module that the environment does not have is one clear fault, before any
     });
   }
 });
+
+test('without a token nothing is said to have no release', async () => {
+  const { GITLAB_TOKEN: token } = process.env;
+  delete process.env.GITLAB_TOKEN;
+  try {
+    for (const work of [
+      () => releases('lab'),
+      () => rollback('lab', 'orders', { yes: true }, new Terminal()),
+    ])
+      await expect(work()).rejects.toMatchObject({
+        code: 2,
+        message: expect.stringContaining('GITLAB_TOKEN is not set'),
+      });
+  } finally {
+    if (token !== undefined) process.env.GITLAB_TOKEN = token;
+  }
+});
