@@ -133,6 +133,11 @@ export const waysOut = z.array(
   }),
 );
 
+/** Seconds; Kubernetes wants more than a Pod needs to start. */
+export const readySeconds = z.number().int().min(10).max(1200);
+/** Seconds; 0 watches nothing. */
+export const watchSeconds = z.number().int().min(0).max(300);
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: z
@@ -198,6 +203,15 @@ export const moduleSchema = z.strictObject({
       terminationGraceSeconds: z.number().int().min(1).max(3600).default(30),
       /** Seconds of these that a leaving Pod still serves, until every node has heard that it leaves. */
       drainSeconds: z.number().int().min(0).max(300).default(5),
+      /**
+       * Seconds without progress after which a rollout is undone: each Pod that gets ready is progress. @default
+       * `production.readySeconds` of the stack
+       */
+      readySeconds: readySeconds.optional(),
+      /**
+       * Seconds that a rollout must serve without a crash, else it is undone. @default `production.watchSeconds` of the stack
+       */
+      watchSeconds: watchSeconds.optional(),
       /** What becomes of the module's databases when it is removed. @default `production.onDelete` of the stack */
       onDelete: z
         .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))

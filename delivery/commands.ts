@@ -25,6 +25,7 @@ import {
   waitForBuild,
   writeBuildFolder,
 } from './image';
+import { LEDGER_BRANCH, short } from './ledger';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
@@ -32,10 +33,13 @@ import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
+import { assertImage, rollBack } from './releases';
 import { readSettings } from './settings';
 import { packSource } from './source';
 import { certificateFile, readCertificate, writeCertificate } from './state';
 import { podYaml, runScript, testPod, testScript } from './test-pod';
+import { undo } from './undo';
+import { readUnsteady, UNSTEADY_FILE } from './unsteady';
 import { addTests, readFolders } from './verdict';
 import { type Context, cloneUrl, merge, report, reportBroken, takeSource, testedBefore } from './verify';
 
@@ -95,7 +99,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge.',
+        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -384,7 +388,77 @@ export function program(): Command {
         key: settings.SWITCHYARD_CERTIFICATE_KEY,
       });
       writeDeployment(workspace, deployment);
+      if (deployment.undone)
+        throw new Failure(
+          exitCode.undone,
+          `${short(deployment.commit)} is undone: ${deployment.undone.why}.`,
+        );
       result(deployment, `to be rolled out: ${deployment.image}`);
+    });
+
+  top
+    .command('rollback')
+    .description('Put an earlier release of a module back into the ledger.')
+    .requiredOption('--module <name>', 'module of the catalog')
+    .option('--to <commit>', 'commit of a release, or its beginning; default: the one before what runs')
+    .option('--hold', 'keep it until a rollback without --hold: nothing merged takes its place', false)
+    .action(async (options: { module: string; to?: string; hold: boolean }) => {
+      const settings = readSettings([
+        'BUILD_URL',
+        'REGISTRY',
+        'REGISTRY_PLAIN_HTTP',
+        'SWITCHYARD_ENVIRONMENT',
+      ]);
+      const { name: module } = moduleOf(options.module);
+      const { group, projectOf, gitlab } = context();
+      const registry = openRegistry(settings);
+      const environment = settings.SWITCHYARD_ENVIRONMENT;
+      const request = {
+        module,
+        environment,
+        ledgerProject: `${group}/${LEDGER_PROJECT}`,
+        to: options.to,
+        hold: options.hold,
+        build: settings.BUILD_URL,
+      };
+      const { release, from, written } = await rollBack(gitlab, request, (target) =>
+        assertImage(registry, settings.REGISTRY, module, target),
+      );
+      writeDeployment(common().workspace, {
+        module,
+        project: projectOf(module),
+        environment,
+        commit: release.commit,
+        branch: LEDGER_BRANCH,
+        mergeRequest: release.mergeRequest,
+        image: release.image,
+        by: 'rollback',
+      });
+      result(
+        { release, from, written },
+        `to be rolled out: ${module} ${short(release.commit)}${release.hold ? ', held' : ''}; before it was ${short(from.commit)}`,
+      );
+    });
+
+  top
+    .command('undo')
+    .description(
+      'Put what was before a release that does not hold back into the ledger, and tell its author.',
+    )
+    .option('--report <file>', `what the rollout's Pods said; default ${UNSTEADY_FILE} in the workspace`)
+    .action(async (options: { report?: string }) => {
+      const settings = readSettings(['BUILD_URL']);
+      const { workspace } = common();
+      const { group, ...towards } = context();
+      const undone = await undo(
+        towards,
+        `${group}/${LEDGER_PROJECT}`,
+        readDeployment(workspace),
+        settings.BUILD_URL,
+        readUnsteady(options.report ? resolve(options.report) : join(workspace, UNSTEADY_FILE)),
+      );
+      writeDeployment(workspace, undone);
+      result(undone, `undone: ${undone.module} ${short(undone.commit)} in ${undone.environment}`);
     });
 
   top
@@ -395,6 +469,7 @@ export function program(): Command {
       const settings = readSettings(['BUILD_URL', 'SWITCHYARD_CERTIFICATE_KEY']);
       const deployment = readDeployment(common().workspace);
       const succeeded = options.exitCode === 0;
+      const { undone } = deployment;
       await reportRollout(
         context(),
         deployment,
@@ -402,6 +477,18 @@ export function program(): Command {
         settings.BUILD_URL,
         settings.SWITCHYARD_CERTIFICATE_KEY,
       );
+      if (undone) {
+        const before = undone.serves
+          ? `${short(undone.serves)} is in the ledger again`
+          : 'nothing was before it';
+        throw new Failure(
+          exitCode.red,
+          `${deployment.module} ${short(deployment.commit)} is undone in ${deployment.environment}: ${undone.why}; ${before}.`,
+          succeeded
+            ? 'The merge request has the words of its Pods; the next merge goes out again.'
+            : `What was before could not be rolled out (exit code ${options.exitCode}): say \`switchyard up\`.`,
+        );
+      }
       if (!succeeded) {
         throw new Failure(
           exitCode.red,

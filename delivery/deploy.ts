@@ -1,28 +1,20 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { entryOf } from '../catalog/entry';
-import {
-  emptyLedger,
-  type Ledger,
-  parseLedger,
-  type Release,
-  serialiseLedger,
-  withRelease,
-} from '../catalog/ledger';
-import { isTransient } from '../clients/retry';
+import type { Release, TakenBack } from '../catalog/ledger';
+import { STATUS_NAME } from '../catalog/status';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
-import { type CommitState, GitLabError, type MergeRequest } from './gitlab';
+import type { CommitState, MergeRequest } from './gitlab';
+import { changeLedger, type LedgerPlace, ledgerMessage, short } from './ledger';
 import { marker, type NoteReading, readNote } from './note';
 import type { Registry } from './registry';
 import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
+import { tellUndone } from './undo-note';
 import { type Context, cloneUrl, putNote } from './verify';
-
-export const LEDGER_BRANCH = 'main';
 
 export interface DeployRequest {
   readonly module: string;
@@ -127,19 +119,42 @@ export type Relation = 'first' | 'same' | 'newer' | 'older' | 'unrelated';
 
 export type LedgerDecision =
   | { readonly do: 'write' | 'keep' }
-  | { readonly do: 'skip' | 'refuse'; readonly why: string };
+  | { readonly do: 'skip' | 'refuse'; readonly why: string }
+  /** An earlier build undid it, and may have ended before production was put back. */
+  | { readonly do: 'undone'; readonly undone: TakenBack };
 
-/** The ledger never goes back by itself: that would undo a newer release. */
+/** What was known of a commit before. */
+export interface Before {
+  /** A person wants exactly this, whatever was before. */
+  readonly rollback: boolean;
+  /** What was taken back of the module, where it is this commit or has it in its history. */
+  readonly undone?: TakenBack;
+  /** This commit ran in the environment once. */
+  readonly ran: boolean;
+}
+
+/** The ledger never goes back by itself: that would undo a newer release. Nor forward to what was taken back. */
 export function decideLedger(
   current: Release | undefined,
   next: Release,
   relation: Relation,
-  rollback: boolean,
+  { rollback, undone, ran }: Before,
 ): LedgerDecision {
+  if (relation === 'same' && current?.image === next.image) return { do: 'keep' };
+  if (rollback) return { do: 'write' };
+  const live = current && short(current.commit);
+  if (undone?.commit === next.commit && undone.how === 'undone') return { do: 'undone', undone };
+  if (undone)
+    return { do: 'skip', why: `${short(undone.commit)} was ${undone.how}; the next merge goes out` };
   if (!current || relation === 'first') return { do: 'write' };
-  if (relation === 'same' && current.image === next.image) return { do: 'keep' };
-  if (relation === 'newer' || relation === 'same' || rollback) return { do: 'write' };
-  const live = current.commit.slice(0, 12);
+  if (current.hold && relation !== 'same')
+    return { do: 'skip', why: `${live} is held; \`switchyard rollback\` without --hold lets it go` };
+  if (relation === 'newer' && ran)
+    return {
+      do: 'skip',
+      why: `it ran already, and the ledger was reverted to ${live}; \`switchyard rollback --to\` puts it back`,
+    };
+  if (relation === 'newer' || relation === 'same') return { do: 'write' };
   return relation === 'older'
     ? { do: 'skip', why: `${live}, which is newer, is in the ledger already` }
     : {
@@ -148,51 +163,42 @@ export function decideLedger(
       };
 }
 
-export const ledgerFile = (environment: string): string => `${environment}.yaml`;
-
 /**
- * Puts one release into the ledger. Two deployers that meet both get in: whoever finds the file changed reads
- * it again, decides again, and writes again.
- * @returns whether anything was written
+ * Puts one release into the ledger.
+ * @returns whether anything was written, or by what it was undone before
  */
 export async function recordRelease(
-  context: Pick<Context, 'gitlab'>,
-  request: Pick<DeployRequest, 'module' | 'ledgerProject' | 'environment'>,
+  { gitlab }: Pick<Context, 'gitlab'>,
+  request: Pick<DeployRequest, 'module' | keyof LedgerPlace> & { readonly by?: string },
   next: Release,
-  decide: (current: Release | undefined) => Promise<LedgerDecision>,
-  pause: (attempt: number) => number = (attempt) => 200 * attempt * (0.5 + Math.random()),
-  tries = 8,
-): Promise<boolean> {
-  const { gitlab } = context;
-  const path = ledgerFile(request.environment);
-  let lost = false;
-  for (let attempt = 1; ; attempt++) {
-    const found = await gitlab.file(request.ledgerProject, path, LEDGER_BRANCH);
-    const ledger: Ledger = found ? parseLedger(found.text, `${request.ledgerProject}/${path}`) : emptyLedger;
-    const decision = await decide(entryOf(ledger.modules, request.module));
-    // What an unheard try wrote is a success of this one.
-    if (decision.do === 'keep') return lost;
-    if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
-    if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
-    try {
-      await gitlab.commitFile(request.ledgerProject, {
-        branch: LEDGER_BRANCH,
-        path,
-        text: serialiseLedger(withRelease(ledger, request.module, next)),
-        message: `${request.environment}: ${request.module} ${next.commit.slice(0, 12)}\n\nMerge request !${next.mergeRequest}\n${next.build}\n`,
-        lastCommit: found?.lastCommit,
-      });
-      return true;
-    } catch (error) {
-      // A cut after GitLab had taken the commit: the ledger says so, and the next round keeps it.
-      const unheard =
-        error instanceof GitLabError && (error.status === 0 || isTransient(error.status)) && attempt < tries;
-      const raced = error instanceof GitLabError && [400, 409].includes(error.status) && attempt < tries;
-      if (!raced && !unheard) throw error;
-      lost ||= unheard;
-      await sleep(pause(attempt));
-    }
-  }
+  decide: (current: Release | undefined, undone: TakenBack | undefined) => Promise<LedgerDecision>,
+  pause?: (attempt: number) => number,
+  tries?: number,
+): Promise<boolean | { readonly undone: TakenBack; readonly current: Release | undefined }> {
+  const { module, environment, by } = request;
+  let before: { undone: TakenBack; current: Release | undefined } | undefined;
+  const written = await changeLedger(
+    gitlab,
+    request,
+    module,
+    async ({ release, undone }) => {
+      const decision = await decide(release, undone);
+      before = decision.do === 'undone' ? { undone: decision.undone, current: release } : undefined;
+      if (decision.do === 'keep' || decision.do === 'undone') return undefined;
+      if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
+      if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
+      return {
+        state: { release: next },
+        message: ledgerMessage(environment, { module, to: short(next.commit), by }, [
+          `Merge request !${next.mergeRequest}`,
+          next.build,
+        ]),
+      };
+    },
+    pause,
+    tries,
+  );
+  return before ?? written;
 }
 
 const deploymentSchema = z.strictObject({
@@ -203,6 +209,16 @@ const deploymentSchema = z.strictObject({
   branch: z.string(),
   mergeRequest: z.number(),
   image: z.string(),
+  /** What put it into the ledger: a merge, or a person who went back to it. */
+  by: z.enum(['merge', 'rollback']),
+  /** Set once it is undone in the ledger. */
+  undone: z
+    .strictObject({
+      why: z.string(),
+      /** Commit that the ledger names in its place; absent where it had none before. */
+      serves: z.string().optional(),
+    })
+    .optional(),
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
 
@@ -338,9 +354,43 @@ async function toLedger(
     digest,
     `release-${request.commit.slice(0, 12)}`,
   );
-  const written = await recordRelease(context, request, next, async (current) =>
-    decideLedger(current, next, await relationTo(current), request.rollback),
+  const isWithin = async (undone: TakenBack): Promise<boolean> =>
+    undone.commit === request.commit ||
+    ((await copy.has(undone.commit)) && (await copy.isAncestor(request.commit, undone.commit)));
+  const recorded = await recordRelease(
+    context,
+    { ...request, by: found.author?.username },
+    next,
+    async (current, undone) => {
+      const relation = await relationTo(current);
+      return decideLedger(current, next, relation, {
+        rollback: request.rollback,
+        ...(undone && (await isWithin(undone)) ? { undone } : {}),
+        ran: relation === 'newer' && (await ranBefore(context, request)),
+      });
+    },
   );
+  const deployment: Deployment = {
+    module: request.module,
+    project: request.project,
+    environment: request.environment,
+    commit: request.commit,
+    branch: request.branch,
+    mergeRequest: found.iid,
+    image: next.image,
+    by: 'merge',
+  };
+  if (typeof recorded === 'object') {
+    const { undone, current } = recorded;
+    context.say(
+      `ledger: ${request.environment} ${request.module} ${short(request.commit)} is undone already`,
+    );
+    return {
+      ...deployment,
+      undone: { why: undone.why, ...(current ? { serves: current.commit } : {}) },
+    };
+  }
+  const written = recorded;
   // What was merged and released may be what the next builds start from; what was not never is.
   if (written) {
     const path = repository.slice(registryAddress.length + 1);
@@ -351,15 +401,31 @@ async function toLedger(
       ? `ledger: ${request.environment} ${request.module} is now ${request.commit.slice(0, 12)}, ${next.image}`
       : `ledger: ${request.environment} ${request.module} is ${request.commit.slice(0, 12)} already`,
   );
-  return {
-    module: request.module,
-    project: request.project,
-    environment: request.environment,
-    commit: request.commit,
-    branch: request.branch,
-    mergeRequest: found.iid,
-    image: next.image,
-  };
+  return deployment;
+}
+
+const runsIn = ({ module, commit, environment }: Pick<Deployment, 'module' | 'commit' | 'environment'>) =>
+  `${module} ${short(commit)} runs in ${environment}`;
+
+/** Whether a deploy of a commit ended well once: its statuses tell, whatever the ledger says since. */
+export async function ranBefore(
+  { gitlab }: Pick<Context, 'gitlab'>,
+  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'>,
+): Promise<boolean> {
+  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, STATUS_NAME);
+  return statuses.some(({ status, description }) => status === 'success' && description === runsIn(of));
+}
+
+/** How a rollout ended, in a line. */
+function outcomeOf(deployment: Deployment, succeeded: boolean): string {
+  const { module, commit, environment, undone } = deployment;
+  if (!undone)
+    return succeeded
+      ? runsIn(deployment)
+      : `the rollout of ${module} ${short(commit)} to ${environment} failed`;
+  const serves = undone.serves ? `${short(undone.serves)} runs` : 'nothing ran before';
+  const now = succeeded ? serves : 'but what was before could not be rolled out: see the build';
+  return `${short(commit)} is undone in ${environment}: ${undone.why}; ${now}`;
 }
 
 /** Posts what came of the rollout on the commit, and in the merge request's note. */
@@ -370,25 +436,28 @@ export async function reportRollout(
   build: string,
   key: string,
 ): Promise<void> {
-  const { project, commit, environment, module } = deployment;
+  const { project, commit, environment, undone } = deployment;
   await context.gitlab.setStatus(project, commit, {
-    state: succeeded ? 'success' : 'failed',
+    state: succeeded && !undone ? 'success' : 'failed',
     ref: deployment.branch,
     targetUrl: build,
-    description: succeeded
-      ? `${module} ${commit.slice(0, 12)} runs in ${environment}`
-      : `the rollout of ${module} ${commit.slice(0, 12)} to ${environment} failed`,
+    description: outcomeOf(deployment, succeeded),
   });
+  // Where the build that undid it was killed before it told: without the Pod's words, which went with it.
+  if (undone) await tellUndone(context, { ...deployment, undone }, build);
   const reading = await findCertificate(context, project, deployment.mergeRequest, key);
   if (!('certificate' in reading)) {
     context.say(`note of !${deployment.mergeRequest} left as it is: ${reading.fault}`);
     return;
   }
   const certificate: Certificate = reading.certificate;
+  const state = succeeded ? 'deployed' : 'rollout failed';
   await putNote(
     context,
     certificate,
-    { state: succeeded ? 'deployed' : 'rollout failed', commit, environment, build },
+    undone
+      ? { state: 'undone', commit, environment, build, why: undone.why }
+      : { state, commit, environment, build },
     key,
   );
 }

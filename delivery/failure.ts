@@ -13,6 +13,8 @@ export const exitCode = {
   drift: 5,
   /** An earlier build tested exactly this: what is left is the merge. */
   tested: 6,
+  /** An earlier build undid this release: what is left is to roll out what was before. */
+  undone: 7,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

@@ -14,6 +14,7 @@ const mergeRequestSchema = z.object({
   draft: z.boolean().default(false),
   sha: z.string().nullable(),
   title: z.string(),
+  author: z.object({ username: z.string() }).optional(),
   description: z.string().nullish(),
   updated_at: z.string().optional(),
   /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
@@ -152,6 +153,10 @@ const commitSchema = z.object({
   parent_ids: z.array(z.string()),
 });
 export type CommitDetails = z.infer<typeof commitSchema>;
+
+const listedCommitSchema = commitSchema.extend({ committed_date: z.string() });
+/** A commit as a list of them has it: with its time, RFC 3339. */
+export type ListedCommit = z.infer<typeof listedCommitSchema>;
 
 const hookSchema = z.object({
   id: z.number(),
@@ -523,13 +528,13 @@ export class GitLab {
     await this.request('POST', `/projects/${encode(project)}/issues/${iid}/notes`, { body });
   }
 
-  /** A file at a branch's head with the last commit that touched it, or undefined when there is none. */
+  /** A file at a branch's head, or at a commit, with the last commit that touched it; undefined when there is none. */
   async file(
     project: string,
     path: string,
-    branch: string,
+    ref: string,
   ): Promise<{ text: string; lastCommit: string } | undefined> {
-    const route = `/projects/${encode(project)}/repository/files/${encode(path)}?ref=${encode(branch)}`;
+    const route = `/projects/${encode(project)}/repository/files/${encode(path)}?ref=${encode(ref)}`;
     const found = await this.found(route, fileSchema);
     return (
       found && {
@@ -537,6 +542,28 @@ export class GitLab {
         lastCommit: found.last_commit_id,
       }
     );
+  }
+
+  /**
+   * Commits of a branch that touched a file, newest first, a page of 100 after the other.
+   * @param isEnough asked after each page with all so far
+   * @param pages most that are read
+   */
+  async commitsOf(
+    project: string,
+    path: string,
+    branch: string,
+    isEnough: (commits: readonly ListedCommit[]) => boolean,
+    pages = 50,
+  ): Promise<readonly ListedCommit[]> {
+    const route = `/projects/${encode(project)}/repository/commits?ref_name=${encode(branch)}&path=${encode(path)}&per_page=100`;
+    const found: ListedCommit[] = [];
+    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
+      const answer: Answer = await this.request('GET', `${route}&page=${page}`);
+      found.push(...this.check(z.array(listedCommitSchema), answer, route));
+      page = answer.nextPage;
+    }
+    return found;
   }
 
   /**

@@ -16,6 +16,13 @@ export type Progress =
       readonly commit: string;
       readonly environment: string;
       readonly build: string;
+    }
+  | {
+      readonly state: 'undone';
+      readonly commit: string;
+      readonly environment: string;
+      readonly build: string;
+      readonly why: string;
     };
 
 /** Text of others as part of a line of a note, cut where it is longer than an excerpt. */
@@ -61,6 +68,8 @@ function progressLine(progress: Progress): string {
       return `deployed to ${inert(progress.environment)}: ${progress.commit.slice(0, 12)} ([build](${progress.build}))`;
     case 'rollout failed':
       return `merged as ${progress.commit.slice(0, 12)}, but the rollout to ${inert(progress.environment)} failed ([build](${progress.build}))`;
+    case 'undone':
+      return `merged as ${progress.commit.slice(0, 12)}, rolled out to ${inert(progress.environment)} and undone: ${inert(progress.why)} ([build](${progress.build}))`;
   }
 }
 

@@ -7,11 +7,14 @@ import { completion } from './commands/completion';
 import { destroy } from './commands/destroy';
 import { drift } from './commands/drift';
 import { drill } from './commands/drill';
+import { judge } from './commands/judge';
 import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
 import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
+import { releases } from './commands/releases';
 import { render } from './commands/render';
+import { rollback } from './commands/rollback';
 import { rotate } from './commands/rotate';
 import { scrub } from './commands/scrub';
 import { status } from './commands/status';
@@ -40,12 +43,15 @@ export function cli(): Command {
     drift,
     rotate,
     status,
+    releases,
+    rollback,
     cancel,
     check,
     render,
     moduleCommands,
     withhold,
     scrub,
+    judge,
     completion,
   ]) {
     add(program);

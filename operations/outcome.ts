@@ -35,6 +35,7 @@ const words: Readonly<Record<number, string>> = {
   [EXIT.locked]: 'locked',
   [EXIT.drift]: 'drifted',
   [EXIT.unread]: 'incomplete',
+  [EXIT.unsteady]: 'unsteady',
 };
 
 /** The JSON document of a command that ended. */

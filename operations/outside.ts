@@ -65,19 +65,44 @@ export async function readObject(
   }
 }
 
-/** Objects of a kind with a label selector, in all namespaces. */
+/** Objects of a kind with a label selector, in one namespace or, without one, in all. */
 export async function listObjects(
   settings: StackSettings,
   role: ClusterRole,
   apiVersion: string,
   kind: string,
   selector: string,
+  namespace?: string,
 ): Promise<readonly unknown[]> {
   const { objects, answered } = await clientOf(settings, role);
   const answer = await answered(() =>
-    objects.list(apiVersion, kind, undefined, undefined, undefined, undefined, undefined, selector),
+    objects.list(apiVersion, kind, namespace, undefined, undefined, undefined, undefined, selector),
   );
   return answer.items;
+}
+
+/** Bytes of a log that are read at most. */
+const LOG_BYTES = 64 << 10;
+
+/** The last lines of a container's log; undefined where there is none, as of a run before the first. */
+export async function readLog(
+  settings: StackSettings,
+  role: ClusterRole,
+  pod: { readonly namespace: string; readonly name: string; readonly container: string },
+  { lines, previous }: { readonly lines: number; readonly previous: boolean },
+): Promise<string | undefined> {
+  const { ApiException, CoreV1Api } = await import('@kubernetes/client-node');
+  const api = (await kubeConfigOf(settings, role)).makeApiClient(CoreV1Api);
+  try {
+    return await within(
+      api.readNamespacedPodLog({ ...pod, previous, tailLines: lines, limitBytes: LOG_BYTES }),
+      PATIENCE,
+    );
+  } catch (error) {
+    // 400: the container has not started yet, or not before.
+    if (error instanceof ApiException && (error.code === 404 || error.code === 400)) return undefined;
+    throw error;
+  }
 }
 
 /** An object with more than its name. */

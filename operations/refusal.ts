@@ -1,5 +1,13 @@
 /** Exit codes, for scripts. Documented in docs/environments.md and in `switchyard --help`. */
-export const EXIT = { failed: 1, badInput: 2, declined: 3, locked: 4, drift: 5, unread: 6 } as const;
+export const EXIT = {
+  failed: 1,
+  badInput: 2,
+  declined: 3,
+  locked: 4,
+  drift: 5,
+  unread: 6,
+  unsteady: 7,
+} as const;
 
 /** What each exit code means, in the order of the codes. */
 export const exitCodes: readonly (readonly [number, string])[] = [
@@ -10,6 +18,7 @@ export const exitCodes: readonly (readonly [number, string])[] = [
   [EXIT.locked, 'another run holds the lock of the environment'],
   [EXIT.drift, '`drift` found differences'],
   [EXIT.unread, '`status` could not read everything; what it could stands there'],
+  [EXIT.unsteady, '`judge`: the rollout did not get ready by its deadline, or crashed within its watch time'],
 ];
 
 /** An end that is not a fault of this program: its message is shown as it is, and decides the exit code. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel, waysOut } from '../catalog/schema';
+import { dnsLabel, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
 import {
   annotations,
   cpu,
@@ -325,6 +325,10 @@ export const stackSchema = z
         storageClass: subdomain.optional(),
         /** Whether production may push tests and builds off a full node that they share. */
         preempt: z.boolean().default(false),
+        /** Seconds without progress after which a rollout is undone; a module's own wins. */
+        readySeconds: readySeconds.default(300),
+        /** Seconds that a rollout must serve without a crash, else it is undone; a module's own wins. */
+        watchSeconds: watchSeconds.default(10),
       })
       .prefault({}),
     /**

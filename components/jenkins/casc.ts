@@ -4,7 +4,7 @@ import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
-import { driftJobScript, folderScript, jobScript, topologyJobScript } from './jobs';
+import { driftJobScript, folderScript, jobScript, rollbackJobScript, topologyJobScript } from './jobs';
 import { authorizationStrategy, securityRealm } from './login';
 import { credentialIds } from './names';
 
@@ -83,6 +83,7 @@ export function casc(model: Model) {
     jobs: [
       { script: folderScript(model) },
       ...model.modules.map((module) => ({ script: jobScript(model, module) })),
+      ...(model.modules.length > 0 ? [{ script: rollbackJobScript(model) }] : []),
       ...(topologyProject
         ? [
             { script: topologyJobScript(model, topologyProject) },

@@ -103,6 +103,31 @@ export const driftJobScript = (
 }
 `;
 
+/** Name of the job by which people go back to an earlier release. No module is called so: its name has no "_". */
+export const ROLLBACK_JOB = 'module_rollback';
+
+/** A job that people start. What they write is looked at by the library and by `delivery rollback`. */
+export const rollbackJobScript = (
+  model: Model,
+): string => `pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${ROLLBACK_JOB}`)}) {
+  description('Puts an earlier release of a module back, in the ledger and in production')
+  logRotator { numToKeep(100) }
+  parameters {
+    choiceParam('MODULE', [${model.modules.map(({ name }) => groovyString(name)).join(', ')}], 'The module')
+    stringParam('TO', '', 'Commit of a release, or at least 7 digits of it; empty: the one before what runs')
+    booleanParam('HOLD', false, 'Keep it until a rollback without this: nothing merged takes its place')
+  }
+  definition {
+    cps {
+      script(${groovyBlock(
+        "@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD])\n",
+      )})
+      sandbox(true)
+    }
+  }
+}
+`;
+
 /** What a pipeline is told where it would not find its cloud and its test namespace under their usual names. */
 function places(model: Model, module: string): string {
   const cloud = cloudName(model);

@@ -42,6 +42,8 @@ export function deployerRole(model: Model, module: Module): Declaration[] {
             resources: ['pods', 'events', 'endpoints', 'persistentvolumeclaims'],
             verbs: read,
           },
+          // The last words of what did not get ready, for its author.
+          { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
         ],
       },
       { dependsOn: [`${prefix}-namespace`] },

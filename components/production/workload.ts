@@ -18,6 +18,18 @@ import { modulePurpose, moduleVariables } from './access';
 /** Labels of a module's Pods. */
 export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
 
+/** When a rollout of a module counts as one that does not hold: as the module says, else as the stack does. */
+export const rolloutOf = ({ settings }: Model, { production }: Module) => ({
+  readySeconds: production.readySeconds ?? settings.production.readySeconds,
+  watchSeconds: production.watchSeconds ?? settings.production.watchSeconds,
+});
+
+/**
+ * Seconds beyond the deadline that the provider waits for a rollout of many Pods that goes on. It does not end with
+ * Kubernetes' own deadline (pulumi-kubernetes, provider/pkg/await/deployment.go), but by this annotation.
+ */
+const SLACK = 300;
+
 const environmentName = (module: Module): string => `${module.name}-environment`;
 
 function podSpec(model: Model, module: Module, image: string) {
@@ -86,6 +98,7 @@ export function workload(model: Model, module: Module): Declaration[] {
   });
   const variables = moduleVariables(model, module);
   const { ingress, nodePort } = module.production;
+  const { readySeconds } = rolloutOf(model, module);
   return [
     object(
       'kubernetes:core/v1:ConfigMap',
@@ -100,14 +113,17 @@ export function workload(model: Model, module: Module): Declaration[] {
       `${name}-workload`,
       'production',
       // People who look at the cluster find the way back to the commit.
-      within(module.name, { 'switchyard.dev/commit': release.commit }),
+      within(module.name, {
+        'switchyard.dev/commit': release.commit,
+        'pulumi.com/timeoutSeconds': String(readySeconds + SLACK),
+      }),
       {
         spec: {
           replicas: module.production.replicas,
           revisionHistoryLimit: 5,
           selector: { matchLabels: match },
           strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-          progressDeadlineSeconds: 300,
+          progressDeadlineSeconds: readySeconds,
           template: {
             metadata: {
               labels: { ...common, ...match },

@@ -1,5 +1,6 @@
+import { LEDGER_PROJECT, parseLedger } from '../../catalog/ledger';
 import { askText } from '../../clients/ask';
-import { fetchReleases } from '../../components/ask-gitlab';
+import { fetchLedger } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import type { Restic } from '../../delivery/backup/restic';
@@ -35,8 +36,11 @@ function sourcesOf({ settings }: Model): Sources {
     ? Buffer.from(`${JENKINS_USER}:${JENKINS_TOKEN ?? ''}`).toString('base64')
     : undefined;
   return {
-    ledger: () =>
-      fetchReleases(gitlab.url, gitlab.group, process.env[secretSources.gitlabToken] ?? '', environment),
+    ledger: async () => {
+      const token = process.env[secretSources.gitlabToken] ?? '';
+      const text = await fetchLedger(gitlab.url, gitlab.group, token, environment);
+      return parseLedger(text, `${LEDGER_PROJECT}/${environment}.yaml`);
+    },
     workloads: (kind) =>
       listObjects(
         settings,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Ledger } from '../../catalog/ledger';
+import { type Ledger, stateOf } from '../../catalog/ledger';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
 import { jobFolder } from '../../stacks/gitlab';
@@ -65,7 +65,7 @@ export const lastBuildUrl = ({ gitlab, jenkins }: Model['settings'], module: str
 
 /** Where the facts come from; each throws when it cannot answer. */
 export interface Sources {
-  readonly ledger: () => Promise<Ledger['modules']>;
+  readonly ledger: () => Promise<Ledger>;
   /** Workloads of a kind that carry our production label. */
   readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
   /** Body of the last build's page; undefined when the job never ran. */
@@ -109,9 +109,11 @@ export async function readStatus(
   const lastJobs = new Map(jobs ?? []);
   const modules = model.modules.map(({ name }): ModuleFacts => {
     const own = workloads.filter(({ module }) => module === name);
+    const { release, undone } = ledger ? stateOf(ledger, name) : {};
     return {
       name,
-      released: ledger?.[name],
+      released: release,
+      ...(undone ? { undone } : {}),
       running: own.find(({ component }) => component === 'module')?.running,
       services: Object.fromEntries(
         own.filter(({ component }) => component === 'service').map((found) => [found.name, found.running]),

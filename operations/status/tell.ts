@@ -1,6 +1,7 @@
-import type { Release } from '../../catalog/ledger';
+import type { Release, TakenBack } from '../../catalog/ledger';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
+import { columns, plainText } from '../table';
 import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
@@ -26,6 +27,8 @@ export interface LastJob {
 export interface ModuleFacts {
   readonly name: string;
   readonly released?: Release;
+  /** What was taken back of it, until a newer release goes out. */
+  readonly undone?: TakenBack;
   readonly running?: Running;
   /** Its services in production, by name. */
   readonly services: Readonly<Record<string, Running>>;
@@ -67,17 +70,6 @@ export function verdict({ released, running }: ModuleFacts, complete: boolean): 
 
 const shortDigest = (image: string): string => image.split('@sha256:')[1]?.slice(0, 12) ?? image;
 
-/** Lays out rows in columns that are as wide as their widest cell. */
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
 const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result} ${job.at}` : '-');
 const podsText = (running: Running | undefined): string =>
   running
@@ -117,6 +109,21 @@ function secretLines({ environment, versions, rotating }: StatusFacts): string[]
   ];
 }
 
+/** What was taken back and why, and what is held. */
+const takenLines = (modules: readonly ModuleFacts[]): string[] =>
+  modules.flatMap(({ name, released, undone }) => [
+    ...(undone
+      ? [
+          plainText(
+            `${name}: ${undone.commit.slice(0, 10)} (!${undone.mergeRequest}) is ${undone.how}${undone.why === undone.how ? '' : `: ${undone.why}`}${undone.build ? ` (${undone.build})` : ''}`,
+          ),
+        ]
+      : []),
+    ...(released?.hold
+      ? [`${name}: ${released.commit.slice(0, 10)} is held: what is merged does not take its place`]
+      : []),
+  ]);
+
 /** The status as a table. */
 export function statusLines(facts: StatusFacts): string[] {
   const { environment, modules, problems, complete } = facts;
@@ -136,6 +143,7 @@ export function statusLines(facts: StatusFacts): string[] {
   const well = modules.filter((module) => verdict(module, complete) === 'as released').length;
   return [
     ...columns([head, ...rows]),
+    ...takenLines(modules),
     ...backupLines(facts.backups),
     ...secretLines(facts),
     ...problems.map((problem) => `could not be read: ${problem}`),

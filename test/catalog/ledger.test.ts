@@ -5,7 +5,9 @@ import {
   type Release,
   readLedger,
   serialiseLedger,
+  stateOf,
   withRelease,
+  withState,
 } from '../../catalog/ledger';
 
 const hex = (length: number) =>
@@ -26,6 +28,22 @@ describe('the release ledger', () => {
         expect(parseLedger(serialiseLedger({ modules: entries }), 'production.yaml')).toEqual({
           modules: entries,
         });
+      }),
+    );
+  });
+
+  it('keeps what was taken back of a module until a newer release of it, and names nothing where nothing was', () => {
+    fc.assert(
+      fc.property(modules, name, release, release, (entries, module, before, next) => {
+        const { commit, mergeRequest, build } = next;
+        const undone = { how: 'undone', commit, mergeRequest, build, why: 'it crashed' } as const;
+        const taken = withState({ modules: entries }, module, { release: before, undone });
+        const read = parseLedger(serialiseLedger(taken), 'production.yaml');
+        expect(stateOf(read, module)).toEqual({ release: before, undone });
+        const first = withState(read, module, { undone });
+        expect(stateOf(parseLedger(serialiseLedger(first), 'x'), module)).toEqual({ undone });
+        expect(withRelease(first, module, next)).toEqual(withRelease({ modules: entries }, module, next));
+        expect(serialiseLedger({ modules: entries, undone: {} })).toBe(serialiseLedger({ modules: entries }));
       }),
     );
   });

@@ -134,7 +134,7 @@ test("Jenkins' configuration names secrets and contains none", () => {
   const text = cascYaml(testModel());
   const casc = parse(text) as { jenkins: { numExecutors: number }; jobs: { script: string }[] };
   expect(casc.jenkins.numExecutors).toBe(0);
-  expect(casc.jobs).toHaveLength(2);
+  expect(casc.jobs).toHaveLength(3);
   expect(casc.jobs[1]?.script).toContain('secretToken("${HOOK_TOKEN_SHOP}")');
   expect(referencesIn(text).map((reference) => reference.kind)).toEqual(
     Array(referencesIn(text).length).fill('output'),

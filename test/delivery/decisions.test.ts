@@ -108,7 +108,10 @@ describe('the ledger decision', () => {
         fc.constantFrom<Relation>('first', 'same', 'newer', 'older', 'unrelated'),
         fc.boolean(),
         (relation, rollback) => {
-          const decision = decideLedger(release(sha('1')), release(sha('2')), relation, rollback);
+          const decision = decideLedger(release(sha('1')), release(sha('2')), relation, {
+            rollback,
+            ran: false,
+          });
           const backwards = relation === 'older' || relation === 'unrelated';
           if (backwards && !rollback) expect(['skip', 'refuse']).toContain(decision.do);
           else expect(['write', 'keep']).toContain(decision.do);

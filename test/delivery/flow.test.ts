@@ -11,6 +11,8 @@ import { gitEnvironment } from '../../delivery/git';
 import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../delivery/registry';
+import { listReleases, rollBack } from '../../delivery/releases';
+import { undo } from '../../delivery/undo';
 import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';
 import { KEY } from './certificates';
 import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
@@ -516,6 +518,64 @@ describe('the ledger', () => {
     );
     await expect(record).rejects.toThrow(/broken\.yaml:2/);
     expect((await world.context.gitlab.file(LEDGER, 'broken.yaml', 'main'))?.text).toContain('latest');
+  });
+});
+
+describe('a release that is taken back', () => {
+  const place = { ledgerProject: LEDGER, environment: 'production', module: 'orders' };
+
+  it('undone: the ledger says why, its author has the Pod’s words, and a second build brings it to its end', async () => {
+    const good = await merged('holds');
+    await reportRollout(world.context, await deployNow(good.commit), true, BUILD, KEY);
+    const bad = await merged('holds-not');
+    const why = 'it did not get ready by its deadline (Error, exit code 7)';
+    const pods = [{ name: 'orders-1', events: ['BackOff: restarting'], log: [`it has ${ROOT_TOKEN}`] }];
+    await undo(world.context, LEDGER, await deployNow(bad.commit), BUILD, { why, pods });
+    expect((await ledgerNow())?.commit).toBe(good.commit);
+
+    // The first one was killed before it said anything.
+    const again = await deployNow(bad.commit);
+    expect(again.undone).toEqual({ why, serves: good.commit });
+    await reportRollout(world.context, again, true, BUILD, KEY);
+    expect((await world.statuses(bad.commit)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: `${bad.commit.slice(0, 12)} is undone in production: ${why}; ${good.commit.slice(0, 12)} runs`,
+    });
+    const notes = await world.notes(bad.iid);
+    expect(notes).toHaveLength(2);
+    expect(notes[0]?.body).toContain('rolled out to production and undone');
+    expect(notes[1]?.body).toMatch(/@root: orders [0-9a-f]{12} was rolled out to production and is undone/);
+    expect(notes[1]?.body).toContain('BackOff: restarting');
+    expect(notes[1]?.body).not.toContain(ROOT_TOKEN);
+    const [first] = await listReleases(world.context.gitlab, place, 'orders');
+    expect(first).toMatchObject({ commit: bad.commit, state: 'undone', why, by: 'root' });
+  });
+
+  it('by a person’s revert: the build of what ran leaves it so, and a rollback to it puts it there again', async () => {
+    const ran = await merged('ran');
+    const before = await world.context.gitlab.file(LEDGER, 'production.yaml', 'main');
+    await reportRollout(world.context, await deployNow(ran.commit), true, BUILD, KEY);
+    const now = await world.context.gitlab.file(LEDGER, 'production.yaml', 'main');
+    await world.context.gitlab.commitFile(LEDGER, {
+      branch: 'main',
+      path: 'production.yaml',
+      text: before?.text ?? '',
+      message: 'Revert by hand',
+      lastCommit: now?.lastCommit,
+    });
+    const reverted = await ledgerNow();
+    expect(await ended(deployNow(ran.commit))).toMatchObject({
+      code: exitCode.nothing,
+      message: expect.stringContaining('it ran already'),
+    });
+    expect(await ledgerNow()).toEqual(reverted);
+    const to = ran.commit.slice(0, 8);
+    await rollBack(world.context.gitlab, { ...place, to, hold: true });
+    expect(await ledgerNow()).toMatchObject({ commit: ran.commit, hold: true });
+    const next = await merged('after-hold');
+    expect((await ended(deployNow(next.commit))).message).toContain('is held');
+    await rollBack(world.context.gitlab, { ...place, hold: false, to });
+    expect((await deployNow(next.commit)).commit).toBe(next.commit);
   });
 });
 

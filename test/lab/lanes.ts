@@ -43,6 +43,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/hostile',
         'e2e/hostile-build',
         'e2e/reconcile',
+        'e2e/undo',
         'e2e/kills',
       ],
       [

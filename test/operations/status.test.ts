@@ -23,7 +23,7 @@ const shop = (image: string, status?: Record<string, number>) =>
   workload({ name: 'shop', component: 'module' }, image, status);
 
 const sources = (overrides: Partial<Sources> = {}): Sources => ({
-  ledger: async () => ({ shop: release }),
+  ledger: async () => ({ modules: { shop: release } }),
   workloads: async (kind) =>
     kind === 'Deployment'
       ? [shop(released.image)]
@@ -69,6 +69,27 @@ test.each([
   const facts = { name: 'shop', released: ledger, running, services: {} };
   expect(verdict(facts, true)).toBe(expected);
   expect(verdict(facts, false)).toBe('unknown');
+});
+
+test('what was taken back is told with why, and what is held', async () => {
+  const undone = {
+    how: 'undone' as const,
+    commit: 'c'.repeat(40),
+    mergeRequest: 8,
+    build: 'https://jenkins.test/job/10/',
+    why: 'it did not get ready\u001b[2J',
+  };
+  const facts = await readStatus(
+    testModel(),
+    sources({
+      ledger: async () => ({ modules: { shop: { ...release, hold: true } }, undone: { shop: undone } }),
+    }),
+  );
+  expect(statusLines(facts).slice(2, 4)).toEqual([
+    'shop: cccccccccc (!8) is undone: it did not get ready?[2J (https://jenkins.test/job/10/)',
+    'shop: bbbbbbbbbb is held: what is merged does not take its place',
+  ]);
+  expect(statusDocument(facts)).toMatchObject({ modules: [{ undone, released: { hold: true } }] });
 });
 
 test('which secrets have another version is told, and what to do about a rotation that has not ended', async () => {

@@ -88,5 +88,6 @@ function looks(items: readonly Item[]): number {
 test('200 modules are checked, and each further module costs as much as the one before it', () => {
   const [base, once, twice] = [100, 150, 200].map((count) => looks(modelItems(many(count)).items));
   expect((twice ?? 0) - (once ?? 0)).toBe((once ?? 0) - (base ?? 0));
-  expect(modelFacts(many(200)).jenkins.jobs).toHaveLength(200);
+  // And the one by which people roll back.
+  expect(modelFacts(many(200)).jenkins.jobs).toHaveLength(201);
 });

@@ -1,5 +1,6 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
-// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build.
+// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build,
+// 7 undone by an earlier build; `switchyard judge` ends with 7 where a rollout does not hold.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
@@ -15,7 +16,9 @@ def call(Map settings) {
     String branch = env.gitlabBranch
     // What the commands do, they do for this module, whatever a file of the build says.
     withEnv(["SWITCHYARD_MODULE=${module}"]) {
-        if (action == 'MERGE') {
+        if (settings.rollback != null) {
+            goBack(module, settings.rollback)
+        } else if (action == 'MERGE') {
             verify(module, place)
         } else if (action == 'PUSH' && branch == 'main') {
             if (deploy(module) && settings.backup) {
@@ -189,28 +192,50 @@ void carry(Map<String, String> left) {
     }
 }
 
-// Records the tested image in the ledger, then runs the topology's own program for this module. The lock is taken within
-// the first agent: one that cannot start waits alone, and holds nothing. True when it was rolled out.
+// Records the tested image in the ledger, then runs the topology's own program for this module. True when it was rolled out.
 boolean deploy(String module) {
+    return release(module, "delivery deploy --module ${module}")
+}
+
+// What people ask for is text of theirs: nothing but a commit's digits gets into a command.
+void goBack(String module, Map wanted) {
+    String to = wanted.to == null ? '' : wanted.to.trim()
+    if (to != '' && !(to ==~ /[0-9a-f]{7,40}/)) {
+        error("modulePipeline: TO: '${to}' is no commit; give 7 to 40 of its digits, or nothing for the release before what runs")
+    }
+    String commit = to == '' ? '' : " --to ${to}"
+    String hold = wanted.hold == true ? ' --hold' : ''
+    release(module, "delivery rollback --module ${module}${commit}${hold}")
+}
+
+// The ledger first, then production. The lock is taken within the first agent: one that cannot start waits alone, and holds
+// nothing. What does not hold is undone in the same order, so that a build which is killed between the two leaves a ledger
+// that says where to go, and the next one goes there.
+boolean release(String module, String ledger) {
     int rollout = 1
+    boolean undone = false
     node('delivery') {
         lock('deploy') {
             int code = 0
             stage('Ledger') {
                 container('delivery') {
-                    code = trusted("delivery deploy --module ${module}", module)
+                    code = trusted(ledger, module)
                 }
             }
-            if (code == 0) {
+            undone = code == 7
+            if (code == 0 || undone) {
                 try {
                     stage('Rollout') {
-                        timeout(time: 60, unit: 'MINUTES') {
-                            node('deploy') {
-                                container('deploy') {
-                                    timeout(time: 30, unit: 'MINUTES') {
-                                        rollout = trusted('switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes')
-                                    }
-                                }
+                        rollout = rollOut(module)
+                    }
+                    if (rollout == 7 && !undone) {
+                        stage('Undo') {
+                            container('delivery') {
+                                undone = trusted('delivery undo') == 0
+                            }
+                            if (undone) {
+                                rollout = 1
+                                rollout = rollOut(module)
                             }
                         }
                     }
@@ -227,7 +252,37 @@ boolean deploy(String module) {
             }
         }
     }
-    return rollout == 0
+    return rollout == 0 && !undone
+}
+
+// 0 when what the ledger names is rolled out and holds, 7 when it does not hold; what its Pods said is carried as a text.
+int rollOut(String module) {
+    int code = 1
+    int held = 1
+    String words = ''
+    timeout(time: 60, unit: 'MINUTES') {
+        node('deploy') {
+            container('deploy') {
+                timeout(time: 40, unit: 'MINUTES') {
+                    String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
+                    code = trusted(up)
+                    held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
+                    // Whatever stopped it is over: what is there is settled.
+                    if (code != 0 && held == 0) {
+                        code = trusted(up)
+                    }
+                }
+                if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
+                    words = readFile('.switchyard/rollout/unsteady.json')
+                }
+            }
+        }
+    }
+    if (held != 7) {
+        return code
+    }
+    writeFile(file: '.switchyard/rollout/unsteady.json', text: words)
+    return 7
 }
 
 // What was merged and released is copied at once, in a Pod that reaches the backups and nothing of production: the one that

@@ -241,10 +241,21 @@ describe('agents', () => {
 describe('jobs', () => {
   test('are one for each module of the catalog, in the group’s folder', () => {
     const scripts = casc().jobs.map(({ script }) => script);
-    expect(scripts).toHaveLength(2);
+    expect(scripts).toHaveLength(3);
     expect(scripts[0]).toBe("folder('switchyard') { description('Modules') }\n");
     expect(scripts[1]).toMatch(/^pipelineJob\('switchyard\/shop'\) \{\n {2}description\('sells'\)\n/);
     expect(casc(testModel({ modules: [] })).jobs).toHaveLength(1);
+  });
+
+  test('one of all modules goes back to an earlier release, with what people choose and write as its parameters', () => {
+    const [, , script = ''] = casc().jobs.map((job) => job.script);
+    expect(script).toMatch(/^pipelineJob\('switchyard\/module_rollback'\) \{/);
+    expect(script).toContain("choiceParam('MODULE', ['shop'], 'The module')");
+    expect(script).toContain(
+      'modulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD])',
+    );
+    // No hook starts it.
+    expect(script).not.toContain('triggers');
   });
 
   test('have their triggers before their first run, and name their token', () => {

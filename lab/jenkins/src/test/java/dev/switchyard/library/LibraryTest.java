@@ -25,6 +25,8 @@ class LibraryTest {
   private static final String SOURCE = "delivery source --module orders";
   private static final String REPORT = "delivery report --module orders";
   private static final String ROLLOUT = "switchyard up \"$SWITCHYARD_ENVIRONMENT\" --only orders --yes";
+  private static final String JUDGE = "switchyard judge \"$SWITCHYARD_ENVIRONMENT\" orders";
+  private static final String WORDS = ".switchyard/rollout/unsteady.json";
 
   private static Run merge(World world) throws Exception {
     return Engine.run(MODULE, MERGE, world, 1);
@@ -194,6 +196,7 @@ class LibraryTest {
         "lock deploy",
         "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
         "deploy/deploy [gitlab-bot-token, certificate-key]$ " + ROLLOUT,
+        "deploy/deploy [gitlab-bot-token, certificate-key]$ " + JUDGE,
         "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
         "unlock deploy",
         "backup/backup [gitlab-bot-token, certificate-key]$ timeout 300 delivery backup --kind repositories --kind registry --module orders"), run.trace());
@@ -211,7 +214,13 @@ class LibraryTest {
   void aRolloutThatFailsOrHangsOrNeverStartsHasAnOutcome() throws Exception {
     Run failed = main(new Scenario().exits("switchyard up", 1).exits("delivery rollout", 1));
     red("orders was not deployed", failed);
-    assertEquals("delivery rollout --exit-code 1", failed.commands().get(2));
+    // What stopped it was over, or was not: production is as it should be only where `up` says so.
+    assertEquals(List.of("delivery deploy --module orders", ROLLOUT, JUDGE, ROLLOUT, "delivery rollout --exit-code 1"), failed.commands());
+    Run settled = main(new Scenario().exits("switchyard up", 1, 0));
+    green(settled);
+    assertTrue(settled.commands().contains("delivery rollout --exit-code 0"));
+    Run unknown = main(new Scenario().exits("switchyard up", 1).exits("switchyard judge", 1).exits("delivery rollout", 1));
+    assertEquals(List.of("delivery deploy --module orders", ROLLOUT, JUDGE, "delivery rollout --exit-code 1"), unknown.commands());
     for (Scenario late : List.of(new Scenario().exits("switchyard up", Scenario.HANGS), new Scenario().neverStarts("deploy"))) {
       Run run = main(late.exits("delivery rollout", 1));
       assertTrue(run.commands().contains("delivery rollout --exit-code 1"));
@@ -219,6 +228,65 @@ class LibraryTest {
       assertFalse(String.join("\n", run.commands()).contains("backup"));
       assertFalse(run.result().equals("SUCCESS"));
     }
+  }
+
+  @Test
+  void whatDoesNotHoldIsUndoneInTheLedgerThenInProductionAndTold() throws Exception {
+    for (Integer up : List.of(0, 1)) {
+      Run run = main(new Scenario().file(WORDS, "{}").exits("switchyard up", up, 0).exits("switchyard judge", 7, 0).exits("delivery rollout", 1));
+      red("orders was not deployed", run);
+      String bot = "[gitlab-bot-token, certificate-key]$ ";
+      assertEquals(List.of(
+          "lock deploy",
+          "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
+          "deploy/deploy " + bot + ROLLOUT,
+          "deploy/deploy " + bot + JUDGE,
+          "delivery writes " + WORDS,
+          "delivery/delivery " + bot + "delivery undo",
+          "deploy/deploy " + bot + ROLLOUT,
+          "deploy/deploy " + bot + JUDGE,
+          "delivery/delivery " + bot + "delivery rollout --exit-code 0",
+          "unlock deploy"), run.trace());
+    }
+  }
+
+  @Test
+  void whatCannotBeUndoneOrIsUndoneInVainIsTold() throws Exception {
+    Run kept = main(new Scenario().exits("switchyard judge", 7).exits("delivery undo", 1).exits("delivery rollout", 1));
+    red("orders was not deployed", kept);
+    assertEquals("delivery rollout --exit-code 7", kept.commands().get(kept.commands().size() - 1));
+    assertEquals(1, kept.commands().stream().filter(ROLLOUT::equals).count());
+    // What was before does not hold either: it is undone once, and not all the way back.
+    Run vain = main(new Scenario().exits("switchyard judge", 7).exits("delivery rollout", 1));
+    assertEquals(1, vain.commands().stream().filter("delivery undo"::equals).count());
+    assertEquals("delivery rollout --exit-code 7", vain.commands().get(vain.commands().size() - 1));
+    Run hung = main(new Scenario().exits("switchyard judge", 7).exits("switchyard up", 1, Scenario.HANGS).exits("delivery rollout", 1));
+    assertEquals("delivery rollout --exit-code 1", hung.commands().get(hung.commands().size() - 1));
+    assertTrue(hung.trace().contains("unlock deploy"));
+  }
+
+  @Test
+  void whatAnEarlierBuildUndidIsBroughtToItsEnd() throws Exception {
+    Run run = main(new Scenario().exits("delivery deploy", 7).exits("delivery rollout", 1));
+    red("orders was not deployed", run);
+    assertEquals(List.of("delivery deploy --module orders", ROLLOUT, JUDGE, "delivery rollout --exit-code 0"), run.commands());
+    Run again = main(new Scenario().exits("delivery deploy", 7).exits("switchyard judge", 7).exits("delivery rollout", 1));
+    assertFalse(again.commands().contains("delivery undo"));
+  }
+
+  @Test
+  void aPersonGoesBackByTheSameWayAndNothingOfTheirTextBecomesACommand() throws Exception {
+    Run run = Engine.run("modulePipeline(module: 'orders', rollback: [to: ' abcdef0 ', hold: true])", Map.of(), new Scenario(), 1);
+    green(run);
+    assertEquals(List.of("delivery rollback --module orders --to abcdef0 --hold", ROLLOUT, JUDGE, "delivery rollout --exit-code 0"), run.commands());
+    Run before = Engine.run("modulePipeline(module: 'orders', rollback: [to: '', hold: false])", Map.of(), new Scenario(), 1);
+    assertEquals("delivery rollback --module orders", before.commands().get(0));
+    for (String text : List.of("main", "abcdef", "abcdef0; env", "--hold", "$(env)1234567", "ABCDEF0")) {
+      Run refused = Engine.run("modulePipeline(module: 'orders', rollback: [to: '" + text.replace("$", "\\$") + "', hold: false])", Map.of(), new Scenario(), 1);
+      red("is no commit", refused);
+      assertEquals(List.of(), refused.agents());
+    }
+    red("orders was not deployed", Engine.run("modulePipeline(module: 'orders', rollback: [to: 'abcdef0'])", Map.of(), new Scenario().exits("delivery rollback", 2), 1));
   }
 
   @Test
@@ -382,8 +450,9 @@ class LibraryTest {
       if (isForeign(place) && !place.credentials().isEmpty()) wrong.add("credentials where foreign code runs: " + script);
       if (place.agent().equals("test-pod") || place.agent().equals("build") || script.contains("preview-run") || script.contains("apply-run") || script.contains("switchyard up"))
         return random.nextInt(8) == 0 ? Scenario.HANGS : random.nextInt(3) == 0 ? 1 : 0;
+      if (script.startsWith("switchyard judge")) return List.of(0, 0, 1, 7, Scenario.HANGS).get(random.nextInt(5));
       int chance = random.nextInt(24);
-      int code = chance < 7 ? chance : 0;
+      int code = chance < 8 ? chance : 0;
       if (script.startsWith("delivery source") && code != 4 && code != 6) announced++;
       return code;
     }
@@ -415,6 +484,7 @@ class LibraryTest {
     int merged = 0;
     int rolledOut = 0;
     int applied = 0;
+    int undone = 0;
     List<String> scripts = List.of(MODULE, TOPOLOGY, "topologyDrift(environment: 'lab')");
     for (long seed = 0; seed < 150; seed++) {
       Chance chance = new Chance(seed);
@@ -433,12 +503,14 @@ class LibraryTest {
       }
       if (count(run, "switchyard up") > 0) assertEquals(1, count(run, "delivery rollout"), told);
       rolledOut += (int) count(run, "switchyard up");
+      undone += (int) count(run, "delivery undo");
+      assertTrue(count(run, "delivery undo") <= 1 && count(run, "switchyard up") <= 4, told);
       if (count(run, "delivery preview-source") > 0 && count(run, "switchyard withhold") > 0) assertEquals(1, count(run, "delivery preview-finish"), told);
       if (count(run, "delivery apply-source") > 0 && count(run, "switchyard withhold") > 0) assertEquals(1, count(run, "delivery apply-finish"), told);
       applied += (int) run.commands().stream().filter(command -> command.contains("--operation up")).count();
       assertTrue(count(run, "delivery apply-report") >= run.commands().stream().filter(command -> command.contains("--operation up")).count(), told);
     }
     // Otherwise nothing was tried.
-    assertTrue(merged > 0 && rolledOut > 0 && applied > 0, merged + " merged, " + rolledOut + " rolled out, " + applied + " applied");
+    assertTrue(merged > 0 && rolledOut > 0 && undone > 0 && applied > 0, merged + " merged, " + rolledOut + " rolled out, " + applied + " applied");
   }
 }

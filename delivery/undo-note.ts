@@ -1,0 +1,92 @@
+import { isTransient, retry } from '../clients/retry';
+import { markdownCode } from '../text/markdown';
+import type { Deployment } from './deploy';
+import { GitLabError } from './gitlab';
+import { short } from './ledger';
+import { inert, redact } from './note';
+import type { Unsteady } from './unsteady';
+import type { Context } from './verify';
+
+/** A deployment that is undone in the ledger. */
+export type Undone = Deployment & { readonly undone: NonNullable<Deployment['undone']> };
+
+const markerOf = ({ environment, commit }: Undone): string =>
+  `<!-- switchyard:undone ${environment} ${short(commit)} -->`;
+
+/** Names as GitLab allows them: a mention of another form would be text. */
+const mention = (username: string | undefined): string =>
+  username && /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(username) ? `@${username}: ` : '';
+
+const code = (line: string): string => (line.trim() === '' ? '' : `- ${markdownCode(line)}`);
+
+/**
+ * The note that tells the author. What the Pod said is text of others: every line of it is inert.
+ * @param author username in GitLab
+ */
+export function undoNote(
+  deployment: Undone,
+  build: string,
+  unsteady?: Unsteady,
+  author?: string,
+  secrets: readonly string[] = [],
+): string {
+  const { commit, environment, module, undone } = deployment;
+  const now = undone.serves
+    ? `${short(undone.serves)} runs there as before.`
+    : 'It was the first release there: nothing runs of it now.';
+  const clean = (lines: readonly string[]): string[] =>
+    lines.map((text) => code(redact(text, secrets))).filter((text) => text !== '');
+  const pods = (unsteady?.pods ?? []).flatMap(({ name, events, log }) => [
+    `**Pod ${inert(name)}**`,
+    '',
+    ...(events.length > 0 ? ['Its events:', '', ...clean(events), ''] : []),
+    ...(log.length > 0
+      ? [
+          '<details open><summary>The last lines of its log</summary>',
+          '',
+          ...clean(log),
+          '',
+          '</details>',
+          '',
+        ]
+      : []),
+  ]);
+  return [
+    markerOf(deployment),
+    '**Switchyard: undone**',
+    '',
+    `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} The next merge goes out again ([build](${build})).`,
+    '',
+    ...pods,
+  ].join('\n');
+}
+
+/**
+ * Tells the author, once for each undone release; one that was told with the Pod's words stays so.
+ */
+export async function tellUndone(
+  { gitlab, noteRetries, token }: Context,
+  deployment: Undone,
+  build: string,
+  unsteady?: Unsteady,
+): Promise<void> {
+  const { project, mergeRequest } = deployment;
+  const secrets = [token, process.env.SWITCHYARD_CERTIFICATE_KEY ?? ''];
+  const tell = async (): Promise<void> => {
+    const own = await gitlab.ownId();
+    const notes = await gitlab.notes(project, mergeRequest);
+    const mine = notes.find(
+      (note) => note.author.id === own && !note.system && note.body.startsWith(markerOf(deployment)),
+    );
+    if (mine && !unsteady) return;
+    const { author } = await gitlab.mergeRequest(project, mergeRequest);
+    const body = undoNote(deployment, build, unsteady, author?.username, secrets);
+    if (mine) await gitlab.editNote(project, mergeRequest, mine.id, body);
+    else await gitlab.createNote(project, mergeRequest, body);
+  };
+  // A note that GitLab took without our hearing of it is found by the next try.
+  await retry(tell, {
+    again: (error) => error instanceof GitLabError && (error.status === 0 || isTransient(error.status)),
+    policy: { attempts: 3, ...noteRetries },
+  });
+}

@@ -1,0 +1,220 @@
+import { MOST, unsteadySchema } from '../../delivery/unsteady';
+import { type Clock, judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
+import { eventsOf, unsteadyText, valuesOf, wordsOf } from '../../operations/judge/words';
+
+const IMAGE = `registry.test/modules/shop@sha256:${'a'.repeat(64)}`;
+
+const deployment = (status: object, image = IMAGE, generation = 2) => ({
+  metadata: { name: 'shop', generation },
+  spec: { replicas: 2, template: { spec: { containers: [{ image }] } } },
+  status: { observedGeneration: 2, ...status },
+});
+const ready = { replicas: 2, updatedReplicas: 2, availableReplicas: 2 };
+const late = { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' };
+
+test.each([
+  ['ready', deployment(ready)],
+  ['rolling', deployment({ ...ready, availableReplicas: 1 })],
+  // An old Pod still serves.
+  ['rolling', deployment({ ...ready, replicas: 3 })],
+  ['rolling', deployment({ replicas: 3, updatedReplicas: 1, availableReplicas: 2 })],
+  // The controller has not seen the change yet: what it says is of the one before.
+  ['rolling', deployment(ready, IMAGE, 3)],
+  ['late', deployment({ ...ready, availableReplicas: 1, conditions: [late] })],
+  ['ready', deployment({ ...ready, conditions: [late] })],
+  ['other', deployment(ready, 'registry.test/modules/shop@sha256:b')],
+  ['other', undefined],
+])('a rollout is %s', (stage, object) => {
+  expect(stageOf(object, IMAGE)).toBe(stage);
+});
+
+const pod = (name: string, container: object, more: { image?: string; deletionTimestamp?: string } = {}) => ({
+  metadata: {
+    name,
+    uid: `uid-${name}`,
+    ...(more.deletionTimestamp ? { deletionTimestamp: more.deletionTimestamp } : {}),
+  },
+  spec: { containers: [{ name: 'module', image: more.image ?? IMAGE }] },
+  status: { containerStatuses: [{ name: 'module', ready: false, restartCount: 0, ...container }] },
+});
+const crashed = {
+  restartCount: 3,
+  state: { waiting: { reason: 'CrashLoopBackOff' } },
+  lastState: { terminated: { reason: 'Error', exitCode: 7 } },
+};
+
+test('Pods are told those first that do not serve, with Kubernetes’ own words for why; others’ do not count', () => {
+  expect(
+    podsOf(
+      [
+        pod('a', { ready: true, state: { running: {} } }),
+        pod('b', crashed),
+        pod('c', { state: { waiting: { reason: 'ImagePullBackOff' } } }),
+        pod('d', { state: { running: {} } }),
+        pod('old', { ready: true }, { image: 'other' }),
+        pod('leaving', crashed, { deletionTimestamp: '2026-11-28T10:00:00Z' }),
+        { kind: 'Secret' },
+      ],
+      IMAGE,
+    ).map(({ name, ready: serves, down, trouble }) => [name, serves, down, trouble]),
+  ).toEqual([
+    ['b', false, true, 'CrashLoopBackOff, Error, exit code 7'],
+    ['c', false, true, 'ImagePullBackOff'],
+    ['d', false, false, 'it runs and is not ready'],
+    ['a', true, false, ''],
+  ]);
+  const forged = pod('e', { state: { waiting: { reason: 'see @all\nhttps://evil.test' } } });
+  expect(podsOf([forged], IMAGE)[0]?.trouble).toBe('it runs and is not ready');
+});
+
+/** Looks one after the other, a second apart; the last one stays. */
+async function judged(looks: readonly Look[], patience = { readySeconds: 20, watchSeconds: 5 }) {
+  let now = 0;
+  let count = 0;
+  const clock: Clock = {
+    now: () => now,
+    sleep: async (milliseconds) => {
+      now += milliseconds;
+    },
+  };
+  const verdict = await judge(
+    async () => looks[Math.min(count++, looks.length - 1)] as Look,
+    patience,
+    clock,
+  );
+  return { verdict, seconds: now / 1000 };
+}
+const serving = (restarts = 0): Look => ({
+  stage: 'ready',
+  pods: podsOf([pod('a', { ready: true, restartCount: restarts, state: { running: {} } })], IMAGE),
+});
+const rolling: Look = { stage: 'rolling', pods: podsOf([pod('a', crashed)], IMAGE) };
+
+describe('a rollout', () => {
+  test('holds once it is ready and has not crashed in its watch time', async () => {
+    expect(await judged([rolling, rolling, serving()])).toEqual({ verdict: { is: 'steady' }, seconds: 7 });
+    // One that waited for its database started more than once before.
+    expect(await judged([rolling, serving(4)])).toMatchObject({ verdict: { is: 'steady' } });
+    expect(await judged([serving()], { readySeconds: 20, watchSeconds: 0 })).toMatchObject({ seconds: 0 });
+  });
+
+  test('that is late does not hold: by Kubernetes’ word, or when its time is up', async () => {
+    expect(await judged([rolling, { ...rolling, stage: 'late' }])).toMatchObject({
+      seconds: 1,
+      verdict: {
+        is: 'unsteady',
+        why: 'it did not get ready by its deadline (CrashLoopBackOff, Error, exit code 7)',
+      },
+    });
+    expect(await judged([rolling])).toMatchObject({ seconds: 20, verdict: { is: 'unsteady' } });
+    expect((await judged([{ stage: 'late', pods: [] }])).verdict).toMatchObject({
+      why: 'it did not get ready by its deadline (no Pod was made)',
+    });
+  });
+
+  test('that crashes in its watch time does not hold; one of which a Pod comes or goes does', async () => {
+    expect(await judged([serving(), serving(1)])).toMatchObject({
+      seconds: 1,
+      verdict: { is: 'unsteady', why: expect.stringMatching(/^it crashed within 5 s after it was ready/) },
+    });
+    const down: Look = { stage: 'rolling', pods: podsOf([pod('a', crashed)], IMAGE) };
+    expect((await judged([serving(3), down])).verdict).toMatchObject({ is: 'unsteady' });
+    const drained: Look = { stage: 'rolling', pods: podsOf([pod('new', { restartCount: 1 })], IMAGE) };
+    expect((await judged([serving(), drained, serving()])).verdict).toEqual({ is: 'steady' });
+  });
+
+  test('of another image is nothing to judge', async () => {
+    expect((await judged([{ stage: 'other', pods: [] }])).verdict).toEqual({ is: 'other' });
+    expect((await judged([serving(), { stage: 'other', pods: [] }])).verdict).toEqual({ is: 'other' });
+  });
+});
+
+describe('what the Pods said', () => {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  const PASSWORD = 'correct-horse-battery';
+  const secrets = [
+    { data: { password: base64(PASSWORD) } },
+    { data: { '.dockerconfigjson': base64(JSON.stringify({ auths: { r: { auth: 'cHVzaDpzZWNyZXQ=' } } })) } },
+    { data: { key: base64('-----BEGIN-----\nlineoneofthekey\nlinetwoofthekey\n') } },
+    { metadata: {} },
+  ];
+  const event = (uid: string, reason: string, second: number, message = 'x') => ({
+    metadata: {},
+    involvedObject: { uid },
+    reason,
+    message,
+    lastTimestamp: `2026-11-28T10:00:${String(second).padStart(2, '0')}Z`,
+  });
+  const [crashing] = podsOf([pod('b', crashed)], IMAGE);
+  const unsteady = { why: 'it did not get ready by its deadline (Error)', pods: crashing ? [crashing] : [] };
+
+  test('is told without the secrets of the namespace, however they stand there', async () => {
+    const told = await wordsOf(unsteady, {
+      secrets: async () => secrets,
+      events: async () => [
+        event('uid-b', 'BackOff', 2, `back-off\nof ${PASSWORD}`),
+        event('uid-b', 'Pulled', 1),
+        event('uid-other', 'Killing', 3),
+      ],
+      log: async () =>
+        [
+          `cannot reach mysql://shop:${PASSWORD}@db`,
+          `${'x'.repeat(MOST.characters - 8)}${PASSWORD}`,
+          'auth cHVzaDpzZWNyZXQ=',
+          '',
+          'linetwoofthekey',
+          base64(`a:${PASSWORD}`),
+        ].join('\n'),
+    });
+    expect(told.pods).toEqual([
+      {
+        name: 'b',
+        events: ['Pulled: x', 'BackOff: back-off of [hidden]'],
+        log: [
+          'cannot reach mysql://shop:[hidden]@db',
+          `${'x'.repeat(MOST.characters - 8)}[hidden]`,
+          'auth [hidden]',
+          '[hidden]',
+          expect.stringContaining('[hidden]'),
+        ],
+      },
+    ]);
+    expect(unsteadySchema.parse(JSON.parse(unsteadyText(told)))).toEqual(told);
+  });
+
+  test('is the end of it, in bounds', async () => {
+    const lines = Array.from({ length: 500 }, (_, index) => `${index} ${'ü'.repeat(1000)}`);
+    const told = await wordsOf(
+      { ...unsteady, pods: Array(9).fill(crashing) },
+      { secrets: async () => [], events: async () => [], log: async () => lines.join('\n') },
+    );
+    expect(told.pods).toHaveLength(MOST.pods);
+    expect(told.pods[0]?.log).toHaveLength(MOST.lines);
+    expect(told.pods[0]?.log.at(-1)).toMatch(/^499 ü+$/);
+    const text = unsteadyText(told);
+    expect(text).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(unsteadySchema.parse(JSON.parse(text))).toEqual(told);
+    expect(
+      eventsOf(
+        Array.from({ length: 30 }, (_, at) => event('u', `E${at}`, at)),
+        'u',
+        [],
+      ),
+    ).toHaveLength(MOST.events);
+  });
+
+  test('is left out where the secrets cannot be read: then nobody knows what must not be told', async () => {
+    const told = await wordsOf(unsteady, {
+      secrets: () => Promise.reject(new Error('forbidden')),
+      events: async () => [event('uid-b', 'BackOff', 1)],
+      log: async () => PASSWORD,
+    });
+    expect(told).toEqual({ why: unsteady.why, pods: [] });
+  });
+
+  test('hides values of Secrets, the lines of longer ones and what stands in documents', () => {
+    expect(valuesOf(secrets)).toEqual(
+      expect.arrayContaining([PASSWORD, 'cHVzaDpzZWNyZXQ=', 'lineoneofthekey', 'linetwoofthekey']),
+    );
+  });
+});
