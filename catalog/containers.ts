@@ -99,6 +99,12 @@ export const PASSWORD_VARIABLE = 'SWITCHYARD_SERVICE_PASSWORD';
 export const PASSWORD_FOLDER = '/run/switchyard';
 export const PASSWORD_FILE = `${PASSWORD_FOLDER}/password`;
 
+/** Where two users of a service take turns: the one whose turn it is with a version of the password, and the other. */
+export const usersOfTurn = (name: string, version: number): readonly [next: string, former: string] => {
+  const second = `${name}_2`;
+  return version % 2 === 0 ? [second, name] : [name, second];
+};
+
 /** Whether a service asks for a password: a template of its own container names it. */
 export const asksForPassword = ({ command, args, environment }: Service): boolean =>
   JSON.stringify([command, args, environment]).includes('{password}');

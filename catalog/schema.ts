@@ -385,6 +385,14 @@ export const serviceSchema = z
      */
     rotate: z
       .strictObject({
+        /**
+         * Variable of `moduleEnvironment` with the user's name, where the server knows one password for each user: two
+         * take turns, `name` and `name_2`, and both commands are given the one whose turn it is and the other as further
+         * arguments. Where it is not the first, `/run/switchyard/user` names the one in use. @default one user
+         */
+        alternates: variableOfContainer.optional(),
+        /** Prints why this container cannot do it, or nothing; ends with 0. @default it can */
+        check: argv.optional(),
         /** Has the server take the new password beside the old one, and ends with 0, also the second time. */
         admit: argv,
         /** Has the server take the new password and no other, and ends with 0, also the second time. */
@@ -455,6 +463,7 @@ export const serviceSchema = z
             'backup.fingerprint': backup.fingerprint,
           }
         : {}),
+      'rotate.check': rotate?.check,
       'rotate.admit': rotate?.admit,
       'rotate.retire': rotate?.retire,
     };
@@ -469,6 +478,16 @@ export const serviceSchema = z
           );
         }
       }
+    }
+    const { alternates } = rotate ?? {};
+    const name =
+      alternates === undefined ? '' : new Map(Object.entries(service.moduleEnvironment)).get(alternates);
+    if (name === undefined || /(?<!\$)\{password\}/.test(name)) {
+      fault(
+        ['rotate', 'alternates'],
+        'is no variable of "moduleEnvironment" with a user\'s name',
+        `Name one of ${Object.keys(service.moduleEnvironment).join(', ') || 'those that you add there'}.`,
+      );
     }
     for (const [path, text] of [...texts, ...open]) {
       for (const [, word = ''] of text.matchAll(/(?<!\$)\{([A-Za-z]+)\}/g)) {

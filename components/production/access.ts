@@ -3,6 +3,7 @@ import {
   moduleEnvironment,
   PASSWORD_VARIABLE,
   type ServiceAccess,
+  usersOfTurn,
 } from '../../catalog/containers';
 import { entryOf } from '../../catalog/entry';
 import type { Module, Service, ServiceUse } from '../../catalog/load';
@@ -10,6 +11,7 @@ import { namespacesOf } from '../../stacks/namespaces';
 import { containerText } from '../../text/kubernetes';
 import type { Model } from '../model';
 import { givenRef, type Ref, secretRef } from '../shared/references';
+import { versionOf } from '../shared/secrets';
 
 const DATABASE = 'module';
 
@@ -43,6 +45,31 @@ export const servicePurpose = (module: Pick<Module, 'name'>, use: Pick<ServiceUs
 export const passwordRef = (module: Module, use: ServiceUse): Ref =>
   use.existing ? givenRef(use.existing.credentialsFrom) : secretRef(servicePurpose(module, use));
 
+/** The user of a service that is made here, where two take turns: the variable that names it to the module, and both. */
+export interface AlternatingUser {
+  readonly variable: string;
+  /** Of a version of the password: the user whose turn it is, and the other. */
+  readonly usersOf: (version: number) => readonly [next: string, former: string];
+  /**
+   * The one in use, beside the password; undefined as long as there was no rotation. Then the first one is, which is what
+   * the module's plain variables say.
+   */
+  readonly inUse: string | undefined;
+}
+
+export function alternatingUser(model: Model, module: Module, use: ServiceUse): AlternatingUser | undefined {
+  const service = serviceOf(model, use);
+  const variable = service.rotate?.alternates;
+  if (use.existing || variable === undefined) return undefined;
+  const first = moduleEnvironment(service, access(model, module, use, PASSWORD_VARIABLE))[variable]?.plain;
+  if (first === undefined) throw new Error(`${use.kind} names no user in ${variable}`);
+  const purpose = servicePurpose(module, use);
+  const version = versionOf(model.settings.secrets.versions, purpose);
+  const rotated = version > 1 || model.rotating?.includes(purpose) === true;
+  const usersOf = (one: number) => usersOfTurn(first, one);
+  return { variable, usersOf, inUse: rotated ? usersOf(version)[0] : undefined };
+}
+
 export interface ModuleVariables {
   /** What anyone may read: goes into a ConfigMap. */
   readonly plain: Readonly<Record<string, string>>;
@@ -51,7 +78,9 @@ export interface ModuleVariables {
     | { readonly name: string; readonly value: string }
     | {
         readonly name: string;
-        readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+        readonly valueFrom: {
+          readonly secretKeyRef: { readonly name: string; readonly key: string; readonly optional?: true };
+        };
       }
   )[];
 }
@@ -82,6 +111,13 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
     if (value?.plain === undefined) filled.push({ name, value: value?.source ?? '' });
     else plain[name] = value.plain;
   }
+  // Which service has the last word on a variable.
+  const bringing = Object.assign(
+    {},
+    ...module.services.map((use) =>
+      Object.fromEntries(Object.keys(serviceOf(model, use).moduleEnvironment).map((name) => [name, use])),
+    ),
+  );
   return {
     plain,
     own: [
@@ -90,6 +126,14 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
         valueFrom: { secretKeyRef: { name: credentialsName(use), key: 'password' } },
       })),
       ...filled,
+      // From the Secret that holds the password, so that no Pod sees one without the other.
+      ...module.services.flatMap((use) => {
+        const variable = alternatingUser(model, module, use)?.variable;
+        if (variable === undefined || bringing[variable] !== use || Object.hasOwn(written, variable))
+          return [];
+        const secretKeyRef = { name: credentialsName(use), key: 'user', optional: true } as const;
+        return [{ name: variable, valueFrom: { secretKeyRef } }];
+      }),
     ],
   };
 }

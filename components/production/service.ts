@@ -15,7 +15,7 @@ import type { Declaration } from '../shared/declaration';
 import { backedUp, DUMP_NOTE, LOGIN_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import { keptUntilRotated } from '../shared/rotation';
-import { access, credentialsName, passwordRef, serviceOf, servicePurpose } from './access';
+import { access, alternatingUser, credentialsName, passwordRef, serviceOf, servicePurpose } from './access';
 import { keepsData } from './retention';
 
 const PASSWORD_VOLUME = 'switchyard-password';
@@ -43,16 +43,27 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     purpose: 'production',
   });
   const within = (objectName: string) => ({ namespace, name: objectName, labels: common });
+  const alternating = alternatingUser(model, module, use);
   const credentials = object(
     'kubernetes:core/v1:Secret',
     `${name}-credentials`,
     'production',
     within(credentialsName(use)),
-    { stringData: { password: passwordRef(module, use) } },
+    {
+      stringData: {
+        password: passwordRef(module, use),
+        ...(alternating?.inUse ? { user: alternating.inUse } : {}),
+      },
+    },
     {
       dependsOn: [`${prefix}-namespace`],
       // A database takes another password from nobody but `switchyard rotate`.
-      ...(use.existing ? {} : keptUntilRotated(model, servicePurpose(module, use), ['stringData.password'])),
+      ...(use.existing
+        ? {}
+        : keptUntilRotated(model, servicePurpose(module, use), [
+            'stringData.password',
+            ...(alternating ? ['stringData.user'] : []),
+          ])),
     },
   );
   if (use.existing) return [credentials];
@@ -156,7 +167,10 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
                         name: PASSWORD_VOLUME,
                         secret: {
                           secretName: credentialsName(use),
-                          items: [{ key: 'password', path: basename(PASSWORD_FILE) }],
+                          // With the user's name where two take turns.
+                          ...(alternating
+                            ? {}
+                            : { items: [{ key: 'password', path: basename(PASSWORD_FILE) }] }),
                         },
                       },
                     ]

@@ -25,10 +25,12 @@ export const rolloutOf = ({ settings }: Model, { production }: Module) => ({
 });
 
 /**
- * Seconds beyond the deadline that the provider waits for a rollout of many Pods that goes on. It does not end with
- * Kubernetes' own deadline (pulumi-kubernetes, provider/pkg/await/deployment.go), but by this annotation.
+ * Seconds that the provider waits for a rollout: each Pod may take the deadline, one after the other. It does not end with
+ * Kubernetes' own deadline (pulumi-kubernetes, provider/pkg/await/deployment.go), but by its annotation.
  */
-const SLACK = 300;
+const rolloutSeconds = (readySeconds: number, replicas: number): number =>
+  // The pipeline ends a rollout after half an hour.
+  Math.min(readySeconds * Math.max(1, replicas), 1500) + 30;
 
 const environmentName = (module: Module): string => `${module.name}-environment`;
 
@@ -115,7 +117,7 @@ export function workload(model: Model, module: Module): Declaration[] {
       // People who look at the cluster find the way back to the commit.
       within(module.name, {
         'switchyard.dev/commit': release.commit,
-        'pulumi.com/timeoutSeconds': String(readySeconds + SLACK),
+        'pulumi.com/timeoutSeconds': String(rolloutSeconds(readySeconds, module.production.replicas)),
       }),
       {
         spec: {

@@ -9,7 +9,7 @@ import { ROTATING_VARIABLE } from '../../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
-import { Secrets } from '../../components/shared/secrets';
+import { Secrets, versionOf } from '../../components/shared/secrets';
 import { PodExec } from '../../delivery/backup/exec';
 import { redact } from '../../delivery/note';
 import { assertRules } from '../../rules/assert';
@@ -50,12 +50,14 @@ const PAUSE_MS = 2_000;
 /** What has data and took a password at its first start: it takes another by two steps around the `up`. */
 export interface Holder {
   readonly purpose: string;
+  /** Why it is left as it is, a sentence; undefined where it can be rotated. Changes nothing. */
+  readonly unable?: () => Promise<string | undefined>;
   /** Sees that it can be reached and rotated at all; changes nothing. */
   readonly look: () => Promise<void>;
-  /** Lets the new secret in beside the old one. Also the second time. */
-  readonly admit: (secret: string) => Promise<void>;
+  /** Lets the new secret, the purpose's version, in beside the old one. Also the second time. */
+  readonly admit: (secret: string, version: number) => Promise<void>;
   /** Has whoever uses it know the new secret by now? Then the old one goes. Also the second time. */
-  readonly retire: (secret: string) => Promise<void>;
+  readonly retire: (secret: string, version: number) => Promise<void>;
 }
 
 /** @throws Error when it does not become so in time */
@@ -73,13 +75,14 @@ async function until(what: string, ms: number, ready: () => Promise<boolean>): P
 
 /** A database in its Pod. The secret goes in by the command's input, and is on no command line. */
 export function databaseHolder(
-  { purpose, place, admit, retire }: RotatedDatabase,
+  { purpose, place, usersOf, check, admit, retire }: RotatedDatabase,
   exec: Pick<PodExec, 'run' | 'write'>,
   patience = FILE_MS,
 ): Holder {
   const at = `${place.namespace}/${place.pod}`;
   const file = () => exec.run(place, ['cat', PASSWORD_FILE]);
   const known: string[] = [];
+  const turn = (version: number): readonly string[] => usersOf?.(version) ?? [];
   /** What a server says of a command that it refuses may quote it. */
   const feed = async (argv: readonly string[], secret: string): Promise<void> => {
     try {
@@ -91,6 +94,10 @@ export function databaseHolder(
   };
   return {
     purpose,
+    unable: async () => {
+      const said = check ? (await exec.run(place, check)).trim() : '';
+      return said === '' ? undefined : `${at} cannot take another password: ${said}.`;
+    },
     look: async () => {
       const password = await file().catch((error: unknown) => {
         const [said = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
@@ -101,10 +108,10 @@ export function databaseHolder(
       });
       known.push(password);
     },
-    admit: (secret) => feed(admit, secret),
-    retire: async (secret) => {
+    admit: (secret, version) => feed([...admit, ...turn(version)], secret),
+    retire: async (secret, version) => {
       await until(`${at} still shows the old password`, patience, async () => (await file()) === secret);
-      await feed(retire, secret);
+      await feed([...retire, ...turn(version)], secret);
     },
   };
 }
@@ -188,12 +195,12 @@ export async function rotateBy(
   const during = begun(before, purposes);
   steps.record(during);
   for (const { purpose, admit } of holders) {
-    await admit(steps.secretOf(purpose, during));
+    await admit(steps.secretOf(purpose, during), versionOf(during.versions, purpose));
     steps.note(`  ${purpose}: takes the new secret beside the old one`);
   }
   await steps.apply(during.rotating);
   for (const { purpose, retire } of holders) {
-    await retire(steps.secretOf(purpose, during));
+    await retire(steps.secretOf(purpose, during), versionOf(during.versions, purpose));
     steps.note(`  ${purpose}: takes the new secret only`);
   }
   const after = ended(during);
@@ -214,18 +221,32 @@ async function seedOf(environment: string, terminal: Terminal): Promise<string> 
   );
 }
 
-function wantedOf(
+/** What can be rotated of what was asked for, with what holds it, and what is left. @throws Refusal when nothing can */
+async function wantedOf(
   model: Model,
   options: RotateOptions,
-): { readonly purposes: readonly string[]; readonly refused: readonly Refused[] } {
+): Promise<{
+  readonly purposes: readonly string[];
+  readonly holders: readonly Holder[];
+  readonly refused: readonly Refused[];
+}> {
   const { rotating } = model.settings.secrets;
   // What has begun is ended first: its new secrets may be in use already.
   const asked = [...new Set([...selected(model, options), ...rotating])].sort();
   const refused = [...databasesOf(model, asked).refused, ...refusedKey(model, asked)];
-  const purposes = asked.filter((purpose) => !refused.some((one) => one.purpose === purpose));
+  const left = () => asked.filter((purpose) => !refused.some((one) => one.purpose === purpose));
+  const holders = await holdersOf(model, left());
+  for (const { purpose, unable } of holders) {
+    const why = await unable?.();
+    if (why === undefined) continue;
+    // Half of its users may have the new secret: it is not left like that.
+    if (rotating.includes(purpose)) throw new Refusal(`${purpose}: ${why}`, EXIT.failed);
+    refused.push({ purpose, why });
+  }
+  const purposes = left();
   if (purposes.length === 0)
     throw new Refusal(refused.map(({ purpose, why }) => `${purpose}: ${why}`).join('\n'), EXIT.badInput);
-  return { purposes, refused };
+  return { purposes, holders: holders.filter(({ purpose }) => purposes.includes(purpose)), refused };
 }
 
 function writeSecrets(folders: Folders, environment: string, secrets: SecretSettings): void {
@@ -248,7 +269,7 @@ export async function rotate(
   assertRules(model);
   requireSecrets(folders, model);
   const { settings } = model;
-  const { purposes, refused } = wantedOf(model, options);
+  const { purposes, holders, refused } = await wantedOf(model, options);
   for (const { purpose, why } of refused) terminal.note(`${purpose} is left: ${why}`);
   if (!options.yes) {
     terminal.note(`rotate of ${environment} would change ${purposes.length} secret(s):`);
@@ -258,7 +279,7 @@ export async function rotate(
     if (answer === undefined || !question.accepts(answer.trim())) throw nothingDone('rotate');
   }
   const seed = await seedOf(environment, terminal);
-  const after = await rotateBy(await holdersOf(model, purposes), settings.secrets, purposes, {
+  const after = await rotateBy(holders, settings.secrets, purposes, {
     record: (secrets) => writeSecrets(folders, environment, secrets),
     secretOf: (purpose, { versions }) => new Secrets(seed, environment, versions).secret(purpose),
     apply: async (rotating) => {

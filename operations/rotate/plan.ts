@@ -3,7 +3,13 @@ import { KEY_PURPOSE } from '../../components/backup/environment';
 import { topologyBoxes } from '../../components/boxes';
 import { hookTokenPurpose } from '../../components/gitlab/resources';
 import type { Model } from '../../components/model';
-import { modulePurpose, serviceOf, servicePurpose } from '../../components/production/access';
+import {
+  type AlternatingUser,
+  alternatingUser,
+  modulePurpose,
+  serviceOf,
+  servicePurpose,
+} from '../../components/production/access';
 import { names } from '../../components/shared/naming';
 import { referencesIn } from '../../components/shared/references';
 import { isWithin } from '../../components/shared/rotation';
@@ -23,6 +29,10 @@ export interface Selection {
 export interface RotatedDatabase {
   readonly purpose: string;
   readonly place: Place;
+  /** Where two users take turns: who they are at a version. */
+  readonly usersOf?: AlternatingUser['usersOf'];
+  /** Prints why its container cannot do it, or nothing. */
+  readonly check?: readonly string[];
   readonly admit: readonly string[];
   readonly retire: readonly string[];
 }
@@ -88,10 +98,15 @@ export function databasesOf(
         });
         continue;
       }
+      const { check, admit, retire } = service.rotate;
+      const alternating = alternatingUser(model, module, use);
       databases.push({
         purpose,
         place: databasePlace(model.settings, module.name, use.name),
-        ...service.rotate,
+        ...(alternating ? { usersOf: alternating.usersOf } : {}),
+        ...(check ? { check } : {}),
+        admit,
+        retire,
       });
     }
   }

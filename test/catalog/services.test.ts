@@ -158,6 +158,8 @@ set -eu
 psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc --quiet --username postgres --dbname "$POSTGRES_DB" <<'SQL'
 \\getenv password POSTGRES_PASSWORD
 CREATE ROLE "shop" LOGIN PASSWORD :'password';
+CREATE ROLE "shop_2" LOGIN PASSWORD :'password' IN ROLE "shop";
+ALTER ROLE "shop_2" SET role = "shop";
 ALTER DATABASE "shop" OWNER TO "shop";
 ALTER ROLE postgres PASSWORD NULL;
 SQL
@@ -193,6 +195,7 @@ SQL
         name: 'postgresql',
         image: 'postgres:17.6',
         env: [
+          { name: 'MODULE_USER', value: 'shop' },
           { name: 'PGDATA', value: '/var/lib/postgresql/data/pgdata' },
           { name: 'POSTGRES_DB', value: 'shop' },
           {
@@ -256,6 +259,7 @@ SQL
         name: 'SWITCHYARD_SERVICE_PASSWORD',
         valueFrom: { secretKeyRef: { name: 'postgresql-credentials', key: 'password' } },
       },
+      { name: 'MODULE_USER', value: 'shop' },
       { name: 'PGDATA', value: '/var/lib/postgresql/data/pgdata' },
       { name: 'POSTGRES_DB', value: 'module' },
       { name: 'POSTGRES_INITDB_ARGS', value: '--auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8' },
@@ -273,10 +277,8 @@ SQL
       files,
       {
         name: 'switchyard-password',
-        secret: {
-          secretName: 'postgresql-credentials',
-          items: [{ key: 'password', path: 'password' }],
-        },
+        // Whole: a rotation puts the user's name beside the password.
+        secret: { secretName: 'postgresql-credentials' },
       },
     ]);
   });
@@ -295,6 +297,7 @@ SQL
 test('RabbitMQ keeps its data under a name that does not follow the Pod, and is asked by its port', () => {
   const { container } = sidecar('rabbitmq');
   expect(envOf('rabbitmq')).toEqual({
+    MODULE_USER: 'shop',
     RABBITMQ_DEFAULT_USER: 'shop',
     RABBITMQ_DEFAULT_PASS: 'secret-word',
     RABBITMQ_DEFAULT_VHOST: 'shop',
@@ -415,6 +418,16 @@ describe('a service file', () => {
     expect(problemsOf('probe: { exec: [ask, "{password}"] }')).toEqual([
       'catalog/services/cache.yaml:11: probe.exec.1: would carry the password in the clear. Read it from a variable of "environment" there.',
     ]);
+  });
+
+  test('names the variable of the user that takes turns, and no other', () => {
+    const rotate = (name: string) => `rotate: { alternates: ${name}, admit: [a], retire: [b] }`;
+    for (const name of ['CACHE_USER', 'CACHE_PASSWORD', 'constructor']) {
+      expect(problemsOf(rotate(name))).toEqual([
+        `catalog/services/cache.yaml:11: rotate.alternates: is no variable of "moduleEnvironment" with a user's name. Name one of CACHE_HOST, CACHE_PORT, CACHE_PASSWORD.`,
+      ]);
+    }
+    expect(problemsOf(rotate('CACHE_HOST'))).toEqual([]);
   });
 
   test('names only what is filled in; a shell variable is its own', () => {

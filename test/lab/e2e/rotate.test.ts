@@ -14,12 +14,21 @@ import { parseStack } from '../../../stacks/load';
 import { withSecrets } from '../../../stacks/rotation';
 import { kubectl } from './running';
 
-// Passwords of live databases and the key of the backups, changed while `orders` serves, and back at the end.
+// Passwords of live databases and the key of the backups, changed while the modules serve, and back at the end.
 jest.setTimeout(600_000);
 
 const log = openLog('e2e-rotate');
 const FILE = `Pulumi.${ENVIRONMENT}.yaml`;
 const ORDERS = `http://${NODE_IP}:${EXAMPLES.orders}`;
+const BILLING = `http://${NODE_IP}:${EXAMPLES.billing}`;
+const MAILER = `http://${NODE_IP}:${EXAMPLES.mailer}`;
+const ROTATED = [
+  'service/billing/postgresql',
+  'service/billing/redis',
+  'service/mailer/rabbitmq',
+  'service/orders/mysql',
+  'service/orders/redis',
+];
 
 let folder: string;
 const environment = (): Record<string, string> => ({
@@ -47,30 +56,41 @@ const keyOf = (version: number): string =>
     KEY_PURPOSE,
   );
 
-const passwordOf = (service: string): string =>
+const MODULES = { mysql: 'orders', redis: 'orders', postgresql: 'billing', rabbitmq: 'mailer' } as const;
+type Service = keyof typeof MODULES;
+const SERVICES = Object.keys(MODULES) as Service[];
+
+const credentialOf = (service: Service, key: 'password' | 'user'): string =>
   Buffer.from(
     kubectl(
       '-n',
-      'prod-orders',
+      `prod-${MODULES[service]}`,
       'get',
       'secret',
       `${service}-credentials`,
       '-o',
-      'jsonpath={.data.password}',
+      `jsonpath={.data.${key}}`,
     ),
     'base64',
   ).toString();
+const passwordOf = (service: Service): string => credentialOf(service, 'password');
+const passwordsNow = (): Record<Service, string> =>
+  Object.fromEntries(SERVICES.map((service) => [service, passwordOf(service)])) as Record<Service, string>;
 
-/** Whether a service of `orders` lets this password in, asked by its own client. */
-function letsIn(service: 'mysql' | 'redis', password: string): boolean {
+/** Whether a service lets this password in, with either user of its module, asked by its own client. */
+function letsIn(service: Service, password: string): boolean {
   const ask = {
+    postgresql:
+      'for user in "$MODULE_USER" "${MODULE_USER}_2"; do PGPASSWORD="$0" psql --host=127.0.0.1 --username="$user" --dbname="$POSTGRES_DB" --command="SELECT 1" >/dev/null 2>&1 && echo yes && exit; done; echo no',
+    rabbitmq:
+      'for user in "$MODULE_USER" "${MODULE_USER}_2"; do rabbitmqctl --quiet authenticate_user "$user" "$0" >/dev/null 2>&1 && echo yes && exit; done; echo no',
     mysql:
       'MYSQL_PWD="$0" mysql --user="$MYSQL_USER" --execute="SELECT 1" >/dev/null 2>&1 && echo yes || echo no',
     redis: 'REDISCLI_AUTH="$0" redis-cli ping 2>/dev/null | grep -q PONG && echo yes || echo no',
   }[service];
   const said = kubectl(
     '-n',
-    'prod-orders',
+    `prod-${MODULES[service]}`,
     'exec',
     `${service}-0`,
     '-c',
@@ -91,7 +111,15 @@ const post = (): Promise<Response> =>
     body: JSON.stringify({ customer: 'Ada', item: 'lamp', quantity: 1 }),
   });
 
-/** Asks `orders` for what needs MySQL and Redis, again and again, until it is told to stop. */
+const json = { 'content-type': 'application/json', connection: 'close' };
+const invoice = (): Promise<Response> =>
+  fetch(`${BILLING}/invoices`, {
+    method: 'POST',
+    headers: json,
+    body: JSON.stringify({ customer: 'Ada', cents: 100 }),
+  });
+
+/** Asks the modules for what needs each of their services, again and again, until it is told to stop. */
 function load(): { readonly stop: () => Promise<{ asked: number; failed: string[] }> } {
   let going = true;
   const failed: string[] = [];
@@ -114,7 +142,24 @@ function load(): { readonly stop: () => Promise<{ asked: number; failed: string[
       await sleep(50);
     }
   };
-  const all = Promise.all([one(), one()]);
+  /** Both make a connection for each request, so that each logs in. */
+  const others = async (): Promise<void> => {
+    while (going) {
+      asked += 2;
+      try {
+        const made = await invoice();
+        await made.text();
+        if (made.status !== 201) failed.push(`POST /invoices ${made.status}`);
+        const depths = await fetch(`${MAILER}/queues`, { headers: { connection: 'close' } });
+        await depths.text();
+        if (depths.status !== 200) failed.push(`GET /queues ${depths.status}`);
+      } catch (error) {
+        failed.push(`billing or mailer: ${error}`);
+      }
+      await sleep(100);
+    }
+  };
+  const all = Promise.all([one(), one(), others()]);
   return {
     stop: async () => {
       going = false;
@@ -162,8 +207,7 @@ beforeAll(() => {
 // As a rotation that has begun with the first versions, whatever a test left.
 afterAll(async () => {
   const file = join(folder, 'stacks', FILE);
-  const services = ['mysql', 'redis'].map((name) => `service/orders/${name}`);
-  const rotating = [...services, KEY_PURPOSE];
+  const rotating = [...ROTATED, KEY_PURPOSE];
   writeFileSync(file, withSecrets(readFileSync(file, 'utf8'), { versions: {}, rotating }));
   await rotate(0, '--purpose', KEY_PURPOSE);
   expect(readFileSync(file, 'utf8')).toBe(readFileSync(join(REPOSITORY, 'stacks', FILE), 'utf8'));
@@ -172,14 +216,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('MySQL and Redis take other passwords, over a kill in the middle, and no request fails meanwhile', async () => {
-  const before = { mysql: passwordOf('mysql'), redis: passwordOf('redis') };
+test('the databases take other passwords, over a kill in the middle, and no request fails meanwhile', async () => {
+  const before = passwordsNow();
   expect((await post()).status).toBe(201);
+  expect((await invoice()).status).toBe(201);
   const under = load();
-  await killedAt(/service\/orders\/mysql: takes the new secret beside/, '--purpose', 'service/orders');
-  expect(secretsNow().rotating).toEqual(
-    expect.arrayContaining(['service/orders/mysql', 'service/orders/redis']),
-  );
+  await killedAt(/service\/orders\/mysql: takes the new secret beside/, '--purpose', 'service');
+  expect(secretsNow().rotating).toEqual(expect.arrayContaining(ROTATED));
   expect(letsIn('mysql', before.mysql)).toBe(true);
 
   const [command, args] = switchyard(['status', ENVIRONMENT]);
@@ -187,19 +230,23 @@ test('MySQL and Redis take other passwords, over a kill in the middle, and no re
   expect(stdout).toMatch(/service\/orders\/mysql +2 +rotating/);
   expect(stdout).toContain('a rotation has not ended: say switchyard rotate lab');
 
-  const told = await rotate(1, '--purpose', 'service/orders');
-  expect(told).toMatch(/^service\/orders\/mysql has version 2$/m);
-  expect(told).toMatch(/^service\/orders\/mongodb is left: .* has no "rotate"/m);
+  const told = await rotate(1, '--purpose', 'service');
+  for (const purpose of ROTATED) expect(told.split('\n')).toContain(`${purpose} has version 2`);
+  // The lab's image in its place has no shell of MongoDB.
+  expect(told).toMatch(/^service\/orders\/mongodb is left: .* its image has no mongosh/m);
   const { asked, failed } = await under.stop();
   expect(failed).toEqual([]);
   expect(asked).toBeGreaterThan(100);
 
   expect(secretsNow().rotating).toEqual([]);
-  for (const service of ['mysql', 'redis'] as const) {
+  for (const service of SERVICES) {
     expect(passwordOf(service)).not.toBe(before[service]);
     expect(letsIn(service, passwordOf(service))).toBe(true);
     expect(letsIn(service, before[service])).toBe(false);
   }
+  // A server that knows one password for each user has the other one log in.
+  expect(credentialOf('postgresql', 'user')).toBe('billing_2');
+  expect(credentialOf('rabbitmq', 'user')).toBe('mailer_2');
 });
 
 test('the backups’ repository opens with its new key only, and a dump is made with what the databases have now', async () => {
@@ -212,12 +259,23 @@ test('the backups’ repository opens with its new key only, and a dump is made 
   kubectl('-n', 'backup', 'delete', 'job', 'rotated');
   const { snapshots } = await repositoryOf(keyOf(2)).holdings();
   const dumped = snapshots.filter(({ kind, time }) => kind === 'databases' && time >= before);
-  expect(dumped.map(({ item }) => item)).toEqual(expect.arrayContaining(['orders/mysql', 'orders/redis']));
+  expect(dumped.map(({ item }) => item)).toEqual(
+    expect.arrayContaining([
+      'orders/mysql',
+      'orders/redis',
+      'orders/mongodb',
+      'billing/postgresql',
+      'mailer/rabbitmq',
+    ]),
+  );
 });
 
 test('an up of a checkout that knows nothing of the rotation leaves the passwords as they are', async () => {
-  const now = { mysql: passwordOf('mysql'), redis: passwordOf('redis') };
+  const now = passwordsNow();
   await upLab(log);
-  expect({ mysql: passwordOf('mysql'), redis: passwordOf('redis') }).toEqual(now);
+  expect(passwordsNow()).toEqual(now);
+  expect(credentialOf('postgresql', 'user')).toBe('billing_2');
   expect((await post()).status).toBe(201);
+  expect((await invoice()).status).toBe(201);
+  expect((await fetch(`${MAILER}/queues`)).status).toBe(200);
 });

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
+import { usersOfTurn } from '../../../catalog/containers';
 import { parseCatalog } from '../../../catalog/load';
 import { topologyBoxes } from '../../../components/boxes';
 import type { Model } from '../../../components/model';
@@ -18,6 +19,26 @@ const rotatable = (): Model => {
   return testModel({ catalog, modules: catalog.modules });
 };
 const none: SecretSettings = { versions: {}, rotating: [] };
+
+/** The test catalog with a cache that knows one password for each user. */
+const ledgered = (model: Parameters<typeof testModel>[0] = {}, shop = ''): Model => {
+  const { 'cache.yaml': cache = '' } = catalogTexts.services;
+  const catalog = parseCatalog({
+    services: {
+      'cache.yaml': `${cache.replace('CACHE_HOST', 'CACHE_USER: "{user}", CACHE_HOST')}rotate:
+  { alternates: CACHE_USER, check: [look], admit: [let-in], retire: [let-go] }
+`,
+    },
+    modules: { 'shop.yaml': `${catalogTexts.modules['shop.yaml']}${shop}` },
+  });
+  return testModel({ catalog, modules: catalog.modules, ...model });
+};
+const atVersion = (version: number): Partial<Model> => ({
+  settings: {
+    ...testModel().settings,
+    secrets: { versions: { 'service/shop/cache': version }, rotating: [] },
+  },
+});
 
 describe('what is rotated', () => {
   test('all secrets that the topology derives, a module’s, one, or those below a path', () => {
@@ -104,6 +125,58 @@ describe('what every run leaves as it was applied', () => {
     ).toEqual([mark]);
   });
 
+  test('the user of a server that knows one password for each, beside the password', () => {
+    const secretOf = (model: Model) =>
+      topologyBoxes(model)
+        .flatMap(({ declarations }) => declarations)
+        .find(({ name }) => name === 'production-shop-cache-credentials')?.args as {
+        stringData: Record<string, unknown>;
+      };
+    // As it was before anything was rotated: Pods that find none take the first one.
+    expect(Object.keys(secretOf(ledgered()).stringData)).toEqual(['password']);
+    expect(optionsOf(ledgered(), 'production-shop-cache-credentials')).toEqual([
+      'stringData.password',
+      'stringData.user',
+    ]);
+    expect(secretOf(ledgered(atVersion(2))).stringData.user).toBe('shop_2');
+    expect(secretOf(ledgered(atVersion(3))).stringData.user).toBe('shop');
+    expect(secretOf(ledgered({ rotating: ['service/shop/cache'] })).stringData.user).toBe('shop');
+    const rotating = ledgered({ ...atVersion(2), rotating: ['service/shop/cache'] });
+    expect(optionsOf(rotating, 'production-shop-cache-credentials')).toBeUndefined();
+  });
+
+  test('the module reads that user where it reads the password, whatever version a checkout knows', () => {
+    const envOf = (model: Model) => {
+      const all = topologyBoxes(model).flatMap(({ declarations }) => declarations);
+      const found = (name: string) => all.find((one) => one.name === name)?.args as never;
+      const { spec } = found('production-shop-workload') as {
+        spec: { template: { spec: { containers: { env: { name: string }[] }[] } } };
+      };
+      const { data } = found('production-shop-environment') as { data: Record<string, string> };
+      const { spec: database } = found('production-shop-cache-workload') as {
+        spec: { template: { spec: { volumes: unknown[] } } };
+      };
+      return {
+        env: spec.template.spec.containers[0]?.env.filter(({ name }) => name === 'CACHE_USER'),
+        plain: data.CACHE_USER,
+        volumes: database.template.spec.volumes,
+      };
+    };
+    const secretKeyRef = { name: 'cache-credentials', key: 'user', optional: true };
+    const expected = {
+      env: [{ name: 'CACHE_USER', valueFrom: { secretKeyRef } }],
+      plain: 'shop',
+      volumes: expect.arrayContaining([
+        { name: 'switchyard-password', secret: { secretName: 'cache-credentials' } },
+      ]),
+    };
+    expect(envOf(ledgered())).toEqual(expected);
+    expect(envOf(ledgered(atVersion(2)))).toEqual(expected);
+    // What the module says itself wins over what its services bring.
+    const own = envOf(ledgered({}, 'environment: { CACHE_USER: someone }\n'));
+    expect(own).toMatchObject({ env: [], plain: 'someone' });
+  });
+
   test('the key of backups, wherever it is held', () => {
     const backup = 'repository: "s3:https://s3.test/b/c", credentialsFrom: { accessKey: A, secretKey: B }';
     const model = modelOf({ backup });
@@ -114,12 +187,33 @@ describe('what every run leaves as it was applied', () => {
   });
 });
 
-/** A service that knows passwords, and its users, who have one; as they are when a rotation begins. */
+/**
+ * A service that knows passwords, and its users, who have one; as they are when a rotation begins. One that knows one
+ * password for each user has two users.
+ */
 class World {
   readonly accepted = new Set(['secret 1']);
   used = 'secret 1';
   file: SecretSettings = none;
   readonly failed: string[] = [];
+
+  constructor(private readonly alternates: boolean) {
+    if (alternates) {
+      this.accepted.clear();
+      this.accepted.add('shop: secret 1');
+      this.used = 'shop: secret 1';
+    }
+  }
+
+  /** What a user gives at a version. */
+  private credentials(secret: string, version: number): string {
+    return this.alternates ? `${usersOfTurn('shop', version)[0]}: ${secret}` : secret;
+  }
+
+  private set(user: string, secret: string): void {
+    for (const one of [...this.accepted]) if (one.startsWith(`${user}: `)) this.accepted.delete(one);
+    this.accepted.add(`${user}: ${secret}`);
+  }
 
   private request(): void {
     if (!this.accepted.has(this.used)) this.failed.push(this.used);
@@ -137,11 +231,18 @@ class World {
     const holder: Holder = {
       purpose: 'a',
       look: async () => undefined,
-      admit: async (secret) => change(() => this.accepted.add(secret)),
-      retire: async (secret) =>
+      admit: async (secret, version) =>
         change(() => {
-          this.accepted.clear();
-          this.accepted.add(secret);
+          if (this.alternates) this.set(usersOfTurn('shop', version)[0], secret);
+          else this.accepted.add(secret);
+        }),
+      retire: async (secret, version) =>
+        change(() => {
+          if (this.alternates) this.set(usersOfTurn('shop', version)[1], secret);
+          else {
+            this.accepted.clear();
+            this.accepted.add(secret);
+          }
         }),
     };
     await rotateBy([holder], this.file, ['a'], {
@@ -153,7 +254,8 @@ class World {
       apply: async (rotating) => {
         expect(rotating).toContain('a');
         change(() => {
-          this.used = `secret ${this.file.versions.a ?? 1}`;
+          const version = this.file.versions.a ?? 1;
+          this.used = this.credentials(`secret ${version}`, version);
         });
       },
       note: () => undefined,
@@ -163,16 +265,23 @@ class World {
 
 test('no request fails at any step, wherever it is killed, and the same command ends what was begun', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.nat({ max: 4 }), { maxLength: 4 }), async (kills) => {
-      const world = new World();
-      for (const kill of kills) await world.run(kill).catch(() => undefined);
-      const version =
-        world.file.rotating.length > 0 ? world.file.versions.a : (world.file.versions.a ?? 1) + 1;
-      await world.run(Number.POSITIVE_INFINITY);
-      expect(world.failed).toEqual([]);
-      expect(world.file).toEqual({ versions: { a: version }, rotating: [] });
-      expect([...world.accepted]).toEqual([world.used]);
-    }),
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.array(fc.nat({ max: 4 }), { maxLength: 4 }),
+      async (alternates, kills) => {
+        const world = new World(alternates);
+        for (const kill of kills) await world.run(kill).catch(() => undefined);
+        const version =
+          world.file.rotating.length > 0 ? world.file.versions.a : (world.file.versions.a ?? 1) + 1;
+        await world.run(Number.POSITIVE_INFINITY);
+        expect(world.failed).toEqual([]);
+        expect(world.file).toEqual({ versions: { a: version }, rotating: [] });
+        expect(world.accepted).toContain(world.used);
+        // Whoever has an old secret has no way in.
+        const now = world.used.slice(world.used.indexOf('secret'));
+        expect([...world.accepted].filter((one) => !one.endsWith(now))).toEqual([]);
+      },
+    ),
   );
 });
 
@@ -216,18 +325,49 @@ describe('a database', () => {
     const shows = ['old', 'new'];
     const exec = execWith(() => shows.shift() ?? 'new');
     const holder = databaseHolder(database, exec);
-    await holder.admit('new');
+    await holder.admit('new', 2);
     expect(exec.fed).toEqual([[['let-in'], 'new']]);
-    await holder.retire('new');
+    await holder.retire('new', 2);
     expect(exec.fed).toEqual([
       [['let-in'], 'new'],
       [['let-go'], 'new'],
     ]);
   });
 
+  test('of two users is told whose turn it is, and who the other is', async () => {
+    const [ofTwo] = databasesOf(ledgered(), ['service/shop/cache']).databases;
+    if (!ofTwo) throw new Error('not rotated');
+    const exec = execWith(() => 'new');
+    const holder = databaseHolder(ofTwo, exec);
+    await holder.admit('new', 2);
+    await holder.retire('new', 2);
+    await holder.admit('newer', 3);
+    expect(exec.fed).toEqual([
+      [['let-in', 'shop_2', 'shop'], 'new'],
+      [['let-go', 'shop_2', 'shop'], 'new'],
+      [['let-in', 'shop', 'shop_2'], 'newer'],
+    ]);
+  });
+
+  test('that cannot do it says why, and one that prints nothing can', async () => {
+    const checked = { ...database, check: ['look'] };
+    const saying = (text: string) =>
+      databaseHolder(checked, {
+        write: async () => undefined,
+        run: async (_place, argv) => {
+          expect(argv).toEqual(['look']);
+          return text;
+        },
+      });
+    expect(await saying('its image has no shell\n').unable?.()).toBe(
+      'prod-shop/cache-0 cannot take another password: its image has no shell.',
+    );
+    expect(await saying('').unable?.()).toBeUndefined();
+  });
+
   test('keeps the old one where its Pod never shows the new one, and says how to go on', async () => {
     const exec = execWith(() => 'old');
-    await expect(databaseHolder(database, exec, 0).retire('new')).rejects.toThrow(
+    await expect(databaseHolder(database, exec, 0).retire('new', 2)).rejects.toThrow(
       'prod-shop/cache-0 still shows the old password after 0 minutes. Say the same command again',
     );
     expect(exec.fed).toEqual([]);
@@ -242,7 +382,7 @@ describe('a database', () => {
     };
     const holder = databaseHolder(database, exec);
     await holder.look();
-    await expect(holder.admit('the new one')).rejects.toThrow(
+    await expect(holder.admit('the new one', 2)).rejects.toThrow(
       /^service\/shop\/cache: near '[^o]*' and '[^o]*'$/,
     );
   });
