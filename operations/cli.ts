@@ -14,6 +14,7 @@ import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
 import { releases } from './commands/releases';
 import { render } from './commands/render';
+import { replay } from './commands/replay';
 import { rollback } from './commands/rollback';
 import { rotate } from './commands/rotate';
 import { scrub } from './commands/scrub';
@@ -48,6 +49,7 @@ export function cli(): Command {
     cancel,
     check,
     render,
+    replay,
     moduleCommands,
     withhold,
     scrub,
