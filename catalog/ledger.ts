@@ -1,5 +1,5 @@
-import { stringify } from 'yaml';
 import { z } from 'zod';
+import { yamlText } from '../text/yaml';
 import { entryOf } from './entry';
 import { deepFreeze, type Parsed, ProblemsError, parseYaml } from './problems';
 import { dnsLabel } from './schema';
@@ -86,7 +86,7 @@ export function parseLedger(text: string, file: string): Ledger {
 /** The file's text: keys sorted and nothing folded, so that equal ledgers are equal bytes. */
 export function serialiseLedger({ modules, undone }: Ledger): string {
   const taken = undone && Object.keys(undone).length > 0 ? { undone } : {};
-  return stringify({ modules, ...taken }, { sortMapEntries: true, lineWidth: 0 });
+  return yamlText({ modules, ...taken }, { sortMapEntries: true, lineWidth: 0 });
 }
 
 export function stateOf({ modules, undone }: Ledger, module: string): ModuleState {

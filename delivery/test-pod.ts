@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { stringify } from 'yaml';
 import {
   agentMounts,
   agentResources,
@@ -22,6 +21,7 @@ import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { containerText } from '../text/kubernetes';
 import { shellWord } from '../text/shell';
+import { yamlText } from '../text/yaml';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
@@ -198,7 +198,7 @@ export function testPod(input: TestPodInput) {
  * "12:30" is a text to one version of YAML and none to another, and not every reader takes every character.
  */
 export const podYaml = (pod: ReturnType<typeof testPod>): string =>
-  stringify(pod, {
+  yamlText(pod, {
     sortMapEntries: true,
     aliasDuplicateObjects: false,
     lineWidth: 0,

@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import {
   AGENT_DISK,
   agentMounts,
@@ -14,6 +13,7 @@ import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
+import { yamlText } from '../../text/yaml';
 import {
   RELEASE_DISK,
   RELEASE_SECRET,
@@ -97,7 +97,7 @@ const agentPod = (spec: object) =>
         ...spec,
       },
     },
-    (plain) => stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false }),
+    (plain) => yamlText(plain, { sortMapEntries: true, aliasDuplicateObjects: false }),
   );
 
 /** Tells `delivery` which project is this repository, and what of it is previewed and applied. */

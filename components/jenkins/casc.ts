@@ -1,5 +1,5 @@
-import { stringify } from 'yaml';
 import { escapeJcasc, JcascScalar, jcascSource } from '../../text/jcasc';
+import { yamlText } from '../../text/yaml';
 import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
@@ -112,7 +112,7 @@ function sources(value: unknown): unknown {
 /** Configuration as code, as its plugin reads it. */
 export const cascText = (configuration: object): string | Ref =>
   written(sources(configuration), (plain) =>
-    stringify(plain, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 }),
+    yamlText(plain, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 }),
   );
 
 /** {@link cascText} of the whole configuration as people read it. */

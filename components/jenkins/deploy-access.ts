@@ -1,8 +1,8 @@
 import type { types } from '@pulumi/kubernetes';
-import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { yamlText } from '../../text/yaml';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { fencedNamespace, object } from '../shared/kubernetes';
@@ -37,7 +37,7 @@ function kubeconfig(settings: StackSettings, server: string | Ref, folder: strin
       ],
       'current-context': context,
     },
-    (plain) => stringify(plain, { sortMapEntries: true }),
+    (plain) => yamlText(plain, { sortMapEntries: true }),
   );
 }
 

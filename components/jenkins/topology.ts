@@ -1,7 +1,7 @@
-import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
+import { yamlText } from '../../text/yaml';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
@@ -119,7 +119,7 @@ function agentNamespace(
       `${prefix}-kubeconfig`,
       'ci',
       within('kubeconfig'),
-      { data: { config: stringify(kubeconfig, { sortMapEntries: true }) } },
+      { data: { config: yamlText(kubeconfig, { sortMapEntries: true }) } },
       after,
     ),
   ];

@@ -1,6 +1,6 @@
-import { stringify } from 'yaml';
 import { BASES_PATH } from '../../stacks/builds';
 import type { StackSettings } from '../../stacks/schema';
+import { yamlText } from '../../text/yaml';
 import { names } from '../shared/naming';
 import { REGISTRY_PORT } from '../shared/network';
 
@@ -22,7 +22,7 @@ export const hasProxy = ({ registry }: StackSettings): boolean =>
 export function registryConfig(settings: StackSettings): string {
   const { s3 } = settings.registry;
   const proxy = hasProxy(settings);
-  return stringify(
+  return yamlText(
     {
       version: 0.1,
       log: { fields: { service: 'registry' } },

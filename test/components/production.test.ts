@@ -40,7 +40,7 @@ test('the workload is exactly this', () => {
         'switchyard.dev/module': 'shop',
         'switchyard.dev/purpose': 'production',
       },
-      annotations: { 'pulumi.com/timeoutSeconds': '600', 'switchyard.dev/commit': 'b'.repeat(40) },
+      annotations: { 'pulumi.com/timeoutSeconds': '630', 'switchyard.dev/commit': 'b'.repeat(40) },
     },
     spec: {
       replicas: 2,
