@@ -35,7 +35,7 @@ export interface OpenRequest extends Common {
   readonly untested?: string;
   /** The pipeline merges it when it is green. */
   readonly merges: boolean;
-  /** How often it was green, as its statuses tell. */
+  /** How many builds of it were green, as its statuses tell. */
   readonly green: number;
   /**
    * Whether its last build came to an end of its own: merged, or left to people. Asked for one that is green, and for one

@@ -281,7 +281,10 @@ export class Reconciler {
         ...(untested === undefined ? {} : { untested }),
         age: ageOf(request.updated_at, gitlab.time),
         merges,
-        green: statuses.filter((one) => one.status === 'success').length,
+        // A build is green in each of its rounds; one without an address counts by itself.
+        green: new Set(
+          statuses.filter((one) => one.status === 'success').map((one) => one.target_url ?? one.id),
+        ).size,
       },
     };
   }
