@@ -108,6 +108,26 @@ describe('one look', () => {
     expect(request.state).toBe('merged');
   });
 
+  it('starts again what a build left that was green round after round, since it is one build', async () => {
+    const world = new Simulated();
+    const reconciler = world.reconciler();
+    const request = world.open();
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    const [build] = world.live;
+    if (!build) throw new Error('no build');
+    for (let round = 0; round < 4; round++) {
+      build.stage = 'waiting';
+      world.step(build);
+      world.step(build);
+    }
+    expect(world.posted.map(({ status }) => status)).toEqual(Array(4).fill('success'));
+    world.crash(build);
+    world.now += MINUTE;
+    await reconciler.look();
+    finish(world);
+    expect(request.state).toBe('merged');
+  });
+
   it('does nothing while Jenkins does not answer, and says so', async () => {
     const world = new Simulated();
     const reconciler = world.reconciler();
