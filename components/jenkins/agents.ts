@@ -34,7 +34,7 @@ import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName } from './na
 
 const AGENT_USER = 1000;
 
-/** Seconds after which Kubernetes ends an agent Pod whatever it does: the longest test is 180 min, in three rounds. */
+/** Seconds after which Kubernetes ends an agent Pod whatever it does: the longest test is 180 min, three rounds of it. */
 const LONGEST_BUILD = 10 * 3600;
 /** The pipeline stops an image build after two hours. */
 const LONGEST_IMAGE = 2 * 3600 + 600;

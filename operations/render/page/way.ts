@@ -59,8 +59,8 @@ function steps(site: Site): Step[] {
     },
     {
       title: 'Merge',
-      what: html`${merging} by sha, only while main is where the tests took it. If main moved, they run again.${approval}`,
-      where: 'at most three rounds',
+      what: html`${merging} by sha, only if that gives the very tree that was tested. If main moved, and it does not, they run again.${approval}`,
+      where: 'GitLab',
     },
     {
       title: 'Ledger',
