@@ -25,12 +25,11 @@ export const rolloutOf = ({ settings }: Model, { production }: Module) => ({
 });
 
 /**
- * Seconds that the provider waits for a rollout: each Pod may take the deadline, one after the other. It does not end with
- * Kubernetes' own deadline (pulumi-kubernetes, provider/pkg/await/deployment.go), but by its annotation.
+ * Seconds that the provider waits for a rollout. It does not end with Kubernetes' own deadline (pulumi-kubernetes,
+ * provider/pkg/await/deployment.go), but by its annotation. One that goes on for longer, since it has many Pods, is left to
+ * `switchyard judge`, which waits for as long as there is progress.
  */
-const rolloutSeconds = (readySeconds: number, replicas: number): number =>
-  // The pipeline ends a rollout after half an hour.
-  Math.min(readySeconds * Math.max(1, replicas), 1500) + 30;
+const rolloutSeconds = (readySeconds: number): number => 2 * readySeconds + 30;
 
 const environmentName = (module: Module): string => `${module.name}-environment`;
 
@@ -117,7 +116,7 @@ export function workload(model: Model, module: Module): Declaration[] {
       // People who look at the cluster find the way back to the commit.
       within(module.name, {
         'switchyard.dev/commit': release.commit,
-        'pulumi.com/timeoutSeconds': String(rolloutSeconds(readySeconds, module.production.replicas)),
+        'pulumi.com/timeoutSeconds': String(rolloutSeconds(readySeconds)),
       }),
       {
         spec: {
