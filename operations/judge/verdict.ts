@@ -142,7 +142,7 @@ export type Verdict =
   | { readonly is: 'unsteady'; readonly why: string; readonly pods: readonly PodFacts[] };
 
 export interface Patience {
-  /** Seconds that it may take until it is ready, from now on, whatever Kubernetes says of its progress. */
+  /** Seconds that it may take from now on, and from each further Pod that serves, whatever Kubernetes says of its progress. */
   readonly readySeconds: number;
   /** Seconds that it must serve without a crash. */
   readonly watchSeconds: number;
@@ -171,10 +171,16 @@ export async function judge(
   { readySeconds, watchSeconds }: Patience,
   clock: Clock,
 ): Promise<Verdict> {
-  const late = clock.now() + readySeconds * 1000;
+  let late = clock.now() + readySeconds * 1000;
+  let serving = 0;
   for (;;) {
     const { stage, pods } = await look();
     if (stage === 'other') return { is: 'other' };
+    const serve = pods.filter(({ ready }) => ready).length;
+    if (serve > serving) {
+      serving = serve;
+      late = clock.now() + readySeconds * 1000;
+    }
     if (stage === 'late' || (stage === 'rolling' && clock.now() >= late))
       return { is: 'unsteady', why: withTrouble('it did not get ready by its deadline', pods), pods };
     if (stage === 'ready') return watch(pods, look, watchSeconds, clock);

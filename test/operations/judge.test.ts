@@ -112,6 +112,20 @@ describe('a rollout', () => {
     });
   });
 
+  test('of many Pods may take longer than its deadline, as long as one after the other serves', async () => {
+    const upTo = (count: number): Look => ({
+      stage: 'rolling',
+      pods: podsOf(
+        [1, 2, 3].map((n) => pod(`${n}`, n <= count ? { ready: true, state: { running: {} } } : crashed)),
+        IMAGE,
+      ),
+    });
+    const looks = [0, 1, 2].flatMap((count) => Array<Look>(15).fill(upTo(count)));
+    expect(await judged([...looks, serving()])).toEqual({ verdict: { is: 'steady' }, seconds: 50 });
+    // The second comes after 15 s, the third never.
+    expect(await judged(looks)).toMatchObject({ verdict: { is: 'unsteady' }, seconds: 50 });
+  });
+
   test('that crashes in its watch time does not hold; one of which a Pod comes or goes does', async () => {
     expect(await judged([serving(), serving(1)])).toMatchObject({
       seconds: 1,
