@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { TEST_CONTAINERS } from './containers';
 import { entryOf } from './entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
+import { HANDOVER_SECONDS, PROXY_METRICS_PORT, PROXY_PORT } from './scaling';
 import {
   dnsLabel,
   type ModuleFile,
@@ -32,11 +33,16 @@ export interface ServiceUse {
   readonly existing?: NonNullable<ServiceUseFile['existing']>;
 }
 
-export interface Module extends Omit<ModuleFile, 'services'> {
+export interface Module extends Omit<ModuleFile, 'services' | 'production'> {
   /** From the file's name: `catalog/modules/orders.yaml` is `orders`. */
   readonly name: string;
   readonly services: readonly ServiceUse[];
+  /** With `scaling`, `replicas` are those to begin with. */
+  readonly production: ModuleFile['production'] & { readonly replicas: number };
 }
+
+/** Pods of a module where its file says nothing. */
+const DEFAULT_REPLICAS = 2;
 
 /** Everything that runs, as frozen plain data, sorted by name. */
 export interface Catalog {
@@ -84,6 +90,37 @@ function parseAll<T>(
     else problems.push(...result.problems);
   }
   return parsed;
+}
+
+/** What an autoscaler and the rest of a module's file cannot both have. */
+function scalingFaults(file: string, { port, production }: ModuleFile): Problem[] {
+  const { scaling, replicas, drainSeconds, terminationGraceSeconds } = production;
+  if (!scaling) return [];
+  const fault = (wrong: boolean, key: string, what: string, remedy: string): Problem[] =>
+    wrong ? [{ file, key, what, remedy }] : [];
+  const proxied = scaling.metric === undefined;
+  return [
+    ...fault(
+      replicas !== undefined,
+      'production.replicas',
+      'stands beside scaling, whose autoscaler alone sets the number of Pods.',
+      'Remove it: scaling.min are there from the beginning.',
+    ),
+    ...fault(
+      proxied && (port === PROXY_PORT || port === PROXY_METRICS_PORT),
+      'port',
+      `${port} is a port of the proxy that counts the requests of production.scaling.`,
+      'Choose another port.',
+    ),
+    ...fault(
+      proxied &&
+        drainSeconds < terminationGraceSeconds &&
+        drainSeconds + HANDOVER_SECONDS >= terminationGraceSeconds,
+      'production.drainSeconds',
+      `${drainSeconds} and the ${HANDOVER_SECONDS} s of the proxy before the module leave nothing of the ${terminationGraceSeconds} s in which a Pod must end.`,
+      'Write less, or raise production.terminationGraceSeconds.',
+    ),
+  ];
 }
 
 /**
@@ -205,6 +242,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
       }
       hosts.set(address, name);
     }
+    problems.push(...scalingFaults(where, file));
     if (drainSeconds >= terminationGraceSeconds) {
       problems.push({
         file: where,
@@ -213,7 +251,8 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         remedy: 'Write less, or raise production.terminationGraceSeconds.',
       });
     }
-    modules.push({ ...file, name, services: uses });
+    const { replicas = file.production.scaling?.min ?? DEFAULT_REPLICAS } = file.production;
+    modules.push({ ...file, name, services: uses, production: { ...file.production, replicas } });
   }
   if (problems.length > 0) {
     const textOf = (file: string): string | undefined => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from './problems';
+import { MOST_PODS } from './scaling';
 import {
   addressRange,
   annotations,
@@ -138,6 +139,54 @@ export const readySeconds = z.number().int().min(10).max(1200);
 /** Seconds; 0 watches nothing. */
 export const watchSeconds = z.number().int().min(0).max(300);
 
+/** Pods between two bounds, as many as the load asks for. */
+export const scalingSchema = z
+  .strictObject({
+    /** Requests per second that one Pod is to have on average; a tenth more or less changes nothing. */
+    qps: z
+      .number()
+      .min(0.001, say('is no number of requests per second', 'Write what one Pod is to have: 50.'))
+      .max(1_000_000, say('is more than a million', 'Write what one Pod is to have: 50.')),
+    /** Fewest Pods. */
+    min: z.number().int().min(1).max(MOST_PODS),
+    /** Most Pods: what quotas and capacity reckon with. */
+    max: z.number().int().min(1).max(MOST_PODS),
+    /** Per cent of `resources.cpu` beyond which more Pods come, whatever the requests say. */
+    cpu: z.number().int().min(1).max(100_000).default(100),
+    /** How Pods leave when there is less to do. */
+    down: z
+      .strictObject({
+        /** Seconds for which fewer Pods must have been enough. */
+        windowSeconds: z.number().int().min(0).max(3600).default(300),
+        /** Most that leave in a minute, per cent of what there is. */
+        percent: z.number().int().min(1).max(100).default(20),
+      })
+      .prefault({}),
+    /** Requests that one Pod has at once; more wait a second, then get 503. @default as many as `qps`, and at least 16 */
+    concurrency: z.number().int().min(1).max(100_000).optional(),
+    /** A counter of the module's own. @default a proxy in the module's Pod counts its requests */
+    metric: z
+      .strictObject({
+        /** HTTP path at which the module tells its metrics in Prometheus' format. */
+        path: httpPath,
+        /** Name of the counter; its series are added up. */
+        name: z
+          .string()
+          .regex(
+            /^[a-zA-Z_:][a-zA-Z0-9_:]*$/,
+            say('is not the name of a metric', 'Use letters, digits, "_" and ":", no digit first.'),
+          ),
+      })
+      .optional(),
+  })
+  .superRefine(({ min, max, metric, concurrency }, context) => {
+    const fault = (key: string, what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (min > max) fault('min', `is more than max, ${max}`, 'Lower it, or raise max.');
+    if (metric && concurrency !== undefined)
+      fault('concurrency', 'is unused: with metric there is no proxy', 'Leave one of the two out.');
+  });
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: z
@@ -190,8 +239,10 @@ export const moduleSchema = z.strictObject({
   /** How the module runs in production. */
   production: z
     .strictObject({
-      /** Pods to start with. */
-      replicas: z.number().int().min(1).max(1000).default(2),
+      /** Pods to start with. @default 2, or `scaling.min` */
+      replicas: z.number().int().min(1).max(MOST_PODS).optional(),
+      /** As many Pods as the requests ask for (docs/autoscaling.md). @default as many as `replicas` */
+      scaling: scalingSchema.optional(),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /**
@@ -508,6 +559,7 @@ export const serviceSchema = z
   });
 
 export type ModuleFile = z.infer<typeof moduleSchema>;
+export type Scaling = z.infer<typeof scalingSchema>;
 export type ServiceFile = z.infer<typeof serviceSchema>;
 export type ServiceUseFile = z.infer<typeof serviceUseSchema>;
 export type Resources = z.infer<typeof resourcesSchema>;

@@ -1,3 +1,4 @@
+import { autoscalingResources } from './autoscaling/resources';
 import { backupResources } from './backup/resources';
 import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
 import { topologyProjectResources } from './gitlab/topology';
@@ -15,7 +16,7 @@ import { testingResources } from './testing/resources';
 
 /** One box of the picture with all that it is made of. */
 export interface BoxDeclaration {
-  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production' | 'backup';
+  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production' | 'autoscaling' | 'backup';
   /** Set when the box belongs to one module. */
   readonly module?: string;
   readonly name: string;
@@ -40,6 +41,7 @@ export const wantedBoxes = (model: Model, only?: readonly string[]): BoxDeclarat
   );
 
 function boxes(model: Model): BoxDeclaration[] {
+  const autoscaling = autoscalingResources(model);
   return [
     {
       box: 'gitlab',
@@ -55,6 +57,9 @@ function boxes(model: Model): BoxDeclaration[] {
     { box: 'registry', name: 'registry-retention', declarations: retentionResources(model) },
     { box: 'testing', name: 'testing', declarations: testingSharedResources(model) },
     { box: 'production', name: 'production', declarations: productionSharedResources(model) },
+    ...(autoscaling.length > 0
+      ? [{ box: 'autoscaling' as const, name: 'autoscaling', declarations: autoscaling }]
+      : []),
     ...(model.settings.backup
       ? [{ box: 'backup' as const, name: 'backup', declarations: backupResources(model) }]
       : []),

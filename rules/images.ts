@@ -72,7 +72,9 @@ export const releasesByDigest: Rule = {
         ? []
         : containersOf(pod.spec).flatMap(({ name, container }) => {
             const image = text(container, 'image') ?? '';
-            return DIGEST.test(image) || image.includes(UNKNOWN)
+            // A sidecar is no part of what the ledger names.
+            const beside = text(container, 'restartPolicy') === 'Always';
+            return beside || DIGEST.test(image) || image.includes(UNKNOWN)
               ? []
               : [
                   violation(

@@ -407,6 +407,21 @@ export const stackSchema = z
         rotating: z.array(purpose).default([]),
       })
       .prefault({}),
+    /** How modules with `production.scaling` are measured (docs/autoscaling.md). */
+    autoscaling: z
+      .strictObject({
+        /**
+         * A Prometheus and an adapter that the production cluster has already; the adapter's rule is in
+         * docs/autoscaling.md. @default both are made, which a cluster can have once
+         */
+        existing: z
+          .strictObject({
+            /** Namespace that its Prometheus runs in, which is all that may ask the Pods for metrics. */
+            namespace: namespaceName,
+          })
+          .optional(),
+      })
+      .prefault({}),
     /** Where the jobs of the topology report their metrics. @default nowhere */
     metrics: metricsSchema.optional(),
     /**
@@ -431,7 +446,7 @@ export const stackSchema = z
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
-        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
+        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `haproxy`, `prometheus`, `prometheusAdapter`, `robot`) or `kind:version` of a service. */
         replace: z
           .record(z.string(), imageName)
           .superRefine((given, context) => {
@@ -490,6 +505,11 @@ export const defaultImages = {
   /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
   registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
+  /** Counts the requests of modules with `production.scaling`, in their own Pods. */
+  haproxy: 'haproxy:3.0.20-alpine',
+  /** What autoscalers ask: made where a module has `production.scaling`. */
+  prometheus: 'prom/prometheus:v3.5.3',
+  prometheusAdapter: 'registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0',
   /** Robot Framework with its libraries, tar and gzip. Recipe: delivery/image/robot.Dockerfile. */
   robot: 'switchyard/robot:7.5',
 } as const;

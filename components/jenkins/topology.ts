@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
+import { scales } from '../autoscaling/scales';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
@@ -51,18 +52,26 @@ const KINDS: Readonly<Record<Exclude<KubernetesType, 'kubernetes:core/v1:Secret'
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': 'networkpolicies',
   'kubernetes:networking.k8s.io/v1:Ingress': 'ingresses',
   'kubernetes:policy/v1:PodDisruptionBudget': 'poddisruptionbudgets',
+  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': 'horizontalpodautoscalers',
+  'kubernetes:apiregistration.k8s.io/v1:APIService': 'apiservices',
 };
+
+/** Kinds that an environment has where a module of it scales. */
+const OF_SCALING: readonly string[] = ['horizontalpodautoscalers', 'apiservices'];
 
 /** API group of a type token; empty for the core's. */
 const groupOf = (type: string): string => type.replace(/^kubernetes:(core)?/, '').replace(/\/.*$/, '');
 
 /** What the look for drift compares with. The plug-in looks at a workload's parts too, to tell whether it is ready. */
-const LOOK = [
-  ...Object.entries(KINDS).map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
-  { apiGroups: [''], resources: ['pods', 'events'] },
-  { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
-].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
+const look = (scales: boolean) =>
+  [
+    ...Object.entries(KINDS)
+      .filter(([, resource]) => scales || !OF_SCALING.includes(resource))
+      .map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
+    { apiGroups: [''], resources: ['pods', 'events'] },
+    { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
+    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
+  ].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
 
 const about = (model: Model, name: string) => ({
   name,
@@ -186,7 +195,7 @@ function driftResources(model: Model): Declaration[] {
     ...repositoryFiles(model.files, place),
     appliedProgram(model.program, place),
     ...lookAccess(model, 'drift', {
-      rules: LOOK,
+      rules: look(scales(model)),
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
     }),

@@ -2,6 +2,7 @@ import { diskOf, servicePorts } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
+import { moduleAutoscaling, PROXY_RESOURCES, proxied, requestPort } from '../autoscaling/module';
 import { backupRole } from '../backup/role';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -47,12 +48,12 @@ function openPorts(model: Model, module: Module): OpenPort[] {
       .flatMap((use) => servicePorts(serviceOf(model, use)).map(({ port }) => port)),
   );
   return [
-    { port: module.port, pods: modulePods(module) },
+    { port: requestPort(module), pods: modulePods(module) },
     ...[...ports].map((port) => ({
       port,
       pods: anyService,
       from: modulePods(module),
-      ...(port === module.port ? { name: `services-${port}` } : {}),
+      ...(port === requestPort(module) ? { name: `services-${port}` } : {}),
     })),
   ];
 }
@@ -88,9 +89,10 @@ function waysOut(model: Model, module: Module): Declaration[] {
 function quota(model: Model, module: Module) {
   const made = module.services.filter((use) => !use.existing);
   // In a rollout the old Pods still drain while the new ones are there already, and one surges; so with each service.
-  const copies = 2 * module.production.replicas + 1;
+  const { scaling, replicas } = module.production;
+  const copies = 2 * (scaling?.max ?? replicas) + 1;
   const total = (amount: (resources: Resources) => number): number =>
-    copies * amount(module.resources) +
+    copies * (amount(module.resources) + (proxied(module) ? amount(PROXY_RESOURCES) : 0)) +
     made.reduce((sum, use) => sum + 2 * amount(use.resources ?? serviceOf(model, use).resources), 0);
   return {
     pods: copies + 2 * made.length,
@@ -138,5 +140,6 @@ export function productionResources(model: Model, module: Module): Declaration[]
     ...backupRole(model, module),
     ...module.services.flatMap((use) => statefulService(model, module, use)),
     ...workload(model, module),
+    ...moduleAutoscaling(model, module),
   ];
 }

@@ -8,6 +8,17 @@ import {
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
 import { namespacesOf, productionPriority } from '../../stacks/namespaces';
+import {
+  modulePortName,
+  proxied,
+  proxyConfigName,
+  proxyConfigOf,
+  proxyContainer,
+  proxyVolume,
+  scrapeAnnotations,
+  servesOn,
+  servicePort,
+} from '../autoscaling/module';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
@@ -55,26 +66,25 @@ function podSpec(model: Model, module: Module, image: string) {
     securityContext: restrictedPod(MODULE_USER),
     terminationGracePeriodSeconds: production.terminationGraceSeconds,
     topologySpreadConstraints: [spread('kubernetes.io/hostname'), spread('topology.kubernetes.io/zone')],
+    ...(proxied(module) ? { initContainers: [proxyContainer(model, module)] } : {}),
     containers: [
       {
         name: 'module',
         image,
         env: [...moduleVariables(model, module).own],
         envFrom: [{ configMapRef: { name: environmentName(module) } }],
-        ports: [{ name: 'http', containerPort: module.port }],
+        ports: [{ name: modulePortName(module), containerPort: module.port }],
         startupProbe: { ...probe(module.probes.ready), periodSeconds: 1, failureThreshold: 120 },
         readinessProbe: { ...probe(module.probes.ready), periodSeconds: 5, timeoutSeconds: 5 },
         livenessProbe: { ...probe(module.probes.live), periodSeconds: 10, timeoutSeconds: 5 },
         // Endpoints reach the nodes some seconds after a Pod is told to leave; until then it gets requests.
-        ...(production.drainSeconds > 0
-          ? { lifecycle: { preStop: { sleep: { seconds: production.drainSeconds } } } }
-          : {}),
+        ...(servesOn(module) > 0 ? { lifecycle: { preStop: { sleep: { seconds: servesOn(module) } } } } : {}),
         resources: containerResources(module.resources),
         securityContext: restrictedContainer,
         volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
       },
     ],
-    volumes: [emptyDir('tmp', diskOf(module.resources))],
+    volumes: [emptyDir('tmp', diskOf(module.resources)), ...(proxied(module) ? [proxyVolume(module)] : [])],
   };
 }
 
@@ -99,7 +109,11 @@ export function workload(model: Model, module: Module): Declaration[] {
     ...(annotations ? { annotations } : {}),
   });
   const variables = moduleVariables(model, module);
-  const { ingress, nodePort } = module.production;
+  const { ingress, nodePort, scaling } = module.production;
+  const proxy = proxyConfigOf(module);
+  const rotated = keptUntilRotated(model, modulePurpose(module.name), [
+    `spec.template.metadata.annotations["${VERSIONS}"]`,
+  ]);
   const { readySeconds } = rolloutOf(model, module);
   return [
     object(
@@ -110,6 +124,18 @@ export function workload(model: Model, module: Module): Declaration[] {
       { data: variables.plain },
       { dependsOn: [`${name}-namespace`] },
     ),
+    ...(proxy === undefined
+      ? []
+      : [
+          object(
+            'kubernetes:core/v1:ConfigMap',
+            `${name}-proxy`,
+            'production',
+            within(proxyConfigName(module)),
+            { data: { 'haproxy.cfg': proxy } },
+            { dependsOn: [`${name}-namespace`] },
+          ),
+        ]),
     object(
       'kubernetes:apps/v1:Deployment',
       `${name}-workload`,
@@ -130,7 +156,10 @@ export function workload(model: Model, module: Module): Declaration[] {
             metadata: {
               labels: { ...common, ...match },
               annotations: {
-                'switchyard.dev/config-hash': contentHash(variables.plain),
+                'switchyard.dev/config-hash': contentHash(
+                  proxy === undefined ? variables.plain : [variables.plain, proxy],
+                ),
+                ...scrapeAnnotations(model, module),
                 ...rotatedMark(model.settings, modulePurpose(module.name)),
               },
             },
@@ -141,12 +170,13 @@ export function workload(model: Model, module: Module): Declaration[] {
       {
         dependsOn: [
           `${name}-environment`,
+          ...(proxy === undefined ? [] : [`${name}-proxy`]),
           ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
         ],
         // With the passwords, and not before: Pods that start anew are to find the new ones.
-        ...keptUntilRotated(model, modulePurpose(module.name), [
-          `spec.template.metadata.annotations["${VERSIONS}"]`,
-        ]),
+        ...rotated,
+        // The number of Pods is the autoscaler's: no run sets it back.
+        ...(scaling ? { ignoreChanges: ['spec.replicas', ...(rotated.ignoreChanges ?? [])] } : {}),
       },
     ),
     object(
@@ -162,7 +192,7 @@ export function workload(model: Model, module: Module): Declaration[] {
             {
               name: 'http',
               port: 80,
-              targetPort: module.port,
+              targetPort: servicePort(module),
               protocol: 'TCP',
               ...(nodePort ? { nodePort } : {}),
             },

@@ -6,10 +6,19 @@ export type Reference =
   | { readonly kind: 'secret'; readonly purpose: string }
   | { readonly kind: 'basic'; readonly user: string; readonly purpose: string }
   | { readonly kind: 'htpasswd'; readonly user: string; readonly purpose: string }
+  | {
+      readonly kind: 'certificate';
+      readonly purpose: string;
+      readonly host: string;
+      readonly part: CertificatePart;
+    }
   | { readonly kind: 'key'; readonly path: string; readonly of?: OtherSeed }
   | { readonly kind: 'given'; readonly name: string }
   | { readonly kind: 'found'; readonly what: Found; readonly key: string }
   | { readonly kind: 'output'; readonly resource: string; readonly property: string };
+
+/** A key, its certificate, or that as the API server wants a trusted one: base64 of its text. */
+export type CertificatePart = 'key' | 'cert' | 'bundle';
 
 /** What is there already and is looked up before the first resource. */
 export type Found = 'group' | 'project' | 'user' | 'server';
@@ -66,6 +75,9 @@ export const secretRef = (purpose: string): Ref => ref({ kind: 'secret', purpose
 export const basicRef = (user: string, purpose: string): Ref => ref({ kind: 'basic', user, purpose });
 /** A line of an htpasswd file, bcrypt. */
 export const htpasswdRef = (user: string, purpose: string): Ref => ref({ kind: 'htpasswd', user, purpose });
+/** Part of a certificate for one host that is derived from the secret of a purpose; only its key is a secret. */
+export const certificateRef = (purpose: string, host: string, part: CertificatePart): Ref =>
+  ref({ kind: 'certificate', purpose, host, part });
 /**
  * A sub-key that a Pod gets in the seed's place: what gives the secrets of the purposes below `path`, '' for all.
  * @param of another environment, whose seed a variable brings. @default this one
@@ -124,6 +136,8 @@ export function show(reference: Reference): string {
   switch (reference.kind) {
     case 'secret':
       return `«secret:${reference.purpose}»`;
+    case 'certificate':
+      return `«certificate:${reference.part}:${reference.purpose}»`;
     case 'key':
       return `«key:${reference.of ? `${reference.of.environment}:` : ''}${reference.path}»`;
     case 'given':
@@ -143,6 +157,7 @@ export function show(reference: Reference): string {
  */
 export function isSecret(reference: Reference, type: string | undefined): boolean {
   if (reference.kind === 'found') return false;
+  if (reference.kind === 'certificate') return reference.part === 'key';
   if (reference.kind !== 'output') return true;
   return type === 'kubernetes:core/v1:Secret' || /token|password|key/i.test(reference.property);
 }

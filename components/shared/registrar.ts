@@ -35,6 +35,8 @@ const constructors: Record<ResourceType, Constructor> = {
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
   'kubernetes:networking.k8s.io/v1:Ingress': k8s.networking.v1.Ingress,
   'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
+  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': k8s.autoscaling.v2.HorizontalPodAutoscaler,
+  'kubernetes:apiregistration.k8s.io/v1:APIService': k8s.apiregistration.v1.APIService,
   'gitlab:index/group:Group': gitlab.Group,
   'gitlab:index/groupAccessToken:GroupAccessToken': gitlab.GroupAccessToken,
   'gitlab:index/project:Project': gitlab.Project,
@@ -208,6 +210,12 @@ export class Registrar {
       }
       case 'htpasswd':
         return derived((secrets) => secrets.htpasswd(reference.user, reference.purpose));
+      case 'certificate': {
+        const { purpose, host, part } = reference;
+        const made = derived((secrets) => secrets.certificate(purpose, host, part));
+        // Made of a secret, and none itself: an API server is to show whom it trusts.
+        return part === 'key' ? made : pulumi.unsecret(made);
+      }
       case 'key':
         if (reference.of === undefined) return derived((secrets) => secrets.key(reference.path));
         return this.given(reference.of.variable).apply((root) =>

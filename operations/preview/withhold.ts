@@ -64,6 +64,7 @@ function filled(pieces: readonly Piece[], secrets: RootSecrets): string | undefi
     else if (piece.kind === 'secret') text += derived.secret(piece.purpose);
     else if (piece.kind === 'basic') text += derived.basic(piece.user, piece.purpose);
     else if (piece.kind === 'htpasswd') text += derived.htpasswd(piece.user, piece.purpose);
+    else if (piece.kind === 'certificate') text += derived.certificate(piece.purpose, piece.host, piece.part);
     else if (piece.kind === 'key' && !piece.of) text += derived.key(piece.path);
     else {
       const variable = piece.kind === 'key' ? piece.of?.variable : piece.kind === 'given' && piece.name;

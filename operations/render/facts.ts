@@ -99,6 +99,8 @@ export interface ModuleFacts {
   readonly owners: readonly string[];
   readonly merge: Module['merge'];
   readonly replicas: number;
+  /** Most Pods, where an autoscaler sets their number; `replicas` are the fewest then. */
+  readonly most?: number;
   readonly port: number;
   readonly probes: Module['probes'];
   readonly resources: string;
@@ -176,6 +178,10 @@ export interface Site {
 
 export const counted = (number: number, what: string): string =>
   `${number} ${what}${number === 1 ? '' : 's'}`;
+
+/** `2 Pods`, or `2–20 Pods` where an autoscaler sets their number. */
+export const podsOf = ({ replicas, most }: Pick<ModuleFacts, 'replicas' | 'most'>): string =>
+  most === undefined || most === replicas ? counted(replicas, 'Pod') : `${replicas}–${most} Pods`;
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
@@ -341,7 +347,7 @@ function moduleFacts(
       model,
       boxes.filter((one) => one.box === box),
     ).find((space) => space.name === name) ?? { ...NOWHERE, name };
-  const { ingress, nodePort, replicas } = module.production;
+  const { ingress, nodePort, replicas, scaling } = module.production;
   const project = projectPath(settings.gitlab, module.name);
   const folder = jobFolder(settings.gitlab);
   const released = entryOf(model.releases, module.name);
@@ -351,6 +357,7 @@ function moduleFacts(
     owners: module.owners,
     merge: module.merge,
     replicas,
+    ...(scaling ? { most: scaling.max } : {}),
     port: module.port,
     probes: module.probes,
     resources: resourceWords(module.resources),

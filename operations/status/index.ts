@@ -49,6 +49,14 @@ function sourcesOf({ settings }: Model): Sources {
         kind,
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
+    autoscalers: () =>
+      listObjects(
+        settings,
+        'production',
+        'autoscaling/v2',
+        'HorizontalPodAutoscaler',
+        `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
+      ),
     backups: () => openRepository(settings).holdings(),
     backupJobs: async () => {
       const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { type Ledger, stateOf } from '../../catalog/ledger';
+import { scales } from '../../components/autoscaling/scales';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
 import { jobFolder } from '../../stacks/gitlab';
 import { scaledBy } from '../drift/authors';
+import { autoscalerOf } from './autoscalers';
 import { backupFacts, runOf } from './backups';
 import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
 
@@ -16,7 +18,13 @@ const workloadSchema = z.looseObject({
     }),
   }),
   status: z
-    .looseObject({ readyReplicas: z.number().default(0), updatedReplicas: z.number().default(0) })
+    .looseObject({
+      readyReplicas: z.number().default(0),
+      updatedReplicas: z.number().default(0),
+      conditions: z
+        .array(z.looseObject({ type: z.string(), status: z.string(), message: z.string().default('') }))
+        .nullish(),
+    })
     .prefault({}),
 });
 
@@ -30,6 +38,7 @@ export function workloadOf(
   if (!parsed.success) return undefined;
   const { metadata, spec, status } = parsed.data;
   const by = scaledBy(object);
+  const failure = status.conditions?.find((one) => one.type === 'ReplicaFailure' && one.status === 'True');
   return {
     name: metadata.name,
     module: metadata.labels['switchyard.dev/module'] ?? '',
@@ -40,6 +49,7 @@ export function workloadOf(
       ready: Math.min(status.readyReplicas, status.updatedReplicas),
       desired: spec.replicas,
       ...(by === undefined ? {} : { scaledBy: by }),
+      ...(failure ? { failure: failure.message } : {}),
     },
   };
 }
@@ -68,6 +78,8 @@ export interface Sources {
   readonly ledger: () => Promise<Ledger>;
   /** Workloads of a kind that carry our production label. */
   readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
+  /** Autoscalers of production; asked only where a module scales. */
+  readonly autoscalers: () => Promise<readonly unknown[]>;
   /** Body of the last build's page; undefined when the job never ran. */
   readonly lastBuild: (module: string) => Promise<unknown>;
   /** What the environment's repository holds; asked only where the stack makes backups. */
@@ -93,7 +105,7 @@ export async function readStatus(
     }
   };
   const { backup } = model.settings;
-  const [ledger, objects, holdings, backupJobs] = await Promise.all([
+  const [ledger, objects, holdings, backupJobs, scalers] = await Promise.all([
     attempt('the release ledger', sources.ledger),
     attempt('the production cluster', async () => [
       ...(await sources.workloads('Deployment')),
@@ -101,13 +113,19 @@ export async function readStatus(
     ]),
     backup ? attempt('the backups', sources.backups) : undefined,
     backup ? attempt('the backup jobs', sources.backupJobs) : undefined,
+    scales(model) ? attempt('the autoscalers', sources.autoscalers) : undefined,
   ]);
   const workloads = (objects ?? []).flatMap((object) => workloadOf(object) ?? []);
   const jobs = await attempt('Jenkins', () =>
     Promise.all(model.modules.map(async ({ name }) => [name, jobOf(await sources.lastBuild(name))] as const)),
   );
   const lastJobs = new Map(jobs ?? []);
-  const modules = model.modules.map(({ name }): ModuleFacts => {
+  const autoscalers = new Map(
+    (scalers ?? [])
+      .flatMap((object) => autoscalerOf(object) ?? [])
+      .map(({ module, facts }) => [module, facts]),
+  );
+  const modules = model.modules.map(({ name, production }): ModuleFacts => {
     const own = workloads.filter(({ module }) => module === name);
     const { release, undone } = ledger ? stateOf(ledger, name) : {};
     return {
@@ -119,6 +137,7 @@ export async function readStatus(
         own.filter(({ component }) => component === 'service').map((found) => [found.name, found.running]),
       ),
       lastJob: lastJobs.get(name),
+      ...(production.scaling && scalers ? { autoscaler: autoscalers.get(name) ?? 'none' } : {}),
     };
   });
   return {

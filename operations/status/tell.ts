@@ -2,6 +2,7 @@ import type { Release, TakenBack } from '../../catalog/ledger';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
 import { columns, plainText } from '../table';
+import type { AutoscalerFacts } from './autoscalers';
 import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
@@ -11,6 +12,8 @@ export interface Running {
   readonly desired: number;
   /** Who set `desired`, where it was not `up`: an autoscaler, or a person by the scale subresource. */
   readonly scaledBy?: string;
+  /** Why Kubernetes makes no more of its Pods, where it cannot: the quota's limit, for one. */
+  readonly failure?: string;
 }
 
 /** The last build of a module's job. */
@@ -33,6 +36,8 @@ export interface ModuleFacts {
   /** Its services in production, by name. */
   readonly services: Readonly<Record<string, Running>>;
   readonly lastJob?: LastJob;
+  /** Set where it scales; `none` where the cluster has no autoscaler for it. */
+  readonly autoscaler?: AutoscalerFacts | 'none';
 }
 
 export interface StatusFacts {
@@ -75,6 +80,39 @@ const podsText = (running: Running | undefined): string =>
   running
     ? `${running.ready}/${running.desired}${running.scaledBy ? ` (scaled by ${running.scaledBy})` : ''}`
     : '-';
+
+const number = (value: number | undefined): string =>
+  value === undefined ? '?' : String(Number(value.toPrecision(3)));
+
+/** A line for each module that scales, and one for each thing that keeps it from that. */
+function autoscalingLines(modules: readonly ModuleFacts[]): string[] {
+  const scaling = modules.flatMap(({ name, autoscaler }) => (autoscaler ? [{ name, autoscaler }] : []));
+  const rows = scaling.map(({ name, autoscaler }) =>
+    autoscaler === 'none'
+      ? [name, '-', '-', '-']
+      : [name, `${autoscaler.min}–${autoscaler.max}`, number(autoscaler.each), number(autoscaler.target)],
+  );
+  return [
+    ...(rows.length > 0 ? columns([['autoscaler', 'pods', 'requests/s each', 'target'], ...rows]) : []),
+    ...scaling.flatMap(({ name, autoscaler }) =>
+      autoscaler === 'none'
+        ? [`${name} has no autoscaler: say switchyard up`]
+        : [
+            ...autoscaler.blind.map(
+              (what) => `${name}: its autoscaler does not see ${plainText(what)}, so that no Pod leaves`,
+            ),
+            ...(autoscaler.limited
+              ? [`${name} would have more than ${autoscaler.max} Pods: raise scaling.max`]
+              : []),
+          ],
+    ),
+    ...modules.flatMap(({ name, running }) =>
+      running?.failure
+        ? [`${name} gets no more Pods: ${plainText(running.failure.split('\n')[0] ?? '')}`]
+        : [],
+    ),
+  ];
+}
 
 const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
   kind,
@@ -144,6 +182,7 @@ export function statusLines(facts: StatusFacts): string[] {
   return [
     ...columns([head, ...rows]),
     ...takenLines(modules),
+    ...autoscalingLines(modules),
     ...backupLines(facts.backups),
     ...secretLines(facts),
     ...problems.map((problem) => `could not be read: ${problem}`),

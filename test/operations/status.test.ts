@@ -1,9 +1,11 @@
+import { parseCatalog } from '../../catalog/load';
+import { METRIC } from '../../components/autoscaling/module';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { EXIT } from '../../operations/refusal';
 import { jobOf, lastBuildUrl, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
 import { parseStack } from '../../stacks/load';
-import { modelOf, released, stackText, testModel } from '../support/model';
+import { catalogTexts, modelOf, released, stackText, testModel } from '../support/model';
 
 const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
 
@@ -34,6 +36,9 @@ const sources = (overrides: Partial<Sources> = {}): Sources => ({
           }),
         ],
   lastBuild: async () => ({ number: 12, result: 'SUCCESS', timestamp: 0, url: 'https://jenkins.test/12/' }),
+  autoscalers: async () => {
+    throw new Error('nobody asks where nothing scales');
+  },
   backups: async () => {
     throw new Error('nobody asks where none are made');
   },
@@ -254,4 +259,101 @@ test.each([
 ])('the jobs of group %s are looked for where Job DSL made them', (group, url) => {
   const { settings } = testModel();
   expect(lastBuildUrl({ ...settings, gitlab: { ...settings.gitlab, group } }, 'shop')).toBe(url);
+});
+
+describe('a module that scales', () => {
+  const catalog = parseCatalog({
+    ...catalogTexts,
+    modules: {
+      'shop.yaml': `${catalogTexts.modules['shop.yaml']}production: { scaling: { qps: 50, min: 2, max: 20 } }\n`,
+    },
+  });
+  const model = testModel({ catalog, modules: catalog.modules });
+  const spec = {
+    minReplicas: 2,
+    maxReplicas: 20,
+    metrics: [
+      {
+        type: 'Pods',
+        pods: { metric: { name: METRIC }, target: { type: 'AverageValue', averageValue: '50' } },
+      },
+      { type: 'ContainerResource', containerResource: { name: 'cpu', container: 'module' } },
+    ],
+  };
+  const requests = {
+    type: 'Pods',
+    pods: { metric: { name: METRIC }, current: { averageValue: '43250m' } },
+  };
+  const cpu = { type: 'ContainerResource', containerResource: { name: 'cpu', container: 'module' } };
+  const autoscaler = (status: object) => ({
+    metadata: { name: 'shop', labels: { 'switchyard.dev/module': 'shop' } },
+    spec,
+    status,
+  });
+  const lines = async (objects: readonly unknown[], more: Partial<Sources> = {}): Promise<string[]> =>
+    statusLines(await readStatus(model, sources({ autoscalers: async () => objects, ...more }))).slice(2, -2);
+
+  test('is told with its requests and their target', async () => {
+    expect(await lines([autoscaler({ currentMetrics: [requests, cpu] })])).toEqual([
+      'autoscaler  pods  requests/s each  target',
+      'shop        2–20  43.3             50',
+    ]);
+  });
+
+  test('whose requests cannot be seen says so, also while its CPU can', async () => {
+    expect(await lines([autoscaler({ currentMetrics: [{ type: '' }, cpu] })])).toEqual([
+      'autoscaler  pods  requests/s each  target',
+      'shop        2–20  ?                50',
+      'shop: its autoscaler does not see requests, so that no Pod leaves',
+    ]);
+    const message = 'the HPA was unable to compute the replica count: unable to get metric';
+    const conditions = [{ type: 'ScalingActive', status: 'False', reason: 'FailedGetPodsMetric', message }];
+    expect((await lines([autoscaler({ currentMetrics: null, conditions })])).slice(2)).toEqual([
+      `shop: its autoscaler does not see requests (${message}), so that no Pod leaves`,
+      `shop: its autoscaler does not see CPU (${message}), so that no Pod leaves`,
+    ]);
+  });
+
+  test('that is at its most Pods says so, and so does one that the quota stops', async () => {
+    const conditions = [{ type: 'ScalingLimited', status: 'True', reason: 'TooManyReplicas', message: '' }];
+    const stopped = {
+      ...shop(released.image),
+      status: {
+        readyReplicas: 2,
+        updatedReplicas: 2,
+        conditions: [
+          {
+            type: 'ReplicaFailure',
+            status: 'True',
+            message:
+              'pods "shop-1" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=8, limited: pods=8',
+          },
+        ],
+      },
+    };
+    const more = { workloads: async (kind: string) => (kind === 'Deployment' ? [stopped] : []) };
+    expect(
+      (await lines([autoscaler({ currentMetrics: [requests, cpu], conditions })], more)).slice(2),
+    ).toEqual([
+      'shop would have more than 20 Pods: raise scaling.max',
+      'shop gets no more Pods: pods "shop-1" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=8, limited: pods=8',
+    ]);
+  });
+
+  test('without an autoscaler in the cluster says so', async () => {
+    expect((await lines([])).slice(2)).toEqual(['shop has no autoscaler: say switchyard up']);
+  });
+
+  test('whose autoscaler cannot be read is named, and hides nothing else', async () => {
+    const facts = await readStatus(
+      model,
+      sources({
+        autoscalers: async () => {
+          throw new Error('no way');
+        },
+      }),
+    );
+    expect(facts.problems).toEqual(['the autoscalers (no way)']);
+    expect(facts.complete).toBe(true);
+  });
 });

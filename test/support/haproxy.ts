@@ -54,7 +54,7 @@ export interface RealProxy {
   metric(name: string, proxy: string): Promise<number>;
   /** Has it end its connections, as the Pod's preStop does. @returns resolves when it has ended */
   drain(): Promise<void>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Debian's HAProxy with the configuration of a module's Pod, in a folder. */
@@ -90,8 +90,9 @@ export async function startProxy(
       server.kill('SIGUSR1');
       await ended;
     },
-    stop: () => {
-      server.kill();
+    stop: async () => {
+      server.kill('SIGKILL');
+      await ended;
     },
   };
 }

@@ -24,8 +24,8 @@ beforeEach(async () => {
   modulePort = (backend.address() as AddressInfo).port;
   proxy = await startProxy(folder, modulePort, 2);
 });
-afterEach(() => {
-  proxy.stop();
+afterEach(async () => {
+  await proxy.stop();
   backend.closeAllConnections();
   backend.close();
   rmSync(folder, { recursive: true, force: true });
