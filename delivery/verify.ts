@@ -73,7 +73,7 @@ export async function testedBefore(
   if (whyOtherImage(certificate.image.repository, registry, module)) return undefined;
   const found = await gitlab.mergeRequest(project, mergeRequest);
   const head = await gitlab.branchHead(project, certificate.targetBranch);
-  const decision = decideMerge(certificate, found, head, request.policy, { by: 'whoever approves it' });
+  const decision = decideMerge(certificate, found, { head }, request.policy, { by: 'whoever approves it' });
   return decision.do === 'merge' ? certificate : undefined;
 }
 
@@ -293,14 +293,22 @@ export function whyOther(certificate: Certificate, request: MergeRequest): strin
     : `the certificate belongs to !${certificate.mergeRequest} of project ${certificate.projectId}, and this is !${request.iid} of project ${request.target_project_id}`;
 }
 
+/** A target branch as it is now. */
+export interface TargetNow {
+  readonly head: string;
+  /** Tree that merging the tested head into it gives; absent while nobody has asked git, and where they conflict. */
+  readonly merged?: string;
+}
+
 /**
- * Whether a tested merge request may be merged, given what GitLab says of it now.
+ * Whether a tested merge request may be merged, given what GitLab says of it now. What was tested is a tree: it may be merged
+ * into another commit than it was tested on if that gives the same tree, byte for byte.
  * @param review of its head; what is not known yet counts as none
  */
 export function decideMerge(
   certificate: Certificate,
   request: MergeRequest,
-  targetHead: string,
+  target: TargetNow,
   policy: Module['merge'],
   review?: Review,
 ): MergeDecision {
@@ -316,8 +324,8 @@ export function decideMerge(
     return { do: 'again', why: `${name} now targets ${request.target_branch}` };
   }
   if (request.draft) return { do: 'leave', why: `${name} is a draft` };
-  if (targetHead !== certificate.baseSha) {
-    return { do: 'again', why: `${certificate.targetBranch} moved to ${targetHead.slice(0, 12)}` };
+  if (target.head !== certificate.baseSha && target.merged !== certificate.treeSha) {
+    return { do: 'again', why: `${certificate.targetBranch} moved to ${target.head.slice(0, 12)}` };
   }
   if (policy !== certificate.policy)
     return {
@@ -381,8 +389,26 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
   }
 }
 
+/** Makes the merge of what was tested into the target branch as it is now, as GitLab would make it. */
+async function mergedNow(
+  { gitlab, gitlabUrl, token }: Context,
+  { project, sourceBranch, targetBranch, headSha }: Certificate,
+  folder: string,
+): Promise<TargetNow> {
+  const copy = new WorkingCopy(folder, { url: cloneUrl(gitlabUrl, project), token });
+  await copy.open();
+  await copy.fetchUntil([sourceBranch, targetBranch], async () =>
+    copy.haveCommonAncestor(await copy.head(sourceBranch), await copy.head(targetBranch)),
+  );
+  const head = await copy.head(targetBranch);
+  // Without merge commits GitLab merges only what stands on that head; and a head that was taken away is nobody's to merge.
+  if ((await gitlab.mergeMethod(project)) !== 'merge' || !(await copy.has(headSha))) return { head };
+  const merged = await copy.checkOutMerge(head, headSha);
+  return 'tree' in merged ? { head, merged: merged.tree } : { head };
+}
+
 /**
- * Merges exactly what was tested: with `sha`, and only on the tested base.
+ * Merges exactly what was tested: with `sha`, and only where that gives the tested tree.
  * @param patience pauses before the next try while GitLab has not judged yet (405 and 422, by its own
  * `detailed_merge_status`)
  * With `merge: reviewed` only once the review holds; the status turns green then.
@@ -415,11 +441,15 @@ export async function merge(
     const other = whyOther(certificate, request);
     if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
     const head = await gitlab.branchHead(project, certificate.targetBranch);
-    if (policy !== 'reviewed') return decideMerge(certificate, request, head, policy);
-    const otherwise = decideMerge(certificate, request, head, policy, { by: 'whoever approves it' });
-    // Asked for only where all else is well.
-    if (otherwise.do !== 'merge') return otherwise;
-    return decideMerge(certificate, request, head, policy, await readReview(gitlab, project, request));
+    const given = (target: TargetNow) =>
+      decideMerge(certificate, request, target, policy, { by: 'whoever approves it' });
+    let target: TargetNow = { head };
+    // Asked for only where all else is well: git first, people then.
+    if (given(target).do === 'again' && request.target_branch === certificate.targetBranch)
+      target = await mergedNow(context, certificate, folder);
+    const otherwise = given(target);
+    if (policy !== 'reviewed' || otherwise.do !== 'merge') return otherwise;
+    return decideMerge(certificate, request, target, policy, await readReview(gitlab, project, request));
   };
 
   const post = (state: CommitState, description: string) =>

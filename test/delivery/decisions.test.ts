@@ -37,7 +37,21 @@ const request: MergeRequest = {
 
 describe('a merge', () => {
   it('happens only for a green certificate of this head on this base', () => {
-    expect(decideMerge(green, request, green.baseSha, 'automatic')).toEqual({ do: 'merge' });
+    expect(decideMerge(green, request, { head: green.baseSha }, 'automatic')).toEqual({ do: 'merge' });
+  });
+
+  it('happens on another base only where merging gives the tested tree', () => {
+    const on = (merged?: string) =>
+      decideMerge(green, request, { head: sha('f'), ...(merged ? { merged } : {}) }, 'automatic');
+    expect(on(green.treeSha)).toEqual({ do: 'merge' });
+    expect([on(), on(sha('e')), on(green.baseSha)].map((decision) => decision.do)).toEqual([
+      'again',
+      'again',
+      'again',
+    ]);
+    // No tree, no merge: nothing was tested.
+    const { treeSha: _, ...untested } = green;
+    expect(decideMerge(untested, request, { head: sha('f') }, 'automatic').do).toBe('refuse');
   });
 
   it.each([
@@ -64,7 +78,7 @@ describe('a merge', () => {
     ['again', green, request, sha('f'), 'automatic'],
     ['again', green, { ...request, target_branch: 'release' }, green.baseSha, 'automatic'],
   ] as const)('%# does not happen otherwise: %s', (outcome, certificate, state, base, policy) => {
-    const decision = decideMerge(certificate as typeof green, state as MergeRequest, base, policy);
+    const decision = decideMerge(certificate as typeof green, state as MergeRequest, { head: base }, policy);
     expect(decision.do).toBe(outcome);
   });
 

@@ -309,6 +309,33 @@ describe('what moves while the tests run', () => {
     expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('merged');
   });
 
+  it('the target branch, but to what merging makes the same tree of: merged as it was tested', async () => {
+    await world.push('same', { 'same.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('same');
+    const certificate = await tested(iid, passed);
+    await report(world.context, certificate, KEY);
+    await world.push('main', { 'passing.txt': 'x\n' }, 'origin/main');
+    const moved = await world.push('main', { 'passing.txt': undefined });
+    expect(moved).not.toBe(certificate.baseSha);
+    const commit = await mergeNow(certificate);
+    expect(await world.context.gitlab.branchHead(PROJECT, 'main')).toBe(commit);
+    expect((await world.notes(iid)).at(-1)?.body).toContain(`merged as ${commit.slice(0, 12)}`);
+    await world.git('fetch', '--quiet', 'origin');
+    expect(await world.git('rev-parse', `${commit}^1`)).toBe(moved);
+    expect(await world.git('rev-parse', `${commit}^{tree}`)).toBe(certificate.treeSha);
+    expect((await deployNow(commit)).commit).toBe(commit);
+  });
+
+  it('the target branch, to what it conflicts with: not merged, and the next round says so', async () => {
+    await world.push('torn', { 'torn.txt': 'ours\n' }, 'origin/main');
+    const iid = await world.open('torn');
+    const first = await tested(iid, passed);
+    await report(world.context, first, KEY);
+    await world.push('main', { 'torn.txt': 'theirs\n' }, 'origin/main');
+    expect(await ended(mergeNow(first))).toMatchObject({ code: exitCode.again });
+    expect((await tested(iid, passed)).conflicts).toEqual(['torn.txt']);
+  });
+
   it('the source branch: GitLab refuses the old sha, and the newer commit is left to its own build', async () => {
     await world.push('moving', { 'moving.txt': 'x\n' }, 'origin/main');
     const iid = await world.open('moving');
