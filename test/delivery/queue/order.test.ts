@@ -126,15 +126,17 @@ describe('the order', () => {
 describe('the window', () => {
   const many = (end: 'merged' | 'taken out', count: number) => Array<typeof end>(count).fill(end);
 
-  it('starts at four, grows by one, is halved, and is never less than one or more than the quota', () => {
+  it('starts at four, grows by one, is halved, and is never less than three or more than the quota', () => {
     expect(windowAfter([], 8)).toBe(4);
     expect(windowAfter([], 2)).toBe(2);
     expect(windowAfter([], 8, 6)).toBe(6);
     expect(windowAfter(many('merged', 3), 8)).toBe(7);
     expect(windowAfter(many('merged', 30), 8)).toBe(8);
     expect(windowAfter([...many('merged', 3), 'taken out'], 8)).toBe(3);
-    expect(windowAfter(many('taken out', 9), 8)).toBe(1);
-    expect(windowAfter([...many('taken out', 9), 'merged'], 8)).toBe(2);
+    expect(windowAfter(many('taken out', 9), 8)).toBe(3);
+    expect(windowAfter([...many('taken out', 9), 'merged'], 8)).toBe(4);
+    expect(windowAfter(many('taken out', 9), 2)).toBe(2);
+    expect(windowAfter([...many('merged', 2), 'taken out'], 8, 1)).toBe(1);
     expect(windowAfter([], 0, 0)).toBe(1);
   });
 });
