@@ -30,16 +30,14 @@ def call(Map settings) {
     }
 }
 
-// Tests the merge result, again whenever the target branch moved in the meantime.
+// Tests the merge result, again for as long as it is another one by the time that it was tested. There is no end to be set:
+// each time somebody else was merged, and to be red for that would be nobody's fault.
 void verify(String module, Map place) {
-    int rounds = 3
-    for (int round = 1; round <= rounds; round++) {
-        if (verifyOnce(module, place) != 3) {
-            return
-        }
-        echo("modulePipeline: the target branch moved (round ${round} of ${rounds})")
+    int round = 1
+    while (verifyOnce(module, place) == 3) {
+        echo("modulePipeline: the target branch moved (round ${round})")
+        round++
     }
-    error("modulePipeline: the target branch moved ${rounds} times during the tests; push again or retry when it is quieter")
 }
 
 int verifyOnce(String module, Map place) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.switchyard.library.Engine.Run;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -176,14 +177,20 @@ class LibraryTest {
   }
 
   @Test
-  void whereTheTargetMovedAllIsDoneAgainThreeTimesAtMost() throws Exception {
-    Run once = merge(new Scenario().exits("delivery merge", 3, 0));
-    green(once);
-    assertEquals(2, once.commands().stream().filter(SOURCE::equals).count());
-    Run ever = merge(new Scenario().exits("delivery merge", 3));
-    red("moved 3 times", ever);
-    assertEquals(3, ever.commands().stream().filter("delivery merge"::equals).count());
-    assertEquals(3, ever.commands().stream().filter(REPORT::equals).count());
+  void whereTheTargetMovedAllIsDoneAgainForAsLongAsItMoves() throws Exception {
+    for (int moves : List.of(1, 9)) {
+      Integer[] codes = new Integer[moves + 1];
+      Arrays.fill(codes, 3);
+      codes[moves] = 0;
+      Run run = merge(new Scenario().exits("delivery merge", codes));
+      green(run);
+      for (String each : List.of(SOURCE, REPORT, "delivery merge"))
+        assertEquals(moves + 1, run.commands().stream().filter(each::equals).count());
+      assertEquals(moves + 1, run.trace().stream().filter("unlock merge-orders"::equals).count());
+    }
+    Run red = merge(new Scenario().exits("delivery merge", 3, 3, 1));
+    red("orders is red", red);
+    assertEquals(3, red.commands().stream().filter(SOURCE::equals).count());
   }
 
   // A push to a module's main branch.
