@@ -71,7 +71,7 @@ function main(out: string): void {
       { title: 'Test times until merged, median', lines: lines(({ median }) => median), highest: 20 },
       { title: 'Not merged, %', lines: lines(({ red }) => red * 100), highest: 100 },
     ];
-    writeFileSync(out, plot(ARRIVALS, panels));
+    writeFileSync(out, plot(`Merge requests of one project. ${name}`, ARRIVALS, panels));
   }
   print('## All at once, nothing fails, tests that take the same time\n');
   print('| merge requests | strategy | all merged after | not merged |');

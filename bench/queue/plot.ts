@@ -47,7 +47,7 @@ ${lines.map(({ name, values }, index) => {
 }
 
 /** Panels side by side over the same x, with one legend. The same values give the same bytes. */
-export function plot(xs: readonly number[], panels: readonly Panel[]): string {
+export function plot(title: string, xs: readonly number[], panels: readonly Panel[]): string {
   const names = panels[0]?.lines.map(({ name }) => name) ?? [];
   const step = (WIDTH - 2 * BOX.left) / Math.max(1, names.length);
   const legend = names.map((name, index) => {
@@ -56,6 +56,7 @@ export function plot(xs: readonly number[], panels: readonly Panel[]): string {
     return html`<path d="M${left} 20h28" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dashes}"/><text class="tick" x="${left + 36}" y="24">${name}</text>`;
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui,sans-serif" font-size="13">
+<title>${title}</title>
 <style>${PALETTE}
 .ground{fill:var(--ground)}.name{fill:var(--text);font-size:15px}.tick{fill:var(--soft)}.grid{stroke:var(--line);stroke-width:1}</style>
 <rect class="ground" width="${WIDTH}" height="${HEIGHT}"/>

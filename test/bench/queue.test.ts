@@ -42,6 +42,7 @@ it('a plot has a line for each strategy in each panel, and text as text', () => 
     { name: 'c', values: [3, 400] },
   ];
   const picture = plot(
+    'x < y',
     [1, 2],
     [
       { title: 'one & all', lines, highest: 4 },
@@ -51,6 +52,7 @@ it('a plot has a line for each strategy in each panel, and text as text', () => 
   expect(picture.match(/<polyline/g)).toHaveLength(4);
   expect(picture).toContain('a &lt;b&gt;');
   expect(picture).toContain('one &amp; all');
+  expect(picture).toContain('<title>x &lt; y</title>');
   expect(picture).not.toContain('NaN');
   // What is above the highest stands at the edge.
   expect(picture).toMatch(/points="[\d.]+,124 [\d.]+,64"/);
