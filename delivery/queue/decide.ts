@@ -105,25 +105,32 @@ export type Action =
   /** End its status as failed. @property base main as it was decided for */
   | (About & { readonly do: 'take out'; readonly base: string; readonly why: string });
 
+/**
+ * How a merge request stands.
+ *
+ * - `held`: not in the queue, or not for now; `why` says what it waits for.
+ * - `waits`: behind the window, or for a test Pod.
+ * - `passed`: green on those before it, and waits for them.
+ * - `failed`: red on those before it: taken out as soon as they are merged, tested again without those that are not.
+ * - `conflicts`: does not merge with those before it.
+ * - `broke off`: its test ended without a verdict; it is tried again.
+ */
+export type Standing =
+  | 'held'
+  | 'waits'
+  | 'testing'
+  | 'passed'
+  | 'failed'
+  | 'conflicts'
+  | 'broke off'
+  | 'merging'
+  | 'taken out';
+
 /** Where a merge request stands, as people see it. */
 export interface Place extends Ref {
   /** In its queue, from 1; absent for what does not queue. */
   readonly at?: number;
-  readonly state: /** Not in the queue: `why` says what it waits for. */
-    | 'held'
-    /** Behind the window, or for a test Pod. */
-    | 'waits'
-    | 'testing'
-    /** Green on those before it, and waits for them. */
-    | 'passed'
-    /** Red on those before it: taken out as soon as they are merged, tested again without those that are not. */
-    | 'failed'
-    /** Does not merge with those before it. */
-    | 'conflicts'
-    /** Its test broke off without a verdict; it is tried again. */
-    | 'broke off'
-    | 'merging'
-    | 'taken out';
+  readonly state: Standing;
   /** Those before it that its test holds, in their order. */
   readonly with: readonly Ref[];
   readonly why?: string;
@@ -204,7 +211,7 @@ class Pass {
     };
   }
 
-  private stand(request: Request, state: Place['state'], ahead: readonly Request[], why?: string): void {
+  private stand(request: Request, state: Standing, ahead: readonly Request[], why?: string): void {
     const about = { ...ref(request), state, with: ahead.map(ref) };
     this.places.set(nameOf(request), why === undefined ? about : { ...about, why });
   }
@@ -217,7 +224,7 @@ class Pass {
   }
 
   /** Stands in nobody's way: those behind are tested without it. */
-  aside(request: Request, state: Place['state'], ahead: readonly Request[], why: string): void {
+  aside(request: Request, state: Standing, ahead: readonly Request[], why: string): void {
     this.stop(request, why);
     this.stand(request, state, ahead, why);
   }

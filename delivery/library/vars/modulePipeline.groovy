@@ -31,7 +31,7 @@ def call(Map settings) {
 }
 
 // Tests the merge result, again for as long as it is another one by the time that it was tested. There is no end to be set:
-// each time somebody else was merged, and to be red for that would be nobody's fault.
+// each time something else came into it, and nobody is red for that.
 void verify(String module, Map place) {
     int round = 1
     while (verifyOnce(module, place) == 3) {
