@@ -33,7 +33,10 @@ export interface Program {
 
 const KUBERNETES = '1.37.2';
 const PULUMI = '3.259.0';
+/** Where it is built. */
 const PROVIDER = '4.25.0';
+/** Where its release is to be had: what the package of the programs asks for. */
+const PROVIDER_RELEASE = '4.34.2';
 const BUILDKIT = '0.34.2';
 const COREDNS = '1.12.4';
 const VERSITYGW = '1.8.0';
@@ -120,8 +123,8 @@ export const PARTS: Part[] = [
     // .goreleaser.yml of pulumi/pulumi-kubernetes.
     official: [
       {
-        url: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER}/pulumi-resource-kubernetes-v${PROVIDER}-linux-amd64.tar.gz`,
-        checksums: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER}/pulumi-kubernetes_${PROVIDER}_checksums.txt`,
+        url: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER_RELEASE}/pulumi-resource-kubernetes-v${PROVIDER_RELEASE}-linux-amd64.tar.gz`,
+        checksums: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER_RELEASE}/pulumi-kubernetes_${PROVIDER_RELEASE}_checksums.txt`,
         archive: { 'pulumi-resource-kubernetes': 'pulumi-resource-kubernetes' },
       },
     ],
