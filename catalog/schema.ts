@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from './problems';
+import { MOST_PODS } from './scaling';
 import {
   addressRange,
   annotations,
@@ -191,7 +192,7 @@ export const moduleSchema = z.strictObject({
   production: z
     .strictObject({
       /** Pods to start with. */
-      replicas: z.number().int().min(1).max(1000).default(2),
+      replicas: z.number().int().min(1).max(MOST_PODS).default(2),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /**

@@ -22,15 +22,20 @@ export const FOUND_VARIABLE = 'SWITCHYARD_FOUND_FILE';
  * the first `up` makes it.
  * @throws ProblemsError when GitLab cannot be asked, or the file is broken
  */
-export async function fetchReleases(
+export async function readReleaseLedger(
   url: string,
   group: string,
   token: string,
   environment: string,
-): Promise<Ledger['modules']> {
+): Promise<Ledger> {
   const text = await fetchLedger(url, group, token, environment);
-  return parseLedger(text, `${names.ledgerProject}/${environment}.yaml`).modules;
+  return parseLedger(text, `${names.ledgerProject}/${environment}.yaml`);
 }
+
+/** What runs of each module, as {@link readReleaseLedger} has it. */
+export const fetchReleases = async (
+  ...where: Parameters<typeof readReleaseLedger>
+): Promise<Ledger['modules']> => (await readReleaseLedger(...where)).modules;
 
 /**
  * Text of an environment's file of the release ledger; empty when there is none.

@@ -498,7 +498,7 @@ export function program(): Command {
       }
       result(
         deployment,
-        `rolled out: ${deployment.module} ${deployment.commit.slice(0, 12)} in ${deployment.environment}`,
+        `rolled out: ${deployment.module} ${short(deployment.commit)} in ${deployment.environment}`,
       );
     });
 

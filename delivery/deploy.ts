@@ -10,6 +10,7 @@ import { WorkingCopy } from './git';
 import type { CommitState, MergeRequest } from './gitlab';
 import { changeLedger, type LedgerPlace, ledgerMessage, short } from './ledger';
 import { marker, type NoteReading, readNote } from './note';
+import { ownNote } from './own-note';
 import type { Registry } from './registry';
 import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
@@ -57,7 +58,7 @@ export async function openMerged(
   const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
   await copy.open();
   await copy.fetchUntil([branch], () => copy.has(commit));
-  if (!(await copy.has(commit))) refuse(`${commit.slice(0, 12)} is not on ${branch}`);
+  if (!(await copy.has(commit))) refuse(`${short(commit)} is not on ${branch}`);
   let requests = await context.gitlab.mergeRequestsOf(project, commit);
   // The hook of a merge's own push can come while GitLab still has the merge request locked.
   for (const pause of patience) {
@@ -103,13 +104,13 @@ export function whyNotCovered(
   }
   // Of an older build: GitLab keeps the head that was merged.
   if (certificate.headSha !== pushed.request.sha) {
-    return `the certificate is of ${certificate.headSha.slice(0, 12)}, and ${pushed.request.sha?.slice(0, 12)} was merged`;
+    return `the certificate is of ${short(certificate.headSha)}, and ${pushed.request.sha?.slice(0, 12)} was merged`;
   }
   if (!isGreen(certificate)) return 'its tests did not pass';
   const other = whyOtherImage(certificate.image?.repository ?? '', pushed.registry, pushed.module);
   if (other) return other;
   if (certificate.treeSha !== pushed.tree) {
-    return `its tree ${pushed.tree.slice(0, 12)} is not the tested ${certificate.treeSha?.slice(0, 12)}`;
+    return `its tree ${short(pushed.tree)} is not the tested ${certificate.treeSha?.slice(0, 12)}`;
   }
   return undefined;
 }
@@ -254,9 +255,7 @@ async function findCertificate(
   iid: number,
   key: string,
 ): Promise<NoteReading> {
-  const own = await context.gitlab.ownId();
-  const notes = await context.gitlab.notes(project, iid);
-  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  const mine = await ownNote(context.gitlab, project, iid, marker);
   return mine ? readNote(mine.body, key) : { fault: 'no certificate' };
 }
 
@@ -352,7 +351,7 @@ async function toLedger(
   await registry.tag(
     repository.slice(registryAddress.length + 1),
     digest,
-    `release-${request.commit.slice(0, 12)}`,
+    `release-${short(request.commit)}`,
   );
   const isWithin = async (undone: TakenBack): Promise<boolean> =>
     undone.commit === request.commit ||
@@ -398,8 +397,8 @@ async function toLedger(
   }
   context.say(
     written
-      ? `ledger: ${request.environment} ${request.module} is now ${request.commit.slice(0, 12)}, ${next.image}`
-      : `ledger: ${request.environment} ${request.module} is ${request.commit.slice(0, 12)} already`,
+      ? `ledger: ${request.environment} ${request.module} is now ${short(request.commit)}, ${next.image}`
+      : `ledger: ${request.environment} ${request.module} is ${short(request.commit)} already`,
   );
   return deployment;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { STATUS_NAME } from '../catalog/status';
 import { wholeOf } from '../clients/pages';
-import { CLOCK, type Clock, type Policy, retry, retryAfterMs } from '../clients/retry';
+import { CLOCK, type Clock, isTransient, type Policy, retry, retryAfterMs } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -182,6 +182,13 @@ export class GitLabError extends Failure {
   }
 }
 
+/** Whether GitLab may have done what it was told without our hearing of it. */
+export const isUnheard = (error: unknown): error is GitLabError =>
+  error instanceof GitLabError && (error.status === 0 || isTransient(error.status));
+
+/** A user's name as GitLab allows it: a line of ours stays one, and a mention is one. */
+export const isUsername = (text: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(text);
+
 export interface GitLabOptions {
   /** Without `/api/v4`. */
   readonly url: string;
@@ -321,6 +328,23 @@ export class GitLab {
     return this.check(z.array(schema), { body, nextPage: undefined }, path);
   }
 
+  /** A list page by page, 100 on each, as far as it is wanted. `path` has a query. */
+  private async pagesUntil<T>(
+    path: string,
+    schema: z.ZodType<T>,
+    isEnough: (found: readonly T[]) => boolean,
+    pages = 50,
+  ): Promise<readonly T[]> {
+    const route = `${path}&per_page=100`;
+    const found: T[] = [];
+    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
+      const answer: Answer = await this.request('GET', `${route}&page=${page}`);
+      found.push(...this.check(z.array(schema), answer, route));
+      page = answer.nextPage;
+    }
+    return found;
+  }
+
   /** The bot's own user id. */
   async ownId(): Promise<number> {
     return (await this.get('/user', z.object({ id: z.number() }))).id;
@@ -412,19 +436,13 @@ export class GitLab {
    * @param isEnough asked after each page with all so far
    * @param pages most that are read
    */
-  async pushes(
+  pushes(
     project: string,
     isEnough: (pushes: readonly Push[]) => boolean,
-    pages = 50,
+    pages?: number,
   ): Promise<readonly Push[]> {
-    const path = `/projects/${encode(project)}/events?action=pushed&sort=desc&per_page=100`;
-    const found: Push[] = [];
-    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
-      const answer: Answer = await this.request('GET', `${path}&page=${page}`);
-      found.push(...this.check(z.array(pushSchema), answer, path));
-      page = answer.nextPage;
-    }
-    return found;
+    const path = `/projects/${encode(project)}/events?action=pushed&sort=desc`;
+    return this.pagesUntil(path, pushSchema, isEnough, pages);
   }
 
   /** Ids of those who opened a merge request, and of whom GitLab takes for authors and committers of its commits. */
@@ -549,21 +567,15 @@ export class GitLab {
    * @param isEnough asked after each page with all so far
    * @param pages most that are read
    */
-  async commitsOf(
+  commitsOf(
     project: string,
     path: string,
     branch: string,
     isEnough: (commits: readonly ListedCommit[]) => boolean,
-    pages = 50,
+    pages?: number,
   ): Promise<readonly ListedCommit[]> {
-    const route = `/projects/${encode(project)}/repository/commits?ref_name=${encode(branch)}&path=${encode(path)}&per_page=100`;
-    const found: ListedCommit[] = [];
-    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
-      const answer: Answer = await this.request('GET', `${route}&page=${page}`);
-      found.push(...this.check(z.array(listedCommitSchema), answer, route));
-      page = answer.nextPage;
-    }
-    return found;
+    const route = `/projects/${encode(project)}/repository/commits?ref_name=${encode(branch)}&path=${encode(path)}`;
+    return this.pagesUntil(route, listedCommitSchema, isEnough, pages);
   }
 
   /**

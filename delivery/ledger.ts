@@ -9,8 +9,7 @@ import {
   stateOf,
   withState,
 } from '../catalog/ledger';
-import { isTransient } from '../clients/retry';
-import { type GitLab, GitLabError, type ListedCommit } from './gitlab';
+import { type GitLab, GitLabError, isUnheard, isUsername, type ListedCommit } from './gitlab';
 
 // The release ledger as GitLab has it: what it says now, what it said before, and the one way of changing it. What was
 // released stands in the file; the commits' messages only tell where to look, and who and why.
@@ -40,9 +39,6 @@ export interface LedgerMessage {
   readonly by?: string;
 }
 
-/** Names as GitLab allows them, so that a line of ours stays one. */
-const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-
 export function ledgerMessage(
   environment: string,
   { module, to, back, why, by }: LedgerMessage,
@@ -53,7 +49,7 @@ export function ledgerMessage(
     `${environment}: ${module} ${to ?? 'nothing'}${taken}`,
     '',
     ...(why ? [`Why: ${why}`] : []),
-    ...(by && USERNAME.test(by) ? [`By: ${by}`] : []),
+    ...(by && isUsername(by) ? [`By: ${by}`] : []),
     ...more,
     '',
   ].join('\n');
@@ -191,8 +187,7 @@ export async function changeLedger(
       return true;
     } catch (error) {
       // A cut after GitLab had taken the commit: the ledger says so, and the next round keeps it.
-      const unheard =
-        error instanceof GitLabError && (error.status === 0 || isTransient(error.status)) && attempt < tries;
+      const unheard = isUnheard(error) && attempt < tries;
       const raced = error instanceof GitLabError && [400, 409].includes(error.status) && attempt < tries;
       if (!raced && !unheard) throw error;
       lost ||= unheard;

@@ -1,9 +1,9 @@
-import { isTransient, retry } from '../clients/retry';
 import { markdownCode } from '../text/markdown';
 import type { Deployment } from './deploy';
-import { GitLabError } from './gitlab';
+import { isUsername } from './gitlab';
 import { short } from './ledger';
 import { inert, redact } from './note';
+import { ownNote, untilNoted } from './own-note';
 import type { Unsteady } from './unsteady';
 import type { Context } from './verify';
 
@@ -13,9 +13,9 @@ export type Undone = Deployment & { readonly undone: NonNullable<Deployment['und
 const markerOf = ({ environment, commit }: Undone): string =>
   `<!-- switchyard:undone ${environment} ${short(commit)} -->`;
 
-/** Names as GitLab allows them: a mention of another form would be text. */
+/** A mention of another form would be text. */
 const mention = (username: string | undefined): string =>
-  username && /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(username) ? `@${username}: ` : '';
+  username && isUsername(username) ? `@${username}: ` : '';
 
 const code = (line: string): string => (line.trim() === '' ? '' : `- ${markdownCode(line)}`);
 
@@ -73,20 +73,12 @@ export async function tellUndone(
   const { project, mergeRequest } = deployment;
   const secrets = [token, process.env.SWITCHYARD_CERTIFICATE_KEY ?? ''];
   const tell = async (): Promise<void> => {
-    const own = await gitlab.ownId();
-    const notes = await gitlab.notes(project, mergeRequest);
-    const mine = notes.find(
-      (note) => note.author.id === own && !note.system && note.body.startsWith(markerOf(deployment)),
-    );
+    const mine = await ownNote(gitlab, project, mergeRequest, markerOf(deployment));
     if (mine && !unsteady) return;
     const { author } = await gitlab.mergeRequest(project, mergeRequest);
     const body = undoNote(deployment, build, unsteady, author?.username, secrets);
     if (mine) await gitlab.editNote(project, mergeRequest, mine.id, body);
     else await gitlab.createNote(project, mergeRequest, body);
   };
-  // A note that GitLab took without our hearing of it is found by the next try.
-  await retry(tell, {
-    again: (error) => error instanceof GitLabError && (error.status === 0 || isTransient(error.status)),
-    policy: { attempts: 3, ...noteRetries },
-  });
+  await untilNoted(tell, noteRetries);
 }

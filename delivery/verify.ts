@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import { NO_CI_CONFIG } from '../catalog/status';
-import { isTransient, type Policy, retry } from '../clients/retry';
+import type { Policy } from '../clients/retry';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
+import { ownNote, putOwnNote, untilNoted } from './own-note';
 import { type Review, readReview } from './review';
 import { whyOtherImage } from './state';
 
@@ -62,9 +63,7 @@ export async function testedBefore(
   registry: string,
 ): Promise<Certificate | undefined> {
   const { module, project, mergeRequest } = request;
-  const own = await gitlab.ownId();
-  const notes = await gitlab.notes(project, mergeRequest);
-  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
+  const mine = await ownNote(gitlab, project, mergeRequest, marker);
   const reading = mine && readNote(mine.body, key);
   if (!reading || !('certificate' in reading)) return undefined;
   const { certificate } = reading;
@@ -223,21 +222,9 @@ export async function putNote(
   key: string,
 ): Promise<void> {
   const body = renderNote(certificate, progress, key);
-  // A note that GitLab took without our hearing of it is found by the next try, so none is written twice.
-  await retry(() => putBody(context, certificate, body), {
-    again: (error) => error instanceof GitLabError && (error.status === 0 || isTransient(error.status)),
-    policy: { attempts: 3, ...context.noteRetries },
-  });
-}
-
-async function putBody({ gitlab }: Context, certificate: Certificate, body: string): Promise<void> {
-  const own = await gitlab.ownId();
-  const notes = await gitlab.notes(certificate.project, certificate.mergeRequest);
-  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
-  if (!mine) await gitlab.createNote(certificate.project, certificate.mergeRequest, body);
-  else if (mine.body.trim() !== body.trim()) {
-    await gitlab.editNote(certificate.project, certificate.mergeRequest, mine.id, body);
-  }
+  const { project, mergeRequest } = certificate;
+  const put = () => putOwnNote(context.gitlab, project, mergeRequest, marker, body);
+  await untilNoted(put, context.noteRetries);
 }
 
 /** Posts the note, and the final status unless it waits for an approval. @returns whether the certificate is green */

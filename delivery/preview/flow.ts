@@ -8,6 +8,7 @@ import { openMerged } from '../deploy';
 import { exitCode, Failure } from '../failure';
 import { WorkingCopy } from '../git';
 import type { CommitState, MergeRequest } from '../gitlab';
+import { putOwnNote } from '../own-note';
 import { type Context, cloneUrl, whyNotTest } from '../verify';
 import { affectedEnvironments, type Covered } from './affected';
 import { capacityOf, type Node, readNodes } from './capacity';
@@ -161,14 +162,7 @@ export async function putPreviewNote(
   environment: string,
   body: string,
 ): Promise<void> {
-  const own = await gitlab.ownId();
-  const notes = await gitlab.notes(session.project, session.mergeRequest);
-  const marker = previewMarker(environment);
-  const mine = notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(marker));
-  if (!mine) await gitlab.createNote(session.project, session.mergeRequest, body);
-  else if (mine.body.trim() !== body.trim()) {
-    await gitlab.editNote(session.project, session.mergeRequest, mine.id, body);
-  }
+  await putOwnNote(gitlab, session.project, session.mergeRequest, previewMarker(environment), body);
 }
 
 const nodesOf = (lists: Readonly<Record<string, unknown>>): Record<string, readonly Node[]> =>

@@ -1,6 +1,5 @@
-import { LEDGER_PROJECT, parseLedger } from '../../catalog/ledger';
 import { askText } from '../../clients/ask';
-import { fetchLedger } from '../../components/ask-gitlab';
+import { readReleaseLedger } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import type { Restic } from '../../delivery/backup/restic';
@@ -36,11 +35,8 @@ function sourcesOf({ settings }: Model): Sources {
     ? Buffer.from(`${JENKINS_USER}:${JENKINS_TOKEN ?? ''}`).toString('base64')
     : undefined;
   return {
-    ledger: async () => {
-      const token = process.env[secretSources.gitlabToken] ?? '';
-      const text = await fetchLedger(gitlab.url, gitlab.group, token, environment);
-      return parseLedger(text, `${LEDGER_PROJECT}/${environment}.yaml`);
-    },
+    ledger: () =>
+      readReleaseLedger(gitlab.url, gitlab.group, process.env[secretSources.gitlabToken] ?? '', environment),
     workloads: (kind) =>
       listObjects(
         settings,

@@ -15,6 +15,17 @@ const lose = (world: Simulated): void => {
   world.hooks = [];
 };
 
+/** A merge request whose build has begun by its hook. */
+function building() {
+  const world = new Simulated();
+  const reconciler = world.reconciler();
+  const request = world.open();
+  for (const hook of world.hooks.splice(0)) world.arrive(hook);
+  const [build] = world.live;
+  if (!build) throw new Error('no build');
+  return { world, reconciler, request, build };
+}
+
 describe('one look', () => {
   it('follows a change through every lost hook: opened, tested, merged, deployed', async () => {
     const world = new Simulated();
@@ -88,12 +99,7 @@ describe('one look', () => {
   });
 
   it('merges what is green when its build ended before the merge, and leaves alone what people are to merge', async () => {
-    const world = new Simulated();
-    const reconciler = world.reconciler();
-    const request = world.open();
-    for (const hook of world.hooks.splice(0)) world.arrive(hook);
-    const [build] = world.live;
-    if (!build) throw new Error('no build');
+    const { world, reconciler, request, build } = building();
     world.step(build);
     world.step(build);
     world.crash(build);
@@ -109,12 +115,7 @@ describe('one look', () => {
   });
 
   it('starts again what a build left that was green round after round, since it is one build', async () => {
-    const world = new Simulated();
-    const reconciler = world.reconciler();
-    const request = world.open();
-    for (const hook of world.hooks.splice(0)) world.arrive(hook);
-    const [build] = world.live;
-    if (!build) throw new Error('no build');
+    const { world, reconciler, request, build } = building();
     for (let round = 0; round < 4; round++) {
       build.stage = 'waiting';
       world.step(build);

@@ -1,0 +1,36 @@
+import { type Policy, retry } from '../clients/retry';
+import { type GitLab, isUnheard, type Note } from './gitlab';
+
+// The bot's own notes in a merge request, each found by how it begins. Notes of others count for nothing and stay untouched.
+
+type Notes = Pick<GitLab, 'ownId' | 'notes'>;
+type NotesToWrite = Notes & Pick<GitLab, 'createNote' | 'editNote'>;
+
+/** The bot's own note that begins like this. */
+export async function ownNote(
+  gitlab: Notes,
+  project: string,
+  iid: number,
+  beginning: string,
+): Promise<Note | undefined> {
+  const own = await gitlab.ownId();
+  const notes = await gitlab.notes(project, iid);
+  return notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(beginning));
+}
+
+/** Writes it: edits the one that is there, and leaves an equal one alone. */
+export async function putOwnNote(
+  gitlab: NotesToWrite,
+  project: string,
+  iid: number,
+  beginning: string,
+  body: string,
+): Promise<void> {
+  const mine = await ownNote(gitlab, project, iid, beginning);
+  if (!mine) await gitlab.createNote(project, iid, body);
+  else if (mine.body.trim() !== body.trim()) await gitlab.editNote(project, iid, mine.id, body);
+}
+
+/** Tries again to write one. What GitLab took without our hearing of it is found by the next try, so none is written twice. */
+export const untilNoted = (write: () => Promise<void>, retries: Partial<Policy> | undefined): Promise<void> =>
+  retry(write, { again: isUnheard, policy: { attempts: 3, ...retries } });
