@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { imageContext, programOf } from '../catalog/program';
 import type { Model } from '../components/model';
-import { changedSince, DECIDING, markOf, marksOf } from './marks';
+import { makeNoted, markOf } from './marks';
 import { root } from './place';
 
 /** What a context was laid out from. */
@@ -42,26 +42,22 @@ export async function layOut(
   const context = join(checkout, imageContext(previews));
   const note = `${context}.json`;
   if (stands(checkout, previews, context, note)) return false;
-  const own = randomUUID();
-  const made = `${context}.${own}`;
-  const noted = `${note}.${own}`;
+  const made = `${context}.${randomUUID()}`;
+  let program = '';
   try {
-    mkdirSync(dirname(noted), { recursive: true });
-    writeFileSync(noted, '');
-    // The file system's own clock, which may be some milliseconds behind.
-    const begun = statSync(noted).mtimeMs;
-    const program = programOf(checkout);
-    const files = [...DECIDING, ...(await build(checkout, { out: made, previews }))];
-    const origin: Origin = { program, previews, files: marksOf(checkout, files) };
-    writeFileSync(noted, JSON.stringify(origin));
-    rmSync(note, { force: true });
-    take(made, context);
-    // What was written to meanwhile is read again next time.
-    if (!files.some((file) => changedSince(begun, join(checkout, file)))) renameSync(noted, note);
+    await makeNoted(
+      checkout,
+      note,
+      () => {
+        program = programOf(checkout);
+        return build(checkout, { out: made, previews });
+      },
+      () => take(made, context),
+      (files): Origin => ({ program, previews, files }),
+    );
     return true;
   } finally {
     rmSync(made, { recursive: true, force: true });
-    rmSync(noted, { force: true });
   }
 }
 
