@@ -129,6 +129,7 @@ export function topologySteps(): Step[] {
       needs: [
         'toolchain-pulumi',
         'toolchain-kubernetes',
+        'toolchain-provider-kubernetes',
         'plugins',
         'storage',
         'state-store',

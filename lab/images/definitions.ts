@@ -29,7 +29,12 @@ export const IMAGES: readonly ImageDefinition[] = [
     tag: 'lab',
     parent: 'debian',
     base: true,
-    programs: { kubectl: 'kubernetes/kubectl', pulumi: 'pulumi/pulumi', buildctl: 'buildkit/buildctl' },
+    programs: {
+      kubectl: 'kubernetes/kubectl',
+      pulumi: 'pulumi/pulumi',
+      buildctl: 'buildkit/buildctl',
+      'pulumi-resource-kubernetes': 'provider-kubernetes/pulumi-resource-kubernetes',
+    },
     extra: 'agent-program',
   },
   { name: 'inbound-agent', tag: 'lab', parent: 'debian' },

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { bundlePlugin } from './shared/bundle';
 
 /** The plug-ins, with their entry points beside this file. */
-export const PLUGINS = ['kubernetes', 'gitlab', 'docker'] as const;
+export const PLUGINS = ['gitlab', 'docker'] as const;
 
 export type PluginName = (typeof PLUGINS)[number];
 

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,7 +12,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
 import { download } from './download';
 import { findGo, goIsAtHand } from './go';
@@ -35,7 +37,13 @@ const NAMES = (program: Program): string[] => [program.name, ...(program.links ?
 function partHash(part: Part): Promise<string> {
   return hashFiles(
     [join(__dirname, part.name)],
-    [part.version, JSON.stringify(part.programs), JSON.stringify(part.stamps ?? {}), process.arch],
+    [
+      part.version,
+      JSON.stringify(part.programs),
+      JSON.stringify(part.stamps ?? {}),
+      process.arch,
+      ...(part.embeds || part.instead ? [JSON.stringify([part.embeds, part.instead])] : []),
+    ],
   );
 }
 
@@ -80,16 +88,16 @@ const niceness = (part: Part): number => Math.min(3 + 2 * PARTS.indexOf(part), 1
 async function packagesToCompile(
   go: string,
   flags: string[],
-  part: Part,
+  { part, sources }: { readonly part: Part; readonly sources: string },
   log: StepLog,
 ): Promise<number | undefined> {
   // For the program itself, which is linked anew, there is another word: its package is in the cache, the program is not.
   const format =
     '{{if .Stale}}{{if ne .StaleReason "not installed but available in build cache"}}{{.ImportPath}}{{end}}{{end}}';
-  const sources = part.programs.map(({ source }) => source);
+  const packages = part.programs.map(({ source }) => source);
   try {
-    const { stdout } = await log.exec(go, ['list', '-deps', '-f', format, ...flags, ...sources], {
-      cwd: join(__dirname, part.name),
+    const { stdout } = await log.exec(go, ['list', '-deps', '-f', format, ...flags, ...packages], {
+      cwd: sources,
       env: BUILD_ENVIRONMENT,
       nice: niceness(part),
     });
@@ -134,11 +142,67 @@ function standardLibrary(go: string, part: Part, log: StepLog): Promise<unknown>
   return compiled;
 }
 
+/** Where Go keeps a module of a part, in its cache. */
+async function moduleFolder(go: string, part: Part, module: string, log: StepLog): Promise<string> {
+  const options = { cwd: join(__dirname, part.name), env: BUILD_ENVIRONMENT };
+  await log.exec(go, ['mod', 'download', module], options);
+  const { stdout } = await log.exec(go, ['list', '-m', '-f', '{{.Dir}}', module], options);
+  return stdout.trim();
+}
+
+/**
+ * Runs a build of a part where its sources lie: in its own folder, or in a copy that has what it embeds, too, and the
+ * modules of which a file is ours.
+ */
+async function withSources<T>(
+  go: string,
+  part: Part,
+  log: StepLog,
+  use: (sources: string) => Promise<T>,
+): Promise<T> {
+  const own = join(__dirname, part.name);
+  if (!part.embeds && !part.instead) return use(own);
+  const copy = mkdtempSync(join(cacheHome(), 'builds', `.${part.name}-sources-`));
+  try {
+    cpSync(own, copy, { recursive: true });
+    for (const [module, files] of Object.entries(part.embeds ?? {})) {
+      const folder = await moduleFolder(go, part, module, log);
+      for (const file of files) copyFileSync(join(folder, file), join(copy, basename(file)));
+    }
+    for (const [module, files] of Object.entries(part.instead ?? {})) {
+      // Go lets nobody replace a file in its cache of modules, which is read-only.
+      const copied = `./modules/${module}`;
+      mkdirSync(dirname(join(copy, copied)), { recursive: true });
+      const folder = await moduleFolder(go, part, module, log);
+      await log.exec('cp', ['-r', '--no-preserve=mode', folder, join(copy, copied)]);
+      for (const [file, ours] of Object.entries(files)) {
+        copyFileSync(join(own, ours), join(copy, copied, file));
+      }
+      await log.exec(go, ['mod', 'edit', '-replace', `${module}=${copied}`], {
+        cwd: copy,
+        env: BUILD_ENVIRONMENT,
+      });
+    }
+    return await use(copy);
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
 async function build(part: Part, folder: string, log: StepLog): Promise<void> {
   const go = await findGo(log);
   await standardLibrary(go, part, log);
+  await withSources(go, part, log, (sources) => compile(go, part, { sources, folder }, log));
+}
+
+async function compile(
+  go: string,
+  part: Part,
+  { sources, folder }: { readonly sources: string; readonly folder: string },
+  log: StepLog,
+): Promise<void> {
   const flags = [...COMPILER_FLAGS, '-ldflags', linkerFlags(part)];
-  const total = await packagesToCompile(go, flags, part, log);
+  const total = await packagesToCompile(go, flags, { part, sources }, log);
   const report = (done: number) => {
     if (total !== undefined) log.progress?.({ done, total, unit: 'packages' });
   };
@@ -147,7 +211,7 @@ async function build(part: Part, folder: string, log: StepLog): Promise<void> {
   for (const program of part.programs) {
     let done = before;
     await log.exec(go, ['build', '-v', ...flags, '-o', join(folder, program.name), program.source], {
-      cwd: join(__dirname, part.name),
+      cwd: sources,
       env: BUILD_ENVIRONMENT,
       nice: niceness(part),
       onOutput: countPackages((packages) => {

@@ -7,6 +7,10 @@ export interface Part {
   version: string;
   title: string;
   programs: Program[];
+  /** Files that its main.go embeds and a module carries, where Go cannot embed them from: module → paths in it. */
+  embeds?: Record<string, string[]>;
+  /** Files of modules that are compiled from files of ours: module → path in it → path in the part's folder. */
+  instead?: Record<string, Record<string, string>>;
   /** `-X` settings that the linker writes in: package variable to value. */
   stamps?: Record<string, string>;
   /** Official files that bring all of its programs, taken when their checksums fit. Only for x86-64. */
@@ -31,6 +35,10 @@ export interface Program {
 
 const KUBERNETES = '1.37.2';
 const PULUMI = '3.259.0';
+/** Where it is built. */
+const PROVIDER = '4.25.0';
+/** Where its release is to be had: what the package of the programs asks for. */
+const PROVIDER_RELEASE = '4.34.2';
 const BUILDKIT = '0.34.2';
 const COREDNS = '1.12.4';
 const VERSITYGW = '1.8.0';
@@ -98,6 +106,33 @@ export const PARTS: Part[] = [
         url: `${GITHUB}/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-v${PULUMI}-linux-x64.tar.gz`,
         checksums: `${GITHUB}/pulumi/pulumi/releases/download/v${PULUMI}/pulumi-${PULUMI}-checksums.txt`,
         archive: { pulumi: 'pulumi/pulumi', 'pulumi-language-nodejs': 'pulumi/pulumi-language-nodejs' },
+      },
+    ],
+  },
+  {
+    // What its module was by the day of its commit: a version of its own it has not.
+    name: 'provider-kubernetes',
+    version: PROVIDER,
+    title: "Pulumi's official Kubernetes provider",
+    programs: [{ name: 'pulumi-resource-kubernetes', source: '.' }],
+    stamps: { 'main.version': PROVIDER },
+    embeds: {
+      'github.com/pulumi/pulumi-kubernetes/provider/v4': [
+        'cmd/pulumi-resource-kubernetes/schema.json',
+        'cmd/pulumi-resource-kubernetes/terraform-mapping.json',
+      ],
+    },
+    instead: {
+      'github.com/pulumi/pulumi-kubernetes/sdk/v4': {
+        'go/kubernetes/yaml/v2/kinds.go': 'instead/kinds.go',
+      },
+    },
+    // .goreleaser.yml of pulumi/pulumi-kubernetes.
+    official: [
+      {
+        url: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER_RELEASE}/pulumi-resource-kubernetes-v${PROVIDER_RELEASE}-linux-amd64.tar.gz`,
+        checksums: `${GITHUB}/pulumi/pulumi-kubernetes/releases/download/v${PROVIDER_RELEASE}/pulumi-kubernetes_${PROVIDER_RELEASE}_checksums.txt`,
+        archive: { 'pulumi-resource-kubernetes': 'pulumi-resource-kubernetes' },
       },
     ],
   },

@@ -7,7 +7,6 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { MIRROR } from '../../../lab/machine/addresses';
-import { buildPlugins } from '../../../lab/plugins/build';
 import { cacheHome, labHome } from '../../../lab/steps';
 
 // The whole life of objects, by the real engine, against the lab's cluster; kubectl is the independent witness.
@@ -186,8 +185,6 @@ describe('the kubernetes plug-in', () => {
   let stack: Stack;
 
   beforeAll(async () => {
-    const bin = path.join(work, 'bin');
-    await buildPlugins({ outDir: path.join(work, 'js'), binDir: bin, only: ['kubernetes'] });
     mkdirSync(path.join(work, 'state'));
     stack = await LocalWorkspace.createOrSelectStack(
       { stackName: 'lifecycle', projectName: 'plugin-kubernetes', program },
@@ -195,7 +192,7 @@ describe('the kubernetes plug-in', () => {
         pulumiCommand: await PulumiCommand.get({ root: cacheHome() }),
         workDir: work,
         envVars: {
-          PATH: [bin, path.join(cacheHome(), 'bin'), process.env.PATH].join(path.delimiter),
+          PATH: [path.join(cacheHome(), 'bin'), process.env.PATH].join(path.delimiter),
           PULUMI_BACKEND_URL: `file://${path.join(work, 'state')}`,
           PULUMI_CONFIG_PASSPHRASE: 'only for this test',
           PULUMI_SKIP_UPDATE_CHECK: 'true',

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppsV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
@@ -8,7 +8,7 @@ import { parse, stringify } from 'yaml';
 import { topologyBoxes } from '../../../components/boxes';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
-import { buildPlugins } from '../../../lab/plugins/build';
+import { toolPath } from '../../../lab/toolchain';
 import { productionUrns } from '../../../operations/urns';
 import { modelOf, released } from '../../support/model';
 import { acceptingProviders } from './accepting';
@@ -76,7 +76,10 @@ beforeAll(async () => {
     startHollowCluster('tools', folder),
     startHollowCluster('shops', folder),
   ]);
-  await buildPlugins({ binDir: inFolder('bin'), outDir: inFolder('js'), only: ['kubernetes'] });
+  symlinkSync(
+    toolPath('pulumi-resource-kubernetes'),
+    path.join(inFolder('bin'), 'pulumi-resource-kubernetes'),
+  );
   await acceptingProviders(folder, ['gitlab', 'docker']);
   stack = await LocalWorkspace.createOrSelectStack(
     { stackName: 'test', projectName: 'switchyard', program },
