@@ -47,7 +47,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/kills',
       ],
       [
-        'e2e/plugins-kubernetes',
+        'e2e/provider-kubernetes',
         'e2e/images',
         'e2e/plugins-gitlab',
         'e2e/jenkins',

@@ -1,6 +1,6 @@
 // Package v2 stands in for one file of the provider's SDK in Go, yaml/v2/kinds.go, which names every kind of Kubernetes
 // by its own type: 148 cases and a fallback, all of this one form (read in sdk/v4 4.22.2). The provider itself needs
-// no types: without them 60 packages less are compiled, a quarter of its sources.
+// no types: without them 60 packages less are compiled, half of its compile time, and its file is 94 MB instead of 165.
 package v2
 
 import (
