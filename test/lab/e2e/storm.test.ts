@@ -1,0 +1,276 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { certificateSchema } from '../../../delivery/certificate';
+import { marker } from '../../../delivery/note';
+import { GITLAB_PORT, GITLAB_URL, rootTokenFile } from '../../../lab/gitlab';
+import {
+  type Change,
+  EXAMPLES,
+  type Example,
+  finalStatus,
+  gitEnvironment,
+  mergeRequest,
+  notesOf,
+  openMergeRequest,
+} from '../../../lab/journey';
+import { daemonProcess, startDaemon, stopDaemon } from '../../../lab/machine';
+import { NODE_IP } from '../../../lab/machine/addresses';
+import { sleep } from '../../../lab/machine/process';
+import { labHome, openLog } from '../../../lab/steps';
+import { rootToken } from '../../../lab/topology';
+import { scaled } from '../../support/scale';
+import { kubectl, wholeLab } from './running';
+
+// Merge requests of three modules at once, while GitLab answers a part of what it is asked with errors, half of its hooks
+// are not sent, and Jenkins goes away twice. All end right: what is good is merged and rolled out, as it was tested, what is
+// not is red and says why, and nothing stays behind.
+jest.setTimeout(1_500_000);
+
+const log = openLog('e2e-storm');
+const MODULES = Object.keys(EXAMPLES) as Example[];
+const GOOD = scaled({ usual: 4, all: 18 });
+/** Where GitLab itself listens while {@link BAD_DAY} has its address. */
+const BEHIND = 18929;
+const BAD_DAY = 'gitlab-bad-day';
+const TEST_NAMESPACES = [...MODULES.map((module) => `test-${module}`), 'ci-build', 'ci-agents', 'ci-deploy'];
+
+const listening = (port: number) => async () =>
+  (
+    await fetch(`http://${NODE_IP}:${port}/api/v4/version`, {
+      headers: { 'PRIVATE-TOKEN': rootToken() },
+      signal: AbortSignal.timeout(2000),
+    })
+  ).ok;
+
+async function gitlabOn(port: number): Promise<void> {
+  const home = join(labHome(), 'gitlab');
+  const program = join(home, 'server.js');
+  const at = ['--host', NODE_IP, '--port', String(port), '--external-url', GITLAB_URL];
+  const data = ['--data', join(home, 'data'), '--token-file', rootTokenFile()];
+  await stopDaemon('gitlab');
+  await startDaemon({
+    name: 'gitlab',
+    command: process.execPath,
+    args: ['--disable-warning=ExperimentalWarning', program, ...data, ...at, '--allow-local-hooks'],
+    network: 'lab',
+    config: readFileSync(program, 'utf8'),
+    ready: listening(port),
+  });
+}
+
+/** GitLab's own answers, not those of a bad day. */
+const asked = async <T>(method: string, path: string, body?: object): Promise<T> => {
+  const answer = await fetch(`http://${NODE_IP}:${BEHIND}/api/v4/${path}`, {
+    method,
+    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+};
+const project = (module: string) => `projects/${encodeURIComponent(`switchyard/${module}`)}`;
+
+interface Hook {
+  readonly module: string;
+  readonly id: number;
+}
+const hooks: Hook[] = [];
+const send = ({ module, id }: Hook, events: boolean) =>
+  asked('PUT', `${project(module)}/hooks/${id}`, { push_events: events, merge_requests_events: events });
+
+async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
+    const answer = await ask().catch(() => undefined);
+    if (answer !== undefined) return answer;
+  }
+  throw new Error(`${what} did not happen within ${seconds} s`);
+}
+
+const jenkins = (replicas: number) =>
+  kubectl('--namespace=ci', 'scale', 'statefulset/jenkins', `--replicas=${replicas}`);
+async function jenkinsGoesAway(seconds: number): Promise<void> {
+  jenkins(0);
+  await sleep(seconds * 1000);
+  jenkins(1);
+}
+
+const heads = new Map<Example, string>();
+const headOf = async (module: Example): Promise<string> =>
+  (await asked<{ commit: { id: string } }>('GET', `${project(module)}/repository/branches/main`)).commit.id;
+
+beforeAll(async () => {
+  await gitlabOn(BEHIND);
+  await startDaemon({
+    name: BAD_DAY,
+    command: process.execPath,
+    args: [join(__dirname, 'bad-day.js'), NODE_IP, String(GITLAB_PORT), String(BEHIND), '0.2', '7'],
+    network: 'lab',
+    // It may answer with an error, too.
+    ready: async () => (await fetch(GITLAB_URL, { signal: AbortSignal.timeout(2000) })).status > 0,
+  });
+  for (const module of MODULES) {
+    for (const { id } of await asked<{ id: number }[]>('GET', `${project(module)}/hooks`)) {
+      hooks.push({ module, id });
+    }
+    heads.set(module, await headOf(module));
+  }
+  expect(hooks.length).toBeGreaterThanOrEqual(MODULES.length);
+});
+afterAll(async () => {
+  await Promise.allSettled([
+    ...hooks.map((hook) => send(hook, true)),
+    ...bad.map(({ module, iid }) =>
+      asked('PUT', `${project(module)}/merge_requests/${iid}`, { state_event: 'close' }),
+    ),
+  ]);
+  jenkins(1);
+  await stopDaemon(BAD_DAY);
+  await stopDaemon('gitlab');
+  await wholeLab();
+});
+
+interface Opened {
+  readonly module: Example;
+  readonly iid: number;
+}
+
+/** What must not be merged. */
+const bad: Opened[] = [];
+
+/** Answers its readiness never: no error, no end. */
+const NEVER_READY: Change = (checkout) => {
+  const file = join(checkout, 'mailer.py');
+  writeFileSync(file, `import time\n\ntime.sleep(100000)\n${readFileSync(file, 'utf8')}`);
+};
+const RED: Change = (checkout) =>
+  appendFileSync(
+    join(checkout, 'tests', 'mailer.robot'),
+    '\n*** Test Cases ***\nWhat is not so\n    Should Be Equal    a    b\n',
+  );
+
+async function opened(module: Example, name: string, change: Change): Promise<Opened> {
+  const branch = `storm-${name}`;
+  const iid = await until(`the merge request ${branch} of ${module}`, 120, () =>
+    openMergeRequest(log, branch, `${module}: ${name}`, change, module),
+  );
+  return { module, iid };
+}
+
+const states = async (all: readonly Opened[]) =>
+  Promise.all(
+    all.map(async ({ module, iid }) => ({
+      module,
+      iid,
+      ...(await asked<{ state: string; sha: string }>('GET', `${project(module)}/merge_requests/${iid}`)),
+    })),
+  );
+
+test('whatever goes wrong meanwhile, all end right', async () => {
+  const good = await Promise.all(
+    Array.from({ length: GOOD }, (_, at) => {
+      const module = MODULES[at % MODULES.length] as Example;
+      return opened(module, `good-${at}`, (checkout) =>
+        writeFileSync(join(checkout, `storm-${at}.txt`), `${at}\n`),
+      );
+    }),
+  );
+  bad.push(await opened('mailer', 'never-ready', NEVER_READY), await opened('mailer', 'red', RED));
+
+  let over = false;
+  const dropping = (async () => {
+    for (let round = 0; !over; round++, await sleep(2000)) {
+      await Promise.all(hooks.map((hook, at) => send(hook, (round + at) % 2 === 0)));
+    }
+  })();
+  await jenkinsGoesAway(10);
+  // One of them is changed under way.
+  const changed = good[0] as Opened;
+  await opened(changed.module, 'good-0', (checkout) =>
+    writeFileSync(join(checkout, 'storm-0.txt'), 'changed\n'),
+  );
+  await until('the first merge', 400, async () =>
+    (await states(good)).some(({ state }) => state === 'merged') ? true : undefined,
+  );
+  await jenkinsGoesAway(10);
+
+  let left: Opened[] = [];
+  try {
+    await until('the merge of all', scaled({ usual: 500, all: 1000 }), async () => {
+      left = (await states(good)).filter(({ state }) => state !== 'merged');
+      return left.length === 0 ? true : undefined;
+    });
+  } catch (error) {
+    const notes = await Promise.all(left.map(({ iid, module }) => notesOf(iid, module)));
+    throw new Error(`${(error as Error).message}: ${JSON.stringify(left)}\n${JSON.stringify(notes)}`);
+  }
+  for (const { module, iid } of bad) {
+    const { state, sha } = (await states([{ module, iid }]))[0] as { state: string; sha: string };
+    expect(state).toBe('opened');
+    const verdict = await until(`the verdict on !${iid}`, 400, () => finalStatus(sha, module));
+    expect(verdict.state).toBe('failed');
+  }
+  over = true;
+  await dropping;
+  process.kill(daemonProcess(BAD_DAY)?.pid as number, 'SIGUSR1');
+});
+
+test('what is on main was tested as it is there, each commit of it', async () => {
+  for (const module of MODULES) {
+    const checkout = mkdtempSync(join(tmpdir(), 'switchyard-storm-'));
+    try {
+      const git = (...args: string[]) =>
+        execFileSync('git', args, {
+          cwd: checkout,
+          env: { ...process.env, ...gitEnvironment() },
+          encoding: 'utf8',
+        }).trim();
+      git('clone', '--quiet', `${GITLAB_URL}/switchyard/${module}.git`, '.');
+      const commits = git('rev-list', '--first-parent', `${heads.get(module)}..origin/main`)
+        .split('\n')
+        .filter(Boolean);
+      const tested = new Set<string>();
+      for (const { iid } of await asked<{ iid: number }[]>(
+        'GET',
+        `${project(module)}/merge_requests?state=merged&per_page=100`,
+      )) {
+        for (const { body } of await notesOf(iid, module)) {
+          const json = body.startsWith(marker) && /```json\n([\s\S]*?)\n```/.exec(body)?.[1];
+          if (json) tested.add(String(certificateSchema.parse(JSON.parse(json)).treeSha));
+        }
+      }
+      const trees = commits.map((commit) => git('rev-parse', `${commit}^{tree}`));
+      expect(trees.filter((tree) => !tested.has(tree))).toEqual([]);
+      const merged = [...Array(GOOD).keys()].filter((at) => MODULES[at % MODULES.length] === module);
+      expect(merged.filter((at) => git('ls-files', `storm-${at}.txt`) === '')).toEqual([]);
+      expect(trees).toHaveLength(merged.length);
+    } finally {
+      rmSync(checkout, { recursive: true, force: true });
+    }
+  }
+});
+
+test('production has the newest of each, and nothing stays behind', async () => {
+  for (const module of MODULES) {
+    const head = await headOf(module);
+    if (head === heads.get(module)) continue;
+    const verdict = await finalStatus(head, module);
+    expect(verdict).toMatchObject({ state: 'success' });
+  }
+  await until('the end of all Pods of tests and builds', 120, async () => {
+    const pods = TEST_NAMESPACES.flatMap((namespace) =>
+      kubectl(`--namespace=${namespace}`, 'get', 'pods', '--output=name').split('\n').filter(Boolean),
+    );
+    return pods.length === 0 ? true : undefined;
+  });
+  for (const { module, iid } of bad) {
+    const { sha } = await mergeRequest(iid, module);
+    const statuses = await asked<{ id: number; name: string; status: string }[]>(
+      'GET',
+      `${project(module)}/repository/commits/${sha}/statuses?all=true`,
+    );
+    const ours = statuses.filter(({ name }) => name === 'switchyard').sort((a, b) => a.id - b.id);
+    expect(ours.at(-1)?.status).toBe('failed');
+  }
+});
