@@ -45,6 +45,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/reconcile',
         'e2e/undo',
         'e2e/kills',
+        'e2e/storm',
       ],
       [
         'e2e/provider-kubernetes',
