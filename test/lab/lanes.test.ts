@@ -16,7 +16,7 @@ test('every suite of the lab has one place', () => {
 
 test('what destroys the lab, or kills its daemons, comes last, beside suites of programs only', () => {
   const [destroying, beside, ...more] = STAGES.at(-1)?.lanes ?? [];
-  expect(destroying).toEqual(['e2e/topology', 'e2e/machine', 'e2e/rebuild']);
+  expect(destroying).toEqual(['e2e/storm', 'e2e/topology', 'e2e/machine', 'e2e/rebuild']);
   expect(beside?.filter((name) => !name.startsWith('programs/'))).toEqual([]);
   expect(more).toEqual([]);
 });

@@ -45,7 +45,6 @@ export const STAGES: readonly Stage[] = [
         'e2e/reconcile',
         'e2e/undo',
         'e2e/kills',
-        'e2e/storm',
       ],
       [
         'e2e/provider-kubernetes',
@@ -61,7 +60,7 @@ export const STAGES: readonly Stage[] = [
     // The last one measures how long it takes to come back: the suites beside it make that longer, not shorter.
     why: 'the lab is destroyed, its machine killed, everything burnt; beside it the rest of what needs its programs only',
     lanes: [
-      ['e2e/topology', 'e2e/machine', 'e2e/rebuild'],
+      ['e2e/storm', 'e2e/topology', 'e2e/machine', 'e2e/rebuild'],
       [
         'programs/backup-restic',
         'programs/backup-commands',
