@@ -88,6 +88,9 @@ final class Controller {
     return url.endsWith("/") ? url : url + "/";
   }
 
+  /** Agents that there are, of all builds. */
+  final Caps caps = new Caps();
+
   synchronized KubernetesClient kubernetes() {
     if (kubernetes == null) kubernetes = new KubernetesClientBuilder().build();
     return kubernetes;

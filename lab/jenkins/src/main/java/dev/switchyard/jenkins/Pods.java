@@ -308,11 +308,11 @@ final class Pods {
     build.pods.add(namespace + "/" + name);
     build.save();
     try {
-      client.raw("/api/v1/namespaces/" + namespace + "/pods?fieldValidation=Strict", "POST", Build.JSON.writeValueAsString(pod));
-    } catch (KubernetesClientException e) {
+      create(client, namespace, name, pod);
+    } catch (IOException e) {
       build.pods.remove(namespace + "/" + name);
       build.save();
-      throw new AbortException("Pod " + namespace + "/" + name + " was refused: " + reason(e));
+      throw e;
     }
     log.accept("Created Pod: kubernetes " + namespace + "/" + name);
     try {
@@ -330,6 +330,32 @@ final class Pods {
       delete(client, namespace, name, build);
       if (interrupted) Thread.currentThread().interrupt();
       throw e;
+    }
+  }
+
+  /** A Pod that cannot be made now; the plugin makes another one, for ever. */
+  static final class Later extends IOException {
+    private static final long serialVersionUID = 1;
+
+    Later(String message) {
+      super(message);
+    }
+  }
+
+  /**
+   * Which refusals end the build and which are tried again is KubernetesLauncher.launch of the plugin: a full quota, a
+   * quota that others change at the moment, and a server in trouble are.
+   */
+  static void create(KubernetesClient client, String namespace, String name, Map<String, Object> pod) throws IOException {
+    try {
+      client.raw("/api/v1/namespaces/" + namespace + "/pods?fieldValidation=Strict", "POST", Build.JSON.writeValueAsString(pod));
+    } catch (KubernetesClientException e) {
+      String message = String.valueOf(e.getMessage());
+      boolean full = e.getCode() == 403 && message.contains("is forbidden: exceeded quota");
+      boolean raced = e.getCode() == 409 && message.contains("Operation cannot be fulfilled on resourcequotas");
+      if (full || raced || e.getCode() >= 500)
+        throw new Later("WARNING: Unable to create pod: kubernetes " + namespace + "/" + name + ": " + reason(e) + "; retrying");
+      throw new AbortException("Pod " + namespace + "/" + name + " was refused: " + reason(e));
     }
   }
 

@@ -751,6 +751,9 @@ final class Steps {
     return value;
   }
 
+  /** Before another Pod is made for one that could not be; NodeProvisioner looks every ten seconds. */
+  private static final long RETRY_MILLIS = 5000;
+
   private Object node(String label, Closure<?> body) throws Exception {
     Map<String, Object> inner = current.get().template;
     Map<String, Object> template = null;
@@ -776,20 +779,41 @@ final class Steps {
           : "There are no nodes with the label '" + label + "', so Jenkins would wait for ever");
     String prefix = orDefault((String) template.get("name"), "agent").toLowerCase().replaceAll("[^a-z0-9-]", "-").replaceAll("^-+|-+$", "");
     if (prefix.length() > 57) prefix = prefix.substring(0, 57).replaceAll("-+$", "");
-    String name = prefix + "-" + Pods.random(5);
     String namespace = orDefault(nonEmpty(template.get("namespace")), orDefault(nonEmpty(cloud.get("namespace")), controller.ownNamespace()));
     String runUrl = job.urlPath() + build.number + "/";
-    Map<String, Object> pod = Pods.pod(cloud, template, name, label, controller.rootUrl() + runUrl, runUrl, controller.rootUrl());
     int timeout = template.get("slaveConnectTimeout") instanceof Integer seconds && seconds > 0 ? seconds : 1000;
     String retention = orDefault((String) template.get("podRetention"), "default");
     if (retention.equals("default")) retention = orDefault((String) cloud.get("podRetention"), "never");
-    if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
-    Agent agent = Pods.start(controller.kubernetes(), namespace, pod, label, timeout, retention, build, this::log);
+    String identity = orDefault((String) template.get("id"), label);
+    Caps.Room room = null;
+    Agent agent = null;
+    String name = null;
+    String said = "";
+    while (agent == null) {
+      room = controller.caps.take(orDefault((String) cloud.get("name"), ""), Caps.of(cloud, "containerCap"), identity,
+          Caps.of(template, "instanceCap"), () -> log("Still waiting to schedule task: all agents that there may be are in use"));
+      name = prefix + "-" + Pods.random(5);
+      Map<String, Object> pod = Pods.pod(cloud, template, name, label, controller.rootUrl() + runUrl, runUrl, controller.rootUrl());
+      if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
+      try {
+        agent = Pods.start(controller.kubernetes(), namespace, pod, label, timeout, retention, build, this::log);
+      } catch (Pods.Later e) {
+        // Each has another name in it.
+        if (said.isEmpty()) log(e.getMessage());
+        said = e.getMessage();
+        Thread.sleep(RETRY_MILLIS);
+      } finally {
+        if (agent == null) room.close();
+      }
+    }
+    Agent started = agent;
+    String pod = name;
+    Caps.Room held = room;
     boolean failed = true;
     try {
-      log("Running on " + name + " in " + workspace());
+      log("Running on " + pod + " in " + workspace());
       Object value = within(c -> {
-        c.agent = agent;
+        c.agent = started;
         c.container = "jnlp";
         c.cwd = workspace();
       }, new Closure<Object>(this) {
@@ -807,11 +831,12 @@ final class Steps {
       return value;
     } finally {
       boolean interrupted = Thread.interrupted();
-      if (!controller.stopping && !agent.keep() && !(agent.keepOnFailure() && failed)) Pods.delete(agent.client(), namespace, name, build);
+      if (!controller.stopping && !started.keep() && !(started.keepOnFailure() && failed)) Pods.delete(started.client(), namespace, pod, build);
       else if (!controller.stopping) {
-        build.pods.remove(namespace + "/" + name);
+        build.pods.remove(namespace + "/" + pod);
         build.save();
       }
+      held.close();
       if (interrupted) Thread.currentThread().interrupt();
     }
   }
