@@ -12,7 +12,6 @@ import {
   finalStatus,
   gitEnvironment,
   mergeRequest,
-  notesOf,
   openMergeRequest,
 } from '../../../lab/journey';
 import { daemonProcess, startDaemon, stopDaemon } from '../../../lab/machine';
@@ -71,6 +70,10 @@ const asked = async <T>(method: string, path: string, body?: object): Promise<T>
   return (await answer.json()) as T;
 };
 const project = (module: string) => `projects/${encodeURIComponent(`switchyard/${module}`)}`;
+const notesOf = async ({ module, iid }: Opened): Promise<string[]> =>
+  (await asked<{ body: string }[]>('GET', `${project(module)}/merge_requests/${iid}/notes?per_page=100`)).map(
+    ({ body }) => body,
+  );
 
 interface Hook {
   readonly module: string;
@@ -199,12 +202,12 @@ test('whatever goes wrong meanwhile, all end right', async () => {
 
   let left: Opened[] = [];
   try {
-    await until('the merge of all', scaled({ usual: 500, all: 1000 }), async () => {
+    await until('the merge of all', scaled({ usual: 500, all: 1500 }), async () => {
       left = (await states(good)).filter(({ state }) => state !== 'merged');
       return left.length === 0 ? true : undefined;
     });
   } catch (error) {
-    const notes = await Promise.all(left.map(({ iid, module }) => notesOf(iid, module)));
+    const notes = await Promise.all(left.map(notesOf));
     throw new Error(`${(error as Error).message}: ${JSON.stringify(left)}\n${JSON.stringify(notes)}`);
   }
   for (const { module, iid } of bad) {
@@ -239,7 +242,7 @@ test('what is on main was tested as it is there, each commit of it', async () =>
         'GET',
         `${project(module)}/merge_requests?state=merged&per_page=100`,
       )) {
-        for (const { body } of await notesOf(iid, module)) {
+        for (const body of await notesOf({ module, iid })) {
           const json = body.startsWith(marker) && /```json\n([\s\S]*?)\n```/.exec(body)?.[1];
           if (json) tested.add(String(certificateSchema.parse(JSON.parse(json)).treeSha));
         }
