@@ -146,6 +146,16 @@ describe('the services of the catalog', () => {
     expect(JSON.stringify(metadata)).not.toContain('SWITCHYARD_SERVICE_PASSWORD');
   });
 
+  test.each(kinds)('%s can have its password changed while it serves, if it has one', (kind) => {
+    const { rotate } = serviceOf(kind);
+    expect(rotate !== undefined).toBe(asksForPassword(serviceOf(kind)));
+    // What cannot be left to two passwords of one user is left to two users, who are arguments after the name.
+    const follows = ({ length }: readonly string[] = []) => length > 3;
+    expect([follows(rotate?.admit), follows(rotate?.retire)]).toEqual(
+      Array(2).fill(rotate?.alternates !== undefined),
+    );
+  });
+
   test.each(kinds)('%s leaves no placeholder unfilled', (kind) => {
     const text = JSON.stringify([sidecar(kind), moduleEnvironment(serviceOf(kind), local)]);
     expect(text.match(/(?<!\$)\{(host|port|user|password|database)\}/g)).toBeNull();
@@ -332,12 +342,24 @@ test('Kafka is one KRaft node that modules reach by account and nobody reaches w
     KAFKA_LISTENERS: 'CLIENT://0.0.0.0:9092,BROKER://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093',
     KAFKA_ADVERTISED_LISTENERS: 'CLIENT://127.0.0.1:9092,BROKER://127.0.0.1:19092',
     KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'CLIENT:SASL_PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    KAFKA_LISTENER_NAME_CLIENT_PLAIN_SASL_JAAS_CONFIG:
-      'org.apache.kafka.common.security.plain.PlainLoginModule required user_shop="secret-word";',
+    // apache/kafka, core/src/main/scala/kafka/docker/KafkaDockerWrapper.scala: "_" is ".", "___" is "-".
+    KAFKA_LISTENER_NAME_CLIENT_SASL_ENABLED_MECHANISMS: 'SCRAM-SHA-512',
+    KAFKA_LISTENER_NAME_CLIENT_SCRAM___SHA___512_SASL_JAAS_CONFIG:
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    MODULE_USER: 'shop',
+    MODULE_PASSWORD: 'secret-word',
   });
   // A cluster id is 16 bytes in base64 for URLs; the node refuses to format its storage with another.
   expect(Buffer.from(String(env.CLUSTER_ID), 'base64url')).toHaveLength(16);
   expect(Object.keys(env).filter((name) => name.includes('ZOOKEEPER'))).toEqual([]);
+  // Whatever is called KAFKA_ becomes a setting of the server.
+  expect(Object.entries(env).filter(([, value]) => value === 'secret-word')).toEqual([
+    ['MODULE_PASSWORD', 'secret-word'],
+  ]);
+  expect(moduleEnvironment(serviceOf('kafka'), local)).toMatchObject({
+    KAFKA_SASL_MECHANISM: { plain: 'SCRAM-SHA-512' },
+    KAFKA_USER: { plain: 'shop' },
+  });
   const inProduction = statefulSet('kafka').spec.template.spec.containers[0]?.env;
   expect(inProduction).toContainEqual({
     name: 'KAFKA_ADVERTISED_LISTENERS',
@@ -345,7 +367,13 @@ test('Kafka is one KRaft node that modules reach by account and nobody reaches w
   });
 });
 
-test('Elasticsearch asks for an account, and its probe reads the password where it stands', () => {
+test('Kafka is ready when its account is there and its port answers', () => {
+  const command = ['bash', '-c', 'test -e "$KAFKA_LOG_DIRS/.account" && : < /dev/tcp/127.0.0.1/9092'];
+  expect(sidecar('kafka').readinessProbe).toMatchObject({ exec: { command } });
+  expect(sidecar('kafka').container.startupProbe).toMatchObject({ exec: { command }, failureThreshold: 180 });
+});
+
+test('Elasticsearch asks for an account', () => {
   expect(envOf('elasticsearch')).toMatchObject({
     ES_SETTING_DISCOVERY_TYPE: 'single-node',
     ES_SETTING_XPACK_SECURITY_ENABLED: 'true',
@@ -353,11 +381,7 @@ test('Elasticsearch asks for an account, and its probe reads the password where 
   });
   expect(sidecar('elasticsearch').readinessProbe).toEqual({
     exec: {
-      command: [
-        'bash',
-        '-c',
-        'curl --silent --fail --output /dev/null --user "elastic:$ELASTIC_PASSWORD" "http://127.0.0.1:9200/_cluster/health?wait_for_status=yellow&timeout=1s"',
-      ],
+      command: ['bash', '/opt/switchyard/ask.sh', '_cluster/health?wait_for_status=yellow&timeout=1s'],
     },
     periodSeconds: 15,
     timeoutSeconds: 10,
