@@ -59,18 +59,32 @@ export async function makeContext(image: ImageDefinition, log: StepLog): Promise
       copyFileSync(program(name), to);
     }
   }
-  if (image.extra === 'robot-libraries') await robotLibraries(context, log);
+  if (image.extra === 'wheels') await pythonWheels(context, log);
   if (image.extra === 'agent-program') await makeAgentProgram(context, log);
+  if (image.extra === 'kafka-libraries') await kafkaLibraries(context, log);
   return context;
 }
 
+/** Kafka's jars and what they need, as its `pom.xml` pins them. */
+async function kafkaLibraries(context: string, log: StepLog): Promise<void> {
+  await log.exec(
+    'mvn',
+    [
+      ...['-B', '-ntp', '-q', '-f', join(context, 'pom.xml')],
+      ...['dependency:copy-dependencies', `-DoutputDirectory=${join(context, 'libs')}`],
+    ],
+    { timeoutSeconds: 600 },
+  );
+}
+
 /** Wheels for the image's Python 3.11, whatever Python the host has; every version is pinned, none is resolved. */
-async function robotLibraries(context: string, log: StepLog): Promise<void> {
+async function pythonWheels(context: string, log: StepLog): Promise<void> {
   await log.exec(
     'python3',
     [
       ...['-m', 'pip', 'install', '--quiet', '--no-deps', '--no-compile', '--only-binary=:all:'],
-      ...['--platform', 'manylinux2014_x86_64', '--implementation', 'cp', '--python-version', '3.11'],
+      ...['--platform', 'manylinux2014_x86_64', '--platform', 'manylinux_2_28_x86_64'],
+      ...['--implementation', 'cp', '--python-version', '3.11'],
       ...['--target', join(context, 'site-packages'), '--requirement', join(context, 'requirements.txt')],
     ],
     { timeoutSeconds: 300, env: { PIP_ROOT_USER_ACTION: 'ignore' } },

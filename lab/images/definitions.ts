@@ -10,7 +10,7 @@ export interface ImageDefinition {
   /** Other images are built upon it, so the engine holds it, too: its builder asks no mirror over plain http. */
   base?: true;
   /** Further content that is made on the host. */
-  extra?: 'robot-libraries' | 'agent-program' | 'jenkins';
+  extra?: 'wheels' | 'agent-program' | 'jenkins' | 'kafka-libraries';
 }
 
 /** In build order: a parent comes before its children, what the cluster needs to start comes first. */
@@ -58,7 +58,14 @@ export const IMAGES: readonly ImageDefinition[] = [
     parent: 'debian',
     programs: { ferretdb: 'ferretdb', mongodump: 'tools/mongodump', mongorestore: 'tools/mongorestore' },
   },
-  { name: 'robot', tag: '7', parent: 'python', extra: 'robot-libraries' },
+  { name: 'robot', tag: '7', parent: 'python', extra: 'wheels' },
+];
+
+/** Images that a suite brings when it needs them: too slow to make, or to start, for the lab that everybody has. */
+export const SUITE_IMAGES: readonly ImageDefinition[] = [
+  { name: 'mysql', tag: '9.7', parent: 'debian' },
+  { name: 'kafka', tag: '4.1', parent: 'debian', extra: 'kafka-libraries' },
+  { name: 'python-kafka', tag: '3.11', parent: 'debian', extra: 'wheels' },
 ];
 
 /** The image that everything else starts from; made from debootstrap, not from a Dockerfile. */

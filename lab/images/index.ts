@@ -6,7 +6,7 @@ import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from
 import { partOf } from '../toolchain/parts';
 import { hostSources, sourcesList } from './apt';
 import { imageHash, makeContext } from './context';
-import { BASE, IMAGES, type ImageDefinition } from './definitions';
+import { BASE, IMAGES, type ImageDefinition, SUITE_IMAGES } from './definitions';
 import { CONTENT_LABEL, contentInMirror } from './mirror';
 
 export interface ImageOptions {
@@ -174,14 +174,21 @@ function imageStep(image: ImageDefinition, hash: () => Promise<string>, options:
  * the mirror. An image is made again when its files, its programs or its parent changed.
  */
 export function baseImageSteps(options: ImageOptions = {}): Step[] {
+  return [baseStep(options), ...stepsOf(IMAGES, options)];
+}
+
+/** The same for what suites bring, on a lab that is up: its own images are there. */
+export function suiteImageSteps(options: ImageOptions = {}): Step[] {
+  return stepsOf([...IMAGES, ...SUITE_IMAGES], options).slice(IMAGES.length);
+}
+
+function stepsOf(images: readonly ImageDefinition[], options: ImageOptions): Step[] {
   const hashes = new Map<string, () => Promise<string>>([[BASE.name, () => hashFiles([ROOTFS])]]);
-  const steps = [baseStep(options)];
-  for (const image of IMAGES) {
+  return images.map((image) => {
     const parent = image.parent ? hashes.get(image.parent) : undefined;
     if (image.parent && !parent) throw new Error(`${image.name}: ${image.parent} must come before it`);
     const hash = async () => imageHash(image, await parent?.());
     hashes.set(image.name, hash);
-    steps.push(imageStep(image, hash, options));
-  }
-  return steps;
+    return imageStep(image, hash, options);
+  });
 }

@@ -91,7 +91,7 @@ describe('the services of the catalog', () => {
       ['hdfs', 'not run here', ['apache/hadoop:3.4.1']],
       ['kafka', 'not run here', ['apache/kafka:4.1.0']],
       ['mongodb', 'lab', ['mongo:7.0.25']],
-      ['mysql', 'lab', ['mysql:8.4.7']],
+      ['mysql', 'lab', ['mysql:8.4.7', 'mysql:9.7.2']],
       ['postgresql', 'lab', ['postgres:17.6']],
       ['rabbitmq', 'lab', ['rabbitmq:4.1.4']],
       ['redis', 'lab', ['redis:7.4.6']],
@@ -333,6 +333,13 @@ test('RabbitMQ keeps its data under a name that does not follow the Pod, and is 
     RABBITMQ_PASSWORD: 'secret-word',
     RABBITMQ_VHOST: 'shop',
   });
+});
+
+test('MySQL dumps no identifiers of transactions, which a server takes once only; MariaDB passes the option over', () => {
+  const { backup } = serviceOf('mysql');
+  if (!backup || !('dump' in backup)) throw new Error('no dump');
+  for (const argv of [backup.dump, backup.fingerprint])
+    expect(argv?.join(' ')).toMatch(/ mysqldump .* --loose-set-gtid-purged=OFF --databases /);
 });
 
 test('Kafka is one KRaft node that modules reach by account and nobody reaches without', () => {

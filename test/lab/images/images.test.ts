@@ -12,12 +12,18 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { baseImageSteps } from '../../../lab/images';
+import { baseImageSteps, suiteImageSteps } from '../../../lab/images';
 import { parseSources, sourcesList } from '../../../lab/images/apt';
 import { imageFolder, imageHash } from '../../../lab/images/context';
-import { BASE, IMAGES, type ImageDefinition } from '../../../lab/images/definitions';
+import {
+  BASE,
+  type ImageDefinition,
+  IMAGES as LAB_IMAGES,
+  SUITE_IMAGES,
+} from '../../../lab/images/definitions';
 import { CONTENT_LABEL, contentInMirror } from '../../../lab/images/mirror';
 
+const IMAGES = [...LAB_IMAGES, ...SUITE_IMAGES];
 const dockerfiles = IMAGES.filter((image) => image.extra !== 'jenkins').map(
   (image) => [image.name, readFileSync(join(imageFolder(image), 'Dockerfile'), 'utf8')] as const,
 );
@@ -47,8 +53,11 @@ describe('the definitions', () => {
   test('no two images share a name, and each has exactly one step after the base image', () => {
     expect(baseImageSteps().map((step) => step.name)).toEqual([
       'image-debian',
-      ...IMAGES.map((image) => `image-${image.name}`),
+      ...LAB_IMAGES.map((image) => `image-${image.name}`),
     ]);
+    expect(suiteImageSteps().map((step) => step.name)).toEqual(
+      SUITE_IMAGES.map((image) => `image-${image.name}`),
+    );
     expect(new Set(IMAGES.map((image) => image.name)).size).toBe(IMAGES.length);
   });
 });
@@ -214,10 +223,18 @@ describe('the shell scripts', () => {
     return { status, stderr: stderr.trim() };
   };
 
-  test('mariadb refuses variables it does not know how to honour', () => {
-    expect(run('mariadb', { MYSQL_ONETIME_PASSWORD: '1' })).toEqual({
+  test.each(['mariadb', 'mysql'])('%s refuses variables it does not know how to honour', (image) => {
+    expect(run(image, { MYSQL_ONETIME_PASSWORD: '1' })).toEqual({
       status: 1,
-      stderr: 'mariadb: MYSQL_ONETIME_PASSWORD is not supported here; set MYSQL_ROOT_PASSWORD',
+      stderr: `${image}: MYSQL_ONETIME_PASSWORD is not supported here; set MYSQL_ROOT_PASSWORD`,
+    });
+  });
+
+  test('kafka says what its place has to have', () => {
+    expect(run('kafka', {}).stderr).toContain('kafka: CLUSTER_ID is not set');
+    expect(run('kafka', { CLUSTER_ID: 'c3dpdGNoeWFyZC1rYWZrYQ' })).toEqual({
+      status: 1,
+      stderr: 'kafka: /opt/kafka/config is not writable; mount a volume there',
     });
   });
 

@@ -7,7 +7,7 @@ import { addonImages, corednsManifests, storageManifests } from '../../../lab/cl
 import { containerdConfig } from '../../../lab/cluster/config';
 import { s3Daemon, stateStoreDaemons, storageDaemons } from '../../../lab/cluster/daemons';
 import { allNeeds, checkGraph } from '../../../lab/graph';
-import { BASE, IMAGES } from '../../../lab/images/definitions';
+import { BASE, IMAGES, SUITE_IMAGES } from '../../../lab/images/definitions';
 import { MIRROR } from '../../../lab/machine/addresses';
 import { labSteps } from '../../../lab/sequence';
 import { PARTS, partOf } from '../../../lab/toolchain/parts';
@@ -131,7 +131,11 @@ test('the topology needs all that it calls, and every image that its stack and t
     return [...dockerfile.matchAll(new RegExp(`${MIRROR}/([\\w-]+):`, 'g'))].map(([, name = '']) => name);
   });
   expect(examples).toContain('python');
-  for (const image of [...replaced, ...examples, BASE.name]) expect([...needs]).toContain(`image-${image}`);
+  const brought = SUITE_IMAGES.map(({ name }) => name);
+  for (const image of [...replaced, ...examples, BASE.name].filter((one) => !brought.includes(one)))
+    expect([...needs]).toContain(`image-${image}`);
+  // What a suite brings costs nobody else anything.
+  for (const image of brought) expect([...needs]).not.toContain(`image-${image}`);
   expect([...needs]).toEqual(
     expect.arrayContaining(['toolchain-pulumi', 'plugins', 'state-store', 'addons', 'gitlab']),
   );
