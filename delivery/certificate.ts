@@ -26,8 +26,25 @@ export const certificateSchema = z.strictObject({
   mergeRequest: z.number().int().min(1),
   sourceBranch: z.string().min(1),
   targetBranch: z.string().min(1),
-  /** Head of the target branch that the merge result was made on. */
+  /** Commit that the merge result was made on: the target branch's head, or with `ahead` one that working copies only have. */
   baseSha: commitId,
+  /** Where it was tested on others that were not merged then: what of, and on which commit of the target branch. */
+  ahead: z
+    .strictObject({
+      onto: commitId,
+      /** In the order in which they come into it. */
+      requests: z.array(z.strictObject({ mergeRequest: z.number().int().min(1), headSha: commitId })).min(1),
+    })
+    .optional(),
+  /** Its head has been in the merge queue; absent for what was never green. */
+  gate: z
+    .strictObject({
+      /** Since when it may be merged, by GitLab's clock, in milliseconds since 1970. */
+      since: z.number().int().min(0),
+      /** When it was taken out, likewise: it does not queue any more. */
+      out: z.number().int().min(0).optional(),
+    })
+    .optional(),
   /** Head of the source branch. */
   headSha: commitId,
   /** Tree of the merge result: what was built and tested. Absent while head and base do not merge. */
@@ -65,6 +82,9 @@ export const isGreen = (certificate: Certificate): boolean =>
   certificate.tests !== undefined &&
   certificate.tests.failed === 0 &&
   certificate.tests.passed > 0;
+
+/** Whether its merge request is in the merge queue by it, green or red. */
+export const isQueued = ({ gate }: Certificate): boolean => gate !== undefined && gate.out === undefined;
 
 /** JSON with keys sorted all the way down: the bytes that are signed. */
 export function canonical(value: unknown): string {

@@ -15,6 +15,8 @@ export const exitCode = {
   tested: 6,
   /** An earlier build undid this release: what is left is to roll out what was before. */
   undone: 7,
+  /** It stands in the merge queue, and is started anew when something is to be done for it. */
+  queued: 8,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

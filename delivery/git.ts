@@ -137,9 +137,18 @@ export class WorkingCopy {
    * Fetches branches, deeper and deeper until `enough` holds, at last whole: a long history costs nothing
    * while the branches meet early.
    * @param tags fetch those tags too that name a commit of the history that is fetched, as `git describe` needs them
+   * @param requests merge requests by number: their heads too, also those whose branch is gone
    */
-  async fetchUntil(branches: readonly string[], enough: () => Promise<boolean>, tags = false): Promise<void> {
-    const specs = branches.map((branch) => `+refs/heads/${branch}:refs/remotes/origin/${branch}`);
+  async fetchUntil(
+    branches: readonly string[],
+    enough: () => Promise<boolean>,
+    tags = false,
+    requests: readonly number[] = [],
+  ): Promise<void> {
+    const specs = [
+      ...branches.map((branch) => `+refs/heads/${branch}:refs/remotes/origin/${branch}`),
+      ...requests.map((iid) => `+refs/merge-requests/${iid}/head:refs/switchyard/requests/${iid}`),
+    ];
     // Fetching twice gets nothing twice.
     const fetch = (...depth: string[]) =>
       retry(
@@ -256,9 +265,12 @@ export class WorkingCopy {
 
   /**
    * Checks out what merging `head` into `base` gives, with an identity and time that never change.
-   * @returns the tree of the merge result, or the paths in conflict
+   * @returns the merge result with its tree, or the paths in conflict
    */
-  async checkOutMerge(base: string, head: string): Promise<{ tree: string } | { conflicts: string[] }> {
+  async checkOutMerge(
+    base: string,
+    head: string,
+  ): Promise<{ commit: string; tree: string } | { conflicts: string[] }> {
     await this.checkOut(base);
     const merged = await this.run([
       'merge',
@@ -269,7 +281,10 @@ export class WorkingCopy {
       `Merge ${head}`,
       head,
     ]);
-    if (merged.code === 0) return { tree: await this.tree('HEAD') };
+    if (merged.code === 0) {
+      const [commit = '', tree = ''] = (await this.git('rev-parse', 'HEAD', 'HEAD^{tree}')).split('\n');
+      return { commit, tree };
+    }
     const conflicts = (await this.git('diff', '--name-only', '--diff-filter=U')).split('\n').filter(Boolean);
     if (conflicts.length === 0) {
       throw new Failure(

@@ -128,6 +128,7 @@ const statusSchema = z.object({
   target_url: z.string().nullable(),
   description: z.string().nullable(),
   created_at: z.string(),
+  finished_at: z.string().nullish(),
 });
 /** A status of a commit as GitLab keeps it; one that ended and was posted anew is kept beside the new one. */
 export type CommitStatus = z.infer<typeof statusSchema>;
@@ -360,6 +361,28 @@ export class GitLab {
       `/projects/${encode(project)}/merge_requests?state=opened&target_branch=${encode(branch)}`,
       mergeRequestSchema,
     );
+  }
+
+  /** Those that GitLab merges at this moment: the list of open ones does not have them, nor has that of merged ones. */
+  lockedMergeRequests(project: string, branch: string): Promise<MergeRequest[]> {
+    return this.all(
+      `/projects/${encode(project)}/merge_requests?state=locked&target_branch=${encode(branch)}`,
+      mergeRequestSchema,
+    );
+  }
+
+  /** Merge requests that were merged into a branch: of the newest twenty changes, oldest merge first. */
+  async mergedOfLate(project: string, branch: string): Promise<MergeRequest[]> {
+    // `merged_at` as an order is younger than what we take (GitLab 17.2); a merge is a change as well.
+    const path = `/projects/${encode(project)}/merge_requests?state=merged&target_branch=${encode(branch)}&order_by=updated_at&sort=desc&per_page=20`;
+    const found = await this.get(path, z.array(mergeRequestSchema));
+    const at = ({ merged_at }: MergeRequest): number => Date.parse(merged_at ?? '') || 0;
+    return found.sort((a, b) => at(a) - at(b));
+  }
+
+  /** Undefined for one that is not there, or that the bot may not see. */
+  findMergeRequest(project: string, iid: number): Promise<MergeRequest | undefined> {
+    return this.found(`/projects/${encode(project)}/merge_requests/${iid}`, mergeRequestSchema);
   }
 
   /** Statuses of one name of a commit on a branch, those that were posted anew among them, in the order of their making. */

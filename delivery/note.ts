@@ -9,6 +9,9 @@ const EXCERPT = 300;
 /** What became of a tested merge request. */
 export type Progress =
   | { readonly state: 'tested' }
+  /** @property place where it stands in the merge queue, as people read it */
+  | { readonly state: 'queued'; readonly place: string }
+  | { readonly state: 'taken out'; readonly why: string }
   | { readonly state: 'left'; readonly why: string }
   | { readonly state: 'merged'; readonly commit: string }
   | {
@@ -59,7 +62,10 @@ const listed = (words: readonly string[], limit: number): string =>
 function progressLine(progress: Progress): string {
   switch (progress.state) {
     case 'tested':
+    case 'queued':
       return '';
+    case 'taken out':
+      return `taken out of the merge queue: ${inert(progress.why)}`;
     case 'left':
       return `not merged: ${inert(progress.why)}`;
     case 'merged':
@@ -73,6 +79,13 @@ function progressLine(progress: Progress): string {
   }
 }
 
+/** What it was merged into: main's commit, and those that were not merged then. */
+function baseText({ baseSha, ahead }: Certificate): string {
+  if (!ahead) return baseSha.slice(0, 12);
+  const before = ahead.requests.map(({ mergeRequest }) => `!${mergeRequest}`).join(', ');
+  return `${ahead.onto.slice(0, 12)} with ${inert(before)}`;
+}
+
 /** The note. The same certificate and progress give the same text. */
 export function renderNote(certificate: Certificate, progress: Progress, key: string): string {
   const { tests } = certificate;
@@ -80,7 +93,7 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
     ['Verdict', inert(verdictLine(certificate), 500)],
     [
       'Merge result',
-      `${certificate.headSha.slice(0, 12)} into ${inert(certificate.targetBranch)} at ${certificate.baseSha.slice(0, 12)}`,
+      `${certificate.headSha.slice(0, 12)} into ${inert(certificate.targetBranch)} at ${baseText(certificate)}`,
     ],
   ];
   if (tests) {
@@ -97,6 +110,7 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
       ? `[log](${certificate.build}) · [tests](${certificate.build}testReport/) · [Robot report](${certificate.build}robot/)`
       : `[log](${certificate.build})`,
   ]);
+  if (progress.state === 'queued') rows.push(['Queue', inert(progress.place)]);
   const after = progressLine(progress);
   if (after) rows.push(['Then', after]);
 
@@ -143,17 +157,38 @@ Signature: \`${sign(certificate, key)}\`
 export const isConcluded = (body: string, headSha: string): boolean =>
   body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Then \| /m.test(body);
 
+/** Whether a note of ours says that a commit stands in the merge queue. It is no proof either. */
+export const saysQueued = (body: string, headSha: string): boolean =>
+  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Queue \| /m.test(body);
+
 export type NoteReading =
   | { readonly certificate: Certificate }
   | { readonly fault: 'no certificate' | 'unreadable' | 'tampered' };
 
 /** The certificate of a note, only if its signature holds. */
 export function readNote(body: string, key: string): NoteReading {
+  const found = parsedNote(body);
+  if ('fault' in found) return found;
+  const { certificate, signature } = found;
+  return isSignedBy(certificate, signature, key) ? { certificate } : { fault: 'tampered' };
+}
+
+/** What a note says, whoever wrote it: a hint, by which nothing is merged or deployed. */
+export function readHint(body: string): Certificate | undefined {
+  const found = parsedNote(body);
+  return 'fault' in found ? undefined : found.certificate;
+}
+
+function parsedNote(
+  body: string,
+):
+  | { readonly certificate: Certificate; readonly signature: string }
+  | { readonly fault: 'no certificate' | 'unreadable' } {
   const text = body.replace(/\r\n/g, '\n');
   if (!text.startsWith(marker)) return { fault: 'no certificate' };
   const match = /\n```json\n([\s\S]*?)\n```\n\nSignature: `([0-9a-f]{64})`\n/.exec(`${text}\n`);
   if (!match) return { fault: 'unreadable' };
   const parsed = certificateSchema.safeParse(parseJson(match[1] ?? ''));
   if (!parsed.success) return { fault: 'unreadable' };
-  return isSignedBy(parsed.data, match[2] ?? '', key) ? { certificate: parsed.data } : { fault: 'tampered' };
+  return { certificate: parsed.data, signature: match[2] ?? '' };
 }

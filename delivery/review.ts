@@ -18,7 +18,9 @@ export interface Testimony {
 }
 
 /** Whether a merge request counts as reviewed: by whom, or what it waits for. */
-export type Review = { readonly by: string } | { readonly why: string };
+export type Review =
+  /** @property at when, in milliseconds since 1970 */
+  { readonly by: string; readonly at?: number } | { readonly why: string };
 
 const WAITS =
   'it waits for an approval by someone who may push, and who neither wrote, pushed nor opened it (merge: reviewed)';
@@ -68,15 +70,19 @@ export function decideReview(testimony: Testimony): Review {
       ? undefined
       : 'approved an older commit: revoke it and approve again';
   };
-  const judged = approvals.map((approval) => ({ name: approval.user.username, why: whyNot(approval) }));
-  const good = judged.find(({ why }) => why === undefined);
-  if (good) return { by: good.name };
+  const judged = approvals.map((approval) => ({
+    name: approval.user.username,
+    at: Date.parse(approval.approved_at ?? ''),
+    why: whyNot(approval),
+  }));
+  const [good] = judged.filter(({ why }) => why === undefined).sort((a, b) => a.at - b.at);
+  if (good) return { by: good.name, at: good.at };
   return { why: `${WAITS}; ${judged.map(({ name, why }) => `${name} ${why}`).join(', ')}` };
 }
 
 /** Asks GitLab, and decides. */
 export async function readReview(
-  gitlab: GitLab,
+  gitlab: Pick<GitLab, 'approvals' | 'ownId' | 'mayPush' | 'versions' | 'pushes' | 'people'>,
   project: string,
   { iid, sha, source_branch: sourceBranch }: MergeRequest,
 ): Promise<Review> {

@@ -95,9 +95,12 @@ describe('who pushed', () => {
 
 describe('a review', () => {
   it('holds by one approval of someone else after the newest commit, whoever else approved', () => {
-    expect(decideReview(testimony())).toEqual({ by: 'cleo' });
+    expect(decideReview(testimony())).toEqual({ by: 'cleo', at: Date.parse(LATER) });
     const approvals = [ann, ben, cleo].map((user) => ({ user, approved_at: LATER }));
-    expect(decideReview(testimony({ approvals, people: new Set([1, 2]) }))).toEqual({ by: 'cleo' });
+    expect(decideReview(testimony({ approvals, people: new Set([1, 2]) }))).toEqual({
+      by: 'cleo',
+      at: Date.parse(LATER),
+    });
   });
 
   it.each<[string, Partial<Testimony>, string]>([

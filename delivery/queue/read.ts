@@ -1,0 +1,238 @@
+import type { Module } from '../../catalog/load';
+import { STATUS_NAME } from '../../catalog/status';
+import { type Certificate, isGreen, isQueued } from '../certificate';
+import type { GitLab, MergeRequest } from '../gitlab';
+import { isConcluded, marker, readHint, readNote, verdictLine } from '../note';
+import { readReview } from '../review';
+import { whyOtherImage } from '../state';
+import { brokeOff } from '../status';
+import type { Request, Target } from './decide';
+import { dependsOn } from './depends';
+import type { Need } from './order';
+import { nameOf } from './order';
+
+// The world of one project as GitLab tells it. Merge requests come first and the branch's head last: one that is merged in
+// between is then in both, and merging it once more gives the same tree. The other way round it would be in none, and all
+// behind it would be tested again.
+
+/** What is asked of GitLab. */
+export type Asked = Pick<
+  GitLab,
+  | 'time'
+  | 'ownId'
+  | 'openMergeRequests'
+  | 'lockedMergeRequests'
+  | 'mergedOfLate'
+  | 'findMergeRequest'
+  | 'branchHead'
+  | 'statuses'
+  | 'notes'
+  | 'approvals'
+  | 'mayPush'
+  | 'versions'
+  | 'pushes'
+  | 'people'
+>;
+
+/** By what a note counts: it was made for exactly what would be merged now. */
+export interface Proof {
+  readonly key: string;
+  readonly module: string;
+  readonly policy: Module['merge'];
+  readonly declared: string;
+  /** `host[:port][/prefix]` of the module's images. */
+  readonly registry: string;
+}
+
+export interface Where {
+  /** GitLab's address, without a path. */
+  readonly gitlabUrl: string;
+  readonly project: string;
+  readonly branch: string;
+  /** Test Pods that the quota holds. */
+  readonly most: number;
+  /** Test Pods that tests outside of the queue have or wait for. @default 0 */
+  readonly taken?: number;
+  /** @default notes are taken as hints: enough to start a build by, and for nothing else */
+  readonly proof?: Proof;
+  /** The merge request whose build asks: that it was left to people once does not keep it out. */
+  readonly own?: number;
+}
+
+export interface Seen {
+  /** `tree` is not known to GitLab's API. */
+  readonly target: Omit<Target, 'tree'>;
+  readonly requests: readonly Request[];
+  /** By number: what its note says, for those that may queue. */
+  readonly certificates: ReadonlyMap<number, Certificate>;
+  readonly found: ReadonlyMap<number, MergeRequest>;
+  /** Oldest first. */
+  readonly merged: readonly MergeRequest[];
+}
+
+/** Why a merge request is none that pipelines test. */
+function whyNone(found: MergeRequest): string | undefined {
+  if (!found.sha) return 'it has no commits';
+  if (found.source_project_id !== found.target_project_id) return 'it comes from a fork';
+  return found.draft ? 'it is a draft' : undefined;
+}
+
+/** Why a note's certificate does not put a merge request into the queue, or undefined when it does. */
+export function whyNotQueued(
+  certificate: Certificate,
+  found: MergeRequest,
+  project: string,
+  proof: Proof | undefined,
+): string | undefined {
+  if (
+    certificate.mergeRequest !== found.iid ||
+    certificate.project !== project ||
+    certificate.projectId !== found.target_project_id
+  )
+    return 'its certificate belongs to another merge request';
+  if (certificate.headSha !== found.sha) return 'its newest commit has no verdict yet';
+  if (certificate.targetBranch !== found.target_branch) return 'it has another target branch now';
+  if (!isQueued(certificate)) return certificate.gate ? 'it was taken out' : verdictLine(certificate);
+  if (!proof) return undefined;
+  if (certificate.module !== proof.module) return 'its certificate belongs to another module';
+  if (certificate.policy !== proof.policy) return `the catalog's merge policy is ${proof.policy} now`;
+  if (certificate.declared !== proof.declared)
+    return 'the catalog declares another module or other services now';
+  return certificate.image
+    ? whyOtherImage(certificate.image.repository, proof.registry, proof.module)
+    : undefined;
+}
+
+class Reading {
+  private readonly needs = new Map<string, Promise<Need>>();
+  readonly certificates = new Map<number, Certificate>();
+  /** By number: when it was taken out. */
+  readonly outs = new Map<number, number>();
+
+  constructor(
+    private readonly gitlab: Asked,
+    private readonly where: Where,
+    private readonly bot: number,
+    private readonly open: readonly MergeRequest[],
+  ) {}
+
+  /** Each is asked for once, however many depend on it. */
+  private need(project: string, iid: number): Promise<Need> {
+    const ref = { project, iid };
+    const found = this.needs.get(nameOf(ref)) ?? this.askNeed(ref);
+    this.needs.set(nameOf(ref), found);
+    return found;
+  }
+
+  private async askNeed(ref: { readonly project: string; readonly iid: number }): Promise<Need> {
+    const { project, branch } = this.where;
+    const own = ref.project === project;
+    if (own && this.open.some(({ iid }) => iid === ref.iid)) return { ...ref, state: 'open' };
+    const found = await this.gitlab.findMergeRequest(ref.project, ref.iid);
+    if (!found || (own && found.target_branch !== branch)) return { ...ref, state: 'foreign' };
+    if (found.state === 'merged' || found.state === 'closed') return { ...ref, state: found.state };
+    return { ...ref, state: 'open' };
+  }
+
+  private certified(body: string): Certificate | undefined {
+    const { proof } = this.where;
+    if (!proof) return readHint(body);
+    const reading = readNote(body, proof.key);
+    return 'certificate' in reading ? reading.certificate : undefined;
+  }
+
+  private async ready(found: MergeRequest): Promise<{
+    readonly ready: Request['ready'];
+    readonly needs: readonly Need[];
+    readonly certificate?: Certificate;
+  }> {
+    const { project, proof, own } = this.where;
+    const held = (why: string) => ({ ready: { why }, needs: [] });
+    const none = whyNone(found);
+    if (none) return held(none);
+    const notes = await this.gitlab.notes(project, found.iid);
+    const note = notes.find(
+      ({ author, system, body }) => author.id === this.bot && !system && body.startsWith(marker),
+    );
+    if (!note) return held('it has no verdict yet');
+    const certificate = this.certified(note.body);
+    if (!certificate) return held('its certificate does not hold');
+    if (certificate.gate?.out !== undefined) this.outs.set(found.iid, certificate.gate.out);
+    const why = whyNotQueued(certificate, found, project, proof);
+    if (why) return held(why);
+    if (found.iid !== own && isConcluded(note.body, certificate.headSha)) return held('it is left to people');
+    const { since = 0 } = certificate.gate ?? {};
+    const review =
+      certificate.policy === 'reviewed' ? await readReview(this.gitlab, project, found) : undefined;
+    if (review && 'why' in review) return { ...held(review.why), certificate };
+    const asked = dependsOn(found.description ?? '', { gitlabUrl: this.where.gitlabUrl, project });
+    if (asked.faults[0] !== undefined) return { ...held(asked.faults.join('; ')), certificate };
+    const needs = await Promise.all(asked.needs.map((need) => this.need(need.project, need.iid)));
+    // Of another project's queue nothing is known here but how it ends.
+    const elsewhere = needs.find((need) => need.project !== project && need.state === 'open');
+    if (elsewhere)
+      return { ...held(`it waits for ${nameOf(elsewhere)}, which is not merged yet`), certificate };
+    // An approval that comes late does not overtake those that are tested already.
+    return { ready: { since: Math.max(since, review?.at ?? 0) }, needs, certificate };
+  }
+
+  async request(found: MergeRequest): Promise<Request> {
+    const { project } = this.where;
+    const head = found.sha ?? '';
+    const { ready, needs, certificate } = await this.ready(found);
+    if (certificate) this.certificates.set(found.iid, certificate);
+    const queues = certificate !== undefined && 'since' in ready;
+    const broke = queues
+      ? brokeOff(await this.gitlab.statuses(project, head, found.source_branch, STATUS_NAME))
+      : undefined;
+    return {
+      project,
+      iid: found.iid,
+      head,
+      merging: found.state === 'locked',
+      ready,
+      needs,
+      results:
+        queues && certificate.treeSha
+          ? [{ tree: certificate.treeSha, green: isGreen(certificate), why: verdictLine(certificate) }]
+          : [],
+      tests: [],
+      ...(broke ? { broke } : {}),
+    };
+  }
+}
+
+/** What GitLab says of one project's merge requests into one branch. */
+export async function readWorld(gitlab: Asked, where: Where): Promise<Seen> {
+  const { project, branch, most, taken = 0 } = where;
+  const listed = [
+    ...(await gitlab.openMergeRequests(project, branch)),
+    ...(await gitlab.lockedMergeRequests(project, branch)),
+  ];
+  const found = new Map(listed.map((one) => [one.iid, one]));
+  const open = [...found.values()];
+  const reading = new Reading(gitlab, where, await gitlab.ownId(), open);
+  const requests = await Promise.all(open.map((one) => reading.request(one)));
+  const merged = await gitlab.mergedOfLate(project, branch);
+  const outs = requests.flatMap(({ iid }) => reading.outs.get(iid) ?? []);
+  const ends = [
+    ...merged.map(({ merged_at }) => ({ at: Date.parse(merged_at ?? '') || 0, end: 'merged' as const })),
+    ...outs.map((at) => ({ at, end: 'taken out' as const })),
+  ].sort((a, b) => a.at - b.at);
+  const commit = await gitlab.branchHead(project, branch);
+  const came = merged.some((one) => [one.merge_commit_sha, one.squash_commit_sha, one.sha].includes(commit));
+  return {
+    target: {
+      project,
+      commit,
+      pushed: merged.length > 0 && !came,
+      ends: ends.slice(-20).map(({ end }) => end),
+      most,
+      taken,
+    },
+    requests,
+    certificates: reading.certificates,
+    found,
+    merged,
+  };
+}

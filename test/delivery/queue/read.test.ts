@@ -1,0 +1,250 @@
+import type { Certificate } from '../../../delivery/certificate';
+import type { CommitStatus, MergeRequest, Note } from '../../../delivery/gitlab';
+import { renderNote } from '../../../delivery/note';
+import { type Asked, type Proof, readWorld } from '../../../delivery/queue/read';
+import { BROKE_OFF, brokeOff } from '../../../delivery/status';
+import { green, KEY, red, sha } from '../certificates';
+
+// What GitLab says becomes the world of a queue: GitLab's answers in memory.
+
+const PROJECT = green.project;
+const BOT = 9;
+const PROOF: Proof = {
+  key: KEY,
+  module: 'orders',
+  policy: 'automatic',
+  declared: '0'.repeat(64),
+  registry: 'registry.example:5000',
+};
+
+const queued = (iid: number, more: Partial<Certificate> = {}, of = green): Certificate => ({
+  ...of,
+  mergeRequest: iid,
+  headSha: sha(String(iid)),
+  declared: PROOF.declared,
+  gate: { since: iid * 1000 },
+  ...more,
+});
+
+function request(iid: number, more: Partial<MergeRequest> = {}): MergeRequest {
+  const about = { id: iid, iid, title: 't', source_branch: `b${iid}`, target_branch: 'main' };
+  return {
+    ...about,
+    state: 'opened',
+    draft: false,
+    sha: sha(String(iid)),
+    source_project_id: 1,
+    target_project_id: 1,
+    ...more,
+  };
+}
+
+interface Scene {
+  readonly open?: readonly MergeRequest[];
+  readonly locked?: readonly MergeRequest[];
+  readonly merged?: readonly MergeRequest[];
+  readonly others?: readonly MergeRequest[];
+  readonly certificates?: readonly Certificate[];
+  /** Number of one that was left to people. */
+  readonly left?: number;
+  readonly statuses?: readonly CommitStatus[];
+  readonly approvedAt?: string;
+}
+
+function gitlabOf(scene: Scene): { readonly gitlab: Asked; readonly calls: string[] } {
+  const calls: string[] = [];
+  const said = <T>(call: string, value: T): Promise<T> => {
+    calls.push(call);
+    return Promise.resolve(value);
+  };
+  const noteOf = (certificate: Certificate): Note => {
+    const left = scene.left === certificate.mergeRequest;
+    const progress = left ? { state: 'left' as const, why: 'x' } : { state: 'queued' as const, place: 'x' };
+    const body = renderNote(certificate, progress, KEY);
+    return { id: certificate.mergeRequest, body, system: false, author: { id: BOT } };
+  };
+  const cleo = { id: 3, username: 'cleo' };
+  return {
+    calls,
+    gitlab: {
+      time: 5_000_000,
+      ownId: () => said('own', BOT),
+      openMergeRequests: () => said('open', [...(scene.open ?? [])]),
+      lockedMergeRequests: () => said('locked', [...(scene.locked ?? [])]),
+      mergedOfLate: () => said('merged', [...(scene.merged ?? [])]),
+      findMergeRequest: (project, iid) =>
+        said(
+          `find ${project}!${iid}`,
+          project === PROJECT ? scene.others?.find((one) => one.iid === iid) : undefined,
+        ),
+      branchHead: () => said('head', sha('a')),
+      statuses: () => said('statuses', [...(scene.statuses ?? [])]),
+      notes: (_project, iid) =>
+        said(
+          'notes',
+          (scene.certificates ?? []).filter(({ mergeRequest }) => mergeRequest === iid).map(noteOf),
+        ),
+      approvals: () =>
+        said('approvals', scene.approvedAt ? [{ user: cleo, approved_at: scene.approvedAt }] : []),
+      mayPush: () => said('may push', true),
+      versions: (_project, iid) =>
+        said('versions', [
+          { id: 1, head_commit_sha: sha(String(iid)), created_at: '1970-01-01T00:00:01.000Z' },
+        ]),
+      pushes: (_project, isEnough) => {
+        const push = (iid: number) => ({
+          author_id: 1,
+          push_data: {
+            action: 'created' as const,
+            ref_type: 'branch' as const,
+            ref: `b${iid}`,
+            commit_from: null,
+            commit_to: sha(String(iid)),
+          },
+        });
+        const found = [1, 2, 3].map(push);
+        isEnough(found);
+        return said('pushes', found);
+      },
+      people: () => said('people', new Set([1])),
+    },
+  };
+}
+
+const look = (scene: Scene, more: { proof?: Proof; own?: number } = { proof: PROOF }) =>
+  readWorld(gitlabOf(scene).gitlab, {
+    gitlabUrl: 'https://gitlab.example.com',
+    project: PROJECT,
+    branch: 'main',
+    most: 8,
+    ...more,
+  });
+
+test('merge requests are read before the branch’s head, and those that GitLab merges now are among them', async () => {
+  const locked = request(2, { state: 'locked' });
+  const { gitlab, calls } = gitlabOf({
+    open: [request(1)],
+    locked: [locked],
+    certificates: [queued(1), queued(2)],
+  });
+  const where = { gitlabUrl: 'https://g', project: PROJECT, branch: 'main', most: 8, proof: PROOF };
+  const { requests } = await readWorld(gitlab, where);
+  expect(requests).toMatchObject([
+    { iid: 1, merging: false, ready: { since: 1000 }, results: [{ tree: green.treeSha, green: true }] },
+    { iid: 2, merging: true, ready: { since: 2000 } },
+  ]);
+  expect(calls.indexOf('locked')).toBeGreaterThan(calls.indexOf('open'));
+  expect(calls.at(-1)).toBe('head');
+});
+
+test.each<[string, MergeRequest, Certificate | undefined, string]>([
+  ['a draft', request(1, { draft: true }), queued(1), 'is a draft'],
+  ['a fork', request(1, { source_project_id: 2 }), queued(1), 'from a fork'],
+  ['no verdict', request(1), undefined, 'no verdict'],
+  ['a newer head', request(1, { sha: sha('f') }), queued(1), 'no verdict yet'],
+  ['another target', request(1, { target_branch: 'next' }), queued(1), 'another target branch'],
+  ['another project', request(1), queued(1, { projectId: 2 }), 'another merge request'],
+  ['red before it queued', request(1), queued(1, { gate: undefined }, red), 'tests failed'],
+  ['taken out', request(1), queued(1, { gate: { since: 1, out: 2 } }), 'taken out'],
+  ['another policy', request(1), queued(1, { policy: 'reviewed' }), 'merge policy is automatic'],
+  ['another declaration', request(1), queued(1, { declared: '1'.repeat(64) }), 'declares another'],
+  [
+    'another image',
+    request(1),
+    queued(1, {
+      image: { repository: 'r.example/modules/orders', tag: 't', digest: `sha256:${'d'.repeat(64)}` },
+    }),
+    'its image is of',
+  ],
+])('%s does not queue', async (_what, found, certificate, why) => {
+  const { requests } = await look({ open: [found], certificates: certificate ? [certificate] : [] });
+  expect(requests).toMatchObject([{ ready: { why: expect.stringContaining(why) }, results: [] }]);
+});
+
+test('what is red on top of others queues on, with its reason', async () => {
+  const { requests } = await look({ open: [request(1)], certificates: [queued(1, {}, red)] });
+  expect(requests).toMatchObject([
+    { ready: { since: 1000 }, results: [{ green: false, why: expect.stringContaining('Stock is kept') }] },
+  ]);
+});
+
+test('what was left to people queues for its own build only', async () => {
+  const scene = { open: [request(1)], certificates: [queued(1)], left: 1 };
+  expect((await look(scene)).requests[0]?.ready).toEqual({ why: 'it is left to people' });
+  expect((await look(scene, { proof: PROOF, own: 1 })).requests[0]?.ready).toEqual({ since: 1000 });
+});
+
+test('an approval that comes late does not overtake: the later time of the two counts', async () => {
+  const proof = { ...PROOF, policy: 'reviewed' as const };
+  const scene = { open: [request(1)], certificates: [queued(1, { policy: 'reviewed' })] };
+  expect((await look(scene, { proof })).requests[0]?.ready).toMatchObject({
+    why: expect.stringContaining('waits for an approval'),
+  });
+  const approved = { ...scene, approvedAt: '1970-01-01T00:01:00.000Z' };
+  expect((await look(approved, { proof })).requests[0]?.ready).toEqual({ since: 60_000 });
+});
+
+test('dependencies: open, merged, closed, elsewhere and not there; each is asked for once', async () => {
+  const description = (text: string) => ({ description: text });
+  const { gitlab, calls } = gitlabOf({
+    open: [
+      request(1, description('Depends-On: !2\nDepends-On: !3\nDepends-On: !4\nDepends-On: !5')),
+      request(2, description('Depends-On: !3')),
+      request(7, description('Depends-On: nothing')),
+    ],
+    others: [
+      request(3, { state: 'merged' }),
+      request(4, { state: 'closed' }),
+      request(5, { target_branch: 'next' }),
+    ],
+    certificates: [queued(1), queued(2), queued(7)],
+  });
+  const where = { gitlabUrl: 'https://g', project: PROJECT, branch: 'main', most: 8, proof: PROOF };
+  const { requests } = await readWorld(gitlab, where);
+  expect(requests[0]?.needs.map(({ state }) => state)).toEqual(['open', 'merged', 'closed', 'foreign']);
+  expect(requests[1]?.needs.map(({ state }) => state)).toEqual(['merged']);
+  expect(requests[2]?.ready).toMatchObject({ why: expect.stringContaining('is no merge request') });
+  expect(calls.filter((call) => call === `find ${PROJECT}!3`)).toHaveLength(1);
+});
+
+test('the ends make the window, in the order of time, and a head that nobody’s merge brought was pushed', async () => {
+  const at = (iid: number, time: string, commit: string) =>
+    request(iid, { state: 'merged', merged_at: time, merge_commit_sha: commit });
+  const scene = {
+    open: [request(3)],
+    merged: [at(1, '1970-01-01T00:00:01Z', sha('e')), at(2, '1970-01-01T00:00:03Z', sha('f'))],
+    certificates: [queued(3, { gate: { since: 1, out: 2000 } })],
+  };
+  expect((await look(scene)).target).toMatchObject({
+    ends: ['merged', 'taken out', 'merged'],
+    pushed: true,
+  });
+  const brought = { ...scene, merged: [at(1, '1970-01-01T00:00:01Z', sha('a'))] };
+  expect((await look(brought)).target.pushed).toBe(false);
+});
+
+test('tests in a row that broke off are counted from the statuses, whatever words they went on with', () => {
+  let id = 0;
+  const status = (state: string, description: string): CommitStatus => ({
+    id: ++id,
+    status: state,
+    name: 'switchyard',
+    ref: 'b',
+    target_url: null,
+    description,
+    created_at: '2026-11-28T10:00:00Z',
+    finished_at: `2026-11-28T10:00:0${id}Z`,
+  });
+  const broke = () => status('canceled', `${BROKE_OFF}x`);
+  expect(brokeOff([])).toBeUndefined();
+  expect(brokeOff([broke(), status('failed', 'y')])).toBeUndefined();
+  const row = [
+    broke(),
+    status('success', 'y'),
+    broke(),
+    status('canceled', 'goes on: z'),
+    broke(),
+    status('running', 'z'),
+  ];
+  expect(brokeOff(row)).toEqual({ times: 2, at: Date.parse('2026-11-28T10:00:07Z') });
+});
