@@ -9,7 +9,7 @@ import { loadStack } from '../stacks/load';
 import { addAppliedCommand } from './applied';
 import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
-import { type Certificate, declaredAs } from './certificate';
+import { type Certificate, declaredAs, isQueued } from './certificate';
 import { Cluster, podToken } from './cluster';
 import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
 import { addDriftCommands } from './drift/commands';
@@ -29,6 +29,8 @@ import { LEDGER_BRANCH, short } from './ledger';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { addPreviewCommands } from './preview/commands';
+import { mergeInTurn } from './queue/merge';
+import { type Gate, isInQueue, turnOf, waitInQueue } from './queue/turn';
 import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry } from './registry';
@@ -41,7 +43,16 @@ import { podYaml, runScript, testPod, testScript } from './test-pod';
 import { undo } from './undo';
 import { readUnsteady, UNSTEADY_FILE } from './unsteady';
 import { addTests, readFolders } from './verdict';
-import { type Context, cloneUrl, merge, report, reportBroken, takeSource, testedBefore } from './verify';
+import {
+  type Context,
+  cloneUrl,
+  enterQueue,
+  merge,
+  report,
+  reportBroken,
+  takeSource,
+  testedBefore,
+} from './verify';
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -83,6 +94,24 @@ function requestOf(module: Module, projectOf: (name: string) => string) {
   };
 }
 
+/**
+ * The merge queue that a merge request of a module may be in; undefined where none is kept. People merge by hand with `merge:
+ * manual`, and where no reconciler starts what waits, nothing may wait.
+ */
+function queueOf(
+  module: Module,
+  { project, policy, declared }: ReturnType<typeof requestOf>,
+  mergeRequest: number,
+  workspace: string,
+): Gate | undefined {
+  const { SWITCHYARD_QUEUE: kept } = readSettings(['SWITCHYARD_QUEUE']);
+  if (!kept || policy === 'manual') return undefined;
+  const settings = readSettings(['REGISTRY', 'SWITCHYARD_STACKS', 'SWITCHYARD_ENVIRONMENT']);
+  const { testing } = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
+  const proof = { key: certificateKey(), module: module.name, policy, declared, registry: settings.REGISTRY };
+  return { project, mergeRequest, most: testing.parallel, proof, folder: join(workspace, SOURCE) };
+}
+
 const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
 
 interface Common {
@@ -99,7 +128,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before.',
+        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -124,7 +153,13 @@ export function program(): Command {
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
       const request = { ...requestOf(module, projectOf), mergeRequest: settings.gitlabMergeRequestIid };
-      if (module.merge === 'reviewed') {
+      const queue = queueOf(module, request, request.mergeRequest, workspace);
+      const turn = queue ? await turnOf(towards, queue) : undefined;
+      if (turn?.do === 'merge')
+        throw new Failure(exitCode.tested, `the merge queue of ${request.project} has a result: it decides.`);
+      if (queue && turn?.do === 'wait') await waitInQueue(towards, queue, turn.place, settings.BUILD_URL);
+      const given = turn?.do === 'test' ? turn.turn : undefined;
+      if (module.merge === 'reviewed' && !given) {
         const { REGISTRY } = readSettings(['REGISTRY']);
         const tested = await testedBefore(towards, request, certificateKey(), REGISTRY);
         if (tested) throw new Failure(exitCode.tested, `${tested.headSha} was tested by ${tested.build}.`);
@@ -134,6 +169,7 @@ export function program(): Command {
         build: settings.BUILD_URL,
         rebase,
         folder: join(workspace, SOURCE),
+        turn: given,
       });
       writeCertificate(workspace, certificate, options);
       if (certificate.conflicts)
@@ -317,8 +353,16 @@ export function program(): Command {
           throw error;
         }
       };
-      const certificate = await readOrBreakOff();
-      const green = await report(context(), certificate, key);
+      const read = await readOrBreakOff();
+      const { projectOf, ...towards } = context();
+      const module = moduleOf(read.module);
+      const queue = queueOf(module, requestOf(module, projectOf), read.mergeRequest, workspace);
+      const enters = queue !== undefined && (await towards.gitlab.mergeMethod(read.project)) === 'merge';
+      const certificate = enters ? enterQueue(read, towards.gitlab.time) : read;
+      if (certificate !== read) writeCertificate(workspace, certificate, options);
+      const green = await report(towards, certificate, key);
+      if (!green && isQueued(certificate))
+        throw new Failure(exitCode.queued, `in the merge queue: ${verdictLine(certificate)}.`);
       if (!green) throw new Failure(exitCode.red, `reported as failed: ${verdictLine(certificate)}.`);
       result({ green }, `reported: ${verdictLine(certificate)}`);
     });
@@ -344,7 +388,22 @@ export function program(): Command {
         if (tested) return tested;
         throw new Failure(exitCode.again, `!${request.mergeRequest} has to be tested again.`);
       };
-      const certificate = options.tested ? await noted(options.tested) : readCertificate(workspace);
+      const inTurn = async (name: string, isIt: (gate: Gate) => boolean | Promise<boolean>) => {
+        const { gitlabMergeRequestIid: iid } = readSettings(['gitlabMergeRequestIid']);
+        const module = moduleOf(name);
+        const queue = queueOf(module, requestOf(module, projectOf), iid, workspace);
+        return queue && (await isIt(queue)) ? queue : undefined;
+      };
+      const own = options.tested ? undefined : readCertificate(workspace);
+      const queue = await inTurn(options.tested ?? own?.module ?? '', (gate) =>
+        own ? isQueued(own) : isInQueue(towards, gate),
+      );
+      if (queue) {
+        const commit = await mergeInTurn(towards, queue);
+        result({ commit }, `merged as ${commit}`);
+        return;
+      }
+      const certificate = own ?? (await noted(options.tested ?? ''));
       const policy = moduleOf(certificate.module).merge;
       const commit = await merge(towards, certificate, policy, key, join(workspace, SOURCE));
       result({ commit }, `merged as ${commit}`);

@@ -13,7 +13,12 @@ const watched = z.strictObject({
   job: z.string().min(1),
   project: z.string().min(1),
   branch: z.string().min(1),
-  requests: z.strictObject({ status: z.string().min(1), merges: z.boolean(), drafts: z.boolean() }),
+  requests: z.strictObject({
+    status: z.string().min(1),
+    merges: z.boolean(),
+    drafts: z.boolean(),
+    queue: z.number().int().min(1).optional(),
+  }),
   heads: z.strictObject({ status: z.string().min(1), module: z.string().min(1).optional() }).optional(),
 });
 
@@ -43,6 +48,8 @@ const variables = {
     ),
   /** The bot rebases a merge request that stands on an older main, where the project's merge method asks for it. */
   SWITCHYARD_GITLAB_REBASE: flag,
+  /** A reconciler starts what waits in the merge queue, so that one is kept. */
+  SWITCHYARD_QUEUE: flag,
   REGISTRY: required('Give host:port of the image registry.').regex(
     /^[^/\s:]+(:\d+)?(\/[^\s]+)?$/,
     'is not host[:port][/prefix] | Leave the scheme out.',

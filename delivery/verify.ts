@@ -2,9 +2,9 @@ import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
-import { NO_CI_CONFIG } from '../catalog/status';
+import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
-import { type Certificate, isGreen } from './certificate';
+import { type Certificate, isGreen, isQueued } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
@@ -12,6 +12,7 @@ import { marker, type Progress, readNote, renderNote, verdictLine } from './note
 import { ownNote, putOwnNote, untilNoted } from './own-note';
 import { type Review, readReview } from './review';
 import { whyOtherImage } from './state';
+import { BROKE_OFF, brokeOff, postRunning } from './status';
 
 /** What every command towards GitLab needs. */
 export interface Context {
@@ -48,6 +49,19 @@ export interface SourceRequest {
   /** Rebases what the project's merge method wants rebased. @default people are told */
   readonly rebase?: boolean;
   readonly folder: string;
+  /** @default it does not queue */
+  readonly turn?: QueueTurn;
+}
+
+/** What the merge queue says of one that is to be tested. */
+export interface QueueTurn {
+  /** Head that it was decided for: of another one nothing is known. */
+  readonly head: string;
+  /** Kept from test to test. */
+  readonly gate: NonNullable<Certificate['gate']>;
+  /** Commit of the folder's working copy that it is tested on. */
+  readonly below: string;
+  readonly ahead?: Certificate['ahead'];
 }
 
 /**
@@ -93,18 +107,29 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
       targetUrl: request.build,
       description,
     });
-  const testing = `testing the merge result with ${found.target_branch}`;
+  // A newer commit has a place of its own, or none.
+  const turn = request.turn?.head === headSha ? request.turn : undefined;
+  const before = turn?.ahead?.requests.map(({ mergeRequest }) => `, !${mergeRequest}`).join('') ?? '';
+  const testing = `testing the merge result with ${found.target_branch}${before}`;
   // What runs cannot become pending again (CommitStatus), so what has to wait for people does so from the beginning.
-  if (request.policy === 'reviewed') await post('pending', `${testing}; then it waits for an approval`);
+  if (turn)
+    await postRunning(context.gitlab, request.project, headSha, {
+      ref: found.source_branch,
+      targetUrl: request.build,
+      description: testing,
+    });
+  else if (request.policy === 'reviewed') await post('pending', `${testing}; then it waits for an approval`);
   else await post('running', testing);
   try {
-    return await checkOutSource(context, request, found, headSha);
+    return await checkOutSource(context, { ...request, turn }, found, headSha);
   } catch (error) {
     // Nobody else ends it: what is reported later is of the head as it is then.
     const [line = 'not tested'] = (error as Error).message.split('\n');
-    await post(error instanceof Superseded ? 'canceled' : 'failed', line).catch((unposted: Error) =>
-      context.say(unposted.message),
-    );
+    const [state, said]: [CommitState, string] = turn
+      ? // It keeps its place in the queue, and comes back.
+        ['canceled', `${BROKE_OFF}${line}`]
+      : [error instanceof Superseded ? 'canceled' : 'failed', line];
+    await post(state, said).catch((unposted: Error) => context.say(unposted.message));
     throw error;
   }
 }
@@ -123,19 +148,23 @@ async function checkOutSource(
     token: context.token,
   });
   await copy.open();
-  await copy.fetchUntil(
-    [found.source_branch, found.target_branch],
-    async () =>
-      copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
-    true,
-  );
+  const { turn } = request;
+  // Whoever decided on what it is tested has fetched all that it takes.
+  if (!turn) {
+    await copy.fetchUntil(
+      [found.source_branch, found.target_branch],
+      async () =>
+        copy.haveCommonAncestor(await copy.head(found.source_branch), await copy.head(found.target_branch)),
+      true,
+    );
+  }
   if (!(await copy.has(headSha))) {
     throw new Superseded(
       exitCode.nothing,
       `commit ${headSha} is no longer on ${found.source_branch}; the newer commit has its own build.`,
     );
   }
-  const baseSha = await copy.head(found.target_branch);
+  const baseSha = turn?.below ?? (await copy.head(found.target_branch));
   // Where GitLab makes no merge commit it merges only what stands on the target's head (need_rebase): told before a build
   // is spent on what it would refuse.
   if (!(await copy.isAncestor(baseSha, headSha))) {
@@ -167,6 +196,8 @@ async function checkOutSource(
     policy: request.policy,
     declared: request.declared,
     ...('tree' in merged ? { treeSha: merged.tree } : { conflicts: merged.conflicts }),
+    ...(turn?.ahead ? { ahead: turn.ahead } : {}),
+    ...(turn ? { gate: turn.gate } : {}),
   };
 }
 
@@ -227,7 +258,40 @@ export async function putNote(
   await untilNoted(put, context.noteRetries);
 }
 
-/** Posts the note, and the final status unless it waits for an approval. @returns whether the certificate is green */
+/** Tests of a merge request that queues which may end without a verdict, one after the other, before that counts as red. */
+const MOST_UNENDED = 3;
+
+/**
+ * A certificate that has its place in the merge queue from now on, where its merge request may be merged by the pipeline.
+ * @param now GitLab's clock
+ */
+export const enterQueue = (certificate: Certificate, now: number): Certificate =>
+  isGreen(certificate) && certificate.policy !== 'manual' && !certificate.gate
+    ? { ...certificate, gate: { since: now } }
+    : certificate;
+
+/** The certificate that a merge request was merged by, where another build of its head merged it meanwhile. */
+async function mergedMeanwhile(
+  { gitlab }: Context,
+  { project, mergeRequest, headSha }: Certificate,
+): Promise<MergeRequest | undefined> {
+  const now = await gitlab.mergeRequest(project, mergeRequest);
+  return now.state === 'merged' && now.sha === headSha ? now : undefined;
+}
+
+/** Whether a test that queues ended without a verdict, and may do so once more. */
+async function mayBreakOff({ gitlab }: Context, certificate: Certificate): Promise<boolean> {
+  const { project, headSha, sourceBranch, image, tests } = certificate;
+  if (!isQueued(certificate) || tests || !image) return false;
+  const posted = await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME);
+  return (brokeOff(posted)?.times ?? 0) + 1 < MOST_UNENDED;
+}
+
+/**
+ * Posts the note, and the final status unless it waits for an approval or in the merge queue.
+ * @returns whether the certificate is green
+ * @throws Failure 4 where another build has merged it meanwhile, 1 where the tests ended without a verdict and are tried again
+ */
 export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
   const green = isGreen(certificate);
   const post = (state: CommitState, description: string) =>
@@ -237,15 +301,44 @@ export async function report(context: Context, certificate: Certificate, key: st
       targetUrl: certificate.build,
       description,
     });
+  const { gitlab } = context;
+  // Nothing was found out: what its note says holds, and it is tested again.
+  if (await mayBreakOff(context, certificate)) {
+    await post('canceled', `${BROKE_OFF}${verdictLine(certificate)}`);
+    throw new Failure(exitCode.red, `broke off: ${verdictLine(certificate)}; it is tested again.`);
+  }
+  const queued = isQueued(certificate);
+  const before = queued
+    ? await ownNote(gitlab, certificate.project, certificate.mergeRequest, marker)
+    : undefined;
+  const leave = async (): Promise<never> => {
+    await post('canceled', 'merged by another build');
+    throw new Failure(exitCode.nothing, `!${certificate.mergeRequest} was merged by another build.`);
+  };
+  // Deploys go by what it was merged by.
+  if (queued && (await mergedMeanwhile(context, certificate))) await leave();
   // The note first: whoever sees the status, `merge` and `deploy` among them, finds the certificate.
   try {
-    await putNote(context, certificate, { state: 'tested' }, key);
+    const progress = queued
+      ? { state: 'queued' as const, place: 'what comes of it is decided next' }
+      : { state: 'tested' as const };
+    await putNote(context, certificate, progress, key);
   } catch (error) {
     // The status ends all the same. Without a certificate nothing can be deployed, so it is not green.
     const why = 'the note with the certificate could not be written; build again';
     await post('failed', green ? `${verdictLine(certificate)}, but ${why}` : verdictLine(certificate));
     throw error;
   }
+  const merged = before && (await mergedMeanwhile(context, certificate));
+  if (merged) {
+    const reading = readNote(before.body, key);
+    const commit = merged.merge_commit_sha || merged.squash_commit_sha || certificate.headSha;
+    if ('certificate' in reading && isGreen(reading.certificate))
+      await putNote(context, reading.certificate, { state: 'merged', commit }, key);
+    await leave();
+  }
+  // Its status runs on until `merge` has decided.
+  if (queued) return green;
   // Of a module whose merge requests are reviewed it turns green with the approval: GitLab's own button waits for it, too.
   if (!green || certificate.policy !== 'reviewed')
     await post(green ? 'success' : 'failed', verdictLine(certificate));
@@ -376,6 +469,24 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
   }
 }
 
+/** Ends the status of what queued and is left to people: green, or waiting for their approval. */
+async function leaveQueue(
+  { gitlab }: Context,
+  certificate: Certificate,
+  post: (state: CommitState, description: string) => Promise<void>,
+): Promise<void> {
+  if (certificate.policy !== 'reviewed') {
+    await post('success', verdictLine(certificate));
+    return;
+  }
+  const { project, headSha, sourceBranch } = certificate;
+  const newest = (await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME)).at(-1);
+  if (newest?.status === 'pending') return;
+  // What runs cannot become pending again.
+  if (newest?.status === 'running') await post('canceled', 'it is no longer approved');
+  await post('pending', 'waits for an approval');
+}
+
 /** Makes the merge of what was tested into the target branch as it is now, as GitLab would make it. */
 async function mergedNow(
   { gitlab, gitlabUrl, token }: Context,
@@ -448,7 +559,10 @@ export async function merge(
     });
   let decision = await decide();
   const approved = policy === 'reviewed' && decision.do === 'merge';
-  if (approved) await post('success', `${verdictLine(certificate)}, and approved`);
+  // What queues is not green before its turn, so that nobody's button merges it out of turn.
+  const turned = isQueued(certificate) && decision.do === 'merge';
+  const turnGreen = () => post('success', `${verdictLine(certificate)}${approved ? ', and approved' : ''}`);
+  if (approved || turned) await turnGreen();
   let merged: MergeRequest | undefined;
   for (let attempt = 0; decision.do === 'merge' && !merged; attempt++) {
     try {
@@ -461,6 +575,8 @@ export async function merge(
         const { detailed_merge_status: status = '', state } = refused;
         const waits = WAITING.includes(status) || status === 'mergeable' || state === 'locked';
         if (waits && pause !== undefined) {
+          // A late word of another build of it may stand over ours.
+          if (turned && attempt % 4 === 3) await turnGreen();
           await sleep(pause);
           decision = await decide();
         } else if (waits && status !== 'mergeable') {
@@ -495,6 +611,8 @@ export async function merge(
     }
     // Revoked in between.
     if (approved && decision.do === 'leave') await post('pending', 'waits for an approval');
+    else if (isQueued(certificate) && !turned && isGreen(certificate))
+      await leaveQueue(context, certificate, post);
     if (isGreen(certificate)) await putNote(context, certificate, { state: 'left', why }, key);
     throw new Failure(decision.do === 'refuse' ? exitCode.red : exitCode.nothing, `not merged: ${why}.`);
   }

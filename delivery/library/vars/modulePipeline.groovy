@@ -1,6 +1,6 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
 // codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build,
-// 7 undone by an earlier build; `switchyard judge` ends with 7 where a rollout does not hold.
+// 7 undone by an earlier build, 8 in the merge queue; `switchyard judge` ends with 7 where a rollout does not hold.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
@@ -35,7 +35,7 @@ def call(Map settings) {
 void verify(String module, Map place) {
     int round = 1
     while (verifyOnce(module, place) == 3) {
-        echo("modulePipeline: the target branch moved (round ${round})")
+        echo("modulePipeline: to be tested again, with what the target branch has or will have by then (round ${round})")
         round++
     }
 }
@@ -73,19 +73,20 @@ int verifyOnce(String module, Map place) {
             }
         } finally {
             // Also when a stage broke off, and whatever it says: nobody waits for a status that never comes.
-            if (source != 4 && source != 6) {
+            if (source != 4 && source != 6 && source != 8) {
                 stage('Report') {
                     container('delivery') {
                         int reported = trusted("delivery report --module ${module}")
-                        if (code == 0) {
+                        // What is red in the merge queue may be so by others: what comes of it is decided there.
+                        if (code == 0 || reported == 8) {
                             code = reported
                         }
                     }
                 }
             }
         }
-        if (code == 0 || source == 6) {
-            // Where an earlier build tested it, and it waited for its approval, the note has the certificate.
+        if (source == 6 || (source == 0 && (code == 0 || code == 8))) {
+            // Where an earlier build tested it, and it waited for its approval or its turn, the note has the certificate.
             String tested = source == 6 ? " --tested ${module}" : ''
             stage('Merge') {
                 lock("merge-${module}") {
@@ -96,7 +97,11 @@ int verifyOnce(String module, Map place) {
             }
         }
     }
-    if (code != 0 && code != 3 && code != 4) {
+    if (code == 8) {
+        // It waits without an agent, and without a build.
+        currentBuild.result = 'NOT_BUILT'
+        echo('modulePipeline: it waits in the merge queue; the reconciler starts it again when something is to be done')
+    } else if (code != 0 && code != 3 && code != 4) {
         error("modulePipeline: ${module} is red; the reason stands above and in the merge request's note")
     }
     return code

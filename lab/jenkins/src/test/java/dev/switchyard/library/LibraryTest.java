@@ -193,6 +193,39 @@ class LibraryTest {
     assertEquals(3, red.commands().stream().filter(SOURCE::equals).count());
   }
 
+  @Test
+  void whatWaitsInTheMergeQueueEndsItsBuildAndHoldsNothing() throws Exception {
+    Run atOnce = merge(new Scenario().exits(SOURCE, 8));
+    assertNull(atOnce.error());
+    assertEquals("NOT_BUILT", atOnce.result());
+    assertEquals(List.of(SOURCE), atOnce.commands());
+    Run tested = merge(new Scenario().exits("delivery merge", 8));
+    assertNull(tested.error());
+    assertEquals("NOT_BUILT", tested.result());
+    assertEquals(List.of("lock merge-orders", "unlock merge-orders"), tested.trace().stream().filter(line -> line.endsWith("lock merge-orders")).toList());
+    Run behind = merge(new Scenario().exits("delivery merge", 3, 8));
+    assertEquals("NOT_BUILT", behind.result());
+    assertEquals(2, behind.commands().stream().filter(SOURCE::equals).count());
+  }
+
+  @Test
+  void whatIsRedInTheMergeQueueIsDecidedThere() throws Exception {
+    for (Scenario scenario : List.of(
+        new Scenario().exits("delivery verdict", 1).exits(REPORT, 8),
+        new Scenario().exits("delivery build &&", 1).exits(REPORT, 8))) {
+      Run waits = merge(scenario.exits("delivery merge", 8));
+      assertNull(waits.error());
+      assertEquals("NOT_BUILT", waits.result());
+      assertEquals("delivery merge", waits.commands().get(waits.commands().size() - 1));
+    }
+    red("orders is red", merge(new Scenario().exits("delivery verdict", 1).exits(REPORT, 8).exits("delivery merge", 1)));
+    Run again = merge(new Scenario().exits("delivery verdict", 1, 0).exits(REPORT, 8, 0).exits("delivery merge", 3, 0));
+    green(again);
+    // Without a place in the queue, red is red.
+    Run red = merge(new Scenario().exits("delivery verdict", 1).exits(REPORT, 1));
+    assertFalse(red.commands().contains("delivery merge"));
+  }
+
   // A push to a module's main branch.
 
   @Test

@@ -1,0 +1,137 @@
+import type { Certificate } from '../certificate';
+import { exitCode, Failure } from '../failure';
+import { WorkingCopy } from '../git';
+import type { MergeRequest } from '../gitlab';
+import { marker, readNote } from '../note';
+import { ownNote } from '../own-note';
+import { readReview } from '../review';
+import { postRunning, QUEUED } from '../status';
+import { type Context, cloneUrl, type QueueTurn } from '../verify';
+import type { Action, Place } from './decide';
+import { type Look, lookAt } from './look';
+import { placeText } from './place';
+import { type Proof, whyNotQueued } from './read';
+
+/** One merge request, as its build asks about it. */
+export interface Gate {
+  readonly project: string;
+  readonly mergeRequest: number;
+  /** Test Pods that the quota holds. */
+  readonly most: number;
+  readonly proof: Proof;
+  /** Folder of a working copy. */
+  readonly folder: string;
+}
+
+/** What a build of a merge request has to do. */
+export type Turn =
+  /** Test it; without `turn` on the target branch, as one that does not queue. */
+  | { readonly do: 'test'; readonly turn?: QueueTurn }
+  /** A result is there, its own or another's: what comes of it is `merge`'s to decide. */
+  | { readonly do: 'merge' }
+  | { readonly do: 'wait'; readonly place: string };
+
+export const placeOf = ({ places }: Look, iid: number): Place | undefined =>
+  places.find((place) => place.iid === iid);
+
+export const actionOf = ({ actions }: Look, iid: number): Action | undefined =>
+  actions.find(({ request, do: what }) => request.iid === iid && what !== 'stop');
+
+/** Whether people have the next word on it: then it is as one that does not queue. */
+export async function waitsForPeople(
+  { gitlab }: Context,
+  { project, proof }: Gate,
+  found: MergeRequest,
+): Promise<boolean> {
+  if (found.draft) return true;
+  return proof.policy === 'reviewed' && 'why' in (await readReview(gitlab, project, found));
+}
+
+/** Looks at the queue that a merge request is in, in a working copy of its build. */
+export async function lookFor(
+  context: Context,
+  { project, mergeRequest, most, proof, folder }: Gate,
+  found: MergeRequest,
+  tags = false,
+): Promise<Look> {
+  const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
+  await copy.open();
+  const where = {
+    gitlabUrl: context.gitlabUrl,
+    project,
+    branch: found.target_branch,
+    most,
+    proof,
+    own: mergeRequest,
+  };
+  return lookAt(context.gitlab, where, copy, tags);
+}
+
+/** The certificate by which a merge request queues. */
+async function queuedBy(
+  { gitlab }: Context,
+  { project, mergeRequest, proof }: Gate,
+  found: MergeRequest,
+): Promise<Certificate | undefined> {
+  if (found.state !== 'opened') return undefined;
+  const note = await ownNote(gitlab, project, mergeRequest, marker);
+  const reading = note && readNote(note.body, proof.key);
+  if (!reading || !('certificate' in reading)) return undefined;
+  if (whyNotQueued(reading.certificate, found, project, proof)) return undefined;
+  // GitLab merges only what stands on the target's head there: nothing can be tested ahead of its turn.
+  return (await gitlab.mergeMethod(project)) === 'merge' ? reading.certificate : undefined;
+}
+
+/** Whether the note of a merge request says that it queues. */
+export async function isInQueue(context: Context, gate: Gate): Promise<boolean> {
+  const found = await context.gitlab.mergeRequest(gate.project, gate.mergeRequest);
+  return (await queuedBy(context, gate, found)) !== undefined;
+}
+
+/** What is to be done for a merge request at this moment. */
+export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
+  const { project, mergeRequest } = gate;
+  const found = await context.gitlab.mergeRequest(project, mergeRequest);
+  const certificate = await queuedBy(context, gate, found);
+  const since = certificate?.gate;
+  if (!certificate || !since) return { do: 'test' };
+  const look = await lookFor(context, gate, found, true);
+  const place = placeOf(look, mergeRequest);
+  const action = actionOf(look, mergeRequest);
+  if (action?.do === 'test') {
+    const requests = action.ahead.map(({ iid }) => ({
+      mergeRequest: iid,
+      headSha: look.found.get(iid)?.sha ?? '',
+    }));
+    return {
+      do: 'test',
+      turn: {
+        head: action.head,
+        gate: since,
+        below: action.below,
+        ...(requests.length > 0 ? { ahead: { onto: look.commit, requests } } : {}),
+      },
+    };
+  }
+  if (look.actions.some(({ do: what }) => what === 'merge' || what === 'take out')) return { do: 'merge' };
+  if (!place || (place.state === 'held' && (await waitsForPeople(context, gate, found))))
+    return { do: 'test' };
+  return { do: 'wait', place: placeText(place, look) };
+}
+
+/** Says by the status where a merge request stands, and ends the build. */
+export async function waitInQueue(
+  { gitlab }: Context,
+  { project, mergeRequest }: Gate,
+  place: string,
+  build: string,
+): Promise<never> {
+  const found = await gitlab.mergeRequest(project, mergeRequest);
+  if (found.state === 'opened' && found.sha)
+    await postRunning(gitlab, project, found.sha, {
+      ref: found.source_branch,
+      targetUrl: build,
+      description: `${QUEUED}${place}`,
+    });
+  throw new Failure(exitCode.queued, `!${mergeRequest} is ${QUEUED}${place}.`);
+}
