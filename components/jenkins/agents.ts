@@ -30,7 +30,7 @@ import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName } from './names';
+import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName, queueing } from './names';
 
 const AGENT_USER = 1000;
 
@@ -139,6 +139,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
           ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...rebasing(settings.gitlab),
+          ...queueing(model),
           ...topologyEnvironment(settings),
         ],
         [

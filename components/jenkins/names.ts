@@ -50,6 +50,19 @@ export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
   !jenkins.anonymousRead && !jenkins.login;
 
+/**
+ * Whether a reconciler runs. Beside a Jenkins of someone else's there is none: that one's users are not ours to make. Nor where
+ * people log in by a provider and not everybody may read: Jenkins has one realm, and a provider's has no user for it.
+ */
+export const reconciles = (model: Model): boolean => {
+  const { jenkins } = model.settings;
+  return !jenkins.existing && (jenkins.anonymousRead || !jenkins.login) && hookedJobs(model).length > 0;
+};
+
+/** Tells the `delivery` command that what waits in the merge queue is started again by somebody. */
+export const queueing = (model: Model): { name: string; value: string }[] =>
+  reconciles(model) ? [{ name: 'SWITCHYARD_QUEUE', value: 'true' }] : [];
+
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
 

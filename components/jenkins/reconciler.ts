@@ -11,7 +11,7 @@ import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { gitlabPort, outside, toJenkins, toNeighbours } from '../shared/network';
 import { outputRef, secretRef } from '../shared/references';
-import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
+import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -20,13 +20,19 @@ const ALIVE = '/tmp/reconciled';
 
 /** Projects whose hooks start jobs, as `delivery reconcile` reads them. */
 export function watchedProjects({ modules, settings }: Model) {
-  const { gitlab, topologyProject } = settings;
+  const { gitlab, testing, topologyProject } = settings;
   return [
     ...modules.map(({ name, merge }) => ({
       job: name,
       project: entryOf(gitlab.projects, name)?.existing ?? `${gitlab.group}/${name}`,
       branch: BRANCH,
-      requests: { status: STATUS_NAME, merges: merge !== 'manual', drafts: false },
+      requests: {
+        status: STATUS_NAME,
+        merges: merge !== 'manual',
+        drafts: false,
+        // What people merge by hand does not queue.
+        ...(merge === 'manual' ? {} : { queue: testing.parallel }),
+      },
       heads: { status: STATUS_NAME, module: name },
     })),
     ...(topologyProject
@@ -46,15 +52,12 @@ export function watchedProjects({ modules, settings }: Model) {
 
 /**
  * What makes good for lost hooks: once a minute it compares GitLab, Jenkins and the ledger. It has a namespace of its own,
- * since it holds the bot's token and may start every job, and no rights in the cluster. Beside a Jenkins of someone else's
- * there is none: that one's users are not ours to make. Nor where people log in by a provider and not everybody may read:
- * Jenkins has one realm, and a provider's has no user for it.
+ * since it holds the bot's token and may start every job, and no rights in the cluster.
  */
 export function reconcilerResources(model: Model): Declaration[] {
   const { settings } = model;
   const { environment, gitlab, jenkins, registry } = settings;
-  const mayRead = jenkins.anonymousRead || !jenkins.login;
-  if (jenkins.existing || !mayRead || hookedJobs(model).length === 0) return [];
+  if (!reconciles(model)) return [];
   const { reconciler: namespace } = namespacesOf(settings);
   const about = { name: names.reconciler, component: 'jenkins', environment, purpose: 'ci' };
   const common = labels(about);

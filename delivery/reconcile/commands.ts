@@ -9,6 +9,7 @@ import type { Context } from '../verify';
 import { Jenkins } from './jenkins';
 import { Reconciler } from './reconciler';
 import { reconcileForever } from './run';
+import { askTurns } from './turns';
 
 /** What the command shares with the rest of `delivery`. */
 interface Shell {
@@ -45,7 +46,7 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
         'SWITCHYARD_WATCHED',
         'SWITCHYARD_ENVIRONMENT',
       ]);
-      const { gitlab, group, say } = shell.context();
+      const { gitlab, gitlabUrl, group, say } = shell.context();
       const folder = settings.SWITCHYARD_JOB_FOLDER;
       const root = settings.SWITCHYARD_JENKINS_URL.replace(/\/+$/, '');
       const ledgerProject = `${group}/${LEDGER_PROJECT}`;
@@ -64,6 +65,7 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
           const found = await gitlab.file(ledgerProject, path, LEDGER_BRANCH);
           return found ? parseLedger(found.text, `${ledgerProject}/${path}`) : emptyLedger;
         },
+        turns: askTurns(gitlab, gitlabUrl),
         jobsUrl: `${root}/job/${folder}/job/`,
         hookPath: (job) => `${new URL(root).pathname.replace(/\/$/, '')}/project/${folder}/${job}`,
         hookToken: hookTokenOf(settings.SWITCHYARD_HOOK_TOKENS),

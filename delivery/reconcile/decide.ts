@@ -8,6 +8,8 @@ import type { CommitState } from '../gitlab';
 export const GRACE_MS = 10_000;
 /** Builds of one commit that may end without a word, and merges of one that may break off, before people are asked. */
 export const MOST_TRIES = 3;
+/** Milliseconds between two looks at a queue in which somebody waits without a build. */
+export const QUEUE_MS = 3_000;
 
 /** The newest of our statuses of a commit. */
 export interface Posted {
@@ -16,6 +18,8 @@ export interface Posted {
   readonly age: number;
   /** The build that its link names: whether it goes on. `unknown`: it is not of this Jenkins' job. */
   readonly build: 'live' | 'over' | 'unknown';
+  /** It says that the merge request waits in the merge queue: its build came to its end. */
+  readonly queues?: boolean;
 }
 
 interface Common {
@@ -42,6 +46,10 @@ export interface OpenRequest extends Common {
    * that is pending without a build: it may wait for people.
    */
   readonly concluded?: boolean;
+  /** A merge queue is kept for its project. */
+  readonly queue?: boolean;
+  /** Whether it stands there, and whether something is to be done for it. Asked where a queue is kept and no build is live. */
+  readonly queued?: 'due' | 'waits' | 'no';
 }
 
 /** The head of a target branch. */
@@ -62,7 +70,7 @@ export type Decision =
   | { readonly do: 'watch' }
   /** Too young to judge. */
   | { readonly do: 'wait'; readonly ms: number }
-  /** A fact is missing: `concluded` or `origin`. */
+  /** A fact is missing: `concluded`, `queued` or `origin`. */
   | { readonly do: 'ask' }
   /** @property why as people read it. @property end whether the status that stands is ended first */
   | { readonly do: 'start'; readonly why: string; readonly end: boolean }
@@ -80,6 +88,8 @@ export function decide(item: Item): Decision {
   if (item.live) return { do: 'watch' };
   const { posted } = item;
   if (!posted) return item.kind === 'head' ? unknownHead(item) : unknownRequest(item);
+  const queued = item.kind === 'merge request' ? inQueue(item, posted) : undefined;
+  if (queued) return queued;
   if (posted.state === 'pending' && posted.build === 'over' && item.kind === 'merge request') {
     if (item.concluded === undefined) return wait(posted.age) ?? { do: 'ask' };
     if (item.concluded) return { do: 'settle' };
@@ -87,6 +97,17 @@ export function decide(item: Item): Decision {
   if (isOpen(posted.state)) return unended(item, posted);
   if (item.kind === 'head' || posted.state !== 'success') return { do: 'settle' };
   return unmerged(item, posted);
+}
+
+/** What is to be done for one that stands in the merge queue, whatever its status says; undefined for any other. */
+function inQueue({ queue, queued }: OpenRequest, posted: Posted): Decision | undefined {
+  if (!queue || (isOpen(posted.state) && posted.build === 'unknown')) return undefined;
+  if (queued === undefined) return (posted.queues ? undefined : wait(posted.age)) ?? { do: 'ask' };
+  if (queued === 'no') return undefined;
+  // The queue has pauses of its own for what breaks off again and again, and takes nobody out for it.
+  return queued === 'due'
+    ? { do: 'start', why: 'its turn came in the merge queue', end: isOpen(posted.state) && !posted.queues }
+    : { do: 'wait', ms: QUEUE_MS };
 }
 
 const LOST = 'its hook did not start a build';

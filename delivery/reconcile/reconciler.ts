@@ -2,11 +2,13 @@ import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
 import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
-import { isConcluded } from '../note';
+import { isConcluded, saysQueued } from '../note';
+import { BROKE_OFF, QUEUED } from '../status';
 import { whyNotTest } from '../verify';
 import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
 import type { Build, Jenkins } from './jenkins';
+import type { Turns } from './turns';
 
 /** A project whose hook starts a job. */
 export interface Watched {
@@ -22,6 +24,8 @@ export interface Watched {
     readonly merges: boolean;
     /** Drafts are built as well. */
     readonly drafts: boolean;
+    /** Test Pods of the merge queue that is kept for them. @default none is */
+    readonly queue?: number;
   };
   /** What a push to the branch leads to. @default nothing */
   readonly heads?: {
@@ -52,6 +56,14 @@ export interface ReconcilerOptions {
   readonly watched: readonly Watched[];
   /** The environment's ledger. */
   readonly ledger: () => Promise<Ledger>;
+  /**
+   * Who in a project's merge queue something is to be done for.
+   * @param live numbers of the merge requests that Jenkins has a build of
+   */
+  readonly turns: (
+    where: { readonly project: string; readonly branch: string; readonly most: number },
+    live: readonly number[],
+  ) => Promise<Turns>;
   /** Address of Jenkins' jobs as builds post it, with a slash at its end: `https://jenkins.example.com/job/switchyard/job/`. */
   readonly jobsUrl: string;
   /** Path of a job's hook, as GitLab has it: `/project/switchyard/orders`. */
@@ -62,12 +74,12 @@ export interface ReconcilerOptions {
 
 /** Beginning of each note that a pipeline of ours writes: certificates and previews. */
 const OURS = '<!-- switchyard:';
-/** Beginning of what a status says that the reconciler ended. */
-export const BROKE_OFF = 'broke off: ';
 /** Milliseconds for which a build that ended is looked at, if it was not. */
 const SWEPT_MS = 15 * 60_000;
 /** Every so many looks each hook is looked at; and whenever one did not come. */
 const HOOKS_EVERY = 10;
+/** Milliseconds before a turn that led to nothing is given once more. */
+const TURN_MS = 5 * 60_000;
 /** Looks between two tests of one hook: GitLab allows few a minute, and a receiver that is away stays away. */
 const TESTS_EVERY = 5;
 /**
@@ -97,9 +109,10 @@ class Look {
   /** Commits whose statuses were read, with their branch. */
   readonly seen = new Set<string>();
   private asked: Promise<Build[]> | undefined;
+  private readonly turns = new Map<string, Promise<Turns>>();
   private read: Promise<Ledger> | undefined;
 
-  constructor(private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger'>) {}
+  constructor(private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger' | 'turns'>) {}
 
   builds(): Promise<Build[]> {
     this.asked ??= this.options.jenkins.builds();
@@ -108,6 +121,19 @@ class Look {
 
   async live(): Promise<Build[]> {
     return (await this.builds()).filter(isLive);
+  }
+
+  /** Whose turn it is in a project's merge queue. */
+  turnsOf({ job, project, branch, requests }: Watched): Promise<Turns> {
+    const asked =
+      this.turns.get(project) ?? this.askTurns(job, { project, branch, most: requests.queue ?? 0 });
+    this.turns.set(project, asked);
+    return asked;
+  }
+
+  private async askTurns(job: string, where: Parameters<ReconcilerOptions['turns']>[0]): Promise<Turns> {
+    const live = (await this.live()).filter((build) => build.job === job);
+    return this.options.turns(where, [...new Set(live.flatMap(({ mergeRequest }) => mergeRequest ?? []))]);
   }
 
   ledger(): Promise<Ledger> {
@@ -132,6 +158,8 @@ export class Reconciler {
   private settled = new Set<string>();
   /** Builds after whose end nothing was left open. */
   private readonly swept = new Set<string>();
+  /** What is due for a merge request that queues → when it was started for that last: what leads to nothing is not repeated at once. */
+  private readonly turned = new Map<string, number>();
   /** Hook → the look at which it was tested last. */
   private readonly tested = new Map<number, number>();
 
@@ -177,10 +205,13 @@ export class Reconciler {
         return;
       }
       const subject = await read();
-      const decision = await this.judge(subject);
+      const decision = await this.judge(subject, look);
       if (decision.do === 'settle') this.settled.add(key);
       if (decision.do === 'wait') waits.push(decision.ms);
-      if (decision.do === 'start') started = (await this.start(subject, decision)) || started;
+      if (decision.do === 'start' && (await this.start(subject, decision))) {
+        started = true;
+        await this.remember(subject, look);
+      }
       if (decision.do === 'give up') await this.giveUp(subject, decision.why);
     };
     const { gitlab } = this.options;
@@ -281,6 +312,7 @@ export class Reconciler {
         ...(untested === undefined ? {} : { untested }),
         age: ageOf(request.updated_at, gitlab.time),
         merges,
+        queue: watched.requests.queue !== undefined,
         // A build is green in each of its rounds; one without an address counts by itself.
         green: new Set(
           statuses.filter((one) => one.status === 'success').map((one) => one.target_url ?? one.id),
@@ -327,6 +359,7 @@ export class Reconciler {
               state: newest.status as CommitState,
               age: ageOf(newest.created_at, this.options.gitlab.time),
               build: this.buildOf(watched, newest.target_url, live),
+              queues: newest.status === 'running' && (newest.description ?? '').startsWith(QUEUED),
             },
           }
         : {}),
@@ -345,18 +378,24 @@ export class Reconciler {
   }
 
   /** Decides, after asking what the decision needs. */
-  private async judge(subject: Subject): Promise<Decision> {
+  private async judge(subject: Subject, look: Look): Promise<Decision> {
     const decision = decide(subject.item);
     if (decision.do !== 'ask') return decision;
-    return decide(await this.asked(subject));
+    return decide(await this.asked(subject, look));
   }
 
-  private async asked({ item, watched, request, commit }: Subject): Promise<Item> {
+  private async asked({ item, watched, request, commit, newest }: Subject, look: Look): Promise<Item> {
     const { gitlab } = this.options;
     const { project, branch } = watched;
     if (item.kind === 'merge request') {
       const notes = request ? await this.ownNotes(project, request.iid) : [];
-      return { ...item, concluded: notes.some((body) => isConcluded(body, commit)) };
+      const concluded = notes.some((body) => isConcluded(body, commit));
+      const queues = item.queue && request && notes.some((body) => saysQueued(body, commit));
+      return {
+        ...item,
+        concluded,
+        queued: queues ? await this.queued(watched, request, look, newest) : 'no',
+      };
     }
     const requests = await gitlab.mergeRequestsOf(project, commit);
     const found = pickMergeRequest(requests, commit, branch);
@@ -367,6 +406,31 @@ export class Reconciler {
     const notes = await this.ownNotes(project, found.iid);
     const tested = notes.some((body) => body.startsWith(OURS));
     return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
+  }
+
+  private async queued(
+    watched: Watched,
+    { iid }: MergeRequest,
+    look: Look,
+    newest: CommitStatus | undefined,
+  ): Promise<NonNullable<Extract<Item, { kind: 'merge request' }>['queued']>> {
+    const due = (await look.turnsOf(watched)).get(iid);
+    if (due === undefined) return 'waits';
+    const { status = '', description } = newest ?? {};
+    // What broke off is tried again after pauses of the queue's own.
+    const broke = description?.startsWith(BROKE_OFF) || (status !== 'failed' && status !== 'success');
+    if (broke && !description?.startsWith(QUEUED)) return 'due';
+    const { time } = this.options.gitlab;
+    for (const [key, at] of this.turned) if (time - at >= TURN_MS) this.turned.delete(key);
+    return this.turned.has(`${watched.project}!${iid} ${due}`) ? 'waits' : 'due';
+  }
+
+  /** Keeps in mind what a build was started for. Forgotten by a restart, it is started for it once more. */
+  private async remember({ watched, request, item }: Subject, look: Look): Promise<void> {
+    if (item.kind !== 'merge request' || !item.queue || !request) return;
+    const due = (await look.turnsOf(watched)).get(request.iid);
+    if (due !== undefined)
+      this.turned.set(`${watched.project}!${request.iid} ${due}`, this.options.gitlab.time);
   }
 
   /** The bot's own notes of a merge request; those of others count for nothing. */

@@ -1,4 +1,5 @@
 import { cascYaml } from '../../../components/jenkins/casc';
+import { queueing } from '../../../components/jenkins/names';
 import { reconcilerResources, watchedProjects } from '../../../components/jenkins/reconciler';
 import { outside } from '../../../components/shared/network';
 import { readSettings } from '../../../delivery/settings';
@@ -80,7 +81,7 @@ test('what it watches is what its program reads', () => {
       job: 'shop',
       project: 'switchyard/shop',
       branch: 'main',
-      requests: { status: 'switchyard', merges: true, drafts: false },
+      requests: { status: 'switchyard', merges: true, drafts: false, queue: 8 },
       heads: { status: 'switchyard', module: 'shop' },
     },
     {
@@ -113,4 +114,22 @@ test('where everybody may read builds it has no user of Jenkins’', () => {
 test('beside a Jenkins of someone else’s, and without any job, there is none', () => {
   expect(reconcilerResources(modelWith('existing: { namespace: theirs }'))).toEqual([]);
   expect(reconcilerResources({ ...testModel(), modules: [] })).toEqual([]);
+});
+
+test('merge requests queue where it runs, and nowhere else: nobody would start what waits', () => {
+  const models = [
+    testModel(),
+    modelWith('anonymousRead: true'),
+    modelWith('existing: { namespace: theirs }'),
+    { ...testModel(), modules: [] },
+  ];
+  for (const model of models) {
+    const runs = reconcilerResources(model).length > 0;
+    expect(queueing(model)).toEqual(runs ? [{ name: 'SWITCHYARD_QUEUE', value: 'true' }] : []);
+  }
+  const manual = {
+    ...testModel(),
+    modules: testModel().modules.map((one) => ({ ...one, merge: 'manual' as const })),
+  };
+  expect(watchedProjects(manual)[0]?.requests).not.toHaveProperty('queue');
 });

@@ -77,56 +77,67 @@ async function settle(world: Simulated): Promise<void> {
   }
 }
 
-test('whatever happens to hooks and builds, every merge request and every head of main comes to its end, and nothing is done twice', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(event, { maxLength: 60 }),
-      // What happens between two requests of one look.
-      fc.array(event, { maxLength: 30 }),
-      async (events, inBetween) => {
-        const world = new Simulated();
-        let reconciler = world.reconciler();
-        const waiting = [...inBetween];
-        world.between = () => {
-          const next = waiting.shift();
-          if (next && next.do !== 'look' && next.do !== 'restart') happen(world, next);
-        };
-        for (const given of events) {
-          if (given.do === 'restart') reconciler = world.reconciler();
-          else if (given.do === 'look') {
-            world.now += given.after;
-            await reconciler.look();
-          } else happen(world, given);
-        }
-        world.between = () => undefined;
-        await settle(world);
-
-        for (const { beside } of world.starts) expect(beside).toEqual([]);
-        for (const { state, sha: commit, source_branch: branch } of world.requests) {
-          expect({ state, ended: world.ended(commit, branch) }).toEqual({ state, ended: true });
-          // Open only with a verdict that is not green, or after having been green in vain as often as it is tried.
-          if (state === 'opened') {
-            const green = world.posted.filter((one) => one.ref === branch && one.status === 'success');
-            expect(
-              world.newest(commit, branch)?.status === 'success' ? green.length : 3,
-            ).toBeGreaterThanOrEqual(3);
+test.each([
+  ['each for itself', false],
+  ['in the merge queue', true],
+])(
+  '%s: whatever happens to hooks and builds, every merge request and every head of main comes to its end, and nothing is done twice',
+  async (_how, queues) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(event, { maxLength: 60 }),
+        // What happens between two requests of one look.
+        fc.array(event, { maxLength: 30 }),
+        async (events, inBetween) => {
+          const world = new Simulated(queues);
+          let reconciler = world.reconciler();
+          const waiting = [...inBetween];
+          world.between = () => {
+            const next = waiting.shift();
+            if (next && next.do !== 'look' && next.do !== 'restart') happen(world, next);
+          };
+          for (const given of events) {
+            if (given.do === 'restart') reconciler = world.reconciler();
+            else if (given.do === 'look') {
+              world.now += given.after;
+              await reconciler.look();
+            } else happen(world, given);
           }
-        }
-        if (world.merged.size > 0) {
-          expect(world.ended(world.main, 'main')).toBe(true);
-        }
-        // Nothing says for ever that it goes on, of commits that are no heads any more either.
-        for (const { commit, iid } of world.builds) {
-          const left = world.newest(commit, iid === undefined ? 'main' : `change-${iid}`);
-          expect(left?.status ?? 'canceled').not.toMatch(/pending|running/);
-        }
-        expect(world.live).toEqual([]);
-        expect(world.said.filter((line) => !/: (started orders|[0-9a-f]{12} failed)/.test(line))).toEqual([]);
-      },
-    ),
-    { numRuns: Number(process.env.RECONCILE_HISTORIES ?? 200) },
-  );
-});
+          world.between = () => undefined;
+          await settle(world);
+
+          for (const { beside } of world.starts) expect(beside).toEqual([]);
+          for (const { state, sha: commit, source_branch: branch } of world.requests) {
+            expect({ state, ended: world.ended(commit, branch) }).toEqual({ state, ended: true });
+            // Open only with a verdict that is not green, or after having been green in vain as often as it is tried.
+            if (state === 'opened') {
+              const green = world.posted.filter((one) => one.ref === branch && one.status === 'success');
+              expect(
+                world.newest(commit, branch)?.status === 'success' ? green.length : 3,
+              ).toBeGreaterThanOrEqual(3);
+            }
+          }
+          // What waits in the queue is no build that died, and nobody is left waiting.
+          expect(world.queue).toEqual([]);
+          expect(queues ? world.wronged : []).toEqual([]);
+          if (world.merged.size > 0) {
+            expect(world.ended(world.main, 'main')).toBe(true);
+          }
+          // Nothing says for ever that it goes on, of commits that are no heads any more either.
+          for (const { commit, iid } of world.builds) {
+            const left = world.newest(commit, iid === undefined ? 'main' : `change-${iid}`);
+            expect(left?.status ?? 'canceled').not.toMatch(/pending|running/);
+          }
+          expect(world.live).toEqual([]);
+          expect(world.said.filter((line) => !/: (started orders|[0-9a-f]{12} failed)/.test(line))).toEqual(
+            [],
+          );
+        },
+      ),
+      { numRuns: Number(process.env.RECONCILE_HISTORIES ?? 200) },
+    );
+  },
+);
 
 test('where hooks arrive and builds come to their end, the reconciler starts nothing and posts nothing', async () => {
   await fc.assert(

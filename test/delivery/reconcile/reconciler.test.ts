@@ -1,6 +1,6 @@
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
-import { BROKE_OFF } from '../../../delivery/reconcile/reconciler';
 import { pauseAfter } from '../../../delivery/reconcile/run';
+import { BROKE_OFF } from '../../../delivery/status';
 import { Simulated, watchedOrders } from './simulated';
 
 const MINUTE = 60_000;

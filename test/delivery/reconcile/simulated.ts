@@ -5,6 +5,7 @@ import { GitLabError } from '../../../delivery/gitlab';
 import { marker } from '../../../delivery/note';
 import type { Build as JenkinsBuild } from '../../../delivery/reconcile/jenkins';
 import { Reconciler, type ReconcilerOptions, type Watched } from '../../../delivery/reconcile/reconciler';
+import { BROKE_OFF, QUEUED } from '../../../delivery/status';
 import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/statuses';
 
 export const PROJECT = 'switchyard/orders';
@@ -27,6 +28,8 @@ interface Status extends CommitStatus {
 interface Request extends MergeRequest {
   sha: string;
   note?: string;
+  /** In the merge queue since when, by what head, and what main was when it was tested. */
+  queued?: { readonly since: number; readonly head: string; readonly on: string };
 }
 
 /** A build as the shared library runs it, one stage a step. */
@@ -39,6 +42,8 @@ interface Build {
   stage: 'waiting' | 'testing' | 'reported' | 'over';
   /** Head that it took to test. */
   taken?: string;
+  /** Main that it is tested on. */
+  on?: string;
 }
 
 interface Hook {
@@ -70,6 +75,9 @@ export class Simulated {
   /** What happens between two requests of a look. */
   between: () => void = () => undefined;
   private counter = 0;
+
+  /** @param queues merge requests queue, one after the other: each is merged as first in the queue, tested on main as it is */
+  constructor(readonly queues = false) {}
 
   // What people and GitLab do.
 
@@ -130,6 +138,10 @@ export class Simulated {
     }
     const request = this.requests[(build.iid ?? 0) - 1];
     if (!request) throw new Error('a build of nothing');
+    if (this.queues) {
+      this.stepInQueue(build, request, url, green);
+      return;
+    }
     if (build.stage === 'waiting') {
       if (request.state !== 'opened') {
         build.stage = 'over';
@@ -145,22 +157,83 @@ export class Simulated {
       build.stage = green ? 'reported' : 'over';
     } else {
       build.stage = 'over';
-      if (request.state !== 'opened' || request.sha !== build.taken) return;
-      request.state = 'merged';
-      request.merged_at = this.time();
-      request.note = noteOf(request.sha, 'merged');
-      const commit = sha(`merge of ${request.sha}`);
-      request.merge_commit_sha = commit;
-      this.merged.set(commit, request);
-      this.main = commit;
-      this.hooks.push({ action: 'PUSH', commit });
+      if (request.state === 'opened' && request.sha === build.taken) this.mergeNow(request);
     }
+  }
+
+  private mergeNow(request: Request): void {
+    request.state = 'merged';
+    request.merged_at = this.time();
+    request.note = noteOf(request.sha, 'merged');
+    const commit = sha(`merge of ${request.sha}`);
+    request.merge_commit_sha = commit;
+    this.merged.set(commit, request);
+    this.main = commit;
+    this.hooks.push({ action: 'PUSH', commit });
+  }
+
+  /** Who stands in the queue, in its order. */
+  get queue(): Request[] {
+    return this.requests
+      .filter(({ state, queued, sha: head }) => state === 'opened' && queued?.head === head)
+      .sort((a, b) => (a.queued?.since ?? 0) - (b.queued?.since ?? 0) || a.iid - b.iid);
+  }
+
+  /** Words of a status that runs: GitLab takes no others for it, so it is ended first. */
+  private runOn(request: Request, url: string, words: string): void {
+    const { sha: head, source_branch: branch } = request;
+    if (this.newest(head, branch)?.status === 'running') this.post(head, branch, 'canceled', url, 'goes on');
+    this.post(head, branch, 'running', url, words);
+  }
+
+  /** Source, test, report, and the merge of whoever is first. */
+  private stepInQueue(build: Build, request: Request, url: string, green: boolean): void {
+    if (build.stage === 'waiting') {
+      const at = this.queue.indexOf(request);
+      if (request.state !== 'opened') build.stage = 'over';
+      else if (at > 0) {
+        this.runOn(request, url, `${QUEUED}place ${at + 1}`);
+        build.stage = 'over';
+      } else if (at === 0 && request.queued?.on === this.main) build.stage = 'reported';
+      else {
+        this.runOn(request, url, 'testing');
+        Object.assign(build, { stage: 'testing', taken: request.sha, on: this.main });
+      }
+      return;
+    }
+    if (build.stage === 'testing') {
+      const commit = build.taken ?? '';
+      const isHead = request.sha === commit && request.state === 'opened';
+      if (green && isHead) {
+        request.queued = { since: request.queued?.since ?? this.now, head: commit, on: build.on ?? '' };
+        request.note = noteOf(commit, '', 'what comes of it is decided next');
+      } else if (isHead) {
+        delete request.queued;
+        request.note = noteOf(commit, 'taken out');
+      }
+      if (!green || !isHead) this.post(commit, request.source_branch, isHead ? 'failed' : 'canceled', url);
+      build.stage = green && isHead ? 'reported' : 'over';
+      return;
+    }
+    for (let first = this.queue[0]; first?.queued?.on === this.main; first = this.queue[0]) {
+      this.post(first.sha, first.source_branch, 'success', url);
+      this.mergeNow(first);
+    }
+    const at = this.queue.indexOf(request);
+    if (at > 0) this.runOn(request, url, `${QUEUED}place ${at + 1}`);
+    build.stage = at === 0 ? 'waiting' : 'over';
   }
 
   /** A build that ends without another word. */
   crash(build: Build): void {
     build.stage = 'over';
+    this.crashed.add(`${JOBS}orders/${build.number}/`);
   }
+
+  /** Addresses of builds that ended without a word. */
+  readonly crashed = new Set<string>();
+  /** Addresses of builds that came to their end, and that the reconciler ended the status of an open merge request for. */
+  readonly wronged: string[] = [];
 
   /** Posts as GitLab takes it: what cannot become of an open status is refused, and `setStatus` takes that for done. */
   post(commit: string, ref: string, state: JobState, url: string, description = ''): void {
@@ -211,6 +284,10 @@ export class Simulated {
           this.answer('GitLab', () => this.posted.filter((one) => one.sha === commit && one.ref === ref)),
         setStatus: (_project, commit, { state, ref, targetUrl = '', description }) => {
           this.calls.push('GitLab');
+          const isOpen = this.requests.some((one) => one.sha === commit && one.state === 'opened');
+          if (isOpen && description.startsWith(BROKE_OFF) && /\/\d+\/$/.test(targetUrl)) {
+            if (!this.crashed.has(targetUrl)) this.wronged.push(targetUrl);
+          }
           this.post(commit, ref, state, targetUrl, description);
           return Promise.resolve();
         },
@@ -292,7 +369,14 @@ export class Simulated {
           return Promise.resolve();
         },
       },
-      watched: [watchedOrders],
+      watched: [
+        this.queues ? { ...watchedOrders, requests: { ...watchedOrders.requests, queue: 4 } } : watchedOrders,
+      ],
+      turns: () =>
+        this.answer('GitLab', () => {
+          const [first] = this.queue;
+          return new Map(first ? [[first.iid, `${this.main} ${first.sha} ${first.queued?.on}`]] : []);
+        }),
       ledger: () =>
         this.answer(
           'GitLab',
@@ -323,5 +407,5 @@ export class Simulated {
 
 export const sha = (text: string): string => createHash('sha1').update(text).digest('hex');
 
-const noteOf = (commit: string, then: string): string =>
-  `${marker}\n**Switchyard: passed**\n\n${then ? `| Then | ${then} |\n` : ''}\n"headSha": "${commit}"\n`;
+const noteOf = (commit: string, then: string, queue = ''): string =>
+  `${marker}\n**Switchyard: passed**\n\n${queue ? `| Queue | ${queue} |\n` : ''}${then ? `| Then | ${then} |\n` : ''}\n"headSha": "${commit}"\n`;

@@ -221,4 +221,39 @@ describe('an up that is killed', () => {
       expect(await productionVersion(module)).toMatch(/^\d+\.\d+\.\d+$/);
     }
   });
+
+  test('six merge requests at once: all are merged, none is red, in 2.2 times the time of one alone', async () => {
+    /** Opens merge requests that change a file of their own. @returns milliseconds from the first one opened to the last merged */
+    const merged = async (branches: readonly string[]): Promise<number> => {
+      const iids = await Promise.all(
+        branches.map(
+          (branch) =>
+            openMergeRequest(
+              log,
+              branch,
+              branch,
+              (checkout) => writeFileSync(join(checkout, `${branch}.txt`), `${branch}\n`),
+              'mailer',
+            ) as Promise<number>,
+        ),
+      );
+      const states = () => Promise.all(iids.map((iid) => mergeRequest(iid, 'mailer')));
+      const end = Date.now() + 420_000;
+      let now = await states();
+      for (; now.some(({ state }) => state !== 'merged') && Date.now() < end; now = await states())
+        await sleep(500);
+      expect(now.map(({ state }) => state)).toEqual(branches.map(() => 'merged'));
+      const project = encodeURIComponent('switchyard/mailer');
+      for (const { sha } of now) {
+        const { body } = await gitlab(`projects/${project}/repository/commits/${sha}/statuses?all=true`);
+        expect((body as { status: string }[]).filter(({ status }) => status === 'failed')).toEqual([]);
+      }
+      const times = (of: 'created_at' | 'merged_at') => now.map((one) => Date.parse(String(one[of])));
+      return Math.max(...times('merged_at')) - Math.min(...times('created_at'));
+    };
+    const alone = await merged(['alone']);
+    const six = await merged(['first', 'second', 'third', 'fourth', 'fifth', 'sixth']);
+    log.line(`one alone was merged after ${alone} ms, six at once after ${six} ms`);
+    expect(six).toBeLessThanOrEqual(2.2 * alone);
+  });
 });
