@@ -31,15 +31,24 @@ export function gitEnvironment(
     ),
   );
   const basic = Buffer.from(`oauth2:${remote.token}`).toString('base64');
+  const config = [
+    [`http.${remote.url}.extraHeader`, `Authorization: Basic ${basic}`],
+    ['safe.directory', '*'],
+    // Where git-lfs is installed, pointers would be fetched and files made pointers: here all is as it was committed.
+    ...['process', 'smudge', 'clean'].map((filter) => [`filter.lfs.${filter}`, '']),
+    ['filter.lfs.required', 'false'],
+  ] as const;
   const identity = { NAME: 'Switchyard', EMAIL: 'switchyard@localhost', DATE: '@0 +0000' };
   return {
     ...inherited,
     GIT_TERMINAL_PROMPT: '0',
-    GIT_CONFIG_COUNT: '2',
-    GIT_CONFIG_KEY_0: `http.${remote.url}.extraHeader`,
-    GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic}`,
-    GIT_CONFIG_KEY_1: 'safe.directory',
-    GIT_CONFIG_VALUE_1: '*',
+    GIT_CONFIG_COUNT: String(config.length),
+    ...Object.fromEntries(
+      config.flatMap(([key, value], index) => [
+        [`GIT_CONFIG_KEY_${index}`, key],
+        [`GIT_CONFIG_VALUE_${index}`, value],
+      ]),
+    ),
     ...Object.fromEntries(
       ['AUTHOR', 'COMMITTER'].flatMap((who) =>
         Object.entries(identity).map(([key, value]) => [`GIT_${who}_${key}`, value]),

@@ -105,7 +105,11 @@ export function addBackupCommands(top: Command, shell: Shell): void {
       );
       const count = (result: string): number =>
         outcomes.filter((outcome) => outcome.result === result).length;
-      const line = `backup: ${count('stored')} stored, ${count('unchanged')} unchanged, ${count('failed')} failed`;
+      const absent = outcomes.flatMap(({ item, result }) => (result === 'absent' ? item : []));
+      const line = [
+        `backup: ${count('stored')} stored, ${count('unchanged')} unchanged, ${count('failed')} failed`,
+        ...(absent.length > 0 ? [`absent where they belong: ${absent.join(', ')}`] : []),
+      ].join('; ');
       shell.result({ outcomes }, line);
       if (count('failed') > 0) {
         const names = outcomes.flatMap(({ kind, item, result }) =>

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { finished, PassThrough, type Readable } from 'node:stream';
+import { finished, PassThrough, pipeline, type Readable } from 'node:stream';
 import { exitCode, Failure } from '../failure';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -58,12 +58,25 @@ export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Pro
   });
 }
 
-/** What a program prints, as a stream that ends only after exit code 0 and breaks otherwise. */
-export function outputStream({ program, args, env, cwd, fault }: Call): Readable {
-  const child = spawn(program, args, { cwd, env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+/**
+ * What a program prints, as a stream that ends only after exit code 0 and breaks otherwise.
+ * @param input what it reads; one that breaks breaks the output. @default nothing
+ */
+export function outputStream({ program, args, env, cwd, fault }: Call, input?: Readable): Readable {
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...env },
+    stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  });
   const stderr = collectStderr(child);
   const out = new PassThrough();
-  child.stdout.pipe(out, { end: false });
+  child.stdout?.pipe(out, { end: false });
+  if (input && child.stdin) {
+    pipeline(input, child.stdin, (error) => {
+      // A program that reads no more says why by its exit.
+      if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') out.destroy(error);
+    });
+  }
   child.on('error', (error: NodeJS.ErrnoException) => out.destroy(missing(program, error)));
   child.on('close', (code) => {
     if (code === 0) out.end();

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Restic, ResticFailure } from './restic';
-import { type Holdings, type Kind, kinds, type Snapshot } from './snapshots';
+import { type Holdings, type Kind, kinds } from './snapshots';
 
 /** What is read of an item. */
 export interface Source {
@@ -9,9 +9,17 @@ export interface Source {
   readonly stream: Readable;
   /** What was really read, where that may differ from what `content` said before. */
   readonly content?: string;
+  /**
+   * What belongs to it and is stored apart, each once, after it. While one is missing the item is read at each run, so
+   * that no run that broke off leaves one out for good.
+   */
+  readonly parts?: readonly BackupItem[];
   /** Tidies up, whatever came of it. */
   readonly close?: () => Promise<void>;
 }
+
+/** There is nothing to read, though something else names it: told by name, and no fault of the backup. */
+export class Absent extends Error {}
 
 /** Something to back up. */
 export interface BackupItem {
@@ -27,13 +35,13 @@ export interface Outcome {
   readonly kind: Kind;
   /** `*`: the items of the kind could not be found out. */
   readonly item: string;
-  readonly result: 'stored' | 'unchanged' | 'empty' | 'failed';
+  readonly result: 'stored' | 'unchanged' | 'empty' | 'absent' | 'failed';
   /** Bytes read. */
   readonly bytes: number;
   /** Bytes that went to the repository. */
   readonly added: number;
   readonly seconds: number;
-  /** Why it failed. */
+  /** Why it failed or is absent. */
   readonly why?: string;
 }
 
@@ -49,28 +57,40 @@ export interface KindSource {
 const LOCKED = { tries: 60, pauseMs: 10_000 };
 
 const nothing = { bytes: 0, added: 0 };
-type Done = Pick<Outcome, 'result' | 'bytes' | 'added'>;
+type Done = Pick<Outcome, 'result' | 'bytes' | 'added'> & { readonly missing?: readonly BackupItem[] };
 
-async function storeOnce(restic: Restic, item: BackupItem, known: string | undefined): Promise<Done> {
+/** What of each item was stored last, by its key. */
+type Latest = Map<string, string | undefined>;
+const keyOf = ({ kind, item }: { readonly kind: Kind; readonly item: string }): string => `${kind} ${item}`;
+
+async function storeOnce(
+  restic: Restic,
+  item: BackupItem,
+  known: string | undefined,
+  latest: Latest,
+): Promise<Done> {
   const source = await item.open();
   if (!source) return { result: 'empty', ...nothing };
   try {
-    const content = source.content ?? known;
+    const missing = (source.parts ?? []).filter((part) => !latest.has(keyOf(part)));
+    const content = missing.length > 0 ? undefined : (source.content ?? known);
     const { kind, item: name } = item;
     const { bytes, added } = await restic.store({ kind, item: name, content }, source.stream);
-    return { result: 'stored', bytes, added };
+    latest.set(keyOf(item), content);
+    return { result: 'stored', bytes, added, missing };
   } finally {
     source.stream.destroy();
     await source.close?.();
   }
 }
 
-async function backUpItem(restic: Restic, item: BackupItem, latest: Snapshot | undefined): Promise<Done> {
+async function backUpItem(restic: Restic, item: BackupItem, latest: Latest): Promise<Done> {
   const content = await item.content?.();
-  if (content !== undefined && latest?.content === content) return { result: 'unchanged', ...nothing };
+  if (content !== undefined && latest.get(keyOf(item)) === content)
+    return { result: 'unchanged', ...nothing };
   for (let attempt = 1; ; attempt++) {
     try {
-      return await storeOnce(restic, item, content);
+      return await storeOnce(restic, item, content, latest);
     } catch (error) {
       const locked = error instanceof ResticFailure && error.reason === 'locked';
       if (!locked || attempt >= LOCKED.tries) throw error;
@@ -93,9 +113,7 @@ export async function backUp(request: {
   const { restic, say, now = Date.now } = request;
   if ((await restic.init()) === 'made') say('made the backup repository');
   const holdings = await restic.holdings();
-  const latest = new Map(
-    holdings.snapshots.map((snapshot) => [`${snapshot.kind} ${snapshot.item}`, snapshot]),
-  );
+  const latest: Latest = new Map(holdings.snapshots.map((snapshot) => [keyOf(snapshot), snapshot.content]));
   const outcomes: Outcome[] = [];
   const add = (outcome: Outcome): void => {
     outcomes.push(outcome);
@@ -109,21 +127,25 @@ export async function backUp(request: {
       add({
         kind,
         item,
-        result: 'failed',
+        result: error instanceof Absent ? 'absent' : 'failed',
         ...nothing,
         seconds: (now() - started) / 1000,
         why: (error as Error).message,
       });
     try {
-      for (const item of await items(holdings)) {
-        started = now();
-        try {
-          const done = await backUpItem(restic, item, latest.get(`${kind} ${item.item}`));
-          add({ kind, item: item.item, ...done, seconds: (now() - started) / 1000 });
-        } catch (error) {
-          failed(item.item, error);
+      const backUpAll = async (some: readonly BackupItem[]): Promise<void> => {
+        for (const item of some) {
+          started = now();
+          try {
+            const { missing = [], ...done } = await backUpItem(restic, item, latest);
+            add({ kind, item: item.item, ...done, seconds: (now() - started) / 1000 });
+            await backUpAll(missing);
+          } catch (error) {
+            failed(item.item, error);
+          }
         }
-      }
+      };
+      await backUpAll(await items(holdings));
       if (whole && !outcomes.slice(begun).some(({ result }) => result === 'failed'))
         await restic.succeed(kind);
     } catch (error) {
@@ -137,7 +159,7 @@ export const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toF
 
 export function outcomeLine({ kind, item, result, bytes, added, seconds, why }: Outcome): string {
   const name = `${kind} ${item}: ${result}`;
-  if (result === 'failed') return `${name}: ${why}`;
+  if (result === 'failed' || result === 'absent') return `${name}: ${why}`;
   if (result !== 'stored') return name;
   return `${name}, ${mebibytes(bytes)} (${mebibytes(added)} new) in ${seconds.toFixed(1)} s`;
 }

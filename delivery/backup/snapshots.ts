@@ -13,8 +13,9 @@ export interface Snapshot {
   readonly time: number;
   readonly kind: Kind;
   /**
-   * `repositories`: path of the project below its group, or in full where it lies elsewhere; `registry`:
-   * `<repository>@<digest>`; `databases`: `<module>/<service>`; `jenkins`: `home`; `state`: `stack`.
+   * `repositories`: path of the project below its group, or in full where it lies elsewhere, and of each of its objects
+   * in Git LFS that path and `@<digest>`; `registry`: `<repository>@<digest>`; `databases`: `<module>/<service>`;
+   * `jenkins`: `home`; `state`: `stack`.
    */
   readonly item: string;
   /** Tells without reading whether the item has changed since. */
@@ -37,16 +38,28 @@ export interface Holdings {
   readonly successes: readonly Success[];
 }
 
+const byDigest = /^([^@\s]+)@sha256:([0-9a-f]{64})$/;
+
+/** The item of an object in Git LFS. */
+export const lfsItem = (project: string, oid: string): string => `${project}@sha256:${oid}`;
+
+/** The project and the oid of such an item; undefined: it is another one. */
+export function lfsOf({ kind, item }: Pick<Snapshot, 'kind' | 'item'>) {
+  const [, project, oid] = (kind === 'repositories' && byDigest.exec(item)) || [];
+  return project && oid ? { project, oid } : undefined;
+}
+
 /**
- * The backup to rebuild from: of each item the latest snapshot at or before a moment. A digest never means another
- * image, so an image counts whenever it was read; the ledger at that moment says which of them are needed.
+ * The backup to rebuild from: of each item the latest snapshot at or before a moment. A digest never means something
+ * else, so images and objects of Git LFS count whenever they were read; the ledger or the history at that moment says
+ * which of them are needed.
  * @param at Unix seconds; undefined: the latest of all
  * @returns in the order of kinds, then of items
  */
 export function snapshotsAt(snapshots: readonly Snapshot[], at?: number): Snapshot[] {
   const latest = new Map<string, Snapshot>();
   for (const snapshot of snapshots) {
-    if (at !== undefined && snapshot.kind !== 'registry' && snapshot.time > at) continue;
+    if (at !== undefined && !byDigest.test(snapshot.item) && snapshot.time > at) continue;
     const key = `${snapshot.kind} ${snapshot.item}`;
     const known = latest.get(key);
     if (!known || known.time <= snapshot.time) latest.set(key, snapshot);

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
@@ -72,6 +72,8 @@ export class App {
   readonly tables: Tables;
   readonly webhooks: Webhooks;
   readonly mergeRequests: MergeRequests;
+  /** Signs tokens for objects of Git LFS. */
+  private readonly lfsKey = randomBytes(32);
   private readonly locks = new Map<string, Promise<void>>();
   private readonly repositories = new Map<number, Repository>();
   private closing = false;
@@ -175,6 +177,19 @@ export class App {
     const repository = new Repository(join(this.repositoriesDir, `${project.id}.git`));
     this.repositories.set(project.id, repository);
     return repository;
+  }
+
+  /** Oids of the objects of Git LFS that belong to a project. */
+  lfsOids(project: Project): Set<string> {
+    return new Set(
+      this.tables.lfsObjects.filter((row) => row.project_id === project.id).map(({ oid }) => oid),
+    );
+  }
+
+  /** A token for one user's objects in one project (`Gitlab::LfsToken`). @param ends Milliseconds since 1970 */
+  lfsToken(user: User, project: Project, ends: number): string {
+    const what = `${project.id}-${ends}`;
+    return `${what}-${createHmac('sha256', this.lfsKey).update(`${user.id}-${what}`).digest('hex')}`;
   }
 
   // Users and tokens
@@ -419,6 +434,7 @@ export class App {
         t.notes,
         t.issues,
         t.issueNotes,
+        t.lfsObjects,
       ]) {
         table.deleteWhere((row) => row.project_id === project.id);
       }

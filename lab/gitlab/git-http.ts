@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,30 @@ import { type App, digestOf, isPast, type RefChange } from './app';
 import { gitEnvironment } from './git';
 import { ApiError } from './http';
 import { LEVEL, type Project, type User } from './model';
+
+/**
+ * No pointer of Git LFS may come without its object (`lib/gitlab/checks/lfs_check.rb`, `lfs_integrity.rb`). GitLab asks
+ * Gitaly for the pointers among the quarantined objects (`blob_service.rb`), which knows them as `IsLFSPointer` does, of
+ * 200 bytes at most. What is refused for its ref is told first (`changes_access.rb`). SWITCHYARD_LFS is a file of the oids
+ * that are there, one a line; unset where Git LFS is off.
+ */
+const LFS_CHECK = `if [ -n "$SWITCHYARD_LFS" ] && [ -n "$GIT_QUARANTINE_PATH" ]; then
+  come() { GIT_OBJECT_DIRECTORY=$GIT_QUARANTINE_PATH GIT_ALTERNATE_OBJECT_DIRECTORIES= git cat-file "$@"; }
+  come --batch-all-objects --batch-check='%(objecttype) %(objectsize) %(objectname)' | while read -r type size id; do
+    [ "$type" = blob ] && [ "$size" -ge 120 ] && [ "$size" -le 200 ] || continue
+    come blob "$id" | {
+      IFS= read -r first
+      case $first in "version https://git-lfs.github.com/spec"*) ;; *) exit 0 ;; esac
+      rest=$(cat)
+      oid=$(printf '%s\\n' "$rest" | sed -n 's/^oid sha256:\\([0-9a-f]\\{64\\}\\)$/\\1/p' | head -n 1)
+      [ -n "$oid" ] && printf '%s\\n' "$rest" | grep -q '^size [0-9][0-9]*$' || exit 0
+      grep -qx "$oid" "$SWITCHYARD_LFS"
+    } || exit 1
+  done || {
+    echo 'GitLab: LFS objects are missing. Ensure LFS is properly set up or try a manual "git lfs push --all".' >&2
+    exit 1
+  }
+fi`;
 
 /**
  * Runs inside git's quarantine, so it sees the new objects before they are accepted. The rules arrive as
@@ -57,16 +81,19 @@ RULES
     fi
   fi
 done
+${LFS_CHECK}
 exit 0
 `;
 
 const GIT_PATH = /^\/(.+?)(\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
 
-interface Caller {
+export interface Caller {
   user?: User;
   scopes: readonly string[];
   /** Set for a deploy token: the only project it opens. */
   deployProject?: number;
+  /** Set for a token of Git LFS: the only project it opens. */
+  lfsProject?: number;
 }
 
 /** Whether the request is for git's smart HTTP protocol and not for the API. */
@@ -152,11 +179,14 @@ async function receive(
 ): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'switchyard-push-'));
   const pushed = join(scratch, 'pushed');
+  const lfs = join(scratch, 'lfs');
+  if (project.settings.lfs_enabled) await writeFile(lfs, [...app.lfsOids(project), ''].join('\n'));
   const env = {
     SWITCHYARD_RULES: rulesFor(app, project, user),
     SWITCHYARD_DEFAULT_BRANCH: project.default_branch,
     SWITCHYARD_MAINTAINER: app.projectLevel(user, project) >= LEVEL.maintainer ? '1' : '0',
     SWITCHYARD_PUSHED: pushed,
+    ...(project.settings.lfs_enabled ? { SWITCHYARD_LFS: lfs } : {}),
   };
   const follow = async (): Promise<void> => {
     const lines = await readFile(pushed, 'utf8').catch(() => '');
@@ -190,7 +220,7 @@ function rulesFor(app: App, project: Project, user: User): string {
   return lines.filter((line) => !/[?[\]\\~^:]/.test(line)).join('\n');
 }
 
-function authenticateGit(app: App, authorization: string | undefined): Caller | undefined {
+export function authenticateGit(app: App, authorization: string | undefined): Caller | undefined {
   if (authorization === undefined) return undefined;
   const basic = /^Basic (.+)$/i.exec(authorization)?.[1];
   const bearer = /^Bearer (.+)$/i.exec(authorization)?.[1];
@@ -204,11 +234,24 @@ function authenticateGit(app: App, authorization: string | undefined): Caller | 
   if (deploy && !deploy.revoked && !isPast(deploy.expires_at))
     return { scopes: deploy.scopes, deployProject: deploy.project_id };
   if (colon < 1) throw new ApiError(401, { message: '401 Unauthorized' });
+  const lfs = lfsCaller(app, username, password);
+  if (lfs) return lfs;
   const { user, token } = app.useToken(password);
   return { user, scopes: token.scopes };
 }
 
-function mayRead(app: App, caller: Caller | undefined, project: Project): boolean {
+/** Who has a token that GitLab gave with an object of Git LFS. */
+function lfsCaller(app: App, username: string, token: string): Caller | undefined {
+  const [, project = '', ends = ''] = /^(\d+)-(\d+)-/.exec(token) ?? [];
+  const user = app.tables.users.find((candidate) => candidate.username === username);
+  const lfsProject = app.tables.projects.get(Number(project));
+  if (!user || !lfsProject || Number(ends) < Date.now()) return undefined;
+  if (app.lfsToken(user, lfsProject, Number(ends)) !== token) return undefined;
+  return { user, lfsProject: lfsProject.id, scopes: ['read_repository', 'write_repository'] };
+}
+
+export function mayRead(app: App, caller: Caller | undefined, project: Project): boolean {
+  if (caller?.lfsProject !== undefined && caller.lfsProject !== project.id) return false;
   if (caller?.deployProject !== undefined) return caller.deployProject === project.id;
   if (project.settings.visibility === 'public') return true;
   if (!caller?.user) return false;
@@ -216,7 +259,7 @@ function mayRead(app: App, caller: Caller | undefined, project: Project): boolea
   return app.projectLevel(caller.user, project) >= LEVEL.reporter;
 }
 
-function hasGitScope(caller: Caller, pushing: boolean): boolean {
+export function hasGitScope(caller: Caller, pushing: boolean): boolean {
   const enough = pushing
     ? ['api', 'write_repository']
     : ['api', 'read_api', 'read_repository', 'write_repository'];

@@ -337,6 +337,12 @@ export interface Settings extends Row {
   default_group_visibility: string;
 }
 
+/** An object of Git LFS that belongs to a project. */
+export interface LfsObject extends Row {
+  project_id: number;
+  oid: string;
+}
+
 export interface Tables {
   users: Table<User>;
   tokens: Table<AccessToken>;
@@ -361,6 +367,7 @@ export interface Tables {
   notes: Table<Note>;
   issues: Table<Issue>;
   issueNotes: Table<IssueNote>;
+  lfsObjects: Table<LfsObject>;
   settings: Table<Settings>;
 }
 
@@ -389,6 +396,7 @@ export function openTables(store: Store): Tables {
     notes: store.table('notes'),
     issues: store.table('issues'),
     issueNotes: store.table('issue_notes'),
+    lfsObjects: store.table('lfs_objects'),
     settings: store.table('settings'),
   };
 }

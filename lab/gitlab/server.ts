@@ -7,6 +7,7 @@ import { App, type Background, type Edition, type Log, QUIET, type Tier } from '
 import { GitError } from './git';
 import { isGitRequest, serveGit } from './git-http';
 import { Api, ApiError } from './http';
+import { isLfsRequest, serveLfs } from './lfs';
 import { accountRoutes } from './routes/accounts';
 import { approvalRoutes } from './routes/approvals';
 import { groupRoutes } from './routes/groups';
@@ -94,11 +95,12 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
 
   const rest = await restServer(app);
   begin((request, response) => {
-    if (!isGitRequest(request.url ?? '/')) {
+    const lfs = isLfsRequest(request.url ?? '/');
+    if (!lfs && !isGitRequest(request.url ?? '/')) {
       rest(request, response);
       return;
     }
-    serveGit(app, request, response).catch((error: Error) => {
+    (lfs ? serveLfs : serveGit)(app, request, response).catch((error: Error) => {
       log.warn(`${request.method} ${request.url}: ${error.message}`);
       if (!response.headersSent) response.writeHead(500);
       response.end();

@@ -12,7 +12,7 @@ import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
 import { imageOf, restoreImage } from '../../delivery/backup/kinds/registry';
 import { restoreRepository } from '../../delivery/backup/kinds/repositories';
 import type { Restic } from '../../delivery/backup/restic';
-import type { Snapshot } from '../../delivery/backup/snapshots';
+import { lfsOf, type Snapshot } from '../../delivery/backup/snapshots';
 import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
@@ -86,14 +86,25 @@ export async function makeWay(
   }
 }
 
-/** Pushes every repository. */
+/** What the backup holds of a project's objects in Git LFS, by oid. */
+const lfsObjectsOf = (snapshots: readonly Snapshot[], project: string): Map<string, Snapshot> =>
+  new Map(
+    snapshots.flatMap((snapshot) => {
+      const object = lfsOf(snapshot);
+      return object?.project === project ? [[object.oid, snapshot] as const] : [];
+    }),
+  );
+
+/** Pushes every repository, with what it names of Git LFS before it. */
 export async function restoreRepositories(restoring: Restoring): Promise<void> {
   if (kept(restoring, targetOf.repositories)) return;
   const { model, restic, chosen, gitlabToken, note } = restoring;
   const { settings } = model;
   const gitlab = gitlabOf(settings, gitlabToken);
   const projects = new Map(projectsOf(model).map((project) => [project.item, project.path]));
-  await together(ofKind(chosen, 'repositories'), AT_ONCE, async (snapshot) => {
+  const stored = ofKind(chosen, 'repositories');
+  const bundles = stored.filter((snapshot) => lfsOf(snapshot) === undefined);
+  await together(bundles, AT_ONCE, async (snapshot) => {
     const path = projects.get(snapshot.item);
     if (path === undefined) {
       note(`  repositories ${snapshot.item}: not restored, the topology has no such project any more`);
@@ -103,7 +114,10 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
       await makeWay(gitlab, path, settings.jenkins.url);
       const remote = { url: `${settings.gitlab.url}/${path}.git`, token: gitlabToken };
       // Whatever stands there is the README of a new project, or was given up by --over.
-      return restoreRepository(restic, snapshot, remote, { over: true });
+      return restoreRepository(restic, snapshot, remote, {
+        over: true,
+        lfs: lfsObjectsOf(stored, snapshot.item),
+      });
     });
   });
 }

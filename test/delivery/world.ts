@@ -69,6 +69,7 @@ export async function makeWorld(): Promise<World> {
       path,
       namespace_id: group.id,
       only_allow_merge_if_pipeline_succeeds: path === 'orders',
+      lfs_enabled: false,
       default_branch: 'main',
     });
   }

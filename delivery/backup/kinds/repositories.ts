@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto';
 import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { exitCode, Failure } from '../../failure';
 import { type GitRemote, gitEnvironment } from '../../git';
+import { type LfsObject, LfsServer, POINTER_BYTES, pointerOf } from '../lfs';
 import { type Call, type Ended, output, outputStream } from '../program';
 import type { Restic } from '../restic';
-import type { BackupItem, Source } from '../run';
-import type { Snapshot } from '../snapshots';
+import { Absent, type BackupItem, type Source } from '../run';
+import { lfsItem, type Snapshot } from '../snapshots';
 
 /** A GitLab project. */
 export interface Project {
@@ -20,6 +22,17 @@ export interface Project {
 /** What people push. GitLab keeps refs of its own beside them (merge requests, pipelines) and takes none back. */
 const PUSHED = ['refs/heads/*', 'refs/tags/*'] as const;
 const refspecs = PUSHED.map((pattern) => `+${pattern}:${pattern}`);
+
+async function* linesOf(stream: Readable): AsyncGenerator<Buffer> {
+  let left = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    left = Buffer.concat([left, chunk]);
+    for (let end = left.indexOf('\n'); end >= 0; end = left.indexOf('\n')) {
+      yield left.subarray(0, end);
+      left = left.subarray(end + 1);
+    }
+  }
+}
 
 /** A bare repository in a folder that goes with it. */
 class Bare {
@@ -74,6 +87,39 @@ class Bare {
     );
   }
 
+  /** Blobs that are as small as a pointer of Git LFS, one id a line. */
+  private async *smallBlobs(): AsyncGenerator<string> {
+    const format = '--batch-check=%(objecttype) %(objectsize) %(objectname)';
+    const all = this.stream('cat-file', '--batch-all-objects', '--unordered', '--buffer', format);
+    for await (const line of linesOf(all)) {
+      const [type, size, id] = line.toString('latin1').split(' ');
+      const fits = Number(size) >= POINTER_BYTES.least && Number(size) <= POINTER_BYTES.most;
+      if (type === 'blob' && fits) yield `${id}\n`;
+    }
+  }
+
+  /** Objects of Git LFS that any commit here names, by oid. */
+  async lfsObjects(): Promise<LfsObject[]> {
+    const found = new Map<string, LfsObject>();
+    const blobs = outputStream(
+      this.call(['cat-file', '--batch=%(objectsize)', '--buffer']),
+      Readable.from(this.smallBlobs()),
+    );
+    let left = Buffer.alloc(0);
+    for await (const chunk of blobs) {
+      left = Buffer.concat([left, chunk]);
+      for (;;) {
+        const head = left.indexOf('\n') + 1;
+        const end = head + Number(left.toString('latin1', 0, head));
+        if (head === 0 || left.length <= end) break;
+        const object = pointerOf(left.subarray(head, end));
+        if (object) found.set(object.oid, object);
+        left = left.subarray(end + 1);
+      }
+    }
+    return [...found.values()].sort((a, b) => (a.oid < b.oid ? -1 : 1));
+  }
+
   /** Whether the commit of a ref lies in another one's history. */
   async within(older: string, newer: string): Promise<boolean> {
     try {
@@ -104,7 +150,27 @@ function contentOf(refs: ReadonlyMap<string, string>): string {
   return createHash('sha256').update(sorted.join('')).digest('hex');
 }
 
-async function bundle(remote: GitRemote): Promise<Source | undefined> {
+/** Objects of Git LFS as items of their own: each is read once, ever. */
+async function lfsItems({ item, remote }: Project, objects: readonly LfsObject[]): Promise<BackupItem[]> {
+  const server = new LfsServer(remote);
+  // Where it is off, pointers are files like any other. One that does not answer keeps no commit from the backup.
+  if (!objects[0] || !(await server.on(objects[0]).catch(() => true))) return [];
+  return objects.map((object) => ({
+    kind: 'repositories',
+    item: lfsItem(item, object.oid),
+    content: async () => object.oid,
+    open: async () => {
+      const stream = await server.download(object);
+      if (stream) return { stream };
+      throw new Absent(
+        `GitLab has no such object in Git LFS, though a commit names it; who has it can push it (git lfs push --object-id origin ${object.oid})`,
+      );
+    },
+  }));
+}
+
+async function bundle(project: Project): Promise<Source | undefined> {
+  const { remote } = project;
   const bare = new Bare(remote);
   try {
     await bare.open();
@@ -114,10 +180,12 @@ async function bundle(remote: GitRemote): Promise<Source | undefined> {
       bare.close();
       return undefined;
     }
+    const parts = await lfsItems(project, await bare.lfsObjects());
     return {
       stream: bare.stream('bundle', 'create', '--quiet', '-', '--all'),
       // Somebody may have pushed since it was asked: this is what was fetched.
       content: contentOf(refs),
+      parts,
       close: async () => bare.close(),
     };
   } catch (error) {
@@ -126,13 +194,16 @@ async function bundle(remote: GitRemote): Promise<Source | undefined> {
   }
 }
 
-/** Branches and tags of projects, one bundle each; what `git ls-remote` gives tells whether one has changed. */
+/**
+ * Branches and tags of projects, one bundle each, and what they name of Git LFS, one object each; what `git ls-remote`
+ * gives tells whether a bundle has changed.
+ */
 export function repositoryItems(projects: readonly Project[]): BackupItem[] {
-  return projects.map(({ item, remote }) => ({
+  return projects.map((project) => ({
     kind: 'repositories',
-    item,
-    content: () => withBare(remote, async (bare) => contentOf(await bare.refs('there'))),
-    open: () => bundle(remote),
+    item: project.item,
+    content: () => withBare(project.remote, async (bare) => contentOf(await bare.refs('there'))),
+    open: () => bundle(project),
   }));
 }
 
@@ -151,17 +222,38 @@ async function wouldBeLost(
   return lost;
 }
 
+export interface RestoreOptions {
+  /** Replace branches that hold commits which the backup does not have (a README that GitLab made). @default false */
+  readonly over?: boolean;
+  /** What the backup holds of the project's objects in Git LFS, by oid. @default nothing */
+  readonly lfs?: ReadonlyMap<string, Snapshot>;
+}
+
+/** GitLab takes no commit that names an object which it does not have (`lib/gitlab/checks/lfs_check.rb`). */
+function missingThere(refused: Failure, item: string, absent: readonly LfsObject[]): Failure {
+  if (absent.length === 0 || !/LFS objects are missing/.test(refused.message)) return refused;
+  return new Failure(
+    exitCode.red,
+    `git: GitLab refuses ${item}, since these objects of Git LFS are not in the backup: ${absent
+      .slice(0, 5)
+      .map(({ oid }) => oid)
+      .join(', ')}${absent.length > 5 ? ` and ${absent.length - 5} more` : ''}.`,
+    'Turn Git LFS off in the settings of the project, go on, and turn it on again.',
+  );
+}
+
 /**
- * Pushes a project's branches and tags, and makes sure that they arrived. Refs that the backup does not know stay.
- * @param over replace branches that hold commits which the backup does not have (a README that GitLab made)
- * @throws Failure that names those branches, without `over`; nothing was pushed then
+ * Uploads what a project's commits name of Git LFS, then pushes its branches and tags, and makes sure that they arrived.
+ * Refs that the backup does not know stay, and what is there is not sent again.
+ * @returns what was done
+ * @throws Failure that names the branches which hold what the backup does not, without `over`; nothing was pushed then
  */
 export function restoreRepository(
   restic: Restic,
   snapshot: Snapshot,
   remote: GitRemote,
-  options: { readonly over?: boolean } = {},
-): Promise<'restored' | 'unchanged'> {
+  { over = false, lfs = new Map() }: RestoreOptions = {},
+): Promise<string> {
   return withBare(remote, async (bare) => {
     const file = bare.file('backup.bundle');
     await pipeline(restic.read(snapshot), createWriteStream(file));
@@ -171,8 +263,7 @@ export function restoreRepository(
       const there = await bare.refs('there');
       return [...refs].flatMap(([name, id]) => (there.get(name) === id ? [] : [name]));
     };
-    if ((await missing()).length === 0) return 'unchanged';
-    const lost = options.over ? [] : await wouldBeLost(bare, refs, await bare.refs('there'));
+    const lost = over ? [] : await wouldBeLost(bare, refs, await bare.refs('there'));
     if (lost.length > 0) {
       throw new Failure(
         exitCode.red,
@@ -180,9 +271,21 @@ export function restoreRepository(
         'Nothing was pushed. Look at it first; then restore over it.',
       );
     }
-    await bare.git('push', '--quiet', '--no-verify', remote.url, ...refspecs);
+    const named = await bare.lfsObjects();
+    const held = named.flatMap((object) => {
+      const stored = lfs.get(object.oid);
+      return stored ? [{ ...object, stored }] : [];
+    });
+    const uploaded = await new LfsServer(remote).upload(held, ({ stored }) => restic.read(stored));
+    const off =
+      uploaded === undefined ? `, without ${held.length} objects of Git LFS, which is off there` : '';
+    if ((await missing()).length === 0) return `${uploaded ? 'restored' : 'unchanged'}${off}`;
+    await bare.git('push', '--quiet', '--no-verify', remote.url, ...refspecs).catch((refused: Failure) => {
+      const absent = named.filter(({ oid }) => !lfs.has(oid));
+      throw missingThere(refused, snapshot.item, absent);
+    });
     const left = await missing();
-    if (left.length === 0) return 'restored';
+    if (left.length === 0) return `restored${off}`;
     throw new Failure(
       exitCode.red,
       `git: ${remote.url} did not take ${left.slice(0, 5).join(', ')}.`,
