@@ -86,7 +86,8 @@ const restore = (memory: Memory, name: string, lfs = true): Promise<string> => {
 async function commit(name: string, branch: string, files: Record<string, string | Buffer>): Promise<void> {
   const folder = join(work, name);
   mkdirSync(folder, { recursive: true });
-  if ((await git(folder, 'rev-parse', '--git-dir')).code !== 0) await git(folder, 'init', '-q', '-b', 'start');
+  if ((await git(folder, 'rev-parse', '--git-dir')).code !== 0)
+    await git(folder, 'init', '-q', '-b', 'start');
   for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text);
   await git(folder, 'add', '--all');
   await git(folder, 'update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},shared`);
@@ -121,7 +122,9 @@ test('every object that a commit names is stored once and comes back before the 
   await commit('orders', 'main', { 'a.bin': pointer(sha(large), large.length) });
 
   const memory = new Memory();
-  const items = [sha(old), sha(large)].sort().map((oid) => `repositories legacy/orders@sha256:${oid}: stored`);
+  const items = [sha(old), sha(large)]
+    .sort()
+    .map((oid) => `repositories legacy/orders@sha256:${oid}: stored`);
   expect(await run(memory, 'orders')).toEqual(['repositories legacy/orders: stored', ...items]);
   // Stored beside what was not there yet: read once more, its objects are not.
   expect(await run(memory, 'orders')).toEqual(['repositories legacy/orders: stored']);
@@ -135,7 +138,8 @@ test('every object that a commit names is stored once and comes back before the 
   expect(await has('fresh', old)).toBe(true);
   expect(await has('fresh', large)).toBe(true);
   expect(await restore(memory, 'fresh')).toBe('unchanged');
-  const tree = (name: string) => git(join(work, 'orders'), 'ls-remote', gitlab.remote(`switchyard/${name}`, ROOT_TOKEN));
+  const tree = (name: string) =>
+    git(join(work, 'orders'), 'ls-remote', gitlab.remote(`switchyard/${name}`, ROOT_TOKEN));
   expect((await tree('fresh')).output).toBe((await tree('orders')).output);
   const clone = join(work, 'clone');
   await git(work, 'clone', '-q', gitlab.remote('switchyard/fresh', ROOT_TOKEN), clone);
