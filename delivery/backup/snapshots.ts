@@ -38,14 +38,14 @@ export interface Holdings {
   readonly successes: readonly Success[];
 }
 
-const byDigest = /^([^@\s]+)@sha256:([0-9a-f]{64})$/;
+const lfsItemPattern = /^([^@\s]+)@sha256:([0-9a-f]{64})$/;
 
 /** The item of an object in Git LFS. */
 export const lfsItem = (project: string, oid: string): string => `${project}@sha256:${oid}`;
 
 /** The project and the oid of such an item; undefined: it is another one. */
 export function lfsOf({ kind, item }: Pick<Snapshot, 'kind' | 'item'>) {
-  const [, project, oid] = (kind === 'repositories' && byDigest.exec(item)) || [];
+  const [, project, oid] = (kind === 'repositories' && lfsItemPattern.exec(item)) || [];
   return project && oid ? { project, oid } : undefined;
 }
 
@@ -59,7 +59,8 @@ export function lfsOf({ kind, item }: Pick<Snapshot, 'kind' | 'item'>) {
 export function snapshotsAt(snapshots: readonly Snapshot[], at?: number): Snapshot[] {
   const latest = new Map<string, Snapshot>();
   for (const snapshot of snapshots) {
-    if (at !== undefined && !byDigest.test(snapshot.item) && snapshot.time > at) continue;
+    const byDigest = snapshot.kind === 'registry' || lfsOf(snapshot) !== undefined;
+    if (at !== undefined && !byDigest && snapshot.time > at) continue;
     const key = `${snapshot.kind} ${snapshot.item}`;
     const known = latest.get(key);
     if (!known || known.time <= snapshot.time) latest.set(key, snapshot);

@@ -89,7 +89,7 @@ test('with the wrong key nothing is read and nothing is stored', async () => {
   expect(items).not.toHaveBeenCalled();
 });
 
-test('a backup of a moment is the latest of each item until then; an image counts whenever it was read', () => {
+test('a backup of a moment is the latest of each item until then; an image or object of Git LFS counts whenever it was read', () => {
   const snapshot = (time: number, kind: Snapshot['kind'], item: string): Snapshot => ({
     id: `${kind}-${time}`,
     time,
@@ -103,10 +103,18 @@ test('a backup of a moment is the latest of each item until then; an image count
     snapshot(9, 'databases', 'a/mysql'),
     snapshot(9, 'registry', 'modules/a@sha256:1'),
     snapshot(9, 'repositories', 'a'),
+    snapshot(8, 'repositories', `a@sha256:${'0'.repeat(64)}`),
   ];
   const ids = (at?: number) => snapshotsAt(all, at).map(({ id }) => id);
-  expect(ids(3)).toEqual(['registry-9', 'databases-3', 'databases-2', 'state-1']);
-  expect(ids()).toEqual(['repositories-9', 'registry-9', 'databases-9', 'databases-2', 'state-1']);
+  expect(ids(3)).toEqual(['repositories-8', 'registry-9', 'databases-3', 'databases-2', 'state-1']);
+  expect(ids()).toEqual([
+    'repositories-9',
+    'repositories-8',
+    'registry-9',
+    'databases-9',
+    'databases-2',
+    'state-1',
+  ]);
 });
 
 test('every digest that the ledger names is read after the ledger, and places are those of the topology', () => {
