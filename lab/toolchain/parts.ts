@@ -5,6 +5,8 @@ export interface Part {
   /** Folder beside this file with go.mod and go.sum. */
   name: string;
   version: string;
+  /** What its go.mod pins, where the module has no version of its own. @default {@link version} */
+  pin?: string;
   title: string;
   programs: Program[];
   /** Files that its main.go embeds and a module carries, where Go cannot embed them from: module → paths in it. */
@@ -110,9 +112,10 @@ export const PARTS: Part[] = [
     ],
   },
   {
-    // What its module was by the day of its commit: a version of its own it has not.
+    // The module's versions are commits: this one is of the days of 4.25.0.
     name: 'provider-kubernetes',
     version: PROVIDER,
+    pin: '4.0.0-20260115033456-f47bc2d6f199',
     title: "Pulumi's official Kubernetes provider",
     programs: [{ name: 'pulumi-resource-kubernetes', source: '.' }],
     stamps: { 'main.version': PROVIDER },
