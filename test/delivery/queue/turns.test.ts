@@ -8,11 +8,14 @@ import { mergeInTurn } from '../../../delivery/queue/merge';
 import { type Gate, isInQueue, turnOf, waitInQueue } from '../../../delivery/queue/turn';
 import { BROKE_OFF } from '../../../delivery/status';
 import { enterQueue, report, takeSource } from '../../../delivery/verify';
+import { nightly } from '../../support/scale';
 import { KEY } from '../certificates';
 import { makeWorld, PROJECT, type World } from '../world';
 
 // Builds as the shared library runs them, one command after the other, against GitLab and git: what they merge, take out and
 // leave waiting.
+
+jest.setTimeout(300_000);
 
 const REGISTRY = 'registry.example:5000';
 const DECLARED = '0'.repeat(64);
@@ -185,41 +188,44 @@ it('one alone is tested once and merged, and its status is green right before', 
   expect((await noteOf(iid))?.body).toMatch(/\| Then \| merged as/);
 });
 
-it('six at once are all merged, each tested twice at most, the second time side by side on those before it', async () => {
-  const iids: number[] = [];
-  for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) iids.push(await opened(name));
-  const builds = iids.map((iid) => new Build(iid));
-  for (const build of builds) expect(await build.upToReport()).toBe(0);
-  const [first, ...others] = builds;
-  expect(await first?.merge()).toBe(0);
-  // The window is five by then: all of them.
-  for (const build of others) expect(await build.merge()).toBe(exitCode.again);
-  for (const build of others) expect(await build.source()).toBe(0);
-  for (const build of others) build.test();
-  expect(tested.slice(6).map(({ ahead }) => ahead)).toEqual([
-    [],
-    iids.slice(1, 2),
-    iids.slice(1, 3),
-    iids.slice(1, 4),
-    iids.slice(1, 5),
-  ]);
-  // In whatever order they end.
-  for (const build of [...others].reverse()) {
-    expect(await build.report()).toBe(0);
-    expect([0, exitCode.queued]).toContain(await build.merge());
-  }
-  expect(await Promise.all(iids.map(stateOf))).toEqual(iids.map(() => 'merged'));
-  // Main was what was tested, each time.
-  const green = new Set(tested.map(({ tree }) => tree));
-  expect((await mainTrees()).filter((tree) => !green.has(tree))).toEqual([]);
-  // Those whom another's build merged have a note that says so, with their own certificate.
-  for (const iid of iids) {
-    const { body = '' } = (await noteOf(iid)) ?? {};
-    expect(body).toMatch(/\| Then \| merged as/);
-    const reading = readNote(body, KEY);
-    expect('certificate' in reading && reading.certificate.mergeRequest).toBe(iid);
-  }
-});
+nightly(
+  'six at once are all merged, each tested twice at most, the second time side by side on those before it',
+  async () => {
+    const iids: number[] = [];
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) iids.push(await opened(name));
+    const builds = iids.map((iid) => new Build(iid));
+    for (const build of builds) expect(await build.upToReport()).toBe(0);
+    const [first, ...others] = builds;
+    expect(await first?.merge()).toBe(0);
+    // The window is five by then: all of them.
+    for (const build of others) expect(await build.merge()).toBe(exitCode.again);
+    for (const build of others) expect(await build.source()).toBe(0);
+    for (const build of others) build.test();
+    expect(tested.slice(6).map(({ ahead }) => ahead)).toEqual([
+      [],
+      iids.slice(1, 2),
+      iids.slice(1, 3),
+      iids.slice(1, 4),
+      iids.slice(1, 5),
+    ]);
+    // In whatever order they end.
+    for (const build of [...others].reverse()) {
+      expect(await build.report()).toBe(0);
+      expect([0, exitCode.queued]).toContain(await build.merge());
+    }
+    expect(await Promise.all(iids.map(stateOf))).toEqual(iids.map(() => 'merged'));
+    // Main was what was tested, each time.
+    const green = new Set(tested.map(({ tree }) => tree));
+    expect((await mainTrees()).filter((tree) => !green.has(tree))).toEqual([]);
+    // Those whom another's build merged have a note that says so, with their own certificate.
+    for (const iid of iids) {
+      const { body = '' } = (await noteOf(iid)) ?? {};
+      expect(body).toMatch(/\| Then \| merged as/);
+      const reading = readNote(body, KEY);
+      expect('certificate' in reading && reading.certificate.mergeRequest).toBe(iid);
+    }
+  },
+);
 
 it('two that pass alone and break together: the first is merged, the second taken out with its reason', async () => {
   together = [['one.txt', 'two.txt']];
@@ -242,57 +248,63 @@ it('two that pass alone and break together: the first is merged, the second take
   expect(await stateOf(two)).toBe('opened');
 });
 
-it('a culprit in the middle of five costs those behind it one more test, and nobody before it', async () => {
-  together = [['p.txt', 'r.txt']];
-  const iids: number[] = [];
-  for (const name of ['p', 'q', 'r', 's', 't']) iids.push(await opened(name));
-  const builds = iids.map((iid) => new Build(iid));
-  for (const build of builds) expect(await build.upToReport()).toBe(0);
-  const [a, ...others] = builds;
-  expect(await a?.merge()).toBe(0);
-  for (const build of others) expect(await build.merge()).toBe(exitCode.again);
-  const [b, c, d, e] = others as [Build, Build, Build, Build];
-  for (const build of others) expect(await build.source()).toBe(0);
-  for (const build of others) build.test();
-  // The red one comes back first: it is red on what is not merged, and waits; those behind it go on without it at once.
-  expect(await c.report()).toBe(exitCode.queued);
-  expect(await c.merge()).toBe(exitCode.queued);
-  expect(await statusOf(c.iid)).toMatchObject({ status: 'running' });
-  expect(await d.report()).toBe(exitCode.queued);
-  expect(await d.merge()).toBe(exitCode.again);
-  expect(await d.source()).toBe(0);
-  d.test();
-  expect(tested.at(-1)).toMatchObject({ iid: d.iid, green: true, ahead: [b.iid] });
-  expect(await b.report()).toBe(0);
-  // b is merged, and with it c is first and red: taken out, by the build of b.
-  expect(await b.merge()).toBe(0);
-  expect(await statusOf(c.iid)).toMatchObject({ status: 'failed' });
-  expect(await d.report()).toBe(0);
-  expect(await d.merge()).toBe(0);
-  expect(await e.report()).toBe(exitCode.queued);
-  expect(await e.merge()).toBe(exitCode.again);
-  expect(await e.run()).toBe(0);
-  expect(await Promise.all(iids.map(stateOf))).toEqual(['merged', 'merged', 'opened', 'merged', 'merged']);
-  const often = iids.map((iid) => tested.filter((one) => one.iid === iid).length);
-  expect(often).toEqual([1, 2, 2, 3, 3]);
-});
+nightly(
+  'a culprit in the middle of five costs those behind it one more test, and nobody before it',
+  async () => {
+    together = [['p.txt', 'r.txt']];
+    const iids: number[] = [];
+    for (const name of ['p', 'q', 'r', 's', 't']) iids.push(await opened(name));
+    const builds = iids.map((iid) => new Build(iid));
+    for (const build of builds) expect(await build.upToReport()).toBe(0);
+    const [a, ...others] = builds;
+    expect(await a?.merge()).toBe(0);
+    for (const build of others) expect(await build.merge()).toBe(exitCode.again);
+    const [b, c, d, e] = others as [Build, Build, Build, Build];
+    for (const build of others) expect(await build.source()).toBe(0);
+    for (const build of others) build.test();
+    // The red one comes back first: it is red on what is not merged, and waits; those behind it go on without it at once.
+    expect(await c.report()).toBe(exitCode.queued);
+    expect(await c.merge()).toBe(exitCode.queued);
+    expect(await statusOf(c.iid)).toMatchObject({ status: 'running' });
+    expect(await d.report()).toBe(exitCode.queued);
+    expect(await d.merge()).toBe(exitCode.again);
+    expect(await d.source()).toBe(0);
+    d.test();
+    expect(tested.at(-1)).toMatchObject({ iid: d.iid, green: true, ahead: [b.iid] });
+    expect(await b.report()).toBe(0);
+    // b is merged, and with it c is first and red: taken out, by the build of b.
+    expect(await b.merge()).toBe(0);
+    expect(await statusOf(c.iid)).toMatchObject({ status: 'failed' });
+    expect(await d.report()).toBe(0);
+    expect(await d.merge()).toBe(0);
+    expect(await e.report()).toBe(exitCode.queued);
+    expect(await e.merge()).toBe(exitCode.again);
+    expect(await e.run()).toBe(0);
+    expect(await Promise.all(iids.map(stateOf))).toEqual(['merged', 'merged', 'opened', 'merged', 'merged']);
+    const often = iids.map((iid) => tested.filter((one) => one.iid === iid).length);
+    expect(often).toEqual([1, 2, 2, 3, 3]);
+  },
+);
 
-it('a build that is killed between its report and its merge leaves what the next one, of whatever merge request, goes on with', async () => {
-  const one = await opened('one');
-  const two = await opened('two');
-  expect(await new Build(one).upToReport()).toBe(0);
-  const second = new Build(two);
-  expect(await second.upToReport()).toBe(0);
-  // Merges the first one by its own certificate, and is then to be tested on it.
-  expect(await second.merge()).toBe(exitCode.again);
-  expect(await stateOf(one)).toBe('merged');
-  expect(await second.run()).toBe(0);
-  // A build of what is merged has nothing to do, and leaves its note.
-  expect(await new Build(one).run()).toBe(exitCode.nothing);
-  expect((await noteOf(one))?.body).toMatch(/\| Then \| merged as/);
-});
+nightly(
+  'a build that is killed between its report and its merge leaves what the next one, of whatever merge request, goes on with',
+  async () => {
+    const one = await opened('one');
+    const two = await opened('two');
+    expect(await new Build(one).upToReport()).toBe(0);
+    const second = new Build(two);
+    expect(await second.upToReport()).toBe(0);
+    // Merges the first one by its own certificate, and is then to be tested on it.
+    expect(await second.merge()).toBe(exitCode.again);
+    expect(await stateOf(one)).toBe('merged');
+    expect(await second.run()).toBe(0);
+    // A build of what is merged has nothing to do, and leaves its note.
+    expect(await new Build(one).run()).toBe(exitCode.nothing);
+    expect((await noteOf(one))?.body).toMatch(/\| Then \| merged as/);
+  },
+);
 
-it('one that was red behind others is tested again when those are taken out, and merged', async () => {
+nightly('one that was red behind others is tested again when those are taken out, and merged', async () => {
   together = [['q.txt', 'r.txt']];
   const [a, b, c] = [await opened('p'), await opened('q'), await opened('r')];
   const builds = [new Build(a), new Build(b), new Build(c)] as const;
@@ -382,33 +394,36 @@ describe('what stands in the queue by nobody’s leave', () => {
     expect((await mainTrees()).filter((tree) => !green.has(tree))).toEqual([]);
   });
 
-  it('a draft is left to people as ever, a dependency is waited for, and a circle or a dead one is told', async () => {
-    const need = await opened('need', { title: 'Draft: need' });
-    const waits = await opened('waits', { description: `Depends-On: !${need}` });
-    expect(await new Build(need).run()).toBe(exitCode.nothing);
-    expect((await noteOf(need))?.body).toContain('is a draft');
-    expect(await new Build(waits).run()).toBe(exitCode.queued);
-    expect(await stateOf(waits)).toBe('opened');
-    expect((await statusOf(waits))?.description).toContain('which does not queue');
-    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${need}`, {
-      title: 'need',
-    });
-    expect(await new Build(need).run()).toBe(0);
-    expect(await new Build(waits).run()).toBe(0);
+  nightly(
+    'a draft is left to people as ever, a dependency is waited for, and a circle or a dead one is told',
+    async () => {
+      const need = await opened('need', { title: 'Draft: need' });
+      const waits = await opened('waits', { description: `Depends-On: !${need}` });
+      expect(await new Build(need).run()).toBe(exitCode.nothing);
+      expect((await noteOf(need))?.body).toContain('is a draft');
+      expect(await new Build(waits).run()).toBe(exitCode.queued);
+      expect(await stateOf(waits)).toBe('opened');
+      expect((await statusOf(waits))?.description).toContain('which does not queue');
+      await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${need}`, {
+        title: 'need',
+      });
+      expect(await new Build(need).run()).toBe(0);
+      expect(await new Build(waits).run()).toBe(0);
 
-    const dead = await opened('dead', { description: 'Depends-On: !4711' });
-    expect(await new Build(dead).run()).toBe(exitCode.queued);
-    expect((await statusOf(dead))?.description).toContain('none that queues here');
-    const circle = await opened('circle');
-    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${circle}`, {
-      description: `Depends-On: !${circle}`,
-    });
-    expect(await new Build(circle).run()).toBe(exitCode.queued);
-    expect((await statusOf(circle))?.description).toContain('depends on itself');
-  });
+      const dead = await opened('dead', { description: 'Depends-On: !4711' });
+      expect(await new Build(dead).run()).toBe(exitCode.queued);
+      expect((await statusOf(dead))?.description).toContain('none that queues here');
+      const circle = await opened('circle');
+      await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${circle}`, {
+        description: `Depends-On: !${circle}`,
+      });
+      expect(await new Build(circle).run()).toBe(exitCode.queued);
+      expect((await statusOf(circle))?.description).toContain('depends on itself');
+    },
+  );
 });
 
-it('a direct push to main: all are tested on it, and merged', async () => {
+nightly('a direct push to main: all are tested on it, and merged', async () => {
   const [a, b] = [await opened('a'), await opened('b')];
   const [first, second] = [new Build(a), new Build(b)];
   for (const build of [first, second]) expect(await build.upToReport()).toBe(0);
@@ -422,36 +437,39 @@ it('a direct push to main: all are tested on it, and merged', async () => {
   expect(tested).toHaveLength(4);
 });
 
-it('tests that end without a verdict take nobody out and leave the verdict before; the third time in a row they are red', async () => {
-  const iid = await opened('flaky');
-  const build = new Build(iid);
-  expect(await build.upToReport()).toBe(0);
-  await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
-  expect(await build.merge()).toBe(exitCode.again);
-  expect(await build.source()).toBe(0);
-  build.test('none');
-  expect(await build.report()).toBe(exitCode.red);
-  expect(await statusOf(iid)).toMatchObject({
-    status: 'canceled',
-    description: expect.stringContaining(BROKE_OFF),
-  });
-  expect((await noteOf(iid))?.body).toContain('1 tests passed');
-  // Too early: it waits a while.
-  expect(await new Build(iid).source()).toBe(exitCode.queued);
-  expect((await statusOf(iid))?.description).toContain('broke off once');
-  // The reconciler's word on a build that died.
-  const words = { ref: 'flaky', description: `${BROKE_OFF}its build ended without a word` };
-  await world.context.gitlab.setStatus(PROJECT, await headOf(iid), { ...words, state: 'canceled' });
-  await world.context.gitlab.setStatus(PROJECT, await headOf(iid), {
-    ref: 'flaky',
-    description: 'x',
-    state: 'running',
-  });
-  expect(await build.report()).toBe(exitCode.queued);
-  expect((await noteOf(iid))?.body).toContain('the tests did not run to their end');
-  expect(await build.merge()).toBe(exitCode.red);
-  expect((await noteOf(iid))?.body).toContain('taken out of the merge queue');
-});
+nightly(
+  'tests that end without a verdict take nobody out and leave the verdict before; the third time in a row they are red',
+  async () => {
+    const iid = await opened('flaky');
+    const build = new Build(iid);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.source()).toBe(0);
+    build.test('none');
+    expect(await build.report()).toBe(exitCode.red);
+    expect(await statusOf(iid)).toMatchObject({
+      status: 'canceled',
+      description: expect.stringContaining(BROKE_OFF),
+    });
+    expect((await noteOf(iid))?.body).toContain('1 tests passed');
+    // Too early: it waits a while.
+    expect(await new Build(iid).source()).toBe(exitCode.queued);
+    expect((await statusOf(iid))?.description).toContain('broke off once');
+    // The reconciler's word on a build that died.
+    const words = { ref: 'flaky', description: `${BROKE_OFF}its build ended without a word` };
+    await world.context.gitlab.setStatus(PROJECT, await headOf(iid), { ...words, state: 'canceled' });
+    await world.context.gitlab.setStatus(PROJECT, await headOf(iid), {
+      ref: 'flaky',
+      description: 'x',
+      state: 'running',
+    });
+    expect(await build.report()).toBe(exitCode.queued);
+    expect((await noteOf(iid))?.body).toContain('the tests did not run to their end');
+    expect(await build.merge()).toBe(exitCode.red);
+    expect((await noteOf(iid))?.body).toContain('taken out of the merge queue');
+  },
+);
 
 it('where GitLab makes no merge commits nothing is tested ahead of its turn', async () => {
   await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}`, { merge_method: 'ff' });

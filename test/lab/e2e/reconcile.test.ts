@@ -5,6 +5,7 @@ import { mergeRequest, openMergeRequest, productionVersion } from '../../../lab/
 import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
+import { nightly } from '../../support/scale';
 import { shownNotes } from './running';
 
 // A running lab in which GitLab sends one module's job nothing any more: what a push, a merge request and a merge lead to
@@ -118,48 +119,59 @@ test('with every hook dropped a change still travels from a push to production, 
   }
 });
 
-test('five at once, two of which break together: four are merged, one is taken out with its reason, and main stays green', async () => {
-  // Neither knows of the other: the first one's file is what the second one's test does not bear.
-  const suite = `*** Settings ***
+nightly(
+  'five at once, two of which break together: four are merged, one is taken out with its reason, and main stays green',
+  async () => {
+    // Neither knows of the other: the first one's file is what the second one's test does not bear.
+    const suite = `*** Settings ***
 Library    OperatingSystem
 
 *** Test Cases ***
 There Is No Other File
     File Should Not Exist    \${CURDIR}/other.txt
 `;
-  const files: Readonly<Record<string, readonly [string, string]>> = {
-    'queue-1': ['queue-1.txt', 'x\n'],
-    'queue-file': [join('tests', 'other.txt'), 'x\n'],
-    'queue-2': ['queue-2.txt', 'x\n'],
-    'queue-suite': [join('tests', 'other.robot'), suite],
-    'queue-3': ['queue-3.txt', 'x\n'],
-  };
-  const iids = await Promise.all(
-    Object.entries(files).map(
-      ([branch, [file, text]]) =>
-        openMergeRequest(
-          log,
-          branch,
-          branch,
-          (checkout) => writeFileSync(join(checkout, file), text),
-          MODULE,
-        ) as Promise<number>,
-    ),
-  );
-  const failed = async (head: string) => (await statuses(head)).at(-1)?.status === 'failed';
-  const ended = await until('the end of all five', 420, async () => {
-    const now = await Promise.all(iids.map((iid) => mergeRequest(iid, MODULE)));
-    const open = now.filter(({ state }) => state !== 'merged');
-    return open.length === 1 && (await failed(String(open[0]?.sha))) ? now : undefined;
-  });
-  const [out] = ended.filter(({ state }) => state !== 'merged');
-  expect(['queue-file', 'queue-suite']).toContain(out?.source_branch);
-  const [note] = await shownNotes(Number(out?.iid), MODULE);
-  expect(note?.body).toContain('taken out of the merge queue');
-  expect(note?.body).toContain('There Is No Other File');
-  // Of the others nobody was red for it.
-  for (const { state, sha } of ended) {
-    if (state !== 'merged') continue;
-    expect((await statuses(String(sha))).filter(({ status }) => status === 'failed')).toEqual([]);
-  }
-});
+    const files: Readonly<Record<string, readonly [string, string]>> = {
+      'queue-1': ['queue-1.txt', 'x\n'],
+      'queue-file': [join('tests', 'other.txt'), 'x\n'],
+      'queue-2': ['queue-2.txt', 'x\n'],
+      'queue-suite': [join('tests', 'other.robot'), suite],
+      'queue-3': ['queue-3.txt', 'x\n'],
+    };
+    const iids = await Promise.all(
+      Object.entries(files).map(
+        ([branch, [file, text]]) =>
+          openMergeRequest(
+            log,
+            branch,
+            branch,
+            (checkout) => writeFileSync(join(checkout, file), text),
+            MODULE,
+          ) as Promise<number>,
+      ),
+    );
+    const failed = async (head: string) => (await statuses(head)).at(-1)?.status === 'failed';
+    const ended = await until('the end of all five', 420, async () => {
+      const now = await Promise.all(iids.map((iid) => mergeRequest(iid, MODULE)));
+      const open = now.filter(({ state }) => state !== 'merged');
+      return open.length === 1 && (await failed(String(open[0]?.sha))) ? now : undefined;
+    });
+    const [out] = ended.filter(({ state }) => state !== 'merged');
+    expect(['queue-file', 'queue-suite']).toContain(out?.source_branch);
+    const [note] = await shownNotes(Number(out?.iid), MODULE);
+    expect(note?.body).toContain('taken out of the merge queue');
+    expect(note?.body).toContain('There Is No Other File');
+    // Of the others nobody was red for it.
+    for (const { state, sha } of ended) {
+      if (state !== 'merged') continue;
+      expect((await statuses(String(sha))).filter(({ status }) => status === 'failed')).toEqual([]);
+    }
+    // Who comes next finds production at rest.
+    await until('the deploy of the last one', 200, async () => {
+      const { commit } = await gitlab<{ commit: { id: string } }>(
+        'GET',
+        `${PROJECT}/repository/branches/main`,
+      );
+      return (await statuses(commit.id)).some(({ status }) => status === 'success') ? true : undefined;
+    });
+  },
+);

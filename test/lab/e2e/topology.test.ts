@@ -8,6 +8,7 @@ import { finalStatus, mergeRequest, openMergeRequest, productionVersion, travel 
 import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard, upLab } from '../../../lab/topology';
+import { nightly } from '../../support/scale';
 import { killedUp, shownNotes, wholeLab } from './running';
 
 // The whole topology of a running lab (`npm run lab`): what people and hooks do to it, and what must then hold.
@@ -222,7 +223,8 @@ describe('an up that is killed', () => {
     }
   });
 
-  test('six merge requests at once: all are merged, none is red', async () => {
+  // The storm has as many at once in the usual run, and more against it.
+  nightly('six merge requests at once: all are merged, none is red', async () => {
     /** Opens merge requests that change a file of their own. @returns milliseconds from the first one opened to the last merged */
     const merged = async (branches: readonly string[]): Promise<number> => {
       const iids = await Promise.all(
