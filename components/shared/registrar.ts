@@ -88,7 +88,8 @@ const isPulumis = (value: object): boolean =>
 
 /**
  * A Secret's texts as its `data`. The API server turns `stringData` into that, but nobody owns what it made there: of a
- * Secret that is changed in place a key that is no longer written would stay (kubernetes/kubernetes#108008).
+ * Secret that is changed in place a key that is no longer written would stay (kubernetes/kubernetes#108008). Without any
+ * text it has no `data` either: the official provider takes an empty one for a change at each preview.
  */
 function inData(args: { readonly data?: object; readonly stringData?: object }): object {
   const { stringData, data, ...rest } = args;
@@ -99,7 +100,8 @@ function inData(args: { readonly data?: object; readonly stringData?: object }):
       .output(text as pulumi.Input<string | undefined>)
       .apply((known) => (known === undefined ? known : Buffer.from(known).toString('base64'))),
   ]);
-  return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } };
+  const all = { ...data, ...Object.fromEntries(encoded) };
+  return Object.keys(all).length === 0 ? rest : { ...rest, data: all };
 }
 
 /** What is left as it was applied, where the engine finds it: a Secret's texts stand in its `data`. */

@@ -178,3 +178,17 @@ test("a Secret's texts reach the engine as its data, beside what is data already
     data: secret(data),
   });
 });
+
+// The official provider took an empty `data` for a change at each preview: hook tokens beside an existing Jenkins without modules.
+test('a Secret without any text has no data', async () => {
+  const metadata = { name: 'empty' };
+  const made = await registered([
+    {
+      type: 'kubernetes:core/v1:Secret',
+      name: 'empty',
+      provider: 'ci',
+      args: { metadata, stringData: {} },
+    },
+  ]);
+  expect(made.get('empty')).toEqual({ apiVersion: 'v1', kind: 'Secret', metadata });
+});
