@@ -110,9 +110,14 @@ export class Parts {
     const part = partName(this.environment, module);
     for (;;) {
       await this.claims.untilUnchanging();
-      const cut = await this.ready(module);
-      // Whoever was waited for may have gathered it.
-      if (await this.claims.deploy(part)) return cut;
+      try {
+        const cut = await this.ready(module);
+        // Whoever was waited for may have gathered it.
+        if (await this.claims.deploy(part)) return cut;
+      } catch (error) {
+        // Somebody began to change the environment meanwhile: what was found, or not found any more, says nothing.
+        if ((await this.claims.changing()) === undefined) throw error;
+      }
     }
   }
 

@@ -208,6 +208,35 @@ test('a deploy that came while the environment was changed begins with what was 
   expect(resourcesOf(of('lab.orders')).at(-1)?.modified).toBe('three');
 });
 
+test('a deploy that finds the environment being changed waits, whatever it found so far', async () => {
+  const own = claims(false);
+  const all = parts(own);
+  let pauses = 0;
+  const pause = async () => {
+    pauses++;
+    if (pauses < 3) return;
+    await all.cut();
+    await own.release();
+  };
+  const deploy = new Claims(command, 'lab', { lease: true, renewedMs: 0, pause });
+  const untilUnchanging = deploy.untilUnchanging.bind(deploy);
+  // It begins between the look at the environment's claim and the look at what was cut.
+  deploy.untilUnchanging = async () => {
+    deploy.untilUnchanging = untilUnchanging;
+    await own.environment();
+    await all.gather(async () => undefined);
+    change({ billing: 'one', orders: 'two' });
+  };
+  mine = 'orders’s';
+  // Who changes the environment has another passphrase than who deploys.
+  const { open } = command;
+  jest.spyOn(command, 'open').mockImplementation((name, passphrase) => open(name, passphrase ?? WHOLE));
+  await parts(deploy).open('orders');
+  jest.restoreAllMocks();
+  expect(pauses).toBe(3);
+  expect(resourcesOf(of('lab.orders')).at(-1)?.modified).toBe('two');
+});
+
 test('who looks leaves the part that a deploy works on, and what was cut beside it', async () => {
   const working = await begin('orders');
   await (await begin('billing')).release();
