@@ -32,7 +32,10 @@ export const withPassphrase = (passphrase: string | undefined): Record<string, s
 
 /** Whether Pulumi could not open a state with the passphrase that it was given. */
 export const isWrongPassphrase = (error: unknown): boolean =>
-  error instanceof Error && /incorrect passphrase|passphrase must be set/.test(error.message);
+  error !== null &&
+  typeof error === 'object' &&
+  'message' in error &&
+  /incorrect passphrase|passphrase must be set/.test(String(error.message));
 
 /** What a command said; undefined where it found no such stack, or no such tag of it. */
 async function whereThere(said: Promise<string>): Promise<string | undefined> {
