@@ -131,7 +131,7 @@ test('what a deploy has opens its module’s part, and neither another’s nor t
   const secrets = new Secrets(SEED, 'test');
   const encoded = (purpose: string) => Buffer.from(secrets.secret(purpose)).toString('base64');
   const known = Buffer.from(JSON.stringify(await command.open('test'))).toString();
-  for (const purpose of ['service/till/mysql', 'jenkins/admin', 'part/till', 'part/shop'])
+  for (const purpose of ['service/till/cache', 'jenkins/admin', 'part/till', 'part/shop'])
     expect([purpose, known.includes(encoded(purpose)), text.includes(encoded(purpose))]).toEqual([
       purpose,
       true,
