@@ -223,7 +223,6 @@ describe('an up that is killed', () => {
     }
   });
 
-  // The storm has as many at once in the usual run, and more against it.
   nightly('six merge requests at once: all are merged, none is red', async () => {
     /** Opens merge requests that change a file of their own. @returns milliseconds from the first one opened to the last merged */
     const merged = async (branches: readonly string[]): Promise<number> => {
