@@ -101,7 +101,8 @@ export function decide(item: Item): Decision {
 
 /** What is to be done for one that stands in the merge queue, whatever its status says; undefined for any other. */
 function inQueue({ queue, queued }: OpenRequest, posted: Posted): Decision | undefined {
-  if (!queue || (isOpen(posted.state) && posted.build === 'unknown')) return undefined;
+  // A build may have taken a newer head than it was started for: it goes on, though none of this head is live.
+  if (!queue || (isOpen(posted.state) && posted.build !== 'over')) return undefined;
   if (queued === undefined) return (posted.queues ? undefined : wait(posted.age)) ?? { do: 'ask' };
   if (queued === 'no') return undefined;
   // The queue has pauses of its own for what breaks off again and again, and takes nobody out for it.

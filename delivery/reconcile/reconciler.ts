@@ -454,16 +454,19 @@ export class Reconciler {
 
   /**
    * Whether all is as it was when it was decided: what came meanwhile (a late hook, a build's last word) is another's turn.
-   * The statuses once more after Jenkins was asked: a build that ended in between has posted its end.
+   * The statuses after Jenkins was asked: a build that ended in between has posted its end. Jenkins once more after them: a
+   * build that began in between has posted nothing yet.
    */
   private async isStill(
     { watched, commit, ref, status, newest }: Omit<Subject, 'item'>,
     isItsOwn: (build: Build) => boolean,
   ): Promise<boolean> {
     const { gitlab, jenkins } = this.options;
-    const live = (await jenkins.builds()).filter((build) => isLive(build) && isItsOwn(build));
+    const goesOn = async () => (await jenkins.builds()).some((build) => isLive(build) && isItsOwn(build));
+    if (await goesOn()) return false;
     const now = (await gitlab.statuses(watched.project, commit, ref, status)).at(-1);
-    return live.length === 0 && now?.id === newest?.id && now?.status === newest?.status;
+    if (now?.id !== newest?.id || now?.status !== newest?.status) return false;
+    return !(await goesOn());
   }
 
   /** {@link isStill} of a head: that it still is one, too. */
@@ -481,11 +484,12 @@ export class Reconciler {
 
   /** Starts what is missing, by the hook that did not come. @returns whether it did */
   private async start(subject: Subject, decision: Extract<Decision, { do: 'start' }>): Promise<boolean> {
-    if (!(await this.isStillHead(subject))) return false;
     const { gitlab, jenkins, hookToken, say } = this.options;
     const { watched, what, commit, request } = subject;
     const project = await gitlab.project(watched.project);
     const head = await gitlab.commit(watched.project, commit);
+    // Last: nothing is asked any more between this and the start.
+    if (!(await this.isStillHead(subject))) return false;
     if (decision.end) await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
     // Before it is started, so that a build that dies at once is counted as well.
     await this.post(

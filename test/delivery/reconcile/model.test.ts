@@ -139,6 +139,20 @@ test.each([
   },
 );
 
+test('a build that queues and took a newer head than it was started for is not taken for dead', async () => {
+  const world = new Simulated(true);
+  const request = world.open();
+  for (const hook of world.hooks.splice(0)) world.arrive(hook);
+  world.push(request);
+  world.hooks = [];
+  const [build] = world.live;
+  for (let step = 0; step < 2 && build; step++) world.step(build);
+  world.now += MINUTE;
+  await world.reconciler().look();
+  expect(world.builds).toHaveLength(1);
+  expect(world.wronged).toEqual([]);
+});
+
 test('where hooks arrive and builds come to their end, the reconciler starts nothing and posts nothing', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(event, { maxLength: 60 }), async (events) => {
