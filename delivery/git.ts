@@ -65,8 +65,9 @@ const PASSING =
   /returned error: (?:429|50[0234])|early EOF|RPC failed|hung up|unexpected disconnect|timed out|Could not resolve host|Connection (?:refused|reset)|Failed to connect/i;
 
 /** What stands for a file of Git LFS (docs/spec.md of git-lfs): short, and the version first. */
-const LFS_POINTER = /^version https:\/\/(git-lfs|hawser)\.github\.com\/spec\/v1\n/;
-const LFS_POINTER_BYTES = 1024;
+export const LFS_POINTER = /^version https:\/\/(git-lfs|hawser)\.github\.com\/spec\/v1\n/;
+/** What a pointer is shorter than. */
+export const LFS_POINTER_BYTES = 1024;
 
 function isLfsPointer(file: string): boolean {
   const found = lstatSync(file, { throwIfNoEntry: false });

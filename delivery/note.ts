@@ -154,12 +154,13 @@ Signature: \`${sign(certificate, key)}\`
  * Whether a note of ours says what became of a commit after its tests: merged, left to people, or rolled out. It is no
  * proof of anything, and nothing is deployed by it.
  */
-export const isConcluded = (body: string, headSha: string): boolean =>
-  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Then \| /m.test(body);
+export const isConcluded = (body: string, headSha: string): boolean => hasRow(/^\| Then \| /m, body, headSha);
 
 /** Whether a note of ours says that a commit stands in the merge queue. It is no proof either. */
-export const saysQueued = (body: string, headSha: string): boolean =>
-  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && /^\| Queue \| /m.test(body);
+export const saysQueued = (body: string, headSha: string): boolean => hasRow(/^\| Queue \| /m, body, headSha);
+
+const hasRow = (row: RegExp, body: string, headSha: string): boolean =>
+  body.startsWith(marker) && body.includes(`"headSha": "${headSha}"`) && row.test(body);
 
 export type NoteReading =
   | { readonly certificate: Certificate }

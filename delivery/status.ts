@@ -8,7 +8,7 @@ export const BROKE_OFF = 'broke off: ';
 /** Of a merge request that stands in the merge queue. */
 export const QUEUED = 'in the queue: ';
 /** Of one that runs on with other words. */
-const GOES_ON = 'goes on: ';
+export const GOES_ON = 'goes on: ';
 
 /**
  * Has a merge request's status run with these words, whatever it was. GitLab takes no new words for what runs already

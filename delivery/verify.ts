@@ -270,7 +270,7 @@ export const enterQueue = (certificate: Certificate, now: number): Certificate =
     ? { ...certificate, gate: { since: now } }
     : certificate;
 
-/** The certificate that a merge request was merged by, where another build of its head merged it meanwhile. */
+/** The merge request as it is now, where another build of its head merged it meanwhile. */
 async function mergedMeanwhile(
   { gitlab }: Context,
   { project, mergeRequest, headSha }: Certificate,

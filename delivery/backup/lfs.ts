@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ask, type Unanswered } from '../../clients/ask';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
-import type { GitRemote } from '../git';
+import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from '../git';
 
 /** A file of Git LFS, as its pointer in git names it. */
 export interface LfsObject {
@@ -18,9 +18,7 @@ export interface LfsObject {
  * Sizes that a pointer can have, in bytes: `docs/spec.md` of git-lfs says which keys it must have, and that it is
  * shorter than 1024.
  */
-export const POINTER_BYTES = { least: 120, most: 1023 } as const;
-
-const VERSION = /^version https:\/\/(?:git-lfs|hawser)\.github\.com\/spec\/v1\n/;
+export const POINTER_BYTES = { least: 120, most: LFS_POINTER_BYTES - 1 } as const;
 
 /** What a blob points at; undefined: it is no pointer. */
 export function pointerOf(blob: Buffer): LfsObject | undefined {
@@ -28,7 +26,7 @@ export function pointerOf(blob: Buffer): LfsObject | undefined {
   const text = blob.toString('utf8');
   const oid = /^oid sha256:([0-9a-f]{64})$/m.exec(text)?.[1];
   const size = /^size (\d{1,15})$/m.exec(text)?.[1];
-  return VERSION.test(text) && oid && size ? { oid, size: Number(size) } : undefined;
+  return LFS_POINTER.test(text) && oid && size ? { oid, size: Number(size) } : undefined;
 }
 
 const MEDIA_TYPE = 'application/vnd.git-lfs+json';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { daemonProcess, startDaemon } from '../machine';
+import { type Daemon, daemonProcess, startDaemon } from '../machine';
 import { NODE_IP } from '../machine/addresses';
 import { hashFiles, LabError, labHome, type Step } from '../steps';
 
@@ -24,14 +24,35 @@ function ensureRootToken(): string {
   return file;
 }
 
-async function answers(): Promise<boolean> {
+async function answers(port: number): Promise<boolean> {
   const token = readFileSync(rootTokenFile(), 'utf8').trim();
-  const response = await fetch(`${GITLAB_URL}/api/v4/version`, {
+  const response = await fetch(`http://${NODE_IP}:${port}/api/v4/version`, {
     headers: { 'PRIVATE-TOKEN': token },
     signal: AbortSignal.timeout(2000),
   });
   return response.ok;
 }
+
+const home = (): string => join(labHome(), 'gitlab');
+const bundle = (): string => join(home(), 'server.js');
+
+/** GitLab as a daemon of the lab, by the bundle that its step made. Whatever port it listens on, its address is the lab's. */
+export const gitlabDaemon = (port: number): Daemon => ({
+  name: 'gitlab',
+  command: process.execPath,
+  args: [
+    '--disable-warning=ExperimentalWarning',
+    bundle(),
+    ...['--data', join(home(), 'data')],
+    ...['--token-file', ensureRootToken()],
+    ...['--host', NODE_IP, '--port', String(port)],
+    ...(port === GITLAB_PORT ? [] : ['--external-url', GITLAB_URL]),
+    '--allow-local-hooks',
+  ],
+  network: 'lab',
+  config: readFileSync(bundle(), 'utf8'),
+  ready: () => answers(port),
+});
 
 /** `git merge-tree --write-tree`, which merges without a working copy, came with 2.38. */
 export function gitIsNewEnough(version: string): boolean {
@@ -48,7 +69,7 @@ export function gitlabSteps(): Step[] {
       // git.
       needs: ['packages', 'machine'],
       inputs: () => hashFiles([__dirname], [process.version]),
-      done: async () => daemonProcess('gitlab') !== undefined && answers().catch(() => false),
+      done: async () => daemonProcess('gitlab') !== undefined && answers(GITLAB_PORT).catch(() => false),
       run: async (log) => {
         let version = '';
         try {
@@ -62,9 +83,8 @@ export function gitlabSteps(): Step[] {
             'Run `apt-get install git`',
           );
         }
-        const home = join(labHome(), 'gitlab');
-        mkdirSync(home, { recursive: true, mode: 0o700 });
-        const program = join(home, 'server.js');
+        mkdirSync(home(), { recursive: true, mode: 0o700 });
+        const program = bundle();
         await build({
           entryPoints: [join(__dirname, 'main.ts')],
           bundle: true,
@@ -74,21 +94,7 @@ export function gitlabSteps(): Step[] {
           logLevel: 'silent',
         });
         log.line(`bundled ${program}`);
-        await startDaemon({
-          name: 'gitlab',
-          command: process.execPath,
-          args: [
-            '--disable-warning=ExperimentalWarning',
-            program,
-            ...['--data', join(home, 'data')],
-            ...['--token-file', ensureRootToken()],
-            ...['--host', NODE_IP, '--port', String(GITLAB_PORT)],
-            '--allow-local-hooks',
-          ],
-          network: 'lab',
-          config: readFileSync(program, 'utf8'),
-          ready: answers,
-        });
+        await startDaemon(gitlabDaemon(GITLAB_PORT));
       },
     },
   ];

@@ -27,22 +27,19 @@ const INTERNAL = [500, { message: '500 Internal Server Error' }];
 const UNHEARD = [502, undefined];
 
 /** What may go wrong with a request, GitLab's own words for it (lib/api/{merge_requests,commit_statuses}.rb). */
-function faultsOf({ method, url }) {
+function faultsOf(method, path) {
   if (method === 'GET') return [INTERNAL, UNHEARD];
-  if (/\/merge_requests\/\d+\/merge$/.test(url)) {
+  if (/\/merge_requests\/\d+\/merge$/.test(path)) {
     return [INTERNAL, UNHEARD, [422, { message: 'Branch cannot be merged' }]];
   }
-  if (/\/statuses\//.test(url)) return [INTERNAL, UNHEARD, [409, { message: '409 Conflict' }]];
+  if (/\/statuses\//.test(path)) return [INTERNAL, UNHEARD, [409, { message: '409 Conflict' }]];
   return [INTERNAL, UNHEARD];
 }
 
 http
   .createServer((request, response) => {
     const path = (request.url ?? '').replace(/\?.*/s, '');
-    const faults =
-      path.startsWith('/api/v4/') && random() < rate
-        ? faultsOf({ ...request, method: request.method, url: path })
-        : [];
+    const faults = path.startsWith('/api/v4/') && random() < rate ? faultsOf(request.method, path) : [];
     const fault = faults[Math.floor(random() * faults.length)];
     const answer = ([status, body]) => {
       response.writeHead(status, { 'content-type': body ? 'application/json' : 'text/html' });

@@ -2,11 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { mergeRequest, openMergeRequest, productionVersion } from '../../../lab/journey';
-import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
 import { nightly } from '../../support/scale';
-import { shownNotes } from './running';
+import { shownNotes, until } from './running';
 
 // A running lab in which GitLab sends one module's job nothing any more: what a push, a merge request and a merge lead to
 // comes by the reconciler alone (`delivery reconcile`), each within 75 s.
@@ -59,14 +58,6 @@ const statuses = async (sha: string): Promise<Status[]> =>
   (await gitlab<Status[]>('GET', `${PROJECT}/repository/commits/${sha}/statuses?all=true`))
     .filter(({ name }) => name === 'switchyard')
     .sort((a, b) => a.id - b.id);
-
-async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-  }
-  throw new Error(`${what} did not happen within ${seconds} s`);
-}
 
 test('with every hook dropped a change still travels from a push to production, each step 75 s later at most, and once', async () => {
   const [major, minor, patch] = String(await productionVersion(MODULE))

@@ -88,3 +88,12 @@ export const shownNotes = async (...asked: Parameters<typeof notesOf>) =>
       id,
       body: body.replace(/&#(\d+);(<span><\/span>)?/g, (_all, code) => String.fromCodePoint(Number(code))),
     }));
+
+/** Asks every half second, until there is an answer. */
+export async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+  }
+  throw new Error(`${what} did not happen within ${seconds} s`);
+}

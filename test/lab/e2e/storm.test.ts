@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { certificateSchema } from '../../../delivery/certificate';
 import { marker } from '../../../delivery/note';
-import { GITLAB_PORT, GITLAB_URL, rootTokenFile } from '../../../lab/gitlab';
+import { GITLAB_PORT, GITLAB_URL, gitlabDaemon } from '../../../lab/gitlab';
 import {
   type Change,
   EXAMPLES,
@@ -17,10 +17,10 @@ import {
 import { daemonProcess, startDaemon, stopDaemon } from '../../../lab/machine';
 import { NODE_IP } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
-import { labHome, openLog } from '../../../lab/steps';
+import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
 import { scaled } from '../../support/scale';
-import { kubectl, wholeLab } from './running';
+import { kubectl, until, wholeLab } from './running';
 
 // Merge requests of three modules at once, while GitLab answers a part of what it is asked with errors, half of its hooks
 // are not sent, and Jenkins goes away twice. All end right: what is good is merged and rolled out, as it was tested, what is
@@ -36,30 +36,6 @@ const RUN = Date.now();
 const BEHIND = 18929;
 const BAD_DAY = 'gitlab-bad-day';
 const TEST_NAMESPACES = [...MODULES.map((module) => `test-${module}`), 'ci-build', 'ci-agents', 'ci-deploy'];
-
-const listening = (port: number) => async () =>
-  (
-    await fetch(`http://${NODE_IP}:${port}/api/v4/version`, {
-      headers: { 'PRIVATE-TOKEN': rootToken() },
-      signal: AbortSignal.timeout(2000),
-    })
-  ).ok;
-
-async function gitlabOn(port: number): Promise<void> {
-  const home = join(labHome(), 'gitlab');
-  const program = join(home, 'server.js');
-  const at = ['--host', NODE_IP, '--port', String(port), '--external-url', GITLAB_URL];
-  const data = ['--data', join(home, 'data'), '--token-file', rootTokenFile()];
-  await stopDaemon('gitlab');
-  await startDaemon({
-    name: 'gitlab',
-    command: process.execPath,
-    args: ['--disable-warning=ExperimentalWarning', program, ...data, ...at, '--allow-local-hooks'],
-    network: 'lab',
-    config: readFileSync(program, 'utf8'),
-    ready: listening(port),
-  });
-}
 
 /** GitLab's own answers, not those of a bad day. */
 const asked = async <T>(method: string, path: string, body?: object): Promise<T> => {
@@ -85,13 +61,9 @@ const hooks: Hook[] = [];
 const send = ({ module, id }: Hook, events: boolean) =>
   asked('PUT', `${project(module)}/hooks/${id}`, { push_events: events, merge_requests_events: events });
 
-async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(500)) {
-    const answer = await ask().catch(() => undefined);
-    if (answer !== undefined) return answer;
-  }
-  throw new Error(`${what} did not happen within ${seconds} s`);
-}
+/** What is asked by the bad day's address may be answered with an error: it is asked again. */
+const eventually = <T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> =>
+  until(what, seconds, () => ask().catch(() => undefined));
 
 const jenkins = (replicas: number) =>
   kubectl('--namespace=ci', 'scale', 'statefulset/jenkins', `--replicas=${replicas}`);
@@ -126,7 +98,7 @@ const RED: Change = (checkout) =>
 
 async function opened(module: Example, name: string, change: Change): Promise<Opened> {
   const branch = `storm-${name}`;
-  const iid = await until(`the merge request ${branch} of ${module}`, 120, () =>
+  const iid = await eventually(`the merge request ${branch} of ${module}`, 120, () =>
     openMergeRequest(log, branch, `${module}: ${name}`, change, module),
   );
   return { module, iid };
@@ -143,7 +115,8 @@ const states = async (all: readonly Opened[]) =>
 
 scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
   beforeAll(async () => {
-    await gitlabOn(BEHIND);
+    await stopDaemon('gitlab');
+    await startDaemon(gitlabDaemon(BEHIND));
     await startDaemon({
       name: BAD_DAY,
       command: process.execPath,
@@ -197,14 +170,14 @@ scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
     await opened(changed.module, 'good-0', (checkout) =>
       writeFileSync(join(checkout, 'storm-0.txt'), `changed ${RUN}\n`),
     );
-    await until('the first merge', 400, async () =>
+    await eventually('the first merge', 400, async () =>
       (await states(good)).some(({ state }) => state === 'merged') ? true : undefined,
     );
     await jenkinsGoesAway(10);
 
     let left: Opened[] = [];
     try {
-      await until('the merge of all', 1500, async () => {
+      await eventually('the merge of all', 1500, async () => {
         left = (await states(good)).filter(({ state }) => state !== 'merged');
         return left.length === 0 ? true : undefined;
       });
@@ -215,7 +188,7 @@ scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
     for (const { module, iid } of bad) {
       const { state, sha } = (await states([{ module, iid }]))[0] as { state: string; sha: string };
       expect(state).toBe('opened');
-      const verdict = await until(`the verdict on !${iid}`, 1300, () => finalStatus(sha, module));
+      const verdict = await eventually(`the verdict on !${iid}`, 1300, () => finalStatus(sha, module));
       expect(verdict.state).toBe('failed');
     }
     over = true;
@@ -265,7 +238,7 @@ scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
       const verdict = await finalStatus(head, module);
       expect(verdict).toMatchObject({ state: 'success' });
     }
-    await until('the end of all Pods of tests and builds', 120, async () => {
+    await eventually('the end of all Pods of tests and builds', 120, async () => {
       const pods = TEST_NAMESPACES.flatMap((namespace) =>
         kubectl(`--namespace=${namespace}`, 'get', 'pods', '--output=name').split('\n').filter(Boolean),
       );

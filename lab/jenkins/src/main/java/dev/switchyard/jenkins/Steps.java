@@ -785,35 +785,30 @@ final class Steps {
     String retention = orDefault((String) template.get("podRetention"), "default");
     if (retention.equals("default")) retention = orDefault((String) cloud.get("podRetention"), "never");
     String identity = orDefault((String) template.get("id"), label);
-    Caps.Room room = null;
-    Agent agent = null;
-    String name = null;
-    String said = "";
-    while (agent == null) {
-      room = controller.caps.take(orDefault((String) cloud.get("name"), ""), Caps.of(cloud, "containerCap"), identity,
-          Caps.of(template, "instanceCap"), () -> log("Still waiting to schedule task: all agents that there may be are in use"));
-      name = prefix + "-" + Pods.random(5);
-      Map<String, Object> pod = Pods.pod(cloud, template, name, label, controller.rootUrl() + runUrl, runUrl, controller.rootUrl());
-      if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
-      try {
-        agent = Pods.start(controller.kubernetes(), namespace, pod, label, timeout, retention, build, this::log);
+    boolean told = false;
+    while (true) {
+      try (Caps.Room room = controller.caps.take(orDefault((String) cloud.get("name"), ""), Caps.of(cloud, "containerCap"), identity,
+          Caps.of(template, "instanceCap"), () -> log("Still waiting to schedule task: all agents that there may be are in use"))) {
+        String name = prefix + "-" + Pods.random(5);
+        Map<String, Object> pod = Pods.pod(cloud, template, name, label, controller.rootUrl() + runUrl, runUrl, controller.rootUrl());
+        if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
+        return onAgent(Pods.start(controller.kubernetes(), namespace, pod, label, timeout, retention, build, this::log), body);
       } catch (Pods.Later e) {
-        // Each has another name in it.
-        if (said.isEmpty()) log(e.getMessage());
-        said = e.getMessage();
-        Thread.sleep(RETRY_MILLIS);
-      } finally {
-        if (agent == null) room.close();
+        // Once: each has another name in it.
+        if (!told) log(e.getMessage());
+        told = true;
       }
+      Thread.sleep(RETRY_MILLIS);
     }
-    Agent started = agent;
-    String pod = name;
-    Caps.Room held = room;
+  }
+
+  /** Runs a body on an agent, whose Pod goes after it as its retention says. */
+  private Object onAgent(Agent agent, Closure<?> body) throws Exception {
     boolean failed = true;
     try {
-      log("Running on " + pod + " in " + workspace());
+      log("Running on " + agent.pod() + " in " + workspace());
       Object value = within(c -> {
-        c.agent = started;
+        c.agent = agent;
         c.container = "jnlp";
         c.cwd = workspace();
       }, new Closure<Object>(this) {
@@ -831,12 +826,11 @@ final class Steps {
       return value;
     } finally {
       boolean interrupted = Thread.interrupted();
-      if (!controller.stopping && !started.keep() && !(started.keepOnFailure() && failed)) Pods.delete(started.client(), namespace, pod, build);
+      if (!controller.stopping && !agent.keep() && !(agent.keepOnFailure() && failed)) Pods.delete(agent.client(), agent.namespace(), agent.pod(), build);
       else if (!controller.stopping) {
-        build.pods.remove(namespace + "/" + pod);
+        build.pods.remove(agent.namespace() + "/" + agent.pod());
         build.save();
       }
-      held.close();
       if (interrupted) Thread.currentThread().interrupt();
     }
   }
