@@ -195,6 +195,14 @@ export class Claims {
     }
   }
 
+  /**
+   * Waits until nobody changes the environment: a deploy 20 minutes, anyone else not at all.
+   * @throws Refusal when its turn did not come
+   */
+  untilUnchanging(): Promise<void> {
+    return this.untilFree(this.name, CHANGING);
+  }
+
   /** Who changes the environment. */
   changing(): Promise<string | undefined> {
     return this.command.tag(this.name, CHANGING);

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EngineEvent, LocalWorkspace, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
-import { stackFile } from '../stacks/load';
+import { keepsParts } from '../stacks/backend';
+import { stackFile, withoutSecrets } from '../stacks/load';
 import { partName } from '../stacks/names';
 import { Claims } from './claims';
 import { Parts } from './part-stacks';
-import { PulumiCommand, type State } from './pulumi';
+import { PulumiCommand, type State, withPassphrase } from './pulumi';
 import {
   type OpenChange,
   openChanges,
@@ -36,11 +37,8 @@ export interface EngineInputs {
   readonly program: PulumiFn;
   /** Only look at a stack that is there; else it is made where there is none. @default false */
   readonly existing?: boolean;
-  /**
-   * Work on one module's part of the state (see `parts.ts`). `deploy`: claim it, and cut it from the environment's state
-   * where there is none, which whoever only looks does not need. @default the environment's own state
-   */
-  readonly part?: { readonly module: string; readonly deploy: boolean };
+  /** A deploy: works on this module's part of the state (see `parts.ts`). @default the environment's own state */
+  readonly part?: string;
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<string | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
@@ -78,9 +76,6 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
     Object.entries(changes).flatMap(([kind, count]) => (kind === 'same' || !count ? [] : [[kind, count]])),
   );
 
-/** Pulumi Cloud takes changes of a state one by one, so that a deploy needs no part. */
-const keepsParts = (backend: string): boolean => !backend.startsWith('https:');
-
 /** A new folder in which Pulumi finds the project; each stack that is opened there adds its file. */
 function projectFolder({ root }: EngineInputs, backend: string): string {
   const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
@@ -104,13 +99,17 @@ interface StackRequest {
   readonly make: boolean;
   /** Encryption salt of a stack whose file names none. @default Pulumi makes one for each run */
   readonly salt?: string;
+  /** What encrypts its secrets. @default that of this process */
+  readonly passphrase?: string;
 }
 
 async function openStack(inputs: EngineInputs, request: StackRequest): Promise<Stack> {
-  const { backend, workDir, stackName, make, salt = '' } = request;
+  const { backend, workDir, stackName, make, salt = '', passphrase } = request;
   // Pulumi writes its encryption salt into the stack file it works with: it gets a copy, so that no command of ours
   // changes a file that people keep in git.
-  const source = readFileSync(join(inputs.stacks, stackFile(inputs.environment)), 'utf8');
+  const file = readFileSync(join(inputs.stacks, stackFile(inputs.environment)), 'utf8');
+  // What it holds encrypted is the environment's: a part has another passphrase.
+  const source = stackName === inputs.environment ? file : withoutSecrets(file);
   const salted = salt === '' || /^encryptionsalt:/m.test(source);
   writeFileSync(
     join(workDir, stackFile(stackName)),
@@ -119,7 +118,11 @@ async function openStack(inputs: EngineInputs, request: StackRequest): Promise<S
   const stack = { stackName, projectName: PROJECT, program: inputs.program };
   const options = {
     workDir,
-    envVars: { PULUMI_BACKEND_URL: backend, PULUMI_SKIP_UPDATE_CHECK: 'true' },
+    envVars: {
+      PULUMI_BACKEND_URL: backend,
+      PULUMI_SKIP_UPDATE_CHECK: 'true',
+      ...withPassphrase(passphrase),
+    },
   };
   const opened = await (make
     ? LocalWorkspace.createOrSelectStack(stack, options)
@@ -163,17 +166,17 @@ export class Engine {
     const command = new PulumiCommand(workDir, backend);
     const lost = new AbortController();
     const claims = new Claims(command, environment, {
-      lease: part?.deploy === true,
+      lease: part !== undefined,
       note,
       lost: () => lost.abort(),
     });
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
-      const cut = part && (await parts?.open(part.module, part.deploy));
+      const cut = part === undefined ? undefined : await parts?.open(part);
       const stack = await openStack(
         inputs,
-        part && cut
-          ? { backend, workDir, stackName: partName(environment, part.module), make: false, salt: cut.salt }
+        part !== undefined && cut
+          ? { backend, workDir, stackName: partName(environment, part), make: false, salt: cut.salt }
           : { backend, workDir, stackName: environment, make: !existing },
       );
       if (!cut) await parts?.gatherForLook();
@@ -246,14 +249,31 @@ export class Engine {
         await this.settlePending(state, targets);
         this.saved = true;
       }
-      if (whole) await this.parts?.gather((part, salt) => this.settlePart(part, salt));
-      return await work();
+      return whole && this.parts ? await this.gathered(this.parts, work) : await work();
     } finally {
       if (whole) await giveBack(this.claims, this.inputs);
     }
   }
 
-  private async settlePart(part: string, salt: string): Promise<void> {
+  /** Changes the environment after its parts were gathered, and cuts it for its modules afterwards, however that ended. */
+  private async gathered<T>(parts: Parts, work: () => Promise<T>): Promise<T> {
+    const { environment, note } = this.inputs;
+    const left = await parts.gather((...part) => this.settlePart(...part));
+    let result: T;
+    try {
+      result = await work();
+    } catch (error) {
+      await parts.cut(left).catch((other: Error) => {
+        const [said = ''] = other.message.split('\n');
+        note(`No module can be deployed before the next switchyard up ${environment} (${said}).`);
+      });
+      throw error;
+    }
+    await parts.cut(left);
+    return result;
+  }
+
+  private async settlePart(part: string, salt: string, passphrase: string | undefined): Promise<void> {
     const { workDir, inputs } = this;
     const stack = await openStack(inputs, {
       backend: inputs.backend,
@@ -261,6 +281,7 @@ export class Engine {
       stackName: part,
       make: false,
       salt,
+      passphrase,
     });
     const engine = new Engine(inputs, workDir, stack, this.command, this.claims, this.parts);
     await engine.settlePending(await engine.state());

@@ -8,6 +8,7 @@ import { assertRules } from '../rules/assert';
 import { secretsInStack } from '../stacks/load';
 import {
   deployVariables,
+  isOfOneModule,
   missingSecrets,
   neededSecrets,
   secretSources,
@@ -15,14 +16,7 @@ import {
   stackVariables,
 } from '../stacks/secrets';
 import { confirmationText, countsText, questionFor } from './confirm';
-import {
-  Engine,
-  type EngineInputs,
-  type EngineOperation,
-  type Operation,
-  type OperationResult,
-  type RunInputs,
-} from './engine';
+import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
 import { type Growth, grown, growthLine, growthOf, wantedClaims } from './growth';
@@ -117,8 +111,8 @@ export async function withSession<T>(
     readonly existing?: boolean;
     /** Modules to read the catalog for. @default all */
     readonly only?: readonly string[];
-    /** Work on one module's part of the state: see {@link EngineInputs}. @default the environment's own state */
-    readonly part?: EngineInputs['part'];
+    /** A deploy, on this module's part of the state. @default the environment's own state */
+    readonly part?: string;
   } = {},
 ): Promise<T> {
   const folders = defaultFolders(root);
@@ -267,9 +261,13 @@ export async function operate(
   const asks = (operation === 'up' || operation === 'destroy') && !options.yes;
   const only = options.only?.split(',').filter((name) => name !== '');
   const withoutImages = options.withoutImages === true || options.record !== undefined;
-  const [module, ...others] = only ?? [];
-  const part =
-    module !== undefined && others.length === 0 ? { module, deploy: operation !== 'preview' } : undefined;
+  // Whoever cannot derive the environment's secrets cannot open its state either.
+  const part = isOfOneModule(process.env[secretSources.seed] ?? '') ? (only?.join(',') ?? '') : undefined;
+  if (part !== undefined && only?.length !== 1)
+    throw new Refusal(
+      `${secretSources.seed} is the keys of one module: say --only with its name.`,
+      EXIT.badInput,
+    );
   const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
   let growing: readonly Growth[] = [];
   const prepare = async (folders: Folders, model: Model) => {

@@ -1,31 +1,66 @@
-import { partName } from '../stacks/names';
+import { cutName, partName } from '../stacks/names';
 import type { Claims } from './claims';
 import { lockHolders } from './lock';
-import { cutPart, gatherPart, isOpen, partBase, saltOf } from './parts';
-import type { PulumiCommand } from './pulumi';
+import {
+  asStack,
+  baseOfCut,
+  type Cutting,
+  cuttings,
+  gatherPart,
+  isOpen,
+  partPassphrases,
+  saltedWith,
+  saltOf,
+} from './parts';
+import { isWrongPassphrase, type PulumiCommand, type StackSummary, type State } from './pulumi';
+import { EXIT, Refusal } from './refusal';
 
 /** Tag of a part: what it was cut from, the fields of {@link Cut} with commas between. */
 const CUT = 'switchyard:cut-from';
+/**
+ * Tag of an environment's stack: when the update had begun that what was cut for its modules is of. It is gone while
+ * somebody changes the environment, and says something else than the stack's history after a plain `pulumi up`.
+ */
+const CUT_FOR = 'switchyard:cut-for';
+/** Where it never had an update. */
+const NEVER = 'never';
+
+/** How many of Pulumi's commands run at once. */
+const AT_ONCE = 4;
 
 /** What a part was cut from. */
 export interface Cut {
-  /** See {@link partBase}. */
+  /** See `partBase`. */
   readonly base: string;
-  /** When the environment's newest update had begun; empty where there was none. */
+  /** When the environment's newest update had begun. */
   readonly update: string;
-  /** See {@link saltOf}. */
+  /** See `saltOf`. */
   readonly salt: string;
 }
 
 /** A part as it was read. */
 interface Part {
   readonly name: string;
+  readonly module: string;
   /** Undefined for one that a killed run did not finish. */
   readonly cut: Cut | undefined;
-  readonly deployment: unknown;
+  readonly state: State;
 }
 
-/** The stacks that hold an environment's parts. */
+/** Does something with each, some of them at once. */
+async function each<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const left = [...all];
+  const worker = async () => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+/**
+ * The stacks that hold an environment's parts. Whoever changes the environment cuts what each module's deploys begin
+ * with, under that module's own passphrase (docs/decisions/0008); a deploy makes its part of that, and can read nothing
+ * else. Whoever opens the environment next gathers the parts.
+ */
 export class Parts {
   constructor(
     private readonly command: PulumiCommand,
@@ -34,9 +69,17 @@ export class Parts {
     private readonly note: (text: string) => void,
   ) {}
 
-  private async all(): Promise<string[]> {
+  private moduleOf(part: string): string {
+    return part.slice(partName(this.environment, '').length);
+  }
+
+  /** Names of parts, and what was cut for modules to make parts of. */
+  private async all(): Promise<{ readonly parts: string[]; readonly cut: StackSummary[] }> {
     const prefix = partName(this.environment, '');
-    return (await this.command.stacks()).filter((name) => name.startsWith(prefix)).sort();
+    const found = (await this.command.stacks()).filter(({ name }) => name.startsWith(prefix));
+    const isPart = ({ name }: StackSummary) => !this.moduleOf(name).includes('.');
+    const parts = found.filter(isPart).map(({ name }) => name);
+    return { parts: parts.sort(), cut: found.filter((one) => !isPart(one)) };
   }
 
   /** What a part was cut from; undefined where there is no such part. */
@@ -46,115 +89,233 @@ export class Parts {
     return tag === undefined ? undefined : { base, update, salt };
   }
 
-  /**
-   * A module's part that agrees with its environment, claimed where it is for a deploy.
-   * @param deploy claim it, and cut it where there is none
-   * @returns undefined where the environment's own state is to be worked on: see {@link ready}
-   * @throws Refusal when somebody else has the part or the environment
-   */
-  async open(module: string, deploy: boolean): Promise<Cut | undefined> {
-    for (;;) {
-      const cut = await this.ready(module, deploy);
-      // Whoever was waited for may have gathered it.
-      if (!cut || !deploy || (await this.claims.deploy(partName(this.environment, module)))) return cut;
-    }
+  private async newest(): Promise<string> {
+    return (await this.command.newestUpdate(this.environment)) || NEVER;
+  }
+
+  private stale(module: string, why: string): Refusal {
+    const { environment } = this;
+    return new Refusal(
+      `${why}, so that a deploy of ${module} cannot know what it changes. Say: switchyard up ${environment}. Then start the build again.`,
+      EXIT.failed,
+    );
   }
 
   /**
-   * Sees to it that a module has a part that agrees with its environment.
-   * @param make cut one where there is none
-   * @returns undefined where the environment's own state is to be worked on: it has no production of the module yet,
-   * something was left open in it, or a plain `pulumi up` changed it since the part was cut
+   * A module's part that agrees with its environment, claimed for a deploy; made of what was cut for the module, where
+   * this is the first deploy since.
+   * @throws Refusal when its turn did not come, or nothing that agrees with the environment was cut for it
    */
-  private async ready(module: string, make: boolean): Promise<Cut | undefined> {
+  async open(module: string): Promise<Cut> {
     const part = partName(this.environment, module);
-    const newest = await this.command.newestUpdate(this.environment);
-    const old = await this.cutFrom(part);
-    if (old || !make) return old?.update === newest ? old : undefined;
-    const { version, deployment } = await this.command.export(this.environment);
-    const own = cutPart(deployment, this.environment, module);
-    if (!own || isOpen(deployment)) return undefined;
-    // One that a killed run did not finish.
-    await this.command.forget(part);
-    await this.command.make(part);
-    await this.command.import(part, { version, deployment: own });
-    const base = partBase(deployment, this.environment, module);
-    const cut = { base, update: newest, salt: saltOf(deployment) };
+    for (;;) {
+      await this.claims.untilUnchanging();
+      try {
+        const cut = await this.ready(module);
+        // Whoever was waited for may have gathered it.
+        if (await this.claims.deploy(part)) return cut;
+      } catch (error) {
+        // Somebody began to change the environment meanwhile: what was found, or not found any more, says nothing.
+        if ((await this.claims.changing()) === undefined) throw error;
+      }
+    }
+  }
+
+  private async ready(module: string): Promise<Cut> {
+    const { environment } = this;
+    const part = partName(environment, module);
+    const [newest, cutFor, old] = await Promise.all([
+      this.newest(),
+      this.command.tag(environment, CUT_FOR),
+      this.cutFrom(part),
+    ]);
+    if (cutFor === undefined)
+      throw this.stale(
+        module,
+        `The state of ${environment} was not cut for its modules since it was changed`,
+      );
+    if (cutFor !== newest || (old && old.update !== newest))
+      throw this.stale(module, `${environment} was changed by another program than switchyard`);
+    return old ?? this.make(module, newest);
+  }
+
+  private async make(module: string, update: string): Promise<Cut> {
+    const { environment } = this;
+    const part = partName(environment, module);
+    const prefix = cutName(environment, module, '');
+    const from = (await this.all()).cut.find(({ name }) => name.startsWith(prefix))?.name;
+    if (from === undefined)
+      throw this.stale(
+        module,
+        `${environment} has no production of ${module}, or one with something left open`,
+      );
+    const exported = await this.command.export(from);
+    const state = { ...exported, deployment: asStack(exported.deployment, from, part) };
+    const cut = {
+      base: baseOfCut(state.deployment, environment, module),
+      update,
+      salt: saltOf(state.deployment),
+    };
+    try {
+      // One that a killed run did not finish.
+      await this.command.forget(part);
+      await this.command.make(part);
+      await this.command.import(part, state);
+    } catch (error) {
+      if (!isWrongPassphrase(error)) throw error;
+      throw new Refusal(
+        `The part of ${module} is not encrypted with what this Pod has: it was rotated since the Pod began. Start the build again.`,
+        EXIT.failed,
+      );
+    }
     await this.command.setTag(part, CUT, [cut.base, cut.update, cut.salt].join(','));
     return cut;
   }
 
   /**
-   * Brings all parts into the environment's state. The environment is claimed, and its state has no open operation:
-   * writing it would drop that.
+   * Brings all parts into the environment's state, before it is changed. The environment is claimed, and its state has
+   * no open operation: writing it would drop that.
    * @param settle settles what a killed deploy left open in a part
+   * @returns parts that stay, since nothing may be written
    * @throws Refusal when a deploy is under way
    */
-  async gather(settle: (part: string, salt: string) => Promise<void>): Promise<void> {
-    const names = await this.all();
+  async gather(
+    settle: (part: string, salt: string, passphrase: string | undefined) => Promise<void>,
+  ): Promise<readonly string[]> {
+    const { parts: names } = await this.all();
     for (const name of names) await this.claims.refuseDeploying(name);
+    // From here on no deploy begins, also when this is killed.
+    await this.command.removeTag(this.environment, CUT_FOR);
+    if (names.length === 0) return [];
+    const passphrases = await this.passphrases();
     const parts: Part[] = [];
     for (const name of names) {
       const part = await this.read(name);
-      if (part.cut && isOpen(part.deployment)) {
-        await settle(name, part.cut.salt);
+      if (part.cut && isOpen(part.state.deployment)) {
+        await settle(name, part.cut.salt, passphrases.get(part.module));
         parts.push(await this.read(name));
       } else parts.push(part);
     }
-    await this.bring(parts);
+    return (await this.bring(parts, passphrases)) ? [] : names;
   }
 
   /**
    * What {@link gather} does, for whoever only looks: nothing where something is under way or was left open, so that
-   * what these deploys did shows as a change.
+   * what these deploys did shows as a change. Afterwards the state is cut anew; also after a plain `pulumi up`.
    */
   async gatherForLook(): Promise<void> {
-    const names = await this.all();
-    if (names.length === 0 || (await this.claims.changing()) !== undefined) return;
+    const { environment } = this;
+    const [{ parts: found }, newest, cutFor, changing] = await Promise.all([
+      this.all(),
+      this.newest(),
+      this.command.tag(environment, CUT_FOR),
+      this.claims.changing(),
+    ]);
+    // A copy that came without its history was cut for nobody.
+    const agrees = cutFor === newest || (cutFor === undefined && newest === NEVER);
+    if ((found.length === 0 && agrees) || changing !== undefined) return;
     await this.claims.environment();
     try {
+      // Only now no deploy begins any more.
+      const { parts: names } = await this.all();
       const parts: Part[] = [];
+      const left: string[] = [];
       for (const name of names) {
         const part = (await this.claims.deploying(name)) === undefined ? await this.read(name) : undefined;
-        if (part && !isOpen(part.deployment)) parts.push(part);
-        else
+        if (part && !isOpen(part.state.deployment)) parts.push(part);
+        else {
           this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
+          left.push(name);
+        }
       }
-      await this.bring(parts);
+      if (parts.length === 0 && agrees) return;
+      await this.command.removeTag(environment, CUT_FOR);
+      const brought = parts.length === 0 || (await this.bring(parts, await this.passphrases()));
+      await this.cut(brought ? left : names);
     } catch (error) {
       if (!(error instanceof Error) || lockHolders(error.message).length === 0) throw error;
-      this.note(`${this.environment} is locked: what deploys did since it was changed shows as a change.`);
+      this.note(`${environment} is locked: what deploys did since it was changed shows as a change.`);
     } finally {
       await this.claims.release();
     }
   }
 
   private async read(name: string): Promise<Part> {
-    return {
-      name,
-      cut: await this.cutFrom(name),
-      deployment: (await this.command.export(name)).deployment,
-    };
+    const [cut, state] = await Promise.all([this.cutFrom(name), this.command.export(name)]);
+    return { name, module: this.moduleOf(name), cut, state };
   }
 
-  private async bring(parts: readonly Part[]): Promise<void> {
-    if (parts.length === 0) return;
+  private async passphrases(): Promise<ReadonlyMap<string, string>> {
+    return partPassphrases((await this.command.open(this.environment)).deployment);
+  }
+
+  /**
+   * A part with its secrets in plain text; undefined where they were encrypted with something that nobody has any more.
+   * @param passphrase that deploys have. @default none: an older program's parts have the environment's
+   */
+  private async opened(name: string, passphrase: string | undefined): Promise<unknown> {
+    for (const one of passphrase === undefined ? [undefined] : [passphrase, undefined]) {
+      try {
+        return (await this.command.open(name, one)).deployment;
+      } catch (error) {
+        if (!isWrongPassphrase(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** @returns false where nothing may be written */
+  private async bring(parts: readonly Part[], passphrases: ReadonlyMap<string, string>): Promise<boolean> {
     const { environment } = this;
     const { version, deployment } = await this.command.export(environment);
-    if (isOpen(deployment)) return;
+    if (isOpen(deployment)) return false;
     let gathered = deployment;
-    for (const { name, cut, deployment: part } of parts) {
+    for (const { name, module, cut } of parts) {
       if (!cut) continue;
-      const module = name.slice(partName(environment, '').length);
-      gathered = gatherPart(gathered, part, { environment, module, base: cut.base });
+      const part = await this.opened(name, passphrases.get(module));
+      if (part === undefined)
+        this.note(`${name} cannot be read any more: what deploys did is applied again.`);
+      else gathered = gatherPart(gathered, part, { environment, module, base: cut.base });
     }
     await this.command.import(environment, { version, deployment: gathered });
     for (const { name } of parts) await this.command.forget(name);
+    return true;
+  }
+
+  /**
+   * Cuts what each module's deploys begin with, after the environment was changed. It is claimed. What is the same as
+   * before is left.
+   * @param left parts that deploys work on, or that nobody could gather
+   */
+  async cut(left: readonly string[] = []): Promise<void> {
+    const { environment, command } = this;
+    const { version, deployment } = await command.open(environment);
+    const wanted = cuttings(deployment, environment);
+    const before = await this.all();
+    // One without a resource is of a run that was killed.
+    const kept = before.cut.filter(
+      ({ name, resourceCount }) => resourceCount > 0 && wanted.some((one) => one.name === name),
+    );
+    const fresh = wanted.filter(({ name }) => !kept.some((one) => one.name === name));
+    // A deploy that came while the environment was changed made its part of what was cut before.
+    const gone = [
+      ...before.cut.filter((one) => !kept.includes(one)).map(({ name }) => name),
+      ...before.parts.filter((name) => !left.includes(name)),
+    ];
+    await each(gone, (name) => command.forget(name));
+    await each(fresh, (one) => this.makeCut(one, version));
+    await command.setTag(environment, CUT_FOR, await this.newest());
+  }
+
+  private async makeCut({ module, name, passphrase, deployment }: Cutting, version: number): Promise<void> {
+    const salt = await this.command.make(name, passphrase);
+    const salted = saltedWith(asStack(deployment, partName(this.environment, module), name), salt);
+    await this.command.import(name, { version, deployment: salted }, passphrase);
   }
 
   /** Breaks the locks of runs that are gone. */
   async unlock(): Promise<void> {
-    const parts = await this.all();
+    const { parts } = await this.all();
     for (const part of parts) await this.command.cancel(part);
     await this.claims.break(parts);
   }

@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 import { z } from 'zod';
+import { stackFile } from '../stacks/load';
+import { PASSPHRASE_VARIABLE } from '../stacks/secrets';
 
 /** A stack's state as `pulumi stack export` gives it: its secrets stay encrypted. */
 export interface State {
@@ -10,11 +13,29 @@ export interface State {
   readonly deployment: unknown;
 }
 
-const stacksSchema = z.array(z.looseObject({ name: z.string() }));
+const stacksSchema = z.array(z.looseObject({ name: z.string(), resourceCount: z.number().default(0) }));
+const saltedSchema = z.looseObject({ encryptionsalt: z.string().min(1) });
 const outputsSchema = z.record(z.string(), z.unknown());
 /** What Pulumi shows in place of a secret output. */
 const HIDDEN = '[secret]';
 const historySchema = z.array(z.looseObject({ startTime: z.string() }));
+
+/** A stack, as a list of them shows it. */
+export interface StackSummary {
+  readonly name: string;
+  readonly resourceCount: number;
+}
+
+/** The environment of a command for a stack that has a passphrase of its own. */
+export const withPassphrase = (passphrase: string | undefined): Record<string, string> =>
+  passphrase === undefined ? {} : { [PASSPHRASE_VARIABLE]: passphrase };
+
+/** Whether Pulumi could not open a state with the passphrase that it was given. */
+export const isWrongPassphrase = (error: unknown): boolean =>
+  error !== null &&
+  typeof error === 'object' &&
+  'message' in error &&
+  /incorrect passphrase|passphrase must be set/.test(String(error.message));
 
 /** What a command said; undefined where it found no such stack, or no such tag of it. */
 async function whereThere(said: Promise<string>): Promise<string | undefined> {
@@ -35,19 +56,36 @@ export class PulumiCommand {
     private readonly backend: string,
   ) {}
 
-  private async run(...args: string[]): Promise<string> {
-    const env = { ...process.env, PULUMI_BACKEND_URL: this.backend, PULUMI_SKIP_UPDATE_CHECK: 'true' };
+  private run(...args: string[]): Promise<string> {
+    return this.runWith(undefined, ...args);
+  }
+
+  private async runWith(passphrase: string | undefined, ...args: string[]): Promise<string> {
+    const env = {
+      ...process.env,
+      PULUMI_BACKEND_URL: this.backend,
+      PULUMI_SKIP_UPDATE_CHECK: 'true',
+      ...withPassphrase(passphrase),
+    };
     const options = { cwd: this.workDir, env, maxBuffer: 1 << 30, encoding: 'utf8' as const };
     return (await promisify(execFile)('pulumi', [...args, '--non-interactive'], options)).stdout;
   }
 
-  /** Names of the project's stacks. */
-  async stacks(): Promise<string[]> {
-    return stacksSchema.parse(JSON.parse(await this.run('stack', 'ls', '--json'))).map(({ name }) => name);
+  /** The project's stacks. */
+  async stacks(): Promise<StackSummary[]> {
+    return stacksSchema.parse(JSON.parse(await this.run('stack', 'ls', '--json')));
   }
 
   async export(stack: string): Promise<State> {
     return JSON.parse(await this.run('stack', 'export', '--stack', stack));
+  }
+
+  /**
+   * A state with its secrets in plain text: for what encrypts them for somebody else.
+   * @param passphrase @default that of this process
+   */
+  async open(stack: string, passphrase?: string): Promise<State> {
+    return JSON.parse(await this.runWith(passphrase, 'stack', 'export', '--show-secrets', '--stack', stack));
   }
 
   /** Outputs of a stack but for secret ones. */
@@ -58,18 +96,29 @@ export class PulumiCommand {
     return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== HIDDEN));
   }
 
-  async import(stack: string, state: State): Promise<void> {
-    const file = join(this.workDir, 'import.json');
+  /**
+   * Writes a state. Secrets that stand there in plain text are encrypted as its `secrets_providers` say.
+   * @param passphrase @default that of this process
+   */
+  async import(stack: string, state: State, passphrase?: string): Promise<void> {
+    const file = join(this.workDir, `import-${stack}.json`);
     writeFileSync(file, JSON.stringify(state), { mode: 0o600 });
     try {
-      await this.run('stack', 'import', '--stack', stack, '--file', file);
+      await this.runWith(passphrase, 'stack', 'import', '--stack', stack, '--file', file);
     } finally {
       rmSync(file, { force: true });
     }
   }
 
-  async make(stack: string): Promise<void> {
-    await this.run('stack', 'init', stack);
+  /**
+   * Makes a stack.
+   * @param passphrase @default that of this process
+   * @returns the salt with which Pulumi would encrypt its secrets by the passphrase
+   */
+  async make(stack: string, passphrase?: string): Promise<string> {
+    await this.runWith(passphrase, 'stack', 'init', stack, '--no-select', '--secrets-provider', 'passphrase');
+    const file = join(this.workDir, stackFile(stack));
+    return saltedSchema.parse(parse(readFileSync(file, 'utf8'))).encryptionsalt;
   }
 
   /** Forgets a stack, where there is one, with all that it holds; what its resources stand for stays. */

@@ -176,6 +176,9 @@ export const dumpsPossible: Rule = {
 /** Keys of the Secrets with which backups are made: what opens the repository, and what may empty it. */
 const REPOSITORY_KEYS: readonly string[] = ['RESTIC_PASSWORD', ...Object.values(BUCKET_KEYS)];
 
+/** Agents that roll out, by the name of their template. */
+const ROLLOUT = 'deploy';
+
 /** Whoever gets into a rollout gets into production; the way back must not be there as well. */
 export const backupsApart: Rule = {
   id: 'backups-apart',
@@ -183,9 +186,9 @@ export const backupsApart: Rule = {
   why: 'Whoever takes over a deploy deletes production and its backups at once.',
   check: (facts) => {
     const rollouts = new Set(
-      facts.pods
-        .filter(({ spec }) => text(spec, 'serviceAccountName') === names.deployer)
-        .map(({ cluster, namespace }) => key(cluster, namespace)),
+      facts.jenkins.templates
+        .filter(({ name }) => name === ROLLOUT)
+        .map(({ declaredBy, namespace }) => key(declaredBy.cluster ?? '', namespace)),
     );
     const secrets = (facts.byType.get('kubernetes:core/v1:Secret') ?? []).map((item) => ({
       item,

@@ -54,3 +54,6 @@ export function backendFault(url: string): BackendFault | undefined {
   }
   return undefined;
 }
+
+/** Whether deploys work on parts of the state there: Pulumi Cloud takes changes one by one, and needs none. */
+export const keepsParts = (backend: string): boolean => !backend.startsWith('https:');

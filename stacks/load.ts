@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
@@ -128,6 +129,22 @@ export function secretsInStack(folder: string, name: string): SecretName[] {
   const parsed = parseYaml(text, `stacks/${stackFile(name)}`, stackFileSchema);
   if ('problems' in parsed) throw new ProblemsError(parsed.problems);
   return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);
+}
+
+/** What Pulumi keeps in a stack file to encrypt with. */
+const ENCRYPTION: readonly string[] = ['encryptionsalt', 'encryptedkey', 'secretsprovider'];
+
+const holdsSecret = (value: unknown): boolean =>
+  encrypted.safeParse(value).success ||
+  (value !== null && typeof value === 'object' && Object.values(value).some(holdsSecret));
+
+/** The text of a stack file without what it holds encrypted, and without what that is encrypted with. */
+export function withoutSecrets(text: string): string {
+  const { config, ...rest } = stackFileSchema.parse(parse(text));
+  return stringify({
+    ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
+    config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),
+  });
 }
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);

@@ -333,7 +333,8 @@ export const stackSchema = z
       .prefault({}),
     /**
      * Environment variables of whoever runs `up` that deploy Pods need as well: credentials of the state backend, the
-     * passphrase, the seed. They travel as one Secret.
+     * passwords of existing services. They travel as one Secret. In the place of the seed and the passphrase a deploy gets
+     * what is its module's own.
      */
     deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
     /**

@@ -13,6 +13,9 @@ export const secretSources = {
   gitlabToken: 'GITLAB_TOKEN',
 } as const;
 
+/** Pulumi's own variable: what encrypts the secrets of states. */
+export const PASSPHRASE_VARIABLE = 'PULUMI_CONFIG_PASSPHRASE';
+
 export type SecretName = keyof typeof secretSources;
 
 export const secretNames = Object.keys(secretSources) as SecretName[];
@@ -128,6 +131,10 @@ export function subKeysIn(root: string): SubKey[] | undefined {
     one ? [{ environment: one[1] ?? '', path: one[2] ?? '', key: one[3] ?? '' }] : [],
   );
 }
+
+/** Whether what stands in a seed's place gives less than all secrets of an environment: a rollout of one module has that. */
+export const isOfOneModule = (root: string): boolean =>
+  subKeysIn(root)?.every(({ path }) => path !== '') ?? false;
 
 /** The least that a seed may hold, in characters and in bits of what its characters tell apart. */
 const SEED_CHARACTERS = 32;

@@ -30,7 +30,7 @@ import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName, queueing } from './names';
+import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName, queueing, STATE_SECRET } from './names';
 
 const AGENT_USER = 1000;
 
@@ -169,11 +169,13 @@ function deliveryPod(model: Model, images: Images): string | Ref {
   });
 }
 
-/** The Pod that runs `up` of one module. The only one with a service account that may change production. */
-const deployPod = (model: Model, images: Images): string | Ref =>
+/**
+ * The Pod that runs `up` of one module. The pipeline starts it with that module's account, the only one that may change
+ * the module's production; what opens the module's part of the state is bound around the command (delivery/library).
+ */
+const deployPod = ({ files, settings }: Model, images: Images): string | Ref =>
   agentPod({
     automountServiceAccountToken: true,
-    serviceAccountName: names.deployer,
     terminationGracePeriodSeconds: ENDING_SECONDS,
     containers: [
       {
@@ -184,9 +186,9 @@ const deployPod = (model: Model, images: Images): string | Ref =>
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
-            { name: 'SWITCHYARD_ENVIRONMENT', value: model.settings.environment },
+            { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
             ...fileVariables,
-            ...sourceVariables(model.settings),
+            ...sourceVariables(settings),
           ],
           [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }, ...fileMounts, programMount],
         ),
@@ -195,7 +197,7 @@ const deployPod = (model: Model, images: Images): string | Ref =>
       },
       jnlpContainer(images),
     ],
-    volumes: [kubeconfigVolume(model.settings), ...fileVolumes(model.files), programVolume, ...scratch],
+    volumes: [kubeconfigVolume(settings), ...fileVolumes(files), programVolume, ...scratch],
   });
 
 /** Where the Pod that backs up a release is told how to log in to the registry. */
@@ -337,15 +339,21 @@ const driftPod = ({ files, settings }: Model, images: Images): string | Ref =>
     secret: 'drift-environment',
   });
 
-/** The Pod that takes the secrets out of another environment's state, and out of what its preview wrote. */
-const statePod = (images: Images, files: RepositoryFiles, other: string): string | Ref =>
+/**
+ * The Pod that takes the secrets out of a state, and out of what its preview wrote. It may read nodes, and changes nothing
+ * but the state, into which it gathers what deploys did.
+ */
+const statePod = ({ files, settings }: Model, images: Images, other?: string): string | Ref =>
   topologyPod({
-    container: 'deploy',
+    container: 'state',
     images,
-    account: names.deployer,
+    account: names.state,
     other,
+    variables: other === undefined ? [...topologyVariables, ...sourceVariables(settings)] : undefined,
     files,
-    secret: variablesSecret(other),
+    asApplied: other === undefined,
+    changes: true,
+    secret: other === undefined ? STATE_SECRET : variablesSecret(other),
   });
 
 /** The Pod that applies what was merged. It may change everything, as whoever runs `switchyard up` may. */
@@ -418,13 +426,14 @@ export function kubernetesCloud(model: Model) {
         : []),
       ...(topologyProject
         ? [
+            template('state', namespaces.deploy, LONGEST_LOOK, statePod(model, images)),
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(images)),
             template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, images)),
           ]
         : []),
       ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(images))] : []),
       ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
-        template(`deploy-${other}`, namespaces.deploy, LONGEST_DEPLOY, statePod(images, model.files, other)),
+        template(`state-${other}`, namespaces.deploy, LONGEST_LOOK, statePod(model, images, other)),
         template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(images, other)),
         ...(applies && applyKubeconfig
           ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(images, other))]

@@ -1,12 +1,15 @@
+import { keepsParts } from '../../stacks/backend';
 import { namespacesOf } from '../../stacks/namespaces';
-import { deployVariables } from '../../stacks/secrets';
+import type { StackSettings } from '../../stacks/schema';
+import { deployVariables, PASSPHRASE_VARIABLE, secretSources } from '../../stacks/secrets';
 import type { Model } from '../model';
+import { modulePurpose } from '../production/access';
 import type { Declaration } from '../shared/declaration';
-import { dockerConfig, object } from '../shared/kubernetes';
+import { dockerConfig, loginPurpose, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { outputRef, type Ref, secretRef } from '../shared/references';
+import { givenRef, joinedBy, keyRef, outputRef, type Ref, secretRef } from '../shared/references';
 import { productionAccess } from './deploy-access';
-import { BASES_SECRET, credentialIds, ofPods } from './names';
+import { BASES_SECRET, credentialIds, partPurpose, partSecretName } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(model: Model): Declaration[] {
@@ -47,6 +50,24 @@ export function credentials(model: Model): Declaration[] {
         password: secretRef(`registry/${user}`),
       });
     }),
+    ...model.modules.flatMap(({ name }) => [
+      credential(`jenkins-keys-${name}`, credentialIds.keys(name), 'secretText', {
+        text: joinedBy(
+          ' ',
+          [modulePurpose(name), ...(registry.existing ? [] : [loginPurpose(names.pullUser)])].map((path) =>
+            keyRef(path),
+          ),
+        ),
+      }),
+      // At Pulumi Cloud there are no parts.
+      ...(keepsParts(model.settings.backend)
+        ? [
+            credential(partSecretName(name), credentialIds.part(name), 'secretText', {
+              text: secretRef(partPurpose(name)),
+            }),
+          ]
+        : []),
+    ]),
   ];
 }
 
@@ -68,6 +89,10 @@ function basesLogin({ settings }: Model, common: Record<string, string>): Declar
   ];
 }
 
+/** Whether a variable of deploys is the same for all modules: what opens a state and gives its secrets is not. */
+const isOfAll = ({ backend }: StackSettings, variable: string): boolean =>
+  variable !== secretSources.seed && !(keepsParts(backend) && variable === PASSPHRASE_VARIABLE);
+
 /** What the Pods of rollouts are given, and what builds may log in with to pull base images. */
 export function deployAccess(model: Model): Declaration[] {
   const { settings } = model;
@@ -75,7 +100,16 @@ export function deployAccess(model: Model): Declaration[] {
   const within = (name: string) => ({ namespace: namespacesOf(model.settings).deploy, name, labels: common });
   const after = { dependsOn: ['deploy-namespace'] };
   return [
-    object('kubernetes:core/v1:ServiceAccount', 'deploy-account', 'ci', within(names.deployer), {}, after),
+    ...model.modules.map(({ name }) =>
+      object(
+        'kubernetes:core/v1:ServiceAccount',
+        `deploy-account-${name}`,
+        'ci',
+        within(names.deployerOf(name)),
+        {},
+        after,
+      ),
+    ),
     ...productionAccess(model),
     object(
       'kubernetes:core/v1:Secret',
@@ -84,7 +118,9 @@ export function deployAccess(model: Model): Declaration[] {
       within('deploy-environment'),
       {
         stringData: Object.fromEntries(
-          deployVariables(settings).map(({ variable }) => [variable, ofPods(variable)]),
+          deployVariables(settings).flatMap(({ variable }) =>
+            isOfAll(settings, variable) ? [[variable, givenRef(variable)]] : [],
+          ),
         ),
       },
       after,

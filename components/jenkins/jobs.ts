@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { keepsParts } from '../../stacks/backend';
 import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
@@ -120,7 +121,7 @@ export const rollbackJobScript = (
   definition {
     cps {
       script(${groovyBlock(
-        "@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD])\n",
+        `@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD]${rollouts(model)})\n`,
       )})
       sandbox(true)
     }
@@ -128,14 +129,22 @@ export const rollbackJobScript = (
 }
 `;
 
-/** What a pipeline is told where it would not find its cloud and its test namespace under their usual names. */
-function places(model: Model, module: string): string {
+/** What a pipeline is told of its rollouts: where they run, where that is not the usual, and whether they have parts. */
+function rollouts(model: Model): string {
+  const { settings } = model;
   const cloud = cloudName(model);
-  const namespace = namespacesOf(model.settings).test(module);
+  const namespace = namespacesOf(settings).deploy;
   return [
     ...(cloud === 'kubernetes' ? [] : [`, cloud: ${groovyString(cloud)}`]),
-    ...(namespace === namespacesOf({}).test(module) ? [] : [`, testNamespace: ${groovyString(namespace)}`]),
+    ...(namespace === namespacesOf({}).deploy ? [] : [`, deployNamespace: ${groovyString(namespace)}`]),
+    ...(keepsParts(settings.backend) ? [', parts: true'] : []),
   ].join('');
+}
+
+/** What a pipeline is told where it would not find its test namespace under its usual name. */
+function testPlace(model: Model, module: string): string {
+  const namespace = namespacesOf(model.settings).test(module);
+  return namespace === namespacesOf({}).test(module) ? '' : `, testNamespace: ${groovyString(namespace)}`;
 }
 
 /** Job DSL of one module's pipeline. */
@@ -145,7 +154,7 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     description: module.description,
     drafts: false,
     approvals: module.merge === 'reviewed',
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model, module.name)}${
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${testPlace(model, module.name)}${rollouts(model)}${
       backsUpReleases(model.settings.backup) ? ', backup: true' : ''
     })`,
   });

@@ -22,11 +22,24 @@ export const credentialIds = {
   certificateKey: 'certificate-key',
   /** Login at the registry for one module's repository. */
   registry: (module: string) => `registry-${module}`,
+  /** What gives the secrets of one module's production, in the seed's place. */
+  keys: (module: string) => `keys-${module}`,
+  /** What opens one module's part of the state. */
+  part: (module: string) => `part-${module}`,
 } as const;
 
 /** A variable of whoever runs `up`, as Pods get it: the seed as this environment's key, which gives no other's secrets. */
 export const ofPods = (variable: string): Ref =>
   variable === secretSources.seed ? keyRef('') : givenRef(variable);
+
+/** Purpose of the secret that encrypts one module's part of the state. */
+export const partPurpose = (module: string): string => `part/${module}`;
+
+/** Declaration of the Secret that opens one module's part of the state. */
+export const partSecretName = (module: string): string => `jenkins-part-${module}`;
+
+/** Secret with what opens the whole state. */
+export const STATE_SECRET = 'state-environment';
 
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';

@@ -1,6 +1,6 @@
 import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
-import { neededSecrets, stackVariables } from '../../stacks/secrets';
+import { deployVariables, neededSecrets, stackVariables } from '../../stacks/secrets';
 import { yamlText } from '../../text/yaml';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
@@ -11,7 +11,7 @@ import type { EgressRule } from '../shared/network';
 import { outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
-import { ofPods } from './names';
+import { ofPods, STATE_SECRET } from './names';
 import { agentsDisk } from './namespaces';
 import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
@@ -71,18 +71,10 @@ const about = (model: Model, name: string) => ({
   purpose: 'ci',
 });
 
-/** A namespace for agents of one purpose, with an account of its own and the kubeconfig that uses it. */
-function agentNamespace(
-  model: Model,
-  prefix: string,
-  namespace: string,
-  account: string,
-  egress: readonly EgressRule[],
-): Declaration[] {
-  const { clusters, registry } = model.settings;
-  const common = labels(about(model, prefix));
-  const within = (name: string) => ({ namespace, name, labels: common });
-  const after = { dependsOn: [`${prefix}-namespace`] };
+/** A namespace's account, and the kubeconfig that uses it, for the contexts that the stack names. */
+function accountOf(model: Model, prefix: string, namespace: string, account: string): Declaration[] {
+  const { clusters } = model.settings;
+  const within = (name: string) => ({ namespace, name, labels: labels(about(model, prefix)) });
   const mounted = '/var/run/secrets/kubernetes.io/serviceaccount';
   // A production cluster of its own is not reached from here: its context must not lead to this one.
   const { ci, production } = clusters;
@@ -103,6 +95,24 @@ function agentNamespace(
     'current-context': ci.context,
   };
   return [
+    object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}),
+    object('kubernetes:core/v1:ConfigMap', `${prefix}-kubeconfig`, 'ci', within('kubeconfig'), {
+      data: { config: yamlText(kubeconfig, { sortMapEntries: true }) },
+    }),
+  ];
+}
+
+/** A namespace for agents of one purpose, with an account of its own and the kubeconfig that uses it. */
+function agentNamespace(
+  model: Model,
+  prefix: string,
+  namespace: string,
+  account: string,
+  egress: readonly EgressRule[],
+): Declaration[] {
+  const { registry } = model.settings;
+  const dependsOn = [`${prefix}-namespace`];
+  return [
     ...fencedNamespace({
       prefix,
       namespace,
@@ -112,16 +122,8 @@ function agentNamespace(
       egress,
       pullFrom: registry.address,
     }),
-    ...agentRole(model.settings, prefix, namespace, common),
-    object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}, after),
-    object(
-      'kubernetes:core/v1:ConfigMap',
-      `${prefix}-kubeconfig`,
-      'ci',
-      within('kubeconfig'),
-      { data: { config: yamlText(kubeconfig, { sortMapEntries: true }) } },
-      after,
-    ),
+    ...agentRole(model.settings, prefix, namespace, labels(about(model, prefix))),
+    ...accountOf(model, prefix, namespace, account).map((declaration) => ({ ...declaration, dependsOn })),
   ];
 }
 
@@ -201,6 +203,24 @@ function driftResources(model: Model): Declaration[] {
   ];
 }
 
+/** What the Pods are given that take the secrets out of the environment's state: they read all of it. */
+function stateResources(model: Model): Declaration[] {
+  const { settings } = model;
+  const { deploy: namespace } = namespacesOf(settings);
+  const dependsOn = ['deploy-namespace'];
+  const where = { namespace, name: STATE_SECRET, labels: labels(about(model, names.state)) };
+  const stringData = Object.fromEntries(
+    deployVariables(settings).map(({ variable }) => [variable, ofPods(variable)]),
+  );
+  return [
+    ...accountOf(model, 'state', namespace, names.state).map((declaration) => ({
+      ...declaration,
+      dependsOn,
+    })),
+    object('kubernetes:core/v1:Secret', 'state-environment', 'ci', where, { stringData }, { dependsOn }),
+  ];
+}
+
 /**
  * What previews and applies merge requests on this repository itself, where the stack asks for it. The preview Pod runs
  * code that nobody has reviewed: see docs/decisions/0006-previews-hold-no-secret.md.
@@ -216,10 +236,11 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       subjects: [
         { name: names.previewer, namespace: namespaces.preview },
         // Counts the nodes, where the state's secrets are taken out.
-        { name: names.deployer, namespace: namespaces.deploy },
+        { name: names.state, namespace: namespaces.deploy },
       ],
-      accounts: ['preview-account', 'deploy-account'],
+      accounts: ['preview-account', 'state-account'],
     }),
+    ...stateResources(model),
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [

@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
@@ -56,7 +57,12 @@ export function deployerRole(model: Model, module: Module): Declaration[] {
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.deployer },
         subjects: [
-          { kind: 'ServiceAccount', name: names.deployer, namespace: namespacesOf(model.settings).deploy },
+          {
+            kind: 'ServiceAccount',
+            // A production cluster of its own has one account for all (components/jenkins/deploy-access.ts).
+            name: isOneCluster(model.settings.clusters) ? names.deployerOf(module.name) : names.deployer,
+            namespace: namespacesOf(model.settings).deploy,
+          },
         ],
       },
       { dependsOn: [`${prefix}-deployer-role`] },

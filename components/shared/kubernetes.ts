@@ -219,9 +219,12 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
   ];
 }
 
+/** Purpose of a registry user's password. */
+export const loginPurpose = (user: string): string => `registry/${user}`;
+
 /** Docker's config.json for one registry and one of its users. */
 export function dockerConfig(registry: string, user: string): string | Ref {
-  return written({ auths: { [registry]: { auth: basicRef(user, `registry/${user}`) } } }, JSON.stringify);
+  return written({ auths: { [registry]: { auth: basicRef(user, loginPurpose(user)) } } }, JSON.stringify);
 }
 
 /** Pod-level half of Pod Security `restricted`. */

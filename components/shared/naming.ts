@@ -7,6 +7,10 @@ export const names = {
   ledgerProject: LEDGER_PROJECT,
   libraryProject: 'pipeline-library',
   deployer: 'deployer',
+  /** Account of the Pods that roll out one module: it may change that module's production. */
+  deployerOf: (module: string) => `deployer-${module}`,
+  /** Agents that read the whole state, and their account. */
+  state: 'state',
   previewer: 'previewer',
   applier: 'applier',
   watcher: 'watcher',

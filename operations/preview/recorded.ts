@@ -4,7 +4,7 @@ import { secretSources } from '../../stacks/secrets';
 import { isRecord, openSecret } from './withhold';
 
 /** Puts a secret's value in the place of its envelope, all the way down. */
-function opened(value: unknown): unknown {
+export function opened(value: unknown): unknown {
   const secret = openSecret(value);
   if (secret !== undefined) return opened(secret);
   if (Array.isArray(value)) return value.map(opened);

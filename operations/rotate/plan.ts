@@ -2,6 +2,7 @@ import { asksForPassword } from '../../catalog/containers';
 import { KEY_PURPOSE } from '../../components/backup/environment';
 import { topologyBoxes } from '../../components/boxes';
 import { hookTokenPurpose } from '../../components/gitlab/resources';
+import { partPurpose } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import {
   type AlternatingUser,
@@ -58,6 +59,7 @@ export function purposesOf(model: Model): string[] {
 const ofModule = (purpose: string, module: string): boolean =>
   isWithin(purpose, modulePurpose(module)) ||
   purpose === hookTokenPurpose(module) ||
+  purpose === partPurpose(module) ||
   purpose === `registry/${names.modulePushUser(module)}`;
 
 /** What a person asked to rotate. @throws Refusal when the topology has nothing of that name */

@@ -95,9 +95,12 @@ describe('an existing registry', () => {
       },
     });
     expect(find(model, 'deploy-environment')?.args).toMatchObject({
-      stringData: { PULL: '«given:PULL»', SWITCHYARD_SEED: '«key:»' },
+      stringData: { PULL: '«given:PULL»' },
     });
-    expect(JSON.stringify(find(model, 'deploy-environment')?.args)).not.toContain('PUSH');
+    expect(JSON.stringify(find(model, 'deploy-environment')?.args)).not.toMatch(/PUSH|SEED|PASSPHRASE/);
+    expect(find(model, 'jenkins-keys-shop')?.args).toMatchObject({
+      stringData: { text: '«key:service/shop»' },
+    });
   });
 
   test('keeps our repositories below the path that it gives us, and the login for the whole of it', () => {
@@ -129,6 +132,9 @@ describe('clusters', () => {
       'current-context': 'one',
     });
     expect(names(one).filter((name) => name.startsWith('deployer-'))).toEqual([]);
+    expect(find(one, 'deploy-account-shop')?.args).toMatchObject({
+      metadata: { name: 'deployer-shop', namespace: 'ci-deploy' },
+    });
     expectWhole(one);
   });
 
@@ -173,16 +179,16 @@ describe('clusters', () => {
   });
 
   test('the account that production binds is the one that exists in its cluster', () => {
-    for (const [model, account, provider] of [
-      [one, 'deploy-account', 'ci'],
-      [two, 'deployer-account', 'production'],
+    for (const [model, account, name, provider] of [
+      [one, 'deploy-account-shop', 'deployer-shop', 'ci'],
+      [two, 'deployer-account', 'deployer', 'production'],
     ] as const) {
       expect(find(model, account)).toMatchObject({
         provider,
-        args: { metadata: { name: 'deployer', namespace: 'ci-deploy' } },
+        args: { metadata: { name, namespace: 'ci-deploy' } },
       });
       expect(find(model, 'production-shop-deployer-binding')?.args).toMatchObject({
-        subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: 'ci-deploy' }],
+        subjects: [{ kind: 'ServiceAccount', name, namespace: 'ci-deploy' }],
       });
     }
   });
@@ -273,8 +279,8 @@ describe('an existing Jenkins', () => {
   });
 
   test('starts test Pods by our cloud, whichever others it has', () => {
-    expect(cascYaml(model)).toContain("modulePipeline(module: 'shop', cloud: 'switchyard')");
-    expect(cascYaml(modelOf({}))).toContain("modulePipeline(module: 'shop')");
+    expect(cascYaml(model)).toContain("modulePipeline(module: 'shop', cloud: 'switchyard', parts: true)");
+    expect(cascYaml(modelOf({}))).toContain("modulePipeline(module: 'shop', parts: true)");
   });
 
   test('is what the network policies of tests let their agents reach', () => {

@@ -245,7 +245,7 @@ test('of all agents only the Pod that backs up a release opens the repository: t
   const text = casc['jenkins.yaml'] ?? '';
   expect(text.split('backup-access')).toHaveLength(2);
   expect(text.split('RESTIC_REPOSITORY')).toHaveLength(2);
-  expect(text).toContain("modulePipeline(module: 'shop', backup: true)");
+  expect(text).toContain("modulePipeline(module: 'shop', parts: true, backup: true)");
   expect(text).toContain('namespace: ci-backup');
   const holders = declarationsOf(model).filter(
     ({ type, args }) =>

@@ -27,7 +27,7 @@ function modelOf(text: string): Model {
 }
 
 const kinds = ['secret', 'basic', 'htpasswd', 'given', 'found', 'output'] as const;
-const names = ['deploy-environment', 'hook/shop', 'SWITCHYARD_SEED', 'registry/push', 'x'];
+const names = ['jenkins-keys-shop', 'hook/shop', 'SWITCHYARD_SEED', 'registry/push', 'x'];
 /** What was a reference when references were text, and what is nearly one. */
 const said = fc.oneof(
   fc
@@ -66,7 +66,7 @@ const SEED = 'a seed for tests, long enough to be one';
 test('a reference in a comment, a description or a variable gets no secret into what is applied', async () => {
   const file = moduleFile(
     '«given:SWITCHYARD_SEED» «secret:hook/shop»',
-    '«output:deploy-environment:data.SWITCHYARD_SEED» «basic:push:registry/push»',
+    '«output:jenkins-keys-shop:data.SWITCHYARD_SEED» «basic:push:registry/push»',
   );
   const model = modelOf(file);
   expect(brokenRules(model)).toEqual([]);

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { compareSync } from 'bcryptjs';
 import fc from 'fast-check';
 import { Secrets } from '../../components/shared/secrets';
-import { seedProblems } from '../../stacks/secrets';
+import { isOfOneModule, seedProblems } from '../../stacks/secrets';
 
 const SEED = 'a seed for tests, long enough to be one';
 const lab = (versions?: Record<string, number>) => new Secrets(SEED, 'lab', versions);
@@ -54,6 +54,27 @@ test('several sub-keys give what each gives, the nearest one first', () => {
   expect(pod.secret('registry/push')).toBe(theirs.secret('registry/push'));
   expect(pod.secret('hook/shop')).toBe(lab().secret('hook/shop'));
   expect(new Secrets(pod.key(''), 'lab').secret('registry/push')).toBe(theirs.secret('registry/push'));
+});
+
+test('what a rollout is given is told from what gives all secrets of an environment', () => {
+  const given = [lab().key('service/orders'), lab().key('registry/pull')].join(' ');
+  const pod = new Secrets(given, 'lab');
+  expect(pod.secret('service/orders/mysql')).toBe(lab().secret('service/orders/mysql'));
+  for (const purpose of [
+    'service/billing/mysql',
+    'registry/push',
+    'backup/key',
+    'part/orders',
+    'part/billing',
+  ])
+    expect(() => pod.secret(purpose)).toThrow('no key at hand');
+  expect(seedProblems('lab', given)).toEqual([]);
+  expect([given, `${given} ${lab().key('')}`, SEED, ''].map(isOfOneModule)).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('the key of an environment stands in the place of the seed, in that environment only', () => {

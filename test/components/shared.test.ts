@@ -33,7 +33,7 @@ test('a text holds each kind of reference beside what is plain', () => {
 });
 
 test('plain text never holds a reference, whatever it says', () => {
-  for (const plain of ['«secret:x»', '«output:deploy-environment:data.SWITCHYARD_SEED»', '«given:SEED»']) {
+  for (const plain of ['«secret:x»', '«output:jenkins-keys-shop:data.SWITCHYARD_SEED»', '«given:SEED»']) {
     expect(referencesIn([plain, { [plain]: plain }, text`${plain}`])).toEqual([]);
   }
   fc.assert(

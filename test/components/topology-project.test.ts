@@ -330,12 +330,12 @@ describe('another environment', () => {
   const pod = (name: string) => JSON.stringify(podOf(model, name));
 
   test('has Pods of its own, with its credentials by the names that it knows, and none of this one’s', () => {
-    expect(pod('deploy-staging')).toContain('"secretName":"kubeconfig-staging"');
-    expect(pod('deploy-staging')).toContain('"envFrom":[{"secretRef":{"name":"environment-staging"}}]');
+    expect(pod('state-staging')).toContain('"secretName":"kubeconfig-staging"');
+    expect(pod('state-staging')).toContain('"envFrom":[{"secretRef":{"name":"environment-staging"}}]');
     expect(pod('apply-staging')).toContain('"envFrom":[{"secretRef":{"name":"environment-staging"}}]');
     expect(pod('apply-staging')).not.toMatch(/apply-environment|serviceAccountName|"configMap"/);
-    expect(pod('deploy-staging')).not.toMatch(
-      /deploy-environment|serviceAccountName|"configMap":{"name":"kubeconfig"/,
+    expect(pod('state-staging')).not.toMatch(
+      /state-environment|serviceAccountName|"configMap":{"name":"kubeconfig"/,
     );
     expect(named(model, 'apply-environment-staging')?.args).toMatchObject({
       metadata: { namespace: 'ci-apply', name: 'environment-staging' },
@@ -349,7 +349,7 @@ describe('another environment', () => {
       stringData: { config: '«given:STAGING_ALL»' },
     });
     // This one's Pods stay as they are.
-    for (const name of ['deploy', 'preview', 'apply'])
+    for (const name of ['state', 'preview', 'apply'])
       expect(pod(name)).toBe(JSON.stringify(podOf(twoWith('{}') as Model, name)));
     expect(brokenRules(model)).toEqual([]);
   });

@@ -1,4 +1,15 @@
-import { cutPart, gatherPart, isOpen, partBase, partOwner, saltOf } from '../../operations/parts';
+import {
+  baseOfCut,
+  cutPart,
+  cuttings,
+  gatherPart,
+  isOpen,
+  partBase,
+  partOwner,
+  partPassphrases,
+  saltedWith,
+  saltOf,
+} from '../../operations/parts';
 
 const urn = (stack: string, chain: string, name: string) =>
   `urn:pulumi:${stack}::switchyard::${chain}::${name}`;
@@ -118,18 +129,106 @@ describe('gathered', () => {
     expect(gatherPart(changed, stateOf('lab.orders', ['orders'], 'two'), at)).toBe(changed);
   });
 
-  test('so does one whose secrets are encrypted otherwise by now', () => {
-    const secrets_providers = { type: 'passphrase', state: { salt: 'v1:b' } };
-    const part = { ...stateOf('lab.orders', ['orders'], 'two'), secrets_providers };
-    expect(gatherPart(before, part, at)).toBe(before);
-  });
-
   test('changes of another module are no reason to leave it', () => {
     const changed = {
       ...before,
       resources: before.resources.filter(({ urn: one }) => !one.includes('billing')),
     };
     expect(partBase(changed, environment, 'orders')).toBe(base);
+  });
+});
+
+describe('cut for the deploys of modules', () => {
+  const secret = (value: unknown) => ({
+    '4dabf18193072939515e22adb298388d': '1b47061264138c4ac30d75fd1eb44270',
+    plaintext: JSON.stringify(value),
+  });
+  /** An environment whose last run gave each module a passphrase. */
+  function withPassphrases(given: Readonly<Record<string, string>>, image = 'one') {
+    const state = stateOf('lab', ['billing', 'orders'], image);
+    const type = 'kubernetes:core/v1:Secret';
+    const made = Object.entries(given).map(([module, passphrase]) => ({
+      urn: urn(
+        'lab',
+        `switchyard:index:Topology$switchyard:jenkins:Jenkins$${type}`,
+        `jenkins-part-${module}`,
+      ),
+      type,
+      inputs: {
+        data: secret({
+          text: secret(Buffer.from(passphrase).toString('base64')),
+        }),
+      },
+    }));
+    return { ...state, resources: [...state.resources, ...made] };
+  }
+  const both = { billing: 'a', orders: 'b' };
+  const names = (deployment: unknown) => cuttings(deployment, environment).map(({ name }) => name);
+
+  test('is each module’s part, under the passphrase that its Pods have', () => {
+    const state = withPassphrases(both);
+    expect([...partPassphrases(state)]).toEqual([
+      ['billing', 'a'],
+      ['orders', 'b'],
+    ]);
+    const cut = cuttings(state, environment);
+    expect(cut.map(({ module, passphrase }) => [module, passphrase])).toEqual([
+      ['billing', 'a'],
+      ['orders', 'b'],
+    ]);
+    for (const { module, name, deployment } of cut) {
+      expect(name).toMatch(new RegExp(`^lab\\.${module}\\.[0-9a-f]{16}$`));
+      expect(deployment).toEqual(cutPart(state, environment, module));
+    }
+  });
+
+  test('none for a module whose Pods have no passphrase, or of which something was left open', () => {
+    const state = withPassphrases({ orders: 'b' });
+    expect(names(state)).toHaveLength(1);
+    const left = state.resources.find(({ urn: one }) => one.endsWith('production-orders-workload'));
+    expect(names({ ...state, pending_operations: [{ type: 'updating', resource: left }] })).toEqual([]);
+    const other = state.resources.find(({ urn: one }) => one.endsWith('production-billing-workload'));
+    expect(names({ ...state, pending_operations: [{ type: 'updating', resource: other }] })).toHaveLength(1);
+  });
+
+  test('is called otherwise as soon as anything of it is another, and only then', () => {
+    const state = withPassphrases(both);
+    const [billing, orders] = names(state);
+    const later = { ...state, manifest: { version: 'v4' }, secrets_providers: { state: { salt: 'v1:b' } } };
+    expect(names({ ...later, resources: [...state.resources].reverse() }).sort()).toEqual([billing, orders]);
+    expect(names(withPassphrases({ ...both, orders: 'c' }))[0]).toBe(billing);
+    expect(names(withPassphrases({ ...both, orders: 'c' }))[1]).not.toBe(orders);
+    expect(names(withPassphrases(both, 'two'))[1]).not.toBe(orders);
+  });
+
+  test('says from what it was cut', () => {
+    const state = withPassphrases(both);
+    const part = cutPart(state, environment, 'orders');
+    expect(baseOfCut(part, environment, 'orders')).toBe(partBase(state, environment, 'orders'));
+    expect(baseOfCut(part, environment, 'orders')).not.toBe(partBase(state, environment, 'billing'));
+  });
+
+  test('holds no login of whoever changed the environment', () => {
+    const state = withPassphrases(both);
+    const resources = state.resources.map((resource) =>
+      resource.type === 'pulumi:providers:kubernetes'
+        ? {
+            ...resource,
+            inputs: { context: 'one', kubeconfig: secret('admin') },
+            outputs: { kubeconfig: 'x' },
+          }
+        : resource,
+    );
+    const part = cutPart({ ...state, resources }, environment, 'orders') as State;
+    expect(part.resources.find(({ type }) => type === 'pulumi:providers:kubernetes')).toMatchObject({
+      inputs: { context: 'one' },
+      outputs: {},
+    });
+    expect(JSON.stringify(part)).not.toContain('kubeconfig');
+  });
+
+  test('has a salt of its own', () => {
+    expect(saltOf(saltedWith({ resources: [], secrets_providers: { type: 'awskms' } }, 'v1:c'))).toBe('v1:c');
   });
 });
 

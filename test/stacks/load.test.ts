@@ -1,5 +1,5 @@
 import { ProblemsError } from '../../catalog/problems';
-import { imageFor, loadStack, parseStack, resolveImage, stackNames } from '../../stacks/load';
+import { imageFor, loadStack, parseStack, resolveImage, stackNames, withoutSecrets } from '../../stacks/load';
 import { root, stackText } from '../support/model';
 
 const parse = (text: string, name = 'test') => parseStack(text, `stacks/Pulumi.${name}.yaml`, name);
@@ -96,4 +96,19 @@ describe('a schedule', () => {
     expect(told(schedule)).toContain(`config.topologyProject.drift: ${fault}`);
     expect(told(schedule).split('\n')).toHaveLength(1);
   });
+});
+
+test('without what it holds encrypted a stack file says the same, and needs no passphrase', () => {
+  const text = `encryptionsalt: v1:abc
+secretsprovider: awskms://alias/x
+config:
+  switchyard:environment: test
+  switchyard:seed:
+    secure: v1:def
+  gitlab:nested: { deep: [{ secure: v1:ghi }] }
+  switchyard:jenkins: { url: "https://jenkins.test" }
+`;
+  expect(withoutSecrets(text)).toBe(
+    'config:\n  switchyard:environment: test\n  switchyard:jenkins:\n    url: https://jenkins.test\n',
+  );
 });

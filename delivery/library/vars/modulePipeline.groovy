@@ -11,17 +11,19 @@ def call(Map settings) {
         error("modulePipeline: module: '${module}' is not the name of a module of the catalog")
     }
     // A topology that shares its cluster or its Jenkins with others names its own.
-    Map place = [cloud: settings.cloud ?: 'kubernetes', namespace: settings.testNamespace ?: "test-${module}"]
+    String cloud = settings.cloud ?: 'kubernetes'
+    Map place = [cloud: cloud, namespace: settings.testNamespace ?: "test-${module}"]
+    Map rollout = [cloud: cloud, namespace: settings.deployNamespace ?: 'ci-deploy', parts: settings.parts == true]
     String action = env.gitlabActionType
     String branch = env.gitlabBranch
     // What the commands do, they do for this module, whatever a file of the build says.
     withEnv(["SWITCHYARD_MODULE=${module}"]) {
         if (settings.rollback != null) {
-            goBack(module, settings.rollback)
+            goBack(module, settings.rollback, rollout)
         } else if (action == 'MERGE') {
             verify(module, place)
         } else if (action == 'PUSH' && branch == 'main') {
-            if (deploy(module) && settings.backup) {
+            if (deploy(module, rollout) && settings.backup) {
                 backUp(module)
             }
         } else {
@@ -196,25 +198,25 @@ void carry(Map<String, String> left) {
 }
 
 // Records the tested image in the ledger, then runs the topology's own program for this module. True when it was rolled out.
-boolean deploy(String module) {
-    return release(module, "delivery deploy --module ${module}")
+boolean deploy(String module, Map rollout) {
+    return release(module, "delivery deploy --module ${module}", rollout)
 }
 
 // What people ask for is text of theirs: nothing but a commit's digits gets into a command.
-void goBack(String module, Map wanted) {
+void goBack(String module, Map wanted, Map rollout) {
     String to = wanted.to == null ? '' : wanted.to.trim()
     if (to != '' && !(to ==~ /[0-9a-f]{7,40}/)) {
         error("modulePipeline: TO: '${to}' is no commit; give 7 to 40 of its digits, or nothing for the release before what runs")
     }
     String commit = to == '' ? '' : " --to ${to}"
     String hold = wanted.hold == true ? ' --hold' : ''
-    release(module, "delivery rollback --module ${module}${commit}${hold}")
+    release(module, "delivery rollback --module ${module}${commit}${hold}", rollout)
 }
 
 // The ledger first, then production. The lock is taken within the first agent: one that cannot start waits alone, and holds
 // nothing. What does not hold is undone in the same order, so that a build which is killed between the two leaves a ledger
 // that says where to go, and the next one goes there.
-boolean release(String module, String ledger) {
+boolean release(String module, String ledger, Map place) {
     int rollout = 1
     boolean undone = false
     node('delivery') {
@@ -229,7 +231,7 @@ boolean release(String module, String ledger) {
             if (code == 0 || undone) {
                 try {
                     stage('Rollout') {
-                        rollout = rollOut(module)
+                        rollout = rollOut(module, place)
                     }
                     if (rollout == 7 && !undone) {
                         stage('Undo') {
@@ -238,7 +240,7 @@ boolean release(String module, String ledger) {
                             }
                             if (undone) {
                                 rollout = 1
-                                rollout = rollOut(module)
+                                rollout = rollOut(module, place)
                             }
                         }
                     }
@@ -259,24 +261,27 @@ boolean release(String module, String ledger) {
 }
 
 // 0 when what the ledger names is rolled out and holds, 7 when it does not hold; what its Pods said is carried as a text.
-int rollOut(String module) {
+// The Pod has the module's own account, and for the length of `up` what opens the module's part of the state and no other.
+int rollOut(String module, Map place) {
     int code = 1
     int held = 1
     String words = ''
     timeout(time: 60, unit: 'MINUTES') {
-        node('deploy') {
-            container('deploy') {
-                timeout(time: 40, unit: 'MINUTES') {
-                    String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
-                    code = trusted(up)
-                    held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
-                    // Whatever stopped it is over: what is there is settled.
-                    if (code != 0 && held == 0) {
-                        code = trusted(up)
+        podTemplate(inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${module}", showRawYaml: false) {
+            node(POD_LABEL) {
+                container('deploy') {
+                    timeout(time: 40, unit: 'MINUTES') {
+                        String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
+                        code = trusted(up, module, place)
+                        held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
+                        // Whatever stopped it is over: what is there is settled.
+                        if (code != 0 && held == 0) {
+                            code = trusted(up, module, place)
+                        }
                     }
-                }
-                if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
-                    words = readFile('.switchyard/rollout/unsteady.json')
+                    if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
+                        words = readFile('.switchyard/rollout/unsteady.json')
+                    }
                 }
             }
         }

@@ -11,8 +11,8 @@ def call(Map settings) {
     lock('deploy') {
         stage('State') {
             timeout(time: 30, unit: 'MINUTES') {
-                node('deploy') {
-                    container('deploy') {
+                node('state') {
+                    container('state') {
                         if (trusted("switchyard withhold ${environment} --out ${folder}") != 0) {
                             error("topologyDrift: the state of ${environment} cannot be read; the reason stands above")
                         }

@@ -128,8 +128,8 @@ void previewOne(String environment, String own) {
     }
     stage("Report ${environment}") {
         timeout(time: 30, unit: 'MINUTES') {
-            node(agent('deploy', environment, own)) {
-                container('deploy') {
+            node(agent('state', environment, own)) {
+                container('state') {
                     unpack(folder, record)
                     if (stateful(environment, own, "switchyard scrub ${environment} ${folder}/record") != 0) {
                         error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
@@ -161,8 +161,8 @@ void withhold(String environment, String own) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
         timeout(time: 30, unit: 'MINUTES') {
-            node(agent('deploy', environment, own)) {
-                container('deploy') {
+            node(agent('state', environment, own)) {
+                container('state') {
                     if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
                         error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
                     }

@@ -211,7 +211,8 @@ describe('agents', () => {
     expect(pods.map(({ spec }) => [spec.automountServiceAccountToken, spec.serviceAccountName])).toEqual([
       [false, undefined],
       [false, undefined],
-      [true, 'deployer'],
+      // The pipeline gives it its module's.
+      [true, undefined],
     ]);
   });
 
@@ -252,7 +253,7 @@ describe('jobs', () => {
     expect(script).toMatch(/^pipelineJob\('switchyard\/module_rollback'\) \{/);
     expect(script).toContain("choiceParam('MODULE', ['shop'], 'The module')");
     expect(script).toContain(
-      'modulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD])',
+      'modulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD], parts: true)',
     );
     // No hook starts it.
     expect(script).not.toContain('triggers');
@@ -284,7 +285,7 @@ describe('jobs', () => {
         '    cps {',
         "      script('''@Library('switchyard') _",
         '',
-        "modulePipeline(module: 'shop')",
+        "modulePipeline(module: 'shop', parts: true)",
         "''')",
         '      sandbox(true)',
         '    }',
@@ -325,10 +326,13 @@ describe('the shared library', () => {
         /^ *node\((?!'delivery'|POD_LABEL)/.test(line) ? [lines[index - 1]?.trim() ?? ''] : [],
       );
     });
-    expect(waits).toHaveLength(10);
+    expect(waits).toHaveLength(9);
     for (const before of waits) expect(before).toMatch(/^timeout\(time: [0-9]+, unit: 'MINUTES'\) \{$/);
     expect(code('modulePipeline.groovy')).toMatch(
       /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = test\(/,
+    );
+    expect(code('modulePipeline.groovy')).toMatch(
+      /timeout\(time: 60, unit: 'MINUTES'\) \{\s*podTemplate\(inheritFrom: 'deploy',/,
     );
   });
 

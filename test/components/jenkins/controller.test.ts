@@ -384,6 +384,8 @@ test('credentials are Secrets with the label that makes them so, and hold refere
     ['gitlab-bot', 'usernamePassword', { username: 'oauth2', password: '«output:gitlab-bot:token»' }],
     ['certificate-key', 'secretText', { text: '«secret:certificate/test»' }],
     ['registry-shop', 'usernamePassword', { username: 'push-shop', password: '«secret:registry/push-shop»' }],
+    ['keys-shop', 'secretText', { text: '«key:service/shop» «key:registry/pull»' }],
+    ['part-shop', 'secretText', { text: '«secret:part/shop»' }],
   ]);
 });
 

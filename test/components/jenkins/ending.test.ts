@@ -35,7 +35,7 @@ test('the Pods that change an environment, and no others, are told when they end
     expect(listens).toBe(spec.terminationGracePeriodSeconds === ENDING_SECONDS);
     return listens;
   });
-  expect(told.map(({ name }) => name).sort()).toEqual(['apply', 'deploy']);
+  expect(told.map(({ name }) => name).sort()).toEqual(['apply', 'deploy', 'state']);
 });
 
 test('`switchyard` is told and waited for, and nothing beside it is touched', async () => {

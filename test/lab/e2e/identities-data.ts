@@ -140,19 +140,21 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'deploy',
-    is: '`switchyard up --only`, in `ci-deploy`; what `deployEnvironment` names, and what opens the state; no login at the backups’ store',
+    is: '`switchyard up --only`, in `ci-deploy`, with the account of one module; what `deployEnvironment` names, and around `up` the keys of that module’s production and what opens its part of the state; no login at the backups’ store',
     kubernetes: {
-      says: 'production namespaces of modules: workloads, Services, Secrets, ConfigMaps; no Pods, claims, roles; kinds without secrets to look at',
-      as: 'ci-deploy/deployer',
+      says: 'the module’s production namespace: workloads, Services, Secrets, ConfigMaps; no Pods, claims, roles; no other module’s',
+      as: 'ci-deploy/deployer-orders',
       may: [
         'create deployments.apps prod-orders',
         'delete statefulsets.apps prod-orders',
         'list secrets prod-orders',
-        'update services prod-billing',
         'list pods prod-orders',
-        'list nodes',
       ],
       mayNot: [
+        'list secrets prod-billing',
+        'update services prod-billing',
+        'update deployments.apps prod-billing',
+        'list nodes',
         'create pods prod-orders',
         'create pods/exec prod-orders',
         'delete persistentvolumeclaims prod-orders',
@@ -171,6 +173,25 @@ export const IDENTITIES: readonly Identity[] = [
     registry: { says: 'nothing; the release’s digest was promoted by delivery' },
     gitlab: { says: 'as the bot' },
     jenkins: { says: 'its own agent’s connection' },
+  },
+  {
+    name: 'state',
+    is: 'what takes the secrets out of the state for previews and drift, in `ci-deploy`; what opens the whole state, and the environment’s key',
+    kubernetes: {
+      says: 'kinds without secrets, to read',
+      as: 'ci-deploy/state',
+      may: ['list nodes', 'list deployments.apps prod-orders'],
+      mayNot: [
+        'list secrets prod-orders',
+        'list secrets ci-deploy',
+        'update deployments.apps prod-orders',
+        'list pods prod-orders',
+        'create pods ci-deploy',
+      ],
+    },
+    registry: { says: 'everything: it has the environment’s key' },
+    gitlab: { says: 'as the bot' },
+    jenkins: { says: 'everything: it has the environment’s key' },
   },
   {
     name: 'preview',

@@ -1,11 +1,17 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { Secrets } from '../../../components/shared/secrets';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { REGISTRY } from '../../../lab/machine/addresses';
-import { ENVIRONMENT, JENKINS_URL, labEnvironment, rootToken } from '../../../lab/topology';
+import { sleep } from '../../../lab/machine/process';
+import { toolPath } from '../../../lab/toolchain';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, rootToken } from '../../../lab/topology';
+import { loadStack } from '../../../stacks/load';
 import { IDENTITIES, type System } from './identities-data';
 import { kubectl } from './running';
 
@@ -226,6 +232,74 @@ test.each(['registry', 'gitlab', 'jenkins'] as const)(
   },
   60_000,
 );
+
+describe('what a rollout of one module is given', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'switchyard-identities-'));
+    writeFileSync(join(folder, 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const pulumi = (passphrase: string, ...args: string[]): string =>
+    execFileSync(toolPath('pulumi'), ['stack', ...args, '--non-interactive'], {
+      cwd: folder,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        ...labEnvironment(),
+        PULUMI_BACKEND_URL: loadStack(join(REPOSITORY, 'stacks'), ENVIRONMENT).backend,
+        PULUMI_CONFIG_PASSPHRASE: passphrase,
+      },
+    });
+  const opened = (passphrase: string, stack: string): string =>
+    pulumi(passphrase, 'export', '--show-secrets', '--stack', stack);
+
+  test('opens that module’s part of the state, and neither another’s nor the environment’s', async () => {
+    const passphrase = () => secretOf('ci', 'part-orders', 'text');
+    // Beside this suite the lab is brought up: what is cut is made anew, and its passphrase rotated.
+    const cut = async (module: string, work: (stack: string) => void): Promise<void> => {
+      for (let tries = 0; ; tries++) {
+        const stacks = JSON.parse(pulumi(passphrase(), 'ls', '--json')) as { name: string }[];
+        const found = stacks.find(({ name }) => name.startsWith(`${ENVIRONMENT}.${module}.`))?.name;
+        try {
+          if (!found) throw new Error(`nothing is cut for ${module}`);
+          return work(found);
+        } catch (error) {
+          if (tries === 30) throw error;
+          await sleep(4000);
+        }
+      }
+    };
+    const refused = 'incorrect passphrase';
+    await cut('orders', (stack) => {
+      expect(opened(passphrase(), stack)).toContain('production-orders-namespace');
+    });
+    await cut('billing', (stack) => expect(() => opened(passphrase(), stack)).toThrow(refused));
+    expect(() => opened(passphrase(), ENVIRONMENT)).toThrow(refused);
+  }, 300_000);
+
+  test('gives that module’s passwords, and no other secret of the environment', () => {
+    const whole = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT);
+    const given = new Secrets(secretOf('ci', 'keys-orders', 'text'), ENVIRONMENT);
+    for (const purpose of ['service/orders/mysql', 'registry/pull'])
+      expect(given.secret(purpose)).toBe(whole.secret(purpose));
+    for (const purpose of ['service/billing/mysql', 'registry/push', 'backup/key', 'part/orders'])
+      expect(() => given.secret(purpose)).toThrow('no key at hand');
+  });
+
+  test('is in no Secret beside its Pod, nor is what opens the whole state but where that is read', () => {
+    const { items } = JSON.parse(kubectl('-n', 'ci-deploy', 'get', 'secrets', '-o', 'json')) as {
+      items: { metadata: { name: string }; data?: Record<string, string> }[];
+    };
+    const holding = items.filter(
+      ({ data = {} }) => 'SWITCHYARD_SEED' in data || 'PULUMI_CONFIG_PASSPHRASE' in data,
+    );
+    expect(holding.map(({ metadata }) => metadata.name)).toEqual(['state-environment']);
+  });
+});
 
 test('where code of merge requests runs there is no Secret but the one that pulls images', () => {
   for (const namespace of ['ci-build', 'ci-preview', 'test-orders']) {

@@ -70,11 +70,17 @@ export async function acceptingPlace(work: string): Promise<AcceptingPlace> {
   };
 }
 
-/** The topology of a model, with stand-ins for what people bring. */
-export function acceptingTopology(model: Model, only?: readonly string[]): void {
+/** What people bring to {@link acceptingTopology}. */
+export const SEED = 'a seed for tests, long enough to be one';
+
+/**
+ * The topology of a model, with stand-ins for what people bring.
+ * @param seed or the sub-keys in its place
+ */
+export function acceptingTopology(model: Model, only?: readonly string[], seed = SEED): void {
   new Topology('switchyard', {
     model,
-    seed: pulumi.secret('a seed for tests, long enough to be one'),
+    seed: pulumi.secret(seed),
     gitlabToken: pulumi.secret('root-token'),
     given: Object.fromEntries(
       model.settings.deployEnvironment.map((name) => [name, pulumi.secret(`value of ${name}`)]),

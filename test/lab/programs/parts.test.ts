@@ -3,16 +3,19 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { LocalWorkspace } from '@pulumi/pulumi/automation';
 import type { Model } from '../../../components/model';
+import { Secrets } from '../../../components/shared/secrets';
 import { Engine } from '../../../operations/engine';
+import { cutPart, partBase, saltOf } from '../../../operations/parts';
 import { PulumiCommand } from '../../../operations/pulumi';
 import { EXIT } from '../../../operations/refusal';
 import { productionUrns } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
 import { twoModules } from '../../rules/support';
-import { type AcceptingPlace, acceptingPlace, acceptingTopology } from './accepting';
+import { type AcceptingPlace, acceptingPlace, acceptingTopology, SEED } from './accepting';
 
-// Deploys under the real engine, with their states in files: each works on a part of the environment's state. Providers
-// that accept everything stand for cluster, GitLab and Docker.
+// Deploys under the real engine, with their states in files: each works on a part of the environment's state, and has no
+// more than its Pod has, the passphrase of that part and the keys of its module. Providers that accept everything stand
+// for cluster, GitLab and Docker.
 
 jest.setTimeout(300_000);
 
@@ -36,32 +39,56 @@ beforeAll(async () => {
 });
 afterAll(() => place.close());
 
-const programOf = (only?: readonly string[]) => async () => {
+/** What a module's deploy Pod has in the seed's place. */
+const keysOf = (module: string): string => {
+  const secrets = new Secrets(SEED, 'test');
+  return `${secrets.key(`service/${module}`)} ${secrets.key('registry/pull')}`;
+};
+const passphraseOf = (module: string, version = 1): string =>
+  new Secrets(SEED, 'test', { [`part/${module}`]: version }).secret(`part/${module}`);
+
+const programOf = (module?: string) => async () => {
   const image = `registry.test/modules/shop@sha256:${release.padStart(64, '0')}`;
   acceptingTopology(
     { ...model, releases: { ...model.releases, shop: { image, commit: '0'.repeat(40) } } },
-    only,
+    module ? [module] : undefined,
+    module && keysOf(module),
   );
 };
 
+/** The passphrase that a module's Pods were started with. */
+let versions: Readonly<Record<string, number>> = {};
+
 async function on<T>(module: string | undefined, use: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await Engine.open({
-    root: work,
-    environment: 'test',
-    backend,
-    stacks: path.join(work, 'stacks'),
-    program: programOf(module ? [module] : undefined),
-    part: module ? { module, deploy: true } : undefined,
-    settle: async () => undefined,
-    untilEnded: async () => undefined,
-    note: (text) => notes.push(text),
-  });
+  const { PULUMI_CONFIG_PASSPHRASE: whole } = process.env;
+  if (module) process.env.PULUMI_CONFIG_PASSPHRASE = passphraseOf(module, versions[module]);
   try {
-    return await use(engine);
+    const engine = await Engine.open({
+      root: work,
+      environment: 'test',
+      backend,
+      stacks: path.join(work, 'stacks'),
+      program: programOf(module),
+      part: module,
+      settle: async () => undefined,
+      untilEnded: async () => undefined,
+      note: (text) => notes.push(text),
+    });
+    try {
+      return await use(engine);
+    } finally {
+      await engine.close();
+    }
   } finally {
-    await engine.close();
+    process.env.PULUMI_CONFIG_PASSPHRASE = whole;
   }
 }
+
+/** Names of all stacks, of what was cut without the mark. */
+const stacks = async () =>
+  (await command.stacks()).map(({ name }) => name.replace(/\.[0-9a-f]{16}$/, '.*')).sort();
+const cutOf = async (module: string): Promise<string> =>
+  (await command.stacks()).find(({ name }) => name.startsWith(`test.${module}.`))?.name ?? '';
 
 /** @returns the stack that was worked on, and what changed */
 const deploy = (number: string, module = 'shop') =>
@@ -95,15 +122,42 @@ test('a deploy works on its part and leaves the environment’s state alone', as
   expect(await deployed('test.shop')).toBe('2');
 });
 
-test('who looks at the environment next finds what was deployed, and nothing of its parts stays', async () => {
-  await deploy('2', 'till');
-  expect(await command.stacks()).toEqual(['test', 'test.shop', 'test.till']);
-  expect(await whole('preview')).toEqual(nothing);
-  expect(await deployed('test')).toBe('2');
-  expect(await command.stacks()).toEqual(['test']);
+test('what a deploy has opens its module’s part, and neither another’s nor the environment’s state', async () => {
+  const shop = passphraseOf('shop');
+  const text = JSON.stringify(await command.open('test.shop', shop));
+  expect(JSON.stringify(await command.open(await cutOf('shop'), shop))).toContain('plaintext');
+  for (const stack of ['test', await cutOf('till')])
+    await expect(command.open(stack, shop)).rejects.toThrow('incorrect passphrase');
+  const secrets = new Secrets(SEED, 'test');
+  const encoded = (purpose: string) => Buffer.from(secrets.secret(purpose)).toString('base64');
+  const known = Buffer.from(JSON.stringify(await command.open('test'))).toString();
+  for (const purpose of ['service/till/cache', 'jenkins/admin', 'part/till', 'part/shop'])
+    expect([purpose, known.includes(encoded(purpose)), text.includes(encoded(purpose))]).toEqual([
+      purpose,
+      true,
+      false,
+    ]);
 });
 
-test('what a plain `pulumi up` did in between is not undone, and the next deploy knows of it', async () => {
+test('who looks at the environment next finds what was deployed, and cuts it anew for the next deploys', async () => {
+  await deploy('2', 'till');
+  const before = await cutOf('shop');
+  expect(await stacks()).toEqual(['test', 'test.shop', 'test.shop.*', 'test.till', 'test.till.*']);
+  expect(await whole('preview')).toEqual(nothing);
+  expect(await deployed('test')).toBe('2');
+  expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
+  expect(await cutOf('shop')).not.toBe(before);
+  expect(await deploy('2')).toEqual({ stack: 'test.shop', changes: {} });
+});
+
+test('what is the same is cut once', async () => {
+  await whole('up');
+  const before = await command.stacks();
+  await whole('up');
+  expect(await command.stacks()).toEqual(before);
+});
+
+test('after a plain `pulumi up` a deploy is refused until somebody looks, and then knows of it', async () => {
   await deploy('3');
   release = '4';
   const stack = await LocalWorkspace.selectStack(
@@ -111,15 +165,73 @@ test('what a plain `pulumi up` did in between is not undone, and the next deploy
     { workDir: path.join(work, 'plain'), envVars: { PULUMI_BACKEND_URL: backend } },
   );
   await stack.up();
-  expect(await deploy('5')).toEqual({ stack: 'test', changes: { update: 1 } });
-  expect(await command.stacks()).toEqual(['test']);
-  expect(await deployed('test')).toBe('5');
-  expect(await deploy('6')).toMatchObject({ stack: 'test.shop' });
+  for (const module of ['shop', 'till'])
+    await expect(deploy('5', module)).rejects.toMatchObject({
+      code: EXIT.failed,
+      message: `test was changed by another program than switchyard, so that a deploy of ${module} cannot know what it changes. Say: switchyard up test. Then start the build again.`,
+    });
+  expect(await deployed('test')).toBe('4');
+  release = '4';
+  // What the engine itself put anew into the state is of that run.
   expect(await whole('preview')).toEqual(nothing);
+  expect(await deployed('test')).toBe('4');
+  expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
+  expect(await deploy('6')).toEqual({ stack: 'test.shop', changes: { update: 1 } });
+  expect(await whole('preview')).toEqual(nothing);
+  expect(await deployed('test')).toBe('6');
+});
+
+test('a deploy is refused where the last change of the environment was killed, and goes on after the next', async () => {
+  await on(undefined, async (engine) => {
+    await engine.run('up', { onEvent: () => undefined });
+    // Its tag is taken away before anything is changed.
+    await command.removeTag('test', 'switchyard:cut-for');
+  });
+  await expect(deploy('7')).rejects.toMatchObject({
+    code: EXIT.failed,
+    message: expect.stringContaining('was not cut for its modules since it was changed'),
+  });
+  release = '6';
+  await whole('up');
+  expect(await deploy('7')).toMatchObject({ stack: 'test.shop' });
+});
+
+test('what deploys did is gathered also when the passphrase of their part is another by then', async () => {
+  await deploy('8');
+  model = {
+    ...model,
+    settings: { ...model.settings, secrets: { versions: { 'part/shop': 2 }, rotating: [] } },
+  };
+  expect(await whole('up')).toMatchObject({ update: 1 });
+  expect(await deployed('test')).toBe('8');
+  await expect(command.open(await cutOf('shop'), passphraseOf('shop'))).rejects.toThrow(
+    'incorrect passphrase',
+  );
+  await expect(deploy('9')).rejects.toMatchObject({ message: expect.stringContaining('it was rotated') });
+  versions = { shop: 2 };
+  expect(await deploy('9')).toMatchObject({ stack: 'test.shop', changes: { update: 1 } });
+});
+
+test('a part of an older program, which has the environment’s passphrase, is gathered', async () => {
+  release = '9';
+  await whole('up');
+  const { version, deployment } = await command.open('test');
+  const old = JSON.parse(
+    JSON.stringify(cutPart(deployment, 'test', 'shop')).replaceAll(/0{63}9/g, '10'.padStart(64, '0')),
+  );
+  await command.make('test.shop');
+  await command.import('test.shop', { version, deployment: old });
+  const base = partBase(deployment, 'test', 'shop');
+  const cut = [base, await command.newestUpdate('test'), saltOf(deployment)].join(',');
+  await command.setTag('test.shop', 'switchyard:cut-from', cut);
+  release = '10';
+  expect(await whole('up')).toEqual({});
+  expect(await deployed('test')).toBe('10');
+  expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
 });
 
 test('an `up` goes away while a deploy is under way, changes nothing, and says who to wait for', async () => {
-  await deploy('7');
+  await deploy('11');
   await command.setTag(
     'test.shop',
     'switchyard:deploying',
@@ -139,7 +251,7 @@ test('an `up` goes away while a deploy is under way, changes nothing, and says w
 });
 
 test('what a killed deploy left open is settled before it is gathered', async () => {
-  await deploy('8');
+  await deploy('12');
   const file = stateFile('test.shop');
   const written = JSON.parse(readFileSync(file, 'utf8'));
   const { latest } = written.checkpoint;
@@ -153,16 +265,16 @@ test('what a killed deploy left open is settled before it is gathered', async ()
   notes.length = 0;
   expect(await whole('up')).toEqual({});
   expect(notes.join('\n')).toContain('ended in the middle of 1 resource(s)');
-  expect(await deployed('test')).toBe('8');
-  expect(await command.stacks()).toEqual(['test']);
+  expect(await deployed('test')).toBe('12');
+  expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
 });
 
 test('a session that changed the environment lets deploys in between, and knows of them in its next change', async () => {
   await on(undefined, async (engine) => {
     await engine.run('up', { onEvent: () => undefined });
-    expect(await deploy('9')).toMatchObject({ stack: 'test.shop' });
+    expect(await deploy('13')).toMatchObject({ stack: 'test.shop' });
     const { changes } = await engine.run('up', { onEvent: () => undefined });
     expect(changes).toEqual({});
   });
-  expect(await command.stacks()).toEqual(['test']);
+  expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
 });

@@ -79,7 +79,7 @@ test('a variable that only whoever runs `up` has is taken from the state, and th
   const resources = [
     resource('deploy-environment-other', { SWITCHYARD_SEED: 'the other seed' }),
     resource('preview-kubeconfig-other', { config: 'the other kubeconfig' }),
-    resource('deploy-environment', { PULUMI_CONFIG_PASSPHRASE: 'of the last up' }),
+    resource('state-environment', { PULUMI_CONFIG_PASSPHRASE: 'of the last up' }),
   ];
   process.env.GITLAB_TOKEN = 'glpat-real';
   process.env.PULUMI_CONFIG_PASSPHRASE = 'open sesame';

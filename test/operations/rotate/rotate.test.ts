@@ -49,6 +49,7 @@ describe('what is rotated', () => {
     expect(selected(testModel(), {})).toEqual(all);
     expect(selected(testModel(), { module: 'shop' })).toEqual([
       'hook/shop',
+      'part/shop',
       'registry/push-shop',
       'service/shop/cache',
     ]);

@@ -422,8 +422,9 @@ final class Engine {
   Object global(String name, RuntimeException missing) {
     if (name.equals("env")) return new Variables();
     if (name.equals("currentBuild")) return new CurrentBuild();
-    if (name.equals("POD_LABEL") && current.inside().anyMatch(frame -> frame.step != null && frame.step.name.equals("podTemplate"))) return "test-pod";
-    throw missing;
+    if (!name.equals("POD_LABEL")) throw missing;
+    Step template = current.inside().map(frame -> frame.step).filter(step -> step != null && step.name.equals("podTemplate")).findFirst().orElseThrow(() -> missing);
+    return template.text("inheritFrom").isEmpty() ? "test-pod" : template.text("inheritFrom") + " as " + template.text("serviceAccount");
   }
 
   private static final class Variables extends GroovyObjectSupport implements Serializable {

@@ -22,7 +22,9 @@ import org.junit.jupiter.api.Test;
 class LibraryTest {
   private static final Map<String, String> MERGE = Map.of("gitlabActionType", "MERGE", "gitlabBranch", "change");
   private static final Map<String, String> MAIN = Map.of("gitlabActionType", "PUSH", "gitlabBranch", "main");
-  private static final String MODULE = "modulePipeline(module: 'orders', backup: true)";
+  /** Of a rollout: the agent with the account of its module. */
+  private static final String POD = "deploy as deployer-orders/deploy ";
+  private static final String MODULE = "modulePipeline(module: 'orders', parts: true, backup: true)";
   private static final String SOURCE = "delivery source --module orders";
   private static final String REPORT = "delivery report --module orders";
   private static final String ROLLOUT = "switchyard up \"$SWITCHYARD_ENVIRONMENT\" --only orders --yes";
@@ -235,8 +237,8 @@ class LibraryTest {
     assertEquals(List.of(
         "lock deploy",
         "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-        "deploy/deploy [gitlab-bot-token, certificate-key]$ " + ROLLOUT,
-        "deploy/deploy [gitlab-bot-token, certificate-key]$ " + JUDGE,
+        POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-bot-token, certificate-key]$ " + JUDGE,
         "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
         "unlock deploy",
         "backup/backup [gitlab-bot-token, certificate-key]$ timeout 300 delivery backup --kind repositories --kind registry --module orders"), run.trace());
@@ -261,7 +263,7 @@ class LibraryTest {
     assertTrue(settled.commands().contains("delivery rollout --exit-code 0"));
     Run unknown = main(new Scenario().exits("switchyard up", 1).exits("switchyard judge", 1).exits("delivery rollout", 1));
     assertEquals(List.of("delivery deploy --module orders", ROLLOUT, JUDGE, "delivery rollout --exit-code 1"), unknown.commands());
-    for (Scenario late : List.of(new Scenario().exits("switchyard up", Scenario.HANGS), new Scenario().neverStarts("deploy"))) {
+    for (Scenario late : List.of(new Scenario().exits("switchyard up", Scenario.HANGS), new Scenario().neverStarts("deploy as deployer-orders"))) {
       Run run = main(late.exits("delivery rollout", 1));
       assertTrue(run.commands().contains("delivery rollout --exit-code 1"));
       assertTrue(run.trace().contains("unlock deploy"));
@@ -279,12 +281,12 @@ class LibraryTest {
       assertEquals(List.of(
           "lock deploy",
           "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-          "deploy/deploy " + bot + ROLLOUT,
-          "deploy/deploy " + bot + JUDGE,
+          POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + bot + JUDGE,
           "delivery writes " + WORDS,
           "delivery/delivery " + bot + "delivery undo",
-          "deploy/deploy " + bot + ROLLOUT,
-          "deploy/deploy " + bot + JUDGE,
+          POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + bot + JUDGE,
           "delivery/delivery " + bot + "delivery rollout --exit-code 0",
           "unlock deploy"), run.trace());
     }
@@ -374,7 +376,7 @@ class LibraryTest {
           "delivery preview-report --environment " + environment),
           commands.stream().filter(command -> command.contains(folder) || command.endsWith("--environment " + environment)).toList());
     }
-    assertEquals(List.of("delivery", "deploy", "preview", "deploy", "deploy-second", "preview-second", "deploy-second"), run.agents());
+    assertEquals(List.of("delivery", "state", "preview", "state", "state-second", "preview-second", "state-second"), run.agents());
   }
 
   @Test
@@ -395,7 +397,7 @@ class LibraryTest {
         new Scenario().exits("switchyard scrub", 1),
         new Scenario().exits("tar -xf", Scenario.HANGS),
         new Scenario().neverStarts("preview"),
-        new Scenario().neverStarts("deploy-second"),
+        new Scenario().neverStarts("state-second"),
         new Scenario().cannot("archiveArtifacts", "no space left"))) {
       Run run = Engine.run(TOPOLOGY, MERGE, scenario.exits("delivery preview-finish", 1), 3);
       assertFalse(run.result().equals("SUCCESS"));
@@ -464,7 +466,7 @@ class LibraryTest {
     red("cannot be read", drift(new Scenario().exits("switchyard withhold", 1)));
     red("could not be looked at", drift(new Scenario().exits("delivery drift-run", 1)));
     red("not what may come out", drift(new Scenario().exits("delivery unpack", 1)));
-    for (Scenario late : List.of(new Scenario().neverStarts("deploy"), new Scenario().neverStarts("drift"), new Scenario().exits("delivery drift-run", Scenario.HANGS)))
+    for (Scenario late : List.of(new Scenario().neverStarts("state"), new Scenario().neverStarts("drift"), new Scenario().exits("delivery drift-run", Scenario.HANGS)))
       assertEquals("ABORTED", drift(late).result());
   }
 

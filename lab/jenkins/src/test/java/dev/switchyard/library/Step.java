@@ -36,7 +36,7 @@ final class Step implements Serializable {
       Map.entry("withCredentials", List.of("bindings")),
       // kubernetes
       Map.entry("container", List.of("name", "shell")),
-      Map.entry("podTemplate", List.of("", "cloud", "inheritFrom", "label", "name", "namespace", "showRawYaml", "yaml")),
+      Map.entry("podTemplate", List.of("", "cloud", "inheritFrom", "label", "name", "namespace", "serviceAccount", "showRawYaml", "yaml")),
       // junit, robot
       Map.entry("junit", List.of("testResults", "allowEmptyResults", "keepLongStdio", "skipPublishingChecks")),
       Map.entry("robot", List.of("outputPath", "passThreshold", "unstableThreshold", "outputFileName", "reportFileName", "logFileName")));
