@@ -10,6 +10,7 @@ import { Claims } from './claims';
 import { Parts } from './part-stacks';
 import { PulumiCommand, type State, withPassphrase } from './pulumi';
 import {
+  type Existing,
   type OpenChange,
   openChanges,
   type PendingCreate,
@@ -40,7 +41,7 @@ export interface EngineInputs {
   /** A deploy: works on this module's part of the state (see `parts.ts`). @default the environment's own state */
   readonly part?: string;
   /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
-  readonly settle: (create: PendingCreate) => Promise<string | undefined>;
+  readonly settle: (create: PendingCreate) => Promise<Existing | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
   readonly untilEnded: (change: OpenChange) => Promise<void>;
   /** Gets each sentence for the person who watches. */
@@ -337,12 +338,12 @@ export class Engine {
    */
   private async settleCreates(creates: readonly PendingCreate[]): Promise<void> {
     const { note, settle } = this.inputs;
-    const found = new Map<string, string>();
+    const found = new Map<string, Existing>();
     for (const create of creates) {
-      const id = await settle(create);
-      if (id === undefined) continue;
-      note(`  ${create.urn.split('::').at(-1)} exists as ${id}`);
-      found.set(create.urn, id);
+      const existing = await settle(create);
+      if (!existing) continue;
+      note(`  ${create.urn.split('::').at(-1)} exists as ${existing.id}`);
+      found.set(create.urn, existing);
     }
     const { version, deployment } = await this.state();
     // Reads what the killed run was not told.

@@ -75,22 +75,43 @@ export function pendingCreates(deployment: unknown): PendingCreate[] {
   return [...pending.values()];
 }
 
+/** What a resource that the state does not know of is in reality. */
+export interface Existing {
+  /** In the form in which its provider imports it. */
+  readonly id: string;
+  /**
+   * Under whose name its fields are the program's, for objects of Kubernetes: the provider makes a name up for each and
+   * keeps it in the state alone. Under another one, server-side apply refuses to change what the lost name owns.
+   */
+  readonly fieldManager?: string;
+}
+
+/** Outputs of a resource that is taken over, as far as its provider cannot read them. */
+export function takenOutputs(
+  inputs: Readonly<Record<string, unknown>>,
+  { fieldManager }: Existing,
+): Record<string, unknown> {
+  return { ...inputs, ...(fieldManager === undefined ? {} : { __fieldManager: fieldManager }) };
+}
+
 /**
- * A deployment without pending creations; those that exist, by URN and id, stand among its resources with what they
+ * A deployment without pending creations; those that exist, by URN, stand among its resources with what they
  * were to be: one that replaces another in its place, since a URN stands once and before what depends on it. What was
  * replaced is gone when it had to go first (`pendingReplacement`) or has the same id, and else is left to be deleted.
  * Everything else stays as it is.
  */
 export function settledDeployment(
   deployment: unknown,
-  found: ReadonlyMap<string, string>,
+  found: ReadonlyMap<string, Existing>,
 ): Record<string, unknown> {
   const { resources, pending_operations: operations, ...rest } = deploymentSchema.parse(deployment);
   const creating = (operations ?? []).filter(({ type }) => type === 'creating');
   const taken = new Map(
     creating.flatMap(({ resource }) => {
-      const id = found.get(resource.urn);
-      return id === undefined ? [] : [[resource.urn, { ...resource, id, outputs: resource.inputs }] as const];
+      const existing = found.get(resource.urn);
+      if (!existing) return [];
+      const outputs = takenOutputs(resource.inputs, existing);
+      return [[resource.urn, { ...resource, id: existing.id, outputs }] as const];
     }),
   );
   const kept = (resources ?? []).flatMap((old) => {
@@ -121,14 +142,40 @@ const objectSchema = z.looseObject({
   metadata: z.looseObject({
     name: z.string(),
     namespace: z.string().optional(),
-    deletionTimestamp: z.string().optional(),
+    deletionTimestamp: z.union([z.string(), z.date()]).optional(),
+    managedFields: z
+      .array(
+        z.looseObject({
+          manager: z.string().default(''),
+          operation: z.string().default(''),
+          subresource: z.string().default(''),
+          time: z.coerce.date().optional(),
+        }),
+      )
+      .optional(),
   }),
 });
+
+/** Begins each name that the provider makes up (`fieldManagerName` in pulumi-kubernetes, provider/pkg/provider). */
+const MADE_UP = 'pulumi-kubernetes-';
+
+/** Whose fields an object has by server-side apply of Pulumi; of several, who applied last. */
+function fieldManagerOf({ metadata }: z.infer<typeof objectSchema>): string | undefined {
+  const applied = (metadata.managedFields ?? [])
+    .filter(({ manager, operation, subresource }) => {
+      return manager.startsWith(MADE_UP) && operation === 'Apply' && subresource === '';
+    })
+    .sort((a, b) => Number(a.time ?? 0) - Number(b.time ?? 0));
+  return applied.at(-1)?.manager;
+}
 
 type Named = Pick<PendingCreate, 'type' | 'inputs' | 'provider'>;
 
 /** The object that a resource declares, and the id under which its provider knows it. */
-async function kubernetesObject({ type, inputs, provider }: Named, world: World) {
+async function kubernetesObject(
+  { type, inputs, provider }: Named,
+  world: World,
+): Promise<(Existing & { readonly ending: boolean }) | undefined> {
   const parsed = objectSchema.safeParse(inputs);
   const [, groupVersion = '', kind = ''] = type.split(':');
   if (!parsed.success || kind === '') return undefined;
@@ -138,9 +185,11 @@ async function kubernetesObject({ type, inputs, provider }: Named, world: World)
   const object = await world.object(role, { apiVersion, kind, metadata: { name, namespace } });
   if (object === undefined) return undefined;
   const { data } = objectSchema.safeParse(object);
+  const fieldManager = data && fieldManagerOf(data);
   return {
     id: [namespace, name].filter(Boolean).join('/'),
     ending: data?.metadata.deletionTimestamp !== undefined,
+    ...(fieldManager === undefined ? {} : { fieldManager }),
   };
 }
 
@@ -235,13 +284,18 @@ async function gitlabId({ type, inputs, known }: PendingCreate, world: World): P
 
 /**
  * Finds what a pending creation made.
- * @returns its id in the form in which its provider imports it; undefined when there is nothing, or when it could not
- * be taken over and was removed
+ * @returns undefined when there is nothing, or when it could not be taken over and was removed
  */
-export async function settle(create: PendingCreate, world: World): Promise<string | undefined> {
-  if (create.type.startsWith('kubernetes:')) return (await kubernetesObject(create, world))?.id;
-  if (create.type.startsWith('gitlab:')) return gitlabId(create, world);
-  return undefined;
+export async function settle(create: PendingCreate, world: World): Promise<Existing | undefined> {
+  if (create.type.startsWith('kubernetes:')) {
+    const object = await kubernetesObject(create, world);
+    if (!object) return undefined;
+    const { ending: _, ...existing } = object;
+    return existing;
+  }
+  if (!create.type.startsWith('gitlab:')) return undefined;
+  const id = await gitlabId(create, world);
+  return id === undefined ? undefined : { id };
 }
 
 /** The world of an environment: its clusters by their contexts, its GitLab by its token. */

@@ -2,7 +2,7 @@ import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
 import { providerName } from '../../delivery/preview/actions';
 import { isSecret } from '../differences';
-import type { PendingCreate } from '../repair';
+import { type Existing, type PendingCreate, takenOutputs } from '../repair';
 import { isRealResource } from '../urns';
 
 /** A resource that the program would make. */
@@ -71,17 +71,16 @@ export function asPending(planned: PlannedCreate, deployment: unknown): PendingC
 /**
  * A deployment to which resources that exist were added under the URNs that the program gives them. What they are in
  * reality is read by a refresh afterwards.
- * @param found with their ids, in the form in which their providers import them
  */
 export function adoptedDeployment(
   deployment: unknown,
-  found: readonly (PlannedCreate & { readonly id: string })[],
+  found: readonly (PlannedCreate & Existing)[],
 ): Record<string, unknown> {
   const { resources, ...rest } = deploymentSchema.parse(deployment);
-  const taken = found.map(({ protect, ...resource }) => ({
+  const taken = found.map(({ protect, fieldManager, ...resource }) => ({
     ...resource,
     custom: true,
-    outputs: resource.inputs,
+    outputs: takenOutputs(resource.inputs, { id: resource.id, fieldManager }),
     ...(protect ? { protect } : {}),
   }));
   return { ...rest, resources: [...(resources ?? []), ...taken] };

@@ -1,7 +1,7 @@
 import { providerName } from '../../delivery/preview/actions';
 import { type Session, watch } from '../operate';
 import { EXIT, Refusal } from '../refusal';
-import { settle, type World, worldOf } from '../repair';
+import { type Existing, settle, type World, worldOf } from '../repair';
 import { losing } from '../steps';
 import type { Terminal } from '../terminal';
 import { allUrns } from '../urns';
@@ -53,10 +53,10 @@ export async function adopt(
       onEvent: (event) => creates.take(event),
     });
     const state = await engine.state();
-    const found: (PlannedCreate & { readonly id: string })[] = [];
+    const found: (PlannedCreate & Existing)[] = [];
     for (const planned of creates.all().filter(wanted)) {
-      const id = await settle(asPending(planned, state.deployment), world);
-      if (id !== undefined) found.push({ ...planned, id });
+      const existing = await settle(asPending(planned, state.deployment), world);
+      if (existing) found.push({ ...planned, ...existing });
     }
     if (found.length === 0) break;
     const deployment = adoptedDeployment(state.deployment, found);
@@ -120,6 +120,8 @@ async function refuseLoss(
   const { environment } = session.model.settings;
   const { steps } = await watch(session, 'preview', terminal, {
     ...inputs,
+    // As the `up` that follows.
+    force: true,
     title: `what the rebuild of ${environment} would change`,
   });
   const gone = losing(steps).filter(({ data }) => data !== undefined);

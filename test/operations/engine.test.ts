@@ -111,7 +111,7 @@ test('what a killed run was changing or deleting is read anew before anything el
   pending('creating', 'updating', 'deleting');
   const ended: string[] = [];
   const engine = await open({
-    settle: async ({ urn }) => `id of ${urn}`,
+    settle: async ({ urn }) => ({ id: `id of ${urn}` }),
     untilEnded: async ({ urn }) => {
       ended.push(urn);
     },

@@ -69,10 +69,10 @@ test('an object of a cluster is found in the cluster of its role, by group, vers
     { metadata: { name: 'shop', namespace: 'prod-shop' } },
     'production-cluster',
   );
-  expect(await settle(deployment, there)).toBe('prod-shop/shop');
-  expect(await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'ci' } }), there)).toBe(
-    'ci',
-  );
+  expect(await settle(deployment, there)).toEqual({ id: 'prod-shop/shop' });
+  expect(await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'ci' } }), there)).toEqual({
+    id: 'ci',
+  });
   expect(
     await settle(create('kubernetes:core/v1:Namespace', { metadata: { name: 'other' } }), there),
   ).toBeUndefined();
@@ -144,7 +144,7 @@ test.each([
     '7:11',
   ],
 ])('%s is found where GitLab has it, and nowhere else', async (type, inputs, answers, id) => {
-  expect(await settle(create(type, inputs, 'gitlab'), world(answers))).toBe(id);
+  expect(await settle(create(type, inputs, 'gitlab'), world(answers))).toEqual({ id });
   expect(await settle(create(type, inputs, 'gitlab'), world({}))).toBeUndefined();
 });
 
@@ -194,9 +194,9 @@ describe('a deletion that was begun', () => {
     deleting,
   });
   /** A cluster in which the object is seen so many times, ending or not. */
-  const seen = (times: number, ending: boolean) => {
+  const seen = (times: number, ending: boolean, deletionTimestamp: unknown = new Date(0)) => {
     let left = times;
-    const metadata = { name: 'prod-shop', ...(ending ? { deletionTimestamp: 'now' } : {}) };
+    const metadata = { name: 'prod-shop', ...(ending ? { deletionTimestamp } : {}) };
     return { ...world({}), object: async () => (left-- > 0 ? { metadata } : undefined) };
   };
   const pauses = async (type: string, there: World, deleting?: boolean) => {
@@ -207,8 +207,9 @@ describe('a deletion that was begun', () => {
     return count;
   };
 
-  test('is waited for until the object is gone', async () => {
+  test('is waited for until the object is gone, whether the client tells a time or a text', async () => {
     expect(await pauses('kubernetes:core/v1:Namespace', seen(3, true))).toBe(3);
+    expect(await pauses('kubernetes:core/v1:Namespace', seen(3, true, '1970-01-01T00:00:00Z'))).toBe(3);
   });
 
   test('is not waited for where the cluster never heard of it, nor for ever', async () => {
@@ -221,6 +222,61 @@ describe('a deletion that was begun', () => {
     expect(await pauses('kubernetes:core/v1:Namespace', nobody, false)).toBe(0);
     expect(await pauses('gitlab:index/project:Project', nobody)).toBe(0);
     expect(nobody.asked).toEqual([]);
+  });
+});
+
+describe('an object that server-side apply made', () => {
+  const claim = create('kubernetes:core/v1:PersistentVolumeClaim', {
+    metadata: { name: 'a', namespace: 'b' },
+  });
+  const entry = (manager: string, operation: string, time?: unknown, subresource?: string) => ({
+    manager,
+    operation,
+    ...(time === undefined ? {} : { time }),
+    ...(subresource === undefined ? {} : { subresource }),
+    fieldsV1: { 'f:spec': {} },
+  });
+  const existing = (managedFields?: readonly unknown[]) =>
+    settle(claim, {
+      ...world({}),
+      object: async (_, { metadata }) => ({ metadata: { ...metadata, managedFields } }),
+    });
+  const [earlier, later] = ['2026-11-28T10:00:00Z', '2026-11-28T11:00:00Z'];
+
+  test('keeps the name that its fields were applied under, as JSON and as the client reads it', async () => {
+    const others = [
+      entry('kubelet', 'Update', later, 'status'),
+      entry('kubectl', 'Apply', later),
+      entry('pulumi-kubernetes', 'Update', later),
+      entry('pulumi-kubernetes-scale', 'Apply', later, 'scale'),
+    ];
+    for (const time of [earlier, new Date(earlier), undefined]) {
+      expect(await existing([entry('pulumi-kubernetes-4f', 'Apply', time), ...others])).toEqual({
+        id: 'b/a',
+        fieldManager: 'pulumi-kubernetes-4f',
+      });
+    }
+    expect(await existing(others)).toEqual({ id: 'b/a' });
+    expect(await existing()).toEqual({ id: 'b/a' });
+  });
+
+  test('keeps of several names the last', async () => {
+    const names = [
+      entry('pulumi-kubernetes-b', 'Apply', later),
+      entry('pulumi-kubernetes-a', 'Apply', earlier),
+    ];
+    for (const order of [names, [...names].reverse()]) {
+      expect(await existing(order)).toEqual({ id: 'b/a', fieldManager: 'pulumi-kubernetes-b' });
+    }
+  });
+
+  test('has it in the state, where its provider looks for it', () => {
+    const made = { urn: 'urn:a', type: 't', inputs: { spec: {} } };
+    const deployment = { pending_operations: [{ type: 'creating', resource: made }] };
+    const found = new Map([['urn:a', { id: 'b/a', fieldManager: 'pulumi-kubernetes-4f' }]]);
+    expect(settledDeployment(deployment, found).resources).toEqual([
+      { ...made, provider: '', id: 'b/a', outputs: { spec: {}, __fieldManager: 'pulumi-kubernetes-4f' } },
+    ]);
   });
 });
 
@@ -243,7 +299,7 @@ test('a settled deployment holds what was found, forgets the rest, and leaves ot
       updating,
     ],
   };
-  expect(settledDeployment(deployment, new Map([['urn:a', '7']]))).toEqual({
+  expect(settledDeployment(deployment, new Map([['urn:a', { id: '7' }]]))).toEqual({
     manifest: { time: 'then' },
     resources: [
       { urn: 'urn:box', type: 'box' },
@@ -263,7 +319,7 @@ describe('a replacement that was killed while it was made', () => {
         resources: [{ urn: 'urn:a', type: 't', id: '1', ...old }, user],
         pending_operations: [{ type: 'creating', resource: made }],
       },
-      new Map([['urn:a', id]]),
+      new Map([['urn:a', { id }]]),
     ).resources;
 
   test('takes the place of what was deleted before it: a URN stands once, and before what depends on it', () => {

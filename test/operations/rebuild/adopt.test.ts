@@ -97,6 +97,10 @@ test('a resource that exists joins the others with its id, under its box and its
   const [, taken] = adoptedDeployment(before, [{ ...namespace, protect: true, id: 'registry' }])
     .resources as Record<string, unknown>[];
   expect(taken).toMatchObject({ protect: true });
+  const applied = { ...namespace, id: 'registry', fieldManager: 'pulumi-kubernetes-4f' };
+  const [, again] = adoptedDeployment(before, [applied]).resources as Record<string, unknown>[];
+  expect(again).toMatchObject({ outputs: { ...namespace.inputs, __fieldManager: 'pulumi-kubernetes-4f' } });
+  expect(again).not.toHaveProperty('fieldManager');
 });
 
 test('what a cluster adds by itself does not look like a field to take away; secrets stay as they were read', () => {
