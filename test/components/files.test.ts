@@ -128,13 +128,14 @@ test('Pods that change or judge what was applied know by which program it was', 
     Object.keys(pods)
       .filter((name) => knows(pods[name]))
       .sort(),
-  ).toEqual(['deploy', 'drift']);
-  for (const name of ['deploy', 'drift']) {
+  ).toEqual(['deploy', 'drift', 'state']);
+  for (const name of ['deploy', 'drift', 'state'])
     expect(variables(pods[name] as Pod)).toMatchObject({
       GITLAB_URL: 'https://gitlab.test',
       SWITCHYARD_GITLAB_GROUP: 'switchyard',
       SWITCHYARD_TOPOLOGY_PROJECT: 'topology',
     });
+  for (const name of ['deploy', 'drift']) {
     expect(
       declarations(model).find((declaration) => declaration.name === `${name}-program`)?.args,
     ).toMatchObject({

@@ -39,6 +39,7 @@ test('a prefix changes names of places and nothing else', () => {
   const plain = (declaration: Declaration) =>
     JSON.stringify(declaration)
       .replace(", testNamespace: 'guest-test-shop'", '')
+      .replaceAll(", deployNamespace: 'guest-ci-deploy'", '')
       .replaceAll('guest-', '')
       // Of the module's environment, in which its service's address stands.
       .replace(/"switchyard.dev\/config-hash":"[0-9a-f]{16}"/, '');

@@ -15,6 +15,7 @@ case "$*" in
   version*) echo v3.259.0 ;;
   *"stack select"*) [ -z "$MISSING" ] || { echo "error: no stack named 'test' found" >&2; exit 255; } ;;
   *--help*) echo --run-program ;;
+  *"stack export --show-secrets"*) echo '{"version":3,"deployment":{"resources":[],"note":"opened"}}' ;;
   *"stack export"*) [ -z "$PENDING" ] || { echo "$PENDING"; exit 0; }
     echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
   *"stack history"*) echo '[]' ;;
@@ -71,18 +72,24 @@ test('the state is kept as it was before the first change of a command, and neve
   const kept = join(folder, 'home', 'switchyard', 'states', 'test');
   const files = readdirSync(kept);
   expect(files).toHaveLength(1);
-  expect(JSON.parse(readFileSync(join(kept, files[0] ?? ''), 'utf8'))).toMatchObject({ version: 3 });
+  const text = readFileSync(join(kept, files[0] ?? ''), 'utf8');
+  expect(JSON.parse(text)).toMatchObject({ version: 3 });
+  expect(text).not.toContain('opened');
+  // What is cut for modules is encrypted anew, so only that is read with its secrets.
   const exports = calls().filter((call) => call.includes('stack export'));
-  expect(exports).toEqual(['file:///one stack export --stack test --non-interactive']);
+  const [first, ...others] = exports;
+  expect(first).toBe('file:///one stack export --stack test --non-interactive');
+  const opened = 'file:///one stack export --show-secrets --stack test --non-interactive';
+  expect(new Set(others)).toEqual(new Set([opened]));
 });
 
-test('after an up the plain outputs are asked for, and neither a secret nor the history', async () => {
+test('after an up the plain outputs are asked for, and no secret', async () => {
   const engine = await open();
   const { outputs } = await engine.run('up', { onEvent: () => {} });
   await engine.close();
   expect(outputs).toEqual({ jenkins: 'http://jenkins.test' });
   const after = calls().slice(calls().findIndex((call) => call.includes(' up ')) + 1);
-  expect(after.filter((call) => /stack (output|history)/.test(call))).toEqual([
+  expect(after.filter((call) => call.includes('stack output'))).toEqual([
     'file:///one stack output --json --stack test --non-interactive',
   ]);
 });
