@@ -289,9 +289,12 @@ export class Parts {
    */
   async cut(left: readonly string[] = []): Promise<void> {
     const { environment, command } = this;
-    const { version, deployment } = await command.open(environment);
+    const [{ version, deployment }, before, newest] = await Promise.all([
+      command.open(environment),
+      this.all(),
+      this.newest(),
+    ]);
     const wanted = cuttings(deployment, environment);
-    const before = await this.all();
     // One without a resource is of a run that was killed.
     const kept = before.cut.filter(
       ({ name, resourceCount }) => resourceCount > 0 && wanted.some((one) => one.name === name),
@@ -304,7 +307,7 @@ export class Parts {
     ];
     await each(gone, (name) => command.forget(name));
     await each(fresh, (one) => this.makeCut(one, version));
-    await command.setTag(environment, CUT_FOR, await this.newest());
+    await command.setTag(environment, CUT_FOR, newest);
   }
 
   private async makeCut({ module, name, passphrase, deployment }: Cutting, version: number): Promise<void> {
