@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { cancel } from './commands/cancel';
 import { check } from './commands/check';
 import { completion } from './commands/completion';
+import { cut } from './commands/cut';
 import { destroy } from './commands/destroy';
 import { drift } from './commands/drift';
 import { drill } from './commands/drill';
@@ -47,6 +48,7 @@ export function cli(): Command {
     releases,
     rollback,
     cancel,
+    cut,
     check,
     render,
     replay,

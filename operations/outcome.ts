@@ -36,6 +36,7 @@ const words: Readonly<Record<number, string>> = {
   [EXIT.drift]: 'drifted',
   [EXIT.unread]: 'incomplete',
   [EXIT.unsteady]: 'unsteady',
+  [EXIT.uncut]: 'uncut',
 };
 
 /** The JSON document of a command that ended. */

@@ -96,8 +96,8 @@ export class Parts {
   private stale(module: string, why: string): Refusal {
     const { environment } = this;
     return new Refusal(
-      `${why}, so that a deploy of ${module} cannot know what it changes. Say: switchyard up ${environment}. Then start the build again.`,
-      EXIT.failed,
+      `${why}, so that a deploy of ${module} cannot know what it changes. Say: switchyard cut ${environment}. Then start the build again.`,
+      EXIT.uncut,
     );
   }
 

@@ -7,6 +7,7 @@ export const EXIT = {
   drift: 5,
   unread: 6,
   unsteady: 7,
+  uncut: 8,
 } as const;
 
 /** What each exit code means, in the order of the codes. */
@@ -19,6 +20,10 @@ export const exitCodes: readonly (readonly [number, string])[] = [
   [EXIT.drift, '`drift` found differences'],
   [EXIT.unread, '`status` could not read everything; what it could stands there'],
   [EXIT.unsteady, '`judge`: the rollout did not get ready by its deadline, or crashed within its watch time'],
+  [
+    EXIT.uncut,
+    'a deploy: nothing was done, since the environment was changed and not cut for its modules: `cut` does',
+  ],
 ];
 
 /** An end that is not a fault of this program: its message is shown as it is, and decides the exit code. */

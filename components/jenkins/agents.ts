@@ -30,7 +30,15 @@ import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { addressForAgents, agentNamespaces, BASES_SECRET, cloudName, queueing, STATE_SECRET } from './names';
+import {
+  addressForAgents,
+  agentNamespaces,
+  BASES_SECRET,
+  cloudName,
+  queueing,
+  readsState,
+  STATE_SECRET,
+} from './names';
 
 const AGENT_USER = 1000;
 
@@ -424,9 +432,11 @@ export function kubernetesCloud(model: Model) {
       ...(backsUpReleases(backup)
         ? [template('backup', namespaces.releaseBackup, LONGEST_DEPLOY, backupPod(model, images))]
         : []),
+      ...(readsState(model.settings)
+        ? [template('state', namespaces.deploy, LONGEST_LOOK, statePod(model, images))]
+        : []),
       ...(topologyProject
         ? [
-            template('state', namespaces.deploy, LONGEST_LOOK, statePod(model, images)),
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(images)),
             template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, images)),
           ]

@@ -1,3 +1,4 @@
+import { keepsParts } from '../../stacks/backend';
 import { backsUpReleases } from '../../stacks/backup';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
@@ -37,6 +38,10 @@ export const partPurpose = (module: string): string => `part/${module}`;
 
 /** Declaration of the Secret that opens one module's part of the state. */
 export const partSecretName = (module: string): string => `jenkins-part-${module}`;
+
+/** Whether a Pod reads the whole state: for previews and drift, and to cut it for the deploys of single modules. */
+export const readsState = ({ backend, topologyProject }: StackSettings): boolean =>
+  keepsParts(backend) || topologyProject !== undefined;
 
 /** Secret with what opens the whole state. */
 export const STATE_SECRET = 'state-environment';

@@ -7,6 +7,7 @@ import { jenkinsImages } from './images';
 import { jenkinsNamespaces } from './namespaces';
 import { jenkinsNetwork } from './network';
 import { reconcilerResources } from './reconciler';
+import { stateResources } from './topology';
 
 /** Jenkins, its agents' namespaces, and BuildKit beside it. */
 export function jenkinsResources(model: Model): Declaration[] {
@@ -17,6 +18,7 @@ export function jenkinsResources(model: Model): Declaration[] {
     ...buildkit(model),
     ...credentials(model),
     ...deployAccess(model),
+    ...stateResources(model),
     ...controller(model),
     ...reconcilerResources(model),
   ];

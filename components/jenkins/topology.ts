@@ -11,7 +11,7 @@ import type { EgressRule } from '../shared/network';
 import { outputRef } from '../shared/references';
 import { agentRole } from '../testing/resources';
 import { otherEnvironmentSecrets } from './environments';
-import { ofPods, STATE_SECRET } from './names';
+import { ofPods, readsState, STATE_SECRET } from './names';
 import { agentsDisk } from './namespaces';
 import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
@@ -203,9 +203,10 @@ function driftResources(model: Model): Declaration[] {
   ];
 }
 
-/** What the Pods are given that take the secrets out of the environment's state: they read all of it. */
-function stateResources(model: Model): Declaration[] {
+/** What the Pods are given that read all of the state: they take its secrets out, and cut it for its modules. */
+export function stateResources(model: Model): Declaration[] {
   const { settings } = model;
+  if (!readsState(settings)) return [];
   const { deploy: namespace } = namespacesOf(settings);
   const dependsOn = ['deploy-namespace'];
   const where = { namespace, name: STATE_SECRET, labels: labels(about(model, names.state)) };
@@ -240,7 +241,6 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       ],
       accounts: ['preview-account', 'state-account'],
     }),
-    ...stateResources(model),
     ...driftResources(model),
     ...(topologyProject.apply === 'automatic'
       ? [

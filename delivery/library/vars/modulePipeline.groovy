@@ -1,6 +1,7 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
 // codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build,
-// 7 undone by an earlier build, 8 in the merge queue; `switchyard judge` ends with 7 where a rollout does not hold.
+// 7 undone by an earlier build, 8 in the merge queue; `switchyard judge` ends with 7 where a rollout does not hold,
+// `switchyard up` with 8 where the state has to be cut first.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
@@ -260,9 +261,28 @@ boolean release(String module, String ledger, Map place) {
     return rollout == 0 && !undone
 }
 
-// 0 when what the ledger names is rolled out and holds, 7 when it does not hold; what its Pods said is carried as a text.
-// The Pod has the module's own account, and for the length of `up` what opens the module's part of the state and no other.
+// 0 when what the ledger names is rolled out and holds, 7 when it does not hold.
 int rollOut(String module, Map place) {
+    int code = rollOutOnce(module, place)
+    if (code != 8) {
+        return code
+    }
+    // A plain `pulumi up` cuts nothing for its modules' deploys, nor does an `up` that was killed. What opens the whole state
+    // has a Pod of its own.
+    timeout(time: 30, unit: 'MINUTES') {
+        node('state') {
+            container('state') {
+                trusted('switchyard cut "$SWITCHYARD_ENVIRONMENT"')
+            }
+        }
+    }
+    return rollOutOnce(module, place)
+}
+
+// As `rollOut`, and 8 when nothing was done, since the environment was changed and not cut for its modules. What its Pods said
+// is carried as a text. The Pod has the module's own account, and for the length of `up` what opens the module's part of the
+// state and no other.
+int rollOutOnce(String module, Map place) {
     int code = 1
     int held = 1
     String words = ''
@@ -273,7 +293,9 @@ int rollOut(String module, Map place) {
                     timeout(time: 40, unit: 'MINUTES') {
                         String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
                         code = trusted(up, module, place)
-                        held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
+                        if (code != 8) {
+                            held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
+                        }
                         // Whatever stopped it is over: what is there is settled.
                         if (code != 0 && held == 0) {
                             code = trusted(up, module, place)
