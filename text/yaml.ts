@@ -13,16 +13,34 @@ import {
  */
 const LOST = /^(?=.* )[ \t\n]*\n$/s;
 
-/** A value as YAML that is read as the same value again. */
+/**
+ * What readers of YAML 1.1 (SnakeYAML in Jenkins, PyYAML, libyaml) take for the end of a line, or refuse wherever it
+ * stands: the library writes YAML 1.2, where it is text like any other.
+ */
+const FOREIGN = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
+
+/** Words that YAML 1.1 knows and the library's `compat` does not: the default value, and the merge. */
+const WORDS = /^(?:=|<<)$/;
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/**
+ * A value as YAML that is read as the same value again, by readers of YAML 1.2 and of 1.1. No text in it is anything
+ * but text to either.
+ */
 export function yamlText(
   value: unknown,
   options: CreateNodeOptions & DocumentOptions & SchemaOptions & ToStringOptions,
 ): string {
-  const document = new Document(value, options);
+  const both = { ...options, compat: 'yaml-1.1' } as const;
+  const document = new Document(value, both);
   visit(document, {
     Scalar: (_key, scalar) => {
-      if (typeof scalar.value === 'string' && LOST.test(scalar.value)) scalar.type = 'QUOTE_DOUBLE';
+      if (typeof scalar.value !== 'string') return;
+      if (scalar.value.search(FOREIGN) >= 0 || WORDS.test(scalar.value) || LOST.test(scalar.value))
+        scalar.type = 'QUOTE_DOUBLE';
     },
   });
-  return document.toString(options);
+  // They stand in double quotes and nowhere else.
+  return document.toString(both).replace(FOREIGN, escaped);
 }

@@ -267,7 +267,7 @@ describe('an existing Jenkins', () => {
       name: 'switchyard',
       namespace: 'ci-agents',
       jenkinsUrl: 'http://jenkins.tools.svc:8080',
-      templates: [{ name: 'delivery' }, { name: 'build' }, { name: 'deploy' }],
+      templates: [{ name: 'delivery' }, { name: 'build' }, { name: 'deploy' }, { name: 'state' }],
     });
     expect(JSON.stringify(agents)).toContain('«output:delivery-image:repoDigest»');
     expect(names(modelOf({}))).not.toContain('jenkins-agents');

@@ -260,8 +260,8 @@ test.each([
   await expect(up({ billing: 'two', orders: 'two' })).rejects.toThrow('killed');
   await parts().unlock();
   await expect(begin('orders')).rejects.toMatchObject({
-    code: EXIT.failed,
-    message: expect.stringContaining('Say: switchyard up lab'),
+    code: EXIT.uncut,
+    message: expect.stringContaining('Say: switchyard cut lab'),
   });
   await parts().gatherForLook();
   expect(names()).toEqual(CLEAN);
@@ -274,7 +274,7 @@ test('after a change by another program no deploy begins or goes on, until someb
   change({ billing: 'two', orders: 'two' });
   for (const module of ['orders', 'billing'])
     await expect(begin(module)).rejects.toMatchObject({
-      message: `lab was changed by another program than switchyard, so that a deploy of ${module} cannot know what it changes. Say: switchyard up lab. Then start the build again.`,
+      message: `lab was changed by another program than switchyard, so that a deploy of ${module} cannot know what it changes. Say: switchyard cut lab. Then start the build again.`,
     });
   await parts().gatherForLook();
   expect(runs('orders')).toBe('two');

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { groovyBlock, groovyString } from '../../text/groovy';
 import { jcasc, jcascSource, jcascVariable } from '../../text/jcasc';
+import { yamlText } from '../../text/yaml';
 import { root } from '../support/model';
 
 // What is written here for Groovy and for Jenkins' configuration as code is read by the real Groovy 2.4 and the real
 // StringSubstitutor in the JVM tests of lab/jenkins (TextTest.java), from one file of generated texts.
 
 const FIXTURE = join(root, 'lab', 'jenkins', 'src', 'test', 'resources', 'texts.json');
+/** As components/jenkins/casc.ts writes it. */
+const CASC = { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 };
 const SEED = 20261128;
 
 const parts = fc.oneof(
@@ -31,7 +34,10 @@ const parts = fc.oneof(
     '\u007f',
     '\u0085',
     '\u2028',
+    '\u2029',
     '\ufeff',
+    '\ufffe',
+    '\u2028jenkins:\u2028  mode: NORMAL\u2028',
     '7',
     '$',
     '${',
@@ -56,6 +62,12 @@ const texts = (): string[] =>
     { numRuns: 400, seed: SEED },
   );
 
+/** As the configuration as code holds it: a value, a key, and within a script of several lines. */
+const inYaml = (text: string) => ({
+  of: text,
+  at: { [text]: [{ script: `job {\n  description(${groovyString(text)})\n}\n` }] },
+});
+
 const fixture = (): string =>
   `${JSON.stringify(
     {
@@ -65,6 +77,7 @@ const fixture = (): string =>
         groovy: groovyString(text),
         block: groovyBlock(text),
         jcasc: jcascSource(text),
+        yaml: yamlText(inYaml(text), CASC),
         beside: jcascSource(jcasc`${text} "${jcascVariable('TOKEN')}" ${text} }`),
       })),
     },

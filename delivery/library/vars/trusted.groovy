@@ -4,10 +4,11 @@
 // secrets of that module's production and opens its part of the state stands in that login's place.
 def call(String command, String module = null, Map rollout = null) {
     int code = 1
-    List bindings = [
-        string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN'),
-        string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY')
-    ]
+    List bindings = [string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN')]
+    // Only `delivery` signs and reads certificates.
+    if (!command.startsWith('switchyard ')) {
+        bindings.add(string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY'))
+    }
     if (rollout != null) {
         bindings.add(string(credentialsId: "keys-${module}", variable: 'SWITCHYARD_SEED'))
         if (rollout.parts) {

@@ -112,6 +112,6 @@ test('no cap, no mixture of builds and no order of theirs stands still', () => {
 // kubernetes plugin, PodTemplate(null): a random UUID at each load, by which agents are counted.
 test('each kind of agent has an id that is the same at each load, and its own among clouds', () => {
   const ids = cloudOf(modelWith()).templates.map(({ id }) => id);
-  expect(ids).toEqual(['kubernetes-delivery', 'kubernetes-build', 'kubernetes-deploy']);
+  expect(ids).toEqual(['delivery', 'build', 'deploy', 'state'].map((name) => `kubernetes-${name}`));
   expect(cloudOf(modelWith()).templates.map(({ id }) => id)).toEqual(ids);
 });

@@ -138,6 +138,7 @@ describe('agents', () => {
       { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
       { name: 'build', namespace: 'ci-build', podRetention: 'never', activeDeadlineSeconds: 7800 },
       { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
+      { name: 'state', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
     ]);
   });
 
@@ -213,6 +214,7 @@ describe('agents', () => {
       [false, undefined],
       // The pipeline gives it its module's.
       [true, undefined],
+      [true, 'state'],
     ]);
   });
 
@@ -326,7 +328,7 @@ describe('the shared library', () => {
         /^ *node\((?!'delivery'|POD_LABEL)/.test(line) ? [lines[index - 1]?.trim() ?? ''] : [],
       );
     });
-    expect(waits).toHaveLength(9);
+    expect(waits).toHaveLength(10);
     for (const before of waits) expect(before).toMatch(/^timeout\(time: [0-9]+, unit: 'MINUTES'\) \{$/);
     expect(code('modulePipeline.groovy')).toMatch(
       /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = test\(/,

@@ -9,7 +9,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.yaml.snakeyaml.LoaderOptions;
+import org.yaml.snakeyaml.Yaml;
+import org.yaml.snakeyaml.constructor.SafeConstructor;
 
 /** What text/groovy.ts and text/jcasc.ts wrote, read by Groovy 2.4 and by the plug-in's own substitutor. */
 class TextTest {
@@ -38,6 +42,22 @@ class TextTest {
       String text = texts.get(i).get("text");
       assertEquals(text, read.get(2 * i), shown(text));
       assertEquals(text, read.get(2 * i + 1), shown(text));
+    }
+  }
+
+  /** SnakeYAML reads YAML 1.1, in which more ends a line than in 1.2; Jenkins' configuration as code is read by it. */
+  @Test
+  @SuppressWarnings("unchecked")
+  void snakeYamlReadsEachScalarAsItsText() throws IOException {
+    for (Map<String, String> each : texts()) {
+      String text = each.get("text");
+      Map<String, Object> read =
+          (Map<String, Object>) new Yaml(new SafeConstructor(new LoaderOptions())).load(each.get("yaml"));
+      assertEquals(Set.of("of", "at"), read.keySet(), shown(text));
+      assertEquals(text, read.get("of"), shown(text));
+      Map<String, List<Map<String, String>>> at = (Map<String, List<Map<String, String>>>) read.get("at");
+      String script = "job {\n  description(" + each.get("groovy") + ")\n}\n";
+      assertEquals(Map.of(text, List.of(Map.of("script", script))), at, shown(text));
     }
   }
 

@@ -237,8 +237,8 @@ class LibraryTest {
     assertEquals(List.of(
         "lock deploy",
         "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-        POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
-        POD + "[gitlab-bot-token, certificate-key]$ " + JUDGE,
+        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-bot-token]$ " + JUDGE,
         "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
         "unlock deploy",
         "backup/backup [gitlab-bot-token, certificate-key]$ timeout 300 delivery backup --kind repositories --kind registry --module orders"), run.trace());
@@ -273,6 +273,30 @@ class LibraryTest {
   }
 
   @Test
+  void whatWasChangedAndNotCutIsCutByThePodOfTheStateAndRolledOut() throws Exception {
+    String cut = "switchyard cut \"$SWITCHYARD_ENVIRONMENT\"";
+    Run run = main(new Scenario().exits("switchyard up", 8, 0));
+    green(run);
+    assertEquals(List.of(
+        "lock deploy",
+        "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
+        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+        "state/state [gitlab-bot-token]$ " + cut,
+        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-bot-token]$ " + JUDGE,
+        "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
+        "unlock deploy"), run.trace().subList(0, 8));
+    // Once: what cannot be cut, or whose Pod never starts, is told.
+    for (Scenario vain : List.of(new Scenario().exits("switchyard up", 8), new Scenario().exits("switchyard up", 8).neverStarts("state"))) {
+      Run red = main(vain.exits("delivery rollout", 1));
+      assertFalse(red.result().equals("SUCCESS"));
+      assertTrue(red.commands().stream().filter(ROLLOUT::equals).count() <= 2);
+      assertTrue(red.commands().stream().anyMatch(command -> command.startsWith("delivery rollout --exit-code")), red.trace().toString());
+      assertTrue(red.trace().contains("unlock deploy"));
+    }
+  }
+
+  @Test
   void whatDoesNotHoldIsUndoneInTheLedgerThenInProductionAndTold() throws Exception {
     for (Integer up : List.of(0, 1)) {
       Run run = main(new Scenario().file(WORDS, "{}").exits("switchyard up", up, 0).exits("switchyard judge", 7, 0).exits("delivery rollout", 1));
@@ -281,12 +305,12 @@ class LibraryTest {
       assertEquals(List.of(
           "lock deploy",
           "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-          POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
-          POD + bot + JUDGE,
+          POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + "[gitlab-bot-token]$ " + JUDGE,
           "delivery writes " + WORDS,
           "delivery/delivery " + bot + "delivery undo",
-          POD + "[gitlab-bot-token, certificate-key, keys-orders, part-orders]$ " + ROLLOUT,
-          POD + bot + JUDGE,
+          POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + "[gitlab-bot-token]$ " + JUDGE,
           "delivery/delivery " + bot + "delivery rollout --exit-code 0",
           "unlock deploy"), run.trace());
     }
