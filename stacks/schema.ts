@@ -237,8 +237,9 @@ export const stackSchema = z
         /** Port on every node, for sites without an ingress controller (30000–32767). */
         nodePort: z.number().int().min(30000).max(32767).optional(),
         /**
-         * `separate`: a proxy before the registry lets the user `pull` only read. `shared`: none, unless it ends TLS by
-         * `tlsSecret`; then both users may do everything, since the registry's own htpasswd knows no rights.
+         * `separate`: a proxy before the registry lets each user do what is theirs. `shared`: none, unless it ends TLS by
+         * `tlsSecret`; then every user may do everything, since the registry's own htpasswd knows no rights, and builds
+         * have no login: they start from images that anybody may read.
          */
         access: z
           .enum(['separate', 'shared'], say('is neither separate nor shared', 'Use one of the two.'))

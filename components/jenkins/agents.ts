@@ -23,6 +23,7 @@ import {
 } from '../backup/environment';
 import { existingProjects, rebasing } from '../gitlab/projects';
 import type { Model } from '../model';
+import { buildsLogIn } from '../registry/config';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { names } from '../shared/naming';
 import { outputRef, type Ref, written } from '../shared/references';
@@ -129,7 +130,7 @@ const STATE = '/state';
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
 function deliveryPod(model: Model, images: Images): string | Ref {
   const { settings } = model;
-  const bases = !settings.registry.existing;
+  const bases = buildsLogIn(settings);
   return agentPod({
     containers: [
       agentContainer(

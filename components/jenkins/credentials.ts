@@ -4,6 +4,7 @@ import type { StackSettings } from '../../stacks/schema';
 import { deployVariables, PASSPHRASE_VARIABLE, secretSources } from '../../stacks/secrets';
 import type { Model } from '../model';
 import { modulePurpose } from '../production/access';
+import { buildsLogIn } from '../registry/config';
 import type { Declaration } from '../shared/declaration';
 import { dockerConfig, loginPurpose, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
@@ -73,7 +74,7 @@ export function credentials(model: Model): Declaration[] {
 
 /** Login for the images that every build may start from. It goes from the delivery Pod to builds, and into no other Pod. */
 function basesLogin({ settings }: Model, common: Record<string, string>): Declaration[] {
-  if (settings.registry.existing) return [];
+  if (!buildsLogIn(settings)) return [];
   return [
     object(
       'kubernetes:core/v1:Secret',

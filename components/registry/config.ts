@@ -15,6 +15,13 @@ export const hasProxy = ({ registry }: StackSettings): boolean =>
   registry.access === 'separate' || registry.tlsSecret !== undefined;
 
 /**
+ * Whether builds have a login for base images. Their code is foreign: they have one only where it reads those images and
+ * does nothing else, which the proxy sees to.
+ */
+export const buildsLogIn = ({ registry }: StackSettings): boolean =>
+  !registry.existing && registry.access === 'separate';
+
+/**
  * Distribution's configuration; keys of 2.8 and 3 alike. What is secret comes by the environment, which Distribution
  * lets override each key.
  * Source: https://distribution.github.io/distribution/about/configuration/

@@ -27,7 +27,7 @@ import {
 import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
 import { rotatedMark } from '../shared/rotation';
 import { COLLECT_REQUEST, collectScript } from './collect';
-import { hasProxy, proxyConfig, registryConfig } from './config';
+import { buildsLogIn, hasProxy, proxyConfig, registryConfig } from './config';
 
 const USER = 1000;
 const CONFIG = '/config/config.yml';
@@ -54,7 +54,7 @@ function settingsOf(model: Model): Declaration[] {
   const users = [
     names.pullUser,
     names.pushUser,
-    names.basesUser,
+    ...(buildsLogIn(settings) ? [names.basesUser] : []),
     ...model.modules.map((module) => names.modulePushUser(module.name)),
   ];
   const keys = settings.registry.s3?.credentialsFrom;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { ProblemsError } from '../../catalog/problems';
+import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { collectScript } from '../../components/registry/collect';
 import { argsOf, declarationOf, modelWith, namesOf, registryLine } from '../support/workloads';
@@ -60,6 +61,18 @@ test('with shared access there is no proxy, and the configuration is exactly thi
     http: { addr: ':5000', headers: { 'X-Content-Type-Options': ['nosniff'] } },
     health: { storagedriver: { enabled: true, interval: '10s', threshold: 3 } },
   });
+});
+
+test('builds, whose code is foreign, have a login only where it does no more than read base images', () => {
+  const holders = (access: string) =>
+    topologyBoxes(modelWith({ stack: registryLine(`access: ${access}`) }))
+      .flatMap(({ declarations }) => declarations)
+      .filter((declaration) =>
+        /registry-bases|SWITCHYARD_BASES_LOGIN|registry\/build/.test(JSON.stringify(declaration)),
+      )
+      .map(({ name }) => name);
+  expect(holders('shared')).toEqual([]);
+  expect(holders('separate')).toEqual(expect.arrayContaining(['agents-bases', 'jenkins-casc']));
 });
 
 test('a certificate of its own is served by the proxy, which reads a renewed one at the next handshake', () => {
