@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { PROJECT } from '../../operations/urns';
 import {
   BACKUP_BUCKET,
   BACKUP_ENDPOINT,
@@ -97,8 +98,18 @@ function store(name: string, endpoint: string, bucket: string): Daemon {
   };
 }
 
-/** The S3 server that keeps the Pulumi state. */
-export const s3Daemon = (): Daemon => store('s3', S3_ENDPOINT, STATE_BUCKET);
+/**
+ * The S3 server that keeps the Pulumi state. With the last lock below a folder it removes that folder, and another run
+ * that takes a lock just then is refused (versitygw, backend/posix `removeParents` and backend `MkdirAll`), which no
+ * store without folders does. One file keeps the folder that all locks have in common.
+ */
+export function s3Daemon(): Daemon {
+  const daemon = store('s3', S3_ENDPOINT, STATE_BUCKET);
+  const locks = home('s3', STATE_BUCKET, '.pulumi', 'locks', 'organization', PROJECT);
+  mkdirSync(locks, { recursive: true });
+  writeFileSync(join(locks, '.keep'), '');
+  return daemon;
+}
 
 /** The S3 server that keeps the backups: whoever has the keys of the state has none here. */
 export const backupStoreDaemon = (): Daemon => store('backup-store', BACKUP_ENDPOINT, BACKUP_BUCKET);
