@@ -16,6 +16,8 @@ import { inMachine } from '../../../lab/machine/network';
 import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+import { fields } from '../../../rules/read';
+import { declarationsOf, modelWith } from '../../support/workloads';
 
 // A merge request's Dockerfile that tries to get out of its build (issue D.2), on the running lab.
 jest.setTimeout(900_000);
@@ -54,20 +56,25 @@ const ALLOWED: Record<string, string> = {
 const TARGETS = JSON.stringify({ ...FORBIDDEN, ...ALLOWED });
 
 /** Prints one line a probe: `probe <JSON>`. */
-const PROBE = String.raw`import base64, glob, json, os, re, socket, sys, time, urllib.request, urllib.error
+const PROBE = String.raw`import base64, concurrent.futures, glob, json, os, re, socket, sys, time, urllib.request, urllib.error
 
 def say(name, value):
     print("probe " + json.dumps([name, value]), flush=True)
 
 # A policy holds a moment after its Pod is there.
 time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
-for name, target in json.loads(sys.argv[1]).items():
+def reach(target):
     host, port = target.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=3).close()
-        say(name, "open")
-    except OSError as error:
-        say(name, "shut")
+        return "open"
+    except OSError:
+        return "shut"
+
+targets = json.loads(sys.argv[1])
+with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
+    for name, answer in zip(targets, pool.map(reach, targets.values())):
+        say(name, answer)
 
 if len(sys.argv) > 2:
     digest = sys.argv[2]
@@ -177,45 +184,91 @@ afterAll(async () => {
   metadata?.kill();
   const machine = holder();
   if (machine) inMachine(machine, 'ip', ['address', 'delete', `${METADATA}/32`, 'dev', 'lo']);
-  await kubectl(['delete', 'namespace', 'e2e-unfenced', '--ignore-not-found', '--wait=false']);
+  const own = ['e2e-unfenced', 'e2e-everywhere'];
+  await kubectl(['delete', 'namespace', ...own, '--ignore-not-found', '--wait=false']);
 });
 
-test('what a build must not reach does answer to a Pod that nothing fences', async () => {
+/** Answers to the probe in a Pod of its own in a namespace, whose policies are for all Pods there. */
+async function probedIn(
+  namespace: string,
+  targets: Record<string, string>,
+): Promise<Record<string, unknown>> {
+  const limits = { cpu: '200m', memory: '64Mi', 'ephemeral-storage': '64Mi' };
   const pod = {
     apiVersion: 'v1',
-    kind: 'List',
-    items: [
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'e2e-unfenced' } },
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'control', namespace: 'e2e-unfenced' },
-        spec: {
-          restartPolicy: 'Never',
-          automountServiceAccountToken: false,
-          containers: [
-            {
-              name: 'control',
-              image: `${MIRROR}/python:3.11`,
-              command: ['python3', '-c', PROBE, TARGETS],
-            },
-          ],
+    kind: 'Pod',
+    metadata: { name: 'e2e-probe', namespace },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'probe',
+          image: `${MIRROR}/python:3.11`,
+          command: ['python3', '-c', PROBE, JSON.stringify(targets)],
+          env: [{ name: 'PROBE_WAIT', value: '3' }],
+          resources: { limits },
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
         },
-      },
-    ],
+      ],
+    },
   };
+  const within = `--namespace=${namespace}`;
+  await kubectl([within, 'delete', 'pod', 'e2e-probe', '--ignore-not-found']);
   await kubectl(['apply', '-f', '-'], JSON.stringify(pod));
-  await kubectl([
-    '--namespace=e2e-unfenced',
-    'wait',
-    '--for=jsonpath={.status.phase}=Succeeded',
-    '--timeout=120s',
-    'pod/control',
-  ]);
-  const answers = probes(await kubectl(['--namespace=e2e-unfenced', 'logs', 'control']));
+  const done = '--for=jsonpath={.status.phase}=Succeeded';
+  await kubectl([within, 'wait', done, '--timeout=180s', 'pod/e2e-probe']);
+  const answers = probes(await kubectl([within, 'logs', 'e2e-probe']));
+  await kubectl([within, 'delete', 'pod', 'e2e-probe', '--wait=false']);
+  return answers;
+}
+
+/** A namespace of the test's own, with the policies given. */
+async function openNamespace(name: string, policies: readonly object[] = []): Promise<void> {
+  const items = [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
+    ...policies.map((policy) => ({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', ...policy })),
+  ];
+  await kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+}
+
+test('what a build must not reach does answer to a Pod that nothing fences', async () => {
+  await openNamespace('e2e-unfenced');
+  const answers = await probedIn('e2e-unfenced', { ...FORBIDDEN, ...ALLOWED });
   // Production lets in whom its policy names, and nobody else.
   const { "another module's Service": _service, ...others } = FORBIDDEN;
   expect(answers).toMatchObject({ ...expected('open', others), ...expected('open', ALLOWED) });
+});
+
+// Foreign code runs there: a merge request's tests, and the program of one on the topology.
+test('nor does what runs in a test namespace reach any of it, and no registry either', async () => {
+  expect(await probedIn('test-orders', { ...FORBIDDEN, ...ALLOWED })).toEqual({
+    ...expected('shut', FORBIDDEN),
+    ...expected('shut', ALLOWED),
+  });
+});
+
+test('what previews foreign code reaches the API server, by an account that reads no Secret, and nothing else of it', async () => {
+  expect(await probedIn('ci-preview', { ...FORBIDDEN, ...ALLOWED })).toEqual({
+    ...expected('shut', FORBIDDEN),
+    ...expected('shut', ALLOWED),
+    'API server, Service': 'open',
+    'API server, node': 'open',
+  });
+});
+
+test('a module that asks for a way out to everywhere gets none to what tells nodes who they are', async () => {
+  const everywhere = '{ cidr: 0.0.0.0/0, ports: [80, 443, 6443] }';
+  const model = modelWith({ shop: `description: sells\nowners: [ada]\ntest: { egress: [${everywhere}] }\n` });
+  const namespace = 'e2e-everywhere';
+  const policies = declarationsOf(model)
+    .filter(({ type, name }) => type.endsWith(':NetworkPolicy') && name.startsWith('testing-shop-'))
+    .map(({ args }) => ({ ...args, metadata: { ...fields(args, 'metadata'), namespace } }));
+  expect(policies.length).toBeGreaterThan(1);
+  await openNamespace(namespace, policies);
+  const { metadata: cloud = '', 'API server, node': node = '' } = FORBIDDEN;
+  expect(await probedIn(namespace, { cloud, node })).toEqual({ cloud: 'shut', node: 'open' });
 });
 
 test('a module of production reaches its services, and nothing of this either', async () => {
