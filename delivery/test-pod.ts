@@ -44,6 +44,14 @@ const MARGIN = 600;
  */
 const UNTIL_STARTED = 1800;
 
+/** Label by which the Pods of one run of the tests are found: the plugin makes another one for one that does not start. */
+export const RUN_LABEL = 'switchyard.dev/run';
+export const runOf = ({ build, headSha, baseSha }: Certificate): string =>
+  createHash('sha256').update(`${build} ${headSha} ${baseSha}`).digest('hex').slice(0, 32);
+
+/** Where in the workspace stands by which run a test Pod is found. */
+export const RUN_FILE = '.switchyard/run';
+
 /** What Robot asks for. */
 const ROBOT: Resources = { cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' };
 
@@ -111,6 +119,8 @@ export function testPod(input: TestPodInput) {
   const baseUrl = `http://127.0.0.1:${module.port}`;
   const scratch = { name: 'scratch', mountPath: '/tmp' };
   const deadline = module.test.timeoutMinutes * 60 + MARGIN;
+  /** The last lines of a container that ended stand in the Pod's status: nobody needs a right to its log. */
+  const said = { terminationMessagePolicy: 'FallbackToLogsOnError' };
   const own = (name: string) => ({ ...scratch, name: `${name}-tmp` });
 
   return {
@@ -126,6 +136,7 @@ export function testPod(input: TestPodInput) {
         'switchyard.dev/expires': `${UNTIL_STARTED + deadline}s`,
         'switchyard.dev/module': module.name,
         'switchyard.dev/purpose': 'test',
+        [RUN_LABEL]: runOf(certificate),
       },
       annotations: {
         'switchyard.dev/head': certificate.headSha,
@@ -149,9 +160,10 @@ export function testPod(input: TestPodInput) {
         fsGroup: AGENT_USER,
         seccompProfile: { type: 'RuntimeDefault' },
       },
-      initContainers: services.map(({ container }) => ({ ...container, restartPolicy: 'Always' })),
+      initContainers: services.map(({ container }) => ({ ...container, ...said, restartPolicy: 'Always' })),
       containers: [
         {
+          ...said,
           name: 'app',
           image: `${certificate.image.repository}@${certificate.image.digest}`,
           env: environment({ ...found, ...written, PORT: String(module.port) }),
@@ -167,6 +179,7 @@ export function testPod(input: TestPodInput) {
           volumeMounts: [own('app')],
         },
         {
+          ...said,
           name: 'robot',
           image: imageFor(settings, 'robot'),
           command: ['sleep', 'infinity'],
