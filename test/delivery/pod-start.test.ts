@@ -193,7 +193,7 @@ test('what is told is what the Kubernetes words of any container allow, and no m
 });
 
 test('a line of characters of two units each is cut to what may be left, and no character in two', () => {
-  expect(linesOf('x' + '😀'.repeat(400))).toEqual([`x${'😀'.repeat(149)}`]);
+  expect(linesOf(`x${'😀'.repeat(400)}`)).toEqual([`x${'😀'.repeat(149)}`]);
 });
 
 test('the newest Pod that stays is looked at, and the last lines of its container are kept', () => {
