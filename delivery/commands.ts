@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, CommanderError } from 'commander';
 import { LEDGER_PROJECT } from '../catalog/ledger';
@@ -29,8 +29,8 @@ import {
 import { LEDGER_BRANCH, short } from './ledger';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
-import { ENDED_FILE, patienceOf, START_FILE, watchStart } from './pod-start';
-import { eventsOf, linesOf, podWordsText } from './pod-words';
+import { patienceOf, RUN_FILE, runOf, START_FILE, watchTestPod } from './pod-start';
+import { linesOf } from './pod-words';
 import { addPreviewCommands } from './preview/commands';
 import { mergeInTurn } from './queue/merge';
 import { type Gate, isInQueue, turnOf, waitInQueue } from './queue/turn';
@@ -42,7 +42,7 @@ import { assertImage, rollBack } from './releases';
 import { readSettings } from './settings';
 import { packSource } from './source';
 import { certificateFile, readCertificate, writeCertificate } from './state';
-import { podYaml, RUN_FILE, RUN_LABEL, runOf, runScript, testPod, testScript } from './test-pod';
+import { podYaml, runScript, testPod, testScript } from './test-pod';
 import { undo } from './undo';
 import { readPodWords, UNSTEADY_FILE } from './unsteady';
 import { addTests, readFolders } from './verdict';
@@ -300,28 +300,13 @@ export function program(): Command {
       ]);
       const { startMinutes } = loadStack(SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT).testing;
       const { workspace } = common();
-      const { namespace } = options;
-      const run = readFileSync(join(workspace, RUN_FILE), 'utf8').trim();
-      const cluster = new Cluster({ token: podToken() });
-      const words = await watchStart(
-        {
-          pods: () => cluster.objects('pods', namespace, { labelSelector: `${RUN_LABEL}=${run}` }),
-          events: async (uid) =>
-            eventsOf(
-              await cluster.objects('events', namespace, { fieldSelector: `involvedObject.uid=${uid}` }),
-              uid,
-            ),
-          ended: () => existsSync(join(workspace, ENDED_FILE)),
-          say,
-          sleep,
-        },
+      const words = await watchTestPod(
+        new Cluster({ token: podToken() }),
+        { workspace, namespace: options.namespace },
         patienceOf(startMinutes),
+        { say, sleep },
       );
       if (!words) return;
-      mkdirSync(dirname(join(workspace, START_FILE)), { recursive: true });
-      writeFileSync(join(workspace, START_FILE), podWordsText(words));
-      for (const { name, events, log } of words.pods)
-        for (const line of [...events, ...log]) say(`${name}: ${line}`);
       throw new Failure(exitCode.stuck, `the test Pod does not start: ${words.why}.`);
     });
 

@@ -1,5 +1,10 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { linesOf, MOST, type PodWords, reasonWord } from './pod-words';
+import type { Certificate } from './certificate';
+import type { Cluster } from './cluster';
+import { eventsOf, linesOf, MOST, type PodWords, podWordsText, reasonWord } from './pod-words';
 
 // Whether the test Pod of a build starts. Jenkins' Kubernetes plugin makes one that does not anew for ever (KubernetesLauncher),
 // and a build outside the namespace of its cloud never hears why (Reaper).
@@ -8,6 +13,14 @@ import { linesOf, MOST, type PodWords, reasonWord } from './pod-words';
 export const START_FILE = '.switchyard/start/words.json';
 /** Written by the pipeline when the tests' agent has ended, however it did. */
 export const ENDED_FILE = '.switchyard/start/ended';
+
+/** Where in the workspace stands by which run a test Pod is found. */
+export const RUN_FILE = '.switchyard/run';
+
+/** Label by which the Pods of one run of the tests are found. */
+export const RUN_LABEL = 'switchyard.dev/run';
+export const runOf = ({ build, headSha, baseSha }: Certificate): string =>
+  createHash('sha256').update(`${build} ${headSha} ${baseSha}`).digest('hex').slice(0, 32);
 
 /** States in which a container waits for somebody to mend something; kubelet tries again all the same. */
 const CANNOT = new Set([
@@ -222,4 +235,35 @@ function whyOf(troubles: readonly Trouble[]): string {
     .slice(0, 2)
     .map(({ why }) => why)
     .join(', ');
+}
+
+/** {@link watchStart} of the test Pod of a workspace's build; leaves what it returns for `delivery verdict`. */
+export async function watchTestPod(
+  cluster: Pick<Cluster, 'objects'>,
+  { workspace, namespace }: { readonly workspace: string; readonly namespace: string },
+  patience: StartPatience,
+  { say, sleep }: Pick<StartSources, 'say' | 'sleep'>,
+): Promise<PodWords | undefined> {
+  const run = readFileSync(join(workspace, RUN_FILE), 'utf8').trim();
+  const words = await watchStart(
+    {
+      pods: () => cluster.objects('pods', namespace, { labelSelector: `${RUN_LABEL}=${run}` }),
+      events: async (uid) =>
+        eventsOf(
+          await cluster.objects('events', namespace, { fieldSelector: `involvedObject.uid=${uid}` }),
+          uid,
+        ),
+      ended: () => existsSync(join(workspace, ENDED_FILE)),
+      say,
+      sleep,
+    },
+    patience,
+  );
+  if (!words) return undefined;
+  const file = join(workspace, START_FILE);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, podWordsText(words));
+  for (const { name, events, log } of words.pods)
+    for (const line of [...events, ...log]) say(`${name}: ${line}`);
+  return words;
 }

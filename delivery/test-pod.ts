@@ -25,6 +25,7 @@ import { yamlText } from '../text/yaml';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
+import { RUN_LABEL, runOf } from './pod-start';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -43,14 +44,6 @@ const MARGIN = 600;
  * (`slaveConnectTimeout` of the Kubernetes plugin), and what is late after that is nobody's.
  */
 const UNTIL_STARTED = 1800;
-
-/** Label by which the Pods of one run of the tests are found: the plugin makes another one for one that does not start. */
-export const RUN_LABEL = 'switchyard.dev/run';
-export const runOf = ({ build, headSha, baseSha }: Certificate): string =>
-  createHash('sha256').update(`${build} ${headSha} ${baseSha}`).digest('hex').slice(0, 32);
-
-/** Where in the workspace stands by which run a test Pod is found. */
-export const RUN_FILE = '.switchyard/run';
 
 /** What Robot asks for. */
 const ROBOT: Resources = { cpu: '50m', memory: '64Mi', memoryLimit: '512Mi' };

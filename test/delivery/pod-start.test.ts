@@ -8,10 +8,20 @@ import { Cluster } from '../../delivery/cluster';
 import { run } from '../../delivery/commands';
 import { exitCode } from '../../delivery/failure';
 import { readNote, renderNote } from '../../delivery/note';
-import { patienceOf, START_FILE, startOf, watchStart } from '../../delivery/pod-start';
+import {
+  ENDED_FILE,
+  patienceOf,
+  RUN_FILE,
+  RUN_LABEL,
+  runOf,
+  START_FILE,
+  startOf,
+  watchStart,
+  watchTestPod,
+} from '../../delivery/pod-start';
 import { linesOf, MOST, type PodWords, podWordsSchema, podWordsText } from '../../delivery/pod-words';
 import { readCertificate, writeCertificate } from '../../delivery/state';
-import { RUN_LABEL, runOf } from '../../delivery/test-pod';
+import { readPodWords } from '../../delivery/unsteady';
 import { green, KEY } from './certificates';
 
 const MINUTE = 60_000;
@@ -249,6 +259,49 @@ test('an API server is asked for the Pods of one run, and for the events of one 
     ]);
   } finally {
     server.close();
+  }
+});
+
+test('what the watch of a build sees is left for its verdict and said, and nothing is left once the tests ended', async () => {
+  const workspace = mkdtempSync(join(tmpdir(), 'watch-'));
+  const event = {
+    involvedObject: { uid: 'uid-orders-1-abcde' },
+    reason: 'BackOff',
+    message: 'Back-off pulling',
+    metadata: {},
+  };
+  const asked: string[] = [];
+  const cluster = {
+    objects: async (kind: 'pods' | 'events', namespace: string, selecting: object) => {
+      asked.push(`${kind} ${namespace} ${Object.values(selecting).join()}`);
+      return kind === 'pods' ? [pod({ containers: [{ state: ended(3, 'no configuration') }] })] : [event];
+    },
+  };
+  const said: string[] = [];
+  const watch = () =>
+    watchTestPod(cluster, { workspace, namespace: 'test-orders' }, patienceOf(5), {
+      say: (line) => said.push(line),
+      sleep: async () => undefined,
+    });
+  try {
+    mkdirSync(join(workspace, '.switchyard', 'start'), { recursive: true });
+    writeFileSync(join(workspace, RUN_FILE), `${runOf(green)}\n`);
+    const words = await watch();
+    expect(words?.pods).toEqual([
+      { name: 'orders-1-abcde', events: ['BackOff: Back-off pulling'], log: ['no configuration'] },
+    ]);
+    expect(readPodWords(join(workspace, START_FILE))).toEqual(words);
+    expect(said).toEqual(['orders-1-abcde: BackOff: Back-off pulling', 'orders-1-abcde: no configuration']);
+    expect(asked).toEqual([
+      `pods test-orders ${RUN_LABEL}=${runOf(green)}`,
+      'events test-orders involvedObject.uid=uid-orders-1-abcde',
+    ]);
+    rmSync(join(workspace, START_FILE));
+    writeFileSync(join(workspace, ENDED_FILE), '');
+    expect(await watch()).toBeUndefined();
+    expect(readPodWords(join(workspace, START_FILE))).toBeUndefined();
+  } finally {
+    rmSync(workspace, { recursive: true, force: true });
   }
 });
 
