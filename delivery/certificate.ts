@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { podWordsSchema } from './pod-words';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
@@ -70,6 +71,8 @@ export const certificateSchema = z.strictObject({
     })
     .optional(),
   tests: testsSchema.optional(),
+  /** What its test Pod said, where that one did not start, so that nothing was tested. */
+  start: podWordsSchema.optional(),
 });
 
 export type Certificate = Readonly<z.infer<typeof certificateSchema>>;

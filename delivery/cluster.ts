@@ -13,8 +13,10 @@ const metadataSchema = z.object({
   creationTimestamp: z.string(),
   labels: z.record(z.string(), z.string()).default({}),
 });
-/** What an object is known by: all that is ever read of it. */
+/** What an object is known by: all that clean-up ever reads of it. */
 export type Metadata = z.infer<typeof metadataSchema>;
+
+const objectsSchema = z.object({ items: z.array(z.unknown()).nullish() });
 
 const listSchema = z.object({
   metadata: z.object({ continue: z.string().optional() }),
@@ -48,7 +50,7 @@ export function podToken(file = '/var/run/secrets/kubernetes.io/serviceaccount/t
   }
 }
 
-/** The few requests to the Kubernetes API that clean-up makes, over fetch: no client library, no kubectl. */
+/** The few requests to the Kubernetes API that clean-up and builds make, over fetch: no client library, no kubectl. */
 export class Cluster {
   constructor(private readonly options: ClusterOptions) {}
 
@@ -88,6 +90,23 @@ export class Cluster {
       `Kubernetes: ${method} ${path.split('?')[0]} answered ${response.status}.`,
       response.status === 403 ? "Check the Role of this Pod's service account." : '',
     );
+  }
+
+  /**
+   * Whole Pods or events of a namespace, 250 at most.
+   * @param selecting `labelSelector` or `fieldSelector`
+   */
+  async objects(
+    kind: 'pods' | 'events',
+    namespace: string,
+    selecting: { readonly labelSelector: string } | { readonly fieldSelector: string },
+  ): Promise<readonly unknown[]> {
+    const query = new URLSearchParams({ ...selecting, limit: '250' });
+    const path = `namespaces/${namespace}/${kind}?${query}`;
+    const parsed = objectsSchema.safeParse((await this.request('GET', path, 'application/json', [])).body);
+    if (!parsed.success)
+      throw new Failure(exitCode.red, `Kubernetes: the list of ${kind} in ${namespace} is not one.`);
+    return parsed.data.items ?? [];
   }
 
   /** Metadata of the objects that a label selector finds. What Secrets hold never travels. */

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, CommanderError } from 'commander';
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog, type Module } from '../catalog/load';
@@ -28,6 +29,8 @@ import {
 import { LEDGER_BRANCH, short } from './ledger';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
+import { patienceOf, RUN_FILE, runOf, START_FILE, watchTestPod } from './pod-start';
+import { linesOf } from './pod-words';
 import { addPreviewCommands } from './preview/commands';
 import { mergeInTurn } from './queue/merge';
 import { type Gate, isInQueue, turnOf, waitInQueue } from './queue/turn';
@@ -41,7 +44,7 @@ import { packSource } from './source';
 import { certificateFile, readCertificate, writeCertificate } from './state';
 import { podYaml, runScript, testPod, testScript } from './test-pod';
 import { undo } from './undo';
-import { readUnsteady, UNSTEADY_FILE } from './unsteady';
+import { readPodWords, UNSTEADY_FILE } from './unsteady';
 import { addTests, readFolders } from './verdict';
 import {
   type Context,
@@ -128,7 +131,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it.',
+        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it; 9 the test Pod does not start.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -272,15 +275,39 @@ export function program(): Command {
       await packSource(workspace, SOURCE, join(given, 'source.tar'));
       writeFileSync(join(given, 'test.sh'), testScript(module));
       writeFileSync(join(given, 'run.sh'), runScript(module));
-      rmSync(join(folder, 'carried'), { recursive: true, force: true });
+      for (const name of ['carried', 'start']) rmSync(join(folder, name), { recursive: true, force: true });
       const out = options.out ? resolve(options.out) : join(folder, 'test-pod.yaml');
       writeFileSync(out, podYaml(pod));
       writeFileSync(join(folder, 'results'), join(SOURCE, module.test.results));
+      writeFileSync(join(workspace, RUN_FILE), runOf(certificate));
       writeFileSync(join(folder, 'timeout-minutes'), String(module.test.timeoutMinutes));
       result(
         { pod: out },
         `test Pod: ${[...module.services.map((use) => use.name), 'app', 'robot', 'jnlp'].join(', ')}`,
       );
+    });
+
+  top
+    .command('test-pod-watch')
+    .description(
+      'Wait until the test Pod is ready, or not waited for any more. Exit 9 when it does not start.',
+    )
+    .requiredOption('--namespace <name>', 'namespace of the test Pod')
+    .action(async (options: { namespace: string }) => {
+      const { SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT } = readSettings([
+        'SWITCHYARD_STACKS',
+        'SWITCHYARD_ENVIRONMENT',
+      ]);
+      const { startMinutes } = loadStack(SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT).testing;
+      const { workspace } = common();
+      const words = await watchTestPod(
+        new Cluster({ token: podToken() }),
+        { workspace, namespace: options.namespace },
+        patienceOf(startMinutes),
+        { say, sleep },
+      );
+      if (!words) return;
+      throw new Failure(exitCode.stuck, `the test Pod does not start: ${words.why}.`);
     });
 
   top
@@ -295,6 +322,21 @@ export function program(): Command {
       const certificate = readCertificate(workspace);
       const carried = join(workspace, '.switchyard', 'carried');
       const { results: where } = moduleOf(certificate.module).test;
+      const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
+        (value) => value !== undefined,
+      );
+      // Where tests left anything, they decide.
+      const stuck =
+        options.results || existsSync(carried) ? undefined : readPodWords(join(workspace, START_FILE));
+      if (stuck) {
+        // What is hidden may be shorter than what stands for it.
+        const hidden = (lines: readonly string[]) =>
+          lines.flatMap((line) => linesOf(redact(line, secrets)).slice(0, 1));
+        const pods = stuck.pods.map((pod) => ({ ...pod, events: hidden(pod.events), log: hidden(pod.log) }));
+        const judged = { ...certificate, start: { ...stuck, pods } };
+        writeCertificate(workspace, judged);
+        throw new Failure(exitCode.red, `${verdictLine(judged)}.`);
+      }
       const { tests, faults } = options.results
         ? await readFolders(options.results.map((folder) => resolve(workspace, folder)))
         : await readFolders([carried], () => where);
@@ -306,9 +348,6 @@ export function program(): Command {
         skipped: 0,
         failing: broken,
       });
-      const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
-        (value) => value !== undefined,
-      );
       const judged = {
         ...certificate,
         tests: {
@@ -514,7 +553,7 @@ export function program(): Command {
         `${group}/${LEDGER_PROJECT}`,
         readDeployment(workspace),
         settings.BUILD_URL,
-        readUnsteady(options.report ? resolve(options.report) : join(workspace, UNSTEADY_FILE)),
+        readPodWords(options.report ? resolve(options.report) : join(workspace, UNSTEADY_FILE)),
       );
       writeDeployment(workspace, undone);
       result(undone, `undone: ${undone.module} ${short(undone.commit)} in ${undone.environment}`);

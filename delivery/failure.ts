@@ -17,6 +17,8 @@ export const exitCode = {
   undone: 7,
   /** It stands in the merge queue, and is started anew when something is to be done for it. */
   queued: 8,
+  /** The test Pod does not start. */
+  stuck: 9,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

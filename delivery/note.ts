@@ -1,5 +1,6 @@
-import { markdownText } from '../text/markdown';
+import { markdownCode, markdownText } from '../text/markdown';
 import { type Certificate, certificateSchema, isGreen, isSignedBy, parseJson, sign } from './certificate';
+import type { PodWords } from './pod-words';
 
 /** Marks the one note per merge request that the bot edits in place. */
 export const marker = '<!-- switchyard:merge-certificate -->';
@@ -41,9 +42,10 @@ export function redact(text: string, secrets: readonly string[]): string {
 
 /** One line on the outcome: heading of the note, and description of the commit status. */
 export function verdictLine(certificate: Certificate): string {
-  const { tests, conflicts } = certificate;
+  const { tests, conflicts, start } = certificate;
   if (conflicts) return `conflicts with ${certificate.targetBranch} in ${listed(conflicts, 3)}`;
   if (!certificate.image) return 'the image was not built';
+  if (!tests && start) return `the test Pod did not start: ${start.why}`;
   if (!tests) return 'the tests did not run to their end';
   if (tests.failed > 0) {
     const names = listed(
@@ -85,6 +87,30 @@ function baseText({ baseSha, ahead }: Certificate): string {
   const before = ahead.requests.map(({ mergeRequest }) => `!${mergeRequest}`).join(', ');
   return `${ahead.onto.slice(0, 12)} with ${inert(before)}`;
 }
+
+const told = (lines: readonly string[], secrets: readonly string[]): string[] =>
+  lines
+    .map((line) => redact(line, secrets))
+    .filter((line) => line.trim() !== '')
+    .map((line) => `- ${markdownCode(line)}`);
+
+/** What Pods said, as lines of a note: text of others, of which every line is inert. */
+export const podLines = ({ pods }: PodWords, secrets: readonly string[] = []): string[] =>
+  pods.flatMap(({ name, events, log }) => [
+    `**Pod ${inert(name)}**`,
+    '',
+    ...(events.length > 0 ? ['Its events:', '', ...told(events, secrets), ''] : []),
+    ...(log.length > 0
+      ? [
+          '<details open><summary>The last lines of its log</summary>',
+          '',
+          ...told(log, secrets),
+          '',
+          '</details>',
+          '',
+        ]
+      : []),
+  ]);
 
 /** The note. The same certificate and progress give the same text. */
 export function renderNote(certificate: Certificate, progress: Progress, key: string): string {
@@ -131,6 +157,8 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
           '',
         ].join('\n');
 
+  const pods = certificate.start && !tests ? `${podLines(certificate.start).join('\n')}\n` : '';
+
   return `${marker}
 **Switchyard: ${isGreen(certificate) ? 'passed' : 'failed'}**
 
@@ -138,7 +166,7 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
 |---|---|
 ${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}
 
-${failures}<details><summary>Merge certificate</summary>
+${failures}${pods}<details><summary>Merge certificate</summary>
 
 \`\`\`json
 ${JSON.stringify(certificate, null, 2)}

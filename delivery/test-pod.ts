@@ -25,6 +25,7 @@ import { yamlText } from '../text/yaml';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
+import { RUN_LABEL, runOf } from './pod-start';
 
 export interface TestPodInput {
   readonly catalog: Catalog;
@@ -111,6 +112,8 @@ export function testPod(input: TestPodInput) {
   const baseUrl = `http://127.0.0.1:${module.port}`;
   const scratch = { name: 'scratch', mountPath: '/tmp' };
   const deadline = module.test.timeoutMinutes * 60 + MARGIN;
+  /** The last lines of a container that ended stand in the Pod's status: nobody needs a right to its log. */
+  const said = { terminationMessagePolicy: 'FallbackToLogsOnError' };
   const own = (name: string) => ({ ...scratch, name: `${name}-tmp` });
 
   return {
@@ -126,6 +129,7 @@ export function testPod(input: TestPodInput) {
         'switchyard.dev/expires': `${UNTIL_STARTED + deadline}s`,
         'switchyard.dev/module': module.name,
         'switchyard.dev/purpose': 'test',
+        [RUN_LABEL]: runOf(certificate),
       },
       annotations: {
         'switchyard.dev/head': certificate.headSha,
@@ -149,9 +153,10 @@ export function testPod(input: TestPodInput) {
         fsGroup: AGENT_USER,
         seccompProfile: { type: 'RuntimeDefault' },
       },
-      initContainers: services.map(({ container }) => ({ ...container, restartPolicy: 'Always' })),
+      initContainers: services.map(({ container }) => ({ ...container, ...said, restartPolicy: 'Always' })),
       containers: [
         {
+          ...said,
           name: 'app',
           image: `${certificate.image.repository}@${certificate.image.digest}`,
           env: environment({ ...found, ...written, PORT: String(module.port) }),
@@ -167,6 +172,7 @@ export function testPod(input: TestPodInput) {
           volumeMounts: [own('app')],
         },
         {
+          ...said,
           name: 'robot',
           image: imageFor(settings, 'robot'),
           command: ['sleep', 'infinity'],

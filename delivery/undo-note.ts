@@ -1,10 +1,9 @@
-import { markdownCode } from '../text/markdown';
 import type { Deployment } from './deploy';
 import { isUsername } from './gitlab';
 import { short } from './ledger';
-import { inert, redact } from './note';
+import { inert, podLines, redact } from './note';
 import { ownNote, untilNoted } from './own-note';
-import type { Unsteady } from './unsteady';
+import type { PodWords } from './pod-words';
 import type { Context } from './verify';
 
 /** A deployment that is undone in the ledger. */
@@ -17,8 +16,6 @@ const markerOf = ({ environment, commit }: Undone): string =>
 const mention = (username: string | undefined): string =>
   username && isUsername(username) ? `@${username}: ` : '';
 
-const code = (line: string): string => (line.trim() === '' ? '' : `- ${markdownCode(line)}`);
-
 /**
  * The note that tells the author. What the Pod said is text of others: every line of it is inert.
  * @param author username in GitLab
@@ -26,7 +23,7 @@ const code = (line: string): string => (line.trim() === '' ? '' : `- ${markdownC
 export function undoNote(
   deployment: Undone,
   build: string,
-  unsteady?: Unsteady,
+  unsteady?: PodWords,
   author?: string,
   secrets: readonly string[] = [],
 ): string {
@@ -34,30 +31,13 @@ export function undoNote(
   const now = undone.serves
     ? `${short(undone.serves)} runs there as before.`
     : 'It was the first release there: nothing runs of it now.';
-  const clean = (lines: readonly string[]): string[] =>
-    lines.map((text) => code(redact(text, secrets))).filter((text) => text !== '');
-  const pods = (unsteady?.pods ?? []).flatMap(({ name, events, log }) => [
-    `**Pod ${inert(name)}**`,
-    '',
-    ...(events.length > 0 ? ['Its events:', '', ...clean(events), ''] : []),
-    ...(log.length > 0
-      ? [
-          '<details open><summary>The last lines of its log</summary>',
-          '',
-          ...clean(log),
-          '',
-          '</details>',
-          '',
-        ]
-      : []),
-  ]);
   return [
     markerOf(deployment),
     '**Switchyard: undone**',
     '',
     `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} The next merge goes out again ([build](${build})).`,
     '',
-    ...pods,
+    ...(unsteady ? podLines(unsteady, secrets) : []),
   ].join('\n');
 }
 
@@ -68,7 +48,7 @@ export async function tellUndone(
   { gitlab, noteRetries, token }: Context,
   deployment: Undone,
   build: string,
-  unsteady?: Unsteady,
+  unsteady?: PodWords,
 ): Promise<void> {
   const { project, mergeRequest } = deployment;
   const secrets = [token, process.env.SWITCHYARD_CERTIFICATE_KEY ?? ''];

@@ -2,8 +2,8 @@ import type { TakenBack } from '../catalog/ledger';
 import { type Deployment, ranBefore } from './deploy';
 import { exitCode, Failure } from './failure';
 import { changeLedger, type LedgerPlace, ledgerEvents, ledgerMessage, short, stateAt } from './ledger';
+import type { PodWords } from './pod-words';
 import { tellUndone, type Undone } from './undo-note';
-import type { Unsteady } from './unsteady';
 import type { Context } from './verify';
 
 /**
@@ -19,7 +19,7 @@ export async function undo(
   ledgerProject: string,
   deployment: Deployment,
   build: string,
-  unsteady?: Unsteady,
+  unsteady?: PodWords,
 ): Promise<Undone> {
   const { gitlab, say } = context;
   const { environment, module, commit, mergeRequest } = deployment;

@@ -315,6 +315,11 @@ export const stackSchema = z
         parallel: z.number().int().min(1).max(100).default(8),
         /** How often what has passed its `switchyard.dev/expires` is removed: five cron fields, UTC. */
         reaper: cronSchedule.default('*/15 * * * *'),
+        /**
+         * Minutes that a test Pod may say that it cannot start (image, configuration, crashes) before its build ends red. One
+         * that is slow (a large image, no node with room) has three times as long.
+         */
+        startMinutes: z.number().int().min(1).max(10).default(5),
       })
       .prefault({}),
     /** What holds for all modules of production. */

@@ -127,11 +127,26 @@ function topologyEnvironment({
 /** What one `delivery` command leaves for the next: the agent beside it, which unpacks stashes, does not reach it. */
 const STATE = '/state';
 
+/** Where Kubernetes mounts the token of an account by itself. */
+const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** What Kubernetes mounts by itself, for one container alone: the agent beside it has no use for it. */
+const accountVolume = {
+  name: 'account',
+  projected: {
+    sources: [
+      { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+      { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    ],
+  },
+};
+
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
 function deliveryPod(model: Model, images: Images): string | Ref {
   const { settings } = model;
   const bases = buildsLogIn(settings);
   return agentPod({
+    serviceAccountName: names.delivery,
     containers: [
       agentContainer(
         'delivery',
@@ -154,6 +169,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
         [
           ...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []),
           { name: 'state', mountPath: STATE },
+          { name: 'account', mountPath: ACCOUNT_FOLDER, readOnly: true },
           ...fileMounts,
         ],
       ),
@@ -173,6 +189,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
         : []),
       ...fileVolumes(model.files),
       emptyDir('state', '64Mi'),
+      accountVolume,
       ...scratch,
     ],
   });

@@ -2,7 +2,6 @@ import type { Module } from '../../catalog/load';
 import { keepsParts } from '../../stacks/backend';
 import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
-import { namespacesOf } from '../../stacks/namespaces';
 import { groovyBlock, groovyString } from '../../text/groovy';
 import { type JcascScalar, jcasc, jcascVariable } from '../../text/jcasc';
 import type { Model } from '../model';
@@ -72,7 +71,7 @@ export const topologyJobScript = (
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
     approvals: false,
-    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)})`,
+    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)}${namespaces(model)})`,
   });
 
 /** Name of the job that looks for drift, beside that of the topology's own project. */
@@ -96,7 +95,7 @@ export const driftJobScript = (
   definition {
     cps {
       script(${groovyBlock(
-        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)})\n`,
+        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)}${namespaces(model)})\n`,
       )})
       sandbox(true)
     }
@@ -121,7 +120,7 @@ export const rollbackJobScript = (
   definition {
     cps {
       script(${groovyBlock(
-        `@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD]${rollouts(model)})\n`,
+        `@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD]${places(model)})\n`,
       )})
       sandbox(true)
     }
@@ -129,22 +128,18 @@ export const rollbackJobScript = (
 }
 `;
 
-/** What a pipeline is told of its rollouts: where they run, where that is not the usual, and whether they have parts. */
-function rollouts(model: Model): string {
-  const { settings } = model;
+/** What a pipeline is told where its namespaces do not have their usual names. */
+const namespaces = ({ settings: { namespacePrefix } }: Model): string =>
+  namespacePrefix === undefined ? '' : `, namespacePrefix: ${groovyString(namespacePrefix)}`;
+
+/** What a module's pipeline is told of where its Pods run, where that is not the usual, and whether its rollouts have parts. */
+function places(model: Model): string {
   const cloud = cloudName(model);
-  const namespace = namespacesOf(settings).deploy;
   return [
     ...(cloud === 'kubernetes' ? [] : [`, cloud: ${groovyString(cloud)}`]),
-    ...(namespace === namespacesOf({}).deploy ? [] : [`, deployNamespace: ${groovyString(namespace)}`]),
-    ...(keepsParts(settings.backend) ? [', parts: true'] : []),
+    namespaces(model),
+    ...(keepsParts(model.settings.backend) ? [', parts: true'] : []),
   ].join('');
-}
-
-/** What a pipeline is told where it would not find its test namespace under its usual name. */
-function testPlace(model: Model, module: string): string {
-  const namespace = namespacesOf(model.settings).test(module);
-  return namespace === namespacesOf({}).test(module) ? '' : `, testNamespace: ${groovyString(namespace)}`;
 }
 
 /** Job DSL of one module's pipeline. */
@@ -154,7 +149,7 @@ export const jobScript = (model: Model, module: Module): JcascScalar =>
     description: module.description,
     drafts: false,
     approvals: module.merge === 'reviewed',
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${testPlace(model, module.name)}${rollouts(model)}${
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model)}${
       backsUpReleases(model.settings.backup) ? ', backup: true' : ''
     })`,
   });

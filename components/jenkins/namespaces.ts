@@ -5,8 +5,8 @@ import { RELEASE_DISK } from '../backup/environment';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
-import { fencedNamespace, retained } from '../shared/kubernetes';
-import { labels } from '../shared/naming';
+import { fencedNamespace, object, retained } from '../shared/kubernetes';
+import { labels, names } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
 import { agentRole } from '../testing/resources';
 import { buildDisk } from './buildkit';
@@ -18,11 +18,16 @@ import {
   releaseBackupWaysOut,
 } from './network';
 
-/** Names of what brings agents the files that they work from. */
-export const agentFiles = (model: Model): string[] =>
-  jenkinsNamespaces(model).flatMap(({ type, name }) =>
+/** Declaration of the account of `delivery` Pods. */
+const DELIVERY_ACCOUNT = 'agents-account';
+
+/** Names of what agents cannot be without: the files that they work from, and an account. */
+export const agentFiles = (model: Model): string[] => [
+  ...jenkinsNamespaces(model).flatMap(({ type, name }) =>
     type === 'kubernetes:core/v1:ConfigMap' ? [name] : [],
-  );
+  ),
+  DELIVERY_ACCOUNT,
+];
 
 /** Disk that so many agent Pods may fill, each with the agent beside one other container. */
 export const agentsDisk = (pods: number, other: string = AGENT_DISK): string =>
@@ -78,6 +83,14 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
       ...repositoryFiles(model.files, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
+    object(
+      'kubernetes:core/v1:ServiceAccount',
+      DELIVERY_ACCOUNT,
+      'ci',
+      { namespace: namespaces.agents, name: names.delivery, labels: labels(about('agents')) },
+      { automountServiceAccountToken: false },
+      { dependsOn: ['agents-namespace'] },
+    ),
     appliedProgram(model.program, {
       prefix: 'deploy',
       namespace: namespaces.deploy,

@@ -114,7 +114,8 @@ export const deliveryWaysOut = ({ settings }: Model): EgressRule[] => [
   ...toJenkinsAnywhere(settings),
   ...toRegistry(settings),
   ...toNeighbours(settings),
-  outside(gitlabPort(settings), registryPort(settings)),
+  // API servers: how test Pods start.
+  outside(...settings.clusters.ci.apiPorts, gitlabPort(settings), registryPort(settings)),
 ];
 
 /** Where Pods connect to that back up what was released. */

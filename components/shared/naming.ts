@@ -11,6 +11,8 @@ export const names = {
   deployerOf: (module: string) => `deployer-${module}`,
   /** Agents that read the whole state, and their account. */
   state: 'state',
+  /** Account of the Pods that take a merge request through its tests: it may see how a test Pod starts. */
+  delivery: 'delivery',
   previewer: 'previewer',
   applier: 'applier',
   watcher: 'watcher',

@@ -79,41 +79,33 @@ export function agentRole(
   ];
 }
 
-/** What the reaper may do in a test namespace. Kubernetes has no rights by label: `delivery reap` checks those. */
-function reaperRole(
-  settings: NamespaceSettings,
+/** A right to some kinds in a test namespace, for an account of another one. */
+function testingRole(
   prefix: string,
-  namespace: string,
-  common: Record<string, string>,
+  within: { readonly namespace: string; readonly labels: Record<string, string> },
+  account: { readonly name: string; readonly namespace: string },
+  right: { readonly resources: readonly string[]; readonly verbs: readonly string[] },
 ): Declaration[] {
-  const within = { namespace, name: names.reaper, labels: common };
+  const { name } = account;
   return [
     object(
       'kubernetes:rbac.authorization.k8s.io/v1:Role',
-      `${prefix}-reaper-role`,
+      `${prefix}-${name}-role`,
       'ci',
-      within,
-      {
-        rules: [
-          {
-            apiGroups: [''],
-            resources: ['pods', 'persistentvolumeclaims', 'secrets'],
-            verbs: ['list', 'delete'],
-          },
-        ],
-      },
+      { ...within, name },
+      { rules: [{ apiGroups: [''], resources: [...right.resources], verbs: [...right.verbs] }] },
       { dependsOn: [`${prefix}-namespace`] },
     ),
     object(
       'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
-      `${prefix}-reaper-binding`,
+      `${prefix}-${name}-binding`,
       'ci',
-      within,
+      { ...within, name },
       {
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.reaper },
-        subjects: [{ kind: 'ServiceAccount', name: names.reaper, namespace: namespacesOf(settings).reaper }],
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+        subjects: [{ kind: 'ServiceAccount', ...account }],
       },
-      { dependsOn: [`${prefix}-reaper-role`] },
+      { dependsOn: [`${prefix}-${name}-role`] },
     ),
   ];
 }
@@ -121,7 +113,8 @@ function reaperRole(
 /** The namespace in which one module's test Pods run. */
 export function testingResources(model: Model, module: Module): Declaration[] {
   const prefix = `testing-${module.name}`;
-  const namespace = namespacesOf(model.settings).test(module.name);
+  const namespaces = namespacesOf(model.settings);
+  const namespace = namespaces.test(module.name);
   const about = {
     name: module.name,
     component: 'testing',
@@ -129,6 +122,7 @@ export function testingResources(model: Model, module: Module): Declaration[] {
     module: module.name,
     purpose: 'test',
   };
+  const within = { namespace, labels: labels(about) };
   return [
     ...fencedNamespace({
       prefix,
@@ -152,6 +146,19 @@ export function testingResources(model: Model, module: Module): Declaration[] {
       { dependsOn: [`${prefix}-pull`] },
     ),
     ...agentRole(model.settings, prefix, namespace, labels(about)),
-    ...reaperRole(model.settings, prefix, namespace, labels(about)),
+    // Kubernetes has no rights by label: `delivery reap` checks those.
+    ...testingRole(
+      prefix,
+      within,
+      { name: names.reaper, namespace: namespaces.reaper },
+      { resources: ['pods', 'persistentvolumeclaims', 'secrets'], verbs: ['list', 'delete'] },
+    ),
+    // How a test Pod starts: `delivery test-pod-watch`.
+    ...testingRole(
+      prefix,
+      within,
+      { name: names.delivery, namespace: namespaces.agents },
+      { resources: ['pods', 'events'], verbs: ['list'] },
+    ),
   ];
 }

@@ -7,6 +7,7 @@ import { fetchReleases } from '../../components/ask-gitlab';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { modulePods, rolloutOf } from '../../components/production/workload';
+import { podWordsText } from '../../delivery/pod-words';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
@@ -14,7 +15,7 @@ import { listObjects, readLog, readObject } from '../outside';
 import { root } from '../place';
 import { EXIT, Refusal } from '../refusal';
 import { judge as judgeBy, type Look, podsOf, stageOf } from './verdict';
-import { unsteadyText, type WordSources, wordsOf } from './words';
+import { type WordSources, wordsOf } from './words';
 
 /** Name of the module's own container. */
 const CONTAINER = 'module';
@@ -88,7 +89,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
     };
   const unsteady = await wordsOf(verdict, wordSources(model, module));
   mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, unsteadyText(unsteady));
+  writeFileSync(out, podWordsText(unsteady));
   return {
     document: { ...document, verdict: 'unsteady', why: unsteady.why },
     lines: [`${about} does not hold: ${unsteady.why}`],

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reasonWord } from '../../delivery/pod-words';
 
 // Whether a rollout holds: pure, of what the API server tells of a Deployment and its Pods. How a rollout is done is
 // Kubernetes' own reckoning (kubectl, polymorphichelpers/rollout_status.go; docs, "Deployment status").
@@ -88,20 +89,17 @@ export interface PodFacts {
   readonly trouble: string;
 }
 
-/** Reasons are words of Kubernetes' own; whatever else stands there is no reason. */
-const word = (reason: string): string => (/^[A-Za-z0-9]{1,60}$/.test(reason) ? reason : '');
-
 function troubleOf({ status }: z.infer<typeof podSchema>): string {
   const unscheduled = (status.conditions ?? []).find(
     ({ type, status: is }) => type === 'PodScheduled' && is === 'False',
   );
-  if (unscheduled) return word(unscheduled.reason) || 'not scheduled';
+  if (unscheduled) return reasonWord(unscheduled.reason) || 'not scheduled';
   const container = status.containerStatuses?.find(({ ready }) => !ready) ?? status.containerStatuses?.[0];
   if (!container) return '';
   const { state, lastState } = container;
   const end = state.terminated ?? lastState.terminated;
-  const waits = state.waiting && word(state.waiting.reason);
-  const ended = end ? [word(end.reason), `exit code ${end.exitCode}`] : [];
+  const waits = state.waiting && reasonWord(state.waiting.reason);
+  const ended = end ? [reasonWord(end.reason), `exit code ${end.exitCode}`] : [];
   const said = [...(waits ? [waits] : []), ...ended].filter((text) => text !== '');
   if (said.length > 0) return said.join(', ');
   return container.ready ? '' : 'it runs and is not ready';

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { hide } from '../../delivery/preview/hide';
-import { MOST, type Unsteady } from '../../delivery/unsteady';
+import { eventsOf, linesOf, MOST, type PodWords } from '../../delivery/pod-words';
 import type { PodFacts } from './verdict';
 
 // What the Pods of a rollout that does not hold said, without the secrets of their namespace: a program that cannot reach its
@@ -36,38 +35,6 @@ export function valuesOf(secrets: readonly unknown[]): string[] {
   ];
 }
 
-const eventSchema = z.looseObject({
-  involvedObject: z.looseObject({ uid: z.string().default('') }),
-  reason: z.string().default(''),
-  message: z.string().nullish(),
-  count: z.number().nullish(),
-  lastTimestamp: z.union([z.string(), z.date()]).nullish(),
-  eventTime: z.union([z.string(), z.date()]).nullish(),
-  metadata: z.looseObject({ creationTimestamp: z.union([z.string(), z.date()]).nullish() }),
-});
-
-const clean = (text: string, secrets: readonly string[]): string[] =>
-  // Before it is cut: half a secret is one too.
-  hide(text, secrets)
-    .text.split('\n')
-    .map((line) => [...line.trimEnd()].slice(0, MOST.characters).join(''))
-    .filter((line) => line.trim() !== '');
-
-/** Events of an object, oldest first. */
-export function eventsOf(objects: readonly unknown[], uid: string, secrets: readonly string[]): string[] {
-  const at = ({ lastTimestamp, eventTime, metadata }: z.infer<typeof eventSchema>): number =>
-    new Date(lastTimestamp ?? eventTime ?? metadata.creationTimestamp ?? 0).getTime();
-  return objects
-    .flatMap((object) => eventSchema.safeParse(object).data ?? [])
-    .filter(({ involvedObject }) => involvedObject.uid === uid)
-    .sort((a, b) => at(a) - at(b))
-    .slice(-MOST.events)
-    .flatMap(({ reason, message, count }) => {
-      const text = `${reason}: ${(message ?? '').replace(/\s+/g, ' ')}${count && count > 1 ? ` (${count} times)` : ''}`;
-      return clean(text, secrets).slice(0, 1);
-    });
-}
-
 /** Where the words come from; each throws when it cannot answer. */
 export interface WordSources {
   readonly events: () => Promise<readonly unknown[]>;
@@ -81,21 +48,17 @@ export interface WordSources {
 export async function wordsOf(
   { why, pods }: { readonly why: string; readonly pods: readonly PodFacts[] },
   sources: WordSources,
-): Promise<Unsteady> {
+): Promise<PodWords> {
   try {
     const secrets = valuesOf(await sources.secrets());
     const events = await sources.events().catch(() => []);
     const told = pods.slice(0, MOST.pods).map(async (pod) => ({
       name: pod.name,
       events: eventsOf(events, pod.uid, secrets),
-      log: clean((await sources.log(pod).catch(() => undefined)) ?? '', secrets).slice(-MOST.lines),
+      log: linesOf((await sources.log(pod).catch(() => undefined)) ?? '', secrets).slice(-MOST.lines),
     }));
     return { why, pods: await Promise.all(told) };
   } catch {
     return { why, pods: [] };
   }
 }
-
-/** The file's text: of ASCII alone, so that whoever carries it needs to know no encoding. */
-export const unsteadyText = (unsteady: Unsteady): string =>
-  `${JSON.stringify(unsteady).replace(/[\u007f-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;

@@ -64,7 +64,10 @@ function mounted(pod: Pod): Record<string, string[]> {
   return Object.fromEntries(
     (pod.volumes ?? []).flatMap(({ name, projected }) => {
       const at = container?.volumeMounts?.find((mount) => mount.name === name)?.mountPath;
-      return projected && at ? [[at, projected.sources.map(({ configMap }) => configMap.name)]] : [];
+      // An account's token comes by one as well, with the authority of its API server.
+      const files = projected?.sources.flatMap(({ configMap }) => configMap ?? []);
+      if (!files || !at || files.length < (projected?.sources.length ?? 0)) return [];
+      return [[at, files.map((file) => file.name)]];
     }),
   );
 }

@@ -38,8 +38,7 @@ test('with a prefix, every namespace and all that has none stand under a name of
 test('a prefix changes names of places and nothing else', () => {
   const plain = (declaration: Declaration) =>
     JSON.stringify(declaration)
-      .replace(", testNamespace: 'guest-test-shop'", '')
-      .replaceAll(", deployNamespace: 'guest-ci-deploy'", '')
+      .replaceAll(", namespacePrefix: 'guest'", '')
       .replaceAll('guest-', '')
       // Of the module's environment, in which its service's address stands.
       .replace(/"switchyard.dev\/config-hash":"[0-9a-f]{16}"/, '');
@@ -51,9 +50,9 @@ test('resources keep their names in the state, so that a prefix moves objects an
   expect(all(guest).map(({ name }) => name)).toEqual(all(alone).map(({ name }) => name));
 });
 
-test('the pipeline is told its test namespace where it is not the usual one', () => {
-  expect(textOf(guest)).toContain("testNamespace: 'guest-test-shop'");
-  expect(textOf(alone)).not.toContain('testNamespace');
+test('the pipelines are told how their namespaces are called where that is not the usual', () => {
+  expect(textOf(guest)).toContain("modulePipeline(module: 'shop', namespacePrefix: 'guest', parts: true)");
+  expect(textOf(alone)).not.toContain('namespacePrefix');
 });
 
 test('the rules hold with a prefix, the exception for BuildKit included', () => {

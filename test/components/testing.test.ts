@@ -122,6 +122,23 @@ test('the reaper may list and delete three kinds where tests run, and nothing an
   expect(bindings.map(({ name }) => name)).toEqual(['testing-shop-reaper-binding']);
 });
 
+test('who takes a merge request through its tests may list Pods and events where tests run, and nothing anywhere else', () => {
+  const model = modelWith();
+  expect(argsOf(model, 'kubernetes:core/v1:ServiceAccount', 'agents-account')).toMatchObject({
+    metadata: { name: 'delivery', namespace: 'ci-agents' },
+    automountServiceAccountToken: false,
+  });
+  expect(
+    argsOf(model, 'kubernetes:rbac.authorization.k8s.io/v1:Role', 'testing-shop-delivery-role').rules,
+  ).toEqual([{ apiGroups: [''], resources: ['pods', 'events'], verbs: ['list'] }]);
+  const bindings = declarationsOf(model).filter(
+    ({ type, args }) =>
+      type.endsWith('RoleBinding') &&
+      JSON.stringify(args).includes('"name":"delivery","namespace":"ci-agents"'),
+  );
+  expect(bindings.map(({ name }) => name)).toEqual(['testing-shop-delivery-binding']);
+});
+
 test('the job of the reaper is exactly this', () => {
   expect(argsOf(modelWith(), 'kubernetes:batch/v1:CronJob', 'reaper-job').spec).toEqual({
     schedule: '*/15 * * * *',

@@ -278,7 +278,7 @@ test('Jenkins, its agents and the registry reach the ports that the stack names,
     ).flatMap((rule) => list(rule, 'ports').map((port) => at(port, 'port')));
   const model = modelOf({ backup: 'repository: "s3:http://s3.test:9000/copies"' });
   expect(ports(model, 'jenkins-egress')).toEqual([53, 53, 443, 6443]);
-  expect(ports(model, 'agents-egress')).toEqual([53, 53, 8080, 5000, 443, 5000]);
+  expect(ports(model, 'agents-egress')).toEqual([53, 53, 8080, 5000, 443, 5000, 6443]);
   expect(ports(model, 'deploy-egress')).toEqual([53, 53, 8080, 5000, 443, 5000, 6443]);
   expect(ports(model, 'release-backup-egress')).toEqual([53, 53, 8080, 5000, 443, 5000, 9000]);
   expect(ports(model, 'registry-egress')).toEqual([53, 53, 443, 5000, 6443, 5000]);
@@ -297,6 +297,7 @@ test('an API server is reached at the ports that its cluster names', () => {
     return [6443, 16443].flatMap((port) => (ports.includes(port) ? [`${name} ${port}`] : []));
   });
   expect(reaching.sort()).toEqual([
+    'agents-egress 16443',
     'apply-egress 16443',
     'deploy-egress 16443',
     'drift-egress 16443',

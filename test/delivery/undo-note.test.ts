@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PodWords } from '../../delivery/pod-words';
 import { type Undone, undoNote } from '../../delivery/undo-note';
-import { readUnsteady, type Unsteady } from '../../delivery/unsteady';
+import { readPodWords } from '../../delivery/unsteady';
 
 const BUILD = 'https://jenkins.test/job/shop/9/';
 const deployment: Undone = {
@@ -16,7 +17,7 @@ const deployment: Undone = {
   by: 'merge',
   undone: { why: 'it did not get ready by its deadline (Error)', serves: 'a'.repeat(40) },
 };
-const unsteady: Unsteady = {
+const unsteady: PodWords = {
   why: 'it did not get ready by its deadline (Error)',
   pods: [
     {
@@ -49,12 +50,12 @@ test('the words are read from a plain file of their form and size, and from noth
   const folder = mkdtempSync(join(tmpdir(), 'unsteady-'));
   const file = join(folder, 'unsteady.json');
   try {
-    expect(readUnsteady(file)).toBeUndefined();
+    expect(readPodWords(file)).toBeUndefined();
     writeFileSync(file, JSON.stringify(unsteady));
-    expect(readUnsteady(file)).toEqual(unsteady);
+    expect(readPodWords(file)).toEqual(unsteady);
     const link = join(folder, 'link.json');
     symlinkSync(file, link);
-    expect(readUnsteady(link)).toBeUndefined();
+    expect(readPodWords(link)).toBeUndefined();
     for (const text of [
       '',
       '{}',
@@ -62,7 +63,7 @@ test('the words are read from a plain file of their form and size, and from noth
       `"${'x'.repeat(300_000)}"`,
     ]) {
       writeFileSync(file, text);
-      expect(readUnsteady(file)).toBeUndefined();
+      expect(readPodWords(file)).toBeUndefined();
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -45,6 +45,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/hostile-build',
         'e2e/reconcile',
         'e2e/undo',
+        'e2e/pod-start',
         'e2e/kills',
       ],
       [

@@ -1,6 +1,6 @@
-import { MOST, unsteadySchema } from '../../delivery/unsteady';
+import { eventsOf, MOST, podWordsSchema, podWordsText } from '../../delivery/pod-words';
 import { type Clock, judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
-import { eventsOf, unsteadyText, valuesOf, wordsOf } from '../../operations/judge/words';
+import { valuesOf, wordsOf } from '../../operations/judge/words';
 
 const IMAGE = `registry.test/modules/shop@sha256:${'a'.repeat(64)}`;
 
@@ -193,7 +193,7 @@ describe('what the Pods said', () => {
         ],
       },
     ]);
-    expect(unsteadySchema.parse(JSON.parse(unsteadyText(told)))).toEqual(told);
+    expect(podWordsSchema.parse(JSON.parse(podWordsText(told)))).toEqual(told);
   });
 
   test('is the end of it, in bounds', async () => {
@@ -205,9 +205,9 @@ describe('what the Pods said', () => {
     expect(told.pods).toHaveLength(MOST.pods);
     expect(told.pods[0]?.log).toHaveLength(MOST.lines);
     expect(told.pods[0]?.log.at(-1)).toMatch(/^499 ü+$/);
-    const text = unsteadyText(told);
+    const text = podWordsText(told);
     expect(text).toMatch(/^[\x20-\x7e]+\n$/);
-    expect(unsteadySchema.parse(JSON.parse(text))).toEqual(told);
+    expect(podWordsSchema.parse(JSON.parse(text))).toEqual(told);
     expect(
       eventsOf(
         Array.from({ length: 30 }, (_, at) => event('u', `E${at}`, at)),

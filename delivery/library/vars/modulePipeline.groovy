@@ -1,10 +1,10 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
 // codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build,
-// 7 undone by an earlier build, 8 in the merge queue; `switchyard judge` ends with 7 where a rollout does not hold,
-// `switchyard up` with 8 where the state has to be cut first.
+// 7 undone by an earlier build, 8 in the merge queue, 9 no test Pod starts; `switchyard judge` ends with 7 where a rollout
+// does not hold, `switchyard up` with 8 where the state has to be cut first.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
-// A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
+// A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent, `delivery test-pod-watch` for tests.
 
 def call(Map settings) {
     String module = settings.module
@@ -13,8 +13,9 @@ def call(Map settings) {
     }
     // A topology that shares its cluster or its Jenkins with others names its own.
     String cloud = settings.cloud ?: 'kubernetes'
-    Map place = [cloud: cloud, namespace: settings.testNamespace ?: "test-${module}"]
-    Map rollout = [cloud: cloud, namespace: settings.deployNamespace ?: 'ci-deploy', parts: settings.parts == true]
+    String prefix = settings.namespacePrefix ? "${settings.namespacePrefix}-" : ''
+    Map place = [cloud: cloud, namespace: "${prefix}test-${module}", build: "${prefix}ci-build"]
+    Map rollout = [cloud: cloud, namespace: "${prefix}ci-deploy", parts: settings.parts == true]
     String action = env.gitlabActionType
     String branch = env.gitlabBranch
     // What the commands do, they do for this module, whatever a file of the build says.
@@ -25,7 +26,7 @@ def call(Map settings) {
             verify(module, place)
         } else if (action == 'PUSH' && branch == 'main') {
             if (deploy(module, rollout) && settings.backup) {
-                backUp(module)
+                backUp(module, "${prefix}ci-backup")
             }
         } else {
             echo("modulePipeline: nothing to do for ${action} of ${branch}; merge requests are tested, main is deployed")
@@ -56,7 +57,7 @@ int verifyOnce(String module, Map place) {
             code = source
             if (source == 0) {
                 stage('Image') {
-                    code = image(module)
+                    code = image(module, place)
                 }
             }
             if (code == 0) {
@@ -65,8 +66,9 @@ int verifyOnce(String module, Map place) {
                     stash(name: 'given', includes: '.switchyard/given/**')
                     int minutes = Integer.parseInt(readFile('.switchyard/timeout-minutes').trim())
                     Map<String, String> left = [:]
+                    // Also for a place that never gets free.
                     timeout(time: minutes + 30, unit: 'MINUTES') {
-                        left = test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(), minutes)
+                        left = testWatched(place, minutes)
                     }
                     carry(left)
                     container('delivery') {
@@ -112,7 +114,7 @@ int verifyOnce(String module, Map place) {
 
 // The Dockerfile runs in a Pod of this build alone, with a BuildKit that ends with it and without any credential. What it
 // makes comes out through the gate that `delivery build` keeps, which publishes it.
-int image(String module) {
+int image(String module, Map place) {
     int code = 0
     container('delivery') {
         code = trusted('delivery build-plan')
@@ -125,8 +127,8 @@ int image(String module) {
         build: {
             int ended = 1
             try {
-                timeout(time: 120, unit: 'MINUTES') {
-                    node('build') {
+                onAgent('build', place.build) {
+                    timeout(time: 120, unit: 'MINUTES') {
                         unstash('build')
                         container('buildkitd') {
                             ended = sh(script: 'sh .switchyard/build/run.sh', returnStatus: true)
@@ -145,6 +147,46 @@ int image(String module) {
         }
     )
     return code
+}
+
+// Beside the tests runs a watch of their Pod, which ends both when none starts, and leaves what it saw to `delivery verdict`.
+// A watch that breaks off says nothing of the tests.
+Map<String, String> testWatched(Map place, int minutes) {
+    Map<String, String> left = [:]
+    boolean stuck = false
+    try {
+        parallel(
+            failFast: true,
+            tests: {
+                try {
+                    left = test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(), minutes)
+                } finally {
+                    // The watch waits for this.
+                    writeFile(file: '.switchyard/start/ended', text: '')
+                }
+            },
+            start: {
+                int code = 0
+                container('delivery') {
+                    String authority = 'NODE_EXTRA_CA_CERTS=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'
+                    String watch = "timeout ${(minutes + 25) * 60} delivery test-pod-watch --namespace ${place.namespace}"
+                    code = sh(script: "${authority} ${watch}", returnStatus: true)
+                }
+                stuck = code == 9
+                if (stuck) {
+                    error('modulePipeline: the test Pod does not start; its events stand above')
+                }
+                if (code != 0) {
+                    echo("modulePipeline: whether the test Pod starts is not watched any more (exit code ${code})")
+                }
+            }
+        )
+    } catch (Exception broken) {
+        if (!stuck) {
+            throw broken
+        }
+    }
+    return left
 }
 
 // One Pod holds the module, its services and Robot; `delivery test-pod` wrote it. What its tests left comes back as text,
@@ -269,8 +311,8 @@ int rollOut(String module, Map place) {
     }
     // A plain `pulumi up` cuts nothing for its modules' deploys, nor does an `up` that was killed. What opens the whole state
     // has a Pod of its own.
-    timeout(time: 30, unit: 'MINUTES') {
-        node('state') {
+    onAgent('state', place.namespace) {
+        timeout(time: 15, unit: 'MINUTES') {
             container('state') {
                 trusted('switchyard cut "$SWITCHYARD_ENVIRONMENT"')
             }
@@ -286,24 +328,22 @@ int rollOutOnce(String module, Map place) {
     int code = 1
     int held = 1
     String words = ''
-    timeout(time: 60, unit: 'MINUTES') {
-        podTemplate(inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${module}", showRawYaml: false) {
-            node(POD_LABEL) {
-                container('deploy') {
-                    timeout(time: 40, unit: 'MINUTES') {
-                        String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
+    podTemplate(inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${module}", showRawYaml: false) {
+        onAgent(POD_LABEL, place.namespace) {
+            container('deploy') {
+                timeout(time: 40, unit: 'MINUTES') {
+                    String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
+                    code = trusted(up, module, place)
+                    if (code != 8) {
+                        held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
+                    }
+                    // Whatever stopped it is over: what is there is settled.
+                    if (code != 0 && held == 0) {
                         code = trusted(up, module, place)
-                        if (code != 8) {
-                            held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
-                        }
-                        // Whatever stopped it is over: what is there is settled.
-                        if (code != 0 && held == 0) {
-                            code = trusted(up, module, place)
-                        }
                     }
-                    if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
-                        words = readFile('.switchyard/rollout/unsteady.json')
-                    }
+                }
+                if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
+                    words = readFile('.switchyard/rollout/unsteady.json')
                 }
             }
         }
@@ -317,12 +357,12 @@ int rollOutOnce(String module, Map place) {
 
 // What was merged and released is copied at once, in a Pod that reaches the backups and nothing of production: the one that
 // rolls out reaches no backups. A release stands whatever comes of it: the build is unstable then.
-void backUp(String module) {
+void backUp(String module, String namespace) {
     int code = 1
     stage('Backup') {
         catchError(buildResult: 'UNSTABLE', stageResult: 'UNSTABLE') {
-            timeout(time: 30, unit: 'MINUTES') {
-                node('backup') {
+            onAgent('backup', namespace) {
+                timeout(time: 10, unit: 'MINUTES') {
                     container('backup') {
                         code = trusted("timeout 300 delivery backup --kind repositories --kind registry --module ${module}")
                     }

@@ -1,14 +1,15 @@
 // Arranges stages and Pods of the topology's own repository; the `delivery` and `switchyard` commands decide.
 // Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it (see `trusted`).
-// A Pod that cannot start is made anew for ever: a time-out around each second agent ends that, and what is held meanwhile.
+// A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent.
 
 def call(Map settings) {
     String action = env.gitlabActionType
+    Map place = [own: settings.own, prefix: settings.namespacePrefix ? "${settings.namespacePrefix}-" : '']
     if (action == 'MERGE') {
-        preview(settings.own)
+        preview(place)
     } else if (action == 'PUSH' && env.gitlabBranch == 'main') {
         if (settings.apply == 'automatic') {
-            apply(settings.own)
+            apply(place)
         } else {
             echo('topologyPipeline: this stack leaves applying to people: run `switchyard up`')
         }
@@ -22,7 +23,7 @@ List<String> affected() {
     return text == '' ? [] : text.split('\n').toList()
 }
 
-void preview(String own) {
+void preview(Map place) {
     int code = 0
     boolean superseded = false
     node('delivery') {
@@ -42,7 +43,7 @@ void preview(String own) {
                         failFast: true,
                         previews: {
                             for (int i = 0; i < environments.size(); i++) {
-                                previewOne(environments[i], own)
+                                previewOne(environments[i], place)
                             }
                             writeFile(file: '.switchyard/preview/done', text: '')
                         },
@@ -108,13 +109,13 @@ void unpack(String folder, String record) {
     }
 }
 
-void previewOne(String environment, String own) {
+void previewOne(String environment, Map place) {
     String folder = ".switchyard/preview/${environment}"
     String record = ''
-    withhold(environment, own)
+    withhold(environment, place)
     stage("Preview ${environment}") {
-        timeout(time: 60, unit: 'MINUTES') {
-            node(agent('preview', environment, own)) {
+        onAgent(agent('preview', environment, place.own), "${place.prefix}ci-preview") {
+            timeout(time: 45, unit: 'MINUTES') {
                 unstash('source')
                 unstash("given-${environment}")
                 container('preview') {
@@ -127,11 +128,11 @@ void previewOne(String environment, String own) {
         }
     }
     stage("Report ${environment}") {
-        timeout(time: 30, unit: 'MINUTES') {
-            node(agent('state', environment, own)) {
+        onAgent(agent('state', environment, place.own), "${place.prefix}ci-deploy") {
+            timeout(time: 15, unit: 'MINUTES') {
                 container('state') {
                     unpack(folder, record)
-                    if (stateful(environment, own, "switchyard scrub ${environment} ${folder}/record") != 0) {
+                    if (stateful(environment, place.own, "switchyard scrub ${environment} ${folder}/record") != 0) {
                         error("topologyPipeline: what the preview of ${environment} wrote could not be scrubbed, so it is not shown")
                     }
                 }
@@ -157,13 +158,13 @@ int stateful(String environment, String own, String command) {
 }
 
 // The state without its secrets, made where the secrets are.
-void withhold(String environment, String own) {
+void withhold(String environment, Map place) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
-        timeout(time: 30, unit: 'MINUTES') {
-            node(agent('state', environment, own)) {
+        onAgent(agent('state', environment, place.own), "${place.prefix}ci-deploy") {
+            timeout(time: 15, unit: 'MINUTES') {
                 container('state') {
-                    if (stateful(environment, own, "switchyard withhold ${environment} --out ${folder}") != 0) {
+                    if (stateful(environment, place.own, "switchyard withhold ${environment} --out ${folder}") != 0) {
                         error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
                     }
                 }
@@ -175,7 +176,7 @@ void withhold(String environment, String own) {
 }
 
 // Environment after environment; the first that is not as previewed, or fails, stops all after it.
-void apply(String own) {
+void apply(Map place) {
     int code = 0
     // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`. It is taken within the
     // first agent: one that cannot start waits alone, and holds nothing.
@@ -191,7 +192,7 @@ void apply(String own) {
                 List<String> environments = affected()
                 try {
                     for (int i = 0; i < environments.size() && code == 0; i++) {
-                        code = applyOne(environments[i], own)
+                        code = applyOne(environments[i], place)
                     }
                 } finally {
                     // Nobody waits for a status that never comes.
@@ -207,14 +208,14 @@ void apply(String own) {
     }
 }
 
-int applyOne(String environment, String own) {
+int applyOne(String environment, Map place) {
     String folder = ".switchyard/preview/${environment}"
     String record = ''
     int code = 0
-    withhold(environment, own)
+    withhold(environment, place)
     stage("Compare ${environment}") {
-        timeout(time: 60, unit: 'MINUTES') {
-            node(agent('apply', environment, own)) {
+        onAgent(agent('apply', environment, place.own), "${place.prefix}ci-apply") {
+            timeout(time: 45, unit: 'MINUTES') {
                 unstash('source')
                 container('apply') {
                     sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
@@ -234,13 +235,11 @@ int applyOne(String environment, String own) {
     int applied = 1
     try {
         stage("Apply ${environment}") {
-            timeout(time: 80, unit: 'MINUTES') {
-                node(agent('apply', environment, own)) {
+            onAgent(agent('apply', environment, place.own), "${place.prefix}ci-apply") {
+                timeout(time: 60, unit: 'MINUTES') {
                     unstash('source')
                     container('apply') {
-                        timeout(time: 60, unit: 'MINUTES') {
-                            applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
-                        }
+                        applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
                     }
                 }
             }

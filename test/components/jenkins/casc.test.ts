@@ -174,7 +174,7 @@ describe('agents', () => {
     ]);
   });
 
-  test('are limited in every container, and only a rollout has a service account', () => {
+  test('are limited in every container, and only a rollout, and who watches test Pods, has a service account', () => {
     const pods = cloud().templates.map(({ yaml }) => parse(yaml) as AgentPod);
     for (const { spec } of pods) {
       expect(spec.securityContext).toMatchObject({
@@ -210,12 +210,30 @@ describe('agents', () => {
       ]);
     }
     expect(pods.map(({ spec }) => [spec.automountServiceAccountToken, spec.serviceAccountName])).toEqual([
-      [false, undefined],
+      // The next test says what is mounted of it.
+      [false, 'delivery'],
       [false, undefined],
       // The pipeline gives it its module's.
       [true, undefined],
       [true, 'state'],
     ]);
+  });
+
+  test('that take a merge request through its tests have a token for their commands, and none for the agent beside them', () => {
+    const template = cloud().templates.find(({ name }) => name === 'delivery');
+    const { spec } = parse(template?.yaml ?? '') as {
+      spec: AgentPod['spec'] & { volumes: { name: string; projected?: object }[] };
+    };
+    expect(spec.volumes.find(({ name }) => name === 'account')?.projected).toEqual({
+      sources: [
+        { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+        { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+      ],
+    });
+    const holders = spec.containers.filter(({ volumeMounts }) =>
+      volumeMounts?.some(({ name }) => name === 'account'),
+    );
+    expect(holders.map(({ name }) => name)).toEqual(['delivery']);
   });
 
   test('that build images hold nothing of value, end with their build, and are neither root nor privileged', () => {
@@ -320,21 +338,25 @@ describe('the shared library', () => {
     expect(code('trusted.groovy')).not.toMatch(/\b(node|podTemplate|container|stage|body|Closure)\b/);
   });
 
-  // kubernetes-plugin #2772, #2796: the queue item of a Pod that cannot start stays, and a new Pod is made, for ever.
-  test('waits for no second agent without a time-out around it', () => {
-    const waits = files.flatMap((file) => {
-      const lines = code(file).split('\n');
-      return lines.flatMap((line, index) =>
-        /^ *node\((?!'delivery'|POD_LABEL)/.test(line) ? [lines[index - 1]?.trim() ?? ''] : [],
-      );
-    });
-    expect(waits).toHaveLength(10);
-    for (const before of waits) expect(before).toMatch(/^timeout\(time: [0-9]+, unit: 'MINUTES'\) \{$/);
-    expect(code('modulePipeline.groovy')).toMatch(
-      /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = test\(/,
+  // KubernetesLauncher: the queue item of a Pod that cannot start stays, and a new Pod is made, for ever.
+  test('waits for no second agent without an end', () => {
+    const waits = files.flatMap(
+      (file) =>
+        code(file)
+          .match(/^ *node\(.*$/gm)
+          ?.map((line) => `${file}: ${line.trim()}`) ?? [],
     );
+    expect(waits.sort()).toEqual([
+      "modulePipeline.groovy: node('delivery') {",
+      "modulePipeline.groovy: node('delivery') {",
+      'modulePipeline.groovy: node(POD_LABEL) {',
+      'onAgent.groovy: node(label) {',
+      "topologyDrift.groovy: node('delivery') {",
+      "topologyPipeline.groovy: node('delivery') {",
+      "topologyPipeline.groovy: node('delivery') {",
+    ]);
     expect(code('modulePipeline.groovy')).toMatch(
-      /timeout\(time: 60, unit: 'MINUTES'\) \{\s*podTemplate\(inheritFrom: 'deploy',/,
+      /timeout\(time: minutes \+ 30, unit: 'MINUTES'\) \{\s*left = testWatched\(/,
     );
   });
 
@@ -355,10 +377,12 @@ describe('the shared library', () => {
     expect(tests).toContain("sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)");
     expect(tests).not.toContain('trusted');
     const image = body.find((method) => method.startsWith('int image(')) ?? '';
-    const pod = image.slice(image.indexOf("node('build')"), image.indexOf('finally'));
+    const pod = image.slice(image.indexOf("onAgent('build'"), image.indexOf('finally'));
     expect(pod).toContain("sh(script: 'sh .switchyard/build/run.sh', returnStatus: true)");
     expect(pod).not.toMatch(/trusted|withCredentials/);
-    expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([image, tests]);
+    const watch = body.find((method) => method.startsWith('Map<String, String> testWatched(')) ?? '';
+    expect(watch).not.toContain('trusted');
+    expect(body.filter((method) => /\bsh\(/.test(method))).toEqual([image, watch, tests]);
   });
 
   test('stashes no checkout, whose links it would follow, and nothing that foreign code left', () => {

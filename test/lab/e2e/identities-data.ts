@@ -123,7 +123,25 @@ export const IDENTITIES: readonly Identity[] = [
   {
     name: 'delivery',
     is: 'the commands that merge and release, in `ci-agents`; bot token, certificate key and one module’s registry login, bound around single commands',
-    kubernetes: nothing('ci-agents/default'),
+    kubernetes: {
+      says: 'test namespaces: list Pods and events, to tell why a test Pod does not start; nothing else',
+      as: 'ci-agents/delivery',
+      may: ['list pods test-orders', 'list events test-orders'],
+      mayNot: [
+        'get pods/log test-orders',
+        'create pods test-orders',
+        'delete pods test-orders',
+        'create pods/exec test-orders',
+        'list secrets test-orders',
+        'list secrets ci-agents',
+        'list secrets ci',
+        'list pods prod-orders',
+        'list events prod-orders',
+        'create pods ci-agents',
+        'list nodes',
+        'create clusterrolebindings.rbac.authorization.k8s.io',
+      ],
+    },
     registry: {
       says: 'one module’s repository, to read and push; it deletes nothing',
       as: 'push-orders',

@@ -53,8 +53,14 @@ final class Controller {
   volatile boolean stopping;
 
   Controller(Path home, Plugins plugins) {
+    this(home, plugins, null);
+  }
+
+  /** @param kubernetes null: the one that the Pod's own account or KUBECONFIG names */
+  Controller(Path home, Plugins plugins, KubernetesClient kubernetes) {
     this.home = home;
     this.plugins = plugins;
+    this.kubernetes = kubernetes;
   }
 
   // ---- configuration ----

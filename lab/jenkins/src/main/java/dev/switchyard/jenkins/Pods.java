@@ -29,13 +29,13 @@ import org.yaml.snakeyaml.error.YAMLException;
 /** Agent Pods after the kubernetes plugin: template to Pod, waiting, exec, removal. */
 final class Pods {
   static final String WORKING_DIR = "/home/jenkins/agent";
+  /** The annotation by which the plugin finds the build of a Pod. */
+  private static final String RUN_URL = "runUrl";
   private static final String LETTERS = "bcdfghjklmnpqrstvwxz0123456789";
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final Logger LOG = Logger.getLogger("kubernetes");
   /** What the jnlp container runs in place of the remoting agent: it stays, and leaves at once on TERM. */
   private static final List<String> STAY = List.of("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done");
-  private static final Set<String> HOPELESS = Set.of("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
-      "CreateContainerConfigError", "CreateContainerError", "RunContainerError");
 
   private Pods() {}
 
@@ -114,10 +114,14 @@ final class Pods {
     return list == null ? List.of() : (List<Map<String, Object>>) list;
   }
 
-  /** The Pod of a template as a plain tree, complete with the plugin's own parts. */
+  /**
+   * The Pod of a template as a plain tree, complete with the plugin's own parts.
+   *
+   * @param runUrl of the build, for a template of the step `podTemplate`; others do not say which build they are for
+   */
   @SuppressWarnings("unchecked")
-  static Map<String, Object> pod(Map<String, Object> cloud, Map<String, Object> template, String name, String label, String buildUrl, String runUrl,
-      String jenkinsUrl) throws AbortException {
+  static Map<String, Object> pod(Map<String, Object> cloud, Map<String, Object> template, String name, String label, String runUrl, String jenkinsUrl)
+      throws AbortException {
     Map<String, Object> pod = new LinkedHashMap<>();
     for (String text : yamls(template)) pod = (Map<String, Object>) combine(pod, parseYaml(text, "podTemplate yaml"));
     if (pod.containsKey("kind") && !"Pod".equals(pod.get("kind"))) throw new AbortException("podTemplate yaml: kind is " + pod.get("kind") + ", not Pod");
@@ -135,8 +139,10 @@ final class Pods {
     labels.put("kubernetes.jenkins.io/controller", labelValue(jenkinsUrl));
     metadata.put("labels", labels);
     Map<String, Object> annotations = new LinkedHashMap<>((Map<String, Object>) metadata.getOrDefault("annotations", Map.of()));
-    annotations.put("buildUrl", buildUrl);
-    annotations.put("runUrl", runUrl);
+    if (runUrl != null) {
+      annotations.put("buildUrl", jenkinsUrl + runUrl);
+      annotations.put(RUN_URL, runUrl);
+    }
     metadata.put("annotations", annotations);
     Map<String, Object> spec = child(pod, "spec");
     spec.putIfAbsent("restartPolicy", "Never");
@@ -300,9 +306,21 @@ final class Pods {
 
   // ---- life of a Pod ----
 
-  /** Creates the Pod and waits until its containers run. @param timeout seconds */
-  static Agent start(KubernetesClient client, String namespace, Map<String, Object> pod, String nodeLabels, int timeout, String retention, Build build,
-      Consumer<String> log) throws IOException, InterruptedException {
+  @SuppressWarnings("unchecked")
+  private static boolean namesItsBuild(Map<String, Object> pod) {
+    Map<String, Object> metadata = (Map<String, Object>) pod.getOrDefault("metadata", Map.of());
+    return ((Map<String, Object>) metadata.getOrDefault("annotations", Map.of())).containsKey(RUN_URL);
+  }
+
+  /**
+   * Creates the Pod and waits until its containers are ready.
+   *
+   * @param timeout seconds
+   * @param reaped whether the plugin's Reaper watches its namespace
+   * @throws Later where the plugin would make another one
+   */
+  static Agent start(KubernetesClient client, String namespace, Map<String, Object> pod, String nodeLabels, int timeout, boolean reaped, String retention,
+      Build build, Consumer<String> log) throws IOException, InterruptedException {
     @SuppressWarnings("unchecked")
     String name = (String) ((Map<String, Object>) pod.get("metadata")).get("name");
     build.pods.add(namespace + "/" + name);
@@ -316,15 +334,17 @@ final class Pods {
     }
     log.accept("Created Pod: kubernetes " + namespace + "/" + name);
     try {
-      Pod running = await(client, namespace, name, timeout, log);
+      Pod running = await(client, namespace, name, timeout, reaped && namesItsBuild(pod), log);
       Set<String> sidecars = new java.util.TreeSet<>();
       running.getSpec().getInitContainers().forEach(c -> sidecars.add(c.getName()));
       Set<String> containers = new java.util.TreeSet<>();
       running.getSpec().getContainers().forEach(c -> containers.add(c.getName()));
       return new Agent(client, namespace, name, nodeLabels, containers, sidecars, retention.equals("always"), retention.equals("onFailure"));
     } catch (KubernetesClientException e) {
+      boolean interrupted = Thread.interrupted();
       delete(client, namespace, name, build);
-      throw new AbortException("Pod " + namespace + "/" + name + ": " + reason(e));
+      if (interrupted) Thread.currentThread().interrupt();
+      throw new Anew("Failed to launch Pod " + namespace + "/" + name + ": " + reason(e));
     } catch (IOException | InterruptedException | RuntimeException e) {
       boolean interrupted = Thread.interrupted();
       delete(client, namespace, name, build);
@@ -334,7 +354,7 @@ final class Pods {
   }
 
   /** A Pod that cannot be made now; the plugin makes another one, for ever. */
-  static final class Later extends IOException {
+  static class Later extends IOException {
     private static final long serialVersionUID = 1;
 
     Later(String message) {
@@ -342,9 +362,18 @@ final class Pods {
     }
   }
 
+  /** One that was made and did not start: its queue item stays, and gets another one. */
+  static final class Anew extends Later {
+    private static final long serialVersionUID = 1;
+
+    Anew(String message) {
+      super(message);
+    }
+  }
+
   /**
    * Which refusals end the build and which are tried again is KubernetesLauncher.launch of the plugin: a full quota, a
-   * quota that others change at the moment, and a server in trouble are.
+   * quota that others change at the moment, and a server in trouble are; of a Pod that does not name its build, all are.
    */
   static void create(KubernetesClient client, String namespace, String name, Map<String, Object> pod) throws IOException {
     try {
@@ -355,6 +384,7 @@ final class Pods {
       boolean raced = e.getCode() == 409 && message.contains("Operation cannot be fulfilled on resourcequotas");
       if (full || raced || e.getCode() >= 500)
         throw new Later("WARNING: Unable to create pod: kubernetes " + namespace + "/" + name + ": " + reason(e) + "; retrying");
+      if (!namesItsBuild(pod)) throw new Anew("ERROR: Unable to create pod: kubernetes " + namespace + "/" + name + ": " + reason(e));
       throw new AbortException("Pod " + namespace + "/" + name + " was refused: " + reason(e));
     }
   }
@@ -366,48 +396,68 @@ final class Pods {
     return message + (e.getCode() > 0 ? " (" + e.getCode() + ")" : "");
   }
 
-  private static Pod await(KubernetesClient client, String namespace, String name, int timeout, Consumer<String> log)
+  private static Pod await(KubernetesClient client, String namespace, String name, int timeout, boolean reaped, Consumer<String> log)
       throws IOException, InterruptedException {
     long end = System.nanoTime() + timeout * 1_000_000_000L;
     String last = "";
     while (true) {
       Pod pod = client.pods().inNamespace(namespace).withName(name).get();
-      if (pod == null) throw new AbortException("Pod " + namespace + "/" + name + " was deleted while it started");
-      List<String> state = new ArrayList<>();
-      List<ContainerStatus> statuses = new ArrayList<>(pod.getStatus().getInitContainerStatuses());
-      statuses.addAll(pod.getStatus().getContainerStatuses());
-      for (ContainerStatus status : statuses) {
-        var waiting = status.getState() == null ? null : status.getState().getWaiting();
-        if (waiting != null && waiting.getReason() != null) {
-          if (HOPELESS.contains(waiting.getReason()))
-            throw new AbortException("Pod " + namespace + "/" + name + ": container " + status.getName() + " [" + status.getImage() + "]: "
-                + waiting.getReason() + (waiting.getMessage() == null ? "" : ": " + waiting.getMessage()));
-          state.add("container " + status.getName() + " waits: " + waiting.getReason());
-        }
-      }
-      int ready = 0;
-      for (ContainerStatus status : pod.getStatus().getContainerStatuses()) {
-        var terminated = status.getState() == null ? null : status.getState().getTerminated();
-        if (terminated != null)
-          throw new AbortException("Pod " + namespace + "/" + name + ": container " + status.getName() + " was terminated (Exit Code: "
-              + terminated.getExitCode() + ", Reason: " + terminated.getReason() + ")" + tail(client, namespace, name, status.getName()));
-        if (Boolean.TRUE.equals(status.getReady()) && status.getState() != null && status.getState().getRunning() != null) ready++;
-        else if (status.getState() != null && status.getState().getRunning() != null) state.add("container " + status.getName() + " is not ready");
-      }
-      if (ready == pod.getSpec().getContainers().size()) return pod;
-      if ("Failed".equals(pod.getStatus().getPhase()))
-        throw new AbortException("Pod " + namespace + "/" + name + " failed: " + pod.getStatus().getReason() + " " + pod.getStatus().getMessage());
-      for (PodCondition condition : pod.getStatus().getConditions())
-        if ("PodScheduled".equals(condition.getType()) && "False".equals(condition.getStatus()))
-          state.add(condition.getReason() + ": " + condition.getMessage());
-      String now = String.join("; ", state);
-      if (!now.equals(last) && !now.isEmpty()) log.accept("Pod " + namespace + "/" + name + ": " + now);
+      if (pod == null) throw new Anew("Failed to launch Pod " + namespace + "/" + name + ": it was deleted while it started");
+      if (isReady(pod)) return pod;
+      if (reaped) reap(client, namespace, pod);
+      String now = String.join("; ", states(pod));
+      if (!now.equals(last) && !now.isEmpty()) log.accept("[PodInfo] " + namespace + "/" + name + ": " + now);
       last = now;
       if (System.nanoTime() > end)
-        throw new AbortException("Pod " + namespace + "/" + name + " was not ready within " + timeout + " s: " + (now.isEmpty() ? pod.getStatus().getPhase() : now)
-            + events(client, namespace, name));
+        throw new Anew("Failed to launch Pod " + namespace + "/" + name + ": it was not ready within " + timeout + " s: "
+            + (now.isEmpty() ? pod.getStatus().getPhase() : now) + events(client, namespace, name));
       Thread.sleep(250);
     }
+  }
+
+  private static boolean isReady(Pod pod) {
+    long ready = pod.getStatus().getContainerStatuses().stream()
+        .filter(s -> Boolean.TRUE.equals(s.getReady()) && s.getState() != null && s.getState().getRunning() != null).count();
+    return ready == pod.getSpec().getContainers().size();
+  }
+
+  /** What keeps a Pod from being ready. */
+  private static List<String> states(Pod pod) {
+    List<String> state = new ArrayList<>();
+    List<ContainerStatus> statuses = new ArrayList<>(pod.getStatus().getInitContainerStatuses());
+    statuses.addAll(pod.getStatus().getContainerStatuses());
+    for (ContainerStatus status : statuses) {
+      String container = "container " + status.getName();
+      var at = status.getState();
+      if (at == null) continue;
+      if (at.getWaiting() != null && at.getWaiting().getReason() != null) state.add(container + " waits: " + at.getWaiting().getReason());
+      else if (at.getTerminated() != null && pod.getStatus().getContainerStatuses().contains(status))
+        state.add(container + " was terminated (Exit Code: " + at.getTerminated().getExitCode() + ", Reason: " + at.getTerminated().getReason() + ")");
+      else if (at.getRunning() != null && !Boolean.TRUE.equals(status.getReady())) state.add(container + " is not ready");
+    }
+    for (PodCondition condition : pod.getStatus().getConditions())
+      if ("PodScheduled".equals(condition.getType()) && "False".equals(condition.getStatus()))
+        state.add(condition.getReason() + ": " + condition.getMessage());
+    return state;
+  }
+
+  /**
+   * Reaper of the plugin: TerminateAgentOnContainerTerminated, TerminateAgentOnPodFailed, and TerminateAgentOnImagePullBackOff,
+   * which waits for a third such event.
+   */
+  private static void reap(KubernetesClient client, String namespace, Pod pod) throws AbortException {
+    String name = namespace + "/" + pod.getMetadata().getName();
+    for (ContainerStatus status : pod.getStatus().getContainerStatuses()) {
+      var at = status.getState();
+      if (at == null) continue;
+      if (at.getTerminated() != null)
+        throw new AbortException("Pod " + name + ": container " + status.getName() + " was terminated (Exit Code: " + at.getTerminated().getExitCode()
+            + ", Reason: " + at.getTerminated().getReason() + ")" + tail(client, namespace, pod.getMetadata().getName(), status.getName()));
+      if (at.getWaiting() != null && at.getWaiting().getMessage() != null && at.getWaiting().getMessage().contains("Back-off pulling image"))
+        throw new AbortException("Unable to pull container image \"" + status.getImage() + "\". Check if image tag name is spelled correctly.");
+    }
+    if ("Failed".equals(pod.getStatus().getPhase()))
+      throw new AbortException("Pod " + name + " just failed. Reason: " + pod.getStatus().getReason() + ", Message: " + pod.getStatus().getMessage());
   }
 
   private static String tail(KubernetesClient client, String namespace, String name, String container) {

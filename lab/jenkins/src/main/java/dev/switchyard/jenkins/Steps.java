@@ -752,7 +752,7 @@ final class Steps {
   }
 
   /** Before another Pod is made for one that could not be; NodeProvisioner looks every ten seconds. */
-  private static final long RETRY_MILLIS = 5000;
+  static long retryMillis = 5000;
 
   private Object node(String label, Closure<?> body) throws Exception {
     Map<String, Object> inner = current.get().template;
@@ -789,16 +789,20 @@ final class Steps {
     while (true) {
       try (Caps.Room room = controller.caps.take(orDefault((String) cloud.get("name"), ""), Caps.of(cloud, "containerCap"), identity,
           Caps.of(template, "instanceCap"), () -> log("Still waiting to schedule task: all agents that there may be are in use"))) {
+        current.get().scope.check();
         String name = prefix + "-" + Pods.random(5);
-        Map<String, Object> pod = Pods.pod(cloud, template, name, label, controller.rootUrl() + runUrl, runUrl, controller.rootUrl());
+        Map<String, Object> pod = Pods.pod(cloud, template, name, label, inner == template ? runUrl : null, controller.rootUrl());
         if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
-        return onAgent(Pods.start(controller.kubernetes(), namespace, pod, label, timeout, retention, build, this::log), body);
+        boolean reaped = namespace.equals(orDefault(nonEmpty(cloud.get("namespace")), controller.ownNamespace()));
+        return onAgent(Pods.start(controller.kubernetes(), namespace, pod, label, timeout, reaped, retention, build, this::log), body);
+      } catch (Pods.Anew e) {
+        log(e.getMessage());
       } catch (Pods.Later e) {
         // Once: each has another name in it.
         if (!told) log(e.getMessage());
         told = true;
       }
-      Thread.sleep(RETRY_MILLIS);
+      Thread.sleep(retryMillis);
     }
   }
 

@@ -110,7 +110,13 @@ class AgentsTest {
     assertEquals(Integer.MAX_VALUE, Caps.of(Map.of("instanceCapStr", ""), "instanceCap"));
   }
 
+  private static final Map<String, Object> OF_A_STEP = Map.of("metadata", Map.of("annotations", Map.of("runUrl", "job/orders/1/")));
+
   private Exception refused(int code, String message) throws Exception {
+    return refused(code, message, OF_A_STEP);
+  }
+
+  private Exception refused(int code, String message, Map<String, Object> pod) throws Exception {
     HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
     server.createContext("/", exchange -> {
       byte[] body = ("{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"message\":\"" + message + "\",\"code\":" + code + "}")
@@ -123,7 +129,7 @@ class AgentsTest {
     server.start();
     try (KubernetesClient client = new KubernetesClientBuilder().withConfig(new ConfigBuilder()
         .withMasterUrl("http://127.0.0.1:" + server.getAddress().getPort()).withRequestRetryBackoffLimit(0).build()).build()) {
-      return assertThrows(Exception.class, () -> Pods.create(client, "ci", "agent-1", Map.of()));
+      return assertThrows(Exception.class, () -> Pods.create(client, "ci", "agent-1", pod));
     } finally {
       server.stop(0);
     }
@@ -139,10 +145,11 @@ class AgentsTest {
   }
 
   @Test
-  void anyOtherRefusalEndsTheBuild() throws Exception {
+  void anyOtherRefusalEndsTheBuildOfAPodTemplateStepAndNoOther() throws Exception {
     Exception refused = refused(403, "pods is forbidden: User jenkins cannot create resource pods");
     assertTrue(refused instanceof AbortException, refused.toString());
     assertFalse(refused instanceof Pods.Later);
     assertTrue(refused(422, "Pod agent-1 is invalid") instanceof AbortException);
+    assertTrue(refused(422, "Pod agent-1 is invalid", Map.of()) instanceof Pods.Later);
   }
 }

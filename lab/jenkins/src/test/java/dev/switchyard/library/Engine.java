@@ -45,6 +45,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
  * Steps only note what they were asked for; what they answer is the {@link World}'s.
  */
 final class Engine {
+  private static final long NEVER = Long.MAX_VALUE;
   private static final Path VARS = Path.of("..", "..", "delivery", "library", "vars");
   private static final ThreadLocal<Engine> RUNNING = new ThreadLocal<>();
 
@@ -57,6 +58,8 @@ final class Engine {
     private static final long serialVersionUID = 1;
     final Continuable program;
     final Step step;
+    /** Of a time-out: the second at which it ends its body. */
+    long deadline = NEVER;
     /** Files of a node, by their paths. */
     final Map<String, String> files = new LinkedHashMap<>();
 
@@ -76,6 +79,10 @@ final class Engine {
     /** What the next turn begins with; null while it waits for its branches or a lock. */
     Outcome next = new Outcome(null, null);
     Step waiting;
+    /** What it waits for with time: an agent, a pause, a command that does not end. */
+    Step asleep;
+    /** The second at which that is there. */
+    long wakes = NEVER;
     Throwable failure;
     boolean ended;
 
@@ -96,6 +103,8 @@ final class Engine {
     final Map<String, Map<String, String>> stashes = new LinkedHashMap<>();
     final Map<String, Script> vars = new LinkedHashMap<>();
     String result = "SUCCESS";
+    /** Seconds since the beginning. Only waiting takes time. */
+    long now;
   }
 
   private final World world;
@@ -123,7 +132,7 @@ final class Engine {
   }
 
   /** How a run ended, and all that it did. */
-  record Run(String result, Throwable error, List<String> trace, List<String> agents, int suspensions) {
+  record Run(String result, Throwable error, List<String> trace, List<String> agents, int suspensions, long seconds) {
     /** Commands in their order, without where they ran. */
     List<String> commands() {
       return trace.stream().filter(line -> line.contains("$ ")).map(line -> line.substring(line.indexOf("$ ") + 2)).toList();
@@ -147,7 +156,10 @@ final class Engine {
     state.strands.add(main);
     while (true) {
       List<Strand> ready = state.strands.stream().filter(strand -> strand.next != null).toList();
-      if (ready.isEmpty()) break;
+      if (ready.isEmpty()) {
+        if (pass()) continue;
+        break;
+      }
       current = ready.get(turns.nextInt(ready.size()));
       turn(current);
       restart();
@@ -156,7 +168,7 @@ final class Engine {
     if (!ended.ended) throw new AssertionError("stands still: " + String.join("\n", trace));
     if (!state.locks.isEmpty()) throw new AssertionError("kept: " + state.locks);
     String result = ended.failure == null ? state.result : ended.failure instanceof FlowInterruptedException aborted ? aborted.getResult() : "FAILURE";
-    return new Run(result, ended.failure, trace, agents, suspensions);
+    return new Run(result, ended.failure, trace, agents, suspensions, state.now);
   }
 
   private Script script(String text, String name) throws Exception {
@@ -179,6 +191,44 @@ final class Engine {
     }) {
       state = (State) in.readObject();
     }
+  }
+
+  /** Time goes by until somebody can go on, or a time-out ends something. @return false when nobody waits for that */
+  private boolean pass() throws Exception {
+    List<Strand> asleep = state.strands.stream().filter(strand -> strand.asleep != null).toList();
+    if (asleep.isEmpty()) return false;
+    long next = Stream.concat(asleep.stream().map(strand -> strand.wakes),
+        state.strands.stream().flatMap(strand -> strand.frames.stream()).map(frame -> frame.deadline)).min(Long::compare).orElse(NEVER);
+    if (next == NEVER) {
+      Strand stuck = asleep.get(0);
+      // For ever, and with it what is held; an outermost agent that cannot start holds nothing, and waits alone.
+      if (stuck.inside().anyMatch(frame -> frame.step != null && Set.of("node", "lock").contains(frame.step.name)))
+        throw new AssertionError("waits for ever for " + stuck.asleep.name + ": " + String.join("\n", trace));
+      interrupt(stuck, new FlowInterruptedException("ABORTED", "Aborted by a person"));
+      return true;
+    }
+    state.now = Math.max(state.now, next);
+    for (Strand strand : asleep) {
+      if (strand.wakes > next) continue;
+      Step step = strand.asleep;
+      strand.asleep = null;
+      if (step.name.equals("node")) enter(strand, step);
+      else strand.next = new Outcome(null, null);
+      return true;
+    }
+    for (Strand strand : state.strands)
+      for (Frame frame : strand.frames) {
+        if (frame.deadline > next) continue;
+        frame.deadline = NEVER;
+        interrupt(strand, new FlowInterruptedException("ABORTED", "Timeout has been exceeded"));
+        return true;
+      }
+    throw new AssertionError("nobody is next");
+  }
+
+  private void sleep(Strand strand, Step step, long seconds) {
+    strand.asleep = step;
+    strand.wakes = seconds < 0 ? NEVER : state.now + seconds;
   }
 
   /** Goes on until the next step, or the end of a body. */
@@ -230,6 +280,7 @@ final class Engine {
       return;
     }
     strand.waiting = null;
+    strand.asleep = null;
     strand.next = new Outcome(null, why);
   }
 
@@ -256,7 +307,9 @@ final class Engine {
   }
 
   private void enter(Strand strand, Step step) {
-    strand.frames.push(new Frame(bodyOf(step.body), step));
+    Frame frame = new Frame(bodyOf(step.body), step);
+    if (step.name.equals("timeout")) frame.deadline = state.now + step.seconds("MINUTES");
+    strand.frames.push(frame);
     strand.next = new Outcome(null, null);
   }
 
@@ -283,7 +336,9 @@ final class Engine {
     else if (step.body != null) {
       if (step.name.equals("lock")) trace.add("lock " + step.text("resource"));
       enter(strand, step);
-    } else strand.next = new Outcome(answer(strand, step), null);
+    } else if (step.name.equals("sleep")) sleep(strand, step, step.seconds("SECONDS"));
+    else if (step.name.equals("sh")) command(strand, step);
+    else strand.next = new Outcome(answer(strand, step), null);
   }
 
   private void branch(Strand strand, Step step) {
@@ -297,24 +352,31 @@ final class Engine {
     });
   }
 
-  /** An agent that never starts is waited for until a time-out around it ends that. */
-  private void agent(Strand strand, Step step) throws Exception {
+  /** An agent that never starts is waited for until somebody ends that. */
+  private void agent(Strand strand, Step step) {
     String label = step.text("label");
     List<String> held = state.locks.stream().sorted().toList();
     agents.add(label + (credentialsOf(strand).isEmpty() ? "" : " with " + credentialsOf(strand)) + (held.isEmpty() ? "" : " holding " + held));
-    if (world.starts(label)) enter(strand, step);
-    else hang(strand, "an agent " + label);
+    long after = world.startsAfter(label);
+    if (after == 0) {
+      enter(strand, step);
+      return;
+    }
+    trace.add("waits for an agent " + label);
+    sleep(strand, step, after);
   }
 
-  private void hang(Strand strand, String what) throws Exception {
-    trace.add("waits for " + what);
-    if (strand.inside().noneMatch(frame -> frame.step != null && frame.step.name.equals("timeout"))) {
-      // For ever, and with it what is held; an outermost agent that cannot start holds nothing, and waits alone.
-      if (strand.inside().anyMatch(frame -> frame.step != null && Set.of("node", "lock").contains(frame.step.name)))
-        throw new AssertionError("waits for ever for " + what + ": " + String.join("\n", trace));
-      throw new FlowInterruptedException("ABORTED", "Aborted by a person");
-    }
-    throw new FlowInterruptedException("ABORTED", "Timeout has been exceeded");
+  private void command(Strand strand, Step step) throws AbortException {
+    World.Place place = placeOf(strand);
+    String script = step.text("script");
+    trace.add(place.agent() + "/" + place.container() + (place.credentials().isEmpty() ? "" : " " + place.credentials()) + "$ " + script);
+    int code = world.command(place, script);
+    if (code < 0) {
+      trace.add("waits for " + script);
+      sleep(strand, step, -1);
+    } else if (step.is("returnStatus")) strand.next = new Outcome(code, null);
+    else if (code != 0) throw new AbortException("script returned exit code " + code);
+    else strand.next = new Outcome(null, null);
   }
 
   private Frame nodeOf(Strand strand) {
@@ -347,16 +409,6 @@ final class Engine {
 
   private Object answer(Strand strand, Step step) throws Exception {
     switch (step.name) {
-      case "sh" -> {
-        World.Place place = placeOf(strand);
-        String script = step.text("script");
-        trace.add(place.agent() + "/" + place.container() + (place.credentials().isEmpty() ? "" : " " + place.credentials()) + "$ " + script);
-        int code = world.command(place, script);
-        if (code < 0) hang(strand, script);
-        if (step.is("returnStatus")) return code;
-        if (code != 0) throw new AbortException("script returned exit code " + code);
-        return null;
-      }
       case "echo" -> trace.add("echo " + step.text("message"));
       case "error" -> throw new AbortException(step.text("message"));
       case "unstable" -> {

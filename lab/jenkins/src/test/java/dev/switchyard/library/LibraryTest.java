@@ -27,6 +27,7 @@ class LibraryTest {
   private static final String MODULE = "modulePipeline(module: 'orders', parts: true, backup: true)";
   private static final String SOURCE = "delivery source --module orders";
   private static final String REPORT = "delivery report --module orders";
+  private static final String WATCH = "NODE_EXTRA_CA_CERTS=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
   private static final String ROLLOUT = "switchyard up \"$SWITCHYARD_ENVIRONMENT\" --only orders --yes";
   private static final String JUDGE = "switchyard judge \"$SWITCHYARD_ENVIRONMENT\" orders";
   private static final String WORDS = ".switchyard/rollout/unsteady.json";
@@ -65,11 +66,13 @@ class LibraryTest {
         "build/buildkitd$ sh .switchyard/build/run.sh",
         "delivery writes .switchyard/build/ended",
         "stash given .switchyard/given/**",
+        "delivery/delivery$ " + WATCH + " timeout 2100 delivery test-pod-watch --namespace test-orders",
         "test-pod unstashes given",
         "test-pod/robot$ sh .switchyard/given/run.sh",
         "archiveArtifacts",
         "junit",
         "robot",
+        "delivery writes .switchyard/start/ended",
         "delivery writes .switchyard/carried/output.xml.gz",
         "delivery writes .switchyard/carried/xunit.xml.gz",
         "delivery/delivery " + bot + "$ delivery verdict",
@@ -124,18 +127,73 @@ class LibraryTest {
   @Test
   void aBuildPodThatNeverStartsTellsTheGateAndIsReported() throws Exception {
     Run run = merge(new Scenario().neverStarts("build").exits("delivery build &&", 1));
-    assertEquals("ABORTED", run.result());
+    red("no agent for 'build' started within 15 minutes", run);
+    assertEquals(900, run.seconds(), 30);
     assertTrue(run.trace().contains("delivery writes .switchyard/build/ended"));
     assertTrue(run.commands().contains(REPORT));
     assertFalse(run.commands().contains("delivery merge"));
   }
 
   @Test
-  void aTestPodThatNeverStartsIsReported() throws Exception {
-    Run run = merge(new Scenario().neverStarts("test-pod"));
-    assertEquals("ABORTED", run.result());
-    assertTrue(run.commands().contains(REPORT));
-    assertFalse(run.commands().contains("delivery merge"));
+  void aTestPodThatNeverStartsIsEndedByItsWatchAndJudgedAndReported() throws Exception {
+    for (long seed = 0; seed < 8; seed++) {
+      Run run = Engine.run(MODULE, MERGE, new Scenario().neverStarts("test-pod").exits(WATCH, 9).exits("delivery verdict", 1), seed);
+      red("orders is red", run);
+      assertEquals(0, run.seconds(), 2);
+      assertEquals(List.of("delivery verdict", REPORT), run.commands().subList(run.commands().size() - 2, run.commands().size()));
+      assertFalse(String.join("\n", run.trace()).contains("carried"));
+    }
+  }
+
+  @Test
+  void aTestPodThatNeverStartsAndIsNotWatchedIsEndedByItsTimeOutAndReported() throws Exception {
+    for (int code : List.of(1, 2, 124, 137)) {
+      Run run = merge(new Scenario().neverStarts("test-pod").exits(WATCH, code));
+      assertEquals("ABORTED", run.result());
+      assertEquals(40 * 60, run.seconds(), 2);
+      assertTrue(run.commands().contains(REPORT));
+      assertFalse(run.commands().contains("delivery merge"));
+    }
+  }
+
+  @Test
+  void aTestPodThatStartsLateIsTested() throws Exception {
+    Run run = merge(new Scenario().startsAfter("test-pod", 1500));
+    green(run);
+    assertEquals(1500, run.seconds(), 2);
+    assertTrue(run.commands().contains("delivery merge"));
+  }
+
+  @Test
+  void aWatchThatBreaksOffMakesNoGoodTestRed() throws Exception {
+    for (int code : List.of(1, 2, 124, 137)) {
+      Run run = merge(new Scenario().exits(WATCH, code));
+      green(run);
+      assertTrue(run.commands().contains("delivery merge"));
+      assertTrue(run.trace().contains("echo modulePipeline: whether the test Pod starts is not watched any more (exit code " + code + ")"));
+    }
+  }
+
+  @Test
+  void whereTestsEndAsTheirPodIsGivenUpTheVerdictDecides() throws Exception {
+    Set<Boolean> carried = new HashSet<>();
+    for (long seed = 0; seed < 16; seed++) {
+      Run run = Engine.run(MODULE, MERGE, new Scenario().exits(WATCH, 9), seed);
+      assertNull(run.error(), () -> run.error() + "\n" + String.join("\n", run.trace()));
+      carried.add(String.join("\n", run.trace()).contains("carried"));
+      assertEquals(1, count(run, "delivery verdict"));
+    }
+    assertTrue(carried.contains(false), "the watch was never first");
+  }
+
+  @Test
+  void workMayTakeLongerThanAnAgentMayToStart() throws Exception {
+    Run build = merge(new Scenario().startsAfter("build", 600).exits("sh .switchyard/build/run.sh", Scenario.HANGS).exits("delivery build &&", 1));
+    assertEquals("ABORTED", build.result());
+    assertEquals(600 + 120 * 60, build.seconds());
+    Run late = main(new Scenario().startsAfter("deploy as deployer-orders", 600).startsAfter("backup", 600));
+    green(late);
+    assertEquals(1200, late.seconds(), 240);
   }
 
   @Test
@@ -270,6 +328,10 @@ class LibraryTest {
       assertFalse(String.join("\n", run.commands()).contains("backup"));
       assertFalse(run.result().equals("SUCCESS"));
     }
+    Run absent = main(new Scenario().neverStarts("deploy as deployer-orders").exits("delivery rollout", 1));
+    assertEquals(900, absent.seconds(), 30);
+    Run named = Engine.run("modulePipeline(module: 'orders', namespacePrefix: 'guest')", MAIN, new Scenario().neverStarts("deploy as deployer-orders"), 1);
+    red("kubectl --namespace guest-ci-deploy get events", named);
   }
 
   @Test
@@ -490,8 +552,12 @@ class LibraryTest {
     red("cannot be read", drift(new Scenario().exits("switchyard withhold", 1)));
     red("could not be looked at", drift(new Scenario().exits("delivery drift-run", 1)));
     red("not what may come out", drift(new Scenario().exits("delivery unpack", 1)));
-    for (Scenario late : List.of(new Scenario().neverStarts("state"), new Scenario().neverStarts("drift"), new Scenario().exits("delivery drift-run", Scenario.HANGS)))
-      assertEquals("ABORTED", drift(late).result());
+    for (String agent : List.of("state", "drift")) {
+      Run absent = drift(new Scenario().neverStarts(agent));
+      red("no agent for '" + agent + "' started within 15 minutes", absent);
+      assertTrue(absent.trace().contains("unlock deploy"));
+    }
+    assertEquals("ABORTED", drift(new Scenario().exits("delivery drift-run", Scenario.HANGS)).result());
   }
 
   // What holds whatever happens.
@@ -513,6 +579,7 @@ class LibraryTest {
 
     @Override
     public int command(Place place, String script) {
+      if (script.startsWith(WATCH)) return List.of(0, 0, 1, 9, 137).get(random.nextInt(5));
       if (isForeign(place) && !place.credentials().isEmpty()) wrong.add("credentials where foreign code runs: " + script);
       if (place.agent().equals("test-pod") || place.agent().equals("build") || script.contains("preview-run") || script.contains("apply-run") || script.contains("switchyard up"))
         return random.nextInt(8) == 0 ? Scenario.HANGS : random.nextInt(3) == 0 ? 1 : 0;
@@ -524,8 +591,8 @@ class LibraryTest {
     }
 
     @Override
-    public boolean starts(String agent) {
-      return random.nextInt(12) > 0;
+    public long startsAfter(String agent) {
+      return random.nextInt(12) > 0 ? 0 : List.of(-1L, 20L, 600L, 1000L).get(random.nextInt(4));
     }
 
     @Override
@@ -560,7 +627,7 @@ class LibraryTest {
       String told = "seed " + seed + ": " + run.error() + "\n" + String.join("\n", run.trace());
       assertEquals(List.of(), chance.wrong, told);
       // An agent is waited for with neither a credential bound around it nor, the first one, a lock held.
-      if (!run.agents().isEmpty() && !script.startsWith("topologyDrift")) assertFalse(run.agents().get(0).contains(" "), told);
+      if (!run.agents().isEmpty()) assertFalse(run.agents().get(0).contains(" "), told);
       for (String agent : run.agents()) assertFalse(agent.contains("with"), told);
       assertEquals(chance.announced, count(run, "delivery report"), told);
       if (count(run, "delivery merge") > 0 && count(run, "delivery merge --tested") == 0) {

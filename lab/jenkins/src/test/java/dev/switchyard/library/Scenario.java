@@ -2,11 +2,9 @@ package dev.switchyard.library;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** A world in which all goes well, but for what is said otherwise. */
 final class Scenario implements World {
@@ -21,7 +19,7 @@ final class Scenario implements World {
       ".switchyard/out/output.xml.gz", "cmVzdWx0cw==",
       ".switchyard/out/xunit.xml.gz", "eHVuaXQ=",
       ".switchyard/preview/environments", "lab\nsecond\n"));
-  private final Set<String> absent = new HashSet<>();
+  private final Map<String, Long> late = new LinkedHashMap<>();
   private final Map<String, String> publishing = new LinkedHashMap<>();
 
   /** The exit codes of commands that begin so, one after the other; the last one stays. */
@@ -41,7 +39,11 @@ final class Scenario implements World {
   }
 
   Scenario neverStarts(String agent) {
-    absent.add(agent);
+    return startsAfter(agent, HANGS);
+  }
+
+  Scenario startsAfter(String agent, long seconds) {
+    late.put(agent, seconds);
     return this;
   }
 
@@ -61,8 +63,8 @@ final class Scenario implements World {
   }
 
   @Override
-  public boolean starts(String agent) {
-    return !absent.contains(agent);
+  public long startsAfter(String agent) {
+    return late.getOrDefault(agent, 0L);
   }
 
   @Override

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 
 /** One call of a step, by the names of its parameters. Of a step that no plug-in of the image has, or with a parameter that it has not, none can be made. */
 final class Step implements Serializable {
@@ -25,6 +26,7 @@ final class Step implements Serializable {
       Map.entry("writeFile", List.of("", "file", "text", "encoding")),
       Map.entry("stash", List.of("name", "allowEmpty", "excludes", "includes", "useDefaultExcludes")),
       Map.entry("unstash", List.of("name")),
+      Map.entry("sleep", List.of("time", "unit")),
       Map.entry("timeout", List.of("time", "activity", "unit")),
       Map.entry("withEnv", List.of("overrides")),
       Map.entry("archiveArtifacts", List.of("artifacts", "allowEmptyArchive", "caseSensitive", "defaultExcludes", "excludes", "fingerprint", "followSymlinks", "onlyIfSuccessful")),
@@ -98,6 +100,12 @@ final class Step implements Serializable {
   String text(String parameter) {
     Object value = parameters.get(parameter);
     return value == null ? "" : value.toString();
+  }
+
+  /** Of `time` and `unit`. */
+  long seconds(String unit) {
+    Object given = parameters.get("unit");
+    return TimeUnit.valueOf(given == null ? unit : given.toString()).toSeconds(((Number) parameters.get("time")).longValue());
   }
 
   boolean is(String parameter) {

@@ -7,9 +7,9 @@ interface World {
   /** The exit code of a command; negative when it does not end by itself. */
   int command(Place place, String script);
 
-  /** Whether an agent of this kind ever starts. */
-  default boolean starts(String agent) {
-    return true;
+  /** Seconds after which an agent of this kind starts; negative when it never does. */
+  default long startsAfter(String agent) {
+    return 0;
   }
 
   /** What a command, or nobody, has left in the workspace; null when there is no such file. */
