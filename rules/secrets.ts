@@ -1,3 +1,4 @@
+import { holdsLogin } from '../catalog/logins';
 import { isSecret, type Reference, referencesIn, show } from '../components/shared/references';
 import type { Facts } from './facts';
 import { type Item, secretValues, violation } from './item';
@@ -96,9 +97,6 @@ const SECRET_VARIABLE = /(^|_)(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|PRIVATE_K
 /** Nothing but variables of the same container, which a Secret fills. */
 const FROM_VARIABLES = /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/;
 
-/** A login in an address, as databases are often given; a variable that a Secret fills may stand there. */
-const LOGIN_IN_ADDRESS = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:(?!\$\([A-Za-z_][A-Za-z0-9_]*\)@)[^\s/?#@]+@/i;
-
 /** Also holds for what a module's catalog file says under `environment`. */
 export const noPlainSecretVariables: Rule = {
   id: 'no-plain-secret-variables',
@@ -113,7 +111,7 @@ export const noPlainSecretVariables: Rule = {
         : pod.variables.flatMap(({ container, name, value }) =>
             !value ||
             value === UNKNOWN ||
-            !(SECRET_VARIABLE.test(name) ? !FROM_VARIABLES.test(value) : LOGIN_IN_ADDRESS.test(value))
+            !(SECRET_VARIABLE.test(name) ? !FROM_VARIABLES.test(value) : holdsLogin(value))
               ? []
               : [
                   violation(
