@@ -1,4 +1,15 @@
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import {
+  Composer,
+  type CST,
+  Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  Parser,
+  type YAMLMap,
+  YAMLParseError,
+} from 'yaml';
 import type { z } from 'zod';
 import { entryOf } from './entry';
 
@@ -123,6 +134,10 @@ function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
 type Path = readonly PropertyKey[];
 type Ranged = { readonly range?: readonly [number, number, number] | null };
 
+/** Parts of a dotted path that one key may be, beside all of it: the rest is hostile. */
+const DOTTED = [1, 2, 3, 4, 5, 6, 7, 8];
+const joined = (path: Path, count: number): string => path.slice(0, count).join('.');
+
 /** Finds the lines of a document's keys. Each map is indexed once: a file may have thousands of keys, and of faults. */
 class Places {
   private readonly indexed = new WeakMap<YAMLMap, ReadonlyMap<string, unknown>>();
@@ -139,14 +154,19 @@ class Places {
   /** Line of what stands at a path, or of the nearest that is there above it. */
   of(path: Path): number | undefined {
     let node: unknown = this.document.contents;
-    let line: number | undefined;
-    for (const part of [undefined, ...path]) {
-      if (part !== undefined) node = this.inside(node, part);
+    let rest = path;
+    for (let line: number | undefined; ; ) {
       const range = (node as Ranged | null | undefined)?.range;
-      if (!range) break;
+      if (!range) return line;
       line = this.line(range[0]);
+      // A key may have dots in it, which a dotted path does not tell from those between two keys.
+      const size = [rest.length, ...DOTTED].find(
+        (count) => count <= rest.length && this.inside(node, joined(rest, count)) !== undefined,
+      );
+      if (!size) return line;
+      node = this.inside(node, joined(rest, size));
+      rest = rest.slice(size);
     }
-    return line;
   }
 
   private inside(node: unknown, part: PropertyKey): unknown {
@@ -208,9 +228,33 @@ const shown = (part: PropertyKey): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   String(part).replace(/[\u0000-\u001f\u007f]|\p{Surrogate}/gu, '\ufffd');
 
-/** The document, faults and all. */
-const readDocument = (text: string, counter: LineCounter): Document =>
-  parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false });
+/** Faults of syntax after which the rest of a text is not looked at: each further bracket would be one more. */
+const MOST_FAULTS = 20;
+
+function* untilBroken(tokens: Iterable<CST.Token>): Generator<CST.Token> {
+  let faults = 0;
+  for (const token of tokens) {
+    yield token;
+    if (token.type === 'error' && ++faults >= MOST_FAULTS) return;
+  }
+}
+
+/** The document, faults and all; as `parseDocument` of the library does it, which reads on to the end. */
+function readDocument(text: string, counter: LineCounter): Document {
+  const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
+  const tokens = untilBroken(new Parser(counter.addNewLine).parse(text));
+  let document: Document | undefined;
+  for (const each of composer.compose(tokens, true, text.length)) {
+    if (!document) {
+      document = each;
+      continue;
+    }
+    const range: [number, number] = [each.range[0], each.range[1]];
+    document.errors.push(new YAMLParseError(range, 'MULTIPLE_DOCS', 'Source contains multiple documents'));
+    break;
+  }
+  return document ?? new Document(null);
+}
 
 /**
  * Problems that were found after parsing, with the line of their key where a text is known for their file.

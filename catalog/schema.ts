@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { holdsLogin } from './logins';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -11,8 +12,10 @@ import {
   imageName,
   ingressHost,
   ingressPath,
+  LOGIN,
   limitsHold,
   memory,
+  openText,
   portName,
   say,
   storage,
@@ -141,8 +144,7 @@ export const watchSeconds = z.number().int().min(0).max(300);
 
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
-  description: z
-    .string()
+  description: openText
     .min(1)
     .max(2000, say('is longer than the 2000 characters of a project of GitLab', 'Shorten it.')),
   /** GitLab user names that answer for the module. */
@@ -329,7 +331,7 @@ const backupOfService = z.union(
 export const serviceSchema = z
   .strictObject({
     /** What it is, in one line. */
-    description: z.string().min(1),
+    description: openText.min(1),
     /** Where it was run: `lab`, or `not run here` for what no package registry carries. */
     proved: z.enum(['lab', 'not run here']),
     /** Version → image, by exact tag. A stack's `images` may replace each, by `kind:version`. */
@@ -470,6 +472,8 @@ export const serviceSchema = z
     };
     for (const [part, words = []] of Object.entries(run)) {
       for (const [index, text] of words.entries()) {
+        if (holdsLogin(text, 'shell'))
+          context.addIssue({ code: 'custom', path: [...part.split('.'), index], message: LOGIN });
         const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
         if (found) {
           fault(
@@ -496,6 +500,11 @@ export const serviceSchema = z
           fault(path, `names {${word}}, which nothing fills in`, didYouMean(word, placeholders));
         }
       }
+    }
+    // Those that a shell may read; `variables` has looked at the others.
+    for (const [path, text] of [...texts, ...open]) {
+      if (path[0] === 'environment' || path[0] === 'moduleEnvironment') continue;
+      if (holdsLogin(text, 'shell')) context.addIssue({ code: 'custom', path, message: LOGIN });
     }
     for (const [path, text] of open) {
       if (/(?<!\$)\{password\}/.test(text)) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isClosed } from './addresses';
+import { holdsLogin } from './logins';
 
 // Shapes that files of the catalog and of the stacks share. What Kubernetes has a rule for follows that rule, no
 // narrower and no wider: k8s.io/apimachinery 0.37 pkg/util/validation, and pkg/apis/*/validation of Kubernetes 1.37.
@@ -127,7 +128,8 @@ export function isQualifiedName(key: string): boolean {
 export const annotations = z
   .record(z.string(), z.string())
   .superRefine((given, context) => {
-    for (const key of Object.keys(given)) {
+    for (const [key, value] of Object.entries(given)) {
+      if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
       if (isQualifiedName(key.toLowerCase())) continue;
       context.addIssue({
         code: 'custom',
@@ -168,6 +170,14 @@ export const variableOfContainer = z
     say('is what a password reaches its container by in production', 'Choose another name.'),
   );
 
+export const LOGIN = say(
+  'holds a credential in an address',
+  'Take it out: everyone may read this file. Passwords come by `services`.',
+);
+
+/** A text that everyone reads who may look. */
+export const openText = z.string().refine((text) => !holdsLogin(text), LOGIN);
+
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
 
@@ -175,6 +185,7 @@ const LONGEST_ARGUMENT = 128 * 1024 - 1;
 export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
   z.record(name, z.string()).superRefine((given, context) => {
     for (const [key, value] of Object.entries(given)) {
+      if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
       const size = Buffer.byteLength(`${key}=${value}`);
       if (size <= LONGEST_ARGUMENT) continue;
       context.addIssue({

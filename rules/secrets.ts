@@ -1,6 +1,7 @@
+import { holdsLogin } from '../catalog/logins';
 import { isSecret, type Reference, referencesIn, show } from '../components/shared/references';
 import type { Facts } from './facts';
-import { type Item, secretValues, violation } from './item';
+import { type Item, inModule, secretValues, violation } from './item';
 import { isOpenKubeconfig } from './kubeconfig';
 import { containerPart } from './pods';
 import { fields, isFields, UNKNOWN } from './read';
@@ -96,9 +97,6 @@ const SECRET_VARIABLE = /(^|_)(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|PRIVATE_K
 /** Nothing but variables of the same container, which a Secret fills. */
 const FROM_VARIABLES = /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/;
 
-/** A login in an address, as databases are often given; a variable that a Secret fills may stand there. */
-const LOGIN_IN_ADDRESS = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:(?!\$\([A-Za-z_][A-Za-z0-9_]*\)@)[^\s/?#@]+@/i;
-
 /** Also holds for what a module's catalog file says under `environment`. */
 export const noPlainSecretVariables: Rule = {
   id: 'no-plain-secret-variables',
@@ -113,14 +111,14 @@ export const noPlainSecretVariables: Rule = {
         : pod.variables.flatMap(({ container, name, value }) =>
             !value ||
             value === UNKNOWN ||
-            !(SECRET_VARIABLE.test(name) ? !FROM_VARIABLES.test(value) : LOGIN_IN_ADDRESS.test(value))
+            !(SECRET_VARIABLE.test(name) ? !FROM_VARIABLES.test(value) : holdsLogin(value))
               ? []
               : [
                   violation(
                     pod.item,
                     `${name} is a plain value.`,
                     'Put it into a Secret and use valueFrom.secretKeyRef.',
-                    { part: containerPart(pod, container) },
+                    { part: containerPart(pod, container), ...inModule(pod.item, `environment.${name}`) },
                   ),
                 ],
           ),

@@ -30,7 +30,7 @@ export const backupSchema = z
     repository: z
       .string()
       .regex(
-        /^(s3:https?:\/\/[^/@\s]+\/[^@\s]*[^/@\s]|\/backup(\/[a-z0-9._-]+)*)$/,
+        /^(s3:https?:\/\/[^/@?#\s]+\/[^@?#\s]*[^/@?#\s]|\/backup(\/[a-z0-9._-]+)*)$/,
         say(
           'is neither a bucket nor a folder below /backup',
           'Write "s3:https://s3.eu-central-1.amazonaws.com/bucket/switchyard", or "/backup" with a claim.',

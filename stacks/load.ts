@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
+import { yamlText } from '../text/yaml';
+import { withoutPrefix } from './files';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
 
@@ -24,7 +26,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
   const outer = parseYaml(text, file, stackFileSchema);
   if ('problems' in outer) throw new ProblemsError(outer.problems);
   // Our keys carry the project's prefix; other namespaces (gitlab:, kubernetes:) belong to providers.
-  const ours = text.replace(/^(\s+)["']?switchyard:([A-Za-z]+)["']?:/gm, '$1$2:');
+  const ours = withoutPrefix(text);
   const parsed = parseYaml(
     ours,
     file,
@@ -140,11 +142,14 @@ const holdsSecret = (value: unknown): boolean =>
 
 /** The text of a stack file without what it holds encrypted, and without what that is encrypted with. */
 export function withoutSecrets(text: string): string {
-  const { config, ...rest } = stackFileSchema.parse(parse(text));
-  return stringify({
-    ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
-    config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),
-  });
+  const { config, ...rest } = stackFileSchema.parse(parse(text, { uniqueKeys: false }));
+  return yamlText(
+    {
+      ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
+      config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),
+    },
+    {},
+  );
 }
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);

@@ -1,9 +1,13 @@
-import { isMap, isPair, isScalar, parseDocument, stringify } from 'yaml';
+import { isMap, isPair, isScalar, parseDocument } from 'yaml';
+import { yamlText } from '../text/yaml';
 import type { StackSettings } from './schema';
 
 export type SecretSettings = StackSettings['secrets'];
 
 const KEY = 'switchyard:secrets';
+
+/** Loading has looked for keys that stand twice; the library's own look for them takes the square of their number. */
+const read = (text: string) => parseDocument(text, { uniqueKeys: false });
 
 /** The section as a stack file has it, sorted; empty where every secret has its first version. */
 function section({ versions, rotating }: SecretSettings, indent: string): string {
@@ -13,7 +17,7 @@ function section({ versions, rotating }: SecretSettings, indent: string): string
     ...(rotating.length > 0 ? { rotating: [...rotating].sort() } : {}),
   };
   if (Object.keys(parts).length === 0) return '';
-  return stringify({ [KEY]: parts }, { lineWidth: 0 })
+  return yamlText({ [KEY]: parts }, { lineWidth: 0 })
     .trimEnd()
     .split('\n')
     .map((line) => `${indent}${line}\n`)
@@ -25,7 +29,7 @@ function section({ versions, rotating }: SecretSettings, indent: string): string
  * @throws Error when the text has no `config`: loading refuses such a file before
  */
 export function withSecrets(text: string, secrets: SecretSettings): string {
-  const config = parseDocument(text).get('config', true);
+  const config = read(text).get('config', true);
   if (!isMap(config) || !config.range) throw new Error('the stack file has no config');
   const [first] = config.items;
   if (config.flow || !first || !isScalar(first.key) || !first.key.range) {
@@ -63,7 +67,7 @@ function endOf(text: string, at: number): number {
  * need not be given it twice.
  */
 export function withoutRotating(text: string): string {
-  const section = parseDocument(text).getIn(['config', KEY], true);
+  const section = read(text).getIn(['config', KEY], true);
   if (!isMap(section) || !section.has('rotating')) return text;
   const { versions = {} } = section.toJSON() as Partial<SecretSettings>;
   return withSecrets(text, { versions, rotating: [] });

@@ -167,6 +167,11 @@ test.each<[string, string, string]>([
     'images.replace.jenkin: is neither a role nor "kind:version" of a service. Did you mean "jenkins"?',
   ],
   [
+    'a deploy key that is none',
+    stackWith({ gitlab: 'deployKeys: [{ title: a, key: "ssh-ed25519 AAAA" }]' }),
+    'gitlab.deployKeys.0.key: is not a public SSH key.',
+  ],
+  [
     'no image',
     `${stackText}  switchyard:images: { replace: { jenkins: "A B" } }\n`,
     'images.replace.jenkins: is not the name of an image.',
@@ -202,6 +207,37 @@ test('names in a stack follow Kubernetes, which takes longer ones, and dots, tha
       }),
     ),
   ).toEqual([]);
+});
+
+const LOGIN = 'holds a credential in an address.';
+const hidden = 'https://glpat-hunter2@git.test/x';
+
+test.each<[string, string]>([
+  ['environment:\n  A: x\n  B: "postgres://ada:hunter2@db/x"', ':6: environment.B'],
+  [`environment:\n  A: x\n  B: "${hidden}"`, ':6: environment.B'],
+  [`image:\n  args:\n    PIP_INDEX_URL: "${hidden}"`, ':6: image.args.PIP_INDEX_URL'],
+  [
+    `production:\n  ingress:\n    host: a.test\n    annotations:\n      a.test/b: "${hidden}"`,
+    ':8: production.ingress.annotations.a.test/b',
+  ],
+])('a module with %j is refused at its line, and the credential is not told', (extra, place) => {
+  const faults = moduleFaults(`${extra}\n`);
+  expect(faults).toEqual([
+    expect.stringMatching(new RegExp(`^catalog/modules/shop\\.yaml${place}: ${LOGIN}`)),
+  ]);
+  expect(faults[0]).not.toContain('hunter2');
+});
+
+test.each<[string, (text: string) => string, string]>([
+  ['an argument', (text) => text.replace('[serve,', `[serve, "${hidden}",`), 'args.1'],
+  ['its environment', (text) => `${text}environment: { A: "${hidden}" }\n`, 'environment.A'],
+  ['a file', (text) => `${text}files: { /a: "curl http://a:hunter2@127.0.0.1" }\n`, 'files./a'],
+  ['a command of its backup', (text) => text.replace('[save]', `[save, "${hidden}"]`), 'backup.dump.1'],
+  ['its description', (text) => text.replace('a cache', hidden), 'description'],
+])('a service with a login in an address of %s is refused', (_what, change, key) => {
+  const faults = serviceFaults(change);
+  expect(faults).toEqual([expect.stringMatching(/^catalog\/services\/cache\.yaml:\d+: /)]);
+  expect(faults[0]).toContain(`: ${key}: ${LOGIN}`);
 });
 
 test('a module with a name that GitLab keeps is refused', () => {

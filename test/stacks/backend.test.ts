@@ -1,7 +1,7 @@
 import { ProblemsError } from '../../catalog/problems';
 import { backendFault } from '../../stacks/backend';
 import { parseStack } from '../../stacks/load';
-import { stackText } from '../support/model';
+import { stackText, stackWith } from '../support/model';
 
 test.each([
   'file:///var/state',
@@ -10,6 +10,10 @@ test.each([
   's3://bucket/path?region=eu-central-1&endpoint=http://198.18.0.2:9000&s3ForcePathStyle=true',
   'gs://bucket/path',
   'azblob://container?storage_account=name',
+  'azblob://container?storage_account=name&domain=blob.core.windows.net&protocol=https',
+  'gs://bucket?access_id=state@project.iam.gserviceaccount.com',
+  's3://bucket?endpoint=minio.test:9000&disableSSL=true',
+  's3://bucket?profile=ci&awssdk=v2&role=arn:aws:iam::1:role/a@b&prefix=a@b/',
   'https://api.pulumi.com',
 ])('%s is a backend', (url) => {
   expect(backendFault(url)).toBeUndefined();
@@ -24,10 +28,30 @@ test.each([
   ['azblob://?storage_account=a', 'names no container'],
   ['https://', 'names no host'],
   ['https://me:hunter2@pulumi.example.com', 'holds credentials'],
+  ['s3://b?endpoint=https://me:hunter2@host', 'holds credentials in its parameter "endpoint"'],
+  ['s3://b?endpoint=https%3A%2F%2Fhunter2%40host', 'holds credentials in its parameter "endpoint"'],
+  ['s3://b?region=x&endpoint=hunter2@host:9000', 'holds credentials in its parameter "endpoint"'],
+  [
+    's3://b?endpoint=https://host&endpoint=https://hunter2@host',
+    'holds credentials in its parameter "endpoint"',
+  ],
+  ['s3://b?endpoint=https%3A%2F%2Fhost%3Ftoken%3Dhunter2', 'holds credentials in its parameter "endpoint"'],
+  ['s3://b?accessKey=me&secretKey=hunter2', 'holds credentials in its parameter "accessKey"'],
+  ['azblob://c?storage_account=a&sas_token=sv=hunter2', 'holds credentials in its parameter "sas_token"'],
+  ['azblob://c?storage_account=a&account_key=hunter2', 'holds credentials in its parameter "account_key"'],
+  ['azblob://c?sv=2026&sig=hunter2', 'holds credentials in its parameter "sig"'],
+  ['azblob://c?domain=hunter2@host', 'holds credentials in its parameter "domain"'],
+  ['gs://b?private_key=hunter2', 'holds credentials in its parameter "private_key"'],
+  ['s3://b?storage_account=a', 'has the parameter "storage_account", which s3:// does not take'],
+  ['s3://b?endpont=http://host', 'has the parameter "endpont", which s3:// does not take'],
+  ['https://api.pulumi.com?access_token=hunter2', 'holds credentials in its parameter "access_token"'],
+  ['https://api.pulumi.com/?org=x', 'has the parameter "org", which https:// does not take'],
+  ['s3://b?hunter2', 'has a parameter that s3:// does not take'],
+  ['s3://b#hunter2', 'has a part after "#"'],
 ])('%s is none: it %s', (url, what) => {
   const fault = backendFault(url);
   expect(fault?.what).toBe(what);
-  expect(fault?.remedy).toMatch(/^(Use|Write|Give) /);
+  expect(fault?.remedy).toMatch(/^(Use|Write|Give|Did|Leave|Known:) /);
   expect(`${fault?.what} ${fault?.remedy}`).not.toContain('hunter2');
 });
 
@@ -46,4 +70,26 @@ test('copies of the state go to a backend too, and only production asks for its 
   expect(() => with_('switchyard:stateCopies: copies')).toThrow(/config\.stateCopies: is not the URL/);
   expect(with_('switchyard:confirm: true').confirm).toBe(true);
   expect(with_('gitlab:insecure: false').confirm).toBe(false);
+});
+
+test('a repository of backups is an address without a login, a query and a fragment', () => {
+  const faults = (repository: string): string => {
+    try {
+      parseStack(stackWith({ backup: `repository: "${repository}"` }), 'stacks/Pulumi.test.yaml', 'test');
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  expect(faults('s3:https://s3.test/bucket/copies')).toBe('');
+  for (const rest of [
+    'https://key:hunter2@s3.test/bucket',
+    'https://hunter2@s3.test/bucket',
+    'https://s3.test/bucket?secret=hunter2',
+    'https://s3.test/bucket#hunter2',
+  ]) {
+    const told = faults(`s3:${rest}`);
+    expect(told).toMatch(/^stacks\/Pulumi\.test\.yaml:\d+: config\.backup\.repository: /);
+    expect(told).not.toContain('hunter2');
+  }
 });
