@@ -160,7 +160,7 @@ export const IDENTITIES: readonly Identity[] = [
     name: 'deploy',
     is: '`switchyard up --only`, in `ci-deploy`, with the account of one module; what `deployEnvironment` names, and around `up` the keys of that module’s production and what opens its part of the state; no login at the backups’ store',
     kubernetes: {
-      says: 'the module’s production namespace: workloads, Services, Secrets, ConfigMaps; no Pods, claims, roles; no other module’s',
+      says: 'the module’s production namespace: workloads, Services, Secrets, ConfigMaps; its Pods to look at; no claims, roles; no other module’s',
       as: 'ci-deploy/deployer-orders',
       may: [
         'create deployments.apps prod-orders',
