@@ -68,7 +68,9 @@ export const closedWithin = (cidr: string, except: readonly string[] = []): stri
 /** Whether all of a range, or of an address, is closed. */
 export const isClosed = (cidr: string): boolean => closedOf(cidr).some((closed) => holds(closed, cidr));
 
-const SERVICE = /\b([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.svc\b/g;
+// Of at most 63 characters: without a bound, a hostile text is read again from each of its characters.
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const SERVICE = new RegExp(`(?<![\\w-])(${LABEL})\\.(${LABEL})\\.svc\\b`, 'g');
 
 /** The Services that a text names as the cluster's DNS does: `<service>.<namespace>.svc`. */
 export const servicesIn = (text: string): { readonly service: string; readonly namespace: string }[] =>

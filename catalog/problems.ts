@@ -1,4 +1,15 @@
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import {
+  Composer,
+  type CST,
+  Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  Parser,
+  type YAMLMap,
+  YAMLParseError,
+} from 'yaml';
 import type { z } from 'zod';
 import { entryOf } from './entry';
 
@@ -208,9 +219,33 @@ const shown = (part: PropertyKey): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   String(part).replace(/[\u0000-\u001f\u007f]|\p{Surrogate}/gu, '\ufffd');
 
-/** The document, faults and all. */
-const readDocument = (text: string, counter: LineCounter): Document =>
-  parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false });
+/** Faults of syntax after which the rest of a text is not looked at: each further bracket would be one more. */
+const MOST_FAULTS = 20;
+
+function* untilBroken(tokens: Iterable<CST.Token>): Generator<CST.Token> {
+  let faults = 0;
+  for (const token of tokens) {
+    yield token;
+    if (token.type === 'error' && ++faults >= MOST_FAULTS) return;
+  }
+}
+
+/** The document, faults and all; as `parseDocument` of the library does it, which reads on to the end. */
+function readDocument(text: string, counter: LineCounter): Document {
+  const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
+  const tokens = untilBroken(new Parser(counter.addNewLine).parse(text));
+  let document: Document | undefined;
+  for (const each of composer.compose(tokens, true, text.length)) {
+    if (!document) {
+      document = each;
+      continue;
+    }
+    const range: [number, number] = [each.range[0], each.range[1]];
+    document.errors.push(new YAMLParseError(range, 'MULTIPLE_DOCS', 'Source contains multiple documents'));
+    break;
+  }
+  return document ?? new Document(null);
+}
 
 /**
  * Problems that were found after parsing, with the line of their key where a text is known for their file.

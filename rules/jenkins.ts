@@ -48,9 +48,12 @@ function jobsOf(script: string, declaredBy: Item): Job[] {
   });
 }
 
+/** The yaml library's own look for keys that stand twice takes the square of their number. */
+const ofYaml = (plain: string): unknown => parse(plain, { maxAliasCount: 100, uniqueKeys: false });
+
 function parsed(value: string | Template): unknown {
   try {
-    return readBack(value, (plain) => parse(plain, { maxAliasCount: 100 }));
+    return readBack(value, ofYaml);
   } catch {
     return undefined;
   }
@@ -65,6 +68,12 @@ export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): Jenki
   const templates: AgentTemplate[] = [];
   let known = true;
   let url: string | undefined;
+  // Files of the catalog are among them, each in several namespaces: each is read once.
+  const read = new Map<string | Template, unknown>();
+  const documentOf = (content: string | Template): unknown => {
+    if (!read.has(content)) read.set(content, parsed(content));
+    return read.get(content);
+  };
   for (const item of byType.get('kubernetes:core/v1:ConfigMap') ?? []) {
     if (text(item.args, 'metadata', 'labels', 'app.kubernetes.io/component') !== 'jenkins') continue;
     if (at(item.args, 'data') === UNKNOWN) known = false;
@@ -74,7 +83,7 @@ export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): Jenki
         known = false;
         continue;
       }
-      const document = parsed(content);
+      const document = documentOf(content);
       if (!isCasc(document)) continue;
       url ??= text(document, 'unclassified', 'location', 'url')?.replace(/\/+$/, '');
       for (const job of list(document, 'jobs')) jobs.push(...jobsOf(text(job, 'script') ?? '', item));

@@ -140,7 +140,7 @@ const holdsSecret = (value: unknown): boolean =>
 
 /** The text of a stack file without what it holds encrypted, and without what that is encrypted with. */
 export function withoutSecrets(text: string): string {
-  const { config, ...rest } = stackFileSchema.parse(parse(text));
+  const { config, ...rest } = stackFileSchema.parse(parse(text, { uniqueKeys: false }));
   return stringify({
     ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
     config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),

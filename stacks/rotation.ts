@@ -5,6 +5,9 @@ export type SecretSettings = StackSettings['secrets'];
 
 const KEY = 'switchyard:secrets';
 
+/** Loading has looked for keys that stand twice; the library's own look for them takes the square of their number. */
+const read = (text: string) => parseDocument(text, { uniqueKeys: false });
+
 /** The section as a stack file has it, sorted; empty where every secret has its first version. */
 function section({ versions, rotating }: SecretSettings, indent: string): string {
   const sorted = Object.fromEntries(Object.entries(versions).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -25,7 +28,7 @@ function section({ versions, rotating }: SecretSettings, indent: string): string
  * @throws Error when the text has no `config`: loading refuses such a file before
  */
 export function withSecrets(text: string, secrets: SecretSettings): string {
-  const config = parseDocument(text).get('config', true);
+  const config = read(text).get('config', true);
   if (!isMap(config) || !config.range) throw new Error('the stack file has no config');
   const [first] = config.items;
   if (config.flow || !first || !isScalar(first.key) || !first.key.range) {
@@ -63,7 +66,7 @@ function endOf(text: string, at: number): number {
  * need not be given it twice.
  */
 export function withoutRotating(text: string): string {
-  const section = parseDocument(text).getIn(['config', KEY], true);
+  const section = read(text).getIn(['config', KEY], true);
   if (!isMap(section) || !section.has('rotating')) return text;
   const { versions = {} } = section.toJSON() as Partial<SecretSettings>;
   return withSecrets(text, { versions, rotating: [] });

@@ -4,7 +4,8 @@ import { ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
 import { check } from '../../rules';
 import { modelFacts } from '../../rules/assert';
-import { parseStack } from '../../stacks/load';
+import { parseStack, withoutSecrets } from '../../stacks/load';
+import { withoutRotating, withSecrets } from '../../stacks/rotation';
 import { catalogTexts, stackText, testModel } from '../support/model';
 
 // How long something takes depends on the machine; how many functions it calls does not. V8 counts that itself.
@@ -31,6 +32,16 @@ const lines = (count: number, line: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => `${line(index)}\n`).join('');
 const refused = (run: () => unknown): void => {
   expect(run).toThrow(ProblemsError);
+};
+/** The model of a module's file, which is also among the files that Pods are given. */
+const modelOfModule = (text: string) => {
+  const catalog = withModule(text);
+  const modules = { 'shop.yaml': text };
+  return testModel({
+    catalog,
+    modules: catalog.modules,
+    files: { ...catalogTexts, modules, stacks: { 'Pulumi.test.yaml': stackText } },
+  });
 };
 const withModule = (text: string) => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': text } });
 
@@ -60,9 +71,24 @@ test.each<[string, (count: number) => void]>([
   [
     'variables, as a topology that is held against every rule',
     (count) => {
-      const catalog = withModule(`${shop}environment:\n${lines(count, (i) => `  V${i}: "x"`)}`);
-      const model = testModel({ catalog, modules: catalog.modules });
+      const model = modelOfModule(`${shop}environment:\n${lines(count, (i) => `  V${i}: "x"`)}`);
       topologyBoxes(model);
+      expect(check(modelFacts(model))).toEqual([]);
+    },
+  ],
+  [
+    'members in a stack file that Pods are given, as a topology that is held against every rule',
+    (count) => {
+      const text = stackText.replace(
+        'botTokenExpires',
+        `members: {${lines(count, (i) => ` u${i}: guest,`).replaceAll('\n', '')}}, botTokenExpires`,
+      );
+      const model = testModel({
+        settings: parseStack(text, 'stacks/Pulumi.test.yaml', 'test'),
+        files: { ...catalogTexts, stacks: { 'Pulumi.test.yaml': withoutRotating(text) } },
+      });
+      withSecrets(text, { versions: { 'backup/key': 2 }, rotating: [] });
+      withoutSecrets(text);
       expect(check(modelFacts(model))).toEqual([]);
     },
   ],
@@ -76,4 +102,65 @@ test.each<[string, (count: number) => void]>([
   ];
   expect(some).toBeGreaterThan(few);
   expect((many - some) / (some - few)).toBeLessThan(1.1);
+});
+
+test.each(['}', ']'])(
+  'after so many %s that nothing opened, the rest of a file is not looked at',
+  async (bracket) => {
+    const broken = (count: number) => refused(() => withModule(`${shop}a: ${bracket.repeat(count)}\n`));
+    broken(50);
+    expect(await callsOf(() => broken(20_000))).toBe(await callsOf(() => broken(200)));
+  },
+);
+
+// What a regular expression does is no call that V8 counts. Its time is compared with its own for an eighth of the text:
+// what grows with the square takes 64 times as long, and what grows with the text 8 times.
+
+/** Processor time of the fastest of some runs, in milliseconds: what else the machine does lengthens single ones. */
+function fastest(run: () => unknown): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < 4; tries += 1) {
+    const before = process.cpuUsage();
+    run();
+    const { user, system } = process.cpuUsage(before);
+    best = Math.min(best, (user + system) / 1000);
+  }
+  return best;
+}
+
+const LONG = 80_000;
+const shapes = [
+  'a-',
+  'a.',
+  'a',
+  'a://',
+  'a://b@',
+  'a:',
+  '.',
+  '-',
+  '/',
+  '$(',
+  '{a',
+  '?a=',
+  '"',
+  ' ',
+  '\\n',
+  '\\t',
+];
+
+test.each(shapes)('one long value of %j takes no longer than its length', (shape) => {
+  const run = (length: number) => {
+    const value = shape.repeat(Math.ceil(length / shape.length));
+    const text = `${shop}environment:\n  A: "x${value.replace(/(?<!\\)"/g, '\\"')}!"\n`;
+    try {
+      const model = modelOfModule(text);
+      topologyBoxes(model);
+      check(modelFacts(model));
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) throw error;
+    }
+  };
+  run(100);
+  const [few, many] = [fastest(() => run(LONG / 8)), fastest(() => run(LONG))];
+  expect(many / few).toBeLessThan(24);
 });
