@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import { GATE_PORT } from '../stacks/builds';
+import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
@@ -74,7 +75,6 @@ export const BUILD_FOLDER = join('.switchyard', 'build');
 const SCRIPT = 'run.sh';
 /** Written by the pipeline when the build's Pod has ended: the exit code of its script. */
 const ENDED = 'ended';
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
  * What the build's Pod runs: its own BuildKit, which ends with it, and one build. Whoever wrote the Dockerfile may take
@@ -89,7 +89,7 @@ export function buildScript(gate: string, buildctl: readonly string[]): string {
     'export DOCKER_CONFIG="$here/docker"',
     '{',
     '  cat /config/buildkitd.toml',
-    `  printf '\\n[registry."%s"]\\n  http = true\\n' ${quoted(gate)}`,
+    `  printf '\\n[registry."%s"]\\n  http = true\\n' ${shellWord(gate)}`,
     '} >"$here/buildkitd.toml"',
     // A /proc of the steps' own needs an unmasked one from Kubernetes, which only privileged Pods get.
     'rootlesskit buildkitd --addr "$BUILDKIT_HOST" --config "$here/buildkitd.toml" \\',
@@ -106,7 +106,7 @@ export function buildScript(gate: string, buildctl: readonly string[]): string {
     '  sleep 0.2',
     'done',
     'code=0',
-    `buildctl ${buildctl.map(quoted).join(' ')} || code=$?`,
+    `buildctl ${buildctl.map(shellWord).join(' ')} || code=$?`,
     'kill "$daemon" 2>/dev/null || true',
     'exit "$code"',
   ].join('\n')}\n`;

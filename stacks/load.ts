@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
+import { yamlText } from '../text/yaml';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
 
@@ -141,10 +142,13 @@ const holdsSecret = (value: unknown): boolean =>
 /** The text of a stack file without what it holds encrypted, and without what that is encrypted with. */
 export function withoutSecrets(text: string): string {
   const { config, ...rest } = stackFileSchema.parse(parse(text, { uniqueKeys: false }));
-  return stringify({
-    ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
-    config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),
-  });
+  return yamlText(
+    {
+      ...Object.fromEntries(Object.entries(rest).filter(([key]) => !ENCRYPTION.includes(key))),
+      config: Object.fromEntries(Object.entries(config).filter(([, value]) => !holdsSecret(value))),
+    },
+    {},
+  );
 }
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);

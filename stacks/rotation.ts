@@ -1,4 +1,5 @@
-import { isMap, isPair, isScalar, parseDocument, stringify } from 'yaml';
+import { isMap, isPair, isScalar, parseDocument } from 'yaml';
+import { yamlText } from '../text/yaml';
 import type { StackSettings } from './schema';
 
 export type SecretSettings = StackSettings['secrets'];
@@ -16,7 +17,7 @@ function section({ versions, rotating }: SecretSettings, indent: string): string
     ...(rotating.length > 0 ? { rotating: [...rotating].sort() } : {}),
   };
   if (Object.keys(parts).length === 0) return '';
-  return stringify({ [KEY]: parts }, { lineWidth: 0 })
+  return yamlText({ [KEY]: parts }, { lineWidth: 0 })
     .trimEnd()
     .split('\n')
     .map((line) => `${indent}${line}\n`)

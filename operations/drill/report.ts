@@ -1,4 +1,5 @@
 import type { Kind } from '../../delivery/backup/snapshots';
+import { markdownText } from '../../text/markdown';
 import { elapsed } from '../progress';
 import { ago } from '../rebuild/tell';
 import { escapeText } from '../render/markup';
@@ -48,18 +49,20 @@ export function faultsOf(report: Omit<DrillReport, 'faults'>): string[] {
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
   `| ${head.join(' | ')} |`,
   `|${head.map(() => ' --- |').join('')}`,
-  ...rows.map((row) => `| ${row.join(' | ')} |`),
+  ...rows.map((row) => `| ${row.map((cell) => markdownText(cell)).join(' | ')} |`),
 ];
 
 /** The report as Markdown. */
 export function reportMarkdown(report: DrillReport): string {
   const { environment, struckAt, steps, rtoSeconds, rpoSeconds, compared, targets, faults } = report;
   return `${[
-    `# Drill of ${environment}: ${faults.length === 0 ? 'held' : 'FAILED'}`,
+    `# Drill of ${markdownText(environment)}: ${faults.length === 0 ? 'held' : 'FAILED'}`,
     '',
-    `Disaster at ${struckAt}. RTO ${elapsed(rtoSeconds * 1000)} (target ${targets.rtoMinutes} min).`,
+    `Disaster at ${markdownText(struckAt)}. RTO ${elapsed(rtoSeconds * 1000)} (target ${targets.rtoMinutes} min).`,
     '',
-    ...(faults.length > 0 ? ['## What is wrong', '', ...faults.map((fault) => `- ${fault}`), ''] : []),
+    ...(faults.length > 0
+      ? ['## What is wrong', '', ...faults.map((fault) => `- ${markdownText(fault)}`), '']
+      : []),
     '## Time per step',
     '',
     ...table(

@@ -186,6 +186,7 @@ describe('the image build', () => {
     expect(script).toContain(`buildctl 'build' '--opt=build-arg:A=$(id) \`id\` '\\''x'\\''' ||`);
     const checked = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
     expect(checked.stderr).toBe('');
+    expect(() => buildScript('10.1.2.3:8099', ['build', '--opt=build-arg:A=a\0b'])).toThrow('NUL');
     expect(gateAddress('10.1.2.3')).toBe('10.1.2.3:8099');
     expect(gateAddress('fd00::7')).toBe('[fd00::7]:8099');
   });

@@ -19,6 +19,7 @@ import {
   SCRIPT_FILE,
 } from '../../operations/render/page/generate';
 import { generatedCatalog, generatedModel } from '../support/catalog';
+import { textsOf } from '../support/markdown';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
 import { marked } from '../support/references';
 
@@ -145,7 +146,7 @@ test('the table of GitLab has a row for each of its resources and shows secrets 
   );
   expect(table.split('\n').filter((line) => line.startsWith('| '))).toHaveLength(declared.length + 1);
   expect(table).toContain('| ProjectHook | gitlab-shop-hook |');
-  expect(table).toContain('token: «secret:hook/shop»');
+  expect(textsOf(table).join('')).toContain('token: «secret:hook/shop»');
 });
 
 test("Jenkins' configuration is rendered as Jenkins gets it", () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { parseStack } from '../../stacks/load';
+import { parse } from 'yaml';
+import { parseStack, withoutSecrets } from '../../stacks/load';
 import { withoutRotating, withSecrets } from '../../stacks/rotation';
 import { stackText } from '../support/model';
 
@@ -58,4 +59,12 @@ test('what Pods are given while a rotation goes on is the file as it ends', () =
 
 test('a config on one line is not taken apart', () => {
   expect(() => withSecrets('config: { a: 1 }\n', { versions: {}, rotating: [] })).toThrow('one key a line');
+});
+
+test('a stack file without its secrets keeps every text, blanks that the library loses among them', () => {
+  const text = `${stackText}  other:text: "  \\n"\n  other:secret: { secure: v1:abc }\nencryptionsalt: v1:abc\n`;
+  const { config, ...rest } = parse(withoutSecrets(text));
+  expect(config['other:text']).toBe('  \n');
+  expect(config).not.toHaveProperty('other:secret');
+  expect(rest).toEqual({});
 });

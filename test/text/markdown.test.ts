@@ -1,32 +1,8 @@
 import fc from 'fast-check';
-import { micromark } from 'micromark';
-import { gfm, gfmHtml } from 'micromark-extension-gfm';
-import { type DefaultTreeAdapterTypes, parseFragment } from 'parse5';
+import { type DrillReport, faultsOf, reportMarkdown } from '../../operations/drill/report';
+import { gitlabTable, resourcesTable } from '../../operations/render/tables';
 import { markdownCode, markdownText } from '../../text/markdown';
-
-// CommonMark with GitHub's extensions, which GitLab's engine has as well, then HTML as a browser reads it.
-
-type Node = DefaultTreeAdapterTypes.ChildNode;
-
-const nodesOf = (markdown: string): Node[] =>
-  parseFragment(
-    micromark(markdown, { allowDangerousHtml: true, extensions: [gfm()], htmlExtensions: [gfmHtml()] }),
-  ).childNodes;
-
-/** Elements on the way, and each text of its own, as GitLab's filters look at them. */
-function* walk(nodes: readonly Node[]): Generator<{ element: string } | { text: string }> {
-  for (const node of nodes) {
-    if (node.nodeName === '#text' && 'value' in node) yield { text: node.value };
-    else if ('childNodes' in node) {
-      yield { element: node.nodeName };
-      yield* walk(node.childNodes);
-    } else yield { element: node.nodeName };
-  }
-}
-const elementsOf = (markdown: string): Set<string> =>
-  new Set([...walk(nodesOf(markdown))].flatMap((each) => ('element' in each ? [each.element] : [])));
-const textsOf = (markdown: string): string[] =>
-  [...walk(nodesOf(markdown))].flatMap((each) => ('text' in each ? [each.text] : []));
+import { elementsOf, hostile, textsOf } from '../support/markdown';
 
 /** What GitLab's filters find in a text of the HTML: lib/banzai/filter, patterns of the models. */
 const FOUND = [
@@ -45,69 +21,6 @@ const seen = (text: string): string =>
     .replace(/\s+/g, ' ')
     .trim()
     .replace(/[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
-
-const hostile = fc
-  .array(
-    fc.oneof(
-      fc.constantFrom(
-        '@all',
-        '@',
-        '/close',
-        '/merge\n',
-        '\n',
-        '\r\n',
-        '\n\n',
-        '|',
-        '`',
-        '```',
-        '````\n',
-        '~~~',
-        '<b>',
-        '</details>',
-        '<!-- x -->',
-        '<script>',
-        '&amp;',
-        '&#64;',
-        '&',
-        '#1',
-        '!2',
-        '~bug',
-        '~"a b"',
-        '%1',
-        '$3',
-        '^alert#1',
-        '[issue:1]',
-        '[a](http://b)',
-        '![a](b)',
-        '*iteration:1',
-        '*',
-        '**',
-        '_',
-        '\\',
-        ':tada:',
-        'https://evil.test',
-        'www.evil.test',
-        'WWW.evil.test',
-        'a@b.test',
-        '- ',
-        '# ',
-        '> ',
-        '>>>\n',
-        '---',
-        '1. ',
-        '$$',
-        '[[x]]',
-        '{+x+}',
-        '[-x-]',
-        '\u202e',
-        '\0',
-        '\ud800',
-      ),
-      fc.string({ unit: 'binary', maxLength: 4 }),
-    ),
-    { minLength: 1, maxLength: 8 },
-  )
-  .map((parts) => parts.join(''));
 
 test.each([
   ['in a sentence', (text: string) => `Found: ${text}`],
@@ -147,4 +60,59 @@ test('text in the type of code stays text too', () => {
 test('a cut text is as long as it may be, and breaks no character', () => {
   expect(markdownText('abcdef', 4)).toBe('abc…');
   expect(textsOf(`x ${markdownText('💥💥💥', 2)}`).join('')).toBe('x 💥…');
+});
+
+const TABLE = ['table', 'thead', 'tbody', 'tr', 'th', 'td'];
+
+test('what is rendered of GitLab and of all resources is tables of text, whatever the texts are', () => {
+  fc.assert(
+    fc.property(hostile, (text) => {
+      const boxes = [
+        {
+          name: 'box',
+          declarations: [
+            {
+              type: 'gitlab:index/project:Project',
+              name: `gitlab-${text}`,
+              provider: 'gitlab',
+              args: { description: text, topics: [text] },
+            },
+          ],
+        },
+      ] as unknown as Parameters<typeof gitlabTable>[1];
+      const gitlab = gitlabTable('test', boxes);
+      const resources = resourcesTable('test', boxes);
+      for (const [markdown, further] of [
+        [gitlab, ['h1', 'code']],
+        [resources, ['h1']],
+      ] as const) {
+        const elements = elementsOf(markdown);
+        elements.delete('span');
+        expect(elements).toEqual(new Set([...TABLE, ...further]));
+        expect(markdown.split('\n').filter((line) => line.startsWith('| '))).toHaveLength(2);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('the report of a drill is headings, tables, a picture and text, whatever was lost', () => {
+  fc.assert(
+    fc.property(hostile, (text) => {
+      const measured: Omit<DrillReport, 'faults'> = {
+        environment: 'lab',
+        struckAt: '2026-11-24T12:00:00.000Z',
+        steps: [{ name: text, seconds: 1 }],
+        rtoSeconds: 1,
+        rpoSeconds: { databases: 1 },
+        lost: [{ kind: 'databases', what: text, before: text, after: text }],
+        compared: { [text]: 1 },
+        targets: { rtoMinutes: 2, rpoMinutes: 10 },
+      };
+      const elements = elementsOf(reportMarkdown({ ...measured, faults: faultsOf(measured) }));
+      elements.delete('span');
+      expect(elements).toEqual(new Set([...TABLE, 'h1', 'h2', 'p', 'img', 'ul', 'li']));
+    }),
+    { numRuns: 200 },
+  );
 });
