@@ -50,7 +50,10 @@ function estate(work: string, bin: string, registry: string, modules: number): E
         'switchyard:environment': 'bench',
         'switchyard:backend': `file://${inFolder('state')}`,
         'switchyard:clusters': { ci: { context: 'one' }, production: { context: 'one' } },
-        'switchyard:gitlab': { url: 'https://gitlab.test', botTokenExpires: '2030-01-01' },
+        'switchyard:gitlab': {
+          url: 'https://gitlab.test',
+          botTokenExpires: new Date(Date.now() + 200 * 86_400_000).toISOString().slice(0, 10),
+        },
         'switchyard:jenkins': { url: 'https://jenkins.test' },
         'switchyard:registry': { address: registry, scheme: 'http', onDelete: 'delete' },
         'switchyard:production': { onDelete: 'delete' },

@@ -134,6 +134,10 @@ function nearestFaults(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
 type Path = readonly PropertyKey[];
 type Ranged = { readonly range?: readonly [number, number, number] | null };
 
+/** Parts of a dotted path that one key may be, beside all of it: the rest is hostile. */
+const DOTTED = [1, 2, 3, 4, 5, 6, 7, 8];
+const joined = (path: Path, count: number): string => path.slice(0, count).join('.');
+
 /** Finds the lines of a document's keys. Each map is indexed once: a file may have thousands of keys, and of faults. */
 class Places {
   private readonly indexed = new WeakMap<YAMLMap, ReadonlyMap<string, unknown>>();
@@ -150,14 +154,19 @@ class Places {
   /** Line of what stands at a path, or of the nearest that is there above it. */
   of(path: Path): number | undefined {
     let node: unknown = this.document.contents;
-    let line: number | undefined;
-    for (const part of [undefined, ...path]) {
-      if (part !== undefined) node = this.inside(node, part);
+    let rest = path;
+    for (let line: number | undefined; ; ) {
       const range = (node as Ranged | null | undefined)?.range;
-      if (!range) break;
+      if (!range) return line;
       line = this.line(range[0]);
+      // A key may have dots in it, which a dotted path does not tell from those between two keys.
+      const size = [rest.length, ...DOTTED].find(
+        (count) => count <= rest.length && this.inside(node, joined(rest, count)) !== undefined,
+      );
+      if (!size) return line;
+      node = this.inside(node, joined(rest, size));
+      rest = rest.slice(size);
     }
-    return line;
   }
 
   private inside(node: unknown, part: PropertyKey): unknown {

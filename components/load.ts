@@ -12,10 +12,10 @@ import {
   readCatalogTexts,
   unreadFiles,
 } from '../catalog/load';
-import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { didYouMean, locate, type Problem, ProblemsError } from '../catalog/problems';
 import { programOf } from '../catalog/program';
 import { isOneCluster } from '../stacks/clusters';
-import { heldFiles, namedModules, type RepositoryFiles } from '../stacks/files';
+import { heldFiles, namedModules, type RepositoryFiles, withoutPrefix } from '../stacks/files';
 import { roles } from '../stacks/gitlab';
 import { loadStack, readableStack, secretsInStack, stackFile, stackNames } from '../stacks/load';
 import { withoutRotating } from '../stacks/rotation';
@@ -180,7 +180,7 @@ function otherFaults(stacks: string, own: string, name: string, given: Credentia
     other = loadStack(stacks, name);
   } catch (error) {
     if (!(error instanceof ProblemsError)) throw error;
-    // Faults of a file that is there are told where that environment is checked.
+    // If the file exists, its errors are reported when that environment is checked.
     return stackNames(stacks).includes(name)
       ? []
       : [
@@ -321,6 +321,16 @@ function filesOf(
   };
 }
 
+/** Text of a file of the catalog or of an environment, for the lines of its problems. */
+function fileText({ catalog, stacks }: Folders, file: string): string | undefined {
+  const [folder = '', ...path] = file.split('/');
+  const place = folder === 'stacks' ? join(stacks, ...path) : join(catalog, ...path);
+  if (!['catalog', 'stacks'].includes(folder) || !statSync(place, { throwIfNoEntry: false })?.isFile())
+    return undefined;
+  const text = readFileSync(place, 'utf8');
+  return folder === 'stacks' ? withoutPrefix(text) : text;
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @param only modules that the catalog is read for, as if there were no other: what a deploy takes time for must not
@@ -371,5 +381,5 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
       };
     }
   }
-  throw new ProblemsError(problems);
+  throw new ProblemsError(locate(problems, (file) => fileText(folders, file)));
 }

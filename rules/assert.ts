@@ -1,6 +1,6 @@
-import { entryOf } from '../catalog/entry';
 import { locate, type Problem, ProblemsError } from '../catalog/problems';
 import type { Model } from '../components/model';
+import { textOf } from '../stacks/files';
 import { type Broken, check } from '.';
 import { type Facts, factsOf } from './facts';
 import { modelItems } from './model';
@@ -18,23 +18,19 @@ export const brokenRules = (model: Model, only?: readonly string[]): Broken[] =>
 /**
  * Holds a model against every rule.
  * @param only report only what concerns these modules: one module's fault does not stop another one's deploy
- * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml: <rule>: <where>: <what> <remedy>`,
- *   or with the module's file in front where that is what to mend
+ * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml:1: rule <rule>: <where>: <what>
+ *   <remedy>`, or with the file, line and key in front that are what to mend
  */
 export function assertRules(model: Model, only?: readonly string[]): void {
   const broken = brokenRules(model, only);
   if (broken.length === 0) return;
   const problems = broken.map(
-    ({ rule, where, what, remedy, file }): Problem => ({
+    ({ rule, where, what, remedy, file, at }): Problem => ({
       file: file ?? `stacks/Pulumi.${model.settings.environment}.yaml`,
-      key: `rule ${rule}`,
-      what: `${where}: ${what}`,
+      key: at ?? `rule ${rule}`,
+      what: at === undefined ? `${where}: ${what}` : `rule ${rule}: ${where}: ${what}`,
       remedy,
     }),
   );
-  // What is a module's own stands at its file's beginning; what follows from the stack has no line there.
-  const texts = model.files.modules;
-  const textOf = (file: string) =>
-    /^catalog\/modules\//.test(file) ? entryOf(texts, file.slice('catalog/modules/'.length)) : undefined;
-  throw new ProblemsError(locate(problems, textOf));
+  throw new ProblemsError(locate(problems, (file) => textOf(model.files, file)));
 }

@@ -15,6 +15,7 @@ function clashes(
   claims: ReadonlyMap<string, readonly Claim[]>,
   what: (key: string, first: Claim) => string,
   remedy: string,
+  at?: string,
 ): Violation[] {
   return [...claims].flatMap(([key, [first, ...others]]) =>
     first === undefined
@@ -27,6 +28,7 @@ function clashes(
             part: other.part,
             modules,
             file: renamed && `catalog/modules/${renamed}.yaml`,
+            at: renamed && at,
           });
         }),
   );
@@ -103,6 +105,7 @@ export const nodePortsUnique: Rule = {
       nodePortClaims(facts),
       (key, first) => `node port ${key.slice(key.lastIndexOf(' ') + 1)} is taken by ${describe(first.item)}.`,
       'Choose another port of 30000 to 32767.',
+      'production.nodePort',
     ),
 };
 
@@ -133,5 +136,6 @@ export const hostsUnique: Rule = {
       hostClaims(facts),
       (_key, first) => `is taken by ${describe(first.item)}.`,
       'Choose another host.',
+      'production.ingress.host',
     ),
 };

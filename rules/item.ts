@@ -41,6 +41,12 @@ export function describe(item: Item): string {
 export const moduleOf = (item: Item): string | undefined =>
   item.module ?? labelOf(item, 'switchyard.dev/module');
 
+/** Where a module's own part of the topology is mended: its file, and a key there. */
+export const inModule = (item: Item, at: string): { readonly file?: string; readonly at?: string } => {
+  const module = moduleOf(item);
+  return module === undefined ? {} : { file: `catalog/modules/${module}.yaml`, at };
+};
+
 /** A violation at a resource. */
 export function violation(
   item: Item,
@@ -50,6 +56,7 @@ export function violation(
     readonly part?: string;
     readonly modules?: readonly (string | undefined)[];
     readonly file?: string;
+    readonly at?: string;
   } = {},
 ): Violation {
   const modules = options.modules ?? [moduleOf(item)];
@@ -60,6 +67,7 @@ export function violation(
     resource: item.name,
     modules: [...new Set(modules.filter((name) => name !== undefined))].sort(),
     ...(options.file ? { file: options.file } : {}),
+    ...(options.at ? { at: options.at } : {}),
   };
 }
 

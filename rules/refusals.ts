@@ -55,21 +55,40 @@ export const gitlabTakes: Rule = {
     ),
 };
 
-/** GitLab revokes it on that day, and with it all that the bot does. */
+/**
+ * Days from its making that a token of GitLab's may live: `MAX_PERSONAL_ACCESS_TOKEN_LIFETIME_IN_DAYS` of its
+ * app/models/personal_access_token.rb, which holds for group and project access tokens too. Where an administrator has
+ * turned the feature `buffered_token_expiration_limit` on (17.6), it is 400; nothing here can ask for that.
+ */
+const LONGEST_LIFE = 365;
+
+const dayAfter = (day: string, days: number): string =>
+  new Date(Date.parse(day) + days * 86_400_000).toISOString().slice(0, 10);
+
+/** GitLab revokes it on that day, and with it all that the bot does; and it makes none that lives too long. */
 export const tokensLive: Rule = {
   id: 'tokens-live',
-  holds: "Each token of GitLab's ends in the future.",
+  holds: "Each token of GitLab's ends in the future, and no later than GitLab lets it live.",
   why: 'GitLab refuses to make it, or it has ended: no merge request is built, tested or merged.',
   modelOnly: 'what stands in a stack file is told there; the engine sees tokens that were made long ago.',
   check: (facts) =>
     facts.items.flatMap((item) => {
       const ends = item.type.startsWith('gitlab:') ? text(item.args, 'expiresAt') : undefined;
       if (ends === undefined || ends === UNKNOWN || !/^\d{4}-\d\d-\d\d$/.test(ends)) return [];
-      return ends > facts.today
+      const latest = dayAfter(facts.today, LONGEST_LIFE);
+      const what =
+        ends <= facts.today
+          ? `ended on ${ends}.`
+          : ends > latest
+            ? `ends on ${ends}, and GitLab lets no token live longer than ${LONGEST_LIFE} days.`
+            : undefined;
+      const remedy = `Write a day up to ${latest}, or have it renewed by botTokenRotation.`;
+      return what === undefined
         ? []
         : [
-            violation(item, `ended on ${ends}.`, 'Write a later day: switchyard:gitlab.botTokenExpires.', {
+            violation(item, what, remedy, {
               part: 'argument "expiresAt"',
+              at: 'config.gitlab.botTokenExpires',
             }),
           ];
     }),

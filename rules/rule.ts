@@ -12,6 +12,8 @@ export interface Violation {
   readonly modules: readonly string[];
   /** File that it is to be mended in, e.g. `catalog/modules/orders.yaml`. @default the stack's */
   readonly file?: string;
+  /** Dotted key there, e.g. `environment.DB_PASSWORD`. @default the whole file */
+  readonly at?: string;
 }
 
 /** Something that must hold in every topology. */

@@ -1,7 +1,7 @@
 import { holdsLogin } from '../catalog/logins';
 import { isSecret, type Reference, referencesIn, show } from '../components/shared/references';
 import type { Facts } from './facts';
-import { type Item, secretValues, violation } from './item';
+import { type Item, inModule, secretValues, violation } from './item';
 import { isOpenKubeconfig } from './kubeconfig';
 import { containerPart } from './pods';
 import { fields, isFields, UNKNOWN } from './read';
@@ -118,7 +118,7 @@ export const noPlainSecretVariables: Rule = {
                     pod.item,
                     `${name} is a plain value.`,
                     'Put it into a Secret and use valueFrom.secretKeyRef.',
-                    { part: containerPart(pod, container) },
+                    { part: containerPart(pod, container), ...inModule(pod.item, `environment.${name}`) },
                   ),
                 ],
           ),

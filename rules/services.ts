@@ -5,7 +5,7 @@ import { names } from '../components/shared/naming';
 import { shownText } from '../components/shared/references';
 import type { Facts } from './facts';
 import { BACKUP_LABEL, isMarked, reachedBy } from './graph';
-import { labelOf, nameOf, namespaceOf, secretValues, violation } from './item';
+import { inModule, labelOf, nameOf, namespaceOf, secretValues, violation } from './item';
 import { containersOf, type PodUse } from './pods';
 import { at, list, text, UNKNOWN } from './read';
 import type { Rule } from './rule';
@@ -36,7 +36,7 @@ export const servicesExist: Rule = {
                 pod.item,
                 `${variable} names ${service}.${namespace}.svc, but ${namespace} has no Service "${service}".`,
                 'Declare the Service, or correct the name.',
-                { part: pod.part },
+                { part: pod.part, ...inModule(pod.item, `environment.${variable}`) },
               ),
             ],
       ),

@@ -8,8 +8,17 @@ export const testPodPossible: Rule = {
   modelOnly: 'delivery makes test Pods; the engine never sees them.',
   check: (facts) =>
     facts.untestable.map(({ module, reason }) => {
-      const where = `catalog/modules/${module}.yaml`;
-      const [what = '', ...remedy] = reason.replace(`${where}: `, '').split(/(?<=\.) /);
-      return { where, what, remedy: remedy.join(' '), resource: module, modules: [module] };
+      const file = `catalog/modules/${module}.yaml`;
+      const [what = '', ...remedy] = reason.replace(`${file}: `, '').split(/(?<=\.) /);
+      const where = `test Pod of ${module}`;
+      return {
+        where,
+        what,
+        remedy: remedy.join(' '),
+        resource: module,
+        modules: [module],
+        file,
+        at: 'services',
+      };
     }),
 };

@@ -1,3 +1,4 @@
+import { entryOf } from '../catalog/entry';
 import type { CatalogTexts } from '../catalog/load';
 import type { StackSettings } from './schema';
 
@@ -50,3 +51,22 @@ export function heldFiles(
         ].sort(),
   };
 }
+
+/**
+ * Text of a file by the name that problems use, with the keys that they use: a stack's own stand without their prefix.
+ * @param file e.g. `catalog/modules/orders.yaml`, `stacks/Pulumi.lab.yaml`
+ */
+export function textOf(files: RepositoryFiles, file: string): string | undefined {
+  const [folder, kind = '', name = ''] = file.split('/');
+  if (folder === 'stacks') {
+    const text = entryOf(files.stacks, kind);
+    return text === undefined ? undefined : withoutPrefix(text);
+  }
+  return folder === 'catalog' && (kind === 'modules' || kind === 'services')
+    ? entryOf(files[kind], name)
+    : undefined;
+}
+
+/** The text of a stack file with our keys as the settings have them, line by line. */
+export const withoutPrefix = (text: string): string =>
+  text.replace(/^([ \t]+)["']?switchyard:([A-Za-z]+)["']?:/gm, '$1$2:');

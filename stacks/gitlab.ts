@@ -3,6 +3,7 @@ import { entryOf } from '../catalog/entry';
 import { dnsLabel } from '../catalog/schema';
 import { reservedGroups, userName } from '../catalog/shapes';
 import { httpUrl, oneOf, say } from './shapes';
+import { isPublicKey } from './ssh-key';
 
 const tiers = ['free', 'premium', 'ultimate'] as const;
 export type GitLabTier = (typeof tiers)[number];
@@ -34,16 +35,19 @@ const label = z.strictObject({
   description: z.string().optional(),
 });
 
+const NO_KEY = say('is not a public SSH key', 'Give the content of the .pub file, in one line.');
+
 const deployKey = z.strictObject({
   /** What the key is for. */
   title: z.string().min(1).max(255, say('is longer than 255 characters', 'Shorten it.')),
   /** The public half, as `ssh-keygen` writes it: type and key, a comment if you like. */
   key: z
     .string()
-    .regex(
-      /^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,3}( [^\n]*)?$/,
-      say('is not a public SSH key', 'Give the content of the .pub file, in one line.'),
-    ),
+    .regex(/^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,3}( [^\n]*)?$/, {
+      error: NO_KEY,
+      abort: true,
+    })
+    .refine(isPublicKey, NO_KEY),
   /** May push to branches that nothing protects. */
   canPush: z.boolean().default(false),
   /** Modules whose projects take the key. @default all */

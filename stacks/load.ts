@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { entryOf } from '../catalog/entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from '../catalog/problems';
 import { yamlText } from '../text/yaml';
+import { withoutPrefix } from './files';
 import { defaultImages, type ImageRole, type StackSettings, stackSchema } from './schema';
 import { type SecretName, secretNames } from './secrets';
 
@@ -25,7 +26,7 @@ export function parseStack(text: string, file: string, name: string): StackSetti
   const outer = parseYaml(text, file, stackFileSchema);
   if ('problems' in outer) throw new ProblemsError(outer.problems);
   // Our keys carry the project's prefix; other namespaces (gitlab:, kubernetes:) belong to providers.
-  const ours = text.replace(/^(\s+)["']?switchyard:([A-Za-z]+)["']?:/gm, '$1$2:');
+  const ours = withoutPrefix(text);
   const parsed = parseYaml(
     ours,
     file,

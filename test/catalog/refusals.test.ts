@@ -167,6 +167,11 @@ test.each<[string, string, string]>([
     'images.replace.jenkin: is neither a role nor "kind:version" of a service. Did you mean "jenkins"?',
   ],
   [
+    'a deploy key that is none',
+    stackWith({ gitlab: 'deployKeys: [{ title: a, key: "ssh-ed25519 AAAA" }]' }),
+    'gitlab.deployKeys.0.key: is not a public SSH key.',
+  ],
+  [
     'no image',
     `${stackText}  switchyard:images: { replace: { jenkins: "A B" } }\n`,
     'images.replace.jenkins: is not the name of an image.',

@@ -14,7 +14,7 @@ const namesOf = (keys = ''): string[] =>
     .map(({ name }) => name)
     .sort();
 
-const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGkR mirror';
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjyd5AEq/fcQpVO46dXWPKitUBaUFedCmKGwzViz8bI mirror';
 
 test('on free, with nothing chosen, GitLab has the group, its bot, three projects, their main branches and a hook', () => {
   expect(namesOf()).toEqual([

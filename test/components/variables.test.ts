@@ -127,13 +127,13 @@ describe('beside a stack and other modules', () => {
 
   test('what the stack names for something else is no password of a module', () => {
     expect(load({ shop: moduleFile('COPY_SECRET') })).toEqual([
-      `catalog/modules/shop.yaml: services.0.existing.credentialsFrom: "COPY_SECRET" is what config.registry.s3.credentialsFrom.secretKey of test names. Give the service's password in a variable of its own.`,
+      `catalog/modules/shop.yaml:6: services.0.existing.credentialsFrom: "COPY_SECRET" is what config.registry.s3.credentialsFrom.secretKey of test names. Give the service's password in a variable of its own.`,
     ]);
   });
 
   test('a password of another module is sent to no other host', () => {
     expect(load({ shop: moduleFile('DB'), till: moduleFile('DB', 'elsewhere.test') })).toEqual([
-      `catalog/modules/till.yaml: services.0.existing.credentialsFrom: "DB" is the password of module "shop" for db.test. Give the service's password in a variable of its own.`,
+      `catalog/modules/till.yaml:6: services.0.existing.credentialsFrom: "DB" is the password of module "shop" for db.test. Give the service's password in a variable of its own.`,
     ]);
     expect(load({ shop: moduleFile('DB'), till: moduleFile('DB') })).toEqual([]);
   });

@@ -4,7 +4,8 @@ import { assertRules } from '../../rules/assert';
 import { factsOf } from '../../rules/facts';
 import { gitlabTakes, kubernetesTakes, tokensLive } from '../../rules/refusals';
 import { noPlainSecretVariables } from '../../rules/secrets';
-import { catalogTexts, testModel } from '../support/model';
+import { parseStack } from '../../stacks/load';
+import { catalogTexts, stackWith, testModel } from '../support/model';
 import { changed, itemsOfTwo, messages } from './support';
 
 const items = itemsOfTwo();
@@ -104,11 +105,33 @@ test.each<[(string | number)[], unknown, string]>([
   expect(messages(gitlabTakes, changed(items, 'gitlab-shop-hook', path, value)).join('\n')).toContain(fault);
 });
 
-test('a token that has ended is told on the day on which it ends', () => {
+test('a token that has ended is told on the day on which it ends, and one that GitLab lets live no day that long', () => {
+  const ending = changed(items, 'gitlab-bot', ['expiresAt'], '2030-01-01');
   const on = (day: string) =>
-    check(factsOf(items, [], new Date(`${day}T12:00:00Z`)), [tokensLive]).map(({ what }) => what);
+    check(factsOf(ending, [], new Date(`${day}T12:00:00Z`)), [tokensLive])
+      .filter(({ resource }) => resource === 'gitlab-bot')
+      .map(({ what, remedy }) => `${what} ${remedy}`);
   expect(on('2029-12-31')).toEqual([]);
-  expect(on('2030-01-01')).toContain('ended on 2030-01-01.');
+  expect(on('2030-01-01')).toEqual([
+    'ended on 2030-01-01. Write a day up to 2031-01-01, or have it renewed by botTokenRotation.',
+  ]);
+  expect(on('2029-01-01')).toEqual([]);
+  expect(on('2028-12-31')).toEqual([
+    'ends on 2030-01-01, and GitLab lets no token live longer than 365 days. Write a day up to 2029-12-31, or have it renewed by botTokenRotation.',
+  ]);
+});
+
+test('a token that has ended is told at its line of the stack file', () => {
+  const stack = stackWith({ gitlab: 'botTokenExpires: "2020-01-01"' })
+    .replace('{ url: "https://gitlab.test", ', '\n    url: https://gitlab.test\n    ')
+    .replace('"2020-01-01" }', '"2020-01-01"');
+  const model = testModel({
+    settings: parseStack(stack, 'stacks/Pulumi.test.yaml', 'test'),
+    files: { ...catalogTexts, stacks: { 'Pulumi.test.yaml': stack } },
+  });
+  expect(() => assertRules(model)).toThrow(
+    /^stacks\/Pulumi\.test\.yaml:7: config\.gitlab\.botTokenExpires: rule tokens-live: gitlab-bot \(/,
+  );
 });
 
 test('a module whose name meets one of ours, or another module’s parts, is told in its file', () => {

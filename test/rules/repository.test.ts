@@ -9,7 +9,7 @@ import type { Item } from '../../rules/item';
 import { modelItems } from '../../rules/model';
 import { describeViolation } from '../../rules/rule';
 import { stackNames } from '../../stacks/load';
-import { catalogTexts, root, testModel } from '../support/model';
+import { catalogTexts, root, stackText, testModel } from '../support/model';
 import { twoModules } from './support';
 
 const folders = defaultFolders(root);
@@ -36,19 +36,15 @@ const messageOf = (run: () => void): string | undefined => {
 /** Two modules, of which one has a password in its catalog file. */
 function faulty(): Model {
   const shop = catalogTexts.modules['shop.yaml'] ?? '';
-  const catalog = parseCatalog({
-    ...catalogTexts,
-    modules: {
-      'shop.yaml': `${shop}environment: { DB_PASSWORD: hunter2 }\n`,
-      'till.yaml': shop,
-    },
-  });
-  return twoModules({ catalog, modules: catalog.modules });
+  const modules = { 'shop.yaml': `${shop}environment: { DB_PASSWORD: hunter2 }\n`, 'till.yaml': shop };
+  const catalog = parseCatalog({ ...catalogTexts, modules });
+  const files = { ...catalogTexts, modules, stacks: { 'Pulumi.test.yaml': stackText } };
+  return twoModules({ catalog, modules: catalog.modules, files });
 }
 
-test('a violation is one line that names the stack, the rule, the place, the fault and the remedy', () => {
+test('a violation is one line that names the file, the line, the key, the rule, the place, the fault and the remedy', () => {
   expect(messageOf(() => assertRules(faulty()))).toBe(
-    'stacks/Pulumi.test.yaml: rule no-plain-secret-variables: production-shop-workload (Deployment prod-shop/shop), container "module": DB_PASSWORD is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.',
+    'catalog/modules/shop.yaml:4: environment.DB_PASSWORD: rule no-plain-secret-variables: production-shop-workload (Deployment prod-shop/shop), container "module": DB_PASSWORD is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.',
   );
 });
 

@@ -24,6 +24,7 @@ interface Case {
   readonly modules?: readonly (readonly string[])[];
 }
 
+const inAYear = new Date(Date.now() + 365 * 86_400_000).toISOString().slice(0, 10);
 const container = ['spec', 'template', 'spec', 'containers', 0];
 const casc = (change: (text: string) => string) =>
   changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) =>
@@ -718,7 +719,7 @@ const cases: readonly Case[] = [
     when: 'a token has ended',
     items: changed(whole, 'gitlab-bot', ['expiresAt'], '2020-01-01'),
     says: [
-      'gitlab-bot (GroupAccessToken), argument "expiresAt": ended on 2020-01-01. Write a later day: switchyard:gitlab.botTokenExpires.',
+      `gitlab-bot (GroupAccessToken), argument "expiresAt": ended on 2020-01-01. Write a day up to ${inAYear}, or have it renewed by botTokenRotation.`,
     ],
   },
   {
@@ -937,7 +938,7 @@ test('test-pod-possible says so when two services of a module listen on one port
   const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': shop } });
   const facts = modelFacts(twoModules({ catalog, modules: catalog.modules }));
   expect(ruleOf('test-pod-possible').check(facts).map(describeViolation)).toEqual([
-    'catalog/modules/shop.yaml: other and cache both listen on 6379 in the test Pod. Containers of a Pod share their ports: use one of the two, or another port.',
+    'test Pod of shop: other and cache both listen on 6379 in the test Pod. Containers of a Pod share their ports: use one of the two, or another port.',
   ]);
 });
 

@@ -6,6 +6,9 @@ import { parseStack } from '../../stacks/load';
 
 export const root = join(__dirname, '..', '..');
 
+/** A day on which a token may end, as long as GitLab lets one live no longer than a year. */
+export const soon = new Date(Date.now() + 200 * 86_400_000).toISOString().slice(0, 10);
+
 /** The test stack with further keys (YAML flow style), or another `clusters`. */
 export const stackWith = (keys: {
   readonly clusters?: string;
@@ -19,7 +22,7 @@ export const stackWith = (keys: {
 }): string => {
   const {
     clusters = 'ci: { context: one }, production: { context: two, server: "https://two.test:6443" }',
-    gitlab = 'botTokenExpires: "2030-01-01"',
+    gitlab = `botTokenExpires: "${soon}"`,
   } = keys;
   const further = (text?: string): string => (text ? `, ${text}` : '');
   return `config:

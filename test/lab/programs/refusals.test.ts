@@ -11,7 +11,7 @@ import type { Model } from '../../../components/model';
 import { isTemplate } from '../../../components/shared/references';
 import { toYaml } from '../../../operations/render/yaml';
 import { fileKinds, type JsonSchema } from '../../../operations/schemas/schema';
-import { check } from '../../../rules';
+import { assertRules } from '../../../rules/assert';
 import { type Facts, factsOf } from '../../../rules/facts';
 import { type Item, isKubernetes, kindOf } from '../../../rules/item';
 import { kubernetesSchema, type OpenApiDocument, SCHEMA } from '../../../rules/kubernetes/generate';
@@ -204,6 +204,17 @@ function modelOf({ catalog: written, stack }: Texts): Model {
   });
 }
 
+/** What the rules have against a model, as `check` tells it. */
+function brokenProblems(model: Model): readonly Problem[] {
+  try {
+    assertRules(model);
+    return [];
+  } catch (error) {
+    if (error instanceof ProblemsError) return error.problems;
+    throw error;
+  }
+}
+
 const isLocated = (problem: Problem): boolean =>
   /^(catalog\/(modules|services)|stacks)\//.test(problem.file) && (problem.line ?? 0) >= 1;
 
@@ -262,8 +273,11 @@ test(
         }
         const { items, untestable } = modelItems(model);
         const facts = factsOf(items, untestable);
-        if (check(facts).length > 0) {
+        const broken = brokenProblems(model);
+        if (broken.length > 0) {
           count.broken += 1;
+          const lost = broken.filter((problem) => !isLocated(problem));
+          if (lost.length > 0) throw new Error(`against a rule, and not located: ${JSON.stringify(lost)}`);
           return;
         }
         const answers = await Promise.all(
