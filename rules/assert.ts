@@ -1,14 +1,18 @@
+import { LEDGER_PROJECT } from '../catalog/ledger';
 import { locate, type Problem, ProblemsError } from '../catalog/problems';
 import type { Model } from '../components/model';
 import { textOf } from '../stacks/files';
 import { type Broken, check } from '.';
 import { type Facts, factsOf } from './facts';
-import { modelItems } from './model';
+import { modelItems, releaseRepository } from './model';
 
 /** Everything that the rules read of a model, its graph among it. Needs no engine. */
 export function modelFacts(model: Model): Facts {
   const { items, untestable } = modelItems(model);
-  return factsOf(items, untestable);
+  return factsOf(items, untestable, undefined, {
+    file: `${LEDGER_PROJECT}/${model.settings.environment}.yaml`,
+    repositoryOf: (module) => releaseRepository(model, module),
+  });
 }
 
 /** Violations of every rule, or with `only` those that concern these modules. */

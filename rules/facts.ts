@@ -28,8 +28,17 @@ export interface Facts {
   readonly graph: Graph;
   /** The day of the look, `YYYY-MM-DD` in UTC. */
   readonly today: string;
+  /** Where the images of releases come from; absent where nobody says. */
+  readonly ledger?: LedgerFacts;
   /** Modules whose test Pod cannot be made, with the reason. */
   readonly untestable: readonly Untestable[];
+}
+
+export interface LedgerFacts {
+  /** The environment's file, as people know it. */
+  readonly file: string;
+  /** Repository of a module, as the registry of the stack has it. */
+  readonly repositoryOf: (module: string) => string;
 }
 
 export interface Untestable {
@@ -76,6 +85,7 @@ export function factsOf(
   items: readonly Item[],
   untestable: readonly Untestable[] = [],
   now: Date = new Date(),
+  ledger?: LedgerFacts,
 ): Facts {
   const byType = new Map<string, Item[]>();
   const byName = new Map<string, Item>();
@@ -95,6 +105,7 @@ export function factsOf(
     jenkins,
     untestable,
     today: now.toISOString().slice(0, 10),
+    ...(ledger ? { ledger } : {}),
   };
   return { ...indexed, graph: buildGraph(indexed) };
 }

@@ -1,5 +1,5 @@
 import { referencesIn, show, shownText, type Template } from '../components/shared/references';
-import { annotationOf, type Item, kindOf, labelOf, nameOf, violation } from './item';
+import { annotationOf, type Item, kindOf, labelOf, moduleOf, nameOf, violation } from './item';
 import { containerPart, containersOf, type PodUse } from './pods';
 import { fields, isTextual, text, textual, UNKNOWN } from './read';
 import type { Rule, Violation } from './rule';
@@ -84,6 +84,40 @@ export const releasesByDigest: Rule = {
                 ];
           }),
     ),
+};
+
+/** What another module, or anyone who may push elsewhere, has built went through no gate of this module's. */
+export const releasesOwn: Rule = {
+  id: 'releases-own',
+  holds: "A module runs an image of its own repository in the stack's registry.",
+  why: 'An image that another module built, or that another registry has, runs with the rights of this one.',
+  modelOnly: 'which registry is the stack’s is in no resource.',
+  check: (facts) => {
+    const { ledger } = facts;
+    if (!ledger) return [];
+    return facts.pods.flatMap((pod) => {
+      const module = moduleOf(pod.item);
+      if (module === undefined || labelOf(pod.item, 'app.kubernetes.io/component') !== 'module') return [];
+      const own = ledger.repositoryOf(module);
+      return containersOf(pod.spec).flatMap(({ name, container }) => {
+        const image = text(container, 'image') ?? '';
+        // Without a digest, the other rule tells it.
+        if (!DIGEST.test(image) || image.replace(DIGEST, '') === own) return [];
+        return [
+          violation(
+            pod.item,
+            `runs "${image}", which is not of ${own}.`,
+            'Release the module anew, or go back to a release of its own: `switchyard rollback`.',
+            {
+              part: containerPart(pod, name),
+              file: ledger.file,
+              at: `modules.${module}.image`,
+            },
+          ),
+        ];
+      });
+    });
+  },
 };
 
 /** Image that the tests of the module used for this service. */

@@ -4,7 +4,7 @@ import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statu
 import { diskBounded, rootReadOnly } from './disk';
 import { driftOnlyReads } from './drift';
 import type { Facts } from './facts';
-import { imagesPinned, releasesByDigest, serviceVersionsAgree } from './images';
+import { imagesPinned, releasesByDigest, releasesOwn, serviceVersionsAgree } from './images';
 import { namespaceDeny, namespaceLimits, namespaceQuota, noWayToMetadata, podSecurity } from './namespaces';
 import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
@@ -43,6 +43,7 @@ export const rules: readonly Rule[] = [
   quotaFits,
   imagesPinned,
   releasesByDigest,
+  releasesOwn,
   serviceVersionsAgree,
   servicesExist,
   databasesAskLogin,

@@ -6,6 +6,7 @@ import type { Declaration, ProviderRole } from '../components/shared/declaration
 import { names } from '../components/shared/naming';
 import { referencesIn } from '../components/shared/references';
 import { Failure } from '../delivery/failure';
+import { repositoryOf } from '../delivery/image';
 import { testPod } from '../delivery/test-pod';
 import { namespacesOf } from '../stacks/namespaces';
 import { repositoryRoot } from '../stacks/registry';
@@ -17,6 +18,10 @@ import type { Fields } from './read';
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 const COMMIT = '0'.repeat(40);
 
+/** Repository of a module's images, in which delivery puts what it releases. */
+export const releaseRepository = ({ settings }: Model, module: string): string =>
+  repositoryOf(repositoryRoot(settings), module);
+
 /**
  * The model as if every module were released: what a deploy will add is checked before it, and a module that was never
  * deployed is no blind spot.
@@ -25,7 +30,7 @@ export function fullyReleased(model: Model): Model {
   const releases: Record<string, Releases[string]> = {};
   for (const { name } of model.modules) {
     releases[name] = entryOf(model.releases, name) ?? {
-      image: `${repositoryRoot(model.settings)}/modules/${name}@${DIGEST}`,
+      image: `${releaseRepository(model, name)}@${DIGEST}`,
       commit: COMMIT,
     };
   }
@@ -81,7 +86,7 @@ function testItem(model: Model, module: Module): Item {
       build: model.settings.jenkins.url,
       policy: module.merge,
       image: {
-        repository: `${repositoryRoot(model.settings)}/modules/${module.name}`,
+        repository: releaseRepository(model, module.name),
         tag: 'to-be-built',
         digest: DIGEST,
       },

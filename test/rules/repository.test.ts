@@ -53,6 +53,25 @@ test("one module's fault stops its own deploy and no other one's", () => {
   expect(messageOf(() => assertRules(faulty(), ['till']))).toBeUndefined();
 });
 
+test("a release that is not of the module's own repository is told at its key of the ledger", () => {
+  const digest = `@sha256:${'a'.repeat(64)}`;
+  const refused = (image: string) =>
+    messageOf(() => assertRules(testModel({ releases: { shop: { image, commit: 'b'.repeat(40) } } })));
+  expect(refused(`registry.test:5000/modules/shop${digest}`)).toBeUndefined();
+  for (const other of [
+    'registry.test:5000/modules/till',
+    'registry.test:5000/modules/shop/x',
+    'registry.test:5000/shop',
+    'registry.test:5001/modules/shop',
+    'elsewhere.test/registry.test:5000/modules/shop',
+    'modules/shop',
+  ]) {
+    expect(refused(`${other}${digest}`)).toBe(
+      `release-ledger/test.yaml: modules.shop.image: rule releases-own: production-shop-workload (Deployment prod-shop/shop), container "module": runs "${other}${digest}", which is not of registry.test:5000/modules/shop. Release the module anew, or go back to a release of its own: \`switchyard rollback\`.`,
+    );
+  }
+});
+
 test('a module that was never released is checked as if it were', () => {
   const workloads = modelFacts(testModel({ releases: {} })).pods.map(({ item }) => item.name);
   expect(workloads).toContain('production-shop-workload');
