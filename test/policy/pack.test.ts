@@ -40,7 +40,14 @@ test('the pack has every rule but those that need the model, and each of them is
     rules
       .map(({ id }) => id)
       .filter(
-        (id) => !['test-pod-possible', 'secrets-by-reference', 'gitlab-takes', 'tokens-live'].includes(id),
+        (id) =>
+          ![
+            'test-pod-possible',
+            'secrets-by-reference',
+            'gitlab-takes',
+            'tokens-live',
+            'releases-own',
+          ].includes(id),
       ),
   );
   expect(new Set(policies.map(({ enforcementLevel }) => enforcementLevel))).toEqual(new Set(['mandatory']));
