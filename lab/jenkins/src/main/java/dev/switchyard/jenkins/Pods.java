@@ -373,7 +373,8 @@ final class Pods {
 
   /**
    * Which refusals end the build and which are tried again is KubernetesLauncher.launch of the plugin: a full quota, a
-   * quota that others change at the moment, and a server in trouble are; of a Pod that does not name its build, all are.
+   * quota that others change at the moment, and a server that is in trouble or does not answer are; of a Pod that does not
+   * name its build, all are.
    */
   static void create(KubernetesClient client, String namespace, String name, Map<String, Object> pod) throws IOException {
     try {
@@ -382,7 +383,7 @@ final class Pods {
       String message = String.valueOf(e.getMessage());
       boolean full = e.getCode() == 403 && message.contains("is forbidden: exceeded quota");
       boolean raced = e.getCode() == 409 && message.contains("Operation cannot be fulfilled on resourcequotas");
-      if (full || raced || e.getCode() >= 500)
+      if (full || raced || e.getCode() < 400 || e.getCode() >= 500)
         throw new Later("WARNING: Unable to create pod: kubernetes " + namespace + "/" + name + ": " + reason(e) + "; retrying");
       if (!namesItsBuild(pod)) throw new Anew("ERROR: Unable to create pod: kubernetes " + namespace + "/" + name + ": " + reason(e));
       throw new AbortException("Pod " + namespace + "/" + name + " was refused: " + reason(e));
