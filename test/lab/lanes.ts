@@ -45,10 +45,10 @@ export const STAGES: readonly Stage[] = [
         'e2e/hostile-build',
         'e2e/reconcile',
         'e2e/undo',
-        'e2e/pod-start',
         'e2e/kills',
       ],
       [
+        'e2e/pod-start',
         'e2e/provider-kubernetes',
         'e2e/images',
         'e2e/plugins-gitlab',

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { finalStatus, mergeRequest, openMergeRequest } from '../../../lab/journey';
 import { openLog } from '../../../lab/steps';
-import { rootToken } from '../../../lab/topology';
+import { ENVIRONMENT, REPOSITORY, rootToken } from '../../../lab/topology';
+import { loadStack } from '../../../stacks/load';
 import { kubectl, shownNotes } from './running';
 
 // A running lab, in which test Pods do not start: the merge request ends red within minutes, and its note has what the Pod said.
@@ -13,6 +14,7 @@ const log = openLog('e2e-pod-start');
 const MODULE = 'mailer';
 const NAMESPACE = `test-${MODULE}`;
 const opened: number[] = [];
+const { startMinutes } = loadStack(join(REPOSITORY, 'stacks'), ENVIRONMENT).testing;
 
 const pullLogin = (): string =>
   kubectl(
@@ -85,8 +87,8 @@ test('an image that cannot be pulled is red in minutes, with the events of its P
     ),
   });
   expect(note).toContain('Failed to pull image');
-  expect(seconds).toBeGreaterThan(300);
-  expect(seconds).toBeLessThan(600);
+  expect(seconds).toBeGreaterThan(startMinutes * 60);
+  expect(seconds).toBeLessThan((startMinutes + 4) * 60);
   const left = kubectl(
     `--namespace=${NAMESPACE}`,
     'get',
