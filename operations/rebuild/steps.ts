@@ -50,6 +50,8 @@ export async function adopt(
     const creates = new PlannedCreates();
     await watch(session, 'preview', terminal, {
       title: `what of ${environment} is there already`,
+      // What lives has fields of the lost state's managers: to ask what would be made is no conflict.
+      force: true,
       onEvent: (event) => creates.take(event),
     });
     const state = await engine.state();

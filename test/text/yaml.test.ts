@@ -19,13 +19,11 @@ test('blanks and line breaks alone are read as they were written, which the libr
 });
 
 test('all else is written as the library writes it for readers of both versions', () => {
+  const text = fc.string().filter((written) => written !== '=' && written !== '<<');
   fc.assert(
-    fc.property(
-      fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.array(fc.string()))),
-      (value) => {
-        expect(yamlText(value, OPTIONS)).toBe(stringify(value, { ...OPTIONS, compat: 'yaml-1.1' }));
-      },
-    ),
+    fc.property(fc.dictionary(text, fc.oneof(text, fc.integer(), fc.array(text))), (value) => {
+      expect(yamlText(value, OPTIONS)).toBe(stringify(value, { ...OPTIONS, compat: 'yaml-1.1' }));
+    }),
   );
 });
 
