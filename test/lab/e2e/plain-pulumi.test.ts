@@ -1,10 +1,19 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GITLAB_URL } from '../../../lab/gitlab';
+import { deliver } from '../../../lab/journey';
 import { openLog } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  rootToken,
+  switchyard,
+} from '../../../lab/topology';
+import { servedImage } from './running';
 
 // The official CLI with its own language host, in this repository, on the running lab: nothing of the `switchyard` CLI.
 jest.setTimeout(900_000);
@@ -76,6 +85,15 @@ test('plain pulumi up applies a change of the catalog, and leaves switchyard not
   writeFileSync(file, text.replace(/^description: .*$/m, 'description: Changed by plain pulumi up'));
   await pulumi(changedCatalog(), 'up', '--yes', '--skip-preview');
   expect(await descriptionOf('mailer')).toBe('Changed by plain pulumi up');
+});
+
+test('what is merged afterwards is deployed: the build has the state cut, which plain pulumi up does not', async () => {
+  const change = (checkout: string) => appendFileSync(join(checkout, 'Dockerfile'), `# ${Date.now()}\n`);
+  const before = servedImage('mailer');
+  await deliver(log, 'mailer', `after-pulumi-${Date.now()}`, 'After a plain pulumi up', change);
+  expect(servedImage('mailer')).not.toBe(before);
+  const build = await fetch(`${JENKINS_URL}/job/switchyard/job/mailer/lastBuild/consoleText`);
+  expect(await build.text()).toContain(`${ENVIRONMENT} is cut for its modules`);
   expect(await switchyardPreview(changedCatalog())).toBe('preview of lab: no change');
 });
 
