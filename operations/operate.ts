@@ -5,12 +5,14 @@ import { defaultFolders, type Folders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import program from '../index';
 import { assertRules } from '../rules/assert';
-import { secretsInStack } from '../stacks/load';
+import { isSalted, secretsInStack } from '../stacks/load';
 import {
   deployVariables,
   isOfOneModule,
   missingSecrets,
   neededSecrets,
+  PASSPHRASE_VARIABLE,
+  passphraseProblems,
   secretSources,
   seedProblems,
   stackVariables,
@@ -61,6 +63,14 @@ export function requireSecrets(folders: Folders, model: Model, only?: readonly s
     ...missingSecrets(environment, needed, (key) => inStack.includes(key)),
     ...(seed ? seedProblems(environment, seed) : []),
   ];
+  if (problems.length > 0) throw new ProblemsError(problems);
+}
+
+/** @throws ProblemsError where the stack file lets whoever reads it guess the passphrase */
+function refuseGuessable({ stacks }: Folders, environment: string): void {
+  const passphrase = process.env[PASSPHRASE_VARIABLE];
+  if (passphrase === undefined) return;
+  const problems = passphraseProblems(environment, passphrase, isSalted(stacks, environment));
   if (problems.length > 0) throw new ProblemsError(problems);
 }
 
@@ -279,6 +289,8 @@ export async function operate(
         process.env[RECORDED_VARIABLE] = 'true';
       } else assertRules(model, only);
       requireSecrets(folders, model, only);
+      // What previews foreign code has a placeholder.
+      if (!record) refuseGuessable(folders, environment);
       // A deploy changes no volume, and what previews foreign code reads no cluster beside the engine.
       if (!only && !record) growing = await growth(model);
     }

@@ -159,10 +159,35 @@ function faultOfSeed(seed: string, environment: string): string | undefined {
     return other && `is a key of the environment "${other.environment}"`;
   }
   if (seed.includes('switchyard-key:')) return 'is neither a seed nor a key that was derived from one';
-  if (seed.length < SEED_CHARACTERS)
-    return `has ${seed.length} characters, of which there must be ${SEED_CHARACTERS} random ones`;
-  const repeated = `${seed}${seed}`.indexOf(seed, 1) < seed.length;
-  return repeated || bitsOf(seed) < SEED_BITS ? 'is not random: its characters repeat each other' : undefined;
+  return guessable(seed);
+}
+
+/** Why a secret can be guessed; undefined where that cannot be told of it. */
+function guessable(secret: string): string | undefined {
+  if (secret.length < SEED_CHARACTERS)
+    return `has ${secret.length} characters, of which there must be ${SEED_CHARACTERS} random ones`;
+  const repeated = `${secret}${secret}`.indexOf(secret, 1) < secret.length;
+  return repeated || bitsOf(secret) < SEED_BITS
+    ? 'is not random: its characters repeat each other'
+    : undefined;
+}
+
+/**
+ * The fault of a passphrase that can be guessed, where the stack file holds Pulumi's salt: by it whoever reads the file, a
+ * merge request's preview too, tries as many as they like without asking anyone.
+ */
+export function passphraseProblems(environment: string, passphrase: string, salted: boolean): Problem[] {
+  const fault = salted ? guessable(passphrase) : undefined;
+  if (fault === undefined) return [];
+  return [
+    {
+      file: `stacks/Pulumi.${environment}.yaml`,
+      key: 'encryptionsalt',
+      what: `the secret ${PASSPHRASE_VARIABLE} ${fault}: whoever reads this file may try others by it.`,
+      remedy:
+        'Make one with "openssl rand -hex 32" and bring it in with "pulumi stack change-secrets-provider passphrase", or take the salt out of the file.',
+    },
+  ];
 }
 
 /** The fault of a seed that is there; none where it will do. */

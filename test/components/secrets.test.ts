@@ -1,8 +1,8 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { compareSync } from 'bcryptjs';
 import fc from 'fast-check';
 import { Secrets } from '../../components/shared/secrets';
-import { isOfOneModule, seedProblems } from '../../stacks/secrets';
+import { isOfOneModule, passphraseProblems, seedProblems } from '../../stacks/secrets';
 
 const SEED = 'a seed for tests, long enough to be one';
 const lab = (versions?: Record<string, number>) => new Secrets(SEED, 'lab', versions);
@@ -116,6 +116,17 @@ test.each([
   });
   // The fault is printed: what is wrong of it tells nothing of a seed that may be in use elsewhere.
   if (seed !== 'short') expect(problem?.what).not.toContain(seed);
+});
+
+test('a passphrase that can be guessed is refused where the stack file holds what it can be tried by', () => {
+  for (const weak of ['', 'hunter2', 'ab'.repeat(40)]) {
+    expect(passphraseProblems('lab', weak, false)).toEqual([]);
+    const [problem, ...more] = passphraseProblems('lab', weak, true);
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ file: 'stacks/Pulumi.lab.yaml', key: 'encryptionsalt' });
+    if (weak !== '') expect(problem?.what).not.toContain(weak);
+  }
+  expect(passphraseProblems('lab', randomBytes(32).toString('hex'), true)).toEqual([]);
 });
 
 test('a random seed is taken, whatever its characters', () => {
