@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { finalStatus, mergeRequest, openMergeRequest } from '../../../lab/journey';
+import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { ENVIRONMENT, REPOSITORY, rootToken } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
@@ -89,12 +90,10 @@ test('an image that cannot be pulled is red in minutes, with the events of its P
   expect(note).toContain('Failed to pull image');
   expect(seconds).toBeGreaterThan(startMinutes * 60);
   expect(seconds).toBeLessThan((startMinutes + 4) * 60);
-  const left = kubectl(
-    `--namespace=${NAMESPACE}`,
-    'get',
-    'pods',
-    '--selector=switchyard.dev/run',
-    '--output=name',
-  ).trim();
-  expect(left).toBe('');
+  const ofRuns = ['--selector=switchyard.dev/run', '--output=name'];
+  const left = () => kubectl(`--namespace=${NAMESPACE}`, 'get', 'pods', ...ofRuns).trim();
+  // It is given its time to end.
+  const end = Date.now() + 120_000;
+  while (left() !== '' && Date.now() < end) await sleep(1000);
+  expect(left()).toBe('');
 });
