@@ -2,11 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { finalStatus, mergeRequest, openMergeRequest } from '../../../lab/journey';
-import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { ENVIRONMENT, REPOSITORY, rootToken } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
-import { kubectl, shownNotes } from './running';
+import { kubectl, shownNotes, until } from './running';
 
 // A running lab, in which test Pods do not start: the merge request ends red within minutes, and its note has what the Pod said.
 jest.setTimeout(900_000);
@@ -93,7 +92,5 @@ test('an image that cannot be pulled is red in minutes, with the events of its P
   const ofRuns = ['--selector=switchyard.dev/run', '--output=name'];
   const left = () => kubectl(`--namespace=${NAMESPACE}`, 'get', 'pods', ...ofRuns).trim();
   // It is given its time to end.
-  const end = Date.now() + 120_000;
-  while (left() !== '' && Date.now() < end) await sleep(1000);
-  expect(left()).toBe('');
+  await until('the end of its Pod', 120, async () => left() === '' || undefined);
 });
