@@ -4,14 +4,14 @@ import type { Model } from '../components/model';
 import { textOf } from '../stacks/files';
 import { type Broken, check } from '.';
 import { type Facts, factsOf } from './facts';
-import { modelItems, releaseRepository } from './model';
+import { modelItems, releaseRepositories } from './model';
 
 /** Everything that the rules read of a model, its graph among it. Needs no engine. */
 export function modelFacts(model: Model): Facts {
   const { items, untestable } = modelItems(model);
   return factsOf(items, untestable, undefined, {
     file: `${LEDGER_PROJECT}/${model.settings.environment}.yaml`,
-    repositoryOf: (module) => releaseRepository(model, module),
+    repositoriesOf: (module) => releaseRepositories(model, module),
   });
 }
 

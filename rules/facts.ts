@@ -37,8 +37,8 @@ export interface Facts {
 export interface LedgerFacts {
   /** The environment's file, as people know it. */
   readonly file: string;
-  /** Repository of a module, as the registry of the stack has it. */
-  readonly repositoryOf: (module: string) => string;
+  /** Repositories of a module: that of the stack's registry, then those of addresses that it had before. */
+  readonly repositoriesOf: (module: string) => readonly string[];
 }
 
 export interface Untestable {

@@ -98,16 +98,16 @@ export const releasesOwn: Rule = {
     return facts.pods.flatMap((pod) => {
       const module = moduleOf(pod.item);
       if (module === undefined || labelOf(pod.item, 'app.kubernetes.io/component') !== 'module') return [];
-      const own = ledger.repositoryOf(module);
+      const own = ledger.repositoriesOf(module);
       return containersOf(pod.spec).flatMap(({ name, container }) => {
         const image = text(container, 'image') ?? '';
         // Without a digest, the other rule tells it.
-        if (!DIGEST.test(image) || image.replace(DIGEST, '') === own) return [];
+        if (!DIGEST.test(image) || own.includes(image.replace(DIGEST, ''))) return [];
         return [
           violation(
             pod.item,
-            `runs "${image}", which is not of ${own}.`,
-            'Release the module anew, or go back to a release of its own: `switchyard rollback`.',
+            `runs "${image}", which is not of ${own[0]}.`,
+            'Release the module anew, or go back to a release of its own: `switchyard rollback`. Where the registry moved, name where it was: switchyard:registry.movedFrom.',
             {
               part: containerPart(pod, name),
               file: ledger.file,

@@ -22,6 +22,12 @@ const COMMIT = '0'.repeat(40);
 export const releaseRepository = ({ settings }: Model, module: string): string =>
   repositoryOf(repositoryRoot(settings), module);
 
+/** The same, and where a module's images lay before its registry moved. */
+export const releaseRepositories = (model: Model, module: string): readonly string[] => [
+  releaseRepository(model, module),
+  ...model.settings.registry.movedFrom.map((root) => repositoryOf(root, module)),
+];
+
 /**
  * The model as if every module were released: what a deploy will add is checked before it, and a module that was never
  * deployed is no blind spot.

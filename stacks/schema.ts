@@ -65,6 +65,19 @@ const existingRegistry = z.strictObject({
     .optional(),
 });
 
+/** Where a registry was: its address, and the path in it that was ours. */
+const formerRegistry = z.string().refine(
+  (root) => {
+    const [address = '', ...path] = root.split('/');
+    const { path: rule } = existingRegistry.shape;
+    return (
+      registryAddress.safeParse(address).success &&
+      rule.safeParse(path.length === 0 ? undefined : path.join('/')).success
+    );
+  },
+  say('is not where a registry was', 'Write host, host:port or host:port/path, without a scheme.'),
+);
+
 /** Where in the ci cluster the existing Jenkins runs, and as whom it starts agents. */
 const existingJenkins = z.strictObject({
   /** Namespace that Jenkins runs in. */
@@ -281,6 +294,11 @@ export const stackSchema = z
             schedule: cronSchedule.default('17 3 * * *'),
           })
           .prefault({}),
+        /**
+         * Addresses that it had before, each with the path where it was an existing one's: modules may run images from
+         * there until they are released anew.
+         */
+        movedFrom: z.array(formerRegistry).default([]),
         /** A registry that is there already, at `address`: whom to log in as. @default one is made */
         existing: existingRegistry.optional(),
       })

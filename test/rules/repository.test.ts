@@ -3,13 +3,14 @@ import { ProblemsError } from '../../catalog/problems';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { check } from '../../rules';
-import { assertRules, modelFacts } from '../../rules/assert';
+import { assertRules, brokenRules, modelFacts } from '../../rules/assert';
 import { factsOf } from '../../rules/facts';
 import type { Item } from '../../rules/item';
 import { modelItems } from '../../rules/model';
 import { describeViolation } from '../../rules/rule';
 import { stackNames } from '../../stacks/load';
 import { catalogTexts, root, stackText, testModel } from '../support/model';
+import { modelWith, registryLine } from '../support/workloads';
 import { twoModules } from './support';
 
 const folders = defaultFolders(root);
@@ -67,9 +68,36 @@ test("a release that is not of the module's own repository is told at its key of
     'modules/shop',
   ]) {
     expect(refused(`${other}${digest}`)).toBe(
-      `release-ledger/test.yaml: modules.shop.image: rule releases-own: production-shop-workload (Deployment prod-shop/shop), container "module": runs "${other}${digest}", which is not of registry.test:5000/modules/shop. Release the module anew, or go back to a release of its own: \`switchyard rollback\`.`,
+      `release-ledger/test.yaml: modules.shop.image: rule releases-own: production-shop-workload (Deployment prod-shop/shop), container "module": runs "${other}${digest}", which is not of registry.test:5000/modules/shop. Release the module anew, or go back to a release of its own: \`switchyard rollback\`. Where the registry moved, name where it was: switchyard:registry.movedFrom.`,
     );
   }
+});
+
+test.each(['https://old.test', 'old.test/', '/team', 'old.test:99999', 'Old.test', 'a b'])(
+  'a registry was not at %s',
+  (root) => {
+    const text = messageOf(() => modelWith({ stack: registryLine(`movedFrom: [${JSON.stringify(root)}]`) }));
+    expect(text).toMatch(
+      /^stacks\/Pulumi\.test\.yaml:\d+: config\.registry\.movedFrom\.0: is not where a registry was/,
+    );
+  },
+);
+
+test('where the registry moved, releases of before may still be named, and those of nobody else', () => {
+  const moved = modelWith({ stack: registryLine('movedFrom: [old.test, "older.test:5000/team"]') });
+  const broken = (image: string) =>
+    brokenRules({
+      ...moved,
+      releases: { shop: { image: `${image}@sha256:${'a'.repeat(64)}`, commit: 'b'.repeat(40) } },
+    }).filter(({ rule }) => rule === 'releases-own').length;
+  for (const own of [
+    'registry.test:5000/modules/shop',
+    'old.test/modules/shop',
+    'older.test:5000/team/modules/shop',
+  ])
+    expect({ own, broken: broken(own) }).toEqual({ own, broken: 0 });
+  for (const other of ['old.test/modules/till', 'older.test:5000/modules/shop', 'new.test/modules/shop'])
+    expect({ other, broken: broken(other) }).toEqual({ other, broken: 1 });
 });
 
 test('a module that was never released is checked as if it were', () => {
