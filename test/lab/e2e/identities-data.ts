@@ -194,7 +194,7 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'state',
-    is: 'what takes the secrets out of the state for previews and drift, in `ci-deploy`; what opens the whole state, and the environment’s key',
+    is: 'what takes the secrets out of the state for previews and drift, and cuts it for deploys, in `ci-deploy`; what opens the whole state, and the environment’s key',
     kubernetes: {
       says: 'kinds without secrets, to read',
       as: 'ci-deploy/state',
