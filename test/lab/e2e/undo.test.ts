@@ -173,14 +173,14 @@ test('a release that never gets ready is undone, and its author told', async () 
 test('a person goes back by a command, up finds it so, and the next merge goes forward; no request failed', async () => {
   const earlier = (await rows()).find(({ state }) => state === 'earlier');
   const version = await nextVersion(2);
-  // Tested while the rest happens; its deploy comes after the rollback.
-  const forward = merged('forward', versioned(version));
   const [, said] = await Promise.all([
     run(['rollback', ENVIRONMENT, MODULE, '--to', 'abcdef0', '--yes'], 2),
     run(['rollback', ENVIRONMENT, MODULE, '--to', String(earlier?.commit), '--yes']),
   ]);
   expect(said.stdout).toContain('the next merge goes forward again');
   expect(servedImage(MODULE)).toBe(earlier?.image);
+  // Built and tested, which takes longer, while `up` reads the ledger.
+  const forward = merged('forward', versioned(version));
   expect((await run(['up', ENVIRONMENT, '--yes'])).stdout.trim().split('\n').at(-1)).toBe(
     'up of lab: no change',
   );
