@@ -89,7 +89,8 @@ test('plain pulumi up applies a change of the catalog, and leaves switchyard not
 
 // Of billing: a suite beside this one keeps test Pods of mailer from starting.
 test('what is merged afterwards is deployed: the build has the state cut, which plain pulumi up does not', async () => {
-  const change = (checkout: string) => appendFileSync(join(checkout, 'Dockerfile'), `# ${Date.now()}\n`);
+  const change = (checkout: string) =>
+    appendFileSync(join(checkout, 'Dockerfile'), `LABEL changed=${Date.now()}\n`);
   const before = servedImage('billing');
   await deliver(log, 'billing', `after-pulumi-${Date.now()}`, 'After a plain pulumi up', change);
   expect(servedImage('billing')).not.toBe(before);
