@@ -58,7 +58,7 @@ export function reportMarkdown(report: DrillReport): string {
   return `${[
     `# Drill of ${markdownText(environment)}: ${faults.length === 0 ? 'held' : 'FAILED'}`,
     '',
-    `Disaster at ${markdownText(struckAt)}. RTO ${elapsed(rtoSeconds * 1000)} (target ${targets.rtoMinutes} min).`,
+    `Disaster at ${struckAt}. RTO ${elapsed(rtoSeconds * 1000)} (target ${targets.rtoMinutes} min).`,
     '',
     ...(faults.length > 0
       ? ['## What is wrong', '', ...faults.map((fault) => `- ${markdownText(fault)}`), '']
