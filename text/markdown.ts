@@ -32,6 +32,6 @@ export function markdownText(text: string, limit = Number.POSITIVE_INFINITY): st
 
 /** The same in the type of code. A text that says nothing special is written as people write it. */
 export const markdownCode = (text: string): string =>
-  /^[\p{L}\p{N}.,;:()=/+_"'{}→…-]+( [\p{L}\p{N}.,;:()=/+_"'{}→…-]+)*$/u.test(text)
+  /^[\p{L}\p{N}.,;:()=/+_"'{}→…«»-]+( [\p{L}\p{N}.,;:()=/+_"'{}→…«»-]+)*$/u.test(text)
     ? `\`${text}\``
     : `<code>${markdownText(text)}</code>`;
