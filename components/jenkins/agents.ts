@@ -375,7 +375,14 @@ const statePod = ({ files, settings }: Model, images: Images, other?: string): s
     images,
     account: names.state,
     other,
-    variables: other === undefined ? [...topologyVariables, ...sourceVariables(settings)] : undefined,
+    variables:
+      other === undefined
+        ? [
+            ...topologyVariables,
+            { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
+            ...sourceVariables(settings),
+          ]
+        : undefined,
     files,
     asApplied: other === undefined,
     changes: true,

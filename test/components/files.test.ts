@@ -132,6 +132,9 @@ test('Pods that change or judge what was applied know by which program it was', 
       .filter((name) => knows(pods[name]))
       .sort(),
   ).toEqual(['deploy', 'drift', 'state']);
+  // Of what a module's pipeline has them do.
+  for (const name of ['deploy', 'state'])
+    expect(variables(pods[name] as Pod)).toMatchObject({ SWITCHYARD_ENVIRONMENT: 'test' });
   for (const name of ['deploy', 'drift', 'state'])
     expect(variables(pods[name] as Pod)).toMatchObject({
       GITLAB_URL: 'https://gitlab.test',
