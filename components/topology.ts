@@ -6,6 +6,7 @@ import { wantedBoxes } from './boxes';
 import type { Model } from './model';
 import { Box } from './shared/box';
 import type { ProviderRole } from './shared/declaration';
+import { loginPurpose } from './shared/kubernetes';
 import { names, typeToken } from './shared/naming';
 import { type Brought, Registrar } from './shared/registrar';
 
@@ -96,7 +97,7 @@ function broughtLogins({ model: { settings }, given }: TopologyArgs): Record<str
   return Object.fromEntries(
     logins.flatMap(([ours, { user, passwordFrom }]) => {
       const password = given[passwordFrom];
-      return password ? [[`registry/${ours}`, { user, password }]] : [];
+      return password ? [[loginPurpose(ours), { user, password }]] : [];
     }),
   );
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Certificate } from './certificate';
 import type { Cluster } from './cluster';
-import { eventsOf, linesOf, MOST, type PodWords, podWordsText, reasonWord } from './pod-words';
+import { endedAs, eventsOf, linesOf, MOST, type PodWords, podWordsText, reasonWord } from './pod-words';
 
 // Whether the test Pod of a build starts. Jenkins' Kubernetes plugin makes one that does not anew for ever (KubernetesLauncher),
 // and a build outside the namespace of its cloud never hears why (Reaper).
@@ -87,9 +87,6 @@ interface Trouble {
 }
 
 const GRAVEST = ['ended', 'cannot', 'slow'] as const;
-
-const endedAs = ({ reason, exitCode }: z.infer<typeof end>): string =>
-  [reasonWord(reason), `exit code ${exitCode}`].filter(Boolean).join(', ');
 
 /** @param service a sidecar, which is started again when it ends */
 function troubleOf({ name, ready, restartCount, state, lastState }: Container, service: boolean): Trouble[] {

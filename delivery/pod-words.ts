@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { unicodeEscape } from '../text/unicode';
 import { hide } from './preview/hide';
 
 // What a Pod that does not start, or does not stay up, said: its events and the last lines of its log.
@@ -27,6 +28,15 @@ export type PodWords = z.infer<typeof podWordsSchema>;
 
 /** A reason is a word of Kubernetes' own; whatever else stands there is none. */
 export const reasonWord = (reason: string): string => (/^[A-Za-z0-9]{1,60}$/.test(reason) ? reason : '');
+
+/** How a container ended. */
+export const endedAs = ({
+  reason,
+  exitCode,
+}: {
+  readonly reason: string;
+  readonly exitCode: number;
+}): string => [reasonWord(reason), `exit code ${exitCode}`].filter(Boolean).join(', ');
 
 /** The lines of a text, without secrets and cut to what is told of each. */
 export const linesOf = (text: string, secrets: readonly string[] = []): string[] =>
@@ -72,4 +82,4 @@ export function eventsOf(
 
 /** The text of a file of them: of ASCII alone, so that whoever carries it needs to know no encoding. */
 export const podWordsText = (words: PodWords): string =>
-  `${JSON.stringify(words).replace(/[\u007f-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+  `${JSON.stringify(words).replace(/[\u007f-\uffff]/g, unicodeEscape)}\n`;

@@ -21,6 +21,7 @@ import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { containerText } from '../text/kubernetes';
 import { shellWord } from '../text/shell';
+import { unicodeEscape } from '../text/unicode';
 import { yamlText } from '../text/yaml';
 import { LARGEST_PACKED, RESULT_FILES } from './carried';
 import type { Certificate } from './certificate';
@@ -211,7 +212,7 @@ export const podYaml = (pod: ReturnType<typeof testPod>): string =>
     defaultStringType: 'QUOTE_DOUBLE',
     defaultKeyType: 'PLAIN',
     doubleQuotedAsJSON: true,
-  }).replace(/[^\n -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  }).replace(/[^\n -~]/g, unicodeEscape);
 
 /** Shell that runs the module's tests in a checkout; results of an earlier or a committed run never count. */
 export const testScript = (module: Module): string => `#!/bin/sh

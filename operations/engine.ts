@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type EngineEvent, LocalWorkspace, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
 import { stringify } from 'yaml';
 import { keepsParts } from '../stacks/backend';
-import { stackFile, withoutSecrets } from '../stacks/load';
+import { isSalted, stackFile, withoutSecrets } from '../stacks/load';
 import { partName } from '../stacks/names';
 import { Claims } from './claims';
 import { Parts } from './part-stacks';
@@ -40,7 +40,7 @@ export interface EngineInputs {
   readonly existing?: boolean;
   /** A deploy: works on this module's part of the state (see `parts.ts`). @default the environment's own state */
   readonly part?: string;
-  /** The id of what a creation made that was under way when a run was killed; undefined when it made nothing. */
+  /** What a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<Existing | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
   readonly untilEnded: (change: OpenChange) => Promise<void>;
@@ -111,7 +111,7 @@ async function openStack(inputs: EngineInputs, request: StackRequest): Promise<S
   const file = readFileSync(join(inputs.stacks, stackFile(inputs.environment)), 'utf8');
   // What it holds encrypted is the environment's: a part has another passphrase.
   const source = stackName === inputs.environment ? file : withoutSecrets(file);
-  const salted = salt === '' || /^encryptionsalt:/m.test(source);
+  const salted = salt === '' || isSalted(source);
   writeFileSync(
     join(workDir, stackFile(stackName)),
     salted ? source : `${source}\nencryptionsalt: ${salt}\n`,

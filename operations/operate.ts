@@ -1,11 +1,12 @@
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { ProblemsError } from '../catalog/problems';
 import { ONLY_VARIABLE, RECORDED_VARIABLE } from '../components/inputs';
 import { defaultFolders, type Folders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import program from '../index';
 import { assertRules } from '../rules/assert';
-import { isSalted, secretsInStack } from '../stacks/load';
+import { isSalted, secretsInStack, stackFile } from '../stacks/load';
 import {
   deployVariables,
   isOfOneModule,
@@ -70,7 +71,8 @@ export function requireSecrets(folders: Folders, model: Model, only?: readonly s
 function refuseGuessable({ stacks }: Folders, environment: string): void {
   const passphrase = process.env[PASSPHRASE_VARIABLE];
   if (passphrase === undefined) return;
-  const problems = passphraseProblems(environment, passphrase, isSalted(stacks, environment));
+  const file = readFileSync(join(stacks, stackFile(environment)), 'utf8');
+  const problems = passphraseProblems(environment, passphrase, isSalted(file));
   if (problems.length > 0) throw new ProblemsError(problems);
 }
 

@@ -89,7 +89,7 @@ export interface Existing {
 /** Outputs of a resource that is taken over, as far as its provider cannot read them. */
 export function takenOutputs(
   inputs: Readonly<Record<string, unknown>>,
-  { fieldManager }: Existing,
+  fieldManager: string | undefined,
 ): Record<string, unknown> {
   return { ...inputs, ...(fieldManager === undefined ? {} : { __fieldManager: fieldManager }) };
 }
@@ -110,7 +110,7 @@ export function settledDeployment(
     creating.flatMap(({ resource }) => {
       const existing = found.get(resource.urn);
       if (!existing) return [];
-      const outputs = takenOutputs(resource.inputs, existing);
+      const outputs = takenOutputs(resource.inputs, existing.fieldManager);
       return [[resource.urn, { ...resource, id: existing.id, outputs }] as const];
     }),
   );
@@ -175,7 +175,7 @@ type Named = Pick<PendingCreate, 'type' | 'inputs' | 'provider'>;
 async function kubernetesObject(
   { type, inputs, provider }: Named,
   world: World,
-): Promise<(Existing & { readonly ending: boolean }) | undefined> {
+): Promise<{ readonly existing: Existing; readonly ending: boolean } | undefined> {
   const parsed = objectSchema.safeParse(inputs);
   const [, groupVersion = '', kind = ''] = type.split(':');
   if (!parsed.success || kind === '') return undefined;
@@ -185,11 +185,9 @@ async function kubernetesObject(
   const object = await world.object(role, { apiVersion, kind, metadata: { name, namespace } });
   if (object === undefined) return undefined;
   const { data } = objectSchema.safeParse(object);
-  const fieldManager = data && fieldManagerOf(data);
   return {
-    id: [namespace, name].filter(Boolean).join('/'),
+    existing: { id: [namespace, name].filter(Boolean).join('/'), fieldManager: data && fieldManagerOf(data) },
     ending: data?.metadata.deletionTimestamp !== undefined,
-    ...(fieldManager === undefined ? {} : { fieldManager }),
   };
 }
 
@@ -287,12 +285,7 @@ async function gitlabId({ type, inputs, known }: PendingCreate, world: World): P
  * @returns undefined when there is nothing, or when it could not be taken over and was removed
  */
 export async function settle(create: PendingCreate, world: World): Promise<Existing | undefined> {
-  if (create.type.startsWith('kubernetes:')) {
-    const object = await kubernetesObject(create, world);
-    if (!object) return undefined;
-    const { ending: _, ...existing } = object;
-    return existing;
-  }
+  if (create.type.startsWith('kubernetes:')) return (await kubernetesObject(create, world))?.existing;
   if (!create.type.startsWith('gitlab:')) return undefined;
   const id = await gitlabId(create, world);
   return id === undefined ? undefined : { id };

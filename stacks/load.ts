@@ -133,9 +133,8 @@ export function secretsInStack(folder: string, name: string): SecretName[] {
   return secretNames.filter((key) => parsed.value.config[`${PREFIX}${key}`] !== undefined);
 }
 
-/** Whether a stack file holds what Pulumi tells passphrases apart by. */
-export const isSalted = (folder: string, name: string): boolean =>
-  /^encryptionsalt:/m.test(readFileSync(join(folder, stackFile(name)), 'utf8'));
+/** Whether the text of a stack file holds what Pulumi tells passphrases apart by. */
+export const isSalted = (text: string): boolean => /^encryptionsalt:/m.test(text);
 
 /** What Pulumi keeps in a stack file to encrypt with. */
 const ENCRYPTION: readonly string[] = ['encryptionsalt', 'encryptedkey', 'secretsprovider'];

@@ -6,6 +6,7 @@ import {
   type ToStringOptions,
   visit,
 } from 'yaml';
+import { unicodeEscape } from './unicode';
 
 /**
  * What the YAML library (2.9) writes as a block whose blanks it does not read again: blanks, line breaks and tabs alone,
@@ -21,8 +22,6 @@ const FOREIGN = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
 /** Words that YAML 1.1 knows and the library's `compat` does not: the default value, and the merge. */
 const WORDS = /^(?:=|<<)$/;
-
-const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /**
  * A value as YAML that is read as the same value again, by readers of YAML 1.2 and of 1.1. No text in it is anything
@@ -42,5 +41,5 @@ export function yamlText(
     },
   });
   // They stand in double quotes and nowhere else.
-  return document.toString(both).replace(FOREIGN, escaped);
+  return document.toString(both).replace(FOREIGN, unicodeEscape);
 }

@@ -48,7 +48,7 @@ export function credentials(model: Model): Declaration[] {
       const user = registry.existing ? names.pushUser : names.modulePushUser(name);
       return credential(`jenkins-registry-${name}`, credentialIds.registry(name), 'usernamePassword', {
         username: registry.existing?.push.user ?? user,
-        password: secretRef(`registry/${user}`),
+        password: secretRef(loginPurpose(user)),
       });
     }),
     ...model.modules.flatMap(({ name }) => [

@@ -3,6 +3,7 @@ import { imageFor } from '../../stacks/load';
 import { repositoryRoot } from '../../stacks/registry';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { loginPurpose } from '../shared/kubernetes';
 import { names } from '../shared/naming';
 import { secretRef } from '../shared/references';
 
@@ -29,7 +30,7 @@ function builtImage(
       registry: {
         server: `${registry.scheme}://${registry.address}`,
         username: registry.existing?.push.user ?? names.pushUser,
-        password: secretRef(`registry/${names.pushUser}`),
+        password: secretRef(loginPurpose(names.pushUser)),
       },
     },
     dependsOn: registry.existing ? [] : ['registry-service'],

@@ -72,7 +72,12 @@ const about = (model: Model, name: string) => ({
 });
 
 /** A namespace's account, and the kubeconfig that uses it, for the contexts that the stack names. */
-function accountOf(model: Model, prefix: string, namespace: string, account: string): Declaration[] {
+function accountOf(
+  model: Model,
+  prefix: string,
+  { namespace, account, after }: { namespace: string; account: string; after: string },
+): Declaration[] {
+  const options = { dependsOn: [after] };
   const { clusters } = model.settings;
   const within = (name: string) => ({ namespace, name, labels: labels(about(model, prefix)) });
   const mounted = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -95,10 +100,15 @@ function accountOf(model: Model, prefix: string, namespace: string, account: str
     'current-context': ci.context,
   };
   return [
-    object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}),
-    object('kubernetes:core/v1:ConfigMap', `${prefix}-kubeconfig`, 'ci', within('kubeconfig'), {
-      data: { config: yamlText(kubeconfig, { sortMapEntries: true }) },
-    }),
+    object('kubernetes:core/v1:ServiceAccount', `${prefix}-account`, 'ci', within(account), {}, options),
+    object(
+      'kubernetes:core/v1:ConfigMap',
+      `${prefix}-kubeconfig`,
+      'ci',
+      within('kubeconfig'),
+      { data: { config: yamlText(kubeconfig, { sortMapEntries: true }) } },
+      options,
+    ),
   ];
 }
 
@@ -111,7 +121,6 @@ function agentNamespace(
   egress: readonly EgressRule[],
 ): Declaration[] {
   const { registry } = model.settings;
-  const dependsOn = [`${prefix}-namespace`];
   return [
     ...fencedNamespace({
       prefix,
@@ -123,7 +132,7 @@ function agentNamespace(
       pullFrom: registry.address,
     }),
     ...agentRole(model.settings, prefix, namespace, labels(about(model, prefix))),
-    ...accountOf(model, prefix, namespace, account).map((declaration) => ({ ...declaration, dependsOn })),
+    ...accountOf(model, prefix, { namespace, account, after: `${prefix}-namespace` }),
   ];
 }
 
@@ -208,17 +217,21 @@ export function stateResources(model: Model): Declaration[] {
   const { settings } = model;
   if (!readsState(settings)) return [];
   const { deploy: namespace } = namespacesOf(settings);
-  const dependsOn = ['deploy-namespace'];
+  const after = 'deploy-namespace';
   const where = { namespace, name: STATE_SECRET, labels: labels(about(model, names.state)) };
   const stringData = Object.fromEntries(
     deployVariables(settings).map(({ variable }) => [variable, ofPods(variable)]),
   );
   return [
-    ...accountOf(model, 'state', namespace, names.state).map((declaration) => ({
-      ...declaration,
-      dependsOn,
-    })),
-    object('kubernetes:core/v1:Secret', 'state-environment', 'ci', where, { stringData }, { dependsOn }),
+    ...accountOf(model, 'state', { namespace, account: names.state, after }),
+    object(
+      'kubernetes:core/v1:Secret',
+      'state-environment',
+      'ci',
+      where,
+      { stringData },
+      { dependsOn: [after] },
+    ),
   ];
 }
 

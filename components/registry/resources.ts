@@ -9,6 +9,7 @@ import {
   contentHash,
   fencedNamespace,
   ingressSpec,
+  loginPurpose,
   object,
   restrictedPod,
   retained,
@@ -46,7 +47,7 @@ const within = (model: Model, name: string) => ({
 });
 const match = selector('registry', 'registry');
 const after = { dependsOn: ['registry-namespace'] };
-const line = (user: string): Ref => text`${htpasswdRef(user, `registry/${user}`)}\n`;
+const line = (user: string): Ref => text`${htpasswdRef(user, loginPurpose(user))}\n`;
 
 /** Configuration and users: the topology's own, who pulls, builds' base images, and one user a module. */
 function settingsOf(model: Model): Declaration[] {

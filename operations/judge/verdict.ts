@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { reasonWord } from '../../delivery/pod-words';
+import { endedAs, reasonWord } from '../../delivery/pod-words';
 
 // Whether a rollout holds: pure, of what the API server tells of a Deployment and its Pods. How a rollout is done is
 // Kubernetes' own reckoning (kubectl, polymorphichelpers/rollout_status.go; docs, "Deployment status").
@@ -99,8 +99,7 @@ function troubleOf({ status }: z.infer<typeof podSchema>): string {
   const { state, lastState } = container;
   const end = state.terminated ?? lastState.terminated;
   const waits = state.waiting && reasonWord(state.waiting.reason);
-  const ended = end ? [reasonWord(end.reason), `exit code ${end.exitCode}`] : [];
-  const said = [...(waits ? [waits] : []), ...ended].filter((text) => text !== '');
+  const said = [waits, end && endedAs(end)].filter(Boolean);
   if (said.length > 0) return said.join(', ');
   return container.ready ? '' : 'it runs and is not ready';
 }

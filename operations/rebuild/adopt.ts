@@ -80,7 +80,7 @@ export function adoptedDeployment(
   const taken = found.map(({ protect, fieldManager, ...resource }) => ({
     ...resource,
     custom: true,
-    outputs: takenOutputs(resource.inputs, { id: resource.id, fieldManager }),
+    outputs: takenOutputs(resource.inputs, fieldManager),
     ...(protect ? { protect } : {}),
   }));
   return { ...rest, resources: [...(resources ?? []), ...taken] };

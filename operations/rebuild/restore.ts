@@ -3,7 +3,7 @@ import { restrictedContainer, withDisk } from '../../catalog/containers';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
-import { restrictedPod } from '../../components/shared/kubernetes';
+import { loginPurpose, restrictedPod } from '../../components/shared/kubernetes';
 import { labels, names } from '../../components/shared/naming';
 import { Secrets } from '../../components/shared/secrets';
 import { type Place, PodExec } from '../../delivery/backup/exec';
@@ -127,7 +127,7 @@ function registryOf({ model: { settings }, seed }: Restoring): Registry {
   const user = existing?.push.user ?? names.pushUser;
   const password = existing
     ? (process.env[existing.push.passwordFrom] ?? '')
-    : new Secrets(seed, settings.environment, settings.secrets.versions).secret(`registry/${names.pushUser}`);
+    : new Secrets(seed, settings.environment, settings.secrets.versions).secret(loginPurpose(names.pushUser));
   return new Registry({
     host: address,
     below: existing?.path,

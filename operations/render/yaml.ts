@@ -1,4 +1,5 @@
 import { isTemplate } from '../../components/shared/references';
+import { unicodeEscape } from '../../text/unicode';
 
 /** Words that YAML 1.1, which kubectl reads, or YAML 1.2 takes for something else than a string. */
 const RESERVED = new Set(['true', 'false', 'yes', 'no', 'on', 'off', 'y', 'n', 'null', '~']);
@@ -15,10 +16,7 @@ const BLOCK = /^[^\s][^\t\r]*\S\n?$/;
 const NOT_IN_BLOCK = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff]/;
 
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    UNSAFE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return JSON.stringify(text).replace(UNSAFE, unicodeEscape);
 }
 
 function plainOrQuoted(text: string): string {

@@ -11,6 +11,7 @@ import {
   serviceOf,
   servicePurpose,
 } from '../../components/production/access';
+import { loginPurpose } from '../../components/shared/kubernetes';
 import { names } from '../../components/shared/naming';
 import { referencesIn } from '../../components/shared/references';
 import { isWithin } from '../../components/shared/rotation';
@@ -46,9 +47,7 @@ export interface Refused {
 
 /** Every purpose that the topology derives a secret for, sorted. Logins of a registry of others are theirs. */
 export function purposesOf(model: Model): string[] {
-  const brought = model.settings.registry.existing
-    ? [names.pullUser, names.pushUser].map((user) => `registry/${user}`)
-    : [];
+  const brought = model.settings.registry.existing ? [names.pullUser, names.pushUser].map(loginPurpose) : [];
   const references = topologyBoxes(model).flatMap(({ declarations }) =>
     declarations.flatMap(({ args }) => referencesIn(args)),
   );
@@ -60,7 +59,7 @@ const ofModule = (purpose: string, module: string): boolean =>
   isWithin(purpose, modulePurpose(module)) ||
   purpose === hookTokenPurpose(module) ||
   purpose === partPurpose(module) ||
-  purpose === `registry/${names.modulePushUser(module)}`;
+  purpose === loginPurpose(names.modulePushUser(module));
 
 /** What a person asked to rotate. @throws Refusal when the topology has nothing of that name */
 export function selected(model: Model, { module, purpose }: Selection): string[] {
