@@ -1,7 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
+import { type Place, placeOf } from './catalog/place';
 import { ProblemsError } from './catalog/problems';
-import { rootOf } from './catalog/program';
 import { loadProgramInputs, RECORDED_VARIABLE } from './components/inputs';
+import { defaultFolders } from './components/load';
 import { Topology } from './components/topology';
 import { assertRules } from './rules/assert';
 import { environmentOf } from './stacks/names';
@@ -9,9 +10,12 @@ import { environmentOf } from './stacks/names';
 /**
  * The whole program: reads the stack, holds it against the rules, builds the topology, returns what people need. Plain
  * `pulumi up` runs it by `main.ts`; the `switchyard` CLI runs the same function through the Automation API.
+ * @param place where it reads from. @default this repository
  */
-async function program(): Promise<Record<string, string>> {
-  const inputs = await loadProgramInputs(environmentOf(pulumi.getStack()), rootOf(__dirname));
+async function program(place?: Place): Promise<Record<string, string>> {
+  const { product, project } = place ?? placeOf(__dirname);
+  const folders = defaultFolders(product, project);
+  const inputs = await loadProgramInputs(environmentOf(pulumi.getStack()), folders);
   const recorded = pulumi.runtime.isDryRun() && process.env[RECORDED_VARIABLE] === 'true';
   try {
     if (!recorded) assertRules(inputs.model, inputs.only);

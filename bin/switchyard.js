@@ -1,15 +1,27 @@
 #!/usr/bin/env node
 /*
- * The command line, from one bundle (`dist/switchyard.js`) that starts in a tenth of the time that its sources take. In a
- * checkout it is made anew when a source has changed since; elsewhere it comes with the package.
+ * The command line, from one bundle that starts in a tenth of the time that its sources take. In a checkout it is made anew
+ * when a source has changed since; elsewhere it comes with the package, and the package of the repository around the
+ * current folder goes before one that is installed for the whole machine.
  */
 const { spawnSync } = require('node:child_process');
-const { existsSync, readFileSync, statSync } = require('node:fs');
+const { existsSync, readFileSync, realpathSync, statSync } = require('node:fs');
 const { enableCompileCache } = require('node:module');
-const { join } = require('node:path');
+const { dirname, join } = require('node:path');
 
 const root = join(__dirname, '..');
-const bundle = join(root, 'dist', 'switchyard.js');
+const sources = join(root, 'operations', 'bundle.ts');
+const isCheckout = existsSync(sources);
+const bundle = isCheckout
+  ? join(root, 'dist', 'switchyard.js')
+  : join(root, 'dist', 'package', 'switchyard.js');
+
+/** This file as the repository around a folder has it installed; undefined where there is none, or none installed. */
+function installedAround(folder) {
+  const own = join(folder, 'node_modules', 'switchyard', 'bin', 'switchyard.js');
+  if (existsSync(join(folder, 'Pulumi.yaml')) && existsSync(own)) return realpathSync(own);
+  return dirname(folder) === folder ? undefined : installedAround(dirname(folder));
+}
 
 /** Is the bundle made of exactly what the checkout has now? `operations/bundle.ts` noted of what. */
 function stands() {
@@ -24,10 +36,13 @@ function stands() {
   }
 }
 
-const sources = join(root, 'operations', 'bundle.ts');
-if (existsSync(sources) && !stands()) {
+if (isCheckout && !stands()) {
   const made = spawnSync(process.execPath, ['--import', 'tsx', sources], { cwd: root, stdio: 'inherit' });
   if (made.status !== 0) process.exit(made.status ?? 1);
 }
-enableCompileCache?.(join(root, 'dist', 'compile-cache'));
-require(bundle).main();
+const installed = isCheckout ? undefined : installedAround(process.cwd());
+if (installed !== undefined && installed !== realpathSync(__filename)) require(installed);
+else {
+  enableCompileCache?.(join(root, 'dist', 'compile-cache'));
+  require(bundle).main();
+}

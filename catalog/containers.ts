@@ -113,7 +113,9 @@ export const asksForPassword = ({ command, args, environment }: Service): boolea
 export const TEST_ACCOUNT = 'tests';
 
 /** Containers that each test Pod has beside the services: no service goes by one of these names. */
-export const TEST_CONTAINERS: readonly string[] = ['app', 'robot', 'jnlp'];
+export const TEST_CONTAINERS: readonly string[] = ['app', 'robot', 'jnlp', 'carrier'];
+/** What the one asks for that copies results. */
+export const CARRIER_RESOURCES: Resources = { cpu: '10m', memory: '16Mi', memoryLimit: '128Mi', disk: '1Gi' };
 
 /** What Pod Security `restricted` asks of every container, and a read-only root besides. */
 export const restrictedContainer = {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { TEST_CONTAINERS } from './containers';
 import { entryOf } from './entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
+import { HANDOVER_SECONDS, PROXY_METRICS_PORT, PROXY_PORT } from './scaling';
 import {
   dnsLabel,
   type ModuleFile,
@@ -32,11 +33,16 @@ export interface ServiceUse {
   readonly existing?: NonNullable<ServiceUseFile['existing']>;
 }
 
-export interface Module extends Omit<ModuleFile, 'services'> {
+export interface Module extends Omit<ModuleFile, 'services' | 'production'> {
   /** From the file's name: `catalog/modules/orders.yaml` is `orders`. */
   readonly name: string;
   readonly services: readonly ServiceUse[];
+  /** With `scaling`, `replicas` are those to begin with. */
+  readonly production: ModuleFile['production'] & { readonly replicas: number };
 }
+
+/** Pods of a module where its file says nothing. */
+const DEFAULT_REPLICAS = 2;
 
 /** Everything that runs, as frozen plain data, sorted by name. */
 export interface Catalog {
@@ -84,6 +90,37 @@ function parseAll<T>(
     else problems.push(...result.problems);
   }
   return parsed;
+}
+
+/** What an autoscaler and the rest of a module's file cannot both have. */
+function scalingFaults(file: string, { port, production }: ModuleFile): Problem[] {
+  const { scaling, replicas, drainSeconds, terminationGraceSeconds } = production;
+  if (!scaling) return [];
+  const fault = (wrong: boolean, key: string, what: string, remedy: string): Problem[] =>
+    wrong ? [{ file, key, what, remedy }] : [];
+  const proxied = scaling.metric === undefined;
+  return [
+    ...fault(
+      replicas !== undefined,
+      'production.replicas',
+      'stands beside scaling, whose autoscaler alone sets the number of Pods.',
+      'Remove it: scaling.min are there from the beginning.',
+    ),
+    ...fault(
+      proxied && (port === PROXY_PORT || port === PROXY_METRICS_PORT),
+      'port',
+      `${port} is a port of the proxy that counts the requests of production.scaling.`,
+      'Choose another port.',
+    ),
+    ...fault(
+      proxied &&
+        drainSeconds < terminationGraceSeconds &&
+        drainSeconds + HANDOVER_SECONDS >= terminationGraceSeconds,
+      'production.drainSeconds',
+      `${drainSeconds} and the ${HANDOVER_SECONDS} s of the proxy before the module leave nothing of the ${terminationGraceSeconds} s in which a Pod must end.`,
+      'Write less, or raise production.terminationGraceSeconds.',
+    ),
+  ];
 }
 
 /**
@@ -193,7 +230,8 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
     }
     const { ingress, drainSeconds, terminationGraceSeconds } = file.production;
     if (ingress !== undefined) {
-      const address = `${ingress.host}${ingress.path}`;
+      // "/a" and "/a/" lead to the same.
+      const address = `${ingress.host}${ingress.path.replace(/(?<=.)\/$/, '')}`;
       const other = hosts.get(address);
       if (other) {
         problems.push({
@@ -205,6 +243,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
       }
       hosts.set(address, name);
     }
+    problems.push(...scalingFaults(where, file));
     if (drainSeconds >= terminationGraceSeconds) {
       problems.push({
         file: where,
@@ -213,7 +252,8 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
         remedy: 'Write less, or raise production.terminationGraceSeconds.',
       });
     }
-    modules.push({ ...file, name, services: uses });
+    const { replicas = file.production.scaling?.min ?? DEFAULT_REPLICAS } = file.production;
+    modules.push({ ...file, name, services: uses, production: { ...file.production, replicas } });
   }
   if (problems.length > 0) {
     const textOf = (file: string): string | undefined => {
@@ -265,10 +305,19 @@ export function unreadFiles(folder: string): Problem[] {
 const readTexts = (folder: string, names = namesIn(folder)): Record<string, string> =>
   Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
 
-/** Texts of `modules/*.yaml` and `services/*.yaml` below a folder. */
-export const readCatalogTexts = (folder: string): CatalogTexts => ({
+/** Texts of the services below a folder, and of the templates that it does not replace by a file of the same name. */
+const readServices = (folder: string, templates: string | undefined): Record<string, string> => ({
+  ...(templates ? readTexts(templates) : {}),
+  ...readTexts(join(folder, 'services')),
+});
+
+/**
+ * Texts of `modules/*.yaml` and `services/*.yaml` below a folder.
+ * @param templates folder of further services, each replaced by a file of the same name. @default none
+ */
+export const readCatalogTexts = (folder: string, templates?: string): CatalogTexts => ({
   modules: readTexts(join(folder, 'modules')),
-  services: readTexts(join(folder, 'services')),
+  services: readServices(folder, templates),
 });
 
 /** Names of a catalog's modules, told by its files alone. */
@@ -284,17 +333,18 @@ const noModule = (name: string, known: readonly string[]): Problem => ({
 /**
  * Reads `modules/*.yaml` and `services/*.yaml` below a folder.
  * @param only leave the files of all other modules unread
+ * @param templates see {@link readCatalogTexts}
  * @throws ProblemsError with every fault of every file, and for a name of `only` that no file has
  */
-export function loadCatalog(folder: string, only?: readonly string[]): Catalog {
-  if (!only) return parseCatalog(readCatalogTexts(folder));
+export function loadCatalog(folder: string, only?: readonly string[], templates?: string): Catalog {
+  if (!only) return parseCatalog(readCatalogTexts(folder, templates));
   const known = moduleNames(folder);
   const missing = only.filter((name) => !known.includes(name));
   if (missing.length > 0) throw new ProblemsError(missing.map((name) => noModule(name, known)));
   const files = [...new Set(only)].map((name) => `${name}.yaml`);
   return parseCatalog({
     modules: readTexts(join(folder, 'modules'), files),
-    services: readTexts(join(folder, 'services')),
+    services: readServices(folder, templates),
   });
 }
 

@@ -11,6 +11,8 @@ import {
   YAMLParseError,
 } from 'yaml';
 import type { z } from 'zod';
+import { unicodeEscape } from '../text/unicode';
+import { FOREIGN } from '../text/yaml';
 import { entryOf } from './entry';
 
 /** One fault in a file that a person wrote: where, what, and what to do about it. */
@@ -239,10 +241,42 @@ function* untilBroken(tokens: Iterable<CST.Token>): Generator<CST.Token> {
   }
 }
 
+/** Levels of maps and lists, far beyond what any file here has: whoever reads more calls itself until it cannot any more. */
+const MOST_DEPTH = 100;
+
+/** Where a text begins to be nested deeper than that; its tokens are made, and looked at, level by level. */
+function tooDeep(token: CST.Token): number | undefined {
+  const open: [token: CST.Token, depth: number][] = [[token, 0]];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [here, depth] = next;
+    if (depth > MOST_DEPTH) return here.offset;
+    const inner =
+      here.type === 'document'
+        ? [here.value]
+        : 'items' in here
+          ? here.items.flatMap(({ key, value }) => [key, value])
+          : [];
+    for (const each of inner.reverse()) if (each && 'items' in each) open.push([each, depth + 1]);
+  }
+  return undefined;
+}
+
+/** The document of a text that nobody reads further. */
+function unread(offset: number): Document {
+  const document = new Document(null);
+  const message = `is nested more than ${MOST_DEPTH} levels deep`;
+  document.errors.push(new YAMLParseError([offset, offset + 1], 'RESOURCE_EXHAUSTION', message));
+  return document;
+}
+
 /** The document, faults and all; as `parseDocument` of the library does it, which reads on to the end. */
 function readDocument(text: string, counter: LineCounter): Document {
   const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
-  const tokens = untilBroken(new Parser(counter.addNewLine).parse(text));
+  const tokens = [...untilBroken(new Parser(counter.addNewLine).parse(text))];
+  for (const token of tokens) {
+    const deep = tooDeep(token);
+    if (deep !== undefined) return unread(deep);
+  }
   let document: Document | undefined;
   for (const each of composer.compose(tokens, true, text.length)) {
     if (!document) {
@@ -282,11 +316,37 @@ export function locate(
 }
 
 /**
+ * What ends a line for some readers of YAML, and is text to others, as it is here: a comment that Pulumi reads keys in, and
+ * nobody sees. A mark at the beginning only says how the text is encoded.
+ */
+function foreignFaults(text: string, file: string): Problem[] {
+  const lines = text
+    .replace(/^\ufeff/, ' ')
+    .split('\n')
+    .entries();
+  return [...lines].flatMap(([index, written]): Problem[] => {
+    const [unit] = written.match(FOREIGN) ?? [];
+    if (unit === undefined) return [];
+    const code = `U+${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+    return [
+      {
+        file,
+        line: index + 1,
+        what: `has the character ${code} in it, which readers of YAML take differently.`,
+        remedy: `Remove it, or write "${unicodeEscape(unit)}" in double quotes.`,
+      },
+    ];
+  });
+}
+
+/**
  * Parses YAML text against a schema. Never throws: every fault comes back located.
  * @param file name used in the problems
  * @param at path inside the document at which the schema applies, e.g. `['config']`
  */
 export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
+  const foreign = foreignFaults(text, file).slice(0, MOST_FAULTS);
+  if (foreign.length > 0) return { problems: foreign };
   const counter = new LineCounter();
   const document = readDocument(text, counter);
   if (document.errors.length > 0) {
@@ -294,8 +354,10 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
     const seen = new Map(
       document.errors.map((error) => {
         const line = counter.linePos(error.pos[0]).line;
-        const what = `is not valid YAML: ${error.message.split('\n')[0]}.`;
-        return [`${line} ${what}`, { file, line, what, remedy: 'Correct the syntax at this line.' }];
+        const deep = error.code === 'RESOURCE_EXHAUSTION';
+        const what = `${deep ? '' : 'is not valid YAML: '}${error.message.split('\n')[0]}.`;
+        const remedy = deep ? 'Write it flatter.' : 'Correct the syntax at this line.';
+        return [`${line} ${what}`, { file, line, what, remedy }];
       }),
     );
     return { problems: [...seen.values()] };

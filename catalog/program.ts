@@ -51,8 +51,34 @@ const isRoot = (folder: string): boolean =>
  */
 export const rootOf = (folder: string): string => [folder, dirname(folder)].find(isRoot) ?? process.cwd();
 
-/** {@link programId} of a checkout, or of the folder of a delivery image. */
-export function programOf(root: string): string {
+/** What is no source of somebody's own program: what is made, what is brought, and what only tests it. */
+const NO_SOURCE = /^(?:node_modules|dist|rendered|test|catalog|stacks)$|^\./;
+
+function* ownSources(project: string, folder = ''): Generator<string> {
+  for (const entry of readdirSync(join(project, folder), { withFileTypes: true })) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory() && !NO_SOURCE.test(path) && entry.name !== 'node_modules')
+      yield* ownSources(project, path);
+    else if (entry.isFile() && /\.[cm]?[jt]s$/.test(path)) yield path;
+  }
+}
+
+/** Tells somebody's own program from another one: by the product's, and by what that repository adds to it. */
+function ownProgram(product: string, project: string): string {
+  const lines = [...ownSources(project)].map(
+    (path) => `${path} ${blobId(readFileSync(join(project, path)))}\n`,
+  );
+  return createHash('sha256')
+    .update([`${programOf(product)}\n`, ...lines.sort()].join(''))
+    .digest('hex');
+}
+
+/**
+ * {@link programId} of a checkout, of the folder of a delivery image, or of an installed package.
+ * @param project whose program it is, see `place.ts`. @default `root`
+ */
+export function programOf(root: string, project = root): string {
+  if (project !== root) return ownProgram(root, project);
   const noted = join(root, PROGRAM_FILE);
   if (existsSync(noted)) return readFileSync(noted, 'utf8').trim();
   const paths = [

@@ -16,8 +16,14 @@ export interface ScalingBehavior {
   readonly scaleDown: ScalingRules;
 }
 
-/** Up at once, doubling or by four; down only below what five minutes asked for, by a fifth a minute. */
-export const scalingBehavior: ScalingBehavior = {
+/** How Pods leave: seconds for which fewer must have been enough, and per cent that leave in a minute. */
+export interface ScalingDown {
+  readonly windowSeconds: number;
+  readonly percent: number;
+}
+
+/** Up at once, doubling or by four; down as it is said. */
+export const behaviorOf = ({ windowSeconds, percent }: ScalingDown): ScalingBehavior => ({
   scaleUp: {
     stabilizationWindowSeconds: 0,
     selectPolicy: 'Max',
@@ -27,11 +33,14 @@ export const scalingBehavior: ScalingBehavior = {
     ],
   },
   scaleDown: {
-    stabilizationWindowSeconds: 300,
+    stabilizationWindowSeconds: windowSeconds,
     selectPolicy: 'Max',
-    policies: [{ type: 'Percent', value: 20, periodSeconds: 60 }],
+    policies: [{ type: 'Percent', value: percent, periodSeconds: 60 }],
   },
-};
+});
+
+/** Down only below what five minutes asked for, by a fifth a minute. */
+export const scalingBehavior = behaviorOf({ windowSeconds: 300, percent: 20 });
 
 /** From a request to a decision, in seconds: how often Pods are asked, what a rate is taken over, how often is decided. */
 export const scalingTimes = { scrape: 5, window: 20, sync: 15 } as const;
@@ -46,3 +55,10 @@ export interface ScalingTarget {
   readonly min: number;
   readonly max: number;
 }
+
+/** Ports of the proxy in the Pod of a module that scales. */
+export const PROXY_PORT = 18080;
+export const PROXY_METRICS_PORT = 18404;
+
+/** Seconds that a module serves on after its proxy was told to end: what waits there is handed on or refused by then. */
+export const HANDOVER_SECONDS = 2;

@@ -3,23 +3,33 @@ import { holdsLogin } from './logins';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
+  about,
   addressRange,
   annotations,
   checkoutPath,
   cpu,
   disk,
+  entries,
+  FEW,
+  fewEntries,
+  fewPorts,
   hostName,
+  httpPath,
   imageName,
   ingressHost,
   ingressPath,
   LOGIN,
   limitsHold,
+  MOST_EACH,
+  MOST_WAYS,
   memory,
-  openText,
   portName,
+  reason,
   say,
   storage,
   subdomain,
+  title,
+  twice,
   userName,
   variableOfContainer,
   variables,
@@ -54,7 +64,6 @@ const port = z
   .int()
   .min(1, say('is not a port', 'Use 1 to 65535.'))
   .max(65535, say('is not a port', 'Use 1 to 65535.'));
-const httpPath = z.string().regex(/^\//, say('is not an HTTP path', 'Start it with "/".'));
 
 /** Requests and limits of one container. CPU in cores or millicores, memory in binary units. */
 export const resourcesSchema = z
@@ -92,7 +101,7 @@ export const serviceUseSchema = z.strictObject({
       /** Version that production runs. */
       version: z.string(),
       /** Why production runs another version than the tests. */
-      reason: z.string().min(10, say('gives no reason', 'Say in a sentence why the versions differ.')),
+      reason: reason('gives no reason', 'Say in a sentence why the versions differ.'),
     })
     .optional(),
   /** Production uses one that stands already; nothing is made there. Tests run the catalog's version all the same. */
@@ -103,9 +112,9 @@ export const serviceUseSchema = z.strictObject({
       /** @default the service's usual port */
       port: port.optional(),
       /** @default the module's name, "-" written as "_" */
-      user: z.string().min(1).optional(),
+      user: title.optional(),
       /** @default module */
-      database: z.string().min(1).optional(),
+      database: title.optional(),
       /**
        * Environment variable that holds the password; also one of the stack's `deployEnvironment`, and none that the
        * topology or another service has for itself.
@@ -128,27 +137,93 @@ export const serviceUseSchema = z.strictObject({
 });
 
 /** Address ranges and TCP ports. */
-export const waysOut = z.array(
-  z.strictObject({
-    /** Range of addresses, IPv4. */
-    cidr: addressRange,
-    /** TCP ports there. */
-    ports: z.array(port).min(1, say('names no port', 'Name at least one.')),
-  }),
-);
+export const waysOut = z
+  .array(
+    z.strictObject({
+      /** Range of addresses, IPv4. */
+      cidr: addressRange,
+      /** TCP ports there. */
+      ports: z
+        .array(port)
+        .min(1, say('names no port', 'Name at least one.'))
+        .max(...entries(MOST_EACH)),
+    }),
+  )
+  .max(...entries(MOST_WAYS))
+  .superRefine(fewPorts);
 
 /** Seconds; Kubernetes wants more than a Pod needs to start. */
 export const readySeconds = z.number().int().min(10).max(1200);
 /** Seconds; 0 watches nothing. */
 export const watchSeconds = z.number().int().min(0).max(300);
 
+/** Pods between two bounds, as many as the load asks for. */
+export const scalingSchema = z
+  .strictObject({
+    /** Requests per second that one Pod is to have on average; a tenth more or less changes nothing. */
+    qps: z
+      .number()
+      .min(0.001, say('is no number of requests per second', 'Write what one Pod is to have: 50.'))
+      .max(1_000_000, say('is more than a million', 'Write what one Pod is to have: 50.')),
+    /** Fewest Pods. */
+    min: z.number().int().min(1).max(MOST_PODS),
+    /** Most Pods: what quotas and capacity reckon with. */
+    max: z.number().int().min(1).max(MOST_PODS),
+    /** Per cent of `resources.cpu` beyond which more Pods come, whatever the requests say. */
+    cpu: z.number().int().min(1).max(100_000).default(100),
+    /** How Pods leave when there is less to do. */
+    down: z
+      .strictObject({
+        /** Seconds for which fewer Pods must have been enough. */
+        windowSeconds: z.number().int().min(0).max(3600).default(300),
+        /** Most that leave in a minute, per cent of what there is. */
+        percent: z.number().int().min(1).max(100).default(20),
+      })
+      .prefault({}),
+    /** Requests that one Pod has at once; more wait a second, then get 503. @default as many as `qps`, and at least 16 */
+    concurrency: z.number().int().min(1).max(100_000).optional(),
+    /** A counter of the module's own. @default a proxy in the module's Pod counts its requests */
+    metric: z
+      .strictObject({
+        /** HTTP path at which the module tells its metrics in Prometheus' format. */
+        path: httpPath,
+        /** Name of the counter; its series are added up. */
+        name: z
+          .string()
+          .regex(
+            /^[a-zA-Z_:][a-zA-Z0-9_:]*$/,
+            say('is not the name of a metric', 'Use letters, digits, "_" and ":", no digit first.'),
+          ),
+      })
+      .optional(),
+  })
+  .superRefine(({ min, max, metric, concurrency }, context) => {
+    const fault = (key: string, what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (min > max) fault('min', `is more than max, ${max}`, 'Lower it, or raise max.');
+    if (metric && concurrency !== undefined)
+      fault('concurrency', 'is unused: with metric there is no proxy', 'Leave one of the two out.');
+  });
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
-  description: openText
-    .min(1)
-    .max(2000, say('is longer than the 2000 characters of a project of GitLab', 'Shorten it.')),
+  description: about.max(
+    2000,
+    say('is longer than the 2000 characters of a project of GitLab', 'Shorten it.'),
+  ),
   /** GitLab user names that answer for the module. */
-  owners: z.array(userName).min(1, say('names nobody', 'Name at least one owner.')),
+  owners: z
+    .array(userName)
+    .min(1, say('names nobody', 'Name at least one owner.'))
+    .max(...entries(MOST_EACH))
+    .superRefine((owners, context) => {
+      for (const { index, first } of twice(owners))
+        context.addIssue({
+          code: 'custom',
+          path: [index],
+          message: say(`is "${first}" again, to whom case means nothing`, 'Name each once.'),
+        });
+    }),
   /** Path of the Dockerfile and build arguments. */
   image: z
     .strictObject({
@@ -172,7 +247,10 @@ export const moduleSchema = z.strictObject({
   /** Plain (not secret) environment of the module. */
   environment: variables(variableOfContainer).default({}),
   /** Services that the module needs: beside it in the test Pod, and its own in production. */
-  services: z.array(serviceUseSchema).default([]),
+  services: z
+    .array(serviceUseSchema)
+    .max(...entries(MOST_EACH))
+    .default([]),
   /** How the module is tested. */
   test: z
     .strictObject({
@@ -193,8 +271,10 @@ export const moduleSchema = z.strictObject({
   /** How the module runs in production. */
   production: z
     .strictObject({
-      /** Pods to start with. */
-      replicas: z.number().int().min(1).max(MOST_PODS).default(2),
+      /** Pods to start with. @default 2, or `scaling.min` */
+      replicas: z.number().int().min(1).max(MOST_PODS).optional(),
+      /** As many Pods as the requests ask for (docs/autoscaling.md). @default as many as `replicas` */
+      scaling: scalingSchema.optional(),
       /** Port on every node, for sites without an ingress controller (30000–32767). */
       nodePort: z.number().int().min(30000).max(32767).optional(),
       /**
@@ -230,8 +310,18 @@ export const moduleSchema = z.strictObject({
           className: subdomain.optional(),
           /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
           tlsSecret: subdomain.optional(),
-          /** Further annotations, for the ingress controller or cert-manager. */
-          annotations,
+          /** Further annotations, for the ingress controller or cert-manager; none that is its configuration's own text. */
+          annotations: annotations.superRefine((given, context) => {
+            for (const key of Object.keys(given).filter((name) => /-snippets?$/i.test(name)))
+              context.addIssue({
+                code: 'custom',
+                path: [key],
+                message: say(
+                  "is text of the ingress controller's configuration, which is not the module's own",
+                  'Set it in the controller, or use an annotation that does one thing.',
+                ),
+              });
+          }),
         })
         .optional(),
     })
@@ -267,7 +357,10 @@ const probeSchema = z.union(
     }),
     z.strictObject({
       /** Program inside the container; exit code 0 is a good answer. */
-      exec: z.array(z.string()).min(1),
+      exec: z
+        .array(z.string())
+        .min(1)
+        .max(...entries()),
       ...timings,
     }),
     z.strictObject({
@@ -297,7 +390,10 @@ const pinnedImage = imageName.regex(
 
 const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
-const argv = z.array(z.string().min(1)).min(1, say('is empty', 'Name a program and its arguments.'));
+const argv = z
+  .array(z.string().min(1))
+  .min(1, say('is empty', 'Name a program and its arguments.'))
+  .max(...entries());
 
 const backupOfService = z.union(
   [
@@ -313,9 +409,7 @@ const backupOfService = z.union(
     }),
     z.strictObject({
       /** Why nothing is dumped, and what protects its data instead. */
-      none: z
-        .string()
-        .min(10, say('gives no reason', 'Say in a sentence why, and what protects the data instead.')),
+      none: reason('gives no reason', 'Say in a sentence why, and what protects the data instead.'),
     }),
   ],
   say(
@@ -331,25 +425,34 @@ const backupOfService = z.union(
 export const serviceSchema = z
   .strictObject({
     /** What it is, in one line. */
-    description: openText.min(1),
+    description: about,
     /** Where it was run: `lab`, or `not run here` for what no package registry carries. */
     proved: z.enum(['lab', 'not run here']),
     /** Version → image, by exact tag. A stack's `images` may replace each, by `kind:version`. */
-    versions: z.record(
-      z.string(),
-      z.strictObject({
-        /** Name of the image as the registry has it. */
-        image: pinnedImage,
-      }),
-    ),
+    versions: z
+      .record(
+        z.string(),
+        z.strictObject({
+          /** Name of the image as the registry has it. */
+          image: pinnedImage,
+        }),
+      )
+      .superRefine(fewEntries)
+      .meta(FEW),
     /** Port that modules talk to. */
     port,
     /** Further ports that modules need: name → number. */
-    ports: z.record(portName, port).default({}),
+    ports: z.record(portName, port).superRefine(fewEntries).meta(FEW).default({}),
     /** Command in place of the image's own. @default the image's */
-    command: z.array(z.string()).optional(),
+    command: z
+      .array(z.string())
+      .max(...entries())
+      .optional(),
     /** Arguments in place of the image's own. @default the image's */
-    args: z.array(z.string()).optional(),
+    args: z
+      .array(z.string())
+      .max(...entries())
+      .optional(),
     /** Environment of the service's own container. */
     environment: variables(variableOfContainer).default({}),
     /** What the module sees. */
@@ -358,20 +461,21 @@ export const serviceSchema = z
      * Initialisation files: absolute path → text, readable and executable by all. They travel in an annotation of the
      * Pod, so that a test Pod needs no object beside it, and hold no secrets.
      */
-    files: z.record(absolutePath, z.string().min(1)).default({}),
+    files: z.record(absolutePath, z.string().min(1)).superRefine(fewEntries).meta(FEW).default({}),
     /** How Kubernetes knows that the service is ready, and when it gives up. */
     probe: probeSchema.prefault({ tcp: true }),
     /** Where data lives; a volume is mounted there. */
     dataPath: mountPath,
     /** Further writable folders, on emptyDirs, since the root file system is read-only. */
-    scratchPaths: z.array(mountPath).default(['/tmp']),
+    scratchPaths: z
+      .array(mountPath)
+      .max(...entries(MOST_EACH))
+      .default(['/tmp']),
     /** Set where it asks nobody for a login. @default it is started with `{password}`, which a rule holds */
     login: z
       .strictObject({
         /** Why it cannot, and what keeps others out instead. */
-        none: z
-          .string()
-          .min(10, say('gives no reason', 'Say in a sentence why, and what keeps others out instead.')),
+        none: reason('gives no reason', 'Say in a sentence why, and what keeps others out instead.'),
       })
       .optional(),
     /** User id that the image's files allow. */
@@ -518,6 +622,7 @@ export const serviceSchema = z
   });
 
 export type ModuleFile = z.infer<typeof moduleSchema>;
+export type Scaling = z.infer<typeof scalingSchema>;
 export type ServiceFile = z.infer<typeof serviceSchema>;
 export type ServiceUseFile = z.infer<typeof serviceUseSchema>;
 export type Resources = z.infer<typeof resourcesSchema>;

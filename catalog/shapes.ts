@@ -11,6 +11,50 @@ export const say = (what: string, remedy: string): string => `${what} | ${remedy
 /** For a check behind which others make no sense: they are not told as well. */
 const first = (what: string, remedy: string) => ({ error: say(what, remedy), abort: true });
 
+/**
+ * Most entries of a list or a map that people write. Each of them is checked, held against the rules and written into an
+ * object of Kubernetes, of which a Pod's variables, say, may have 1 MiB in all: a thousand takes milliseconds, and who has
+ * more means something else.
+ */
+export const MOST_ENTRIES = 1000;
+/** The same of what each module, or each entry of another list, has again: ports, labels, owners. */
+export const MOST_EACH = 100;
+/** The same of ways out: each is a rule of a NetworkPolicy, which every node writes into its firewall for each Pod. */
+export const MOST_WAYS = 500;
+/** Ports of all ways out of one list: a policy has each range with each of its ports. */
+const MOST_PORTS = 2000;
+
+const tooMany = (most: number) => first(`has more than ${most} entries`, 'Shorten it.');
+
+/** The bound of a list: `z.array(…).max(...entries())`. */
+export const entries = (most: number = MOST_ENTRIES) => [most, tooMany(most)] as const;
+
+/** A refinement: a map has no more than {@link MOST_ENTRIES}. What is behind it is not looked at then. */
+export function fewEntries(map: Readonly<Record<string, unknown>>, context: z.RefinementCtx): void {
+  if (Object.keys(map).length <= MOST_ENTRIES) return;
+  context.addIssue({ code: 'custom', message: tooMany(MOST_ENTRIES).error, continue: false });
+}
+/** What editors are told of it. */
+export const FEW = { maxProperties: MOST_ENTRIES };
+
+/** A refinement of ways out: they have no more than {@link MOST_PORTS} ports together. */
+export function fewPorts(
+  ways: readonly { readonly ports: readonly number[] }[],
+  context: z.RefinementCtx,
+): void {
+  let sum = 0;
+  const index = ways.findIndex(({ ports }) => {
+    sum += ports.length;
+    return sum > MOST_PORTS;
+  });
+  if (index < 0) return;
+  const message = say(
+    `makes more than ${MOST_PORTS} ports of all ranges together`,
+    'Name fewer ports, or one range in the place of several.',
+  );
+  context.addIssue({ code: 'custom', message, path: [index], continue: false });
+}
+
 const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
 
@@ -93,6 +137,19 @@ export const userName = z
     say('is not the name of a user of GitLab', 'No name ends in ".git" or ".atom".'),
   );
 
+/** Name of a user or path of a group or project as GitLab compares it: without case. */
+export const folded = (name: string): string => name.toLowerCase();
+
+/** @returns each name that is another one to GitLab's eyes again: its index, and how it stood first */
+export function twice(names: readonly string[]): { readonly index: number; readonly first: string }[] {
+  const known = new Map<string, string>();
+  return names.flatMap((name, index) => {
+    const first = known.get(folded(name));
+    if (first === undefined) known.set(folded(name), name);
+    return first === undefined ? [] : [{ index, first }];
+  });
+}
+
 /**
  * Names that GitLab keeps for addresses of its own below a project and at the top (`PROJECT_WILDCARD_ROUTES` and
  * `TOP_LEVEL_ROUTES` of its lib/gitlab/path_regex.rb), as far as they have the shape of ours.
@@ -107,14 +164,23 @@ export const reservedGroups: readonly string[] = [
   ...['snippets', 'u', 'unsubscribes', 'uploads', 'users'],
 ];
 
-/** Path below which an Ingress of `pathType: Prefix` leads to something. */
-export const ingressPath = z
+/**
+ * Path of a request. Kubernetes takes any text; what no request has, a proxy's configuration may take for its own: nginx
+ * ends a word at a blank, and a block at a brace.
+ */
+export const httpPath = z
   .string()
   .regex(/^\//, first('is not an HTTP path', 'Start it with "/".'))
-  .refine(
-    (path) => !/\/\/|\/\.\.?(\/|$)|%2f/i.test(path),
-    say('has an empty part, or "." or ".." or "%2f" in it', 'Write the path that requests have.'),
+  .regex(
+    /^[^\s\p{C}"'`\\{}<>^|#]*$/u,
+    say('has a character that no request has', 'Write it as "%" and its two digits.'),
   );
+
+/** Path below which an Ingress of `pathType: Prefix` leads to something. */
+export const ingressPath = httpPath.refine(
+  (path) => !/\/\/|\/\.\.?(\/|$)|%2f/i.test(path),
+  say('has an empty part, or "." or ".." or "%2f" in it', 'Write the path that requests have.'),
+);
 
 const QUALIFIED = new RegExp(`^(?:(${SUBDOMAIN})/)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)$`);
 
@@ -127,6 +193,8 @@ export function isQualifiedName(key: string): boolean {
 /** Annotations that people add, e.g. for an ingress controller. */
 export const annotations = z
   .record(z.string(), z.string())
+  .superRefine(fewEntries)
+  .meta(FEW)
   .superRefine((given, context) => {
     for (const [key, value] of Object.entries(given)) {
       if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
@@ -175,29 +243,52 @@ export const LOGIN = say(
   'Take it out: everyone may read this file. Passwords come by `services`.',
 );
 
+/** A name or a title. GitLab and others strip it, and take none of which nothing is left. */
+export const title = z
+  .string()
+  .refine((text) => text.trim() !== '', first('is blank', 'Write a name.'))
+  .refine(
+    (text) => text === text.trim(),
+    say('begins or ends with a blank', 'Leave it out: whoever is given the name does.'),
+  );
+
+/** Why something is as it is, in a sentence. */
+export const reason = (what: string, remedy: string) =>
+  z
+    .string()
+    .min(10, first(what, remedy))
+    .refine((text) => text.trim().length >= 10, say(what, remedy));
+
 /** A text that everyone reads who may look. */
 export const openText = z.string().refine((text) => !holdsLogin(text), LOGIN);
+
+/** What something is: in a block of YAML it ends with a line break. */
+export const about = openText.refine((text) => text.trim() !== '', say('is blank', 'Say it in one line.'));
 
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
 
 /** Variables by name; Linux starts no program with a longer one. */
 export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
-  z.record(name, z.string()).superRefine((given, context) => {
-    for (const [key, value] of Object.entries(given)) {
-      if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
-      const size = Buffer.byteLength(`${key}=${value}`);
-      if (size <= LONGEST_ARGUMENT) continue;
-      context.addIssue({
-        code: 'custom',
-        path: [key],
-        message: say(
-          `has ${size} bytes with its name, and no program starts with a variable of more than ${LONGEST_ARGUMENT}`,
-          'Put the text into a file of the image.',
-        ),
-      });
-    }
-  });
+  z
+    .record(name, z.string())
+    .superRefine(fewEntries)
+    .meta(FEW)
+    .superRefine((given, context) => {
+      for (const [key, value] of Object.entries(given)) {
+        if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
+        const size = Buffer.byteLength(`${key}=${value}`);
+        if (size <= LONGEST_ARGUMENT) continue;
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: say(
+            `has ${size} bytes with its name, and no program starts with a variable of more than ${LONGEST_ARGUMENT}`,
+            'Put the text into a file of the image.',
+          ),
+        });
+      }
+    });
 
 /** A path inside a checkout: where it leads cannot leave the checkout, nor get into what git and delivery keep there. */
 export const checkoutPath = (example: string) =>

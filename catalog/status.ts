@@ -4,6 +4,9 @@
  */
 export const STATUS_NAME = 'switchyard';
 
+/** Label that puts a merge request first in the merge queue, with all that it depends on. */
+export const FIRST_LABEL = 'switchyard::first';
+
 /**
  * Where GitLab looks for a pipeline of its own in the projects that we make, and finds none. It would judge a merge request
  * by that one, and not by the one that has our status (PipelinesForMergeRequestFinder#sort).

@@ -1,21 +1,29 @@
-import { backupResources } from './backup/resources';
-import { gitlabModuleResources, gitlabSharedResources } from './gitlab/resources';
-import { topologyProjectResources } from './gitlab/topology';
-import { aroundJenkins } from './jenkins/existing';
-import { jenkinsResources } from './jenkins/resources';
-import { topologyPipelineResources } from './jenkins/topology';
+import { autoscalingDeclarations } from './autoscaling/resources';
+import { backupDeclarations } from './backup/resources';
+import { gitlabDeclarations, gitlabModuleDeclarations } from './gitlab/resources';
+import { jenkinsDeclarations } from './jenkins/resources';
 import type { Model } from './model';
-import { productionResources, productionSharedResources } from './production/resources';
-import { registryResources } from './registry/resources';
-import { retentionResources } from './registry/retention';
+import { moduleProductionDeclarations, productionDeclarations } from './production/resources';
+import { registryDeclarations } from './registry/resources';
+import { registryRetentionDeclarations } from './registry/retention';
 import type { Declaration } from './shared/declaration';
 import { inOrder } from './shared/order';
-import { testingSharedResources } from './testing/reaper';
-import { testingResources } from './testing/resources';
+import {
+  autoscalingSpec,
+  backupSpec,
+  moduleProductionSpec,
+  moduleTestsSpec,
+  productionSpec,
+  registryRetentionSpec,
+  registrySpec,
+  testingSpec,
+} from './specs';
+import { testingDeclarations } from './testing/reaper';
+import { moduleTestsDeclarations } from './testing/resources';
 
 /** One box of the picture with all that it is made of. */
 export interface BoxDeclaration {
-  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production' | 'backup';
+  readonly box: 'gitlab' | 'registry' | 'jenkins' | 'testing' | 'production' | 'autoscaling' | 'backup';
   /** Set when the box belongs to one module. */
   readonly module?: string;
   readonly name: string;
@@ -27,10 +35,7 @@ export interface BoxDeclaration {
  * Pure: `render`, the rules and the tests read it without a Pulumi engine.
  */
 export function topologyBoxes(model: Model): BoxDeclaration[] {
-  return boxes(model).map((box) => ({
-    ...box,
-    declarations: inOrder(aroundJenkins(model, box.box, box.declarations)),
-  }));
+  return boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
 }
 
 /** All boxes, or with `only` what a deploy of these modules evaluates: their production. */
@@ -40,42 +45,64 @@ export const wantedBoxes = (model: Model, only?: readonly string[]): BoxDeclarat
   );
 
 function boxes(model: Model): BoxDeclaration[] {
+  const autoscaling = autoscalingSpec(model);
+  const backup = backupSpec(model);
   return [
     {
       box: 'gitlab',
       name: 'gitlab',
-      declarations: [...gitlabSharedResources(model), ...topologyProjectResources(model)],
+      declarations: gitlabDeclarations(model),
     },
-    { box: 'registry', name: 'registry', declarations: registryResources(model) },
+    {
+      box: 'registry',
+      name: 'registry',
+      declarations: registryDeclarations('registry', registrySpec(model)),
+    },
     {
       box: 'jenkins',
       name: 'jenkins',
-      declarations: [...jenkinsResources(model), ...topologyPipelineResources(model)],
+      declarations: jenkinsDeclarations(model),
     },
-    { box: 'registry', name: 'registry-retention', declarations: retentionResources(model) },
-    { box: 'testing', name: 'testing', declarations: testingSharedResources(model) },
-    { box: 'production', name: 'production', declarations: productionSharedResources(model) },
-    ...(model.settings.backup
-      ? [{ box: 'backup' as const, name: 'backup', declarations: backupResources(model) }]
+    {
+      box: 'registry',
+      name: 'registry-retention',
+      declarations: registryRetentionDeclarations(registryRetentionSpec(model)),
+    },
+    { box: 'testing', name: 'testing', declarations: testingDeclarations(testingSpec(model)) },
+    { box: 'production', name: 'production', declarations: productionDeclarations(productionSpec(model)) },
+    ...(autoscaling
+      ? [
+          {
+            box: 'autoscaling' as const,
+            name: 'autoscaling',
+            declarations: autoscalingDeclarations(autoscaling),
+          },
+        ]
+      : []),
+    ...(backup
+      ? [{ box: 'backup' as const, name: 'backup', declarations: backupDeclarations('backup', backup) }]
       : []),
     ...model.modules.flatMap((module): BoxDeclaration[] => [
       {
         box: 'gitlab',
         module: module.name,
         name: `gitlab-module-${module.name}`,
-        declarations: gitlabModuleResources(model, module),
+        declarations: gitlabModuleDeclarations(model, module),
       },
       {
         box: 'testing',
         module: module.name,
         name: `testing-${module.name}`,
-        declarations: testingResources(model, module),
+        declarations: moduleTestsDeclarations(`testing-${module.name}`, moduleTestsSpec(model, module)),
       },
       {
         box: 'production',
         module: module.name,
         name: `production-${module.name}`,
-        declarations: productionResources(model, module),
+        declarations: moduleProductionDeclarations(
+          `production-${module.name}`,
+          moduleProductionSpec(model, module),
+        ),
       },
     ]),
   ];

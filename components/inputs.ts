@@ -12,7 +12,7 @@ import {
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
 import { otherEnvironments } from './jenkins/environments';
-import { defaultFolders, loadModel } from './load';
+import { type Folders, loadModel } from './load';
 import type { TopologyArgs } from './topology';
 
 /** Set where a preview is recorded for reviewers, who see broken rules beside the plan. An update refuses them always. */
@@ -52,9 +52,8 @@ const plain = (output: pulumi.Output<string>): Promise<string> =>
  * Everything that the topology needs, read and checked before the first resource.
  * @throws pulumi.RunError with one line a fault, so that Pulumi prints them without a stack trace
  */
-export async function loadProgramInputs(environment: string, root: string): Promise<TopologyArgs> {
+export async function loadProgramInputs(environment: string, folders: Folders): Promise<TopologyArgs> {
   try {
-    const folders = defaultFolders(root);
     const only = listed(ONLY_VARIABLE);
     const model = loadModel(folders, environment, only);
     const problems: Problem[] = [];

@@ -14,6 +14,7 @@ import {
 } from '../catalog/load';
 import { didYouMean, locate, type Problem, ProblemsError } from '../catalog/problems';
 import { programOf } from '../catalog/program';
+import { folded } from '../catalog/shapes';
 import { isOneCluster } from '../stacks/clusters';
 import { heldFiles, namedModules, type RepositoryFiles, withoutPrefix } from '../stacks/files';
 import { roles } from '../stacks/gitlab';
@@ -24,12 +25,18 @@ import { DEPLOY_ENVIRONMENT, neededSecrets, stackVariables } from '../stacks/sec
 import type { Credentials } from './jenkins/environments';
 import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
+import { neighbourFaults } from './neighbours';
+import { names } from './shared/naming';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {
-  /** The checkout, or where the delivery image was laid out: what the program itself is. */
+  /** What comes with Switchyard, see `catalog/place.ts`. */
   readonly root: string;
+  /** Whose program, catalog and stacks these are. @default `root` */
+  readonly project?: string;
   readonly catalog: string;
+  /** Services that come with Switchyard, each replaced by one of the same name in the catalog. @default none */
+  readonly services?: string;
   readonly stacks: string;
   /**
    * Stack files with their encrypted values, where `stacks` has copies without: what the topology keeps of them must not
@@ -40,11 +47,16 @@ export interface Folders {
   readonly library: string;
 }
 
-export function defaultFolders(root: string): Folders {
+/** @param project whose catalog and stacks are read, see `catalog/place.ts`. @default `root`, which has its own */
+export function defaultFolders(root: string, project = root): Folders {
+  // A catalog that is given is all there is, as in Pods, which have it from what was applied.
+  const { SWITCHYARD_CATALOG: given } = process.env;
   return {
     root,
-    catalog: process.env.SWITCHYARD_CATALOG ?? join(root, 'catalog'),
-    stacks: process.env.SWITCHYARD_STACKS ?? join(root, 'stacks'),
+    project,
+    catalog: given ?? join(project, 'catalog'),
+    services: given === undefined && project !== root ? join(root, 'catalog', 'services') : undefined,
+    stacks: process.env.SWITCHYARD_STACKS ?? join(project, 'stacks'),
     wholeStacks: process.env.SWITCHYARD_WHOLE_STACKS,
     library: process.env.SWITCHYARD_LIBRARY ?? join(root, 'delivery', 'library'),
   };
@@ -129,15 +141,45 @@ function foreignPasswords(catalog: Catalog, settings: StackSettings): Problem[] 
 function roleConflicts({ environment, gitlab }: StackSettings, modules: readonly Module[]): Problem[] {
   const { ownersRole, members } = gitlab;
   if (!ownersRole) return [];
-  const owners = new Set(modules.flatMap((module) => module.owners));
+  const owners = new Set(modules.flatMap((module) => module.owners.map(folded)));
   return Object.entries(members)
-    .filter(([user, role]) => owners.has(user) && roles.indexOf(role) > roles.indexOf(ownersRole))
+    .filter(([user, role]) => owners.has(folded(user)) && roles.indexOf(role) > roles.indexOf(ownersRole))
     .map(([user, role]) => ({
       file: `stacks/Pulumi.${environment}.yaml`,
       key: `config.gitlab.members.${user}`,
       what: `is ${role} in the group, and as an owner of a module only ${ownersRole} in its project.`,
       remedy: 'Raise ownersRole, or lower the role in the group.',
     }));
+}
+
+/** A project that is there already is one module's, and none that another module or the topology itself has in the group. */
+function sharedProjects(
+  { environment, gitlab, topologyProject }: StackSettings,
+  modules: readonly Module[],
+): Problem[] {
+  const inGroup = (path: string): string => folded(`${gitlab.group}/${path}`);
+  const taken = new Map([
+    [inGroup(names.ledgerProject), 'the release ledger'],
+    [inGroup(names.libraryProject), 'the pipeline library'],
+    ...(topologyProject ? [[inGroup(topologyProject.path), 'the topology'] as const] : []),
+  ]);
+  for (const { name } of modules)
+    if (!entryOf(gitlab.projects, name)) taken.set(inGroup(name), `module "${name}"`);
+  return modules.flatMap(({ name }): Problem[] => {
+    const existing = entryOf(gitlab.projects, name)?.existing;
+    if (existing === undefined) return [];
+    const other = taken.get(folded(existing));
+    taken.set(folded(existing), `module "${name}"`);
+    if (other === undefined) return [];
+    return [
+      {
+        file: `stacks/Pulumi.${environment}.yaml`,
+        key: `config.gitlab.projects.${name}.existing`,
+        what: `"${existing}" is the project of ${other}, as GitLab compares paths without case.`,
+        remedy: 'Give each a project of its own.',
+      },
+    ];
+  });
 }
 
 /** What previews have no stand-in for; of this environment, whichever one's Jenkins previews it. */
@@ -303,33 +345,63 @@ const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<s
     ),
   );
 
+/** The other environments of the folder, as far as their files can be read: what is wrong in them is told there. */
+const neighboursOf = (stacks: string, own: string): StackSettings[] =>
+  stackNames(stacks).flatMap((name) => (name === own ? [] : (readableStack(stacks, name) ?? [])));
+
 /** The files that this environment's Pods work from. */
 function filesOf(
   { stacks, wholeStacks = stacks }: Folders,
   settings: StackSettings,
   texts: CatalogTexts,
 ): RepositoryFiles {
-  const held = heldFiles(settings, (name) => readableStack(stacks, name));
+  const readable = new Set([settings.environment]);
+  const held = heldFiles(settings, (name) => {
+    const other = readableStack(stacks, name);
+    if (other) readable.add(name);
+    return other;
+  });
   const ofModule = (file: string): boolean => held.modules?.includes(basename(file, '.yaml')) ?? true;
-  const files = held.stacks.map(stackFile).filter((file) => existsSync(join(wholeStacks, file)));
+  const files = held.stacks.filter((name) => existsSync(join(wholeStacks, stackFile(name))));
+  const textOf = (name: string): string => {
+    const text = readFileSync(join(wholeStacks, stackFile(name)), 'utf8');
+    return readable.has(name) ? withoutRotating(text) : text;
+  };
   return {
     modules: Object.fromEntries(Object.entries(texts.modules).filter(([file]) => ofModule(file))),
     services: texts.services,
-    stacks: Object.fromEntries(
-      files.map((file) => [file, withoutRotating(readFileSync(join(wholeStacks, file), 'utf8'))]),
-    ),
+    stacks: Object.fromEntries(files.map((name) => [stackFile(name), textOf(name)])),
   };
 }
 
 /** Text of a file of the catalog or of an environment, for the lines of its problems. */
-function fileText({ catalog, stacks }: Folders, file: string): string | undefined {
+function fileText({ catalog, services, stacks }: Folders, file: string): string | undefined {
   const [folder = '', ...path] = file.split('/');
-  const place = folder === 'stacks' ? join(stacks, ...path) : join(catalog, ...path);
-  if (!['catalog', 'stacks'].includes(folder) || !statSync(place, { throwIfNoEntry: false })?.isFile())
-    return undefined;
+  if (!['catalog', 'stacks'].includes(folder)) return undefined;
+  const place = [
+    folder === 'stacks' ? join(stacks, ...path) : join(catalog, ...path),
+    ...(services && path[0] === 'services' ? [join(services, ...path.slice(1))] : []),
+  ].find((one) => statSync(one, { throwIfNoEntry: false })?.isFile());
+  if (place === undefined) return undefined;
   const text = readFileSync(place, 'utf8');
   return folder === 'stacks' ? withoutPrefix(text) : text;
 }
+
+/** A preview compiles the product's sources out of a merge request, and a repository that installs it has none. */
+const unseenProject = (
+  { root, project }: Folders,
+  { environment, topologyProject }: StackSettings,
+): Problem[] =>
+  topologyProject && project !== undefined && project !== root
+    ? [
+        {
+          file: `stacks/Pulumi.${environment}.yaml`,
+          key: 'config.topologyProject',
+          what: 'works in the repository of Switchyard itself only, and not in one that installs it.',
+          remedy: 'Remove it.',
+        },
+      ]
+    : [];
 
 /**
  * Reads one environment's settings and the catalog.
@@ -350,8 +422,10 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
   };
   const settings = collect(() => loadStack(folders.stacks, environment));
   if (!only) problems.push(...unreadFiles(folders.catalog));
-  const texts = only ? undefined : readCatalogTexts(folders.catalog);
-  const catalog = collect(() => (texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only)));
+  const texts = only ? undefined : readCatalogTexts(folders.catalog, folders.services);
+  const catalog = collect(() =>
+    texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only, folders.services),
+  );
   if (settings && catalog) {
     const known = moduleNames(folders.catalog);
     for (const [key, name] of namedModules(settings)) {
@@ -368,7 +442,12 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     problems.push(...unknownImages(settings, catalog));
     problems.push(...foreignPasswords(catalog, settings));
     problems.push(...roleConflicts(settings, catalog.modules));
+    problems.push(...sharedProjects(settings, modulesOf(catalog, settings.modules)));
+    // A deploy of one module makes nothing that a neighbour could have.
+    if (!only)
+      problems.push(...neighbourFaults(settings, catalog, neighboursOf(folders.stacks, environment)));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
+    problems.push(...unseenProject(folders, settings));
     if (problems.length === 0) {
       return {
         settings,
@@ -377,7 +456,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
         releases: {},
         library: libraryOf(folders.library, settings),
         files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
-        program: only ? '' : programOf(folders.root),
+        program: only ? '' : programOf(folders.root, folders.project),
       };
     }
   }

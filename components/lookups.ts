@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
+import { folded } from '../catalog/shapes';
 import { askText } from '../clients/ask';
 import type { Policy } from '../clients/retry';
 import { projectPath } from '../stacks/gitlab';
@@ -153,9 +154,10 @@ async function findProject(ask: Ask, file: string, path: string, model: Model): 
         'Change either the project or gitlab.mergeMethod.',
       ),
     );
-  const within = project.path_with_namespace.startsWith(`${gitlab.group}/`);
+  const within = folded(project.path_with_namespace).startsWith(`${folded(gitlab.group)}/`);
   const shared = project.shared_with_groups.some(
-    (share) => share.group_full_path === gitlab.group && share.group_access_level >= MAINTAINER,
+    (share) =>
+      folded(share.group_full_path) === folded(gitlab.group) && share.group_access_level >= MAINTAINER,
   );
   // A group that is made only now cannot have been given anything.
   if (gitlab.groupExists && !within && !shared)

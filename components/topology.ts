@@ -2,13 +2,33 @@ import * as docker from '@pulumi/docker';
 import * as gitlab from '@pulumi/gitlab';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { wantedBoxes } from './boxes';
+import type { Module } from '../catalog/load';
+import { Autoscaling } from './autoscaling/autoscaling';
+import { Backup } from './backup/backup';
+import { GitLab } from './gitlab/gitlab';
+import { GitLabModule } from './gitlab/gitlab-module';
+import { Jenkins } from './jenkins/jenkins';
 import type { Model } from './model';
-import { Box } from './shared/box';
+import { ModuleProduction } from './production/module-production';
+import { Production } from './production/production';
+import { Registry } from './registry/registry';
+import { RegistryRetention } from './registry/registry-retention';
 import type { ProviderRole } from './shared/declaration';
-import { loginPurpose } from './shared/kubernetes';
 import { names, typeToken } from './shared/naming';
 import { type Brought, Registrar } from './shared/registrar';
+import { loginPurpose } from './shared/registry-login';
+import {
+  autoscalingSpec,
+  backupSpec,
+  moduleProductionSpec,
+  moduleTestsSpec,
+  productionSpec,
+  registryRetentionSpec,
+  registrySpec,
+  testingSpec,
+} from './specs';
+import { ModuleTests } from './testing/module-tests';
+import { Testing } from './testing/testing';
 
 export interface TopologyArgs {
   readonly model: Model;
@@ -25,6 +45,15 @@ export interface TopologyArgs {
   /** Waits until an address answers. @default by asking it for up to three minutes */
   readonly reach?: (url: string) => Promise<void>;
 }
+
+/** How objects of either cluster are changed. */
+export const OBJECTS = {
+  enableServerSideApply: true,
+  // Else a change deletes the ConfigMap and makes it anew, and a Pod that starts meanwhile has none.
+  enableConfigMapMutable: true,
+  // So with Secrets, which Jenkins' credentials and the registry's users are read from.
+  enableSecretMutable: true,
+} as const;
 
 function provider(
   role: ProviderRole,
@@ -43,11 +72,7 @@ function provider(
             `${role}-cluster`,
             {
               context,
-              enableServerSideApply: true,
-              // Else a change deletes the ConfigMap and makes it anew, and a Pod that starts meanwhile has none.
-              enableConfigMapMutable: true,
-              // So with Secrets, which Jenkins' credentials and the registry's users are read from.
-              enableSecretMutable: true,
+              ...OBJECTS,
               ...(text ? { kubeconfig: text } : {}),
               // Other credentials for the same cluster are no reason to make everything in it anew.
               ...(kubeconfig === undefined ? {} : { clusterIdentifier: context }),
@@ -109,7 +134,8 @@ export class Topology extends pulumi.ComponentResource {
 
   constructor(name: string, args: TopologyArgs, opts?: pulumi.ComponentResourceOptions) {
     super(typeToken('index', 'Topology'), name, {}, opts);
-    const { settings } = args.model;
+    const { model, only } = args;
+    const { settings } = model;
     const child = { parent: this };
     const registrar = new Registrar({
       seed: args.seed,
@@ -121,15 +147,36 @@ export class Topology extends pulumi.ComponentResource {
       provider: (role) => provider(role, args, child),
       reach: args.reach,
     });
-    const wanted = wantedBoxes(args.model, args.only);
-    for (const { box, name: boxName, declarations } of wanted) {
-      new Box(typeToken(box), boxName, declarations, registrar, child);
+    const shared = { registrar };
+    const production = (module: Module): void => {
+      const spec = moduleProductionSpec(model, module);
+      new ModuleProduction(`production-${module.name}`, { ...spec, ...shared }, child);
+    };
+    const registry = registrySpec(model);
+    const backup = backupSpec(model);
+    const autoscaling = autoscalingSpec(model);
+    if (only) {
+      for (const module of model.modules) if (only.includes(module.name)) production(module);
+    } else {
+      new GitLab('gitlab', { model, ...shared }, child);
+      new Registry('registry', { ...registry, ...shared }, child);
+      new Jenkins('jenkins', { model, ...shared }, child);
+      new RegistryRetention('registry-retention', { ...registryRetentionSpec(model), ...shared }, child);
+      new Testing('testing', { ...testingSpec(model), ...shared }, child);
+      new Production('production', { ...productionSpec(model), ...shared }, child);
+      if (autoscaling) new Autoscaling('autoscaling', { ...autoscaling, ...shared }, child);
+      if (backup) new Backup('backup', { ...backup, ...shared }, child);
+      for (const module of model.modules) {
+        new GitLabModule(`gitlab-module-${module.name}`, { model, module, ...shared }, child);
+        const tests = moduleTestsSpec(model, module);
+        new ModuleTests(`testing-${module.name}`, { ...tests, ...shared }, child);
+        production(module);
+      }
     }
-    const scheme = settings.registry.scheme;
     this.urls = {
       gitlab: `${settings.gitlab.url}/${settings.gitlab.group}`,
       jenkins: settings.jenkins.url,
-      registry: `${scheme}://${settings.registry.address}`,
+      registry: `${registry.scheme}://${registry.address}`,
     };
     this.registerOutputs({ urls: this.urls });
   }

@@ -7,9 +7,28 @@ const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 const testsSchema = z.strictObject({
   total: z.number().int().min(0),
   passed: z.number().int().min(0),
+  /** Without those that failed in quarantine. */
   failed: z.number().int().min(0),
   skipped: z.number().int().min(0),
   failing: z.array(z.strictObject({ name: z.string(), message: z.string() })),
+  /** How they are run: the module's command, and where it answered. Absent where nothing failed. */
+  run: z.strictObject({ command: z.string(), baseUrl: z.string() }).optional(),
+  /** Absent where nothing failed in quarantine and nothing is to be said of it. */
+  quarantine: z
+    .strictObject({
+      /** What failed and blocks nobody. `until` is the last such day; `times` counts tests of one name. */
+      failed: z.array(
+        z.strictObject({
+          name: z.string(),
+          message: z.string(),
+          until: z.string(),
+          times: z.number().int().min(1),
+        }),
+      ),
+      /** Sentences on the file of the quarantined tests, without their full stop. */
+      said: z.array(z.string()),
+    })
+    .optional(),
 });
 
 /**
@@ -44,10 +63,14 @@ export const certificateSchema = z.strictObject({
       since: z.number().int().min(0),
       /** When it was taken out, likewise: it does not queue any more. */
       out: z.number().int().min(0).optional(),
+      /** Who put it first. */
+      first: z.string().min(1).optional(),
     })
     .optional(),
   /** Head of the source branch. */
   headSha: commitId,
+  /** The head that was tested, where the bot has rebased it since: `headSha` has the tested tree itself. */
+  rebasedFrom: commitId.optional(),
   /** Tree of the merge result: what was built and tested. Absent while head and base do not merge. */
   treeSha: commitId.optional(),
   /** Unix seconds of the head's commit: SOURCE_DATE_EPOCH of the image. */
@@ -71,6 +94,23 @@ export const certificateSchema = z.strictObject({
     })
     .optional(),
   tests: testsSchema.optional(),
+  /** What earlier builds found on the same tree, oldest first: the tests that failed, in quarantine or not. */
+  earlier: z.array(z.strictObject({ build: z.string().min(1), failed: z.array(z.string()) })).optional(),
+  /** Tests that failed and passed on one tree. */
+  flaky: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        /** Tree of the last run that it was seen in. */
+        tree: commitId,
+        /** Of the runs that were known then: on that tree, and of what was merged of late. */
+        failed: z.number().int().min(1),
+        runs: z.number().int().min(1),
+        /** Last day of the quarantine that is suggested; absent where it has one. */
+        until: z.string().optional(),
+      }),
+    )
+    .optional(),
   /** What its test Pod said, where that one did not start, so that nothing was tested. */
   start: podWordsSchema.optional(),
 });
@@ -78,13 +118,17 @@ export const certificateSchema = z.strictObject({
 export type Certificate = Readonly<z.infer<typeof certificateSchema>>;
 export type Tests = z.infer<typeof testsSchema>;
 
-/** Tested and nothing failed. Zero tests prove nothing, so they are not green. */
+/** Tested and nothing failed that blocks. Zero tests prove nothing, so they are not green. */
 export const isGreen = (certificate: Certificate): boolean =>
   certificate.treeSha !== undefined &&
   certificate.image !== undefined &&
   certificate.tests !== undefined &&
   certificate.tests.failed === 0 &&
   certificate.tests.passed > 0;
+
+/** Nothing was found out of it, and it had no part in that. */
+export const isInfrastructure = ({ tests, conflicts, start }: Certificate): boolean =>
+  !tests && !conflicts && start?.infrastructure === true;
 
 /** Whether its merge request is in the merge queue by it, green or red. */
 export const isQueued = ({ gate }: Certificate): boolean => gate !== undefined && gate.out === undefined;

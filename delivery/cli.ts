@@ -2,5 +2,6 @@
 import { run } from './commands';
 
 run(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
+  // What a watch still asks for when it has ended keeps nobody.
+  process.exit(code);
 });

@@ -27,7 +27,7 @@ const listSchema = z.object({
     .transform((items) => items ?? []),
 });
 
-export type Kind = 'pods' | 'persistentvolumeclaims' | 'secrets' | 'configmaps';
+export type Kind = 'pods' | 'persistentvolumeclaims' | 'configmaps';
 
 export interface ClusterOptions {
   /** @default `https://kubernetes.default.svc` */

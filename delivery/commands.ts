@@ -1,21 +1,32 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, CommanderError } from 'commander';
+import { TEST_CONTAINERS } from '../catalog/containers';
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog, type Module } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
 import { loadStack } from '../stacks/load';
+import { wholeNumber } from '../text/arguments';
+import { readAgentStart } from './agent-start';
 import { addAppliedCommand } from './applied';
-import { wholeNumber } from './arguments';
 import { addBackupCommands } from './backup/commands';
 import { type Certificate, declaredAs, isQueued } from './certificate';
 import { Cluster, podToken } from './cluster';
-import { deploy, readDeployment, reportRollout, writeDeployment } from './deploy';
+import {
+  deploy,
+  earlierInLedger,
+  readDeployment,
+  reportRollout,
+  reportUnstarted,
+  writeDeployment,
+} from './deploy';
 import { addDriftCommands } from './drift/commands';
 import { Ended, exitCode, Failure } from './failure';
+import { asksOthers, noHistory, readHistory, readOthers, withFlaky, withHistory } from './flaky';
 import { openGate } from './gate';
+import { WorkingCopy } from './git';
 import { GitLab } from './gitlab';
 import {
   imageTag,
@@ -29,27 +40,30 @@ import {
 import { LEDGER_BRANCH, short } from './ledger';
 import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
-import { patienceOf, RUN_FILE, runOf, START_FILE, watchTestPod } from './pod-start';
-import { linesOf } from './pod-words';
+import { patienceOf, RUN_FILE, runOf, watchTestPod } from './pod-start';
 import { addPreviewCommands } from './preview/commands';
+import { applyQuarantine, faultsBrought, namedIn, readQuarantines } from './quarantine';
 import { mergeInTurn } from './queue/merge';
-import { type Gate, isInQueue, turnOf, waitInQueue } from './queue/turn';
+import { type Gate, isInQueue, mayQueue, turnOf, waitInQueue } from './queue/turn';
+import { COPY, ENDED_FILE, endStatus, QueueWatch, watchQueue } from './queue/watch';
 import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
-import { openRegistry } from './registry';
+import { openRegistry, PATIENT, RegistryAway } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { assertImage, rollBack } from './releases';
 import { readSettings } from './settings';
 import { packSource } from './source';
+import { leaveStartWords, ownSecrets, START_FILE, startWords } from './start-words';
 import { certificateFile, readCertificate, writeCertificate } from './state';
-import { podYaml, runScript, testPod, testScript } from './test-pod';
+import { baseUrlOf, podYaml, runScript, testPod, testScript } from './test-pod';
 import { undo } from './undo';
 import { readPodWords, UNSTEADY_FILE } from './unsteady';
-import { addTests, readFolders } from './verdict';
+import { addFailing, RESULTS, readFolders, testsAsKept } from './verdict';
 import {
   type Context,
   cloneUrl,
   enterQueue,
+  goOn,
   merge,
   report,
   reportBroken,
@@ -107,12 +121,40 @@ function queueOf(
   mergeRequest: number,
   workspace: string,
 ): Gate | undefined {
-  const { SWITCHYARD_QUEUE: kept } = readSettings(['SWITCHYARD_QUEUE']);
+  const { SWITCHYARD_QUEUE: kept, SWITCHYARD_GITLAB_REBASE: rebase } = readSettings([
+    'SWITCHYARD_QUEUE',
+    'SWITCHYARD_GITLAB_REBASE',
+  ]);
   if (!kept || policy === 'manual') return undefined;
   const settings = readSettings(['REGISTRY', 'SWITCHYARD_STACKS', 'SWITCHYARD_ENVIRONMENT']);
-  const { testing } = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
+  const { testing, gitlab } = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
   const proof = { key: certificateKey(), module: module.name, policy, declared, registry: settings.REGISTRY };
-  return { project, mergeRequest, most: testing.parallel, proof, folder: join(workspace, SOURCE) };
+  return {
+    project,
+    mergeRequest,
+    most: testing.parallel,
+    start: gitlab.queue.window,
+    // An approval is of the newest commit: one that the bot makes has none.
+    rebases: rebase && policy === 'automatic',
+    proof,
+    folder: join(workspace, SOURCE),
+  };
+}
+
+/** What GitLab is asked for on top of the tests themselves: where it cannot be told, that is said, and the verdict does without. */
+async function unlessAway<T, U>(
+  what: string,
+  otherwise: U,
+  read: (gitlab: GitLab, towards: ReturnType<typeof context>) => Promise<T>,
+): Promise<T | U> {
+  try {
+    const towards = context();
+    return await read(towards.gitlab, towards);
+  } catch (error) {
+    const [line] = (error as Error).message.split('\n');
+    say(`${what} cannot be told: ${line}`);
+    return otherwise;
+  }
 }
 
 const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
@@ -131,7 +173,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 the target branch moved, test again; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it; 9 the test Pod does not start.',
+        '3 another tree is to be tested; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it; 9 the test Pod does not start, or was lost.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -155,22 +197,30 @@ export function program(): Command {
       const { group: _group, projectOf, ...towards } = context();
       const { workspace } = common();
       rmSync(certificateFile(workspace), { force: true });
+      for (const file of [ENDED_FILE, START_FILE])
+        rmSync(join(workspace, dirname(file)), { recursive: true, force: true });
       const request = { ...requestOf(module, projectOf), mergeRequest: settings.gitlabMergeRequestIid };
       const queue = queueOf(module, request, request.mergeRequest, workspace);
       const turn = queue ? await turnOf(towards, queue) : undefined;
-      if (turn?.do === 'merge')
+      if (turn?.do === 'merge') {
+        await goOn(towards, request, settings.BUILD_URL);
         throw new Failure(exitCode.tested, `the merge queue of ${request.project} has a result: it decides.`);
+      }
       if (queue && turn?.do === 'wait') await waitInQueue(towards, queue, turn.place, settings.BUILD_URL);
       const given = turn?.do === 'test' ? turn.turn : undefined;
       if (module.merge === 'reviewed' && !given) {
         const { REGISTRY } = readSettings(['REGISTRY']);
         const tested = await testedBefore(towards, request, certificateKey(), REGISTRY);
-        if (tested) throw new Failure(exitCode.tested, `${tested.headSha} was tested by ${tested.build}.`);
+        if (tested) {
+          await goOn(towards, request, settings.BUILD_URL);
+          throw new Failure(exitCode.tested, `${tested.headSha} was tested by ${tested.build}.`);
+        }
       }
       const certificate = await takeSource(towards, {
         ...request,
         build: settings.BUILD_URL,
         rebase,
+        rebasesInTurn: queue?.rebases,
         folder: join(workspace, SOURCE),
         turn: given,
       });
@@ -193,6 +243,8 @@ export function program(): Command {
         'SWITCHYARD_BASES_LOGIN',
       ]);
       const { workspace } = common();
+      // Of a build before this one, of which the registry lost what it made.
+      rmSync(join(workspace, START_FILE), { force: true });
       const certificate = readCertificate(workspace);
       const module = moduleOf(certificate.module);
       if (!existsSync(join(workspace, SOURCE, module.image.dockerfile))) {
@@ -218,21 +270,25 @@ export function program(): Command {
 
   top
     .command('build')
-    .description('Take what the build’s Pod makes, look at it, and publish it as the module’s image.')
+    .description(
+      'Take what the build’s Pod makes, look at it, and publish it as the module’s image. Exit 10 when the registry lost it.',
+    )
     .action(async () => {
       const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
       const { workspace } = common();
       const certificate = readCertificate(workspace);
       const module = moduleOf(certificate.module);
-      const registry = openRegistry(settings);
+      const registry = openRegistry(settings, PATIENT);
       const tag = imageTag(certificate);
       try {
         const token = readGateToken(workspace);
-        await registry.waitForLogin();
         const repository = repositoryName(module.name);
         const gate = await openGate({ registry, repository, token, imageTag: tag, say });
         try {
-          await waitForBuild(workspace);
+          const built = waitForBuild(workspace).catch((ended) => {
+            throw gate.blame(ended);
+          });
+          await Promise.all([gate.ready, built]);
           const digest = await gate.publish();
           const image = { repository: repositoryOf(settings.REGISTRY, module.name), tag, digest };
           writeCertificate(workspace, { ...certificate, image });
@@ -240,6 +296,16 @@ export function program(): Command {
         } finally {
           await gate.close();
         }
+      } catch (error) {
+        // The image is not built, and its Dockerfile has no part in it.
+        const why =
+          error instanceof RegistryAway
+            ? error.why
+            : error instanceof Failure && error.code === exitCode.lost
+              ? 'the registry lost what was built'
+              : undefined;
+        if (why !== undefined) leaveStartWords(workspace, { why, infrastructure: true, pods: [] }, say);
+        throw error;
       } finally {
         removeBuildFolder(workspace);
       }
@@ -274,24 +340,21 @@ export function program(): Command {
       mkdirSync(given, { recursive: true });
       await packSource(workspace, SOURCE, join(given, 'source.tar'));
       writeFileSync(join(given, 'test.sh'), testScript(module));
-      writeFileSync(join(given, 'run.sh'), runScript(module));
+      writeFileSync(join(given, 'run.sh'), runScript());
       for (const name of ['carried', 'start']) rmSync(join(folder, name), { recursive: true, force: true });
       const out = options.out ? resolve(options.out) : join(folder, 'test-pod.yaml');
       writeFileSync(out, podYaml(pod));
-      writeFileSync(join(folder, 'results'), join(SOURCE, module.test.results));
       writeFileSync(join(workspace, RUN_FILE), runOf(certificate));
       writeFileSync(join(folder, 'timeout-minutes'), String(module.test.timeoutMinutes));
       result(
         { pod: out },
-        `test Pod: ${[...module.services.map((use) => use.name), 'app', 'robot', 'jnlp'].join(', ')}`,
+        `test Pod: ${[...module.services.map((use) => use.name), ...TEST_CONTAINERS].join(', ')}`,
       );
     });
 
   top
     .command('test-pod-watch')
-    .description(
-      'Wait until the test Pod is ready, or not waited for any more. Exit 9 when it does not start.',
-    )
+    .description('Wait until the tests have ended. Exit 9 when their Pod does not start, or was taken away.')
     .requiredOption('--namespace <name>', 'namespace of the test Pod')
     .action(async (options: { namespace: string }) => {
       const { SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT } = readSettings([
@@ -300,14 +363,62 @@ export function program(): Command {
       ]);
       const { startMinutes } = loadStack(SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT).testing;
       const { workspace } = common();
+      // Jenkins ends it when the tests' agent is gone: why that is so is asked once more.
+      let stopped = false;
+      process.once('SIGTERM', () => {
+        stopped = true;
+      });
       const words = await watchTestPod(
         new Cluster({ token: podToken() }),
         { workspace, namespace: options.namespace },
         patienceOf(startMinutes),
-        { say, sleep },
+        { say, sleep, ended: () => stopped },
       );
       if (!words) return;
-      throw new Failure(exitCode.stuck, `the test Pod does not start: ${words.why}.`);
+      throw new Failure(
+        exitCode.stuck,
+        `the test Pod ${words.lost ? 'was lost' : 'does not start'}: ${words.why}.`,
+      );
+    });
+
+  top
+    .command('agent-events')
+    .description(
+      'Say why no agent started, by the events of its namespace, and keep it for who tells the end.',
+    )
+    .requiredOption('--namespace <name>', 'namespace of the agents')
+    .requiredOption('--minutes <number>', 'how long one was waited for', wholeNumber)
+    .action(async ({ namespace, minutes }: { namespace: string; minutes: number }) => {
+      const { workspace } = common();
+      const words = await readAgentStart(new Cluster({ token: podToken() }), namespace, minutes);
+      leaveStartWords(workspace, words, say);
+      result(words, `${words.why}.`);
+    });
+
+  top
+    .command('queue-watch')
+    .description(
+      'Wait until image and tests have ended. Exit 3 as soon as another tree is to be tested, 4 when none is.',
+    )
+    .action(async () => {
+      const { workspace } = common();
+      const certificate = readCertificate(workspace);
+      const { group: _group, projectOf, ...towards } = context();
+      const module = moduleOf(certificate.module);
+      const queue = isQueued(certificate)
+        ? queueOf(module, requestOf(module, projectOf), certificate.mergeRequest, workspace)
+        : undefined;
+      const gate = queue && { ...queue, folder: join(workspace, COPY) };
+      const watch = new QueueWatch(towards, certificate, gate);
+      const useless = await watchQueue({
+        look: () => watch.look(),
+        end: (why) => endStatus(towards, certificate, why),
+        ended: () => existsSync(join(workspace, ENDED_FILE)),
+        say,
+        sleep,
+      });
+      if (useless)
+        throw new Failure(useless.code, `the test of !${certificate.mergeRequest} stops: ${useless.why}.`);
     });
 
   top
@@ -321,46 +432,68 @@ export function program(): Command {
       const { workspace } = common();
       const certificate = readCertificate(workspace);
       const carried = join(workspace, '.switchyard', 'carried');
-      const { results: where } = moduleOf(certificate.module).test;
-      const secrets = [process.env.GITLAB_TOKEN, process.env.SWITCHYARD_CERTIFICATE_KEY].filter(
-        (value) => value !== undefined,
-      );
+      const module = moduleOf(certificate.module);
+      const { results: where, command } = module.test;
       // Where tests left anything, they decide.
-      const stuck =
-        options.results || existsSync(carried) ? undefined : readPodWords(join(workspace, START_FILE));
-      if (stuck) {
-        // What is hidden may be shorter than what stands for it.
-        const hidden = (lines: readonly string[]) =>
-          lines.flatMap((line) => linesOf(redact(line, secrets)).slice(0, 1));
-        const pods = stuck.pods.map((pod) => ({ ...pod, events: hidden(pod.events), log: hidden(pod.log) }));
-        const judged = { ...certificate, start: { ...stuck, pods } };
+      const start = options.results || existsSync(carried) ? undefined : startWords(workspace);
+      const history = await unlessAway('what failed in earlier builds', noHistory, (gitlab) =>
+        readHistory(gitlab, certificate, certificateKey()),
+      );
+      if (start) {
+        const judged = { ...withHistory(certificate, history), start };
         writeCertificate(workspace, judged);
         throw new Failure(exitCode.red, `${verdictLine(judged)}.`);
       }
-      const { tests, faults } = options.results
-        ? await readFolders(options.results.map((folder) => resolve(workspace, folder)))
-        : await readFolders([carried], () => where);
-      const broken = faults.map((message) => ({ name: 'results', message }));
-      const counted = addTests(tests, {
-        total: broken.length,
-        passed: 0,
-        failed: broken.length,
-        skipped: 0,
-        failing: broken,
-      });
-      const judged = {
-        ...certificate,
-        tests: {
-          ...counted,
-          failing: counted.failing.slice(0, 100).map(({ name, message }) => ({
-            name: redact(name.slice(0, 500), secrets),
-            message: redact(message, secrets).replaceAll(`${workspace}/`, ''),
-          })),
+      const quarantines = await unlessAway(
+        'which tests are quarantined',
+        undefined,
+        (gitlab, { gitlabUrl, token }) => {
+          const url = cloneUrl(gitlabUrl, certificate.project);
+          return readQuarantines(
+            gitlab,
+            certificate,
+            new WorkingCopy(join(workspace, SOURCE), { url, token }),
+          );
         },
-      };
+      );
+      const named = new Set([
+        ...(quarantines ? namedIn(quarantines) : []),
+        ...history.earlier.flatMap(({ failed }) => failed),
+      ]);
+      const { tests, faults, seen } = options.results
+        ? await readFolders(
+            options.results.map((folder) => resolve(workspace, folder)),
+            undefined,
+            undefined,
+            named,
+          )
+        : await readFolders([carried], () => where, undefined, named);
+      // What is no test is in nobody's quarantine.
+      const broken = [
+        ...faults.map((message) => ({ name: RESULTS, message })),
+        ...(quarantines ? faultsBrought(quarantines) : []),
+      ];
+      const counted = addFailing(
+        applyQuarantine(tests, faults.length > 0 ? undefined : seen, quarantines),
+        broken,
+      );
+      const shown = (text: string): string => redact(text, ownSecrets()).replaceAll(`${workspace}/`, '');
+      const run = { command: redact(command, ownSecrets()), baseUrl: baseUrlOf(module) };
+      const kept = { ...testsAsKept(counted, shown), ...(counted.failed > 0 ? { run } : {}) };
+      const others = asksOthers(kept, history)
+        ? await unlessAway('what fails now and then', [], (gitlab) =>
+            readOthers(gitlab, certificate, certificateKey()),
+          )
+        : [];
+      const judged = withFlaky({ ...certificate, tests: kept }, history, seen, others, Date.now());
       writeCertificate(workspace, judged);
-      for (const { name, message } of judged.tests.failing) say(`failed: ${name}: ${message.split('\n')[0]}`);
-      result(judged.tests, `verdict: ${verdictLine(judged)}`);
+      for (const { name, message } of kept.failing) say(`failed: ${name}: ${message.split('\n')[0]}`);
+      for (const { name, until } of kept.quarantine?.failed ?? [])
+        say(`failed, in quarantine until ${until}: ${name}`);
+      for (const line of kept.quarantine?.said ?? []) say(`quarantine: ${line}`);
+      for (const { name, failed, runs } of judged.flaky ?? [])
+        say(`flaky, failed in ${failed} of ${runs} runs that are known: ${name}`);
+      result(kept, `verdict: ${verdictLine(judged)}`);
       if (counted.failed > 0 || counted.passed === 0)
         throw new Failure(exitCode.red, `${verdictLine(judged)}.`);
     });
@@ -392,14 +525,18 @@ export function program(): Command {
           throw error;
         }
       };
-      const read = await readOrBreakOff();
+      const kept = await readOrBreakOff();
+      // Where no agent started that makes the image, or the tests' was lost, nothing else says so.
+      const read =
+        kept.tests || kept.conflicts ? kept : { ...kept, start: kept.start ?? startWords(workspace) };
       const { projectOf, ...towards } = context();
       const module = moduleOf(read.module);
       const queue = queueOf(module, requestOf(module, projectOf), read.mergeRequest, workspace);
-      const enters = queue !== undefined && (await towards.gitlab.mergeMethod(read.project)) === 'merge';
+      const enters = queue !== undefined && (await mayQueue(towards.gitlab, queue));
       const certificate = enters ? enterQueue(read, towards.gitlab.time) : read;
       if (certificate !== read) writeCertificate(workspace, certificate, options);
-      const green = await report(towards, certificate, key);
+      const { SWITCHYARD_QUEUE: reconciled } = readSettings(['SWITCHYARD_QUEUE']);
+      const green = await report(towards, certificate, key, reconciled);
       if (!green && isQueued(certificate))
         throw new Failure(exitCode.queued, `in the merge queue: ${verdictLine(certificate)}.`);
       if (!green) throw new Failure(exitCode.red, `reported as failed: ${verdictLine(certificate)}.`);
@@ -495,6 +632,36 @@ export function program(): Command {
     });
 
   top
+    .command('unstarted')
+    .description('Post why a deploy did not begin, where no Pod for its rollout started; else nothing.')
+    .requiredOption('--module <name>', 'module of the catalog')
+    .action(async (options: { module: string }) => {
+      const start = startWords(common().workspace);
+      if (!start) return;
+      const settings = readSettings([
+        'BUILD_URL',
+        'gitlabAfter',
+        'gitlabBranch',
+        'SWITCHYARD_ENVIRONMENT',
+        'SWITCHYARD_CERTIFICATE_KEY',
+      ]);
+      const { group: _group, projectOf, ...towards } = context();
+      await reportUnstarted(
+        towards,
+        {
+          project: projectOf(moduleOf(options.module).name),
+          environment: settings.SWITCHYARD_ENVIRONMENT,
+          commit: settings.gitlabAfter,
+          branch: settings.gitlabBranch,
+          build: settings.BUILD_URL,
+          key: settings.SWITCHYARD_CERTIFICATE_KEY,
+        },
+        start,
+      );
+      result(start, `not deployed: ${start.why}`);
+    });
+
+  top
     .command('rollback')
     .description('Put an earlier release of a module back into the ledger.')
     .requiredOption('--module <name>', 'module of the catalog')
@@ -509,6 +676,7 @@ export function program(): Command {
       ]);
       const { name: module } = moduleOf(options.module);
       const { group, projectOf, gitlab } = context();
+      const { workspace } = common();
       const registry = openRegistry(settings);
       const environment = settings.SWITCHYARD_ENVIRONMENT;
       const request = {
@@ -518,11 +686,12 @@ export function program(): Command {
         to: options.to,
         hold: options.hold,
         build: settings.BUILD_URL,
+        wrote: earlierInLedger(workspace),
       };
       const { release, from, written } = await rollBack(gitlab, request, (target) =>
         assertImage(registry, settings.REGISTRY, module, target),
       );
-      writeDeployment(common().workspace, {
+      writeDeployment(workspace, {
         module,
         project: projectOf(module),
         environment,
@@ -574,6 +743,7 @@ export function program(): Command {
         succeeded,
         settings.BUILD_URL,
         settings.SWITCHYARD_CERTIFICATE_KEY,
+        startWords(common().workspace),
       );
       if (undone) {
         const before = undone.serves

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -9,11 +10,13 @@ import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
 import type { CommitState, MergeRequest } from './gitlab';
 import { changeLedger, type LedgerPlace, ledgerMessage, short } from './ledger';
-import { marker, type NoteReading, readNote } from './note';
+import { marker, type NoteReading, type Progress, readNote } from './note';
 import { ownNote } from './own-note';
+import type { PodWords } from './pod-words';
 import type { Registry } from './registry';
 import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
+import { postRunning } from './status';
 import { tellUndone } from './undo-note';
 import { type Context, cloneUrl, putNote } from './verify';
 
@@ -248,6 +251,16 @@ export const readDeployment = (workspace: string): Deployment =>
     'Run `delivery deploy` first, in the same folder.',
   );
 
+/**
+ * Commit that an earlier round of this build left in the ledger; undefined in the first round.
+ * @throws Failure 1 when it is not what this build wrote
+ */
+export function earlierInLedger(workspace: string): string | undefined {
+  if (!existsSync(deploymentFile(workspace))) return undefined;
+  const { commit, undone } = readDeployment(workspace);
+  return undone ? undone.serves : commit;
+}
+
 /** The certificate in the bot's own note; notes of others count for nothing. */
 async function findCertificate(
   context: Context,
@@ -276,7 +289,11 @@ export async function deploy(
       targetUrl: request.build,
       description,
     });
-  await post('running', `deploying to ${request.environment}`);
+  await postRunning(context.gitlab, request.project, request.commit, {
+    ref: request.branch,
+    targetUrl: request.build,
+    description: `deploying to ${request.environment}`,
+  });
   try {
     return await toLedger(context, registry, registryAddress, request);
   } catch (error) {
@@ -416,31 +433,64 @@ export async function ranBefore(
 }
 
 /** How a rollout ended, in a line. */
-function outcomeOf(deployment: Deployment, succeeded: boolean): string {
+function outcomeOf(deployment: Deployment, succeeded: boolean, start: PodWords | undefined): string {
   const { module, commit, environment, undone } = deployment;
   if (!undone)
     return succeeded
       ? runsIn(deployment)
-      : `the rollout of ${module} ${short(commit)} to ${environment} failed`;
+      : `the rollout of ${module} ${short(commit)} to ${environment} failed${start ? `: ${start.why}` : ''}`;
   const serves = undone.serves ? `${short(undone.serves)} runs` : 'nothing ran before';
   const now = succeeded ? serves : 'but what was before could not be rolled out: see the build';
   return `${short(commit)} is undone in ${environment}: ${undone.why}; ${now}`;
 }
 
-/** Posts what came of the rollout on the commit, and in the merge request's note. */
+/**
+ * Posts on the commit, and in the merge request's note, why nothing was deployed: no Pod for its rollout started. The ledger
+ * does not name the commit then.
+ */
+export async function reportUnstarted(
+  context: Context,
+  request: Pick<DeployRequest, 'project' | 'environment' | 'commit' | 'branch' | 'build' | 'key'>,
+  start: PodWords,
+): Promise<void> {
+  const { project, environment, commit, branch, build, key } = request;
+  await context.gitlab.setStatus(project, commit, {
+    state: 'failed',
+    ref: branch,
+    targetUrl: build,
+    description: `not deployed to ${environment}: ${start.why}`,
+  });
+  const requests = await context.gitlab.mergeRequestsOf(project, commit);
+  const found = pickMergeRequest(requests, commit, branch);
+  if (!found) return;
+  const reading = await findCertificate(context, project, found.iid, key);
+  if ('certificate' in reading)
+    await putNote(
+      context,
+      reading.certificate,
+      { state: 'rollout failed', commit, environment, build, start },
+      key,
+    );
+}
+
+/**
+ * Posts what came of the rollout on the commit, and in the merge request's note.
+ * @param start what was said of its Pod, where that one did not start
+ */
 export async function reportRollout(
   context: Context,
   deployment: Deployment,
   succeeded: boolean,
   build: string,
   key: string,
+  start?: PodWords,
 ): Promise<void> {
   const { project, commit, environment, undone } = deployment;
   await context.gitlab.setStatus(project, commit, {
     state: succeeded && !undone ? 'success' : 'failed',
     ref: deployment.branch,
     targetUrl: build,
-    description: outcomeOf(deployment, succeeded),
+    description: outcomeOf(deployment, succeeded, start),
   });
   // Where the build that undid it was killed before it told: without the Pod's words, which went with it.
   if (undone) await tellUndone(context, { ...deployment, undone }, build);
@@ -450,13 +500,11 @@ export async function reportRollout(
     return;
   }
   const certificate: Certificate = reading.certificate;
-  const state = succeeded ? 'deployed' : 'rollout failed';
-  await putNote(
-    context,
-    certificate,
-    undone
-      ? { state: 'undone', commit, environment, build, why: undone.why }
-      : { state, commit, environment, build },
-    key,
-  );
+  const rollout = { commit, environment, build };
+  const progress: Progress = undone
+    ? { state: 'undone', ...rollout, why: undone.why }
+    : succeeded
+      ? { state: 'deployed', ...rollout }
+      : { state: 'rollout failed', ...rollout, ...(start ? { start } : {}) };
+  await putNote(context, certificate, progress, key);
 }

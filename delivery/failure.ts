@@ -5,7 +5,10 @@ export const exitCode = {
   red: 1,
   /** A setting, flag, file or declaration is wrong. */
   input: 2,
-  /** The target branch moved: the merge result has to be made and tested again. */
+  /**
+   * The target branch moved, or who comes before: another merge result has to be made and tested. Or an environment did: its plan
+   * has to be compared anew.
+   */
   again: 3,
   /** Closed, draft, superseded, or merged by people: nothing is left to do. */
   nothing: 4,
@@ -19,6 +22,8 @@ export const exitCode = {
   queued: 8,
   /** The test Pod does not start. */
   stuck: 9,
+  /** The registry has not, or no more, what was built: it has to be built again. */
+  lost: 10,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { GATE_PORT } from '../stacks/builds';
 import { exitCode, Failure } from './failure';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
-import type { Manifest, Registry } from './registry';
+import { type Manifest, type Registry, RegistryAway } from './registry';
 
 /** User of the gate: its password is made for one build. */
 export const GATE_USER = 'build';
@@ -27,7 +27,10 @@ export const replacedTag = (tag: string, digest: string): string =>
 
 export interface GateOptions {
   /** With a login for this module's repository, and for no other one's. */
-  readonly registry: Pick<Registry, 'resolve' | 'manifest' | 'blob' | 'hasBlob' | 'putBlob' | 'putManifest'>;
+  readonly registry: Pick<
+    Registry,
+    'waitForLogin' | 'resolve' | 'manifest' | 'blob' | 'hasBlob' | 'putBlob' | 'putManifest'
+  >;
   /** The module's repository, without the registry's address: `modules/orders`. */
   readonly repository: string;
   /** Password that the build was given. */
@@ -37,10 +40,17 @@ export interface GateOptions {
   readonly say: (line: string) => void;
 }
 
-/** @returns the digest of the image that was published */
 export interface Gate {
   readonly port: number;
+  /** Settles when the registry has answered; what a build asks before, waits. */
+  readonly ready: Promise<void>;
+  /**
+   * @returns the digest of the image that was published
+   * @throws Failure (exit 10) where the registry lost what the build handed over, or did not take it: building again mends that
+   */
   publish(): Promise<string>;
+  /** What ended the build: the fault that it ended with, unless the registry failed it before. */
+  blame(ended: unknown): unknown;
   close(): Promise<void>;
 }
 
@@ -75,12 +85,20 @@ class BuildGate {
   private cache: (Manifest & { readonly digest: string }) | undefined;
   private bytes = 0;
   private counter = 0;
+  /** The first thing that the registry did not do for this build. */
+  private failed: string | undefined;
+  readonly ready: Promise<void>;
 
-  constructor(private readonly options: GateOptions) {}
+  constructor(private readonly options: GateOptions) {
+    this.ready = this.open();
+    // Whoever waits for it hears of it.
+    this.ready.catch(() => undefined);
+  }
 
   /** Learns what the module's cache holds. */
-  async open(): Promise<void> {
+  private async open(): Promise<void> {
     const { registry, repository } = this.options;
+    await registry.waitForLogin();
     const found = await registry.resolve(repository, CACHE_TAG);
     if (!found) return;
     const built = readManifest(found.mediaType, found.bytes);
@@ -104,6 +122,7 @@ class BuildGate {
     const [kind = '', ...rest] = pathname.slice(below.length).split('/');
     const name = rest.join('/');
     const method = request.method ?? '';
+    await this.ready;
     if (kind === 'manifests' && (method === 'GET' || method === 'HEAD')) {
       this.sendManifest(name, method, response);
     } else if (kind === 'manifests' && method === 'PUT') {
@@ -242,6 +261,20 @@ class BuildGate {
     await this.put(digest, tag);
   }
 
+  /** Notes what the registry did not do. */
+  note(fault: string): void {
+    this.failed ??= fault;
+  }
+
+  blame(ended: unknown): unknown {
+    if (this.failed === undefined) return ended;
+    return new Failure(
+      exitCode.lost,
+      `the image build failed, and before it the registry (${this.failed}).`,
+      'Build it again.',
+    );
+  }
+
   /** Looks at what came, and gives it to the registry under its tags. */
   async publish(): Promise<string> {
     const { imageTag, repository, say } = this.options;
@@ -278,15 +311,17 @@ class BuildGate {
 /** Opens the gate. @param port 0: any free one */
 export async function openGate(options: GateOptions, port: number = GATE_PORT): Promise<Gate> {
   const gate = new BuildGate(options);
-  await gate.open();
   const server: Server = createServer((request, response) => {
     gate.answer(request, response).catch((error: Error) => {
+      const refused = error instanceof Refused;
+      const fault = `${request.method} ${request.url}: ${error.message.split('\n')[0]}`;
+      // What breaks off by itself, or is not what it says, tells nothing of the registry.
+      if (error instanceof RegistryAway && !request.socket.destroyed) gate.note(fault);
       if (response.headersSent) {
         response.destroy();
         return;
       }
-      const refused = error instanceof Refused;
-      if (!refused) options.say(`gate: ${request.method} ${request.url}: ${error.message.split('\n')[0]}`);
+      if (!refused) options.say(`gate: ${fault}`);
       const code = refused ? error.code : 'UNKNOWN';
       const message = refused ? error.message : 'the registry did not take it';
       // What is still to come of a refused body is not read.
@@ -307,7 +342,9 @@ export async function openGate(options: GateOptions, port: number = GATE_PORT): 
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : port,
+    ready: gate.ready,
     publish: () => gate.publish(),
+    blame: (ended) => gate.blame(ended),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

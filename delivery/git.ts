@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { retry } from '../clients/retry';
 import { exitCode, Failure } from './failure';
@@ -34,6 +34,8 @@ export function gitEnvironment(
   const config = [
     [`http.${remote.url}.extraHeader`, `Authorization: Basic ${basic}`],
     ['safe.directory', '*'],
+    // What it works in is thrown away: nothing is to be tidied up after every fetch and merge.
+    ['maintenance.auto', 'false'],
     // Where git-lfs is installed, pointers would be fetched and files made pointers: here all is as it was committed.
     ...['process', 'smudge', 'clean'].map((filter) => [`filter.lfs.${filter}`, '']),
     ['filter.lfs.required', 'false'],
@@ -41,6 +43,8 @@ export function gitEnvironment(
   const identity = { NAME: 'Switchyard', EMAIL: 'switchyard@localhost', DATE: '@0 +0000' };
   return {
     ...inherited,
+    // What it says is read again.
+    LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
     GIT_CONFIG_COUNT: String(config.length),
     ...Object.fromEntries(
@@ -58,11 +62,71 @@ export function gitEnvironment(
 }
 
 /** Milliseconds that one run of git may take: a whole history over a slow line does not need more. */
-const GIT_MS = 900_000;
+export const GIT_MS = 900_000;
 
-/** What git says of a server or a line that may be better in a moment. */
-const PASSING =
-  /returned error: (?:429|50[0234])|early EOF|RPC failed|hung up|unexpected disconnect|timed out|Could not resolve host|Connection (?:refused|reset)|Failed to connect/i;
+/**
+ * What git says of a server or a line that may be better in a moment: of the answer, of the connection (curl's words, and
+ * those of the TLS libraries that Debian and others build it with), and what GitLab writes in git's own protocol
+ * (`workhorse/internal/git/error.go`).
+ */
+const PASSING = new RegExp(
+  [
+    /returned error: (?:429|50[0234])/,
+    /early EOF|RPC failed|hung up|unexpected disconnect|timed out|Operation too slow/,
+    /Could not resolve host|Could(?:n't| not) connect|Failed to connect|Connection (?:refused|reset|was reset)/,
+    /Empty reply from server|transfer closed|Failure when receiving|Broken pipe/,
+    /gnutls_handshake|GnuTLS recv error|SSL_ERROR|unexpected eof|TLS connect error/,
+    /HTTP\/2 stream|HTTP2 framing layer/,
+    /unable to handle this request due to load|server is busy/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'i',
+);
+/** What stays so, whatever else is said: the end of the line follows a refusal as it follows a cut. */
+const FINAL =
+  /(?:returned error:|HTTP) 4(?!29)\d\d|not found|find remote ref|rejected\]|Authentication failed|could not read (?:Username|Password)|certificate/i;
+/** Those refusals that the project or the token may be the reason of. */
+const DENIED =
+  /returned error: 40[134]|not found|Authentication failed|could not read (?:Username|Password)|pre-receive hook declined/i;
+
+/** A run of git that failed. */
+export class GitFailure extends Failure {
+  /** Another run may succeed. */
+  readonly passing: boolean;
+
+  /**
+   * @param stderr all that it said
+   * @param may what GITLAB_TOKEN is needed for
+   */
+  constructor(command: string | undefined, url: string, stderr: string, may: string) {
+    const lines = stderr.split('\n').filter((line) => line.trim());
+    const said =
+      lines.find((line) => /^(fatal|error|remote): *\S/.test(line)) ?? lines[0] ?? 'it said nothing';
+    // What a server has it pass on may be about anything.
+    const own = lines.filter((line) => !line.startsWith('remote:')).join('\n');
+    const passing = PASSING.test(own) && !FINAL.test(own);
+    const denied = `Check that the project exists and that GITLAB_TOKEN may ${may}.`;
+    super(
+      exitCode.red,
+      `git ${command} of ${url} failed: ${said.slice(0, 300).replace(/\.$/, '')}.`,
+      passing ? 'Try again when GitLab answers.' : DENIED.test(own) ? denied : '',
+    );
+    this.name = 'GitFailure';
+    this.passing = passing;
+  }
+}
+
+/**
+ * Runs git at a remote until what passes has passed.
+ * @param work what a second time changes nothing more of
+ * @param timeoutMs what one run may take. @default that of every run
+ */
+export const persistently = <T>(work: () => Promise<T>, timeoutMs = GIT_MS): Promise<T> =>
+  retry(work, {
+    again: (error) => error instanceof GitFailure && error.passing,
+    policy: { attemptMs: timeoutMs, totalMs: 2 * timeoutMs },
+  });
 
 /** What stands for a file of Git LFS (docs/spec.md of git-lfs): short, and the version first. */
 export const LFS_POINTER = /^version https:\/\/(git-lfs|hawser)\.github\.com\/spec\/v1\n/;
@@ -82,6 +146,7 @@ export class WorkingCopy {
   constructor(
     readonly folder: string,
     private readonly remote: GitRemote,
+    private readonly timeoutMs = GIT_MS,
   ) {
     this.environment = gitEnvironment(remote);
   }
@@ -92,55 +157,51 @@ export class WorkingCopy {
         cwd: this.folder,
         env: this.environment,
         stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: GIT_MS,
-        killSignal: 'SIGKILL',
+        // A process group of its own: the helper that talks to the server outlives a git that is ended, and its output too.
+        detached: true,
       });
       let stdout = '';
       let stderr = '';
-      child.stdout.on('data', (chunk) => {
-        stdout += chunk;
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        stdout += text;
       });
-      child.stderr.on('data', (chunk) => {
-        stderr += chunk;
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        stderr += text;
       });
-      child.on('error', (error: NodeJS.ErrnoException) =>
+      const timer = setTimeout(() => {
+        stderr += `\nfatal: timed out after ${this.timeoutMs / 1000} s\n`;
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      }, this.timeoutMs);
+      child.on('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer);
         reject(
           new Failure(
             exitCode.input,
             `git cannot be started (${error.code ?? error.message}).`,
             'Put git 2.30 or newer on PATH.',
           ),
-        ),
-      );
-      child.on('close', (code) => resolve({ code: code ?? 1, stdout, stderr }));
+        );
+      });
+      child.on('close', (code) => {
+        clearTimeout(timer);
+        resolve({ code: code ?? 1, stdout, stderr });
+      });
     });
   }
 
   private async git(...args: string[]): Promise<string> {
     const result = await this.run(args);
-    if (result.code !== 0) {
-      const lines = result.stderr.split('\n').filter((line) => line.trim());
-      const said = lines.find((line) => /^(fatal|error|remote):/.test(line)) ?? lines[0] ?? '';
-      throw new Failure(
-        exitCode.red,
-        `git ${args[0]} of ${this.remote.url} failed: ${said.slice(0, 300)}.`,
-        'Check that the project exists and that GITLAB_TOKEN may read it.',
-      );
-    }
+    if (result.code !== 0) throw new GitFailure(args[0], this.remote.url, result.stderr, 'read it');
     return result.stdout.trim();
   }
 
   /** An empty repository that knows the remote; what was in the folder's repository stays. */
   async open(): Promise<void> {
+    const known = existsSync(join(this.folder, '.git'));
     mkdirSync(this.folder, { recursive: true });
     await this.git('init', '--quiet', '--initial-branch=switchyard');
-    const remotes = await this.git('remote');
-    await this.git(
-      'remote',
-      remotes.split('\n').includes('origin') ? 'set-url' : 'add',
-      'origin',
-      this.remote.url,
-    );
+    const has = known && (await this.git('remote')).split('\n').includes('origin');
+    await this.git('remote', has ? 'set-url' : 'add', 'origin', this.remote.url);
   }
 
   /**
@@ -161,12 +222,9 @@ export class WorkingCopy {
     ];
     // Fetching twice gets nothing twice.
     const fetch = (...depth: string[]) =>
-      retry(
+      persistently(
         () => this.git('fetch', '--quiet', ...(tags ? [] : ['--no-tags']), ...depth, 'origin', ...specs),
-        {
-          again: (error) => error instanceof Failure && PASSING.test(error.message),
-          policy: { attempts: 4, totalMs: 2 * GIT_MS },
-        },
+        this.timeoutMs,
       );
     for (const depth of [50, 500, 5000]) {
       await fetch(`--depth=${depth}`);
@@ -221,6 +279,22 @@ export class WorkingCopy {
   /** A file at a branch's head, as fetched. */
   text(branch: string, path: string): Promise<string> {
     return this.git('show', `refs/remotes/origin/${branch}:${path}`);
+  }
+
+  /**
+   * The text of a plain file of a commit or tree, whatever links there are beside it.
+   * @param most bytes
+   * @returns undefined when there is none, or why it cannot be read
+   */
+  async plainFile(of: string, path: string, most: number): Promise<string | { why: string } | undefined> {
+    const [line = ''] = (await this.git('ls-tree', '-z', '--full-tree', of, '--', path)).split('\0');
+    if (!line) return undefined;
+    const [mode = '', , id = ''] = line.split(/[ \t]/);
+    if (!mode.startsWith('100')) return { why: 'is not a plain file' };
+    const size = Number(await this.git('cat-file', '-s', id));
+    if (size > most) return { why: `has ${size} bytes, and ${most} are read` };
+    const { code, stdout } = await this.run(['cat-file', 'blob', id]);
+    return code === 0 ? stdout : { why: 'cannot be read' };
   }
 
   /** What the commits of a branch since a time (Unix seconds) added and took away, as one patch. */

@@ -16,7 +16,9 @@ const mergeRequestSchema = z.object({
   title: z.string(),
   author: z.object({ username: z.string() }).optional(),
   description: z.string().nullish(),
+  created_at: z.string().optional(),
   updated_at: z.string().optional(),
+  labels: z.array(z.string()).optional(),
   /** Why it can, or cannot yet, be merged. GitLab judges in the background, and this lags behind. */
   detailed_merge_status: z.string().optional(),
   /** By which GitLab judges. `source` is `external` where it has nothing but posted statuses. */
@@ -28,6 +30,10 @@ const mergeRequestSchema = z.object({
   merge_commit_sha: z.string().nullish(),
   squash_commit_sha: z.string().nullish(),
   merged_at: z.string().nullish(),
+  /** What a merge or a rebase failed with. */
+  merge_error: z.string().nullish(),
+  /** Told where it is asked for. */
+  rebase_in_progress: z.boolean().optional(),
   closed_at: z.string().nullish(),
 });
 export type MergeRequest = z.infer<typeof mergeRequestSchema>;
@@ -144,6 +150,16 @@ const projectSchema = z.object({
   namespace: z.object({ name: z.string() }),
 });
 export type ProjectDetails = z.infer<typeof projectSchema>;
+
+const labelEventSchema = z.object({
+  id: z.number(),
+  action: z.enum(['add', 'remove']),
+  /** Null of a label that is gone since. */
+  label: z.object({ name: z.string() }).nullable(),
+  user: z.object({ username: z.string() }).nullish(),
+});
+/** That somebody put a label on, or took it off. */
+export type LabelEvent = z.infer<typeof labelEventSchema>;
 
 const commitSchema = z.object({
   id: commitId,
@@ -436,10 +452,27 @@ export class GitLab {
     await this.request('PUT', `/projects/${encode(project)}/merge_requests/${iid}/rebase`, {});
   }
 
+  /** A merge request, and whether it is being rebased. */
+  rebasing(project: string, iid: number): Promise<MergeRequest> {
+    const path = `/projects/${encode(project)}/merge_requests/${iid}?include_rebase_in_progress=true`;
+    return this.get(path, mergeRequestSchema);
+  }
+
   /** `PUT …/merge` with `sha`: GitLab itself refuses when the source branch has moved. */
   async merge(project: string, iid: number, sha: string): Promise<MergeRequest> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/merge`;
     return this.check(mergeRequestSchema, await this.request('PUT', path, { sha }), path);
+  }
+
+  /** What became of a merge request's labels, oldest first. */
+  async labelEvents(project: string, iid: number): Promise<LabelEvent[]> {
+    const path = `/projects/${encode(project)}/merge_requests/${iid}/resource_label_events`;
+    return (await this.all(path, labelEventSchema)).sort((a, b) => a.id - b.id);
+  }
+
+  /** Whether a user is a token's bot. */
+  async isBot(user: number): Promise<boolean> {
+    return (await this.get(`/users/${user}`, z.object({ bot: z.boolean() }))).bot;
   }
 
   /** Who approved a merge request, whichever of its commits they saw. */
@@ -494,7 +527,7 @@ export class GitLab {
       z.object({ access_level: z.number(), state: z.string() }),
     );
     if (!member || member.access_level < 30 || member.state !== 'active') return false;
-    return !(await this.get(`/users/${user}`, z.object({ bot: z.boolean() }))).bot;
+    return !(await this.isBot(user));
   }
 
   /**

@@ -1,6 +1,18 @@
+import { fitsQuarantine, QUARANTINE_FILE } from '../catalog/quarantine';
+import { FIRST_LABEL } from '../catalog/status';
 import { markdownCode, markdownText } from '../text/markdown';
-import { type Certificate, certificateSchema, isGreen, isSignedBy, parseJson, sign } from './certificate';
+import {
+  type Certificate,
+  certificateSchema,
+  isGreen,
+  isSignedBy,
+  parseJson,
+  sign,
+  type Tests,
+} from './certificate';
 import type { PodWords } from './pod-words';
+import { entryLine } from './quarantine';
+import { rerunLines } from './rerun';
 
 /** Marks the one note per merge request that the bot edits in place. */
 export const marker = '<!-- switchyard:merge-certificate -->';
@@ -10,16 +22,26 @@ const EXCERPT = 300;
 /** What became of a tested merge request. */
 export type Progress =
   | { readonly state: 'tested' }
+  /** Nothing was found out, for the infrastructure's sake. @property times so far, of so many at most */
+  | { readonly state: 'tried again'; readonly times: number; readonly most: number }
   /** @property place where it stands in the merge queue, as people read it */
   | { readonly state: 'queued'; readonly place: string }
   | { readonly state: 'taken out'; readonly why: string }
   | { readonly state: 'left'; readonly why: string }
   | { readonly state: 'merged'; readonly commit: string }
   | {
-      readonly state: 'deployed' | 'rollout failed';
+      readonly state: 'deployed';
       readonly commit: string;
       readonly environment: string;
       readonly build: string;
+    }
+  | {
+      readonly state: 'rollout failed';
+      readonly commit: string;
+      readonly environment: string;
+      readonly build: string;
+      /** What was said of the rollout's Pod, where that one did not start. */
+      readonly start?: PodWords;
     }
   | {
       readonly state: 'undone';
@@ -40,12 +62,15 @@ export function redact(text: string, secrets: readonly string[]): string {
   return hidden.replace(/\bgl[a-z]{2,6}-[\w-]{16,}/g, '[hidden]');
 }
 
+const failedInQuarantine = ({ quarantine }: Tests): number =>
+  (quarantine?.failed ?? []).reduce((sum, { times }) => sum + times, 0);
+
 /** One line on the outcome: heading of the note, and description of the commit status. */
 export function verdictLine(certificate: Certificate): string {
   const { tests, conflicts, start } = certificate;
   if (conflicts) return `conflicts with ${certificate.targetBranch} in ${listed(conflicts, 3)}`;
-  if (!certificate.image) return 'the image was not built';
-  if (!tests && start) return `the test Pod did not start: ${start.why}`;
+  if (!certificate.image) return `the image was not built${start ? `: ${start.why}` : ''}`;
+  if (!tests && start) return `the test Pod ${start.lost ? 'was lost' : 'did not start'}: ${start.why}`;
   if (!tests) return 'the tests did not run to their end';
   if (tests.failed > 0) {
     const names = listed(
@@ -54,8 +79,10 @@ export function verdictLine(certificate: Certificate): string {
     );
     return `${tests.failed} of ${tests.total} tests failed: ${names}`;
   }
-  if (tests.passed === 0) return `no test passed (${tests.total} found), and that proves nothing`;
-  return `${tests.passed} tests passed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`;
+  const quarantined = failedInQuarantine(tests);
+  const more = quarantined > 0 ? `, ${quarantined} failed in quarantine` : '';
+  if (tests.passed === 0) return `no test passed (${tests.total} found${more}), and that proves nothing`;
+  return `${tests.passed} tests passed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}${more}`;
 }
 
 const listed = (words: readonly string[], limit: number): string =>
@@ -64,6 +91,7 @@ const listed = (words: readonly string[], limit: number): string =>
 function progressLine(progress: Progress): string {
   switch (progress.state) {
     case 'tested':
+    case 'tried again':
     case 'queued':
       return '';
     case 'taken out':
@@ -75,7 +103,7 @@ function progressLine(progress: Progress): string {
     case 'deployed':
       return `deployed to ${inert(progress.environment)}: ${progress.commit.slice(0, 12)} ([build](${progress.build}))`;
     case 'rollout failed':
-      return `merged as ${progress.commit.slice(0, 12)}, but the rollout to ${inert(progress.environment)} failed ([build](${progress.build}))`;
+      return `merged as ${progress.commit.slice(0, 12)}, but the rollout to ${inert(progress.environment)} failed${progress.start ? `: ${inert(progress.start.why)}` : ''} ([build](${progress.build}))`;
     case 'undone':
       return `merged as ${progress.commit.slice(0, 12)}, rolled out to ${inert(progress.environment)} and undone: ${inert(progress.why)} ([build](${progress.build}))`;
   }
@@ -112,6 +140,76 @@ export const podLines = ({ pods }: PodWords, secrets: readonly string[] = []): s
       : []),
   ]);
 
+/** How a person runs what failed. */
+function rerunText(certificate: Certificate): string {
+  const lines = rerunLines(certificate);
+  if (lines.length === 0) return '';
+  return [
+    `<details><summary>Run what failed here</summary>`,
+    '',
+    `In a clone of ${inert(certificate.project)}, with the module and its services running:`,
+    '',
+    ...lines.map((line) => `- ${markdownCode(line)}`),
+    '',
+    '</details>',
+    '',
+    '',
+  ].join('\n');
+}
+
+/** What failed in quarantine, and what is to be said of that file. */
+function quarantineText({ quarantine }: Tests): string {
+  if (!quarantine) return '';
+  const { failed, said } = quarantine;
+  const rows = failed
+    .slice(0, FAILING_SHOWN)
+    .map(
+      ({ name, until, times, message }) =>
+        `| ${inert(name)}${times > 1 ? ` (${times} times)` : ''} | ${inert(until)} | ${inert(message)} |`,
+    );
+  if (failed.length > FAILING_SHOWN)
+    rows.push(`| and ${failed.length - FAILING_SHOWN} more | | see the build |`);
+  return [
+    ...(rows.length > 0
+      ? ['| Failed in quarantine, which blocks nobody | until | Message |', '|---|---|---|', ...rows, '']
+      : []),
+    ...said.map((line) => `- Quarantine: ${inert(line)}`),
+    ...(said.length > 0 ? [''] : []),
+    '',
+  ].join('\n');
+}
+
+/** Tests that failed and passed on one tree, with what lets them fail for a while. */
+function flakyText({ flaky, mergeRequest }: Certificate): string {
+  if (!flaky?.length) return '';
+  const suggested = flaky.flatMap(({ name, failed, runs, until }) =>
+    until && fitsQuarantine(name)
+      ? [
+          entryLine({
+            test: name,
+            reason: `flaky: failed in ${failed} of ${runs} runs, see !${mergeRequest}`,
+            until,
+          }),
+        ]
+      : [],
+  );
+  return [
+    '| Flaky: failed and passed on one tree | failed in |',
+    '|---|---|',
+    ...flaky.map(({ name, failed, runs }) => `| ${inert(name)} | ${failed} of ${runs} runs that are known |`),
+    '',
+    ...(suggested.length > 0
+      ? [
+          `Mend it; or let it fail for a while, by ${inert(QUARANTINE_FILE)} below ${inert('tests:')}, which counts once it is merged:`,
+          '',
+          ...suggested.map((line) => `- ${markdownCode(line)}`),
+          '',
+        ]
+      : []),
+    '',
+  ].join('\n');
+}
+
 /** The note. The same certificate and progress give the same text. */
 export function renderNote(certificate: Certificate, progress: Progress, key: string): string {
   const { tests } = certificate;
@@ -122,10 +220,15 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
       `${certificate.headSha.slice(0, 12)} into ${inert(certificate.targetBranch)} at ${baseText(certificate)}`,
     ],
   ];
+  if (certificate.rebasedFrom)
+    rows.push([
+      'Rebased',
+      `by the bot, from ${certificate.rebasedFrom.slice(0, 12)}: its tree is the tested one`,
+    ]);
   if (tests) {
     rows.push([
       'Tests',
-      `${tests.total} total, ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`,
+      `${tests.total} total, ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped${failedInQuarantine(tests) > 0 ? `, ${failedInQuarantine(tests)} failed in quarantine` : ''}`,
     ]);
   }
   if (certificate.image)
@@ -136,7 +239,14 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
       ? `[log](${certificate.build}) · [tests](${certificate.build}testReport/) · [Robot report](${certificate.build}robot/)`
       : `[log](${certificate.build})`,
   ]);
+  if (progress.state === 'tried again')
+    rows.push([
+      'Again',
+      `by itself (${progress.times} of ${progress.most} times so far): this merge request has no part in it`,
+    ]);
   if (progress.state === 'queued') rows.push(['Queue', inert(progress.place)]);
+  if (certificate.gate?.first)
+    rows.push(['Order', `put first by ${inert(certificate.gate.first)}, by the label ${inert(FIRST_LABEL)}`]);
   const after = progressLine(progress);
   if (after) rows.push(['Then', after]);
 
@@ -157,16 +267,17 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
           '',
         ].join('\n');
 
-  const pods = certificate.start && !tests ? `${podLines(certificate.start).join('\n')}\n` : '';
+  const start = progress.state === 'rollout failed' ? progress.start : tests ? undefined : certificate.start;
+  const pods = start ? `${podLines(start).join('\n')}\n` : '';
 
   return `${marker}
-**Switchyard: ${isGreen(certificate) ? 'passed' : 'failed'}**
+**Switchyard: ${isGreen(certificate) ? 'passed' : progress.state === 'tried again' ? 'not tested yet' : 'failed'}**
 
 | | |
 |---|---|
 ${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}
 
-${failures}${pods}<details><summary>Merge certificate</summary>
+${failures}${rerunText(certificate)}${tests ? quarantineText(tests) : ''}${flakyText(certificate)}${pods}<details><summary>Merge certificate</summary>
 
 \`\`\`json
 ${JSON.stringify(certificate, null, 2)}

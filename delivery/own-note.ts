@@ -18,18 +18,22 @@ export async function ownNote(
   return notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(beginning));
 }
 
-/** Writes it: edits the one that is there, and leaves an equal one alone. */
-export async function putOwnNote(
-  gitlab: NotesToWrite,
+/**
+ * Writes it: edits the one that is there, and leaves an equal one alone.
+ * @param noteRetries how often and when it is tried again
+ */
+export const putOwnNote = (
+  { gitlab, noteRetries }: { readonly gitlab: NotesToWrite; readonly noteRetries?: Partial<Policy> },
   project: string,
   iid: number,
   beginning: string,
   body: string,
-): Promise<void> {
-  const mine = await ownNote(gitlab, project, iid, beginning);
-  if (!mine) await gitlab.createNote(project, iid, body);
-  else if (mine.body.trim() !== body.trim()) await gitlab.editNote(project, iid, mine.id, body);
-}
+): Promise<void> =>
+  untilNoted(async () => {
+    const mine = await ownNote(gitlab, project, iid, beginning);
+    if (!mine) await gitlab.createNote(project, iid, body);
+    else if (mine.body.trim() !== body.trim()) await gitlab.editNote(project, iid, mine.id, body);
+  }, noteRetries);
 
 /** Tries again to write one. What GitLab took without our hearing of it is found by the next try, so none is written twice. */
 export const untilNoted = (write: () => Promise<void>, retries: Partial<Policy> | undefined): Promise<void> =>

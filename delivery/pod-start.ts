@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { Certificate } from './certificate';
 import type { Cluster } from './cluster';
-import { endedAs, eventsOf, linesOf, MOST, type PodWords, podWordsText, reasonWord } from './pod-words';
+import { endedAs, eventsOf, linesOf, MOST, type PodWords, reasonWord } from './pod-words';
+import { leaveStartWords } from './start-words';
 
-// Whether the test Pod of a build starts. Jenkins' Kubernetes plugin makes one that does not anew for ever (KubernetesLauncher),
+// Whether the test Pod of a build starts, and stays. Jenkins' Kubernetes plugin makes one that does not anew for ever (KubernetesLauncher),
 // and a build outside the namespace of its cloud never hears why (Reaper).
 
-/** Where in the workspace lies what is said of a test Pod that does not start. */
-export const START_FILE = '.switchyard/start/words.json';
 /** Written by the pipeline when the tests' agent has ended, however it did. */
 export const ENDED_FILE = '.switchyard/start/ended';
 
@@ -37,6 +36,19 @@ const CANNOT = new Set([
   'SignatureValidationFailed',
   'CrashLoopBackOff',
 ]);
+
+/** Of an image that does not come, whosever container it is. */
+const PULL = new Set(['ErrImagePull', 'ImagePullBackOff', 'RegistryUnavailable', 'ImageInspectError']);
+
+/** Container of what is tested. It and its tests run what a merge request brings. */
+const TESTED = 'app';
+
+/**
+ * Why a node ended or refused a Pod that did nothing wrong (pkg/kubelet: nodeshutdown, preemption, lifecycle). `Evicted` alone
+ * is none: so ends a Pod that wrote more than it may, and one that has to make room has the condition `DisruptionTarget`.
+ */
+const BY_NODE =
+  /^(NodeLost|NodeShutdown|Shutdown|Terminated|Preempting|NodeAffinity|UnexpectedAdmissionError|OutOf[a-z-]{1,40})$/;
 
 const time = z.union([z.string(), z.date()]);
 const end = z.looseObject({
@@ -82,6 +94,8 @@ type Container = z.infer<typeof containerSchema>;
 interface Trouble {
   readonly is: 'slow' | 'cannot' | 'ended';
   readonly why: string;
+  /** What is tested has no part in it. */
+  readonly outside: boolean;
   /** The last lines of a container that ended. */
   readonly log: readonly string[];
 }
@@ -92,14 +106,22 @@ const GRAVEST = ['ended', 'cannot', 'slow'] as const;
 function troubleOf({ name, ready, restartCount, state, lastState }: Container, service: boolean): Trouble[] {
   const last = state.terminated ?? lastState.terminated;
   const log = linesOf(last?.message ?? '').slice(-MOST.lines);
+  // Whoever wrote the tests may end what they run in.
   if (state.terminated && !service)
-    return [{ is: 'ended', why: `container ${name} ended (${endedAs(state.terminated)})`, log }];
+    return [
+      { is: 'ended', why: `container ${name} ended (${endedAs(state.terminated)})`, outside: false, log },
+    ];
   if (ready) return [];
   const waits = reasonWord(state.waiting?.reason ?? '');
   if (last && (restartCount > 0 || state.terminated))
-    return [{ is: 'cannot', why: `container ${name} keeps ending (${endedAs(last)})`, log }];
-  if (CANNOT.has(waits)) return [{ is: 'cannot', why: `container ${name} waits (${waits})`, log }];
-  return state.running ? [{ is: 'slow', why: `container ${name} runs and is not ready`, log }] : [];
+    return [
+      { is: 'cannot', why: `container ${name} keeps ending (${endedAs(last)})`, outside: service, log },
+    ];
+  const outside = name !== TESTED || PULL.has(waits);
+  if (CANNOT.has(waits)) return [{ is: 'cannot', why: `container ${name} waits (${waits})`, outside, log }];
+  return state.running
+    ? [{ is: 'slow', why: `container ${name} runs and is not ready`, outside: name !== TESTED, log }]
+    : [];
 }
 
 /** The newest Pod of a build that is not on its way out. */
@@ -111,9 +133,21 @@ export interface StartFacts {
   readonly troubles: readonly Trouble[];
 }
 
+const podsOf = (objects: readonly unknown[]): z.infer<typeof podSchema>[] =>
+  objects.flatMap((object) => podSchema.safeParse(object).data ?? []);
+
+/** Why a Pod was taken away by its cluster; undefined where it was not. */
+function takenAway({ status }: z.infer<typeof podSchema>): string | undefined {
+  const disrupted = status.conditions?.find(
+    ({ type, status: is }) => type === 'DisruptionTarget' && is === 'True',
+  );
+  const reason = reasonWord(status.reason);
+  if (disrupted) return reasonWord(disrupted.reason) || reason || 'no reason';
+  return status.phase === 'Failed' && BY_NODE.test(reason) ? reason : undefined;
+}
+
 export function startOf(objects: readonly unknown[]): StartFacts | undefined {
-  const [pod] = objects
-    .flatMap((object) => podSchema.safeParse(object).data ?? [])
+  const [pod] = podsOf(objects)
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .sort(
       (a, b) =>
@@ -126,13 +160,21 @@ export function startOf(objects: readonly unknown[]): StartFacts | undefined {
     ...(initContainerStatuses ?? []).flatMap((container) => troubleOf(container, true)),
     ...(containerStatuses ?? []).flatMap((container) => troubleOf(container, false)),
     ...(phase === 'Failed'
-      ? [{ is: 'ended', why: `the Pod failed (${reasonWord(reason) || 'no reason'})`, log: [] } as const]
+      ? [
+          {
+            is: 'ended',
+            why: `the Pod failed (${reasonWord(reason) || 'no reason'})`,
+            outside: takenAway(pod) !== undefined,
+            log: [],
+          } as const,
+        ]
       : []),
     ...(unscheduled
       ? [
           {
             is: 'slow',
             why: `no node takes it (${reasonWord(unscheduled.reason) || 'no reason'})`,
+            outside: true,
             log: [],
           } as const,
         ]
@@ -171,13 +213,15 @@ export interface StartSources {
 }
 
 const PAUSE_MS = 2000;
+/** Between looks at a Pod that has started: less than it is given to end. */
+const STARTED_MS = 4000;
 /** Between looks at an API server that does not answer. */
 const AWAY_MS = 30_000;
 
 /**
- * Looks at the Pods of a build until one is ready, none is waited for any more, or it is known that none starts. While there
- * is no Pod (every agent is in use, the quota is full) the time does not count.
- * @returns what to tell of a Pod that does not start
+ * Looks at the Pods of a build until none is waited for any more, or it is known that none starts, or that the one which did was
+ * taken away. While there is no Pod (every agent is in use, the quota is full) the time does not count.
+ * @returns what to tell of a Pod that does not start, or that was lost
  */
 export async function watchStart(
   { pods, events, ended, say, sleep }: StartSources,
@@ -192,6 +236,7 @@ export async function watchStart(
   };
   const giveUp = async ({ name, uid, troubles }: StartFacts, otherwise: string): Promise<PodWords> => ({
     why: (whyOf(troubles) || otherwise).slice(0, 200),
+    ...(gravestOf(troubles).every(({ outside }) => outside) ? { infrastructure: true } : {}),
     pods: [
       {
         name,
@@ -200,12 +245,29 @@ export async function watchStart(
       },
     ],
   });
+  let started: { readonly name: string; readonly uid: string } | undefined;
+  const lost = async (objects: readonly unknown[]): Promise<PodWords | undefined> => {
+    const pod = podsOf(objects).find(({ metadata }) => metadata.uid === started?.uid);
+    const why = pod && takenAway(pod);
+    if (!pod || why === undefined) return undefined;
+    const { name, uid } = pod.metadata;
+    return {
+      why: `it was taken away (${why})`,
+      infrastructure: true,
+      lost: true,
+      pods: [{ name, events: [...(await events(uid).catch(() => []))], log: [] }],
+    };
+  };
   while (!ended()) {
     let pause = PAUSE_MS;
     try {
-      const pod = startOf(await pods());
-      if (pod?.ready) return undefined;
-      if (pod) {
+      const objects = await pods();
+      const words = await lost(objects);
+      if (words) return words;
+      const pod = started ? undefined : startOf(objects);
+      if (pod?.ready) started = pod;
+      if (started) pause = STARTED_MS;
+      else if (pod) {
         const gravest = pod.troubles[0]?.is;
         if (gravest === 'ended' || (gravest === 'cannot' && cannot >= cannotMs)) return await giveUp(pod, '');
         if (waited >= slowMs)
@@ -221,25 +283,30 @@ export async function watchStart(
     // In short steps, so that it ends soon after the tests.
     for (let slept = 0; slept < pause && !ended(); slept += PAUSE_MS) await sleep(PAUSE_MS);
   }
-  return undefined;
+  // The tests' agent may have told of it first.
+  return started ? lost(await pods().catch(() => [])) : undefined;
 }
 
+const gravestOf = (troubles: readonly Trouble[]): readonly Trouble[] =>
+  troubles.filter(({ is }) => is === troubles[0]?.is);
+
 /** The gravest troubles, in one sentence. */
-function whyOf(troubles: readonly Trouble[]): string {
-  const [first] = troubles;
-  return troubles
-    .filter(({ is }) => is === first?.is)
+const whyOf = (troubles: readonly Trouble[]): string =>
+  gravestOf(troubles)
     .slice(0, 2)
     .map(({ why }) => why)
     .join(', ');
-}
 
 /** {@link watchStart} of the test Pod of a workspace's build; leaves what it returns for `delivery verdict`. */
 export async function watchTestPod(
   cluster: Pick<Cluster, 'objects'>,
   { workspace, namespace }: { readonly workspace: string; readonly namespace: string },
   patience: StartPatience,
-  { say, sleep }: Pick<StartSources, 'say' | 'sleep'>,
+  {
+    say,
+    sleep,
+    ended = () => false,
+  }: Pick<StartSources, 'say' | 'sleep'> & Partial<Pick<StartSources, 'ended'>>,
 ): Promise<PodWords | undefined> {
   const run = readFileSync(join(workspace, RUN_FILE), 'utf8').trim();
   const words = await watchStart(
@@ -250,17 +317,13 @@ export async function watchTestPod(
           await cluster.objects('events', namespace, { fieldSelector: `involvedObject.uid=${uid}` }),
           uid,
         ),
-      ended: () => existsSync(join(workspace, ENDED_FILE)),
+      ended: () => ended() || existsSync(join(workspace, ENDED_FILE)),
       say,
       sleep,
     },
     patience,
   );
   if (!words) return undefined;
-  const file = join(workspace, START_FILE);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, podWordsText(words));
-  for (const { name, events, log } of words.pods)
-    for (const line of [...events, ...log]) say(`${name}: ${line}`);
+  leaveStartWords(workspace, words, say);
   return words;
 }

@@ -12,6 +12,10 @@ const line = z.string().max(MOST.characters);
 export const podWordsSchema = z.strictObject({
   /** One sentence without its full stop, of our own words and of Kubernetes' reasons only: it goes into a commit's message. */
   why: z.string().regex(/^[A-Za-z0-9 ,()-]{1,200}$/),
+  /** It is the infrastructure's: an image that does not come, a node, a service, an agent. What is tested has no part in it. */
+  infrastructure: z.literal(true).optional(),
+  /** The Pod had started, and was taken away. */
+  lost: z.literal(true).optional(),
   pods: z
     .array(
       z.strictObject({
@@ -51,7 +55,7 @@ export const linesOf = (text: string, secrets: readonly string[] = []): string[]
     )
     .filter((line) => line.trim() !== '');
 
-const eventSchema = z.looseObject({
+export const eventSchema = z.looseObject({
   involvedObject: z.looseObject({ uid: z.string().default('') }),
   reason: z.string().default(''),
   message: z.string().nullish(),
@@ -60,25 +64,32 @@ const eventSchema = z.looseObject({
   eventTime: z.union([z.string(), z.date()]).nullish(),
   metadata: z.looseObject({ creationTimestamp: z.union([z.string(), z.date()]).nullish() }),
 });
+type Event = z.infer<typeof eventSchema>;
+
+/** When an event was last seen, in milliseconds of the epoch. */
+export const eventTime = ({
+  lastTimestamp,
+  eventTime: at,
+  metadata,
+}: Pick<Event, 'lastTimestamp' | 'eventTime' | 'metadata'>): number =>
+  new Date(lastTimestamp ?? at ?? metadata.creationTimestamp ?? 0).getTime();
+
+/** An event as it is told. */
+const eventLine = ({ reason, message, count }: Pick<Event, 'reason' | 'message' | 'count'>): string =>
+  `${reason}: ${(message ?? '').replace(/\s+/g, ' ')}${count && count > 1 ? ` (${count} times)` : ''}`;
 
 /** Events of an object, oldest first. */
-export function eventsOf(
+export const eventsOf = (
   objects: readonly unknown[],
   uid: string,
   secrets: readonly string[] = [],
-): string[] {
-  const at = ({ lastTimestamp, eventTime, metadata }: z.infer<typeof eventSchema>): number =>
-    new Date(lastTimestamp ?? eventTime ?? metadata.creationTimestamp ?? 0).getTime();
-  return objects
+): string[] =>
+  objects
     .flatMap((object) => eventSchema.safeParse(object).data ?? [])
     .filter(({ involvedObject }) => involvedObject.uid === uid)
-    .sort((a, b) => at(a) - at(b))
+    .sort((a, b) => eventTime(a) - eventTime(b))
     .slice(-MOST.events)
-    .flatMap(({ reason, message, count }) => {
-      const text = `${reason}: ${(message ?? '').replace(/\s+/g, ' ')}${count && count > 1 ? ` (${count} times)` : ''}`;
-      return linesOf(text, secrets).slice(0, 1);
-    });
-}
+    .flatMap((event) => linesOf(eventLine(event), secrets).slice(0, 1));
 
 /** The text of a file of them: of ASCII alone, so that whoever carries it needs to know no encoding. */
 export const podWordsText = (words: PodWords): string =>

@@ -1,7 +1,7 @@
 import type { Cluster, Kind, Metadata } from './cluster';
 
-/** Kinds that a test may leave behind. */
-export const reapedKinds = ['pods', 'persistentvolumeclaims', 'secrets'] as const satisfies readonly Kind[];
+/** Kinds that a test may leave behind. No Secrets: nothing makes any there, and who may list them reads the registry's login. */
+export const reapedKinds = ['pods', 'persistentvolumeclaims'] as const satisfies readonly Kind[];
 
 /** Marks of what a test run made; see `testPod`. What `up` made carries others, and never an end. */
 const OURS = { 'app.kubernetes.io/managed-by': 'switchyard', 'switchyard.dev/purpose': 'test' } as const;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ask, type Unanswered } from '../clients/ask';
-import type { Policy } from '../clients/retry';
+import { isTransient, type Policy } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 import type { StoredImage } from './retention';
@@ -44,6 +44,10 @@ export function readDockerConfig(folder: string | undefined, host: string): stri
   return credentialsFor(text, host, file);
 }
 
+const faultsSchema = z.looseObject({ errors: z.array(z.looseObject({ code: z.string() })) });
+/** A manifest names what is not there, or not there any more. */
+const UNKNOWN_PART = /^(MANIFEST_BLOB|MANIFEST|BLOB)_UNKNOWN$/;
+
 const indexSchema = z.looseObject({ manifests: z.array(z.looseObject({ digest: z.string() })).optional() });
 
 /** What is uploaded: bytes, or a stream of so many. */
@@ -57,6 +61,8 @@ export interface Manifest {
 /** Milliseconds that a blob may take; other requests get {@link REQUEST_MS}. */
 const BLOB_MS = 1_800_000;
 const REQUEST_MS = 30_000;
+/** For what can wait: somewhat longer than a registry is away that frees its blobs first (`components/registry/collect.ts`). */
+export const PATIENT: Partial<Policy> = { attempts: Number.POSITIVE_INFINITY, totalMs: 2_100_000 };
 
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
@@ -90,6 +96,19 @@ interface Answer {
   readonly headers: Headers;
   readonly url: string;
   readonly bytes: Buffer<ArrayBuffer>;
+}
+
+/** The registry did not answer, or with what a later try may mend (429, 5xx). */
+export class RegistryAway extends Failure {
+  /** @param why in a few words: letters, digits and blanks */
+  constructor(
+    readonly why: string,
+    what: string,
+    remedy = '',
+  ) {
+    super(exitCode.red, what, remedy);
+    this.name = 'RegistryAway';
+  }
 }
 
 /** The distribution API (v2), as far as giving a manifest another tag, and taking one away, needs. */
@@ -128,8 +147,8 @@ export class Registry {
     const policy = { attemptMs: timeout, totalMs: 6 * timeout, ...this.options.policy };
     return ask(url, init, read, { policy, ...(repeatable === undefined ? {} : { repeatable }) }).catch(
       (error: Unanswered) => {
-        throw new Failure(
-          exitCode.red,
+        throw new RegistryAway(
+          'the registry did not answer',
           `registry: ${new URL(url).host} cannot be reached (${error.reason}).`,
           'Check REGISTRY, REGISTRY_PLAIN_HTTP and the network.',
         );
@@ -161,9 +180,15 @@ export class Registry {
     }
     const { ok, status } = answer.response;
     if (ok || allowed.includes(status)) return answer;
-    throw new Failure(
+    throw this.refusal(method, path, status);
+  }
+
+  private refusal(method: string, path: string, status: number): Failure {
+    const what = `registry: ${method} ${path} at ${this.options.host} answered ${status}.`;
+    if (isTransient(status)) return new RegistryAway(`the registry answered ${status}`, what);
+    return new Failure(
       exitCode.red,
-      `registry: ${method} ${path} at ${this.options.host} answered ${status}.`,
+      what,
       status === 401 || status === 403
         ? 'Check that the credentials, bound or in DOCKER_CONFIG, may do that there.'
         : status === 404
@@ -345,11 +370,22 @@ export class Registry {
     }
   }
 
+  /** @throws Failure (exit 10) where what the manifest names is gone: freed before there was a manifest that named it */
   async putManifest(path: string, reference: string, { mediaType, bytes }: Manifest): Promise<void> {
-    await this.request('PUT', `${this.at(path)}/manifests/${reference}`, {
+    const at = `${this.at(path)}/manifests/${reference}`;
+    const put = await this.request('PUT', at, {
       headers: { 'content-type': mediaType },
       body: bytes,
+      allowed: [400, 404],
     });
+    if (put.ok) return;
+    const { errors = [] } = faultsSchema.safeParse(parseJson(put.bytes.toString('utf8'))).data ?? {};
+    if (!errors.some(({ code }) => UNKNOWN_PART.test(code))) throw this.refusal('PUT', at, put.status);
+    throw new Failure(
+      exitCode.lost,
+      `registry: what ${path}:${reference} is made of is gone from ${this.options.host}.`,
+      'Build it again.',
+    );
   }
 
   /** A blob's bytes as they come: whoever reads them proves them. */
@@ -391,15 +427,19 @@ function boundLogin({ REGISTRY_USER, REGISTRY_PASSWORD }: NodeJS.ProcessEnv): st
 }
 
 /** The registry that a command's settings name, with the login that is bound, or else the one of `DOCKER_CONFIG`. */
-export function openRegistry(settings: {
-  readonly REGISTRY: string;
-  readonly REGISTRY_PLAIN_HTTP: boolean;
-}): Registry {
+export function openRegistry(
+  settings: {
+    readonly REGISTRY: string;
+    readonly REGISTRY_PLAIN_HTTP: boolean;
+  },
+  policy?: Partial<Policy>,
+): Registry {
   const [host = '', ...below] = settings.REGISTRY.split('/');
   return new Registry({
     host,
     below: below.join('/'),
     plainHttp: settings.REGISTRY_PLAIN_HTTP,
     credentials: boundLogin(process.env) ?? readDockerConfig(process.env.DOCKER_CONFIG, host),
+    policy,
   });
 }

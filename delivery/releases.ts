@@ -136,6 +136,8 @@ export interface RollbackRequest extends LedgerPlace {
   readonly hold: boolean;
   /** Address of the build that was told to. @default none: a person's own command */
   readonly build?: string;
+  /** Commit that this build put back already, and has to roll out once more. @default none */
+  readonly wrote?: string;
 }
 
 export interface RolledBack {
@@ -196,7 +198,8 @@ export function targetOf(
  * Puts an earlier release of a module into the ledger, or with `to` any that there was. Said again without `to` it finds
  * that done, so that one that was killed is said again.
  * @param before asked before anything is written, with what would be put back
- * @throws Failure 2 for a module without a release, and what {@link targetOf} refuses
+ * @throws Failure 2 for a module without a release, and what {@link targetOf} refuses; 4 where something else was released
+ *   since this build put its one back: nobody asked to take that back
  */
 export async function rollBack(
   gitlab: Pick<GitLab, 'file' | 'commitFile' | 'commitsOf'>,
@@ -204,7 +207,7 @@ export async function rollBack(
   before: (release: Release, from: Release) => Promise<void> = async () => undefined,
   pause?: (attempt: number) => number,
 ): Promise<RolledBack> {
-  const { module, environment, hold, build } = request;
+  const { module, environment, hold, build, wrote } = request;
   const { ledger } = await currentLedger(gitlab, request);
   const state = stateOf(ledger, module);
   const current = state.release;
@@ -213,8 +216,13 @@ export async function rollBack(
       `${module} has no release in ${environment}.`,
       `See \`switchyard releases ${environment} ${module}\`.`,
     );
-  // Without `to`, one that was taken back already stays where it is.
-  const stays = request.to === undefined && state.undone !== undefined;
+  if (wrote !== undefined && wrote !== current.commit)
+    throw new Failure(
+      exitCode.nothing,
+      `${module} was released since: ${short(current.commit)} is in the ledger, no longer ${short(wrote)}.`,
+    );
+  // What was put back already stays where it is.
+  const stays = wrote !== undefined || (request.to === undefined && state.undone !== undefined);
   const events = stays ? [] : await ledgerEvents(gitlab, request, module);
   const found = stays ? undefined : targetOf(request, events, current);
   const wanted =

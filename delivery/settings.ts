@@ -17,7 +17,8 @@ const watched = z.strictObject({
     status: z.string().min(1),
     merges: z.boolean(),
     drafts: z.boolean(),
-    queue: z.number().int().min(1).optional(),
+    reviewed: z.boolean().optional(),
+    queue: z.strictObject({ most: z.number().int().min(1), start: z.number().int().min(1) }).optional(),
   }),
   heads: z.strictObject({ status: z.string().min(1), module: z.string().min(1).optional() }).optional(),
 });
@@ -72,6 +73,7 @@ const variables = {
   SWITCHYARD_BUILD_ATTESTATIONS: flag,
   /** Folder of the commands' own state, out of reach of checkouts and stashes; empty for one in the workspace. */
   SWITCHYARD_STATE: z.string().default(''),
+  SWITCHYARD_HANDOVER: required('Give the folder that the containers of a preview share.'),
   SWITCHYARD_MODULE: required('The pipeline names the module; by hand, give its name.').regex(
     /^[a-z][a-z0-9-]*$/,
     'is not the name of a module | Use a name of catalog/modules.',
@@ -93,6 +95,17 @@ const variables = {
   SWITCHYARD_JENKINS_URL: z.url('is not a URL | Give the address of Jenkins as its builds post it.'),
   SWITCHYARD_JOB_FOLDER: required('Name the folder of the jobs in Jenkins.'),
   SWITCHYARD_HOOK_TOKENS: required('Give the folder that holds the token of each job’s hook.'),
+  SWITCHYARD_AGENT_NAMESPACE: required('Name the namespace of the `delivery` agents.'),
+  SWITCHYARD_AGENTS: z.coerce
+    .number('is not a number | Say how many `delivery` agents there may be at a time.')
+    .int()
+    .min(1, 'is less than 1 | Say how many `delivery` agents there may be at a time.'),
+  /** How long one of them may take to start. */
+  SWITCHYARD_AGENT_MINUTES: z.coerce
+    .number('is not a number | Say how many minutes an agent may take to start.')
+    .int()
+    .min(1, 'is less than 1 | Say how many minutes an agent may take to start.')
+    .default(15),
   /** Projects that the reconciler watches, as a JSON list. */
   SWITCHYARD_WATCHED: required('Give the watched projects as a JSON list.').transform((text, context) => {
     const parsed = z.array(watched).safeParse(parseJson(text));

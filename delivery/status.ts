@@ -5,29 +5,117 @@ import type { CommitStatus, GitLab } from './gitlab';
 
 /** Of a build that ended without a verdict. */
 export const BROKE_OFF = 'broke off: ';
+/** Builds in a row that may end by their infrastructure before people are asked; in the merge queue there is no end. */
+export const MOST_TRIED = 6;
+/** Milliseconds before a test that broke off without a verdict is tried again, doubled each time. */
+export const PAUSE_MS = 10_000;
+/** Milliseconds of the longest of these pauses. */
+export const LONGEST_PAUSE_MS = 600_000;
+
+/** Milliseconds before a test is tried again that broke off so many times in a row. */
+export const pauseAfter = (times: number): number =>
+  Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** Math.min(times - 1, 10));
+
 /** Of a merge request that stands in the merge queue. */
 export const QUEUED = 'in the queue: ';
 /** Of one that runs on with other words. */
 export const GOES_ON = 'goes on: ';
+/** Of one that another build goes on with. */
+const TAKEN_OVER = 'goes on in another build: ';
+/** Of one whose build waits for an agent once more. */
+export const AGAIN = 'to be tested again: ';
+/** Of one whose build the reconciler started. */
+export const STARTED = 'waits for its build, which the reconciler started: ';
+/** Of one whose build gets no agent. */
+export const AGENTLESS = 'not begun: ';
 
 /**
- * Has a merge request's status run with these words, whatever it was. GitLab takes no new words for what runs already
- * ("Cannot transition status via :run from :running", `Ci::CreateCommitStatusService`), so that one is ended first.
+ * Has a status run, or wait, with these words and this link, whatever it was: so it is seen of each build whether it has begun.
+ * GitLab takes neither for what is so already ("Cannot transition status via :run from :running",
+ * `Ci::CreateCommitStatusService`), nor lets what runs wait, so that one is ended first.
+ * @param name @default the aggregate's
  */
-export async function postRunning(
+export async function postBegun(
   gitlab: Pick<GitLab, 'statuses' | 'setStatus'>,
   project: string,
   sha: string,
-  status: { readonly ref: string; readonly targetUrl: string; readonly description: string },
+  status: {
+    readonly state: 'running' | 'pending';
+    readonly ref: string;
+    readonly targetUrl: string;
+    readonly description: string;
+    readonly name?: string;
+  },
 ): Promise<void> {
-  const newest = (await gitlab.statuses(project, sha, status.ref, STATUS_NAME)).at(-1);
-  if (newest?.status === 'running') {
-    if (newest.description === status.description && newest.target_url === status.targetUrl) return;
-    const description = `${GOES_ON}${status.description}`;
-    await gitlab.setStatus(project, sha, { ...status, state: 'canceled', description });
+  const { state, ref, targetUrl, description, name = STATUS_NAME } = status;
+  const newest = (await gitlab.statuses(project, sha, ref, name)).at(-1);
+  if (isOpenState(newest?.status) && (newest?.status === 'running' || state === 'pending')) {
+    if (newest.status === state && newest.description === description && newest.target_url === targetUrl)
+      return;
+    // It keeps its link: another build may go on beside this one.
+    const other =
+      newest.target_url !== null && newest.target_url !== targetUrl ? newest.target_url : undefined;
+    await gitlab.setStatus(project, sha, {
+      ...status,
+      state: 'canceled',
+      targetUrl: other ?? targetUrl,
+      description: `${other === undefined || waitsAgain(newest) ? GOES_ON : TAKEN_OVER}${description}`,
+    });
   }
-  await gitlab.setStatus(project, sha, { ...status, state: 'running' });
+  await gitlab.setStatus(project, sha, status);
 }
+
+/**
+ * Has a status that an earlier build left open, or that says that this one gets no agent, lead to this one, which goes on with
+ * what was tested.
+ */
+export async function takeOver(
+  gitlab: Pick<GitLab, 'statuses' | 'setStatus'>,
+  project: string,
+  sha: string,
+  about: { readonly ref: string; readonly targetUrl: string },
+): Promise<void> {
+  const newest = (await gitlab.statuses(project, sha, about.ref, STATUS_NAME)).at(-1);
+  const { status: state, description } = newest ?? {};
+  if (isOpenState(state))
+    await postBegun(gitlab, project, sha, { ...about, state, description: description ?? '' });
+  else if (description?.startsWith(AGENTLESS))
+    await postRunning(gitlab, project, sha, { ...about, description: 'what was tested is decided on' });
+}
+
+/** {@link postBegun} of what runs. */
+export const postRunning = (
+  gitlab: Pick<GitLab, 'statuses' | 'setStatus'>,
+  project: string,
+  sha: string,
+  status: Omit<Parameters<typeof postBegun>[3], 'state'>,
+): Promise<void> => postBegun(gitlab, project, sha, { ...status, state: 'running' });
+
+/**
+ * Takes each step in turn, whatever became of those before it: what fails keeps no status from being posted.
+ * @throws the first fault, after the last step
+ */
+export async function eachStep(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const step of steps) await step().catch((fault: unknown) => faults.push(fault));
+  if (faults.length > 0) throw faults[0];
+}
+
+/** Whether a status was ended for its build to go on with other words. */
+export const goesOn = ({ status, description }: CommitStatus): boolean =>
+  status === 'canceled' && (description?.startsWith(GOES_ON) ?? false);
+
+/** Whether these words are of a status that was ended to run on with others, by its own build or by another one. */
+export const runsOn = (description: string): boolean =>
+  [GOES_ON, TAKEN_OVER].some((words) => description.startsWith(words));
+
+/** Whether the build of a status waits for an agent, though it has had one. */
+const waitsAgain = (one: CommitStatus): boolean =>
+  (isOpenState(one.status) && (one.description?.startsWith(AGAIN) ?? false)) || goesOn(one);
+
+/** Whether a status says that something is still to come. */
+export const isOpenState = (state: string | undefined): state is 'pending' | 'running' =>
+  state === 'pending' || state === 'running';
 
 /** Tests of a head in a row that broke off, and when the last one did. */
 export function brokeOff(
@@ -35,8 +123,7 @@ export function brokeOff(
 ): { readonly times: number; readonly at: number } | undefined {
   // What goes on now has no end yet.
   const ended = statuses.filter(
-    ({ status, description }) =>
-      status !== 'pending' && status !== 'running' && !description?.startsWith(GOES_ON),
+    ({ status, description }) => !isOpenState(status) && !runsOn(description ?? ''),
   );
   const other = ended.findLastIndex(({ description }) => !description?.startsWith(BROKE_OFF));
   const row = ended.slice(other + 1);

@@ -3,6 +3,7 @@ import {
   agentMounts,
   agentResources,
   agentVolumes,
+  CARRIER_RESOURCES,
   containerResources,
   diskOf,
   emptyDir,
@@ -23,7 +24,15 @@ import { containerText } from '../text/kubernetes';
 import { shellWord } from '../text/shell';
 import { unicodeEscape } from '../text/unicode';
 import { yamlText } from '../text/yaml';
-import { LARGEST_PACKED, RESULT_FILES } from './carried';
+import {
+  CARRIED_DISK,
+  CARRIED_FOLDER,
+  LARGEST_LOG,
+  LARGEST_PACKED,
+  LARGEST_SHOWN,
+  RESULT_FILES,
+  SHOWN_FILES,
+} from './carried';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
 import { RUN_LABEL, runOf } from './pod-start';
@@ -53,6 +62,9 @@ const environment = (values: Record<string, string>) =>
   Object.keys(values)
     .sort()
     .map((name) => ({ name, value: values[name] ?? '' }));
+
+/** Where a module answers in its test Pod, and where a person has it run: `BASE_URL`. */
+export const baseUrlOf = ({ port }: Pick<Module, 'port'>): string => `http://127.0.0.1:${port}`;
 
 /**
  * The Pod in which a merge request is tested: each service a native sidecar, which is ready before the rest
@@ -110,11 +122,12 @@ export function testPod(input: TestPodInput) {
   const written = Object.fromEntries(
     Object.entries(module.environment).map(([name, text]) => [name, containerText(text)]),
   );
-  const baseUrl = `http://127.0.0.1:${module.port}`;
+  const baseUrl = baseUrlOf(module);
   const scratch = { name: 'scratch', mountPath: '/tmp' };
   const deadline = module.test.timeoutMinutes * 60 + MARGIN;
   /** The last lines of a container that ended stand in the Pod's status: nobody needs a right to its log. */
   const said = { terminationMessagePolicy: 'FallbackToLogsOnError' };
+  const carried = { name: 'carried', mountPath: CARRIED_FOLDER };
   const own = (name: string) => ({ ...scratch, name: `${name}-tmp` });
 
   return {
@@ -187,13 +200,22 @@ export function testPod(input: TestPodInput) {
           image: imageFor(settings, 'inboundAgent'),
           resources: agentResources,
           securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
-          volumeMounts: agentMounts,
+          volumeMounts: [...agentMounts, carried],
+        },
+        {
+          name: 'carrier',
+          image: imageFor(settings, 'robot'),
+          command: ['sh', '-c', containerText(`${carryScript(module)}exec sleep infinity\n`)],
+          resources: containerResources(CARRIER_RESOURCES),
+          securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+          volumeMounts: [carried],
         },
       ],
       volumes: [
         ...services.flatMap(({ dataVolume, disk, volumes }) => [emptyDir(dataVolume, disk), ...volumes]),
         emptyDir('app-tmp', diskOf(module.resources)),
         emptyDir('robot-tmp', diskOf(ROBOT)),
+        emptyDir(carried.name, CARRIED_DISK),
         ...agentVolumes,
       ],
     },
@@ -223,23 +245,76 @@ ${module.test.command}
 `;
 
 /**
- * Shell that a test Pod runs in its workspace: unpacks the checkout, runs the tests in it, and packs what they left into
- * `.switchyard/out`, from where the pipeline reads it. Only plain files count; of one that is larger than is read, so much
- * is packed that the verdict says so. It needs `tar` and `gzip` in the image of the role `robot`.
+ * Shell that a test Pod runs in its workspace: unpacks the checkout and runs the tests in it. It hands on so much of what
+ * they say, drops the rest, and waits for nobody who holds on to their output. It needs `tar` in the image of the role
+ * `robot`.
  */
-export const runScript = (module: Module): string => `#!/bin/sh
+export const runScript = (): string => `#!/bin/sh
 here=$PWD/.switchyard
 tar -xf "$here/given/source.tar" || exit 1
-rm -f -- "$here/given/source.tar"
-(cd source && sh "$here/given/test.sh")
+rm -f -- "$here/given/source.tar" "$here/said"
+mkfifo -- "$here/said" || exit 1
+(
+  exec 3<"$here/said"
+  trap 'kill "$!" 2>/dev/null; exit' TERM
+  # Not by head, which says nothing before it ends.
+  dd bs=65536 count=${LARGEST_LOG} iflag=count_bytes <&3 2>/dev/null &
+  wait "$!"
+  wc -c <&3 >"$here/more" &
+  wait "$!"
+  more=$(cat "$here/more")
+  [ "$((more))" -eq 0 ] || printf '\\nrun.sh: the tests said %s bytes more, left out\\n' "$((more))"
+) &
+hands=$!
+(cd source && exec sh "$here/given/test.sh") >"$here/said" 2>&1
 code=$?
-rm -rf -- "$here/out"
-mkdir -p -- "$here/out"
+(sleep 5; kill "$hands") >/dev/null 2>&1 &
+patience=$!
+wait "$hands"
+kill "$patience" 2>/dev/null
+exit "$code"
+`;
+
+/**
+ * Shell of the container `carrier`: waits until the agent says where its workspace is, which it does when the tests have
+ * ended, and copies what leaves the Pod to where no other container but the agent writes. The tests may go on meanwhile,
+ * in their own container: whatever they put in a file's place, no more than so much is copied. Only plain files count; of
+ * a result that is larger than is read, so much is packed that the verdict says so.
+ * @param to where it copies to
+ */
+export const carryScript = (module: Module, to: string = CARRIED_FOLDER): string => `
+to=${shellWord(to)}
+until [ -s "$to/from" ]; do sleep 1; done
+results=$(cat "$to/from")/source/${shellWord(module.test.results)}
+rm -rf -- "$to/report"
+mkdir -p -- "$to/report"
+plain() { [ -f "$results/$1" ] && [ ! -h "$results/$1" ]; }
+left_out() { echo "$1" >>"$to/report/left-out.txt"; }
 for name in ${RESULT_FILES.join(' ')}; do
-  file=source/${shellWord(module.test.results)}/$name
-  if [ -f "$file" ] && [ ! -h "$file" ]; then
-    gzip -c -- "$file" | head -c ${LARGEST_PACKED + 1} >"$here/out/$name.gz"
+  rm -f -- "$to/$name.gz"
+  plain "$name" && gzip -c -- "$results/$name" | head -c ${LARGEST_PACKED + 1} >"$to/$name.gz"
+done
+for name in ${SHOWN_FILES.join(' ')}; do
+  plain "$name" || continue
+  head -c ${LARGEST_SHOWN + 1} <"$results/$name" >"$to/part"
+  if [ "$(wc -c <"$to/part")" -le ${LARGEST_SHOWN} ]; then
+    mv -- "$to/part" "$to/report/$name"
+  else
+    left_out "$name: is larger than ${LARGEST_SHOWN >> 20} MiB"
   fi
 done
-exit "$code"
+if [ -d "$results" ] && [ ! -h "$results" ]; then
+  if [ -z "$(find "$results" -type f -size +${LARGEST_SHOWN / 512} | head -n 1)" ]; then
+    tar -C "$results" -czf - . | head -c ${LARGEST_PACKED + 1} >"$to/part"
+    if [ "$(wc -c <"$to/part")" -le ${LARGEST_PACKED} ]; then
+      mv -- "$to/part" "$to/report/results.tar.gz"
+    else
+      left_out 'all results: are larger than ${LARGEST_PACKED >> 20} MiB as packed'
+    fi
+  else
+    left_out 'all results: a file of theirs is larger than ${LARGEST_SHOWN >> 20} MiB'
+  fi
+fi
+rm -f -- "$to/part"
+: >"$to/done"
 `;

@@ -11,7 +11,7 @@ export const UNSTEADY_FILE = '.switchyard/rollout/unsteady.json';
 /** Bytes of the file: all that may be left takes less. */
 const LARGEST = 256 << 10;
 
-/** What Pods said; undefined where it was not left, or is not what may be left. It is told, and decides nothing. */
+/** What Pods said; undefined where it was not left, or is not what may be left. It is told, and decides no more than whether the same is tried again. */
 export function readPodWords(file: string): PodWords | undefined {
   const found = lstatSync(file, { throwIfNoEntry: false });
   if (!found?.isFile() || found.size > LARGEST) return undefined;

@@ -44,11 +44,36 @@ interface Outcome {
   readonly name: string;
   result: Result;
   message: string;
+  /** Its suite's setup or teardown failed. */
+  bySuite?: true;
 }
 
 type Counts = Pick<Tests, 'passed' | 'failed' | 'skipped'>;
 
-export type Reading = { readonly tests: Tests } | { readonly fault: string };
+/** Tests that were read. */
+export interface Found extends Counts {
+  readonly total: number;
+  readonly failing: readonly (Tests['failing'][number] & {
+    /** The setup or teardown of a suite that it is in failed: whatever it did itself. */
+    readonly bySuite?: true;
+  })[];
+}
+
+/** How often tests of a name passed, failed and were skipped. */
+export type Seen = ReadonlyMap<string, Counts>;
+
+export type Reading = { readonly tests: Found; readonly seen?: Seen } | { readonly fault: string };
+
+const TEARDOWN = 'the suite teardown failed: ';
+/**
+ * How Robot says in a test's own message that its suite failed, which is all that `xunit.xml` has of it
+ * (robot/running/status.py, robot/result/suiteteardownfailed.py). A test that says so itself is not believed to its advantage.
+ */
+const BY_SUITE = /(?:^|\n)(?:Also p|P)arent suite (?:setup|teardown) failed:/;
+
+/** Whether a failing test's message, also one of {@link readResults}, says that its suite's setup or teardown failed. */
+export const saysSuiteFailed = (message: string): boolean =>
+  BY_SUITE.test(message) || message.includes(TEARDOWN);
 
 /** A fault of what is read, told with its place. */
 class Unreadable extends Error {}
@@ -59,6 +84,8 @@ interface Suite {
   readonly first: number;
   /** Result of its own teardown. */
   teardown?: { readonly result: Result; readonly message: string };
+  /** Its own setup failed. */
+  setupFailed?: true;
   /** What its own status says. */
   said: string;
 }
@@ -67,8 +94,8 @@ interface Open {
   readonly tag: string;
   readonly suite?: Suite;
   readonly outcome?: Outcome;
-  /** Robot's keyword that is the teardown of the suite around it. */
-  readonly teardown?: boolean;
+  /** Robot's keyword that is the setup or teardown of the suite around it. */
+  readonly fixture?: 'setup' | 'teardown';
 }
 
 const named = (path: string, name: string): string => (path ? `${path}.${name}` : name).slice(0, NAME);
@@ -91,6 +118,7 @@ class Results {
   constructor(
     private readonly file: string,
     private readonly bounds: Bounds,
+    private readonly wanted: ReadonlySet<string>,
   ) {
     this.parser.on('error', (error) => {
       throw new Unreadable(`is not whole XML (${error.message.replace(/^\d+:\d+: /, '')})`);
@@ -147,7 +175,10 @@ class Results {
         tag,
         outcome: this.add(named(suite.name, attributes.name ?? ''), 'failed', 'The test did not end.'),
       };
-    if (tag === 'kw' && suite) return { tag, teardown: /^teardown$/i.test(attributes.type ?? '') };
+    if (tag === 'kw' && suite) {
+      const type = attributes.type?.toLowerCase();
+      return { tag, fixture: type === 'setup' || type === 'teardown' ? type : undefined };
+    }
     if (tag === 'status' && around) {
       const { outcome } = around;
       if (outcome) {
@@ -155,9 +186,13 @@ class Results {
         outcome.message = said ? '' : outcome.message;
         this.listen((text) => {
           outcome.message = text || outcome.message;
+          if (BY_SUITE.test(text)) outcome.bySuite = true;
         });
       } else if (suite) suite.said = said;
-      else if (around.teardown && (said === 'FAIL' || said === 'SKIP')) {
+      else if (around.fixture === 'setup' && said === 'FAIL') {
+        const owner = this.open.at(-2)?.suite;
+        if (owner) owner.setupFailed = true;
+      } else if (around.fixture === 'teardown' && (said === 'FAIL' || said === 'SKIP')) {
         const owner = this.open.at(-2)?.suite;
         this.listen((message) => {
           if (owner) owner.teardown = { result: said === 'FAIL' ? 'failed' : 'skipped', message };
@@ -184,12 +219,15 @@ class Results {
       return { tag, outcome: this.add(named(attributes.classname ?? '', attributes.name ?? ''), 'passed') };
     }
     const outcome = around?.outcome;
-    if (outcome && (tag === 'failure' || tag === 'error') && outcome.result !== 'failed') {
+    const failure = tag === 'failure' || tag === 'error';
+    if (outcome && failure && BY_SUITE.test(attributes.message ?? '')) outcome.bySuite = true;
+    if (outcome && failure && outcome.result !== 'failed') {
       outcome.result = 'failed';
       outcome.message = (attributes.message ?? '').slice(0, MESSAGE);
       if (!outcome.message)
         this.listen((text) => {
           outcome.message = text;
+          if (BY_SUITE.test(text)) outcome.bySuite = true;
         });
     } else if (outcome && tag === 'skipped' && outcome.result === 'passed') outcome.result = 'skipped';
     return { tag };
@@ -210,11 +248,13 @@ class Results {
    */
   private endSuite(suite: Suite): void {
     const own = this.outcomes.slice(suite.first);
+    if (suite.setupFailed || suite.teardown?.result === 'failed')
+      for (const outcome of own) outcome.bySuite = true;
     for (const outcome of suite.teardown ? own : []) {
       if (suite.teardown?.result === 'failed') {
         if (outcome.result !== 'skipped') outcome.result = 'failed';
         outcome.message =
-          `${outcome.message ? `${outcome.message} Also: ` : ''}the suite teardown failed: ${suite.teardown.message}`.slice(
+          `${outcome.message ? `${outcome.message} Also: ` : ''}${TEARDOWN}${suite.teardown.message}`.slice(
             0,
             MESSAGE,
           );
@@ -234,7 +274,19 @@ class Results {
     this.parser.write(text);
   }
 
-  close(): Tests {
+  /** What is known of the tests of the wanted names; undefined where none is. */
+  private seen(): Seen | undefined {
+    if (this.wanted.size === 0) return undefined;
+    const seen = new Map<string, Counts>();
+    for (const { name, result } of this.outcomes) {
+      if (!this.wanted.has(name)) continue;
+      const before = seen.get(name) ?? none;
+      seen.set(name, { ...before, [result]: before[result] + 1 });
+    }
+    return seen;
+  }
+
+  close(): Extract<Reading, { tests: unknown }> {
     this.parser.close();
     const count = (wanted: Result): number => this.outcomes.filter(({ result }) => result === wanted).length;
     const tests = {
@@ -245,14 +297,18 @@ class Results {
       failing: this.outcomes
         .filter(({ result }) => result === 'failed')
         .slice(0, NAMED)
-        .map(({ name, message }) => ({ name, message })),
+        .map(({ name, message, bySuite }) => ({
+          name,
+          message,
+          ...(bySuite ? { bySuite } : {}),
+        })),
     };
     const { counted } = this;
     if (counted && differ(tests, counted))
       throw new Unreadable(`holds ${counts(tests)}, and says in its statistics ${counts(counted)}`);
     if (this.claimed > tests.failed)
       throw new Unreadable(`says that ${this.claimed} failed, and holds ${counts(tests)}`);
-    return tests;
+    return { tests, seen: this.seen() };
   }
 
   /** What stopped the reading, with its place. @throws any error that the file is not the cause of */
@@ -262,17 +318,27 @@ class Results {
   }
 }
 
+const addCounts = (a: Counts, b: Counts): Counts => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped,
+});
 const differ = (a: Counts, b: Counts): boolean =>
   a.passed !== b.passed || a.failed !== b.failed || a.skipped !== b.skipped;
 const counts = ({ passed, failed, skipped }: Counts): string =>
   `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
 /** Counts one result file's tests. Text that is cut off or of another kind is a fault, never "no failures". */
-export function readResults(xml: string, file: string, within: Bounds = bounds): Reading {
-  const results = new Results(file, within);
+export function readResults(
+  xml: string,
+  file: string,
+  within: Bounds = bounds,
+  wanted: ReadonlySet<string> = new Set(),
+): Reading {
+  const results = new Results(file, within, wanted);
   try {
     results.write(xml);
-    return { tests: results.close() };
+    return results.close();
   } catch (error) {
     return results.fault(error);
   }
@@ -299,19 +365,21 @@ async function openPlain(
 /**
  * Reads one results file, packed by gzip if its name says so.
  * @param shown how a fault names it. @default its path
+ * @param wanted names of tests of which more is to be known than that they failed
  * @returns undefined when there is none
  */
 export async function readResultFile(
   path: string,
   shown = path,
   within: Bounds = bounds,
+  wanted: ReadonlySet<string> = new Set(),
 ): Promise<Reading | undefined> {
   const opened = await openPlain(path);
   if (!opened) return undefined;
   if ('why' in opened) return { fault: `${shown}: ${opened.why}.` };
   const packed = path.endsWith('.gz');
   const limit = packed ? within.packed : within.largest;
-  const results = new Results(shown, within);
+  const results = new Results(shown, within, wanted);
   try {
     if (opened.size > limit) return { fault: `${shown}: ${tooLarge(packed, opened.size, limit)}` };
     const raw = opened.handle.createReadStream({ autoClose: false });
@@ -320,7 +388,7 @@ export async function readResultFile(
     const decoder = new TextDecoder('utf-8', { fatal: true });
     for await (const chunk of plain) results.write(decode(decoder, chunk as Buffer));
     results.write(decode(decoder));
-    return { tests: results.close() };
+    return results.close();
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (/^(Z_|ERR_ZLIB)/.test(code)) return { fault: `${shown}: is not packed as it should be (${code}).` };
@@ -343,9 +411,11 @@ const size = (bytes: number): string =>
 const tooLarge = (packed: boolean, bytes: number, limit: number): string =>
   `is ${packed ? 'packed ' : ''}${size(bytes)}, and ${size(limit)} are read. Leave keywords out of it: robot --removekeywords passed.`;
 
-export const noTests: Tests = { total: 0, passed: 0, failed: 0, skipped: 0, failing: [] };
+const none: Counts = { passed: 0, failed: 0, skipped: 0 };
 
-export const addTests = (a: Tests, b: Tests): Tests => ({
+export const noTests: Found = { total: 0, ...none, failing: [] };
+
+export const addTests = (a: Found, b: Found): Found => ({
   total: a.total + b.total,
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
@@ -353,24 +423,62 @@ export const addTests = (a: Tests, b: Tests): Tests => ({
   failing: [...a.failing, ...b.failing],
 });
 
+/** Failing tests that a certificate names. */
+const KEPT = 100;
+
+/** What stands in the place of a test's name for results that cannot be read. */
+export const RESULTS = 'results';
+
+/** With what failed beside the tests. */
+export const addFailing = (tests: Tests, failing: Tests['failing']): Tests => ({
+  ...tests,
+  total: tests.total + failing.length,
+  failed: tests.failed + failing.length,
+  failing: [...tests.failing, ...failing],
+});
+
+/** What a certificate has of them. @param shown text of others as it may be kept */
+export const testsAsKept = (tests: Tests, shown: (text: string) => string): Tests => {
+  const named = <T extends { name: string; message: string }>(test: T): T => ({
+    ...test,
+    name: shown(test.name.slice(0, NAME)),
+    message: shown(test.message),
+  });
+  return {
+    ...tests,
+    failing: tests.failing.slice(0, KEPT).map(named),
+    ...(tests.quarantine
+      ? {
+          quarantine: {
+            failed: tests.quarantine.failed.map(named),
+            said: tests.quarantine.said.map(shown),
+          },
+        }
+      : {}),
+  };
+};
+
 /**
  * Reads the results of each folder: `output.xml`, or `xunit.xml` when Robot left none. Where both are there, they must
  * count the same.
  * @param shown how faults name a folder. @default its path
+ * @param wanted names of tests of which more is to be known than that they failed
  */
 export async function readFolders(
   folders: readonly string[],
   shown: (folder: string) => string = (folder) => folder,
   within: Bounds = bounds,
-): Promise<{ tests: Tests; faults: string[] }> {
+  wanted: ReadonlySet<string> = new Set(),
+): Promise<{ tests: Found; faults: string[]; seen: Seen }> {
   let tests = noTests;
+  const seen = new Map<string, Counts>();
   const faults: string[] = [];
   for (const folder of folders) {
     const readings: Reading[] = [];
     for (const name of RESULT_FILES) {
       const reading =
-        (await readResultFile(join(folder, name), join(shown(folder), name), within)) ??
-        (await readResultFile(join(folder, `${name}.gz`), join(shown(folder), name), within));
+        (await readResultFile(join(folder, name), join(shown(folder), name), within, wanted)) ??
+        (await readResultFile(join(folder, `${name}.gz`), join(shown(folder), name), within, wanted));
       if (reading) readings.push(reading);
     }
     faults.push(...readings.flatMap((reading) => ('fault' in reading ? [reading.fault] : [])));
@@ -381,6 +489,7 @@ export async function readFolders(
       );
     } else if ('tests' in output) {
       tests = addTests(tests, output.tests);
+      for (const [name, more] of output.seen ?? []) seen.set(name, addCounts(seen.get(name) ?? none, more));
       if (xunit && 'tests' in xunit && differ(output.tests, xunit.tests)) {
         faults.push(
           `${shown(folder)}: output.xml holds ${counts(output.tests)}, and xunit.xml ${counts(xunit.tests)}; both must be of one run.`,
@@ -388,5 +497,5 @@ export async function readFolders(
       }
     }
   }
-  return { tests, faults };
+  return { tests, faults, seen };
 }

@@ -4,15 +4,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
-import { type Certificate, isGreen, isQueued } from './certificate';
+import { type Certificate, isGreen, isInfrastructure, isQueued } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
-import { ownNote, putOwnNote, untilNoted } from './own-note';
+import { ownNote, putOwnNote } from './own-note';
 import { type Review, readReview } from './review';
 import { whyOtherImage } from './state';
-import { BROKE_OFF, brokeOff, postRunning } from './status';
+import {
+  AGAIN,
+  BROKE_OFF,
+  brokeOff,
+  eachStep,
+  GOES_ON,
+  isOpenState,
+  MOST_TRIED,
+  postBegun,
+  STARTED,
+  takeOver,
+} from './status';
 
 /** What every command towards GitLab needs. */
 export interface Context {
@@ -48,6 +59,8 @@ export interface SourceRequest {
   readonly declared: string;
   /** Rebases what the project's merge method wants rebased. @default people are told */
   readonly rebase?: boolean;
+  /** It is rebased when its turn comes in the merge queue, and not before its tests. @default false */
+  readonly rebasesInTurn?: boolean;
   readonly folder: string;
   /** @default it does not queue */
   readonly turn?: QueueTurn;
@@ -112,14 +125,13 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
   const before = turn?.ahead?.requests.map(({ mergeRequest }) => `, !${mergeRequest}`).join('') ?? '';
   const testing = `testing the merge result with ${found.target_branch}${before}`;
   // What runs cannot become pending again (CommitStatus), so what has to wait for people does so from the beginning.
-  if (turn)
-    await postRunning(context.gitlab, request.project, headSha, {
-      ref: found.source_branch,
-      targetUrl: request.build,
-      description: testing,
-    });
-  else if (request.policy === 'reviewed') await post('pending', `${testing}; then it waits for an approval`);
-  else await post('running', testing);
+  const waits = !turn && request.policy === 'reviewed';
+  await postBegun(context.gitlab, request.project, headSha, {
+    state: waits ? 'pending' : 'running',
+    ref: found.source_branch,
+    targetUrl: request.build,
+    description: waits ? `${testing}; then it waits for an approval` : testing,
+  });
   try {
     return await checkOutSource(context, { ...request, turn }, found, headSha);
   } catch (error) {
@@ -132,6 +144,16 @@ export async function takeSource(context: Context, request: SourceRequest): Prom
     await post(state, said).catch((unposted: Error) => context.say(unposted.message));
     throw error;
   }
+}
+
+/** Has the open status of a merge request lead to the build that goes on with what an earlier one tested. */
+export async function goOn(
+  { gitlab }: Context,
+  { project, mergeRequest }: Pick<SourceRequest, 'project' | 'mergeRequest'>,
+  build: string,
+): Promise<void> {
+  const { state, sha, source_branch: ref } = await gitlab.mergeRequest(project, mergeRequest);
+  if (state === 'opened' && sha) await takeOver(gitlab, project, sha, { ref, targetUrl: build });
 }
 
 /** The commit to test is no longer the branch's. */
@@ -167,7 +189,7 @@ async function checkOutSource(
   const baseSha = turn?.below ?? (await copy.head(found.target_branch));
   // Where GitLab makes no merge commit it merges only what stands on the target's head (need_rebase): told before a build
   // is spent on what it would refuse.
-  if (!(await copy.isAncestor(baseSha, headSha))) {
+  if (!request.rebasesInTurn && !(await copy.isAncestor(baseSha, headSha))) {
     const method = await context.gitlab.mergeMethod(request.project);
     if (method !== 'merge') await leaveToRebase(context, request, found, method);
   }
@@ -246,17 +268,19 @@ async function leaveToRebase(
 }
 
 /** Writes the bot's one note: edits its own when there is one. Notes of others are never touched. */
-export async function putNote(
+export const putNote = (
   context: Context,
   certificate: Certificate,
   progress: Progress,
   key: string,
-): Promise<void> {
-  const body = renderNote(certificate, progress, key);
-  const { project, mergeRequest } = certificate;
-  const put = () => putOwnNote(context.gitlab, project, mergeRequest, marker, body);
-  await untilNoted(put, context.noteRetries);
-}
+): Promise<void> =>
+  putOwnNote(
+    context,
+    certificate.project,
+    certificate.mergeRequest,
+    marker,
+    renderNote(certificate, progress, key),
+  );
 
 /** Tests of a merge request that queues which may end without a verdict, one after the other, before that counts as red. */
 const MOST_UNENDED = 3;
@@ -279,20 +303,47 @@ async function mergedMeanwhile(
   return now.state === 'merged' && now.sha === headSha ? now : undefined;
 }
 
-/** Whether a test that queues ended without a verdict, and may do so once more. */
-async function mayBreakOff({ gitlab }: Context, certificate: Certificate): Promise<boolean> {
+/** Whether a note has a green certificate of the same head by another build, as that of a head which the bot rebased. */
+function isOfAnother(body: string, { headSha, build }: Certificate, key: string): boolean {
+  const reading = readNote(body, key);
+  if (!('certificate' in reading)) return false;
+  const { certificate } = reading;
+  return isGreen(certificate) && certificate.headSha === headSha && certificate.build !== build;
+}
+
+/**
+ * How often in a row a test ended without a verdict, this time among them, where it is tried again. What the infrastructure
+ * did takes nobody out of the queue.
+ * @param again a reconciler starts builds again
+ */
+async function triedAgain(
+  { gitlab }: Context,
+  certificate: Certificate,
+  again: boolean,
+): Promise<number | undefined> {
   const { project, headSha, sourceBranch, image, tests } = certificate;
-  if (!isQueued(certificate) || tests || !image) return false;
+  const outside = isInfrastructure(certificate);
+  const queued = isQueued(certificate);
+  const may = queued ? outside || (!tests && image !== undefined) : outside && again;
+  if (!may) return undefined;
   const posted = await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME);
-  return (brokeOff(posted)?.times ?? 0) + 1 < MOST_UNENDED;
+  const times = (brokeOff(posted)?.times ?? 0) + 1;
+  const most = outside ? (queued ? Number.POSITIVE_INFINITY : MOST_TRIED) : MOST_UNENDED;
+  return times < most ? times : undefined;
 }
 
 /**
  * Posts the note, and the final status unless it waits for an approval or in the merge queue.
+ * @param again a reconciler starts what broke off again
  * @returns whether the certificate is green
  * @throws Failure 4 where another build has merged it meanwhile, 1 where the tests ended without a verdict and are tried again
  */
-export async function report(context: Context, certificate: Certificate, key: string): Promise<boolean> {
+export async function report(
+  context: Context,
+  certificate: Certificate,
+  key: string,
+  again = false,
+): Promise<boolean> {
   const green = isGreen(certificate);
   const post = (state: CommitState, description: string) =>
     context.gitlab.setStatus(certificate.project, certificate.headSha, {
@@ -302,21 +353,25 @@ export async function report(context: Context, certificate: Certificate, key: st
       description,
     });
   const { gitlab } = context;
-  // Nothing was found out: what its note says holds, and it is tested again.
-  if (await mayBreakOff(context, certificate)) {
+  const tried = await triedAgain(context, certificate, again);
+  if (tried !== undefined) {
+    // Nothing was found out: in the queue what its note says holds. Whoever waits for the first test is told why.
+    if (!isQueued(certificate)) {
+      const progress = { state: 'tried again' as const, times: tried, most: MOST_TRIED };
+      await putNote(context, certificate, progress, key).catch((error: Error) => context.say(error.message));
+    }
     await post('canceled', `${BROKE_OFF}${verdictLine(certificate)}`);
     throw new Failure(exitCode.red, `broke off: ${verdictLine(certificate)}; it is tested again.`);
   }
   const queued = isQueued(certificate);
-  const before = queued
-    ? await ownNote(gitlab, certificate.project, certificate.mergeRequest, marker)
-    : undefined;
-  const leave = async (): Promise<never> => {
-    await post('canceled', 'merged by another build');
+  const noted = await ownNote(gitlab, certificate.project, certificate.mergeRequest, marker);
+  const before = queued || (noted && isOfAnother(noted.body, certificate, key)) ? noted : undefined;
+  const leave = async (note: () => Promise<void> = async () => undefined): Promise<never> => {
+    await eachStep([note, () => post('canceled', 'merged by another build')]);
     throw new Failure(exitCode.nothing, `!${certificate.mergeRequest} was merged by another build.`);
   };
   // Deploys go by what it was merged by.
-  if (queued && (await mergedMeanwhile(context, certificate))) await leave();
+  if ((queued || before) && (await mergedMeanwhile(context, certificate))) await leave();
   // The note first: whoever sees the status, `merge` and `deploy` among them, finds the certificate.
   try {
     const progress = queued
@@ -333,9 +388,10 @@ export async function report(context: Context, certificate: Certificate, key: st
   if (merged) {
     const reading = readNote(before.body, key);
     const commit = merged.merge_commit_sha || merged.squash_commit_sha || certificate.headSha;
-    if ('certificate' in reading && isGreen(reading.certificate))
-      await putNote(context, reading.certificate, { state: 'merged', commit }, key);
-    await leave();
+    await leave(async () => {
+      if ('certificate' in reading && isGreen(reading.certificate))
+        await putNote(context, reading.certificate, { state: 'merged', commit }, key);
+    });
   }
   // Its status runs on until `merge` has decided.
   if (queued) return green;
@@ -469,7 +525,7 @@ export function explainMergeError(status: number, detail: string): Exclude<Merge
   }
 }
 
-/** Ends the status of what queued and is left to people: green, or waiting for their approval. */
+/** Ends the status of what is left to people: green, or waiting for their approval. */
 async function leaveQueue(
   { gitlab }: Context,
   certificate: Certificate,
@@ -479,30 +535,99 @@ async function leaveQueue(
     await post('success', verdictLine(certificate));
     return;
   }
-  const { project, headSha, sourceBranch } = certificate;
-  const newest = (await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME)).at(-1);
-  if (newest?.status === 'pending') return;
-  // What runs cannot become pending again.
-  if (newest?.status === 'running') await post('canceled', 'it is no longer approved');
-  await post('pending', 'waits for an approval');
+  const { project, headSha, sourceBranch: ref, build } = certificate;
+  const newest = (await gitlab.statuses(project, headSha, ref, STATUS_NAME)).at(-1);
+  // That a build was started for it holds no longer; all else that waits says so already.
+  if (newest?.status === 'pending' && !newest.description?.startsWith(STARTED)) return;
+  if (!isQueued(certificate) && !isOpenState(newest?.status)) return;
+  const description = 'waits for an approval';
+  await postBegun(gitlab, project, headSha, { state: 'pending', ref, targetUrl: build, description });
 }
 
 /** Makes the merge of what was tested into the target branch as it is now, as GitLab would make it. */
 async function mergedNow(
   { gitlab, gitlabUrl, token }: Context,
-  { project, sourceBranch, targetBranch, headSha }: Certificate,
+  certificate: Certificate,
   folder: string,
 ): Promise<TargetNow> {
+  const { project, sourceBranch, targetBranch, headSha } = certificate;
   const copy = new WorkingCopy(folder, { url: cloneUrl(gitlabUrl, project), token });
   await copy.open();
   await copy.fetchUntil([sourceBranch, targetBranch], async () =>
     copy.haveCommonAncestor(await copy.head(sourceBranch), await copy.head(targetBranch)),
   );
   const head = await copy.head(targetBranch);
-  // Without merge commits GitLab merges only what stands on that head; and a head that was taken away is nobody's to merge.
-  if ((await gitlab.mergeMethod(project)) !== 'merge' || !(await copy.has(headSha))) return { head };
+  // Without merge commits GitLab merges only what stands on that head, or what is rebased in its turn; and a head that was
+  // taken away is nobody's to merge.
+  const merges = isQueued(certificate) || (await gitlab.mergeMethod(project)) === 'merge';
+  if (!merges || !(await copy.has(headSha))) return { head };
   const merged = await copy.checkOutMerge(head, headSha);
   return 'tree' in merged ? { head, merged: merged.tree } : { head };
+}
+
+/** Looks after GitLab said that a rebase failed before it is believed: the words may be of an earlier one. */
+const LOOKS = 5;
+
+/**
+ * Has the bot rebase a merge request whose turn it is, where GitLab merges only what stands on the target's head. The
+ * certificate is of the new head then, whose own tree has to be the tested one.
+ * @returns why it cannot be rebased, or the certificate
+ * @throws Failure 4 where the new head is not what was tested: it has its own build
+ */
+async function rebasedInTurn(
+  { gitlab, gitlabUrl, token }: Context,
+  certificate: Certificate,
+  folder: string,
+  patience: readonly number[],
+): Promise<Certificate | { readonly why: string }> {
+  const { project, mergeRequest: iid, sourceBranch, targetBranch, headSha, treeSha } = certificate;
+  if ((await gitlab.mergeMethod(project)) === 'merge') return certificate;
+  const copy = new WorkingCopy(folder, { url: cloneUrl(gitlabUrl, project), token });
+  await copy.open();
+  const fetch = async (head: string) =>
+    copy.fetchUntil(
+      [sourceBranch, targetBranch],
+      async () => (await copy.has(head)) && copy.haveCommonAncestor(head, await copy.head(targetBranch)),
+    );
+  await fetch(headSha);
+  if (await copy.isAncestor(await copy.head(targetBranch), headSha)) return certificate;
+  try {
+    await gitlab.rebase(project, iid);
+  } catch (error) {
+    if (!(error instanceof GitLabError) || ![403, 409].includes(error.status)) throw error;
+    // 409: one is under way already. 403: nobody but its owner pushes to that branch.
+    if (error.status === 403) return { why: `the bot may not rebase ${sourceBranch}; rebase it by hand` };
+  }
+  let now = await gitlab.rebasing(project, iid);
+  let failed = 0;
+  for (const pause of patience) {
+    if (now.sha !== headSha || now.state !== 'opened' || failed >= LOOKS) break;
+    if (!now.rebase_in_progress && now.merge_error) failed += 1;
+    await sleep(pause);
+    now = await gitlab.rebasing(project, iid);
+  }
+  if (now.sha === headSha || !now.sha)
+    return {
+      why: `GitLab did not rebase it (${now.merge_error || 'it does not say why'}); rebase it by hand`,
+    };
+  await fetch(now.sha);
+  const base = await copy.head(targetBranch);
+  const isTested =
+    (await copy.has(now.sha)) &&
+    (await copy.isAncestor(base, now.sha)) &&
+    (await copy.tree(now.sha)) === treeSha;
+  if (!isTested) {
+    const why = `rebased as ${now.sha.slice(0, 12)}, which is not what was tested; that commit has its own build`;
+    await gitlab.setStatus(project, headSha, {
+      state: 'canceled',
+      ref: sourceBranch,
+      targetUrl: certificate.build,
+      description: why,
+    });
+    throw new Failure(exitCode.nothing, `not merged: !${iid} is ${why}.`);
+  }
+  const { ahead: _ahead, ...tested } = certificate;
+  return { ...tested, headSha: now.sha, baseSha: base, rebasedFrom: certificate.rebasedFrom ?? headSha };
 }
 
 /**
@@ -515,13 +640,14 @@ async function mergedNow(
  */
 export async function merge(
   context: Context,
-  certificate: Certificate,
+  tested: Certificate,
   policy: Module['merge'],
   key: string,
   folder: string,
   patience: readonly number[] = PATIENCE,
 ): Promise<string> {
   const { gitlab } = context;
+  let certificate = tested;
   const { project, mergeRequest: iid } = certificate;
   // Locked: it is being merged at this moment, perhaps by a try of ours that was cut off.
   const unlocked = async (): Promise<MergeRequest> => {
@@ -558,6 +684,16 @@ export async function merge(
       description,
     });
   let decision = await decide();
+  if (decision.do === 'merge' && isQueued(certificate)) {
+    const rebased = await rebasedInTurn(context, certificate, folder, patience);
+    if ('why' in rebased) decision = { do: 'leave', why: rebased.why };
+    else if (rebased !== certificate) {
+      await post('canceled', `${GOES_ON}rebased as ${rebased.headSha.slice(0, 12)}`);
+      certificate = rebased;
+      // First, so that the new commit's own build finds it.
+      await putNote(context, certificate, { state: 'queued', place: 'rebased, and merged now' }, key);
+    }
+  }
   const approved = policy === 'reviewed' && decision.do === 'merge';
   // What queues is not green before its turn, so that nobody's button merges it out of turn.
   const turned = isQueued(certificate) && decision.do === 'merge';
@@ -569,49 +705,52 @@ export async function merge(
       merged = await gitlab.merge(project, iid, certificate.headSha);
     } catch (error) {
       if (!(error instanceof GitLabError)) throw error;
+      const { status, detail } = error;
       const pause = patience[attempt];
-      if (error.status === 405 || error.status === 422) {
-        const refused = await gitlab.mergeRequest(project, iid);
-        const { detailed_merge_status: status = '', state } = refused;
-        const waits = WAITING.includes(status) || status === 'mergeable' || state === 'locked';
-        if (waits && pause !== undefined) {
-          // A late word of another build of it may stand over ours.
-          if (turned && attempt % 4 === 3) await turnGreen();
-          await sleep(pause);
-          decision = await decide();
-        } else if (waits && status !== 'mergeable') {
-          decision = {
-            do: 'leave',
-            why: `GitLab still says "${status}" (${error.status})${otherPipeline(refused)}; merge it by hand once it may be`,
-          };
-        } else if (status === 'need_rebase') {
-          decision = {
-            do: 'leave',
-            why: `it needs a rebase onto ${certificate.targetBranch}; the new commit has its own build`,
-          };
-        } else decision = explainMergeError(error.status, error.detail);
-      } else if (error.status === 0 || error.status >= 500) {
-        // Nobody knows whether it was carried out: look.
-        const now = await unlocked();
-        if (now.state === 'merged' && now.sha === certificate.headSha) merged = now;
-        else if (now.state === 'opened' && pause !== undefined) {
-          // It was not. A second time `sha` holds it to the same commit.
-          await sleep(pause);
-          decision = await decide();
-        } else throw error;
-      } else decision = explainMergeError(error.status, error.detail);
+      const now = await unlocked();
+      const isOurs = now.sha === certificate.headSha;
+      const { detailed_merge_status: judged = '' } = now;
+      const waits = WAITING.includes(judged) || judged === 'mergeable' || now.state === 'locked';
+      // It says so of a head that moved, and of anything that two do at once.
+      const isConflict = (status === 406 || status === 409) && isOurs && now.state === 'opened';
+      const isUnknown = status === 0 || status >= 500;
+      const isRefusal = status === 405 || status === 422;
+      if (now.state === 'merged' && isOurs) {
+        // By this try or by the one before, whose answer was lost.
+        merged = now;
+      } else if (pause !== undefined && (isConflict || isUnknown || (isRefusal && waits))) {
+        // A late word of another build of it may stand over ours.
+        if (isRefusal && turned && attempt % 4 === 3) await turnGreen();
+        await sleep(pause);
+        // A second time `sha` holds it to the same commit.
+        decision = await decide();
+      } else if (isUnknown) {
+        throw error;
+      } else if (isRefusal && waits && judged !== 'mergeable') {
+        decision = {
+          do: 'leave',
+          why: `GitLab still says "${judged}" (${status})${otherPipeline(now)}; merge it by hand once it may be`,
+        };
+      } else if (isRefusal && judged === 'need_rebase') {
+        decision = {
+          do: 'leave',
+          why: `it needs a rebase onto ${certificate.targetBranch}; the new commit has its own build`,
+        };
+      } else if (isConflict) {
+        decision = { do: 'leave', why: `GitLab still refuses it (${status}: ${detail}); merge it by hand` };
+      } else decision = explainMergeError(status, detail);
     }
   }
 
   if (!merged) {
     const why = decision.do === 'merge' ? 'GitLab did not say why' : decision.why;
     if (decision.do === 'again') {
-      await post('pending', `target moved; testing again (${why})`);
+      await post('pending', `${AGAIN}${why}`);
       throw new Failure(exitCode.again, `not merged: ${why}. The merge result has to be tested again.`);
     }
     // Revoked in between.
     if (approved && decision.do === 'leave') await post('pending', 'waits for an approval');
-    else if (isQueued(certificate) && !turned && isGreen(certificate))
+    else if ((isQueued(certificate) || policy === 'reviewed') && !turned && isGreen(certificate))
       await leaveQueue(context, certificate, post);
     if (isGreen(certificate)) await putNote(context, certificate, { state: 'left', why }, key);
     throw new Failure(decision.do === 'refuse' ? exitCode.red : exitCode.nothing, `not merged: ${why}.`);

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Gitlab } from '@gitbeaker/rest';
-import { GOES_ON } from '../delivery/status';
+import { runsOn } from '../delivery/status';
 import { GITLAB_URL } from './gitlab';
 import { NODE_IP } from './machine/addresses';
 import { sleep } from './machine/process';
@@ -116,7 +116,7 @@ export async function finalStatus(
           status.name === 'switchyard' &&
           ['success', 'failed', 'canceled'].includes(status.status) &&
           // Ended only to run on with other words, as its place in the merge queue changes.
-          !status.description?.startsWith(GOES_ON),
+          !runsOn(status.description ?? ''),
       )
       .at(-1);
     if (!final) return undefined;

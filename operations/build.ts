@@ -2,6 +2,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { OWN_PROGRAM } from '../catalog/place';
 import { PROGRAM_FILE, programOf } from '../catalog/program';
 
 /**
@@ -37,7 +38,24 @@ const common = {
 } satisfies BuildOptions;
 
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
-const programs = { delivery: 'delivery/cli.ts', switchyard: 'operations/cli.ts' } as const;
+const programs = { delivery: 'delivery/cli', switchyard: 'operations/cli' } as const;
+
+/** Source of a program: TypeScript in a checkout, compiled in an installed package. */
+const entryOf = (root: string, name: keyof typeof programs): string =>
+  ['.ts', '.js'].map((ending) => programs[name] + ending).find((path) => existsSync(join(root, path))) ??
+  programs[name];
+
+/** Puts the program of somebody's own repository in the place of this one's. */
+const ownProgram = (root: string, project: string): Plugin => ({
+  name: 'own-program',
+  setup(builder) {
+    builder.onResolve({ filter: /^\.\.\/index$/ }, ({ resolveDir }) =>
+      resolveDir === join(root, 'operations') ? { path: join(project, OWN_PROGRAM) } : undefined,
+    );
+    // One copy of what runs and of what is run.
+    builder.onResolve({ filter: /^switchyard$/ }, () => ({ path: join(root, 'operations', 'library.js') }));
+  },
+});
 
 /** The files that a bundle was made of, relative to the checkout. */
 const filesOf = ({ inputs }: Metafile): string[] =>
@@ -45,18 +63,22 @@ const filesOf = ({ inputs }: Metafile): string[] =>
 
 /**
  * Bundles one program into one file, which starts in a third of the time that its sources take.
+ * @param options further ones of esbuild
  * @returns the files that it was made of, relative to `root`
  */
 export async function bundleProgram(
   root: string,
   name: keyof typeof programs,
   outfile: string,
+  { external = [], plugins = [] }: Pick<BuildOptions, 'external' | 'plugins'> = {},
 ): Promise<string[]> {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [programs[name]],
+    entryPoints: [entryOf(root, name)],
     outfile,
     ...common,
+    external: [...common.external, ...external],
+    plugins: [...common.plugins, ...plugins],
   });
   return filesOf(metafile);
 }
@@ -84,7 +106,7 @@ async function importedPackages(root: string, entry: string): Promise<string[]> 
  * @returns the files that they were made of, relative to `root`
  */
 export async function bundlePackages(root: string, out: string): Promise<string[]> {
-  const sources = await importedPackages(root, programs.switchyard);
+  const sources = await importedPackages(root, entryOf(root, 'switchyard'));
   const packages = sources.filter(
     (name) =>
       !isBuiltin(name) && name !== 'esbuild' && existsSync(join(root, 'node_modules', packageOf(name))),
@@ -127,18 +149,23 @@ export async function buildDeliveryImage(
     readonly out: string;
     /** With what compiles the program of a merge request. @default false */
     readonly previews?: boolean;
+    /** Whose program it gets. @default that of `root` */
+    readonly project?: string;
   },
 ): Promise<string[]> {
-  const { out } = options;
+  const { out, project = root } = options;
+  const plugins = project === root ? [] : [ownProgram(root, project)];
   const files: string[] = [];
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const name of ['delivery', 'switchyard'] as const) {
-    files.push(...(await bundleProgram(root, name, join(out, 'lib', `${name}.js`))));
+    files.push(...(await bundleProgram(root, name, join(out, 'lib', `${name}.js`), { plugins })));
+  }
+  for (const name of ['confined', ...Object.keys(programs)]) {
     cpSync(join(root, 'delivery', 'image', 'bin', name), join(out, 'bin', name));
     chmodSync(join(out, 'bin', name), 0o755);
   }
-  writeFileSync(join(out, PROGRAM_FILE), `${programOf(root)}\n`);
+  writeFileSync(join(out, PROGRAM_FILE), `${programOf(root, project)}\n`);
   if (options.previews) files.push(...(await bundlePackages(root, out)));
   cpSync(join(root, 'delivery', 'library'), join(out, 'library'), { recursive: true });
   cpSync(join(root, 'delivery', 'image', 'Dockerfile'), join(out, 'Dockerfile'));

@@ -3,7 +3,7 @@ import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleProgram } from './build';
 import { makeNoted } from './marks';
-import { root } from './place';
+import { product as root } from './place';
 
 async function bundle(): Promise<void> {
   const made = join(root, 'dist', 'switchyard.js');

@@ -9,8 +9,8 @@ const CHANGING = 'switchyard:changing';
 /** Tag of a part while a deploy works on it. */
 const DEPLOYING = 'switchyard:deploying';
 
-/** How long a deploy waits for its turn, and how often it asks, in milliseconds. */
-const LONGEST_MS = 20 * 60_000;
+/** How long a deploy waits for its turn, and how often whoever waits asks, in milliseconds. */
+export const LONGEST_MS = 20 * 60_000;
 const PAUSE_MS = 5000;
 
 /** A lease is renewed so often. */
@@ -47,11 +47,13 @@ interface Held {
 
 export interface ClaimOptions {
   /**
-   * A deploy: its claims are leases, which lapse when its process is gone, and it waits its turn. People's are not: a
-   * change of the whole environment that was killed is theirs to look at (`switchyard cancel`).
+   * Of a deploy, or of whoever only looks: its claims are leases, which lapse when its process is gone. People's are not:
+   * a change of the whole environment that was killed is theirs to look at (`switchyard cancel`).
    * @default false
    */
   readonly lease?: boolean;
+  /** How long it waits for its turn, in milliseconds. @default 0: it is refused where a living process stands in the way */
+  readonly patienceMs?: number;
   /** Gets each sentence for the person who watches. */
   readonly note?: (text: string) => void;
   /** A lease was taken away, or could not be renewed: whoever holds it must stop. */
@@ -70,6 +72,7 @@ export class Claims {
   private readonly held: Held[] = [];
   private timer: NodeJS.Timeout | undefined;
   private renewing: Promise<void> = Promise.resolve();
+  private lost = false;
   /** Milliseconds of waiting in all. */
   private paused = 0;
 
@@ -140,6 +143,7 @@ export class Claims {
 
   private lose(one: Held, why: string): void {
     this.held.splice(this.held.indexOf(one), 1);
+    this.lost = true;
     this.options.note?.(`The claim of ${one.stack} is lost: ${why}. Stopping.`);
     this.options.lost?.();
   }
@@ -167,7 +171,7 @@ export class Claims {
 
   /**
    * Waits for the end of a claim.
-   * @throws Refusal at once for a person whom a living process stands in the way, and for a deploy after 20 minutes
+   * @throws Refusal when it did not come within this one's patience
    */
   private async untilFree(stack: string, tag: string): Promise<void> {
     const begun = this.paused;
@@ -175,7 +179,7 @@ export class Claims {
     for (;;) {
       const other = await this.command.tag(stack, tag);
       if (other === undefined || (await this.lapsed(stack, tag, other))) return;
-      if (!this.options.lease || this.paused - begun >= LONGEST_MS) throw this.refusal(stack, other);
+      if (this.paused - begun >= (this.options.patienceMs ?? 0)) throw this.refusal(stack, other);
       if (!told) this.options.note?.(`${stack} is locked, ${shown(other)}: waiting for its end.`);
       told = true;
       await this.pause(PAUSE_MS);
@@ -196,11 +200,21 @@ export class Claims {
   }
 
   /**
-   * Waits until nobody changes the environment: a deploy 20 minutes, anyone else not at all.
+   * Waits until nobody changes the environment.
    * @throws Refusal when its turn did not come
    */
   untilUnchanging(): Promise<void> {
     return this.untilFree(this.name, CHANGING);
+  }
+
+  /** Whether it waits for its turn. */
+  get isPatient(): boolean {
+    return (this.options.patienceMs ?? 0) > 0;
+  }
+
+  /** @throws Refusal when a lease was lost: what it kept apart is no longer apart */
+  assertKept(): void {
+    if (this.lost) throw new Refusal(`The claim of ${this.name} was lost. Say the same again.`, EXIT.locked);
   }
 
   /** Who changes the environment. */
@@ -209,8 +223,8 @@ export class Claims {
   }
 
   /**
-   * Claims a part for a deploy. Whoever has the part or the environment is waited for, 20 minutes at most; a claim that a
-   * killed deploy left is taken away.
+   * Claims a part for a deploy. Whoever has the part or the environment is waited for; a claim that a killed deploy left is
+   * taken away.
    * @returns false when the part is gone, or may be by now
    * @throws Refusal when its turn did not come
    */
@@ -234,12 +248,11 @@ export class Claims {
   }
 
   /**
-   * Sees to it that no deploy works on a part: what a killed one left is taken away, after it was watched for a while.
-   * @throws Refusal when a living one does
+   * Waits until no deploy works on a part; what a killed one left is taken away, after it was watched for a while.
+   * @throws Refusal when its turn did not come
    */
-  async refuseDeploying(part: string): Promise<void> {
-    const other = await this.deploying(part);
-    if (other !== undefined && !(await this.lapsed(part, DEPLOYING, other))) throw this.refusal(part, other);
+  untilDeployed(part: string): Promise<void> {
+    return this.untilFree(part, DEPLOYING);
   }
 
   /** Gives back what this process claimed, and nothing that is another's by now. */

@@ -8,9 +8,11 @@ import { cut } from './commands/cut';
 import { destroy } from './commands/destroy';
 import { drift } from './commands/drift';
 import { drill } from './commands/drill';
+import { initCommand } from './commands/init';
 import { judge } from './commands/judge';
 import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
+import { queue } from './commands/queue';
 import { rebuild } from './commands/rebuild';
 import { refresh } from './commands/refresh';
 import { releases } from './commands/releases';
@@ -19,6 +21,7 @@ import { replay } from './commands/replay';
 import { rollback } from './commands/rollback';
 import { rotate } from './commands/rotate';
 import { scrub } from './commands/scrub';
+import { serve } from './commands/serve';
 import { status } from './commands/status';
 import { up } from './commands/up';
 import { withhold } from './commands/withhold';
@@ -45,16 +48,19 @@ export function cli(): Command {
     drift,
     rotate,
     status,
+    queue,
     releases,
     rollback,
     cancel,
     cut,
+    initCommand,
     check,
     render,
     replay,
     moduleCommands,
     withhold,
     scrub,
+    serve,
     judge,
     completion,
   ]) {

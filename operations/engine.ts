@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EngineEvent, LocalWorkspace, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
-import { stringify } from 'yaml';
 import { keepsParts } from '../stacks/backend';
 import { isSalted, stackFile, withoutSecrets } from '../stacks/load';
 import { partName } from '../stacks/names';
-import { Claims } from './claims';
+import { yamlText } from '../text/yaml';
+import { Claims, LONGEST_MS } from './claims';
 import { Parts } from './part-stacks';
 import { PulumiCommand, type State, withPassphrase } from './pulumi';
 import {
@@ -26,8 +26,10 @@ export type Operation = 'preview' | 'up' | 'refresh' | 'destroy';
 export type EngineOperation = Operation | 'previewRefresh' | 'previewDestroy';
 
 export interface EngineInputs {
-  /** The checkout: build contexts are relative to it, as they are under plain `pulumi up`. */
+  /** What comes with Switchyard: the build contexts of its components are relative to it. */
   readonly root: string;
+  /** Whose program it is: the delivery image's build context is relative to it. @default `root` */
+  readonly project?: string;
   readonly environment: string;
   /** State backend, as `pulumi login` takes it. */
   readonly backend: string;
@@ -40,6 +42,11 @@ export interface EngineInputs {
   readonly existing?: boolean;
   /** A deploy: works on this module's part of the state (see `parts.ts`). @default the environment's own state */
   readonly part?: string;
+  /**
+   * How long it waits for whoever changes the environment or deploys to it, in milliseconds.
+   * @default 20 minutes for a deploy, 0 for all else
+   */
+  readonly patienceMs?: number;
   /** What a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<Existing | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
@@ -62,6 +69,8 @@ export interface RunInputs {
    * own setting it would stay in the state. @default false
    */
   readonly force?: boolean;
+  /** Comes before a change, when nobody else can change the same any more. */
+  readonly before?: () => Promise<void>;
   readonly onEvent: (event: EngineEvent) => void;
 }
 
@@ -78,14 +87,18 @@ const withoutSame = (changes: Readonly<Record<string, number | undefined>>): Rec
   );
 
 /** A new folder in which Pulumi finds the project; each stack that is opened there adds its file. */
-function projectFolder({ root }: EngineInputs, backend: string): string {
+function projectFolder({ root, project = root }: EngineInputs, backend: string): string {
   const workDir = mkdtempSync(join(tmpdir(), 'switchyard-'));
   writeFileSync(
     join(workDir, 'Pulumi.yaml'),
-    stringify({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }),
+    yamlText({ name: PROJECT, runtime: 'nodejs', backend: { url: backend } }, {}),
   );
-  for (const folder of ['components', 'dist']) {
-    if (existsSync(join(root, folder))) symlinkSync(join(root, folder), join(workDir, folder));
+  const contexts: [folder: string, from: string][] = [
+    ['components', root],
+    ['dist', project],
+  ];
+  for (const [folder, from] of contexts) {
+    if (existsSync(join(from, folder))) symlinkSync(join(from, folder), join(workDir, folder));
   }
   return workDir;
 }
@@ -143,13 +156,30 @@ async function giveBack(claims: Claims, { environment, note }: EngineInputs): Pr
   });
 }
 
+/** Milliseconds within which a second signal is the first one once more: a terminal and `npm` both send it. */
+const AGAIN_MS = 2000;
+
 /**
  * Pulumi's engine on one environment, for as long as a command needs it. Interrupting the process cancels what the
  * engine does, which saves its state.
  */
 export class Engine {
   private readonly cancel = new AbortController();
-  private readonly onSignal = () => this.cancel.abort();
+  /** When this process was told to end, by `performance.now()`. */
+  private told: number | undefined;
+  /**
+   * Told once, it cancels; told again a while later, it ends at once, as by a person who does not wait. It listens until the
+   * engine is closed: Pulumi's SDK starts programs by execa, whose signal-exit ends this process where no other listener is
+   * left, and one that listens once is gone by then.
+   */
+  private readonly onSignal = (signal: NodeJS.Signals) => {
+    if (this.told !== undefined && performance.now() - this.told > AGAIN_MS) {
+      this.unlisten();
+      process.kill(process.pid, signal);
+    }
+    this.told ??= performance.now();
+    this.cancel.abort();
+  };
   private saved = false;
 
   private constructor(
@@ -166,11 +196,9 @@ export class Engine {
     const workDir = projectFolder(inputs, backend);
     const command = new PulumiCommand(workDir, backend);
     const lost = new AbortController();
-    const claims = new Claims(command, environment, {
-      lease: part !== undefined,
-      note,
-      lost: () => lost.abort(),
-    });
+    const claiming = { note, lost: () => lost.abort() };
+    const patienceMs = inputs.patienceMs ?? (part === undefined ? 0 : LONGEST_MS);
+    const claims = new Claims(command, environment, { ...claiming, patienceMs, lease: part !== undefined });
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
       const cut = part === undefined ? undefined : await parts?.open(part);
@@ -180,12 +208,16 @@ export class Engine {
           ? { backend, workDir, stackName: partName(environment, part), make: false, salt: cut.salt }
           : { backend, workDir, stackName: environment, make: !existing },
       );
-      if (!cut) await parts?.gatherForLook();
+      if (!cut && parts) {
+        // Of whoever is killed while it only looks, nothing is left to look at.
+        const looking = new Claims(command, environment, { ...claiming, patienceMs, lease: true });
+        await new Parts(command, looking, environment, note).gatherForLook();
+      }
       const engine = new Engine(inputs, workDir, stack, command, claims, parts);
       // Whoever took a lease away goes on with the state.
-      lost.signal.addEventListener('abort', engine.onSignal, { once: true });
-      process.once('SIGINT', engine.onSignal);
-      process.once('SIGTERM', engine.onSignal);
+      lost.signal.addEventListener('abort', () => engine.cancel.abort(), { once: true });
+      process.on('SIGINT', engine.onSignal);
+      process.on('SIGTERM', engine.onSignal);
       return engine;
     } catch (error) {
       await giveBack(claims, inputs);
@@ -194,10 +226,15 @@ export class Engine {
     }
   }
 
-  async close(): Promise<void> {
+  private unlisten(): void {
     process.removeListener('SIGINT', this.onSignal);
     process.removeListener('SIGTERM', this.onSignal);
+  }
+
+  async close(): Promise<void> {
+    // A signal that comes while the claims are given back is no reason to leave them.
     await giveBack(this.claims, this.inputs);
+    this.unlisten();
     rmSync(this.workDir, { recursive: true, force: true });
   }
 
@@ -353,8 +390,11 @@ export class Engine {
   /** Runs one operation on the program. */
   async run(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {
     const changing = operation === 'up' || operation === 'refresh' || operation === 'destroy';
-    const run = () => this.runNow(operation, inputs);
-    return changing ? this.claimed(inputs.targets, run) : run();
+    if (!changing) return this.runNow(operation, inputs);
+    return this.claimed(inputs.targets, async () => {
+      await inputs.before?.();
+      return this.runNow(operation, inputs);
+    });
   }
 
   private async runNow(operation: EngineOperation, inputs: RunInputs): Promise<OperationResult> {

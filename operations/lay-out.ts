@@ -4,23 +4,29 @@ import { join } from 'node:path';
 import { imageContext, programOf } from '../catalog/program';
 import type { Model } from '../components/model';
 import { makeNoted, markOf } from './marks';
-import { root } from './place';
+import { here } from './place';
 
 /** What a context was laid out from. */
 interface Origin {
   readonly program: string;
   readonly previews: boolean;
-  /** Files of its bundles, relative to the checkout → size and time of the last change. */
+  /** Files of its bundles, relative to what comes with Switchyard → size and time of the last change. */
   readonly files: Readonly<Record<string, string>>;
 }
 
 /** Is what lies there made of exactly what the checkout has now? */
-function stands(checkout: string, previews: boolean, context: string, note: string): boolean {
+function stands(
+  checkout: string,
+  project: string,
+  previews: boolean,
+  context: string,
+  note: string,
+): boolean {
   if (!existsSync(context) || !existsSync(note)) return false;
   const noted = JSON.parse(readFileSync(note, 'utf8')) as Origin;
   return (
     noted.previews === previews &&
-    noted.program === programOf(checkout) &&
+    noted.program === programOf(checkout, project) &&
     Object.entries(noted.files).every(([file, mark]) => markOf(checkout, file) === mark)
   );
 }
@@ -28,7 +34,9 @@ function stands(checkout: string, previews: boolean, context: string, note: stri
 /**
  * Lays out the context of the delivery image, `imageContext`, unless it stands there as this checkout makes it: bundling
  * takes some ten seconds of a processor. Another run of the same checkout never finds half of it.
+ * @param checkout what comes with Switchyard
  * @param build see `buildDeliveryImage`
+ * @param project whose program it gets, and in which it is laid out. @default `checkout`
  * @returns whether it was laid out anew
  */
 export async function layOut(
@@ -36,12 +44,13 @@ export async function layOut(
   previews: boolean,
   build: (
     checkout: string,
-    options: { readonly out: string; readonly previews: boolean },
+    options: { readonly out: string; readonly previews: boolean; readonly project: string },
   ) => Promise<readonly string[]>,
+  project = checkout,
 ): Promise<boolean> {
-  const context = join(checkout, imageContext(previews));
+  const context = join(project, imageContext(previews));
   const note = `${context}.json`;
-  if (stands(checkout, previews, context, note)) return false;
+  if (stands(checkout, project, previews, context, note)) return false;
   const made = `${context}.${randomUUID()}`;
   let program = '';
   try {
@@ -49,8 +58,8 @@ export async function layOut(
       checkout,
       note,
       () => {
-        program = programOf(checkout);
-        return build(checkout, { out: made, previews });
+        program = programOf(checkout, project);
+        return build(checkout, { out: made, previews, project });
       },
       () => take(made, context),
       (files): Origin => ({ program, previews, files }),
@@ -75,10 +84,11 @@ function take(made: string, context: string): void {
   }
 }
 
-/** Lays out what the program builds the delivery image from, where this is a checkout. */
+/** Lays out what the program builds the delivery image from, where this is a checkout or somebody's own repository. */
 export async function layOutImage({ settings }: Model): Promise<void> {
-  if (!existsSync(join(root, 'delivery', 'cli.ts'))) return;
+  const { product, project } = here();
+  if (!['cli.ts', 'cli.js'].some((name) => existsSync(join(product, 'delivery', name)))) return;
   // Loaded here, because the delivery image, which has no bundler, runs this file too.
   const { buildDeliveryImage } = await import('./build');
-  await layOut(root, settings.topologyProject !== undefined, buildDeliveryImage);
+  await layOut(product, settings.topologyProject !== undefined, buildDeliveryImage, project);
 }

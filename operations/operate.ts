@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { ProblemsError } from '../catalog/problems';
-import { ONLY_VARIABLE, RECORDED_VARIABLE } from '../components/inputs';
-import { defaultFolders, type Folders, loadModel } from '../components/load';
+import { fetchLedger } from '../components/ask-gitlab';
+import { ONLY_VARIABLE } from '../components/inputs';
+import { type Folders, loadModel } from '../components/load';
 import type { Model } from '../components/model';
-import program from '../index';
 import { assertRules } from '../rules/assert';
 import { isSalted, secretsInStack, stackFile } from '../stacks/load';
 import {
@@ -27,8 +27,9 @@ import { layOutImage } from './lay-out';
 import { lockHolders } from './lock';
 import { FailedRun, type Outcome } from './outcome';
 import { listObjects, patchObject, readObject } from './outside';
-import { backendOf, root } from './place';
-import { openRecord } from './preview/record';
+import { backendOf, foldersHere } from './place';
+import { basisOf } from './preview/basis';
+import { programHere } from './program';
 import { EXIT, Refusal } from './refusal';
 import { settle, untilEnded, worldOf } from './repair';
 import { losing, type Step, StepGatherer } from './steps';
@@ -41,8 +42,10 @@ export interface OperateOptions {
   readonly yes?: boolean;
   /** Leave the images that the topology builds as they are. */
   readonly withoutImages?: boolean;
-  /** Folder for what `delivery` makes a merge request's note from; implies `withoutImages`. */
-  readonly record?: string;
+  /** Minutes to wait for whoever changes the environment or deploys to it. @default 20 for a deploy, 0 for all else */
+  readonly lockTimeout?: number;
+  /** Of an `up`: see {@link assertBasis}. */
+  readonly basis?: string;
 }
 
 /** An environment, read and checked, with the engine on it. */
@@ -125,17 +128,21 @@ export async function withSession<T>(
     readonly only?: readonly string[];
     /** A deploy, on this module's part of the state. @default the environment's own state */
     readonly part?: string;
+    /** See {@link OperateOptions.lockTimeout}. */
+    readonly lockTimeout?: number;
   } = {},
 ): Promise<T> {
-  const folders = defaultFolders(root);
+  const folders = foldersHere();
   const model = loadModel(folders, environment, options.only);
   const { settings } = model;
   const backend = backendOf(settings);
   await options.before?.(folders, model);
+  const program = await programHere();
   let engine: Engine | undefined;
   try {
     const opened = await Engine.open({
-      root,
+      root: folders.root,
+      project: folders.project,
       environment,
       backend,
       stateCopies: settings.stateCopies,
@@ -143,6 +150,7 @@ export async function withSession<T>(
       program,
       existing: options.existing,
       part: options.part,
+      ...(options.lockTimeout === undefined ? {} : { patienceMs: options.lockTimeout * 60_000 }),
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
       untilEnded: async (change) => untilEnded(change, worldOf(settings, await gitlabToken())),
       note: (text) => terminal.note(text),
@@ -263,6 +271,28 @@ async function growth({ modules, settings }: Model): Promise<Growth[]> {
   });
 }
 
+/**
+ * Holds what is recorded against what was compared. A plan is of one state and one ledger: on others the same program would do
+ * something else than its reviewers saw.
+ * @throws Refusal where something was released or changed since
+ */
+export async function assertBasis(
+  {
+    model,
+    engine,
+    gitlabToken,
+  }: Pick<Session, 'model' | 'gitlabToken'> & { readonly engine: Pick<Engine, 'state'> },
+  basis: string,
+): Promise<void> {
+  const { environment, gitlab } = model.settings;
+  const ledger = await fetchLedger(gitlab.url, gitlab.group, await gitlabToken(), environment);
+  if (basisOf(await engine.state(), ledger) === basis) return;
+  throw new Refusal(
+    `${environment} was changed since it was compared, by a release or an \`up\`: nothing was done. Compare it again.`,
+    EXIT.moved,
+  );
+}
+
 /** `preview`, `up`, `refresh` and `destroy`. */
 export async function operate(
   operation: Operation,
@@ -272,7 +302,7 @@ export async function operate(
 ): Promise<Outcome> {
   const asks = (operation === 'up' || operation === 'destroy') && !options.yes;
   const only = options.only?.split(',').filter((name) => name !== '');
-  const withoutImages = options.withoutImages === true || options.record !== undefined;
+  const withoutImages = options.withoutImages === true;
   // Whoever cannot derive the environment's secrets cannot open its state either.
   const part = isOfOneModule(process.env[secretSources.seed] ?? '') ? (only?.join(',') ?? '') : undefined;
   if (part !== undefined && only?.length !== 1)
@@ -280,21 +310,15 @@ export async function operate(
       `${secretSources.seed} is the keys of one module: say --only with its name.`,
       EXIT.badInput,
     );
-  const record = options.record === undefined ? undefined : openRecord(resolve(options.record));
   let growing: readonly Growth[] = [];
   const prepare = async (folders: Folders, model: Model) => {
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
     if (operation === 'preview' || operation === 'up') {
-      // Recorded for reviewers, who see broken rules beside the plan; `up` refuses them.
-      if (record) {
-        record.rules(model, only);
-        process.env[RECORDED_VARIABLE] = 'true';
-      } else assertRules(model, only);
+      assertRules(model, only);
       requireSecrets(folders, model, only);
-      // What previews foreign code has a placeholder.
-      if (!record) refuseGuessable(folders, environment);
-      // A deploy changes no volume, and what previews foreign code reads no cluster beside the engine.
-      if (!only && !record) growing = await growth(model);
+      refuseGuessable(folders, environment);
+      // A deploy changes no volume.
+      if (!only) growing = await growth(model);
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image; images may be left out.
@@ -324,14 +348,16 @@ export async function operate(
         for (const one of growing) terminal.note(growthLine(one));
         await confirmed(terminal, operation, session, planned);
       }
-      if (operation === 'up')
+      const before = async () => {
+        if (options.basis !== undefined) await assertBasis(session, options.basis);
         for (const one of growing) await patchObject(session.model.settings, 'production', { ...grown(one) });
+      };
       const result = await watch(session, operation, terminal, {
         targets,
         replace,
         exclude,
         title,
-        onEvent: record?.event,
+        ...(operation === 'up' ? { before } : {}),
       });
       const listed = operation === 'preview' ? result.steps.map(stepLine) : [];
       const data = losing(result.steps).filter((step) => step.data !== undefined).length;
@@ -341,6 +367,6 @@ export async function operate(
         lines: [...listed, ...warned, ...growing.map(growthLine), `${title}: ${countsText(result.changes)}`],
       };
     },
-    { before: prepare, only, part },
+    { before: prepare, only, part, lockTimeout: options.lockTimeout },
   );
 }

@@ -37,6 +37,7 @@ const words: Readonly<Record<number, string>> = {
   [EXIT.unread]: 'incomplete',
   [EXIT.unsteady]: 'unsteady',
   [EXIT.uncut]: 'uncut',
+  [EXIT.moved]: 'moved',
 };
 
 /** The JSON document of a command that ended. */

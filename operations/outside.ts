@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { answered } from '../clients/kubernetes';
 import { wholeOf } from '../clients/pages';
 import { isTransient, retry, retryAfterMs } from '../clients/retry';
 import { kubeconfigFor } from '../delivery/kubeconfig';
@@ -22,32 +23,15 @@ export function kubeConfigOf(settings: StackSettings, role: ClusterRole) {
   return kubeconfigFor(context, kubeconfig && process.env[kubeconfig]);
 }
 
+/** People wait for these answers. */
+const asked = <T>(work: () => Promise<T>, repeatable = true): Promise<T> =>
+  answered(work, { repeatable, policy: { attempts: 3, attemptMs: PATIENCE } });
+
 async function clientOf(settings: StackSettings, role: ClusterRole) {
   const { ApiException, KubernetesObjectApi } = await import('@kubernetes/client-node');
   const config = await kubeConfigOf(settings, role);
   const isMissing = (error: unknown) => error instanceof ApiException && error.code === 404;
-  /** One answer within its time, which the client itself does not have. What a second time changes nothing is tried again. */
-  const answered = <T>(work: () => Promise<T>, repeatable = true): Promise<T> =>
-    retry((ms) => within(work(), ms), {
-      again: (error) => repeatable && (!(error instanceof ApiException) || isTransient(error.code)),
-      policy: { attempts: 3, attemptMs: PATIENCE },
-    });
-  return { objects: KubernetesObjectApi.makeApiClient(config), isMissing, answered };
-}
-
-async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`the cluster did not answer within ${Math.round(ms / 1000)} s`)),
-      ms,
-    );
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return { objects: KubernetesObjectApi.makeApiClient(config), isMissing };
 }
 
 /** An object of a cluster; undefined when there is none. */
@@ -56,9 +40,9 @@ export async function readObject(
   role: ClusterRole,
   { apiVersion, kind, metadata }: ObjectName,
 ): Promise<unknown> {
-  const { objects, isMissing, answered } = await clientOf(settings, role);
+  const { objects, isMissing } = await clientOf(settings, role);
   try {
-    return await answered(() => objects.read({ apiVersion, kind, metadata: { ...metadata } }));
+    return await asked(() => objects.read({ apiVersion, kind, metadata: { ...metadata } }));
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -74,8 +58,8 @@ export async function listObjects(
   selector: string,
   namespace?: string,
 ): Promise<readonly unknown[]> {
-  const { objects, answered } = await clientOf(settings, role);
-  const answer = await answered(() =>
+  const { objects } = await clientOf(settings, role);
+  const answer = await asked(() =>
     objects.list(apiVersion, kind, namespace, undefined, undefined, undefined, undefined, selector),
   );
   return answer.items;
@@ -94,9 +78,8 @@ export async function readLog(
   const { ApiException, CoreV1Api } = await import('@kubernetes/client-node');
   const api = (await kubeConfigOf(settings, role)).makeApiClient(CoreV1Api);
   try {
-    return await within(
+    return await asked(() =>
       api.readNamespacedPodLog({ ...pod, previous, tailLines: lines, limitBytes: LOG_BYTES }),
-      PATIENCE,
     );
   } catch (error) {
     // 400: the container has not started yet, or not before.
@@ -117,8 +100,8 @@ export async function createObject(
   object: WholeObject,
 ): Promise<void> {
   if ((await readObject(settings, role, object)) !== undefined) return;
-  const { objects, answered } = await clientOf(settings, role);
-  await answered(() => objects.create({ ...object, metadata: { ...object.metadata } }), false);
+  const { objects } = await clientOf(settings, role);
+  await asked(() => objects.create({ ...object, metadata: { ...object.metadata } }), false);
 }
 
 /** Removes an object of a cluster, if it is there, and waits until it is gone. */
@@ -127,9 +110,9 @@ export async function removeObject(
   role: ClusterRole,
   object: ObjectName,
 ): Promise<void> {
-  const { objects, isMissing, answered } = await clientOf(settings, role);
+  const { objects, isMissing } = await clientOf(settings, role);
   try {
-    await answered(() => objects.delete({ ...object, metadata: { ...object.metadata } }));
+    await asked(() => objects.delete({ ...object, metadata: { ...object.metadata } }));
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
@@ -158,8 +141,8 @@ export async function patchObject(
   role: ClusterRole,
   object: ObjectName & Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const { objects, answered } = await clientOf(settings, role);
-  await answered(() => objects.patch({ ...object, metadata: { ...object.metadata } }));
+  const { objects } = await clientOf(settings, role);
+  await asked(() => objects.patch({ ...object, metadata: { ...object.metadata } }));
 }
 
 export interface Gitlab {

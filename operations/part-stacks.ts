@@ -183,7 +183,7 @@ export class Parts {
     settle: (part: string, salt: string, passphrase: string | undefined) => Promise<void>,
   ): Promise<readonly string[]> {
     const { parts: names } = await this.all();
-    for (const name of names) await this.claims.refuseDeploying(name);
+    for (const name of names) await this.claims.untilDeployed(name);
     // From here on no deploy begins, also when this is killed.
     await this.command.removeTag(this.environment, CUT_FOR);
     if (names.length === 0) return [];
@@ -200,35 +200,33 @@ export class Parts {
   }
 
   /**
-   * What {@link gather} does, for whoever only looks: nothing where something is under way or was left open, so that
+   * What {@link gather} does, for whoever only looks: nothing where something stays under way or was left open, so that
    * what these deploys did shows as a change. Afterwards the state is cut anew; also after a plain `pulumi up`.
    */
   async gatherForLook(): Promise<void> {
     const { environment } = this;
-    const [{ parts: found }, newest, cutFor, changing] = await Promise.all([
+    const [{ parts: found }, agrees, changing] = await Promise.all([
       this.all(),
-      this.newest(),
-      this.command.tag(environment, CUT_FOR),
+      this.agrees(),
       this.claims.changing(),
     ]);
-    // A copy that came without its history was cut for nobody.
-    const agrees = cutFor === newest || (cutFor === undefined && newest === NEVER);
-    if ((found.length === 0 && agrees) || changing !== undefined) return;
-    await this.claims.environment();
+    if (found.length === 0 && agrees && changing === undefined) return;
     try {
+      await this.claims.environment();
       // Only now no deploy begins any more.
       const { parts: names } = await this.all();
       const parts: Part[] = [];
       const left: string[] = [];
       for (const name of names) {
-        const part = (await this.claims.deploying(name)) === undefined ? await this.read(name) : undefined;
+        const part = (await this.rests(name)) ? await this.read(name) : undefined;
         if (part && !isOpen(part.state.deployment)) parts.push(part);
         else {
           this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
           left.push(name);
         }
       }
-      if (parts.length === 0 && agrees) return;
+      // What changed the environment until now may have cut it.
+      if (parts.length === 0 && (await this.agrees())) return;
       await this.command.removeTag(environment, CUT_FOR);
       const brought = parts.length === 0 || (await this.bring(parts, await this.passphrases()));
       await this.cut(brought ? left : names);
@@ -237,6 +235,25 @@ export class Parts {
       this.note(`${environment} is locked: what deploys did since it was changed shows as a change.`);
     } finally {
       await this.claims.release();
+    }
+  }
+
+  /** Whether what was cut for the modules is of the environment's newest update. */
+  private async agrees(): Promise<boolean> {
+    const [newest, cutFor] = await Promise.all([this.newest(), this.command.tag(this.environment, CUT_FOR)]);
+    // A copy that came without its history was cut for nobody.
+    return cutFor === newest || (cutFor === undefined && newest === NEVER);
+  }
+
+  /** Whether no deploy works on a part, once it was waited for. */
+  private async rests(part: string): Promise<boolean> {
+    if (!this.claims.isPatient) return (await this.claims.deploying(part)) === undefined;
+    try {
+      await this.claims.untilDeployed(part);
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal && error.code === EXIT.locked) return false;
+      throw error;
     }
   }
 
@@ -277,6 +294,7 @@ export class Parts {
         this.note(`${name} cannot be read any more: what deploys did is applied again.`);
       else gathered = gatherPart(gathered, part, { environment, module, base: cut.base });
     }
+    this.claims.assertKept();
     await this.command.import(environment, { version, deployment: gathered });
     for (const { name } of parts) await this.command.forget(name);
     return true;

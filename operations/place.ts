@@ -1,10 +1,37 @@
-import { rootOf } from '../catalog/program';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Place, placeOf } from '../catalog/place';
+import { defaultFolders, type Folders } from '../components/load';
 import { backendFault } from '../stacks/backend';
 import type { StackSettings } from '../stacks/schema';
 import { EXIT, Refusal } from './refusal';
 
-/** The checkout, or the folder of the delivery image. */
-export const root = rootOf(__dirname);
+/** What comes with Switchyard. */
+export const { product } = placeOf(__dirname);
+
+/** What has Switchyard's own `package.json`: the checkout, or the installed package. */
+export const packageRoot = [product, join(product, '..', '..')].find((folder) =>
+  existsSync(join(folder, 'package.json')),
+);
+
+/**
+ * Where commands read from: in a checkout or the delivery image that itself, else the repository around the current folder.
+ * @throws Refusal where there is none
+ */
+export function here(): Place {
+  const { project } = placeOf(__dirname);
+  if (project !== undefined) return { product, project };
+  throw new Refusal(
+    `${process.cwd()}: neither this folder nor one around it has Pulumi.yaml, catalog/ and stacks/. Go to your repository, or make one: npx switchyard init <folder>`,
+    EXIT.badInput,
+  );
+}
+
+/** The folders of {@link here}. */
+export function foldersHere(): Folders {
+  const { project } = here();
+  return defaultFolders(product, project);
+}
 
 /**
  * Where an environment's state is: the stack says it, unless Pulumi's own variable does.

@@ -49,11 +49,15 @@ async function whereThere(said: Promise<string>): Promise<string | undefined> {
   }
 }
 
+/** Milliseconds for one command: each reads or writes a state, and none touches what it stands for. */
+const STATE_MS = 600_000;
+
 /** What the Automation API has no method for, or one that decrypts every secret. */
 export class PulumiCommand {
   constructor(
     private readonly workDir: string,
     private readonly backend: string,
+    private readonly timeoutMs = STATE_MS,
   ) {}
 
   private run(...args: string[]): Promise<string> {
@@ -67,8 +71,18 @@ export class PulumiCommand {
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       ...withPassphrase(passphrase),
     };
-    const options = { cwd: this.workDir, env, maxBuffer: 1 << 30, encoding: 'utf8' as const };
-    return (await promisify(execFile)('pulumi', [...args, '--non-interactive'], options)).stdout;
+    const { workDir: cwd, timeoutMs: timeout } = this;
+    const options = { cwd, env, timeout, maxBuffer: 1 << 30, encoding: 'utf8' as const };
+    try {
+      return (await promisify(execFile)('pulumi', [...args, '--non-interactive'], options)).stdout;
+    } catch (error) {
+      const { killed, signal } = error as { killed?: boolean; signal?: string };
+      if (!killed || signal !== 'SIGTERM') throw error;
+      const command = args.slice(0, args[1] === 'tag' ? 3 : 2).join(' ');
+      throw new Error(
+        `pulumi ${command} did not end within ${timeout / 1000} s: is the storage of the states reachable?`,
+      );
+    }
   }
 
   /** The project's stacks. */

@@ -8,6 +8,7 @@ export const EXIT = {
   unread: 6,
   unsteady: 7,
   uncut: 8,
+  moved: 9,
 } as const;
 
 /** What each exit code means, in the order of the codes. */
@@ -24,6 +25,7 @@ export const exitCodes: readonly (readonly [number, string])[] = [
     EXIT.uncut,
     'a deploy: nothing was done, since the environment was changed and not cut for its modules: `cut` does',
   ],
+  [EXIT.moved, '`up --basis`: nothing was changed, since the state or the ledger is not what was compared'],
 ];
 
 /** An end that is not a fault of this program: its message is shown as it is, and decides the exit code. */

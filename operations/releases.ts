@@ -1,6 +1,6 @@
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { didYouMean } from '../catalog/problems';
-import { defaultFolders, loadModel } from '../components/load';
+import { loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import { exitCode, Failure } from '../delivery/failure';
 import { GitLab } from '../delivery/gitlab';
@@ -8,7 +8,7 @@ import { listReleases, type ReleaseRow, rollBack } from '../delivery/releases';
 import { secretSources } from '../stacks/secrets';
 import { questionFor } from './confirm';
 import type { CommonOptions, Outcome } from './outcome';
-import { root } from './place';
+import { foldersHere } from './place';
 import { EXIT, Refusal } from './refusal';
 import { columns, plainText } from './table';
 import type { Terminal } from './terminal';
@@ -73,7 +73,7 @@ export const releaseLines = (environment: string, rows: readonly ReleaseRow[]): 
 
 /** `releases`: what was released, newest first. */
 export async function releases(environment: string, module?: string): Promise<Outcome> {
-  const model = loadModel(defaultFolders(root), environment);
+  const model = loadModel(foldersHere(), environment);
   if (module !== undefined) known(model, module);
   const rows = await asked(listReleases(gitlabOf(model), placeOf(model), module));
   return { document: { releases: rows }, lines: releaseLines(environment, rows) };
@@ -92,7 +92,7 @@ export async function rollback(
   options: RollbackOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
-  const model = loadModel(defaultFolders(root), environment);
+  const model = loadModel(foldersHere(), environment);
   known(model, module);
   const { nothingDone, operate } = await import('./operate');
   const hold = options.hold === true;

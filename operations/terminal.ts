@@ -41,6 +41,11 @@ export class Terminal {
     this.stdout.write(`${text}\n`);
   }
 
+  /** Takes away what is on the screen, where results go to one. */
+  clear(): void {
+    if (this.stdout.isTTY && this.env.TERM !== 'dumb') this.stdout.write('\u001b[2J\u001b[H');
+  }
+
   /** A line for the person who watches. */
   note(text: string): void {
     this.stderr.write(`${erase(this.block)}${text}\n`);

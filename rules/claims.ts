@@ -51,24 +51,38 @@ function identity(item: Item): string | undefined {
   return undefined;
 }
 
+/** Who claims which name: Pulumi's, what the outside world knows a resource by, and paths of jobs. */
+function nameClaims(
+  facts: Facts,
+): Readonly<Record<'logical' | 'physical' | 'jobs', ReadonlyMap<string, Claim[]>>> {
+  const physical = new Map<string, Claim[]>();
+  const logical = new Map<string, Claim[]>();
+  for (const item of facts.items) {
+    if (!item.planned) push(logical, item.name, { item });
+    const name = identity(item);
+    if (name !== undefined) push(physical, `${item.cluster ?? ''}\n${name}`, { item });
+  }
+  const jobs = new Map<string, Claim[]>();
+  for (const job of facts.jenkins.jobs) {
+    const module = job.path.slice(job.path.lastIndexOf('/') + 1);
+    push(jobs, job.path, { item: job.declaredBy, part: `job "${job.path}"`, module });
+  }
+  return { logical, physical, jobs };
+}
+
+/** Every name that is claimed, each kind marked. */
+export const claimsOf = (facts: Facts): string[] =>
+  Object.entries(nameClaims(facts)).flatMap(([kind, claims]) =>
+    [...claims.keys()].map((key) => `${kind} ${key}`),
+  );
+
 /** Two modules with one name overwrite each other, turn by turn. */
 export const namesUnique: Rule = {
   id: 'names-unique',
   holds: 'No two resources claim the same name, and no two jobs the same path.',
   why: 'Each `up` undoes what the other one made.',
   check: (facts) => {
-    const physical = new Map<string, Claim[]>();
-    const logical = new Map<string, Claim[]>();
-    for (const item of facts.items) {
-      if (!item.planned) push(logical, item.name, { item });
-      const name = identity(item);
-      if (name !== undefined) push(physical, `${item.cluster ?? ''}\n${name}`, { item });
-    }
-    const jobs = new Map<string, Claim[]>();
-    for (const job of facts.jenkins.jobs) {
-      const module = job.path.slice(job.path.lastIndexOf('/') + 1);
-      push(jobs, job.path, { item: job.declaredBy, part: `job "${job.path}"`, module });
-    }
+    const { logical, physical, jobs } = nameClaims(facts);
     const rename = 'Rename one of the two.';
     return [
       ...clashes(logical, (key, first) => `"${key}" is also the name of ${describe(first.item)}.`, rename),
@@ -109,33 +123,65 @@ export const nodePortsUnique: Rule = {
     ),
 };
 
-/** Hosts by cluster; two Ingresses of one module may share theirs. */
-function hostClaims(facts: Facts): Map<string, Claim[]> {
-  const claims = new Map<string, Claim[]>();
-  const seen = new Set<string>();
+interface HostClaim extends Claim {
+  /** Undefined for what is no module's: it has its host alone. */
+  readonly path?: string;
+  readonly owner: string;
+}
+
+/** "/a" and "/a/" lead to the same. */
+const pathOf = (path: string | undefined): string => `/${(path ?? '').replace(/^\/+|\/+$/g, '')}`;
+
+/** Claims by cluster and host. */
+function hostClaims(facts: Facts): Map<string, HostClaim[]> {
+  const claims = new Map<string, HostClaim[]>();
   for (const item of facts.byType.get('kubernetes:networking.k8s.io/v1:Ingress') ?? []) {
+    const module = moduleOf(item);
     for (const rule of list(item.args, 'spec', 'rules')) {
       const host = text(rule, 'host');
-      const owner = moduleOf(item) ?? `${namespaceOf(item)}/${nameOf(item)}`;
-      const key = `${item.cluster ?? ''}\n${host ?? '*'}`;
-      if (host === UNKNOWN || seen.has(`${key}\n${owner}`)) continue;
-      seen.add(`${key}\n${owner}`);
-      push(claims, key, { item, part: `host "${host ?? '*'}"` });
+      if (host === UNKNOWN) continue;
+      const paths = list(rule, 'http', 'paths').map((each) => text(each, 'path'));
+      for (const path of paths.length > 0 ? paths : [undefined]) {
+        if (path === UNKNOWN) continue;
+        push(claims, `${item.cluster ?? ''}\n${host ?? '*'}`, {
+          item,
+          part: `host "${host ?? '*'}"${module === undefined ? '' : `, path "${pathOf(path)}"`}`,
+          owner: module ?? `${namespaceOf(item)}/${nameOf(item)}`,
+          ...(module === undefined ? {} : { path: pathOf(path) }),
+        });
+      }
     }
   }
   return claims;
 }
 
-/** An ingress controller gives a host to whoever came first, or mixes both. */
+/** What no two may have: host and path, or the host where one of ours has it. Two Ingresses of one owner may share theirs. */
+function sharedHosts(facts: Facts): Map<string, Claim[]> {
+  const shared = new Map<string, Claim[]>();
+  for (const [host, claims] of hostClaims(facts)) {
+    const whole = claims.some(({ path }) => path === undefined);
+    const seen = new Set<string>();
+    for (const claim of claims) {
+      const key = whole ? host : `${host}${claim.path}`;
+      if (seen.has(`${key}\n${claim.owner}`)) continue;
+      seen.add(`${key}\n${claim.owner}`);
+      push(shared, key, claim);
+    }
+  }
+  return shared;
+}
+
+/** An ingress controller merges the paths of one host, and gives a path to whoever came first, or mixes both. */
 export const hostsUnique: Rule = {
   id: 'hosts-unique',
-  holds: 'No two modules claim the same host of an Ingress.',
+  holds:
+    'No two modules claim the same host and path of an Ingress, and none the host of Jenkins or the registry.',
   why: "Requests for one module reach the other one's Pods.",
   check: (facts) =>
     clashes(
-      hostClaims(facts),
+      sharedHosts(facts),
       (_key, first) => `is taken by ${describe(first.item)}.`,
-      'Choose another host.',
+      'Choose another host, or beside other modules another path.',
       'production.ingress.host',
     ),
 };

@@ -77,6 +77,9 @@ export const hookTokenAgrees: Rule = {
   why: 'Jenkins answers 401 to any other, and GitLab disables the hook.',
   check: (facts) => {
     const jobs = jobsByPath(facts);
+    // Which of two jobs of one path is meant is told by `names-unique`.
+    const times = new Map<string, number>();
+    for (const { path } of facts.jenkins.jobs) times.set(path, (times.get(path) ?? 0) + 1);
     const values = new Map<string, Map<string, unknown>>();
     const unknown = new Set<string>();
     for (const secret of facts.byType.get('kubernetes:core/v1:Secret') ?? []) {
@@ -88,7 +91,7 @@ export const hookTokenAgrees: Rule = {
     }
     return hooks(facts).flatMap((hook) => {
       const job = hookJob(facts, jobs, hook);
-      if (!job) return [];
+      if (!job || (times.get(job.path) ?? 0) > 1) return [];
       const modules = { modules: [moduleOfHook(hook)] };
       if (job.tokenVariable === undefined) {
         return [

@@ -61,6 +61,9 @@ export const imagesPinned: Rule = {
   ],
 };
 
+/** Containers of a module's Pod that the ledger names the image of: sidecars are the topology's own. */
+const releasedIn = (pod: PodUse) => containersOf(pod.spec).filter(({ sidecar }) => !sidecar);
+
 /** What was tested is what is deployed: that holds for digests only. */
 export const releasesByDigest: Rule = {
   id: 'releases-by-digest',
@@ -70,7 +73,7 @@ export const releasesByDigest: Rule = {
     facts.pods.flatMap((pod) =>
       labelOf(pod.item, 'app.kubernetes.io/component') !== 'module'
         ? []
-        : containersOf(pod.spec).flatMap(({ name, container }) => {
+        : releasedIn(pod).flatMap(({ name, container }) => {
             const image = text(container, 'image') ?? '';
             return DIGEST.test(image) || image.includes(UNKNOWN)
               ? []
@@ -99,7 +102,7 @@ export const releasesOwn: Rule = {
       const module = moduleOf(pod.item);
       if (module === undefined || labelOf(pod.item, 'app.kubernetes.io/component') !== 'module') return [];
       const own = ledger.repositoriesOf(module);
-      return containersOf(pod.spec).flatMap(({ name, container }) => {
+      return releasedIn(pod).flatMap(({ name, container }) => {
         const image = text(container, 'image') ?? '';
         // Without a digest, the other rule tells it.
         if (!DIGEST.test(image) || own.includes(image.replace(DIGEST, ''))) return [];

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { entries, MOST_EACH, title } from '../catalog/shapes';
 import { httpUrl, secretVariable } from './shapes';
 
 /** Context of the kubeconfig. */
-const context = z.string().min(1);
+const context = title;
 /**
  * Environment variable that holds the kubeconfig's text, for machines without a file. @default the ambient kubeconfig:
  * `KUBECONFIG`, else the one in the home folder
@@ -12,7 +13,11 @@ const kubeconfig = secretVariable.optional();
  * Ports at which the API server answers Pods, behind its Service: network policies let them out there. MicroK8s has 16443,
  * minikube 8443.
  */
-const apiPorts = z.array(z.number().int().min(1).max(65_535)).min(1).default([443, 6443]);
+const apiPorts = z
+  .array(z.number().int().min(1).max(65_535))
+  .min(1)
+  .max(...entries(MOST_EACH))
+  .default([443, 6443]);
 
 /**
  * The clusters by role, each a context of a kubeconfig. The same context (and kubeconfig) twice is one cluster. The

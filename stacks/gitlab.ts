@@ -1,7 +1,17 @@
 import { z } from 'zod';
 import { entryOf } from '../catalog/entry';
 import { dnsLabel } from '../catalog/schema';
-import { reservedGroups, userName } from '../catalog/shapes';
+import {
+  entries,
+  FEW,
+  fewEntries,
+  MOST_EACH,
+  reservedGroups,
+  title,
+  twice,
+  userName,
+} from '../catalog/shapes';
+import { FIRST_LABEL } from '../catalog/status';
 import { httpUrl, oneOf, say } from './shapes';
 import { isPublicKey } from './ssh-key';
 
@@ -24,22 +34,20 @@ const days = (most: number) => z.number().int().min(1).max(most);
 
 const label = z.strictObject({
   /** As people see it; `scope::name` makes labels of one scope exclude each other. */
-  name: z
-    .string()
-    .min(1)
+  name: title
     .max(255, say('is longer than 255 characters', 'Shorten it.'))
     .regex(/^[^,]+$/, say('has a comma', 'Leave it out: GitLab separates labels by it.')),
   /** Six hex digits. */
   color: z.string().regex(/^#[0-9a-f]{6}$/, say('is not a colour', 'Write six small hex digits: "#1f75cb".')),
   /** What it is for. */
-  description: z.string().optional(),
+  description: title.optional(),
 });
 
 const NO_KEY = say('is not a public SSH key', 'Give the content of the .pub file, in one line.');
 
 const deployKey = z.strictObject({
   /** What the key is for. */
-  title: z.string().min(1).max(255, say('is longer than 255 characters', 'Shorten it.')),
+  title: title.max(255, say('is longer than 255 characters', 'Shorten it.')),
   /** The public half, as `ssh-keygen` writes it: type and key, a comment if you like. */
   key: z
     .string()
@@ -51,7 +59,11 @@ const deployKey = z.strictObject({
   /** May push to branches that nothing protects. */
   canPush: z.boolean().default(false),
   /** Modules whose projects take the key. @default all */
-  modules: z.array(dnsLabel).min(1).optional(),
+  modules: z
+    .array(dnsLabel)
+    .min(1)
+    .max(...entries())
+    .optional(),
 });
 
 const approvals = z.strictObject({
@@ -65,6 +77,14 @@ const approvals = z.strictObject({
   committersMayApprove: z.boolean().default(false),
   /** The owners of changed files, by `CODEOWNERS`, must approve. */
   codeOwners: z.boolean().default(false),
+});
+
+const queue = z.strictObject({
+  /**
+   * Merge requests of one module that are tested side by side at first. It grows with each that is merged, to what the quota
+   * holds (`testing.parallel`), and halves with each that is taken out.
+   */
+  window: z.number().int().min(1).max(100).default(4),
 });
 
 /** The group, either to be made or there already. */
@@ -108,7 +128,7 @@ const settings = z.strictObject({
     })
     .default('switchyard'),
   /** Projects that are there already, by module; all other modules get a new one in the group. */
-  projects: z.record(dnsLabel, existingProject).default({}),
+  projects: z.record(dnsLabel, existingProject).superRefine(fewEntries).meta(FEW).default({}),
   /**
    * What becomes of projects that `destroy` takes away: `immediate` removes them for good; `scheduled` leaves them to
    * GitLab, which renames them and keeps them for some days, for an instance that allows nothing else. A group of its own
@@ -119,11 +139,14 @@ const settings = z.strictObject({
   mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
   /**
    * Who rebases a merge request that stands on an older main, where `mergeMethod` asks for it (`rebase_merge`, `ff`):
-   * `people` are told before a build is spent; `bot` does as GitLab's button does, and the new commit has its own build.
+   * `people` are told before a build is spent; `bot` does as GitLab's button does: with `merge: automatic` when its turn comes in
+   * the merge queue, else before the tests, and the new commit has its own build.
    */
   rebase: z.enum(['people', 'bot']).default('people'),
   /** Whether a merge request's commits become one: GitLab's `squash_option`. */
   squash: z.enum(['never', 'always', 'default_on', 'default_off']).default('default_off'),
+  /** The merge queue of each module, where the bot merges. */
+  queue: queue.prefault({}),
   /** Who may merge to main, beside the bot. Nobody pushes to it. */
   mergeRole: z.enum(['developer', 'maintainer']).default('maintainer'),
   /** Every discussion of a merge request must be resolved before it is merged. */
@@ -133,11 +156,17 @@ const settings = z.strictObject({
   /** Role in its project of each owner that a module names. @default owners get none: they have one by the group */
   ownersRole: role.optional(),
   /** Members of the group: user name → role. */
-  members: z.record(userName, role).default({}),
+  members: z.record(userName, role).superRefine(fewEntries).meta(FEW).default({}),
   /** Labels of every module's project. */
-  labels: z.array(label).default([]),
+  labels: z
+    .array(label)
+    .max(...entries(MOST_EACH))
+    .default([]),
   /** SSH keys of machines that read modules' repositories. */
-  deployKeys: z.array(deployKey).default([]),
+  deployKeys: z
+    .array(deployKey)
+    .max(...entries(MOST_EACH))
+    .default([]),
   /** Day on which the bot's token ends, `YYYY-MM-DD`; GitLab allows at most a year ahead. Not with rotation. */
   botTokenExpires: z.iso.date({ error: say('is not a date', 'Write YYYY-MM-DD.') }).optional(),
   /**
@@ -181,12 +210,29 @@ function faults(given: Written, context: z.RefinementCtx): void {
       'Write e.g. { days: 180, before: 30 }.',
     );
   }
-  const alike = (kind: 'labels' | 'deployKeys', key: string, values: readonly string[]) =>
+  const users = Object.keys(given.members);
+  for (const { index, first } of twice(users))
+    fault(
+      ['members', users[index] ?? ''],
+      `is "${first}" again, to whom case means nothing`,
+      'Keep one of the two.',
+    );
+  const alike = (kind: 'labels' | 'deployKeys', key: string, values: readonly string[]) => {
+    const known = new Map<string, string>();
     values.forEach((value, index) => {
-      const first = values.findIndex((other) => slug(other) === slug(value));
-      if (first < index)
-        fault([kind, index, key], `"${value}" is too like "${values[first]}"`, 'Change a letter or a digit.');
+      const first = known.get(slug(value));
+      if (first === undefined) known.set(slug(value), value);
+      else fault([kind, index, key], `"${value}" is too like "${first}"`, 'Change a letter or a digit.');
     });
+  };
+  given.labels.forEach(({ name }, index) => {
+    if (slug(name) === slug(FIRST_LABEL))
+      fault(
+        ['labels', index, 'name'],
+        `"${name}" is too like our own "${FIRST_LABEL}"`,
+        'Choose another name.',
+      );
+  });
   alike(
     'labels',
     'name',

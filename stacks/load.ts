@@ -100,6 +100,9 @@ export const unreadStacks = (folder: string): Problem[] =>
         }))
     : [];
 
+/** What each file said when it was read last: all are held against each other, and none is parsed again for that. */
+const known = new Map<string, { readonly text: string; readonly settings: StackSettings }>();
+
 /**
  * Reads `Pulumi.<name>.yaml` in a folder.
  * @throws ProblemsError when there is none, or with every fault in it
@@ -112,7 +115,12 @@ export function loadStack(folder: string, name: string): StackSettings {
       { file, what: `there is no environment "${name}".`, remedy: didYouMean(name, stackNames(folder)) },
     ]);
   }
-  return parseStack(readFileSync(path, 'utf8'), file, name);
+  const text = readFileSync(path, 'utf8');
+  const before = known.get(path);
+  if (before?.text === text) return before.settings;
+  const settings = parseStack(text, file, name);
+  known.set(path, { text, settings });
+  return settings;
 }
 
 /** The settings of an environment; undefined where there are none, or faulty ones. */
@@ -157,11 +165,18 @@ export function withoutSecrets(text: string): string {
 
 const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
 
+/** Where images come from: a mirror before those without a registry, and replacements by role or `kind:version`. */
+export type ImageSettings = Partial<Pick<StackSettings['images'], 'mirror' | 'replace'>>;
+
 /** An image name as this stack pulls it: replaced if the stack says so, behind the mirror if there is one. */
-export function resolveImage(settings: StackSettings, key: string, image: string): string {
-  const chosen = entryOf(settings.images.replace, key) ?? image;
-  return settings.images.mirror && !hasRegistry(chosen) ? `${settings.images.mirror}/${chosen}` : chosen;
+export function resolveImage(
+  { images: { mirror, replace = {} } }: { readonly images: ImageSettings },
+  key: string,
+  image: string,
+): string {
+  const chosen = entryOf(replace, key) ?? image;
+  return mirror && !hasRegistry(chosen) ? `${mirror}/${chosen}` : chosen;
 }
 
-export const imageFor = (settings: StackSettings, role: ImageRole): string =>
+export const imageFor = (settings: { readonly images: ImageSettings }, role: ImageRole): string =>
   resolveImage(settings, role, defaultImages[role]);

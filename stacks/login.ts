@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { entries } from '../catalog/shapes';
 import { httpUrl, oneOf, say, secretVariable } from './shapes';
 
 /** Name of a claim, or a path to one as JMESPath writes it. */
@@ -56,7 +57,10 @@ const group = z
     say("is a name of Jenkins' own", 'Name a group of the provider.'),
   );
 
-const groups = z.array(group).default([]);
+const groups = z
+  .array(group)
+  .max(...entries())
+  .default([]);
 
 export const loginSchema = z
   .strictObject({
@@ -67,7 +71,10 @@ export const loginSchema = z
     /** Groups by what their people may do. Who is in none of them may do nothing. */
     roles: z.strictObject({
       /** Everything. With GitLab there is no other way in than by one of these. */
-      admin: z.array(group).min(1, say('names no group', 'Name at least one.')),
+      admin: z
+        .array(group)
+        .min(1, say('names no group', 'Name at least one.'))
+        .max(...entries()),
       /** See jobs and their logs, start builds and stop them. */
       operator: groups,
       /** See jobs and their logs. */

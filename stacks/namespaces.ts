@@ -28,6 +28,8 @@ export function namespacesOf(settings: NamespaceSettings) {
     reaper: own('ci-reaper'),
     /** Where what starts builds whose hook was lost runs. */
     reconciler: own('ci-reconciler'),
+    /** What tells autoscalers how much there is to do. */
+    autoscaling: own('autoscaling'),
     /** Where what holds the key of all backups runs; its account has the same name. */
     backup: own('backup'),
     test: (module: string) => own(`test-${module}`),

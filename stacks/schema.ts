@@ -4,14 +4,21 @@ import { dnsLabel, readySeconds, watchSeconds, waysOut } from '../catalog/schema
 import {
   annotations,
   cpu,
+  entries,
+  FEW,
+  fewEntries,
+  fewPorts,
   imageName,
   ingressHost,
   isAddress,
   limitsHold,
+  MOST_EACH,
+  MOST_WAYS,
   memory,
   namespaceName,
   reservedProjects,
   subdomain,
+  title,
 } from '../catalog/shapes';
 import { isOwnVariable } from '../catalog/variables';
 import { backendFault } from './backend';
@@ -36,6 +43,11 @@ const registryAddress = z
   .refine(
     (address) => URL.canParse(`https://${address}`),
     say('is not a registry address', 'Write host or host:port, with a port up to 65535.'),
+  )
+  // splitDockerDomain of distribution/reference, by which Docker, containerd and the Docker provider go.
+  .refine(
+    (address) => /[.:]/.test(address) || address === 'localhost',
+    say('is taken for a name on Docker Hub', 'Write it with its domain or its port: "registry:443".'),
   );
 
 /** What becomes of data when what holds it leaves the topology. */
@@ -109,7 +121,10 @@ export const stackSchema = z
       .max(12, say('is longer than 12 characters', 'Shorten it: it stands before names of up to 45.'))
       .optional(),
     /** Modules of this environment. @default all of the catalog */
-    modules: z.array(dnsLabel).optional(),
+    modules: z
+      .array(dnsLabel)
+      .max(...entries())
+      .optional(),
     /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
     backend: backendUrl,
     /**
@@ -234,7 +249,10 @@ export const stackSchema = z
         address: registryAddress,
         /** `http` only inside a closed network. */
         scheme: z.enum(['https', 'http']).default('https'),
-        /** TLS Secret of the namespace `registry`, served by the registry itself. @default something before it ends TLS */
+        /**
+         * TLS Secret of the namespace `registry`, served by the proxy in the registry's Pod; a renewed one at the next
+         * connection. @default something before it ends TLS
+         */
         tlsSecret: subdomain.optional(),
         /** An ingress that leads `address` to the registry. @default none: something of the site's own does */
         ingress: z
@@ -265,13 +283,13 @@ export const stackSchema = z
         s3: z
           .strictObject({
             /** Name of the bucket. */
-            bucket: z.string().min(3),
+            bucket: title.min(3),
             /** Region of the bucket. */
-            region: z.string().min(1),
+            region: title,
             /** Address of a store that is not Amazon's. */
             endpoint: httpUrl.optional(),
             /** Folder in the bucket. @default its root */
-            folder: z.string().min(1).optional(),
+            folder: title.optional(),
             /**
              * Environment variables of whoever runs `up` that hold the keys. @default none: no Pod reaches what tells nodes
              * who they are
@@ -298,7 +316,10 @@ export const stackSchema = z
          * Addresses that it had before, each with the path where it was an existing one's: modules may run images from
          * there until they are released anew.
          */
-        movedFrom: z.array(formerRegistry).default([]),
+        movedFrom: z
+          .array(formerRegistry)
+          .max(...entries(MOST_EACH))
+          .default([]),
         /** A registry that is there already, at `address`: whom to log in as. @default one is made */
         existing: existingRegistry.optional(),
       })
@@ -360,7 +381,10 @@ export const stackSchema = z
      * passwords of existing services. They travel as one Secret. In the place of the seed and the passphrase a deploy gets
      * what is its module's own.
      */
-    deployEnvironment: z.array(variableName).default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
+    deployEnvironment: z
+      .array(variableName)
+      .max(...entries())
+      .default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
     /**
      * This repository as a project of the topology: its merge requests are previewed, and applied when merged
      * (docs/previews.md). @default off
@@ -375,7 +399,11 @@ export const stackSchema = z
           )
           .default('topology'),
         /** Environments to preview and apply, in that order. @default this one */
-        environments: z.array(dnsLabel).min(1, say('names no environment', 'Name at least one.')).optional(),
+        environments: z
+          .array(dnsLabel)
+          .min(1, say('names no environment', 'Name at least one.'))
+          .max(...entries(MOST_EACH))
+          .optional(),
         /**
          * What each of the other environments is previewed and applied with. Its Pods get this, and nothing of this
          * environment's.
@@ -394,6 +422,8 @@ export const stackSchema = z
                     say("is this environment's own", 'Give the other one a variable with its own value.'),
                   ),
                 )
+                .superRefine(fewEntries)
+                .meta(FEW)
                 .default({}),
               /** Variable that holds a kubeconfig for previews: an account that only reads, and no Secrets. */
               previewKubeconfig: secretVariable,
@@ -401,6 +431,8 @@ export const stackSchema = z
               applyKubeconfig: secretVariable.optional(),
             }),
           )
+          .superRefine(fewEntries)
+          .meta(FEW)
           .default({}),
         /**
          * `automatic`: what is merged is applied, by a Pod that may change everything. `manual`: people run
@@ -428,8 +460,24 @@ export const stackSchema = z
       .strictObject({
         /** Purpose of a secret → its version, where that is not 1. */
         versions: z.record(purpose, z.number().int().min(1).max(1_000_000)).default({}),
+        // As many as the environment has secrets: `rotate` writes both, and no person.
         /** Purposes whose rotation has begun and not ended. */
         rotating: z.array(purpose).default([]),
+      })
+      .prefault({}),
+    /** How modules with `production.scaling` are measured (docs/autoscaling.md). */
+    autoscaling: z
+      .strictObject({
+        /**
+         * A Prometheus and an adapter that the production cluster has already; the adapter's rule is in
+         * docs/autoscaling.md. @default both are made, which a cluster can have once
+         */
+        existing: z
+          .strictObject({
+            /** Namespace that its Prometheus runs in, which is all that may ask the Pods for metrics. */
+            namespace: namespaceName,
+          })
+          .optional(),
       })
       .prefault({}),
     /** Where the jobs of the topology report their metrics. @default nowhere */
@@ -445,9 +493,14 @@ export const stackSchema = z
           /** Namespace of the Pods. */
           namespace: namespaceName,
           /** TCP ports that the Pods themselves listen at, whatever their Service has. */
-          ports: z.array(z.number().int().min(1).max(65_535)).min(1),
+          ports: z
+            .array(z.number().int().min(1).max(65_535))
+            .min(1)
+            .max(...entries(MOST_EACH)),
         }),
       )
+      .max(...entries(MOST_WAYS))
+      .superRefine(fewPorts)
       .default([]),
     /** Where images come from. */
     images: z
@@ -456,9 +509,11 @@ export const stackSchema = z
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
-        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `robot`) or `kind:version` of a service. */
+        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `haproxy`, `prometheus`, `prometheusAdapter`, `robot`) or `kind:version` of a service. */
         replace: z
           .record(z.string(), imageName)
+          .superRefine(fewEntries)
+          .meta(FEW)
           .superRefine((given, context) => {
             const known = Object.keys(defaultImages);
             for (const role of Object.keys(given)) {
@@ -515,6 +570,11 @@ export const defaultImages = {
   /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
   registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
+  /** Counts the requests of modules with `production.scaling`, in their own Pods. */
+  haproxy: 'haproxy:3.0.20-alpine',
+  /** What autoscalers ask: made where a module has `production.scaling`. */
+  prometheus: 'prom/prometheus:v3.5.3',
+  prometheusAdapter: 'registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0',
   /** Robot Framework with its libraries, tar and gzip. Recipe: delivery/image/robot.Dockerfile. */
   robot: 'switchyard/robot:7.5',
 } as const;

@@ -18,7 +18,7 @@ const LOST = /^(?=.* )[ \t\n]*\n$/s;
  * What readers of YAML 1.1 (SnakeYAML in Jenkins, PyYAML, libyaml) take for the end of a line, or refuse wherever it
  * stands: the library writes YAML 1.2, where it is text like any other.
  */
-const FOREIGN = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
+export const FOREIGN = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
 /** Words that YAML 1.1 knows and the library's `compat` does not: the default value, and the merge. */
 const WORDS = /^(?:=|<<)$/;

@@ -1,12 +1,14 @@
-import { type BackupSettings, backupRepository } from '../../stacks/backup';
+import { backupRepository } from '../../stacks/backup';
 import { repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
 import { existingProjects } from '../gitlab/projects';
 import type { Model } from '../model';
-import { givenRef, type Ref, secretRef } from '../shared/references';
+import { inputRef, type Ref, secretRef } from '../shared/references';
+import type { BackupSpec } from './backup';
 
-type Variable =
+/** A variable of a container: a value, or a key of a Secret. */
+export type Variable =
   | { readonly name: string; readonly value: string }
   | {
       readonly name: string;
@@ -29,13 +31,15 @@ export const BUCKET_KEYS = { accessKey: 'BACKUP_ACCESS_KEY', secretKey: 'BACKUP_
 export const KEY_PURPOSE = 'backup/key';
 
 /** What opens the repository, by the variable that `delivery` reads. */
-export function repositorySecrets({ credentialsFrom }: BackupSettings): Record<string, Ref> {
+export function repositorySecrets({
+  credentials,
+}: Pick<BackupSpec, 'credentials'>): Record<string, string | Ref> {
   return {
     RESTIC_PASSWORD: secretRef(KEY_PURPOSE),
-    ...(credentialsFrom
+    ...(credentials
       ? {
-          [BUCKET_KEYS.accessKey]: givenRef(credentialsFrom.accessKey),
-          [BUCKET_KEYS.secretKey]: givenRef(credentialsFrom.secretKey),
+          [BUCKET_KEYS.accessKey]: inputRef('credentials.accessKey', credentials.accessKey),
+          [BUCKET_KEYS.secretKey]: inputRef('credentials.secretKey', credentials.secretKey),
         }
       : {}),
   };

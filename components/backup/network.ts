@@ -1,5 +1,4 @@
 import type { StackSettings } from '../../stacks/schema';
-import type { Model } from '../model';
 import {
   apiPorts,
   backendPorts,
@@ -21,7 +20,7 @@ export const repositoryPorts = ({ backup }: StackSettings): number[] =>
  * Where backup Pods may connect to besides DNS. What they reach lies outside of the cluster: the ports are those that
  * the stack names. Databases and Jenkins need no opening: commands inside their containers go through the API server.
  */
-export function backupEgress({ settings }: Model, role: 'ci' | 'production'): EgressRule[] {
+export function backupEgress(settings: StackSettings, role: 'ci' | 'production'): EgressRule[] {
   const sources =
     role === 'ci' ? [gitlabPort(settings), registryPort(settings), ...backendPorts(settings)] : [];
   return [

@@ -1,30 +1,17 @@
-import { BACKUP_FOLDER, type BackupKind, type BackupSettings, backsUpReleases } from '../../stacks/backup';
-import { namespacesOf } from '../../stacks/namespaces';
+import { BACKUP_FOLDER, type BackupKind } from '../../stacks/backup';
 import { lifetime } from '../gitlab/access';
-import { group } from '../gitlab/projects';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { execRole } from '../shared/exec-role';
 import { repositoryFiles } from '../shared/files';
+import { type Handle, handle, outputOf } from '../shared/handle';
 import { deliveryJob, type JobInputs } from '../shared/job';
-import { dockerConfig, fencedNamespace, object, retained } from '../shared/kubernetes';
+import { fencedNamespace, namespaceHandle, object, pullSecretHandle, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, outputRef, type Ref } from '../shared/references';
+import { inputRef, type Ref } from '../shared/references';
+import { dockerConfig } from '../shared/registry-login';
 import { keptUntilRotated } from '../shared/rotation';
-import {
-  backendVariables,
-  fromSecret,
-  KEY_PURPOSE,
-  RELEASE_SECRET,
-  repositorySecrets,
-  repositoryVariables,
-  SCRATCH,
-  sourceVariables,
-} from './environment';
-import { backupKinds } from './kinds';
-import { backupEgress } from './network';
-import { execRole } from './role';
-
-type Role = 'ci' | 'production';
+import type { BackupCluster, BackupSpec } from './backup';
+import { fromSecret, KEY_PURPOSE, RELEASE_SECRET, repositorySecrets, SCRATCH } from './environment';
 
 const SECRET = 'backup';
 const CLAIM = 'backup';
@@ -36,45 +23,51 @@ const LONGEST_VERIFY = 12 * 3600;
 /** Restic keeps its index in memory, and a Node program feeds it. */
 const resources = { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '1Gi' } };
 
-const about = (model: Model) => ({
+const about = ({ environment }: BackupSpec) => ({
   name: names.backup,
   component: 'backup',
-  environment: model.settings.environment,
+  environment,
   purpose: 'backup',
 });
 
-const within = (model: Model, name: string) => ({
-  namespace: namespacesOf(model.settings).backup,
+const within = (spec: BackupSpec, name: string) => ({
+  namespace: spec.namespace,
   name,
-  labels: labels(about(model)),
+  labels: labels(about(spec)),
 });
 
-/** Names of this box's resources by cluster: a production cluster of its own gets a second set. */
-const prefixOf = (role: Role): string => (role === 'ci' ? 'backup' : 'backup-production');
+/** Names of the resources by cluster: a production cluster of its own gets a second set. */
+const prefixOf = (name: string, role: BackupCluster): string => (role === 'ci' ? name : `${name}-production`);
+
+const readerHandle = (name: string) =>
+  handle('gitlab:index/groupAccessToken:GroupAccessToken', `${name}-reader`);
+const claimHandle = (name: string) => handle('kubernetes:core/v1:PersistentVolumeClaim', `${name}-storage`);
+const accountHandle = (prefix: string) => handle('kubernetes:core/v1:ServiceAccount', `${prefix}-account`);
+const accessHandle = (prefix: string) => handle('kubernetes:core/v1:Secret', `${prefix}-access`);
 
 /** The only token that reads all projects; it may change nothing. */
-const reader = (model: Model): Declaration => ({
-  type: 'gitlab:index/groupAccessToken:GroupAccessToken',
-  name: 'backup-reader',
+const reader = (name: string, { gitlab, group }: BackupSpec): Declaration => ({
+  ...readerHandle(name),
   provider: 'gitlab',
   args: {
-    group,
+    group: inputRef('group', group),
     name: 'switchyard-backup',
     accessLevel: 'reporter',
     scopes: ['read_api', 'read_repository'],
-    ...lifetime(model.settings.gitlab),
+    ...lifetime(gitlab),
   },
 });
 
-function claim(model: Model, settings: BackupSettings): Declaration[] {
-  if (!settings.claim) return [];
-  const { storage, storageClass } = settings.claim;
+function claim(name: string, spec: BackupSpec): Declaration[] {
+  if (!spec.settings.claim) return [];
+  const { storage, storageClass } = spec.settings.claim;
+  const declared = claimHandle(name);
   return [
     object(
-      'kubernetes:core/v1:PersistentVolumeClaim',
-      'backup-storage',
+      declared.type,
+      declared.name,
       'ci',
-      within(model, CLAIM),
+      within(spec, CLAIM),
       {
         spec: {
           accessModes: ['ReadWriteOnce'],
@@ -83,133 +76,133 @@ function claim(model: Model, settings: BackupSettings): Declaration[] {
         },
       },
       // No `destroy` takes the backups along, whatever else it takes.
-      { dependsOn: ['backup-namespace'], ...retained },
+      { dependsOn: [namespaceHandle(name)], ...retained },
     ),
   ];
 }
 
 /** The catalog and the stack file, which say what there is to copy. */
-const files = (model: Model, role: Role): Declaration[] =>
-  repositoryFiles(model.files, {
-    prefix: prefixOf(role),
-    namespace: namespacesOf(model.settings).backup,
+const files = (name: string, spec: BackupSpec, role: BackupCluster): Declaration[] =>
+  repositoryFiles(spec.files, {
+    prefix: prefixOf(name, role),
+    namespace: spec.namespace,
     provider: role,
-    labels: labels(about(model)),
+    labels: labels(about(spec)),
   });
 
 /** The repository opens with the key that it was given. */
-const keyKept = (model: Model) => keptUntilRotated(model, KEY_PURPOSE, ['stringData.RESTIC_PASSWORD']);
+const keyKept = (spec: BackupSpec) => keptUntilRotated(spec, KEY_PURPOSE, ['stringData.RESTIC_PASSWORD']);
 
 /** Namespace, account and Secret in one cluster. It stands alone: who may start Pods beside it could read the key. */
-function place(model: Model, settings: BackupSettings, role: Role): Declaration[] {
-  const prefix = prefixOf(role);
-  const after = { dependsOn: [`${prefix}-namespace`] };
-  const { registry } = model.settings;
+function access(name: string, spec: BackupSpec, role: BackupCluster): Declaration[] {
+  const prefix = prefixOf(name, role);
+  const after = { dependsOn: [namespaceHandle(prefix)] };
+  const { backend, registry } = spec;
   const sources: Record<string, string | Ref> =
     role === 'ci'
       ? {
-          GITLAB_TOKEN: outputRef('backup-reader', 'token'),
-          '.dockerconfigjson': dockerConfig(registry.address, names.pullUser),
+          GITLAB_TOKEN: outputOf(readerHandle(name), 'token'),
+          '.dockerconfigjson': dockerConfig(registry.address, registry.pull),
           ...Object.fromEntries(
-            backendVariables(model).map((variable): [string, Ref] => [variable, givenRef(variable)]),
+            Object.entries(backend.variables).map(([variable, value]): [string, string | Ref] => [
+              variable,
+              inputRef(variable, value),
+            ]),
           ),
         }
       : {};
+  const keeps = spec.settings.claim !== undefined && role === 'ci';
   return [
     ...fencedNamespace({
       prefix,
-      namespace: namespacesOf(model.settings).backup,
+      namespace: spec.namespace,
       provider: role,
-      labels: about(model),
-      quota: {
-        pods: 4,
-        cpu: '2',
-        memory: '4Gi',
-        disk: '88Gi',
-        claims: settings.claim && role === 'ci' ? 1 : 0,
-      },
-      egress: backupEgress(model, role),
+      labels: about(spec),
+      quota: { pods: 4, cpu: '2', memory: '4Gi', disk: '88Gi', claims: keeps ? 1 : 0 },
+      egress: spec.egress[role],
       // A namespace takes its claims along when it goes.
-      retain: settings.claim !== undefined && role === 'ci',
-      pullFrom: registry.address,
+      retain: keeps,
+      pullFrom: registry,
     }),
-    ...files(model, role),
+    ...files(name, spec, role),
     object(
-      'kubernetes:core/v1:ServiceAccount',
-      `${prefix}-account`,
+      accountHandle(prefix).type,
+      accountHandle(prefix).name,
       role,
-      within(model, names.backup),
+      within(spec, names.backup),
       { automountServiceAccountToken: false },
       after,
     ),
     object(
-      'kubernetes:core/v1:Secret',
-      `${prefix}-access`,
+      accessHandle(prefix).type,
+      accessHandle(prefix).name,
       role,
-      within(model, SECRET),
-      { stringData: { ...repositorySecrets(settings), ...sources } },
-      { ...after, ...keyKept(model) },
+      within(spec, SECRET),
+      { stringData: { ...repositorySecrets(spec), ...sources } },
+      { ...after, ...keyKept(spec) },
     ),
   ];
 }
 
 function job(
-  model: Model,
-  settings: BackupSettings,
-  role: Role,
   name: string,
+  spec: BackupSpec,
+  role: BackupCluster,
+  what: 'backup' | 'verify',
   inputs: Pick<JobInputs, 'args' | 'deadline' | 'env' | 'files' | 'schedule' | 'secrets'>,
 ): Declaration {
-  const prefix = prefixOf(role);
+  const prefix = prefixOf(name, role);
+  const mounted = spec.settings.claim;
+  const needs: (Handle | string)[] = [
+    accessHandle(prefix),
+    accountHandle(prefix),
+    pullSecretHandle(prefix),
+    ...(inputs.files ? files(name, spec, role) : []),
+    ...(mounted ? [claimHandle(name)] : []),
+  ];
   return object(
     'kubernetes:batch/v1:CronJob',
-    name === 'backup' ? `${prefix}-job` : `${prefix}-${name}-job`,
+    what === 'backup' ? `${prefix}-job` : `${prefix}-${what}-job`,
     role,
-    within(model, name),
+    within(spec, what),
     {
       spec: deliveryJob({
         ...inputs,
-        labels: labels(about(model)),
+        image: spec.deliveryImage,
+        labels: labels(about(spec)),
         account: names.backup,
         env: [
           { name: 'RESTIC_CACHE_DIR', value: `${SCRATCH}/cache` },
           { name: 'TMPDIR', value: SCRATCH },
-          ...repositoryVariables(model.settings),
-          ...fromSecret(SECRET, Object.keys(repositorySecrets(settings))),
+          ...spec.repository,
+          ...fromSecret(SECRET, Object.keys(repositorySecrets(spec))),
           ...(inputs.env ?? []),
         ],
         resources,
         scratch: { mountPath: SCRATCH, sizeLimit: '20Gi' },
-        ...(settings.claim ? { claim: { name: CLAIM, mountPath: BACKUP_FOLDER } } : {}),
+        ...(mounted ? { claim: { name: CLAIM, mountPath: BACKUP_FOLDER } } : {}),
       }),
     },
-    {
-      dependsOn: [
-        `${prefix}-access`,
-        `${prefix}-account`,
-        `${prefix}-pull`,
-        ...(inputs.files ? files(model, role).map((declaration) => declaration.name) : []),
-        ...(settings.claim ? ['backup-storage'] : []),
-      ],
-    },
+    { dependsOn: needs },
   );
 }
 
 function backupJob(
-  model: Model,
-  settings: BackupSettings,
-  role: Role,
+  name: string,
+  spec: BackupSpec,
+  role: BackupCluster,
   kinds: readonly BackupKind[],
 ): Declaration {
-  const backend = kinds.includes('state') ? backendVariables(model) : [];
+  const { backend } = spec;
+  const opens = kinds.includes('state') ? Object.keys(backend.variables) : [];
   const ci: Partial<JobInputs> =
     role === 'ci'
       ? {
           env: [
-            ...sourceVariables(model.settings),
-            ...fromSecret(SECRET, ['GITLAB_TOKEN', ...backend]),
+            ...spec.sources,
+            ...fromSecret(SECRET, ['GITLAB_TOKEN', ...opens]),
             { name: 'DOCKER_CONFIG', value: '/access' },
-            { name: 'PULUMI_BACKEND_URL', value: model.settings.backend },
+            { name: 'PULUMI_BACKEND_URL', value: backend.url },
             { name: 'PULUMI_HOME', value: `${SCRATCH}/pulumi` },
           ],
           secrets: [
@@ -221,26 +214,24 @@ function backupJob(
           ],
         }
       : {};
-  return job(model, settings, role, 'backup', {
-    schedule: settings.schedule,
+  return job(name, spec, role, 'backup', {
+    schedule: spec.settings.schedule,
     args: [
       'backup',
       ...kinds.flatMap((kind) => ['--kind', kind]),
       // As far back as retention keeps images.
-      ...(kinds.includes('registry')
-        ? ['--release-days', String(model.settings.registry.retention.releaseDays)]
-        : []),
+      ...(kinds.includes('registry') ? ['--release-days', String(spec.releaseDays)] : []),
     ],
     deadline: LONGEST_BACKUP,
-    files: model.files,
+    files: spec.files,
     ...ci,
   });
 }
 
-function verifyJob(model: Model, settings: BackupSettings): Declaration {
-  const { daily, weekly, monthly } = settings.keep;
-  return job(model, settings, 'ci', 'verify', {
-    schedule: settings.verify,
+function verifyJob(name: string, spec: BackupSpec): Declaration {
+  const { daily, weekly, monthly } = spec.settings.keep;
+  return job(name, spec, 'ci', 'verify', {
+    schedule: spec.settings.verify,
     args: [
       'backup-verify',
       '--keep-daily',
@@ -258,43 +249,44 @@ function verifyJob(model: Model, settings: BackupSettings): Declaration {
  * Lets an agent back up what was just released. It does nothing else, and no other agent has this: what may delete
  * backups runs no program that a merge request, a catalog or a release had a part in.
  */
-function afterReleases(model: Model, settings: BackupSettings): Declaration[] {
-  if (!backsUpReleases(settings)) return [];
+function afterReleases(name: string, spec: BackupSpec): Declaration[] {
+  if (!spec.releases) return [];
+  const { namespace, after } = spec.releases;
   return [
     object(
       'kubernetes:core/v1:Secret',
-      'release-backup-access',
+      `release-${name}-access`,
       'ci',
-      {
-        namespace: namespacesOf(model.settings).releaseBackup,
-        name: RELEASE_SECRET,
-        labels: labels(about(model)),
-      },
-      { stringData: repositorySecrets(settings) },
-      { dependsOn: ['release-backup-namespace'], ...keyKept(model) },
+      { namespace, name: RELEASE_SECRET, labels: labels(about(spec)) },
+      { stringData: repositorySecrets(spec) },
+      { dependsOn: [after], ...keyKept(spec) },
     ),
   ];
 }
 
-/** What copies everything that is not code, on a schedule and after each release; nothing where the stack has no `backup`. */
-export function backupResources(model: Model): Declaration[] {
-  const settings = model.settings.backup;
-  if (!settings) return [];
-  const kinds = backupKinds(model);
+/** Lets the jobs copy Jenkins' home. */
+function jenkinsRole({ environment, jenkins, kinds, namespace }: BackupSpec): Declaration[] {
+  if (!jenkins || !kinds.ci.includes('jenkins')) return [];
+  const account = { name: names.backup, namespace };
+  return execRole(jenkins.prefix, 'ci', { environment, namespace: jenkins.namespace }, account, jenkins.pods);
+}
+
+/**
+ * What copies everything that is not code, on a schedule and after each release.
+ * @param name of the component: what the names of all declarations begin with
+ */
+export function backupDeclarations(name: string, spec: BackupSpec): Declaration[] {
+  const { kinds } = spec;
   return [
-    reader(model),
-    ...place(model, settings, 'ci'),
-    ...claim(model, settings),
-    ...(kinds.ci.includes('jenkins')
-      ? execRole('jenkins', 'ci', model.settings, { namespace: namespacesOf(model.settings).ci }, [
-          'jenkins-0',
-        ])
-      : []),
-    ...afterReleases(model, settings),
-    backupJob(model, settings, 'ci', kinds.ci),
-    verifyJob(model, settings),
+    reader(name, spec),
+    ...access(name, spec, 'ci'),
+    ...claim(name, spec),
+    ...jenkinsRole(spec),
+    ...afterReleases(name, spec),
+    backupJob(name, spec, 'ci', kinds.ci),
+    verifyJob(name, spec),
     ...(kinds.production.length > 0
-      ? [...place(model, settings, 'production'), backupJob(model, settings, 'production', kinds.production)]
+      ? [...access(name, spec, 'production'), backupJob(name, spec, 'production', kinds.production)]
       : []),
   ];
 }

@@ -1,8 +1,9 @@
 import type { Module } from '../../catalog/load';
 import { type GitLabSettings, slug } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
-import { foundRef, outputRef } from '../shared/references';
-import { group, numeric } from './projects';
+import { handle, outputOf } from '../shared/handle';
+import { foundRef } from '../shared/references';
+import { group, numeric, projectHandle } from './projects';
 
 /** When a token of ours ends: on a day, or by rotation. */
 export function lifetime({
@@ -18,10 +19,19 @@ export function lifetime({
       };
 }
 
+const TOKEN = 'gitlab:index/groupAccessToken:GroupAccessToken';
+const botHandle = handle(TOKEN, 'gitlab-bot');
+const readerHandle = handle(TOKEN, 'gitlab-reader');
+
+/** The bot's token. */
+export const botToken = outputOf(botHandle, 'token');
+
+/** The token of what looks for drift. */
+export const readerToken = outputOf(readerHandle, 'token');
+
 /** One bot for all posts: GitLab takes a status of the same name from another user for a retry. */
-export const botToken = (gitlab: GitLabSettings): Declaration => ({
-  type: 'gitlab:index/groupAccessToken:GroupAccessToken',
-  name: 'gitlab-bot',
+export const bot = (gitlab: GitLabSettings): Declaration => ({
+  ...botHandle,
   provider: 'gitlab',
   args: {
     group,
@@ -36,9 +46,8 @@ export const botToken = (gitlab: GitLabSettings): Declaration => ({
  * What looks for drift: it may read as a maintainer does, hooks and protection among it, and this repository's program,
  * and change nothing. Tokens of the group are for its owners' eyes.
  */
-export const readerToken = (gitlab: GitLabSettings): Declaration => ({
-  type: 'gitlab:index/groupAccessToken:GroupAccessToken',
-  name: 'gitlab-reader',
+export const reader = (gitlab: GitLabSettings): Declaration => ({
+  ...readerHandle,
   provider: 'gitlab',
   args: {
     group,
@@ -72,7 +81,7 @@ export function ownerMembers({ ownersRole }: GitLabSettings, module: Module, nam
     name: `${name}-owner-${user}`,
     provider: 'gitlab',
     args: {
-      project: outputRef(name, 'id'),
+      project: outputOf(projectHandle(name), 'id'),
       userId: numeric(foundRef('user', user)),
       accessLevel: ownersRole,
     },
@@ -90,7 +99,7 @@ export const deployKeys = (
       type: 'gitlab:index/deployKey:DeployKey',
       name: `${name}-key-${slug(title)}`,
       provider: 'gitlab',
-      args: { project: outputRef(name, 'id'), title, key, canPush },
+      args: { project: outputOf(projectHandle(name), 'id'), title, key, canPush },
     }));
 
 export const labels = ({ labels: wanted }: GitLabSettings, name: string): Declaration[] =>
@@ -99,7 +108,7 @@ export const labels = ({ labels: wanted }: GitLabSettings, name: string): Declar
     name: `${name}-label-${slug(label.name)}`,
     provider: 'gitlab',
     args: {
-      project: outputRef(name, 'id'),
+      project: outputOf(projectHandle(name), 'id'),
       name: label.name,
       color: label.color,
       ...(label.description ? { description: label.description } : {}),

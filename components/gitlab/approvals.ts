@@ -1,12 +1,13 @@
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { Declaration } from '../shared/declaration';
-import { outputRef } from '../shared/references';
+import { outputOf } from '../shared/handle';
+import { projectHandle } from './projects';
 
 /** Approvals of one module's merge requests. Premium and up: on free there is nothing to declare. */
 export function approvalResources(gitlab: GitLabSettings, name: string): Declaration[] {
   const { approvals, tier } = gitlab;
   if (!approvals || tier === 'free') return [];
-  const project = outputRef(name, 'id');
+  const project = outputOf(projectHandle(name), 'id');
   return [
     {
       type: 'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals',

@@ -1,10 +1,13 @@
 import { NO_CI_CONFIG } from '../../catalog/status';
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
-import { foundRef, outputRef, type Ref, secretRef } from '../shared/references';
+import { handle, outputOf } from '../shared/handle';
+import { foundRef, type Ref, secretRef } from '../shared/references';
 
 export const BRANCH = 'main';
-export const group = outputRef('gitlab-group', 'id');
+export const projectHandle = (name: string) => handle('gitlab:index/project:Project', name);
+export const groupHandle = handle('gitlab:index/group:Group', 'gitlab-group');
+export const group = outputOf(groupHandle, 'id');
 
 /** An id that is known only at run time stands as a reference where the package wants a number. */
 export const numeric = (reference: Ref): Ref<number> => reference as unknown as Ref<number>;
@@ -77,7 +80,7 @@ export function protectedMain(
     name,
     provider: 'gitlab',
     args: {
-      project: outputRef(projectName, 'id'),
+      project: outputOf(projectHandle(projectName), 'id'),
       branch: BRANCH,
       pushAccessLevel: levels.push,
       mergeAccessLevel: levels.merge ?? 'maintainer',
@@ -93,7 +96,7 @@ export const hook = (projectName: string, url: string, tokenPurpose: string): De
   name: `${projectName}-hook`,
   provider: 'gitlab',
   args: {
-    project: outputRef(projectName, 'id'),
+    project: outputOf(projectHandle(projectName), 'id'),
     url,
     token: secretRef(tokenPurpose),
     pushEvents: true,

@@ -1,19 +1,24 @@
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
-import { jobFolder } from '../../stacks/gitlab';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { outputOf } from '../shared/handle';
 import { names } from '../shared/naming';
-import { foundRef, outputRef } from '../shared/references';
-import { botToken, deployKeys, groupMembers, labels, ownerMembers } from './access';
+import { foundRef } from '../shared/references';
+import { bot, deployKeys, groupMembers, labels, ownerMembers } from './access';
 import { approvalResources } from './approvals';
-import { BRANCH, existingProject, hook, mergeSettings, project, protectedMain } from './projects';
-
-/** Where GitLab reaches a module's Jenkins job: the gitlab-plugin's path. */
-export const hookUrl = (model: Model, module: string): string =>
-  `${model.settings.jenkins.url}/project/${jobFolder(model.settings.gitlab)}/${module}`;
-
-export const hookTokenPurpose = (module: string): string => `hook/${module}`;
+import { hookTokenPurpose, hookUrl } from './hooks';
+import {
+  BRANCH,
+  existingProject,
+  hook,
+  mergeSettings,
+  project,
+  projectHandle,
+  protectedMain,
+} from './projects';
+import { queueLabels } from './queue';
+import { topologyProjectDeclarations } from './topology';
 
 function groupItself({ settings: { gitlab } }: Model): Declaration {
   const common = { type: 'gitlab:index/group:Group', name: 'gitlab-group', provider: 'gitlab' } as const;
@@ -32,12 +37,17 @@ function groupItself({ settings: { gitlab } }: Model): Declaration {
   };
 }
 
-/** The group, the bot, the release ledger and the pipeline library: what all modules share. */
-export function gitlabSharedResources(model: Model): Declaration[] {
+/** The group, the bot, the release ledger and the pipeline library, and the topology's own project. */
+export function gitlabDeclarations(model: Model): Declaration[] {
+  return [...sharedDeclarations(model), ...topologyProjectDeclarations(model)];
+}
+
+/** What all modules share. */
+function sharedDeclarations(model: Model): Declaration[] {
   const { gitlab } = model.settings;
   return [
     groupItself(model),
-    botToken(gitlab),
+    bot(gitlab),
     ...groupMembers(gitlab),
     project(gitlab, 'gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
     protectedMain('gitlab-ledger-main', 'gitlab-ledger', { push: 'maintainer' }),
@@ -51,7 +61,7 @@ export function gitlabSharedResources(model: Model): Declaration[] {
           name: `gitlab-library-${path.replace(/[^A-Za-z0-9]+/g, '-')}`,
           provider: 'gitlab',
           args: {
-            project: outputRef('gitlab-library', 'id'),
+            project: outputOf(projectHandle('gitlab-library'), 'id'),
             branch: BRANCH,
             filePath: path,
             content: Buffer.from(model.library[path] ?? '').toString('base64'),
@@ -67,7 +77,7 @@ export function gitlabSharedResources(model: Model): Declaration[] {
 }
 
 /** One module's project with its main branch, its hook, and who may do what. */
-export function gitlabModuleResources(model: Model, module: Module): Declaration[] {
+export function gitlabModuleDeclarations(model: Model, module: Module): Declaration[] {
   const { gitlab } = model.settings;
   const name = `gitlab-${module.name}`;
   const existing = entryOf(gitlab.projects, module.name)?.existing;
@@ -85,5 +95,6 @@ export function gitlabModuleResources(model: Model, module: Module): Declaration
     ...ownerMembers(gitlab, module, name),
     ...deployKeys(gitlab, module, name),
     ...labels(gitlab, name),
+    ...queueLabels(model, module, name),
   ];
 }

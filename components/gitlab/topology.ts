@@ -1,12 +1,12 @@
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { readerToken } from './access';
+import { reader } from './access';
 import { approvalResources } from './approvals';
+import { hookTokenPurpose, hookUrl } from './hooks';
 import { hook, mergeSettings, project, protectedMain } from './projects';
-import { hookTokenPurpose, hookUrl } from './resources';
 
 /** This repository's own project, where the stack asks for it: like a module's, with a person's button to merge. */
-export function topologyProjectResources(model: Model): Declaration[] {
+export function topologyProjectDeclarations(model: Model): Declaration[] {
   const { gitlab, topologyProject } = model.settings;
   if (!topologyProject) return [];
   const { path } = topologyProject;
@@ -23,6 +23,6 @@ export function topologyProjectResources(model: Model): Declaration[] {
     protectedMain(`${name}-main`, name, { push: 'maintainer', merge: gitlab.mergeRole }),
     hook(name, hookUrl(model, path), hookTokenPurpose(path)),
     ...approvalResources(gitlab, name),
-    readerToken(gitlab),
+    reader(gitlab),
   ];
 }

@@ -11,7 +11,7 @@ import { backsUpReleases } from '../../stacks/backup';
 import type { RepositoryFiles } from '../../stacks/files';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
-import { repositoryRoot } from '../../stacks/registry';
+import { buildsLogIn, repositoryRoot } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { yamlText } from '../../text/yaml';
 import {
@@ -23,35 +23,32 @@ import {
 } from '../backup/environment';
 import { existingProjects, rebasing } from '../gitlab/projects';
 import type { Model } from '../model';
-import { buildsLogIn } from '../registry/config';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
+import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { names } from '../shared/naming';
-import { outputRef, type Ref, written } from '../shared/references';
+import { type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import {
-  addressForAgents,
-  agentNamespaces,
-  BASES_SECRET,
-  cloudName,
-  queueing,
-  readsState,
-  STATE_SECRET,
-} from './names';
+import { deliveryImage } from './images';
+import { agentNamespaces, BASES_SECRET, cloudName, queueing, readsState, STATE_SECRET } from './names';
 
 const AGENT_USER = 1000;
+/** The working directory of Jenkins' plugin. */
+const AGENT_HOME = '/home/jenkins/agent';
 
 /** Seconds after which Kubernetes ends an agent Pod whatever it does: the longest test is 180 min, three rounds of it. */
 const LONGEST_BUILD = 10 * 3600;
 /** The pipeline stops an image build after two hours. */
 const LONGEST_IMAGE = 2 * 3600 + 600;
-/** A rollout stops by itself after 30 min (delivery/library). */
-const LONGEST_DEPLOY = 3600;
-/** The pipeline stops a preview after 30 min, and applying after an hour. */
+/** The pipeline stops a rollout after 40 min; there may be two, of a release and of what was before it. */
+const LONGEST_DEPLOY = 2 * 2400 + 600;
+const LONGEST_BACKUP = 3600;
+/** The pipeline stops a preview after 30 min. */
 const LONGEST_PREVIEW = 3600;
-const LONGEST_APPLY = 2 * 3600;
+/** The pipeline stops applying after an hour; before that its Pod waits for all deploys that are under way. */
+const LONGEST_APPLY = 6 * 3600;
 const LONGEST_LOOK = 3600;
 
 const scratch = [emptyDir('tmp', '2Gi'), ...agentVolumes];
@@ -61,7 +58,7 @@ const agentContainer = (name: string, image: Ref, env: readonly object[], mounts
   image,
   command: ['sleep'],
   args: ['infinity'],
-  env: [{ name: 'HOME', value: '/home/jenkins/agent' }, ...env],
+  env: [{ name: 'HOME', value: AGENT_HOME }, ...env],
   // No limit on CPU: a build may take what the node has to spare; its request keeps it from starving others.
   resources: withDisk({ requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }, AGENT_DISK),
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
@@ -305,12 +302,11 @@ interface TopologyPod {
   readonly asApplied?: boolean;
   /** Whether it changes the environment, and is told when it ends. @default false */
   readonly changes?: boolean;
-  readonly resources?: object;
 }
 
 function topologyPod(pod: TopologyPod): string | Ref {
   const { container, images, account, other, secret, variables = topologyVariables } = pod;
-  const { asApplied, changes, files, resources } = pod;
+  const { asApplied, changes, files } = pod;
   const { identity, kubeconfig } = reaching(account, other);
   const given = files ? [...variables, ...fileVariables] : variables;
   const mounts = [...topologyMounts, ...(files ? fileMounts : []), ...(asApplied ? [programMount] : [])];
@@ -327,7 +323,6 @@ function topologyPod(pod: TopologyPod): string | Ref {
       {
         ...agentContainer(container, images.delivery, given, mounts),
         ...(changes ? told : {}),
-        ...(resources ? { resources } : {}),
         ...(secret ? { envFrom: [{ secretRef: { name: secret } }] } : {}),
       },
       jnlpContainer(images),
@@ -335,23 +330,72 @@ function topologyPod(pod: TopologyPod): string | Ref {
   });
 }
 
+/** What the containers of a preview share: the one with the engine writes `given`, the one with the program `left`. */
+const HANDOVER = '/handover';
+const handoverMounts = (writes: 'given' | 'left') =>
+  (['given', 'left'] as const).map((name) => ({
+    name,
+    mountPath: `${HANDOVER}/${name}`,
+    readOnly: name !== writes,
+  }));
+
+/** An author's program decides what it uses: it gets so much, and no more. */
+const previewResources = withDisk(
+  { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+  AGENT_DISK,
+);
+
 /**
- * The Pod that runs a merge request's own program. It has no Secret but a kubeconfig that may only read, where another
- * environment needs one, and an account that can read no Secret.
+ * The Pod that previews a merge request, by this image's engine in one container and its own program in another. The
+ * first has a kubeconfig that may only read, and an account that can read no Secret; the second has neither, no network,
+ * and none of its folders but one is read by others.
  */
-const previewPod = (images: Images, other?: string): string | Ref =>
-  topologyPod({
-    container: 'preview',
-    images,
-    account: names.previewer,
-    other,
-    variables: kubeconfigVariable,
-    // An author's program decides what it uses: it gets so much, and no more.
-    resources: withDisk(
-      { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
-      AGENT_DISK,
-    ),
+function previewPod(images: Images, other?: string): string | Ref {
+  const { kubeconfig } = reaching(names.previewer, other);
+  const handover = { name: 'SWITCHYARD_HANDOVER', value: HANDOVER };
+  return agentPod({
+    ...(other === undefined ? { serviceAccountName: names.previewer } : {}),
+    volumes: [
+      kubeconfig,
+      ...(other === undefined ? [accountVolume] : []),
+      emptyDir('given', '1Gi'),
+      emptyDir('left', '64Mi'),
+      emptyDir('program-home', '256Mi'),
+      emptyDir('program-tmp', '256Mi'),
+      ...scratch,
+    ],
+    containers: [
+      {
+        ...agentContainer(
+          'preview',
+          images.delivery,
+          [...kubeconfigVariable, handover],
+          [
+            ...topologyMounts,
+            ...(other === undefined ? [{ name: 'account', mountPath: ACCOUNT_FOLDER, readOnly: true }] : []),
+            ...handoverMounts('given'),
+          ],
+        ),
+        resources: previewResources,
+      },
+      {
+        name: 'program',
+        image: images.delivery,
+        command: ['confined', 'tini', '--', 'delivery', 'preview-program'],
+        env: [{ name: 'HOME', value: AGENT_HOME }, handover],
+        resources: previewResources,
+        securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
+        volumeMounts: [
+          // Jenkins' plugin mounts its workspace there in each container that has nothing there.
+          { name: 'program-home', mountPath: AGENT_HOME },
+          { name: 'program-tmp', mountPath: '/tmp' },
+          ...handoverMounts('left'),
+        ],
+      },
+      jnlpContainer(images),
+    ],
   });
+}
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
 const driftPod = ({ files, settings }: Model, images: Images): string | Ref =>
@@ -402,8 +446,9 @@ const applyPod = (images: Images, other?: string): string | Ref =>
 
 /**
  * How many `delivery` agents there may be, of so many agents in all. A build holds one of them while it waits for a
- * second agent (build, tests, deploy, preview, apply), and the plugin's cap counts all agents of the cloud together: were all
- * of them `delivery`, none would ever get its second, and all would stand still for ever. No other kind waits for one.
+ * second agent (build, tests, deploy, state, preview, apply), and the plugin's cap counts all agents of the cloud together: were all
+ * of them `delivery`, none would ever get its second, and all would stand still for ever. No other kind waits for one, and whoever
+ * holds a lock waits for no agent.
  * Half of them leaves one for each that waits.
  * @param maximumAgents at least 2
  */
@@ -412,7 +457,7 @@ export const deliveryCap = (maximumAgents: number): number => Math.floor(maximum
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
 export function kubernetesCloud(model: Model) {
   const images: Images = {
-    delivery: outputRef('delivery-image', 'repoDigest'),
+    delivery: deliveryImage,
     inboundAgent: imageFor(model.settings, 'inboundAgent'),
   };
   const { backup, jenkins, topologyProject } = model.settings;
@@ -435,7 +480,7 @@ export function kubernetesCloud(model: Model) {
   return {
     name: cloudName(model),
     namespace: namespaces.agents,
-    jenkinsUrl: addressForAgents(model),
+    jenkinsUrl: jenkinsEndpoint(model.settings).url,
     webSocket: true,
     containerCapStr: String(jenkins.maximumAgents),
     restrictedPssSecurityContext: true,
@@ -455,7 +500,7 @@ export function kubernetesCloud(model: Model) {
       template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(images)))),
       template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, images)),
       ...(backsUpReleases(backup)
-        ? [template('backup', namespaces.releaseBackup, LONGEST_DEPLOY, backupPod(model, images))]
+        ? [template('backup', namespaces.releaseBackup, LONGEST_BACKUP, backupPod(model, images))]
         : []),
       ...(readsState(model.settings)
         ? [template('state', namespaces.deploy, LONGEST_LOOK, statePod(model, images))]

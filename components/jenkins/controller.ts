@@ -3,11 +3,12 @@ import { loginVariable } from '../../stacks/login';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { JENKINS_PORT } from '../shared/jenkins-endpoint';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { JENKINS_PORT } from '../shared/network';
-import { givenRef, outputRef, secretRef } from '../shared/references';
+import { givenRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
+import { controllerImage } from './images';
 import { hasAdmin } from './login';
 import { cascSecrets, hookTokens, JENKINS_USER, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 import { agentFiles } from './namespaces';
@@ -131,7 +132,7 @@ function state(model: Model): Declaration[] {
 /** Has changed configuration reloaded, so that Jenkins need not restart; runs from Jenkins' own image. */
 const reloader = {
   name: 'reload',
-  image: outputRef('jenkins-image', 'repoDigest'),
+  image: controllerImage,
   command: ['bash', '/opt/switchyard/reload-casc.sh'],
   env: [
     { name: 'JENKINS_ADDRESS', value: `http://127.0.0.1:${JENKINS_PORT}` },
@@ -186,7 +187,7 @@ function workload(model: Model): Declaration[] {
               containers: [
                 {
                   name: 'jenkins',
-                  image: outputRef('jenkins-image', 'repoDigest'),
+                  image: controllerImage,
                   env: [
                     { name: 'CASC_JENKINS_CONFIG', value: CASC_FOLDER },
                     {

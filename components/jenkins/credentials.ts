@@ -1,38 +1,53 @@
 import { keepsParts } from '../../stacks/backend';
 import { namespacesOf } from '../../stacks/namespaces';
+import { buildsLogIn } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { deployVariables, PASSPHRASE_VARIABLE, secretSources } from '../../stacks/secrets';
+import { botToken } from '../gitlab/access';
 import type { Model } from '../model';
 import { modulePurpose } from '../production/access';
-import { buildsLogIn } from '../registry/config';
 import type { Declaration } from '../shared/declaration';
-import { dockerConfig, loginPurpose, object } from '../shared/kubernetes';
+import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
+import { namespaceHandle, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, joinedBy, keyRef, outputRef, type Ref, secretRef } from '../shared/references';
+import { givenRef, joinedBy, keyRef, type Ref, secretRef } from '../shared/references';
+import { derivedLogin, dockerConfig, loginPurpose } from '../shared/registry-login';
 import { productionAccess } from './deploy-access';
 import { BASES_SECRET, credentialIds, partPurpose, partSecretName } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(model: Model): Declaration[] {
-  const credential = (name: string, id: string, type: string, data: Record<string, string | Ref>) =>
+  const endpoint = jenkinsEndpoint(model.settings);
+  const credential = (
+    name: string,
+    id: string,
+    type: string,
+    data: Record<string, string | Ref>,
+    module?: string,
+  ) =>
     object(
       'kubernetes:core/v1:Secret',
       name,
       'ci',
       {
-        namespace: namespacesOf(model.settings).ci,
+        namespace: endpoint.namespace,
         name: id,
         labels: {
-          ...labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
+          ...labels({
+            name: 'jenkins',
+            component: 'jenkins',
+            environment: model.settings.environment,
+            module,
+          }),
           'jenkins.io/credentials-type': type,
         },
         annotations: { 'jenkins.io/credentials-description': 'Made by Switchyard' },
       },
       { stringData: data },
-      { dependsOn: ['jenkins-namespace'] },
+      // Another's Jenkins has its namespace already.
+      { dependsOn: model.settings.jenkins.existing ? [] : [namespaceHandle('jenkins')] },
     );
   const { registry } = model.settings;
-  const botToken = outputRef('gitlab-bot', 'token');
   return [
     credential('jenkins-bot-token', credentialIds.botToken, 'secretText', { text: botToken }),
     credential('jenkins-bot-login', credentialIds.botLogin, 'usernamePassword', {
@@ -46,26 +61,39 @@ export function credentials(model: Model): Declaration[] {
     ...model.modules.map(({ name }) => {
       // Another's registry knows one user that pushes; who may push where is its owner's matter.
       const user = registry.existing ? names.pushUser : names.modulePushUser(name);
-      return credential(`jenkins-registry-${name}`, credentialIds.registry(name), 'usernamePassword', {
-        username: registry.existing?.push.user ?? user,
-        password: secretRef(loginPurpose(user)),
-      });
+      return credential(
+        `jenkins-registry-${name}`,
+        credentialIds.registry(name),
+        'usernamePassword',
+        { username: registry.existing?.push.user ?? user, password: secretRef(loginPurpose(user)) },
+        name,
+      );
     }),
     ...model.modules.flatMap(({ name }) => [
-      credential(`jenkins-keys-${name}`, credentialIds.keys(name), 'secretText', {
-        text: joinedBy(
-          ' ',
-          [modulePurpose(name), ...(registry.existing ? [] : [loginPurpose(names.pullUser)])].map((path) =>
-            keyRef(path),
+      credential(
+        `jenkins-keys-${name}`,
+        credentialIds.keys(name),
+        'secretText',
+        {
+          text: joinedBy(
+            ' ',
+            [modulePurpose(name), ...(registry.existing ? [] : [loginPurpose(names.pullUser)])].map((path) =>
+              keyRef(path),
+            ),
           ),
-        ),
-      }),
+        },
+        name,
+      ),
       // At Pulumi Cloud there are no parts.
       ...(keepsParts(model.settings.backend)
         ? [
-            credential(partSecretName(name), credentialIds.part(name), 'secretText', {
-              text: secretRef(partPurpose(name)),
-            }),
+            credential(
+              partSecretName(name),
+              credentialIds.part(name),
+              'secretText',
+              { text: secretRef(partPurpose(name)) },
+              name,
+            ),
           ]
         : []),
     ]),
@@ -83,7 +111,9 @@ function basesLogin({ settings }: Model, common: Record<string, string>): Declar
       { namespace: namespacesOf(settings).agents, name: BASES_SECRET, labels: common },
       {
         type: 'kubernetes.io/dockerconfigjson',
-        stringData: { '.dockerconfigjson': dockerConfig(settings.registry.address, names.basesUser) },
+        stringData: {
+          '.dockerconfigjson': dockerConfig(settings.registry.address, derivedLogin(names.basesUser)),
+        },
       },
       { dependsOn: ['agents-namespace'] },
     ),
@@ -97,8 +127,13 @@ const isOfAll = ({ backend }: StackSettings, variable: string): boolean =>
 /** What the Pods of rollouts are given, and what builds may log in with to pull base images. */
 export function deployAccess(model: Model): Declaration[] {
   const { settings } = model;
-  const common = labels({ name: names.deployer, component: 'jenkins', environment: settings.environment });
-  const within = (name: string) => ({ namespace: namespacesOf(model.settings).deploy, name, labels: common });
+  const about = { name: names.deployer, component: 'jenkins', environment: settings.environment };
+  const common = labels(about);
+  const within = (name: string, module?: string) => ({
+    namespace: namespacesOf(model.settings).deploy,
+    name,
+    labels: labels({ ...about, module }),
+  });
   const after = { dependsOn: ['deploy-namespace'] };
   return [
     ...model.modules.map(({ name }) =>
@@ -106,7 +141,7 @@ export function deployAccess(model: Model): Declaration[] {
         'kubernetes:core/v1:ServiceAccount',
         `deploy-account-${name}`,
         'ci',
-        within(names.deployerOf(name)),
+        within(names.deployerOf(name), name),
         {},
         after,
       ),

@@ -5,12 +5,13 @@ import type { StackSettings } from '../../stacks/schema';
 import { yamlText } from '../../text/yaml';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { handle, outputOf } from '../shared/handle';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { foundRef, outputRef, type Ref, written } from '../shared/references';
+import { foundRef, type Ref, written } from '../shared/references';
 
 const NAME = 'deploy-kubeconfig';
-const TOKEN = 'deployer-token';
+const TOKEN = handle('kubernetes:core/v1:Secret', 'deployer-token');
 
 /** Folder of the deploy Pod in which {@link kubeconfigVolume} is mounted. */
 const MOUNT = '/kubeconfig';
@@ -72,10 +73,10 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
       { dependsOn: ['deployer-namespace'] },
     ),
     object(
-      'kubernetes:core/v1:Secret',
-      TOKEN,
+      TOKEN.type,
+      TOKEN.name,
       'production',
-      within(TOKEN, { 'kubernetes.io/service-account.name': names.deployer }),
+      within(TOKEN.name, { 'kubernetes.io/service-account.name': names.deployer }),
       { type: 'kubernetes.io/service-account-token' },
       { dependsOn: ['deployer-account'] },
     ),
@@ -107,7 +108,7 @@ export function productionAccess({ settings }: Model): Declaration[] {
       where,
       {
         // Both come from a Secret's `data`, so they are base64 already.
-        data: { token: outputRef(TOKEN, 'data.token'), 'ca.crt': outputRef(TOKEN, 'data.ca.crt') },
+        data: { token: outputOf(TOKEN, 'data', 'token'), 'ca.crt': outputOf(TOKEN, 'data', 'ca.crt') },
         stringData: { config: kubeconfig(settings, server, MOUNT) },
       },
       after,

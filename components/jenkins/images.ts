@@ -2,10 +2,21 @@ import { imageContext } from '../../catalog/program';
 import { imageFor } from '../../stacks/load';
 import { repositoryRoot } from '../../stacks/registry';
 import type { Model } from '../model';
+import { registryHandles } from '../registry/resources';
 import type { Declaration } from '../shared/declaration';
-import { loginPurpose } from '../shared/kubernetes';
+import { handle, outputOf } from '../shared/handle';
 import { names } from '../shared/naming';
 import { secretRef } from '../shared/references';
+import { loginPurpose } from '../shared/registry-login';
+
+const deliveryImageHandle = handle('docker:index/image:Image', 'delivery-image');
+const controllerImageHandle = handle('docker:index/image:Image', 'jenkins-image');
+
+/** The delivery image, by its digest. */
+export const deliveryImage = outputOf(deliveryImageHandle, 'repoDigest');
+
+/** Jenkins with its plugins, by its digest. */
+export const controllerImage = outputOf(controllerImageHandle, 'repoDigest');
 
 /** An image that the topology builds itself, by its own registry's name. */
 function builtImage(
@@ -33,7 +44,7 @@ function builtImage(
         password: secretRef(loginPurpose(names.pushUser)),
       },
     },
-    dependsOn: registry.existing ? [] : ['registry-service'],
+    dependsOn: registry.existing ? [] : [registryHandles('registry').service.name],
     // A Service exists a moment before its address answers, and the engine pushes at once when it built from its cache.
     needsAnswer: `${registry.scheme}://${registry.address}/v2/`,
   };
@@ -43,12 +54,16 @@ function builtImage(
 export function jenkinsImages(model: Model): Declaration[] {
   const context = imageContext(model.settings.topologyProject !== undefined);
   return [
-    builtImage(model, 'jenkins-image', 'switchyard/jenkins', {
-      context: 'components/jenkins/image',
-      dockerfile: 'components/jenkins/image/Dockerfile',
-      base: imageFor(model.settings, 'jenkins'),
-    }),
-    builtImage(model, 'delivery-image', 'switchyard/delivery', {
+    ...(model.settings.jenkins.existing
+      ? []
+      : [
+          builtImage(model, controllerImageHandle.name, 'switchyard/jenkins', {
+            context: 'components/jenkins/image',
+            dockerfile: 'components/jenkins/image/Dockerfile',
+            base: imageFor(model.settings, 'jenkins'),
+          }),
+        ]),
+    builtImage(model, deliveryImageHandle.name, 'switchyard/delivery', {
       context,
       dockerfile: `${context}/Dockerfile`,
       base: imageFor(model.settings, 'agent'),

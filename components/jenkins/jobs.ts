@@ -71,7 +71,9 @@ export const topologyJobScript = (
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
     approvals: false,
-    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)}${namespaces(model)})`,
+    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)}${namespaces(model)}${
+      apply === 'automatic' ? `, modules: ${moduleList(model)}` : ''
+    })`,
   });
 
 /** Name of the job that looks for drift, beside that of the topology's own project. */
@@ -95,7 +97,7 @@ export const driftJobScript = (
   definition {
     cps {
       script(${groovyBlock(
-        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)}${namespaces(model)})\n`,
+        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)}${namespaces(model)}${parts(model)})\n`,
       )})
       sandbox(true)
     }
@@ -113,7 +115,7 @@ export const rollbackJobScript = (
   description('Puts an earlier release of a module back, in the ledger and in production')
   logRotator { numToKeep(100) }
   parameters {
-    choiceParam('MODULE', [${model.modules.map(({ name }) => groovyString(name)).join(', ')}], 'The module')
+    choiceParam('MODULE', ${moduleList(model)}, 'The module')
     stringParam('TO', '', 'Commit of a release, or at least 7 digits of it; empty: the one before what runs')
     booleanParam('HOLD', false, 'Keep it until a rollback without this: nothing merged takes its place')
   }
@@ -138,9 +140,15 @@ function places(model: Model): string {
   return [
     ...(cloud === 'kubernetes' ? [] : [`, cloud: ${groovyString(cloud)}`]),
     namespaces(model),
-    ...(keepsParts(model.settings.backend) ? [', parts: true'] : []),
+    parts(model),
   ].join('');
 }
+
+/** Whether deploys of several modules can go on side by side, each on its part of the state. */
+const parts = ({ settings: { backend } }: Model): string => (keepsParts(backend) ? ', parts: true' : '');
+
+const moduleList = ({ modules }: Model): string =>
+  `[${modules.map(({ name }) => groovyString(name)).join(', ')}]`;
 
 /** Job DSL of one module's pipeline. */
 export const jobScript = (model: Model, module: Module): JcascScalar =>

@@ -1,10 +1,13 @@
 import { keepsParts } from '../../stacks/backend';
 import { backsUpReleases } from '../../stacks/backup';
-import { clusterWide, namespacesOf } from '../../stacks/namespaces';
+import { clusterWide, type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
-import { hookTokenPurpose } from '../gitlab/resources';
+import { hookTokenPurpose } from '../gitlab/hooks';
+import { mayReconcile } from '../gitlab/queue';
 import type { Model } from '../model';
+import type { Account } from '../shared/exec-role';
+import { names } from '../shared/naming';
 import { givenRef, keyRef, type Ref, secretRef } from '../shared/references';
 
 /** File names below JCasC's secrets folder. */
@@ -68,27 +71,21 @@ export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
   !jenkins.anonymousRead && !jenkins.login;
 
-/**
- * Whether a reconciler runs. Beside a Jenkins of someone else's there is none: that one's users are not ours to make. Nor where
- * people log in by a provider and not everybody may read: Jenkins has one realm, and a provider's has no user for it.
- */
-export const reconciles = (model: Model): boolean => {
-  const { jenkins } = model.settings;
-  return !jenkins.existing && (jenkins.anonymousRead || !jenkins.login) && hookedJobs(model).length > 0;
-};
+/** Whether a reconciler runs. */
+export const reconciles = (model: Model): boolean => mayReconcile(model) && hookedJobs(model).length > 0;
 
 /** Tells the `delivery` command that what waits in the merge queue is started again by somebody. */
 export const queueing = (model: Model): { name: string; value: string }[] =>
   reconciles(model) ? [{ name: 'SWITCHYARD_QUEUE', value: 'true' }] : [];
 
+/** Account of the Pods that take a merge request through its tests. */
+export const deliveryAccount = (settings: NamespaceSettings): Account => ({
+  name: names.delivery,
+  namespace: namespacesOf(settings).agents,
+});
+
 /** User and group of the official image. */
 export const JENKINS_USER = 1000;
-
-/** Jenkins' address for its agents, which stay inside the cluster whatever address people use. */
-export const addressForAgents = ({ settings }: Model): string => {
-  const { existing } = settings.jenkins;
-  return existing?.agentsUrl ?? `http://jenkins.${existing?.namespace ?? namespacesOf(settings).ci}.svc:8080`;
-};
 
 /** Name of the Kubernetes cloud: in a Jenkins with others it must be told apart. */
 export const cloudName = ({ settings }: Model): string =>

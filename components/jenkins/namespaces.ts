@@ -3,13 +3,16 @@ import { backsUpReleases } from '../../stacks/backup';
 import { namespacesOf } from '../../stacks/namespaces';
 import { RELEASE_DISK } from '../backup/environment';
 import type { Model } from '../model';
+import { agentRole, rightIn } from '../shared/agent-access';
 import type { Declaration } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
+import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
-import { agentRole } from '../testing/resources';
+import { registryEndpoint } from '../shared/registry-login';
 import { buildDisk } from './buildkit';
+import { deliveryAccount } from './names';
 import {
   buildWaysOut,
   changingWaysOut,
@@ -33,6 +36,23 @@ export const agentFiles = (model: Model): string[] => [
 export const agentsDisk = (pods: number, other: string = AGENT_DISK): string =>
   wholeGibibytes(pods * (bytes(agentResources.limits['ephemeral-storage']) + bytes(other)));
 
+/**
+ * What may be known of agents where they run: by Jenkins all, and by `delivery agent-events` why none starts. No Pods: each
+ * shows the secret by which its agent connects.
+ */
+export const agentAccess = (
+  { settings }: Model,
+  prefix: string,
+  namespace: string,
+  common: Record<string, string>,
+): Declaration[] => [
+  ...agentRole(jenkinsEndpoint(settings), prefix, namespace, common),
+  ...rightIn(prefix, { namespace, labels: common }, deliveryAccount(settings), {
+    resources: ['events'],
+    verbs: ['list'],
+  }),
+];
+
 /** Jenkins' own namespace, its agents', the rollouts', and the image builds'. */
 export function jenkinsNamespaces(model: Model): Declaration[] {
   const { environment, registry, jenkins, backup } = model.settings;
@@ -54,10 +74,11 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
     labels: about('jenkins'),
     quota: { pods: 4, cpu: '4', memory: '8Gi', disk: '36Gi', claims: 2 },
     egress: controllerWaysOut(model),
-    pullFrom: registry.address,
+    pullFrom: registryEndpoint(registry),
   });
   return [
-    ...own.map(
+    // Another's Jenkins has its namespace already.
+    ...(jenkins.existing ? [] : own).map(
       (declaration): Declaration =>
         // A namespace takes its claims along when it goes.
         declaration.name === 'jenkins-namespace' && jenkins.onDelete === 'retain'
@@ -78,9 +99,9 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
           claims: 0,
         },
         egress,
-        pullFrom: registry.address,
+        pullFrom: registryEndpoint(registry),
       }),
-      ...agentRole(model.settings, prefix, namespace, labels(about(prefix))),
+      ...agentAccess(model, prefix, namespace, labels(about(prefix))),
       ...repositoryFiles(model.files, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
     object(
@@ -115,13 +136,8 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       // A step of a Dockerfile that opens ports on nodes or orders load balancers reaches beyond its Pod.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
       egress: buildWaysOut(model),
-      pullFrom: registry.address,
+      pullFrom: registryEndpoint(registry),
     }),
-    ...agentRole(
-      model.settings,
-      'build',
-      namespaces.build,
-      labels({ ...about('buildkit'), component: 'jenkins' }),
-    ),
+    ...agentAccess(model, 'build', namespaces.build, labels({ ...about('buildkit'), component: 'jenkins' })),
   ];
 }

@@ -7,6 +7,7 @@ import type { StackSettings } from '../../stacks/schema';
 import { repositoryPorts } from '../backup/network';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
+import { JENKINS_PORT } from '../shared/jenkins-endpoint';
 import { object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import {
@@ -15,7 +16,6 @@ import {
   type EgressRule,
   gitlabPort,
   inNamespaces,
-  JENKINS_PORT,
   outside,
   registryPort,
   toJenkins,
@@ -77,13 +77,17 @@ export function jenkinsNetwork(model: Model): Declaration[] {
       { dependsOn: [`${name}-namespace`] },
     );
   return [
-    allow(
-      'jenkins',
-      ci,
-      JENKINS_PORT,
-      { matchLabels: selector('jenkins', 'jenkins') },
-      known ? from : undefined,
-    ),
+    ...(jenkins.existing
+      ? []
+      : [
+          allow(
+            'jenkins',
+            ci,
+            JENKINS_PORT,
+            { matchLabels: selector('jenkins', 'jenkins') },
+            known ? from : undefined,
+          ),
+        ]),
     // A build hands over what it made; the gate asks for the password of that build.
     allow('agents', agents, GATE_PORT, {}, [inNamespaces(build)]),
   ];

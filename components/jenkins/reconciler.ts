@@ -2,16 +2,22 @@ import { entryOf } from '../../catalog/entry';
 import { STATUS_NAME } from '../../catalog/status';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
+import { botToken } from '../gitlab/access';
+import { hookTokenPurpose } from '../gitlab/hooks';
 import { BRANCH, existingProjects } from '../gitlab/projects';
-import { hookTokenPurpose } from '../gitlab/resources';
 import type { Model } from '../model';
+import { rightIn } from '../shared/agent-access';
 import type { Declaration } from '../shared/declaration';
+import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { deliveryPod } from '../shared/job';
 import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { gitlabPort, outside, toJenkins, toNeighbours } from '../shared/network';
-import { outputRef, secretRef } from '../shared/references';
-import { addressForAgents, hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
+import { secretRef } from '../shared/references';
+import { registryEndpoint } from '../shared/registry-login';
+import { deliveryCap } from './agents';
+import { deliveryImage } from './images';
+import { hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -30,8 +36,9 @@ export function watchedProjects({ modules, settings }: Model) {
         status: STATUS_NAME,
         merges: merge !== 'manual',
         drafts: false,
+        ...(merge === 'reviewed' ? { reviewed: true } : {}),
         // What people merge by hand does not queue.
-        ...(merge === 'manual' ? {} : { queue: testing.parallel }),
+        ...(merge === 'manual' ? {} : { queue: { most: testing.parallel, start: gitlab.queue.window } }),
       },
       heads: { status: STATUS_NAME, module: name },
     })),
@@ -52,13 +59,13 @@ export function watchedProjects({ modules, settings }: Model) {
 
 /**
  * What makes good for lost hooks: once a minute it compares GitLab, Jenkins and the ledger. It has a namespace of its own,
- * since it holds the bot's token and may start every job, and no rights in the cluster.
+ * since it holds the bot's token and may start every job. In the cluster it may know why no agent starts, and nothing else.
  */
 export function reconcilerResources(model: Model): Declaration[] {
   const { settings } = model;
   const { environment, gitlab, jenkins, registry } = settings;
   if (!reconciles(model)) return [];
-  const { reconciler: namespace } = namespacesOf(settings);
+  const { agents, reconciler: namespace } = namespacesOf(settings);
   const about = { name: names.reconciler, component: 'jenkins', environment, purpose: 'ci' };
   const common = labels(about);
   const within = (name: string) => ({ namespace, name, labels: common });
@@ -77,9 +84,27 @@ export function reconcilerResources(model: Model): Declaration[] {
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [outside(gitlabPort(settings)), toJenkins(settings), ...toNeighbours(settings)],
-      pullFrom: registry.address,
+      egress: [
+        outside(gitlabPort(settings), ...settings.clusters.ci.apiPorts),
+        toJenkins(settings),
+        ...toNeighbours(settings),
+      ],
+      pullFrom: registryEndpoint(registry),
     }),
+    object(
+      'kubernetes:core/v1:ServiceAccount',
+      'reconciler-account',
+      'ci',
+      within(names.reconciler),
+      { automountServiceAccountToken: false },
+      after,
+    ),
+    ...rightIn(
+      'agents',
+      { namespace: agents, labels: common },
+      { name: names.reconciler, namespace },
+      { resources: ['events'], verbs: ['list'] },
+    ),
     object(
       'kubernetes:core/v1:Secret',
       'reconciler-access',
@@ -87,7 +112,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       within(SECRET),
       {
         stringData: {
-          gitlab: outputRef('gitlab-bot', 'token'),
+          gitlab: botToken,
           ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
         },
       },
@@ -119,7 +144,9 @@ export function reconcilerResources(model: Model): Declaration[] {
             },
             spec: deliveryPod(
               {
+                image: deliveryImage,
                 labels: common,
+                account: names.reconciler,
                 args: ['reconcile', '--alive', ALIVE],
                 env: [
                   { name: 'GITLAB_URL', value: gitlab.url },
@@ -130,7 +157,9 @@ export function reconcilerResources(model: Model): Declaration[] {
                   { name: 'SWITCHYARD_JOB_FOLDER', value: jobFolder(gitlab) },
                   { name: 'SWITCHYARD_HOOK_TOKENS', value: TOKENS_FOLDER },
                   { name: 'SWITCHYARD_WATCHED', value: JSON.stringify(watchedProjects(model)) },
-                  { name: 'JENKINS_ADDRESS', value: addressForAgents(model) },
+                  { name: 'SWITCHYARD_AGENT_NAMESPACE', value: agents },
+                  { name: 'SWITCHYARD_AGENTS', value: String(deliveryCap(jenkins.maximumAgents)) },
+                  { name: 'JENKINS_ADDRESS', value: jenkinsEndpoint(model.settings).url },
                   ...(logsIn
                     ? [
                         { name: 'JENKINS_USER', value: names.reconciler },
@@ -161,7 +190,13 @@ export function reconcilerResources(model: Model): Declaration[] {
       },
       {
         // What it starts exists by then, and what it logs in to.
-        dependsOn: ['reconciler-access', 'reconciler-hook-tokens', 'reconciler-pull', 'jenkins-service'],
+        dependsOn: [
+          'reconciler-access',
+          'reconciler-hook-tokens',
+          'reconciler-account',
+          'reconciler-pull',
+          'jenkins-service',
+        ],
       },
     ),
   ];

@@ -2,17 +2,18 @@ import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { deployVariables, neededSecrets, stackVariables } from '../../stacks/secrets';
 import { yamlText } from '../../text/yaml';
+import { scales } from '../autoscaling/scales';
+import { readerToken } from '../gitlab/access';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import type { EgressRule } from '../shared/network';
-import { outputRef } from '../shared/references';
-import { agentRole } from '../testing/resources';
+import { registryEndpoint } from '../shared/registry-login';
 import { otherEnvironmentSecrets } from './environments';
 import { ofPods, readsState, STATE_SECRET } from './names';
-import { agentsDisk } from './namespaces';
+import { agentAccess, agentsDisk } from './namespaces';
 import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -51,18 +52,26 @@ const KINDS: Readonly<Record<Exclude<KubernetesType, 'kubernetes:core/v1:Secret'
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': 'networkpolicies',
   'kubernetes:networking.k8s.io/v1:Ingress': 'ingresses',
   'kubernetes:policy/v1:PodDisruptionBudget': 'poddisruptionbudgets',
+  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': 'horizontalpodautoscalers',
+  'kubernetes:apiregistration.k8s.io/v1:APIService': 'apiservices',
 };
+
+/** Kinds that an environment has where a module of it scales. */
+const OF_SCALING: readonly string[] = ['horizontalpodautoscalers', 'apiservices'];
 
 /** API group of a type token; empty for the core's. */
 const groupOf = (type: string): string => type.replace(/^kubernetes:(core)?/, '').replace(/\/.*$/, '');
 
 /** What the look for drift compares with. The plug-in looks at a workload's parts too, to tell whether it is ready. */
-const LOOK = [
-  ...Object.entries(KINDS).map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
-  { apiGroups: [''], resources: ['pods', 'events'] },
-  { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
-].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
+const look = (scales: boolean) =>
+  [
+    ...Object.entries(KINDS)
+      .filter(([, resource]) => scales || !OF_SCALING.includes(resource))
+      .map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
+    { apiGroups: [''], resources: ['pods', 'events'] },
+    { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
+    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
+  ].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
 
 const about = (model: Model, name: string) => ({
   name,
@@ -129,9 +138,9 @@ function agentNamespace(
       labels: about(model, prefix),
       quota: { pods: 10, cpu: '8', memory: '16Gi', disk: agentsDisk(10), claims: 0 },
       egress,
-      pullFrom: registry.address,
+      pullFrom: registryEndpoint(registry),
     }),
-    ...agentRole(model.settings, prefix, namespace, labels(about(model, prefix))),
+    ...agentAccess(model, prefix, namespace, labels(about(model, prefix))),
     ...accountOf(model, prefix, { namespace, account, after: `${prefix}-namespace` }),
   ];
 }
@@ -197,7 +206,7 @@ function driftResources(model: Model): Declaration[] {
     ...repositoryFiles(model.files, place),
     appliedProgram(model.program, place),
     ...lookAccess(model, 'drift', {
-      rules: LOOK,
+      rules: look(scales(model)),
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
     }),
@@ -206,7 +215,7 @@ function driftResources(model: Model): Declaration[] {
       'drift-environment',
       'ci',
       { namespace, name: 'drift-environment', labels: common },
-      { stringData: { GITLAB_TOKEN: outputRef('gitlab-reader', 'token') } },
+      { stringData: { GITLAB_TOKEN: readerToken } },
       { dependsOn: ['drift-namespace'] },
     ),
   ];

@@ -5,27 +5,23 @@ import {
   type ServiceAccess,
   usersOfTurn,
 } from '../../catalog/containers';
-import { entryOf } from '../../catalog/entry';
-import type { Module, Service, ServiceUse } from '../../catalog/load';
-import { namespacesOf } from '../../stacks/namespaces';
+import type { Module, ServiceUse } from '../../catalog/load';
+import { serviceOf } from '../../catalog/services';
 import { containerText } from '../../text/kubernetes';
-import type { Model } from '../model';
 import { givenRef, type Ref, secretRef } from '../shared/references';
 import { versionOf } from '../shared/secrets';
+import type { ModuleProductionSpec } from './module-production';
 
 const DATABASE = 'module';
 
-/** @throws Error when the catalog lacks the service: a fault of the program, since loading checks it */
-export function serviceOf(model: Model, use: ServiceUse): Service {
-  const service = entryOf(model.catalog.services, use.kind);
-  if (!service) throw new Error(`the catalog lost service "${use.kind}"`);
-  return service;
-}
-
 /** How a module reaches a service in production: one that is made here, or one that stands already. */
-export function access(model: Model, module: Module, use: ServiceUse, variable: string): ServiceAccess {
+export function access(
+  { module, namespace }: Pick<ModuleProductionSpec, 'module' | 'namespace'>,
+  use: ServiceUse,
+  variable: string,
+): ServiceAccess {
   return {
-    host: use.existing?.host ?? `${use.name}.${namespacesOf(model.settings).production(module.name)}.svc`,
+    host: use.existing?.host ?? `${use.name}.${namespace}.svc`,
     user: use.existing?.user ?? module.name.replaceAll('-', '_'),
     password: { variable },
     database: use.existing?.database ?? DATABASE,
@@ -57,15 +53,16 @@ export interface AlternatingUser {
   readonly inUse: string | undefined;
 }
 
-export function alternatingUser(model: Model, module: Module, use: ServiceUse): AlternatingUser | undefined {
-  const service = serviceOf(model, use);
+export function alternatingUser(spec: ModuleProductionSpec, use: ServiceUse): AlternatingUser | undefined {
+  const { module, services = {}, versions = {}, rotating } = spec;
+  const service = serviceOf(services, use);
   const variable = service.rotate?.alternates;
   if (use.existing || variable === undefined) return undefined;
-  const first = moduleEnvironment(service, access(model, module, use, PASSWORD_VARIABLE))[variable]?.plain;
+  const first = moduleEnvironment(service, access(spec, use, PASSWORD_VARIABLE))[variable]?.plain;
   if (first === undefined) throw new Error(`${use.kind} names no user in ${variable}`);
   const purpose = servicePurpose(module, use);
-  const version = versionOf(model.settings.secrets.versions, purpose);
-  const rotated = version > 1 || model.rotating?.includes(purpose) === true;
+  const version = versionOf(versions, purpose);
+  const rotated = version > 1 || rotating?.includes(purpose) === true;
   const usersOf = (one: number) => usersOfTurn(first, one);
   return { variable, usersOf, inUse: rotated ? usersOf(version)[0] : undefined };
 }
@@ -86,14 +83,15 @@ export interface ModuleVariables {
 }
 
 /** The environment of a module in production; what it declares itself wins over what its services bring. */
-export function moduleVariables(model: Model, module: Module): ModuleVariables {
+export function moduleVariables(spec: ModuleProductionSpec): ModuleVariables {
+  const { module, services = {} } = spec;
   const fromServices: Record<string, Filled> = Object.assign(
     {},
     ...module.services.map((use, index) => {
-      const service = serviceOf(model, use);
+      const service = serviceOf(services, use);
       return moduleEnvironment(
         { ...service, port: use.existing?.port ?? service.port },
-        access(model, module, use, `${PASSWORD_VARIABLE}_${index}`),
+        access(spec, use, `${PASSWORD_VARIABLE}_${index}`),
       );
     }),
   );
@@ -115,7 +113,7 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
   const bringing = Object.assign(
     {},
     ...module.services.map((use) =>
-      Object.fromEntries(Object.keys(serviceOf(model, use).moduleEnvironment).map((name) => [name, use])),
+      Object.fromEntries(Object.keys(serviceOf(services, use).moduleEnvironment).map((name) => [name, use])),
     ),
   );
   return {
@@ -128,7 +126,7 @@ export function moduleVariables(model: Model, module: Module): ModuleVariables {
       ...filled,
       // From the Secret that holds the password, so that no Pod sees one without the other.
       ...module.services.flatMap((use) => {
-        const variable = alternatingUser(model, module, use)?.variable;
+        const variable = alternatingUser(spec, use)?.variable;
         if (variable === undefined || bringing[variable] !== use || Object.hasOwn(written, variable))
           return [];
         const secretKeyRef = { name: credentialsName(use), key: 'user', optional: true } as const;

@@ -1,22 +1,21 @@
-import type { Module } from '../../catalog/load';
-import { isOneCluster } from '../../stacks/clusters';
-import { namespacesOf } from '../../stacks/namespaces';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { object } from '../shared/kubernetes';
+import { namespaceHandle, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
+import type { ModuleProductionSpec } from './module-production';
 
 /** What a deploy job may change: one module's namespace, and in it only what a rollout changes. */
-export function deployerRole(model: Model, module: Module): Declaration[] {
-  const prefix = `production-${module.name}`;
-  const namespace = namespacesOf(model.settings).production(module.name);
+export function deployerRole(
+  prefix: string,
+  { deployer, environment, module, namespace }: ModuleProductionSpec,
+): Declaration[] {
+  if (!deployer) return [];
   const within = {
     namespace,
     name: names.deployer,
     labels: labels({
       name: names.deployer,
       component: 'production',
-      environment: model.settings.environment,
+      environment,
       module: module.name,
     }),
   };
@@ -47,7 +46,7 @@ export function deployerRole(model: Model, module: Module): Declaration[] {
           { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
         ],
       },
-      { dependsOn: [`${prefix}-namespace`] },
+      { dependsOn: [namespaceHandle(prefix)] },
     ),
     object(
       'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding',
@@ -56,14 +55,7 @@ export function deployerRole(model: Model, module: Module): Declaration[] {
       within,
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.deployer },
-        subjects: [
-          {
-            kind: 'ServiceAccount',
-            // A production cluster of its own has one account for all (components/jenkins/deploy-access.ts).
-            name: isOneCluster(model.settings.clusters) ? names.deployerOf(module.name) : names.deployer,
-            namespace: namespacesOf(model.settings).deploy,
-          },
-        ],
+        subjects: [{ kind: 'ServiceAccount', name: deployer.name, namespace: deployer.namespace }],
       },
       { dependsOn: [`${prefix}-deployer-role`] },
     ),

@@ -1,38 +1,41 @@
 import { diskOf, servicePorts } from '../../catalog/containers';
-import type { Module } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
-import { namespacesOf, productionPriority } from '../../stacks/namespaces';
-import { backupRole } from '../backup/role';
-import type { Model } from '../model';
+import { dumpedServices, serviceOf } from '../../catalog/services';
+import { moduleAutoscaling, PROXY_RESOURCES, proxied, requestPort } from '../autoscaling/module';
 import type { Declaration } from '../shared/declaration';
-import { fencedNamespace, type OpenPort, object } from '../shared/kubernetes';
+import { execRole } from '../shared/exec-role';
+import { fencedNamespace, namespaceHandle, type OpenPort, object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { toSameNamespace } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
-import { serviceOf } from './access';
 import { deployerRole } from './deployer';
+import type { ModuleProductionSpec } from './module-production';
 import { moduleWaysOut } from './network';
+import type { ProductionSpec } from './production';
 import { keepsData } from './retention';
 import { anyService, statefulService } from './service';
 import { modulePods, workload } from './workload';
 
 /** What the modules of production share: their rank among Pods. */
-export function productionSharedResources(model: Model): Declaration[] {
-  const { environment, production } = model.settings;
+export function productionDeclarations({
+  environment,
+  preempt = false,
+  priorityClass,
+}: ProductionSpec): Declaration[] {
   return [
     object(
       'kubernetes:scheduling.k8s.io/v1:PriorityClass',
       'production-priority',
       'production',
       {
-        name: productionPriority(model.settings),
-        labels: labels({ name: productionPriority(model.settings), component: 'production', environment }),
+        name: priorityClass,
+        labels: labels({ name: priorityClass, component: 'production', environment }),
       },
       {
         value: 100_000,
         globalDefault: false,
         // Without preemption it still decides who waits first, and who is evicted last when a node runs short.
-        preemptionPolicy: production.preempt ? 'PreemptLowerPriority' : 'Never',
+        preemptionPolicy: preempt ? 'PreemptLowerPriority' : 'Never',
         description: 'Workloads and databases of production, made by Switchyard',
       },
     ),
@@ -40,58 +43,59 @@ export function productionSharedResources(model: Model): Declaration[] {
 }
 
 /** The module for everyone; its services for nobody but the module. */
-function openPorts(model: Model, module: Module): OpenPort[] {
+function openPorts({ module, services = {} }: ModuleProductionSpec): OpenPort[] {
   const ports = new Set(
     module.services
       .filter((use) => !use.existing)
-      .flatMap((use) => servicePorts(serviceOf(model, use)).map(({ port }) => port)),
+      .flatMap((use) => servicePorts(serviceOf(services, use)).map(({ port }) => port)),
   );
   return [
-    { port: module.port, pods: modulePods(module) },
+    { port: requestPort(module), pods: modulePods(module) },
     ...[...ports].map((port) => ({
       port,
       pods: anyService,
       from: modulePods(module),
-      ...(port === module.port ? { name: `services-${port}` } : {}),
+      ...(port === requestPort(module) ? { name: `services-${port}` } : {}),
     })),
   ];
 }
 
 /** Further ways out, for the module's own Pods. */
-function waysOut(model: Model, module: Module): Declaration[] {
-  const egress = moduleWaysOut(model, module);
+function waysOut(name: string, spec: ModuleProductionSpec): Declaration[] {
+  const { environment, module, namespace } = spec;
+  const egress = moduleWaysOut(spec);
   if (egress.length === 0) return [];
-  const name = `production-${module.name}`;
   return [
     object(
       'kubernetes:networking.k8s.io/v1:NetworkPolicy',
       `${name}-module-egress`,
       'production',
       {
-        namespace: namespacesOf(model.settings).production(module.name),
+        namespace,
         name: 'allow-module-egress',
         labels: labels({
           name: module.name,
           component: 'production',
-          environment: model.settings.environment,
+          environment,
           module: module.name,
           purpose: 'production',
         }),
       },
       { spec: { podSelector: { matchLabels: modulePods(module) }, policyTypes: ['Egress'], egress } },
-      { dependsOn: [`${name}-namespace`] },
+      { dependsOn: [namespaceHandle(name)] },
     ),
   ];
 }
 
 /** What the namespace may hold: its worst moment, and never less than a small site's share. */
-function quota(model: Model, module: Module) {
+function quota({ module, services = {} }: ModuleProductionSpec) {
   const made = module.services.filter((use) => !use.existing);
   // In a rollout the old Pods still drain while the new ones are there already, and one surges; so with each service.
-  const copies = 2 * module.production.replicas + 1;
+  const { scaling, replicas } = module.production;
+  const copies = 2 * (scaling?.max ?? replicas) + 1;
   const total = (amount: (resources: Resources) => number): number =>
-    copies * amount(module.resources) +
-    made.reduce((sum, use) => sum + 2 * amount(use.resources ?? serviceOf(model, use).resources), 0);
+    copies * (amount(module.resources) + (proxied(module) ? amount(PROXY_RESOURCES) : 0)) +
+    made.reduce((sum, use) => sum + 2 * amount(use.resources ?? serviceOf(services, use).resources), 0);
   return {
     pods: copies + 2 * made.length,
     cpu: wholeCores(
@@ -111,32 +115,51 @@ function quota(model: Model, module: Module) {
   };
 }
 
-/** One module in production: its namespace, its services, and the released workload. */
-export function productionResources(model: Model, module: Module): Declaration[] {
+/** Lets backups dump a module's databases; part of the module, so that it goes with it. */
+function backupRole(name: string, spec: ModuleProductionSpec): Declaration[] {
+  const { backup, environment, module, namespace, services = {} } = spec;
+  const dumped = dumpedServices(services, module);
+  if (!backup || dumped.length === 0) return [];
+  return execRole(
+    name,
+    'production',
+    { environment, namespace, module: module.name },
+    backup,
+    dumped.map((use) => `${use.name}-0`).sort(),
+  );
+}
+
+/**
+ * One module in production: its namespace, its services, and the released workload.
+ * @param name of the component: what the names of all declarations begin with
+ */
+export function moduleProductionDeclarations(name: string, spec: ModuleProductionSpec): Declaration[] {
+  const { environment, module, namespace } = spec;
   return [
     ...fencedNamespace({
-      prefix: `production-${module.name}`,
-      namespace: namespacesOf(model.settings).production(module.name),
+      prefix: name,
+      namespace,
       provider: 'production',
       labels: {
         name: module.name,
         component: 'production',
-        environment: model.settings.environment,
+        environment,
         module: module.name,
         purpose: 'production',
       },
-      quota: quota(model, module),
-      open: openPorts(model, module),
+      quota: quota(spec),
+      open: openPorts(spec),
       // The module and its services; a database has no business beyond.
       egress: [toSameNamespace],
       // A namespace takes its claims along when it goes.
-      retain: keepsData(model, module),
-      pullFrom: model.settings.registry.address,
+      retain: keepsData(spec),
+      pullFrom: spec.registry,
     }),
-    ...waysOut(model, module),
-    ...deployerRole(model, module),
-    ...backupRole(model, module),
-    ...module.services.flatMap((use) => statefulService(model, module, use)),
-    ...workload(model, module),
+    ...waysOut(name, spec),
+    ...deployerRole(name, spec),
+    ...backupRole(name, spec),
+    ...module.services.flatMap((use) => statefulService(name, spec, use)),
+    ...workload(name, spec),
+    ...moduleAutoscaling(name, spec),
   ];
 }

@@ -1,7 +1,5 @@
-import type { Module } from '../../catalog/load';
-import type { Model } from '../model';
+import type { ModuleProductionSpec } from './module-production';
 
-/** Whether a removed module's databases stay: as the module says, else as the stack does. */
-export const keepsData = (model: Model, module: Module): boolean =>
-  module.services.some((use) => !use.existing) &&
-  (module.production.onDelete ?? model.settings.production.onDelete) === 'retain';
+/** Whether a removed module's databases stay: as the module says, else as its environment does. */
+export const keepsData = ({ module, onDelete = 'retain' }: ModuleProductionSpec): boolean =>
+  module.services.some((use) => !use.existing) && (module.production.onDelete ?? onDelete) === 'retain';

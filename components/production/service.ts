@@ -7,15 +7,23 @@ import {
   serviceContainer,
   servicePorts,
 } from '../../catalog/containers';
-import type { Module, Service, ServiceUse } from '../../catalog/load';
+import type { Service, ServiceUse } from '../../catalog/load';
+import { serviceOf } from '../../catalog/services';
 import { resolveImage } from '../../stacks/load';
-import { namespacesOf, productionPriority } from '../../stacks/namespaces';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { backedUp, DUMP_NOTE, LOGIN_NOTE, object, restrictedPod, retained } from '../shared/kubernetes';
+import {
+  backedUp,
+  DUMP_NOTE,
+  LOGIN_NOTE,
+  namespaceHandle,
+  object,
+  restrictedPod,
+  retained,
+} from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import { keptUntilRotated } from '../shared/rotation';
-import { access, alternatingUser, credentialsName, passwordRef, serviceOf, servicePurpose } from './access';
+import { access, alternatingUser, credentialsName, passwordRef, servicePurpose } from './access';
+import type { ModuleProductionSpec } from './module-production';
 import { keepsData } from './retention';
 
 const PASSWORD_VOLUME = 'switchyard-password';
@@ -31,19 +39,18 @@ const dumpNote = ({ backup }: Service): Record<string, string> =>
  * A service of one module in production: its password, and, unless it stands already, a StatefulSet of one with a
  * volume of its own. One Pod: replication is each database's own matter, and a backup is not replaced by it.
  */
-export function statefulService(model: Model, module: Module, use: ServiceUse): Declaration[] {
-  const prefix = `production-${module.name}`;
+export function statefulService(prefix: string, spec: ModuleProductionSpec, use: ServiceUse): Declaration[] {
+  const { environment, images = {}, module, namespace, priorityClass, services = {}, storageClass } = spec;
   const name = `${prefix}-${use.name}`;
-  const namespace = namespacesOf(model.settings).production(module.name);
   const common = labels({
     name: use.name,
     component: 'service',
-    environment: model.settings.environment,
+    environment,
     module: module.name,
     purpose: 'production',
   });
   const within = (objectName: string) => ({ namespace, name: objectName, labels: common });
-  const alternating = alternatingUser(model, module, use);
+  const alternating = alternatingUser(spec, use);
   const credentials = object(
     'kubernetes:core/v1:Secret',
     `${name}-credentials`,
@@ -56,11 +63,11 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
       },
     },
     {
-      dependsOn: [`${prefix}-namespace`],
+      dependsOn: [namespaceHandle(prefix)],
       // A database takes another password from nobody but `switchyard rotate`.
       ...(use.existing
         ? {}
-        : keptUntilRotated(model, servicePurpose(module, use), [
+        : keptUntilRotated(spec, servicePurpose(module, use), [
             'stringData.password',
             ...(alternating ? ['stringData.user'] : []),
           ])),
@@ -68,15 +75,15 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
   );
   if (use.existing) return [credentials];
 
-  const service = serviceOf(model, use);
+  const service = serviceOf(services, use);
   const imageOf = (version: string) =>
-    resolveImage(model.settings, `${use.kind}:${version}`, service.versions[version]?.image ?? '');
+    resolveImage({ images }, `${use.kind}:${version}`, service.versions[version]?.image ?? '');
   const match = selector(use.name, 'service');
   const { container, readinessProbe, annotations, dataVolume, volumes } = serviceContainer(
     use,
     service,
     imageOf(use.production?.version ?? use.version),
-    access(model, module, use, PASSWORD_VARIABLE),
+    access(spec, use, PASSWORD_VARIABLE),
     [
       {
         name: PASSWORD_VARIABLE,
@@ -85,8 +92,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
     ],
   );
   const asks = asksForPassword(service);
-  const keep = keepsData(model, module);
-  const { storageClass } = model.settings.production;
+  const keep = keepsData(spec);
   return [
     credentials,
     object(
@@ -144,7 +150,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
             spec: {
               automountServiceAccountToken: false,
               enableServiceLinks: false,
-              priorityClassName: productionPriority(model.settings),
+              ...(priorityClass ? { priorityClassName: priorityClass } : {}),
               securityContext: restrictedPod(service.runAsUser),
               // Databases write out what they hold when told to stop.
               terminationGracePeriodSeconds: 60,
@@ -211,7 +217,7 @@ export function statefulService(model: Model, module: Module, use: ServiceUse): 
           unhealthyPodEvictionPolicy: 'AlwaysAllow',
         },
       },
-      { dependsOn: [`${prefix}-namespace`] },
+      { dependsOn: [namespaceHandle(prefix)] },
     ),
   ];
 }

@@ -5,24 +5,41 @@ import {
   MODULE_USER,
   restrictedContainer,
 } from '../../catalog/containers';
-import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
-import { namespacesOf, productionPriority } from '../../stacks/namespaces';
-import type { Model } from '../model';
+import { imageFor } from '../../stacks/load';
+import type { StackSettings } from '../../stacks/schema';
+import {
+  modulePortName,
+  proxied,
+  proxyConfigName,
+  proxyConfigOf,
+  proxyContainer,
+  proxyVolume,
+  scrapeAnnotations,
+  servesOn,
+  servicePort,
+} from '../autoscaling/module';
 import type { Declaration } from '../shared/declaration';
-import { contentHash, ingressSpec, object, restrictedPod } from '../shared/kubernetes';
+import { contentHash, ingressSpec, namespaceHandle, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
+import { inputRef, type Ref } from '../shared/references';
 import { keptUntilRotated, rotatedMark, VERSIONS } from '../shared/rotation';
 import { modulePurpose, moduleVariables } from './access';
+import type { ModuleProductionSpec } from './module-production';
 
 /** Labels of a module's Pods. */
 export const modulePods = (module: Module): Record<string, string> => selector(module.name, 'module');
 
 /** When a rollout of a module counts as one that does not hold: as the module says, else as the stack does. */
-export const rolloutOf = ({ settings }: Model, { production }: Module) => ({
-  readySeconds: production.readySeconds ?? settings.production.readySeconds,
-  watchSeconds: production.watchSeconds ?? settings.production.watchSeconds,
+export const rolloutOf = (
+  stack: Pick<StackSettings['production'], 'readySeconds' | 'watchSeconds'>,
+  { production }: Module,
+) => ({
+  readySeconds: production.readySeconds ?? stack.readySeconds,
+  watchSeconds: production.watchSeconds ?? stack.watchSeconds,
 });
+
+const READY_SECONDS = 300;
 
 /**
  * Seconds that the provider waits for a rollout. It does not end with Kubernetes' own deadline (pulumi-kubernetes,
@@ -33,7 +50,8 @@ const rolloutSeconds = (readySeconds: number): number => 2 * readySeconds + 30;
 
 const environmentName = (module: Module): string => `${module.name}-environment`;
 
-function podSpec(model: Model, module: Module, image: string) {
+function podSpec(spec: ModuleProductionSpec, image: string | Ref) {
+  const { images = {}, module, priorityClass } = spec;
   const match = modulePods(module);
   const { production } = module;
   const probe = (path: string) => ({ httpGet: { path, port: module.port } });
@@ -50,43 +68,41 @@ function podSpec(model: Model, module: Module, image: string) {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     imagePullSecrets: [{ name: names.pullSecret }],
-    priorityClassName: productionPriority(model.settings),
+    ...(priorityClass ? { priorityClassName: priorityClass } : {}),
     securityContext: restrictedPod(MODULE_USER),
     terminationGracePeriodSeconds: production.terminationGraceSeconds,
     topologySpreadConstraints: [spread('kubernetes.io/hostname'), spread('topology.kubernetes.io/zone')],
+    ...(proxied(module) ? { initContainers: [proxyContainer(imageFor({ images }, 'haproxy'), module)] } : {}),
     containers: [
       {
         name: 'module',
         image,
-        env: [...moduleVariables(model, module).own],
+        env: [...moduleVariables(spec).own],
         envFrom: [{ configMapRef: { name: environmentName(module) } }],
-        ports: [{ name: 'http', containerPort: module.port }],
+        ports: [{ name: modulePortName(module), containerPort: module.port }],
         startupProbe: { ...probe(module.probes.ready), periodSeconds: 1, failureThreshold: 120 },
         readinessProbe: { ...probe(module.probes.ready), periodSeconds: 5, timeoutSeconds: 5 },
         livenessProbe: { ...probe(module.probes.live), periodSeconds: 10, timeoutSeconds: 5 },
         // Endpoints reach the nodes some seconds after a Pod is told to leave; until then it gets requests.
-        ...(production.drainSeconds > 0
-          ? { lifecycle: { preStop: { sleep: { seconds: production.drainSeconds } } } }
-          : {}),
+        ...(servesOn(module) > 0 ? { lifecycle: { preStop: { sleep: { seconds: servesOn(module) } } } } : {}),
         resources: containerResources(module.resources),
         securityContext: restrictedContainer,
         volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
       },
     ],
-    volumes: [emptyDir('tmp', diskOf(module.resources))],
+    volumes: [emptyDir('tmp', diskOf(module.resources)), ...(proxied(module) ? [proxyVolume(module)] : [])],
   };
 }
 
 /** The released module: nothing until its first release, whose deploy brings it. */
-export function workload(model: Model, module: Module): Declaration[] {
-  const release = entryOf(model.releases, module.name);
+export function workload(name: string, spec: ModuleProductionSpec): Declaration[] {
+  const { environment, metrics, module, namespace, release, versions = {} } = spec;
   if (!release) return [];
-  const name = `production-${module.name}`;
-  const namespace = namespacesOf(model.settings).production(module.name);
+  const image = inputRef('release.image', release.image);
   const common = labels({
     name: module.name,
     component: 'module',
-    environment: model.settings.environment,
+    environment,
     module: module.name,
     purpose: 'production',
   });
@@ -97,9 +113,13 @@ export function workload(model: Model, module: Module): Declaration[] {
     labels: common,
     ...(annotations ? { annotations } : {}),
   });
-  const variables = moduleVariables(model, module);
-  const { ingress, nodePort } = module.production;
-  const { readySeconds } = rolloutOf(model, module);
+  const variables = moduleVariables(spec);
+  const { ingress, nodePort, scaling } = module.production;
+  const proxy = proxyConfigOf(module);
+  const rotated = keptUntilRotated(spec, modulePurpose(module.name), [
+    `spec.template.metadata.annotations["${VERSIONS}"]`,
+  ]);
+  const readySeconds = module.production.readySeconds ?? spec.readySeconds ?? READY_SECONDS;
   return [
     object(
       'kubernetes:core/v1:ConfigMap',
@@ -107,8 +127,20 @@ export function workload(model: Model, module: Module): Declaration[] {
       'production',
       within(environmentName(module)),
       { data: variables.plain },
-      { dependsOn: [`${name}-namespace`] },
+      { dependsOn: [namespaceHandle(name)] },
     ),
+    ...(proxy === undefined
+      ? []
+      : [
+          object(
+            'kubernetes:core/v1:ConfigMap',
+            `${name}-proxy`,
+            'production',
+            within(proxyConfigName(module)),
+            { data: { 'haproxy.cfg': proxy } },
+            { dependsOn: [namespaceHandle(name)] },
+          ),
+        ]),
     object(
       'kubernetes:apps/v1:Deployment',
       `${name}-workload`,
@@ -129,23 +161,27 @@ export function workload(model: Model, module: Module): Declaration[] {
             metadata: {
               labels: { ...common, ...match },
               annotations: {
-                'switchyard.dev/config-hash': contentHash(variables.plain),
-                ...rotatedMark(model.settings, modulePurpose(module.name)),
+                'switchyard.dev/config-hash': contentHash(
+                  proxy === undefined ? variables.plain : [variables.plain, proxy],
+                ),
+                ...scrapeAnnotations(module, metrics),
+                ...rotatedMark(versions, modulePurpose(module.name)),
               },
             },
-            spec: podSpec(model, module, release.image),
+            spec: podSpec(spec, image),
           },
         },
       },
       {
         dependsOn: [
           `${name}-environment`,
+          ...(proxy === undefined ? [] : [`${name}-proxy`]),
           ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
         ],
         // With the passwords, and not before: Pods that start anew are to find the new ones.
-        ...keptUntilRotated(model, modulePurpose(module.name), [
-          `spec.template.metadata.annotations["${VERSIONS}"]`,
-        ]),
+        ...rotated,
+        // The number of Pods is the autoscaler's: no run sets it back.
+        ...(scaling ? { ignoreChanges: ['spec.replicas', ...(rotated.ignoreChanges ?? [])] } : {}),
       },
     ),
     object(
@@ -161,7 +197,7 @@ export function workload(model: Model, module: Module): Declaration[] {
             {
               name: 'http',
               port: 80,
-              targetPort: module.port,
+              targetPort: servicePort(module),
               protocol: 'TCP',
               ...(nodePort ? { nodePort } : {}),
             },
@@ -205,7 +241,7 @@ export function workload(model: Model, module: Module): Declaration[] {
           unhealthyPodEvictionPolicy: 'AlwaysAllow',
         },
       },
-      { dependsOn: [`${name}-namespace`] },
+      { dependsOn: [namespaceHandle(name)] },
     ),
   ];
 }

@@ -1,8 +1,8 @@
 import { BASES_PATH } from '../../stacks/builds';
-import type { StackSettings } from '../../stacks/schema';
 import { yamlText } from '../../text/yaml';
 import { names } from '../shared/naming';
 import { REGISTRY_PORT } from '../shared/network';
+import type { RegistrySpec } from './registry';
 
 /** Port of the registry itself behind the proxy, on the Pod's loopback only. */
 const INNER_PORT = 5001;
@@ -11,24 +11,17 @@ const INNER_PORT = 5001;
  * The proxy tells users apart, and it ends TLS: nginx reads a renewed certificate by itself, Distribution only when it
  * starts (registry/registry.go).
  */
-export const hasProxy = ({ registry }: StackSettings): boolean =>
-  registry.access === 'separate' || registry.tlsSecret !== undefined;
-
-/**
- * Whether builds have a login for base images. Their code is foreign: they have one only where it reads those images and
- * does nothing else, which the proxy sees to.
- */
-export const buildsLogIn = ({ registry }: StackSettings): boolean =>
-  !registry.existing && registry.access === 'separate';
+export const hasProxy = ({ access = 'separate', tlsSecret }: RegistrySpec): boolean =>
+  access === 'separate' || tlsSecret !== undefined;
 
 /**
  * Distribution's configuration; keys of 2.8 and 3 alike. What is secret comes by the environment, which Distribution
  * lets override each key.
  * Source: https://distribution.github.io/distribution/about/configuration/
  */
-export function registryConfig(settings: StackSettings): string {
-  const { s3 } = settings.registry;
-  const proxy = hasProxy(settings);
+export function registryConfig(spec: RegistrySpec): string {
+  const { s3 } = spec;
+  const proxy = hasProxy(spec);
   return yamlText(
     {
       version: 0.1,
@@ -87,8 +80,7 @@ const RIGHTS: readonly string[] = [
  * nginx before the registry: it tells pulling from pushing, and one module's repository from another's. The registry's
  * htpasswd stays on behind it.
  */
-export function proxyConfig(settings: StackSettings): string {
-  const { access, tlsSecret } = settings.registry;
+export function proxyConfig({ access = 'separate', tlsSecret }: RegistrySpec): string {
   // With a variable in the name nginx reads the files at each handshake (ngx_http_ssl_module, from 1.15.9), so that a
   // renewed certificate is served once the kubelet has brought it.
   const tls = tlsSecret

@@ -1,88 +1,107 @@
 import type { types } from '@pulumi/kubernetes';
 import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
-import { imageFor } from '../../stacks/load';
-import { namespacesOf } from '../../stacks/namespaces';
-import type { Model } from '../model';
+import { defaultImages } from '../../stacks/schema';
 import type { Declaration } from '../shared/declaration';
+import { handle } from '../shared/handle';
 import {
   backedUp,
   contentHash,
   fencedNamespace,
   ingressSpec,
-  loginPurpose,
+  namespaceHandle,
   object,
+  pullSecretHandle,
   restrictedPod,
   retained,
 } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import {
-  apiPorts,
-  gitlabPort,
-  outside,
-  portOf,
-  REGISTRY_PORT,
-  registryPort,
-  toNeighbours,
-  toRegistry,
-} from '../shared/network';
-import { givenRef, htpasswdRef, type Ref, secretRef, text } from '../shared/references';
+import { outside, portOf, REGISTRY_PORT } from '../shared/network';
+import { htpasswdRef, inputRef, type Ref, secretRef, text } from '../shared/references';
+import { derivedLogin, loginPurpose } from '../shared/registry-login';
 import { rotatedMark } from '../shared/rotation';
 import { COLLECT_REQUEST, collectScript } from './collect';
-import { buildsLogIn, hasProxy, proxyConfig, registryConfig } from './config';
+import { hasProxy, proxyConfig, registryConfig } from './config';
+import type { ExistingRegistrySpec, RegistrySpec } from './registry';
 
 const USER = 1000;
 const CONFIG = '/config/config.yml';
 
 type Container = types.input.core.v1.Container;
 
-const about = (model: Model) => ({
+const about = ({ environment }: RegistrySpec) => ({
   name: 'registry',
   component: 'registry',
-  environment: model.settings.environment,
+  environment,
 });
-const within = (model: Model, name: string) => ({
-  namespace: namespacesOf(model.settings).registry,
+const within = (spec: RegistrySpec, name: string) => ({
+  namespace: spec.namespace,
   name,
-  labels: labels(about(model)),
+  labels: labels(about(spec)),
 });
 const match = selector('registry', 'registry');
-const after = { dependsOn: ['registry-namespace'] };
 const line = (user: string): Ref => text`${htpasswdRef(user, loginPurpose(user))}\n`;
 
+/** Users of every registry: who may only pull, and the topology itself. */
+export const registryLogins = {
+  pull: derivedLogin(names.pullUser),
+  push: derivedLogin(names.pushUser),
+} as const;
+
+/** What others wait for or read of a registry, by the component's name. */
+export const registryHandles = (name: string) =>
+  ({
+    namespace: namespaceHandle(name),
+    pullSecret: pullSecretHandle(name),
+    config: handle('kubernetes:core/v1:ConfigMap', `${name}-config`),
+    credentials: handle('kubernetes:core/v1:Secret', `${name}-credentials`),
+    storage: handle('kubernetes:core/v1:PersistentVolumeClaim', `${name}-storage`),
+    deployment: handle('kubernetes:apps/v1:Deployment', `${name}-deployment`),
+    service: handle('kubernetes:core/v1:Service', `${name}-service`),
+  }) as const;
+
+type Handles = ReturnType<typeof registryHandles>;
+
 /** Configuration and users: the topology's own, who pulls, builds' base images, and one user a module. */
-function settingsOf(model: Model): Declaration[] {
-  const { settings } = model;
+function configuration(spec: RegistrySpec, { namespace, config, credentials }: Handles): Declaration[] {
+  const { access = 'separate', modules = [], s3 } = spec;
   const users = [
     names.pullUser,
     names.pushUser,
-    ...(buildsLogIn(settings) ? [names.basesUser] : []),
-    ...model.modules.map((module) => names.modulePushUser(module.name)),
+    // Builds' code is foreign: they have a login only where the proxy lets it read base images and nothing else.
+    ...(access === 'separate' ? [names.basesUser] : []),
+    ...modules.map(names.modulePushUser),
   ];
-  const keys = settings.registry.s3?.credentialsFrom;
+  const keys = s3?.credentials;
+  const after = { dependsOn: [namespace] };
   return [
     object(
-      'kubernetes:core/v1:ConfigMap',
-      'registry-config',
+      config.type,
+      config.name,
       'ci',
-      within(model, 'registry-config'),
+      within(spec, 'registry-config'),
       {
         data: {
-          'config.yml': registryConfig(settings),
-          ...(hasProxy(settings) ? { 'nginx.conf': proxyConfig(settings) } : {}),
+          'config.yml': registryConfig(spec),
+          ...(hasProxy(spec) ? { 'nginx.conf': proxyConfig(spec) } : {}),
         },
       },
       after,
     ),
     object(
-      'kubernetes:core/v1:Secret',
-      'registry-credentials',
+      credentials.type,
+      credentials.name,
       'ci',
-      within(model, 'registry-credentials'),
+      within(spec, 'registry-credentials'),
       {
         stringData: {
           htpasswd: users.map(line).reduce((all, one) => text`${all}${one}`),
           httpSecret: secretRef('registry/http'),
-          ...(keys ? { accessKey: givenRef(keys.accessKey), secretKey: givenRef(keys.secretKey) } : {}),
+          ...(keys
+            ? {
+                accessKey: inputRef('s3.credentials.accessKey', keys.accessKey),
+                secretKey: inputRef('s3.credentials.secretKey', keys.secretKey),
+              }
+            : {}),
         },
       },
       after,
@@ -90,27 +109,30 @@ function settingsOf(model: Model): Declaration[] {
   ];
 }
 
-function storage(model: Model): Declaration[] {
-  const { registry } = model.settings;
-  if (registry.s3) return [];
-  const where = within(model, 'registry-storage');
+function volume(spec: RegistrySpec, { namespace, storage: claim }: Handles): Declaration[] {
+  const { s3, storage = '100Gi', storageClass } = spec;
+  if (s3) return [];
+  const where = within(spec, 'registry-storage');
   return [
     object(
-      'kubernetes:core/v1:PersistentVolumeClaim',
-      'registry-storage',
+      claim.type,
+      claim.name,
       'ci',
       { ...where, labels: { ...where.labels, ...backedUp } },
       {
         spec: {
           accessModes: ['ReadWriteOnce'],
-          ...(registry.storageClass ? { storageClassName: registry.storageClass } : {}),
-          resources: { requests: { storage: registry.storage } },
+          ...(storageClass ? { storageClassName: storageClass } : {}),
+          resources: { requests: { storage } },
         },
       },
-      { ...after, ...(registry.onDelete === 'retain' ? retained : {}) },
+      { dependsOn: [namespace], ...(keepsImages(spec) ? retained : {}) },
     ),
   ];
 }
+
+/** Whether the volume of images stays when the registry goes. */
+const keepsImages = ({ onDelete = 'retain', s3 }: RegistrySpec): boolean => onDelete === 'retain' && !s3;
 
 /** A variable that Distribution reads, from the registry's Secret. */
 const fromSecret = (name: string, key: string) => ({
@@ -118,10 +140,9 @@ const fromSecret = (name: string, key: string) => ({
   valueFrom: { secretKeyRef: { name: 'registry-credentials', key } },
 });
 
-function podSpec(model: Model): types.input.core.v1.PodSpec {
-  const { settings } = model;
-  const { s3, tlsSecret } = settings.registry;
-  const proxy = hasProxy(settings);
+function podSpec(spec: RegistrySpec): types.input.core.v1.PodSpec {
+  const { image = defaultImages.registry, proxyImage = defaultImages.registryProxy, s3, tlsSecret } = spec;
+  const proxy = hasProxy(spec);
   const alive = proxy
     ? { httpGet: { path: '/healthz', port: REGISTRY_PORT, scheme: tlsSecret ? 'HTTPS' : 'HTTP' } }
     : { tcpSocket: { port: REGISTRY_PORT } };
@@ -129,7 +150,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
   const tls = tlsSecret ? [{ name: 'tls', mountPath: '/tls', readOnly: true }] : [];
   const env = [
     fromSecret('REGISTRY_HTTP_SECRET', 'httpSecret'),
-    ...(s3?.credentialsFrom
+    ...(s3?.credentials
       ? [
           fromSecret('REGISTRY_STORAGE_S3_ACCESSKEY', 'accessKey'),
           fromSecret('REGISTRY_STORAGE_S3_SECRETKEY', 'secretKey'),
@@ -148,7 +169,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
   );
   const registry: Container = {
     name: 'registry',
-    image: imageFor(settings, 'registry'),
+    image,
     args: ['serve', CONFIG],
     env,
     ...(proxy ? {} : { ports }),
@@ -160,7 +181,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
   };
   const before: Container = {
     name: 'proxy',
-    image: imageFor(settings, 'registryProxy'),
+    image: proxyImage,
     command: ['nginx', '-e', '/dev/stderr', '-c', '/config/nginx.conf', '-g', 'daemon off;'],
     ports,
     readinessProbe: { ...alive, periodSeconds: 5 },
@@ -181,7 +202,7 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
     initContainers: [
       {
         name: 'collect',
-        image: imageFor(settings, 'registry'),
+        image,
         command: ['sh', '-c', collectScript(CONFIG)],
         env,
         resources,
@@ -208,64 +229,59 @@ function podSpec(model: Model): types.input.core.v1.PodSpec {
   };
 }
 
-function ingress(model: Model): Declaration[] {
-  const { address, ingress } = model.settings.registry;
+function ingressDeclarations(name: string, spec: RegistrySpec, { service }: Handles): Declaration[] {
+  const { address, ingress } = spec;
   if (!ingress) return [];
   const host = address.split(':')[0] ?? address;
-  const where = within(model, 'registry');
+  const where = within(spec, 'registry');
   return [
     object(
       'kubernetes:networking.k8s.io/v1:Ingress',
-      'registry-ingress',
+      `${name}-ingress`,
       'ci',
       Object.keys(ingress.annotations).length > 0 ? { ...where, annotations: ingress.annotations } : where,
       {
         spec: ingressSpec(ingress, { host, service: 'registry', port: 'registry' }),
       },
-      { dependsOn: ['registry-service'] },
+      { dependsOn: [service] },
     ),
   ];
 }
 
-/** Distribution with users and a place for its images. */
-export function registryResources(model: Model): Declaration[] {
-  const { registry } = model.settings;
-  if (registry.existing) return [];
-  const common = labels(about(model));
+/**
+ * Distribution with users and a place for its images.
+ * @param name of the component: what the names of all declarations begin with
+ */
+export function registryDeclarations(name: string, spec: RegistrySpec | ExistingRegistrySpec): Declaration[] {
+  if (spec.existing) return [];
+  const { address, nodePort, s3, versions = {} } = spec;
+  const handles = registryHandles(name);
+  const { namespace, config, credentials, storage, deployment, service } = handles;
+  const common = labels(about(spec));
   return [
     ...fencedNamespace({
-      prefix: 'registry',
-      namespace: namespacesOf(model.settings).registry,
+      prefix: name,
+      namespace: spec.namespace,
       provider: 'ci',
-      labels: about(model),
+      labels: about(spec),
       quota: { pods: 4, cpu: '2', memory: '4Gi', disk: '16Gi', claims: 2 },
       // Nodes pull, and nodes have no labels that a policy could name.
       open: [{ port: REGISTRY_PORT, pods: match }],
-      // Retention asks GitLab, the registry itself and the API server; the registry keeps its images in a bucket.
-      egress: [
-        outside(
-          ...apiPorts(model.settings),
-          gitlabPort(model.settings),
-          registryPort(model.settings),
-          ...(registry.s3?.endpoint ? [portOf(registry.s3.endpoint)] : []),
-        ),
-        ...toRegistry(model.settings),
-        ...toNeighbours(model.settings),
-      ],
+      egress: spec.egress ?? (s3 ? [outside(s3.endpoint ? portOf(s3.endpoint) : 443)] : []),
       // A namespace takes its claims along when it goes.
-      retain: registry.onDelete === 'retain' && !registry.s3,
-      pullFrom: registry.address,
+      retain: keepsImages(spec),
+      pullFrom: { address, pull: registryLogins.pull },
     }),
-    ...settingsOf(model),
-    ...storage(model),
+    ...configuration(spec, handles),
+    ...volume(spec, handles),
     object(
-      'kubernetes:core/v1:Service',
-      'registry-service',
+      service.type,
+      service.name,
       'ci',
-      within(model, 'registry'),
+      within(spec, 'registry'),
       {
         spec: {
-          type: registry.nodePort ? 'NodePort' : 'ClusterIP',
+          type: nodePort ? 'NodePort' : 'ClusterIP',
           selector: match,
           ports: [
             {
@@ -273,18 +289,18 @@ export function registryResources(model: Model): Declaration[] {
               port: REGISTRY_PORT,
               targetPort: REGISTRY_PORT,
               protocol: 'TCP',
-              ...(registry.nodePort ? { nodePort: registry.nodePort } : {}),
+              ...(nodePort ? { nodePort } : {}),
             },
           ],
         },
       },
-      { dependsOn: ['registry-deployment'] },
+      { dependsOn: [deployment] },
     ),
     object(
-      'kubernetes:apps/v1:Deployment',
-      'registry-deployment',
+      deployment.type,
+      deployment.name,
       'ci',
-      within(model, 'registry'),
+      within(spec, 'registry'),
       {
         spec: {
           replicas: 1,
@@ -298,29 +314,27 @@ export function registryResources(model: Model): Declaration[] {
               labels: { ...common, ...match },
               annotations: {
                 'switchyard.dev/config-hash': contentHash([
-                  registryConfig(model.settings),
-                  hasProxy(model.settings) ? proxyConfig(model.settings) : '',
+                  registryConfig(spec),
+                  hasProxy(spec) ? proxyConfig(spec) : '',
                 ]),
-                ...rotatedMark(model.settings, 'registry'),
+                ...rotatedMark(versions, 'registry'),
               },
             },
-            spec: podSpec(model),
+            spec: podSpec(spec),
           },
         },
       },
-      {
-        dependsOn: ['registry-credentials', 'registry-config', ...(registry.s3 ? [] : ['registry-storage'])],
-      },
+      { dependsOn: [credentials, config, ...(s3 ? [] : [storage])] },
     ),
     object(
       'kubernetes:policy/v1:PodDisruptionBudget',
-      'registry-disruption',
+      `${name}-disruption`,
       'ci',
-      within(model, 'registry'),
+      within(spec, 'registry'),
       // One Pod must be movable: pulls are tried again until it is back.
       { spec: { maxUnavailable: 1, selector: { matchLabels: match } } },
-      after,
+      { dependsOn: [namespace] },
     ),
-    ...ingress(model),
+    ...ingressDeclarations(name, spec, handles),
   ];
 }

@@ -1,37 +1,37 @@
-import { namespacesOf } from '../../stacks/namespaces';
 import { lifetime } from '../gitlab/access';
-import { existingProjects, group } from '../gitlab/projects';
-import type { Model } from '../model';
+import { existingProjects } from '../gitlab/projects';
 import type { Declaration } from '../shared/declaration';
+import { handle, outputOf } from '../shared/handle';
 import { deliveryJob } from '../shared/job';
-import { dockerConfig, object } from '../shared/kubernetes';
-import { labels, names } from '../shared/naming';
-import { outputRef } from '../shared/references';
+import { object } from '../shared/kubernetes';
+import { labels } from '../shared/naming';
+import { inputRef } from '../shared/references';
+import { dockerConfig } from '../shared/registry-login';
+import type { RegistryRetentionSpec } from './registry-retention';
+import { registryHandles, registryLogins } from './resources';
 
 const NAME = 'registry-retention';
+
+const ledgerReader = handle('gitlab:index/groupAccessToken:GroupAccessToken', 'registry-ledger-reader');
 
 /**
  * The job that removes images that no ledger names and no merge request waits for. Apart from the registry's box: it
  * runs from an image that the registry holds.
  */
-export function retentionResources(model: Model): Declaration[] {
-  const { environment, registry, gitlab } = model.settings;
-  // What keeps another registry's images is its own matter.
+export function registryRetentionDeclarations(spec: RegistryRetentionSpec): Declaration[] {
+  const { environment, registry, gitlab } = spec;
   if (registry.existing) return [];
+  const { address, namespace, scheme = 'https' } = registry;
+  const { namespace: registryNamespace, pullSecret } = registryHandles(spec.registryName);
   const common = labels({ name: NAME, component: 'registry', environment, purpose: 'clean-up' });
-  const within = (name: string) => ({
-    namespace: namespacesOf(model.settings).registry,
-    name,
-    labels: common,
-  });
-  const after = { dependsOn: ['registry-namespace'] };
+  const within = (name: string) => ({ namespace, name, labels: common });
+  const after = { dependsOn: [registryNamespace] };
   return [
     {
-      type: 'gitlab:index/groupAccessToken:GroupAccessToken',
-      name: 'registry-ledger-reader',
+      ...ledgerReader,
       provider: 'gitlab',
       args: {
-        group,
+        group: inputRef('group', spec.group),
         name: 'switchyard-retention',
         // It reads the ledger and how merge requests ended, and may change nothing.
         accessLevel: 'reporter',
@@ -46,8 +46,8 @@ export function retentionResources(model: Model): Declaration[] {
       within(NAME),
       {
         stringData: {
-          gitlabToken: outputRef('registry-ledger-reader', 'token'),
-          '.dockerconfigjson': dockerConfig(registry.address, names.pushUser),
+          gitlabToken: outputOf(ledgerReader, 'token'),
+          '.dockerconfigjson': dockerConfig(address, registryLogins.push),
         },
       },
       after,
@@ -81,7 +81,7 @@ export function retentionResources(model: Model): Declaration[] {
       within(NAME),
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: NAME },
-        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: namespacesOf(model.settings).registry }],
+        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace }],
       },
       { dependsOn: ['registry-retention-role', 'registry-retention-account'] },
     ),
@@ -92,17 +92,18 @@ export function retentionResources(model: Model): Declaration[] {
       within(NAME),
       {
         spec: deliveryJob({
-          schedule: registry.retention.schedule,
+          image: spec.deliveryImage,
+          schedule: spec.schedule,
           labels: common,
           account: NAME,
           args: [
             'registry-gc',
             '--namespace',
-            namespacesOf(model.settings).registry,
+            namespace,
             '--days',
-            String(registry.retention.days),
+            String(spec.days),
             '--release-days',
-            String(registry.retention.releaseDays),
+            String(spec.releaseDays),
           ],
           deadline: 3600,
           env: [
@@ -112,8 +113,8 @@ export function retentionResources(model: Model): Declaration[] {
               name: 'GITLAB_TOKEN',
               valueFrom: { secretKeyRef: { name: NAME, key: 'gitlabToken' } },
             },
-            { name: 'REGISTRY', value: registry.address },
-            { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
+            { name: 'REGISTRY', value: address },
+            { name: 'REGISTRY_PLAIN_HTTP', value: String(scheme === 'http') },
             { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
             ...existingProjects(gitlab),
           ],
@@ -122,7 +123,7 @@ export function retentionResources(model: Model): Declaration[] {
           ],
         }),
       },
-      { dependsOn: ['registry-retention-access', 'registry-retention-binding', 'registry-pull'] },
+      { dependsOn: ['registry-retention-access', 'registry-retention-binding', pullSecret] },
     ),
   ];
 }

@@ -36,6 +36,8 @@ type Core = {
   'kubernetes:networking.k8s.io/v1:NetworkPolicy': types.input.networking.v1.NetworkPolicy;
   'kubernetes:networking.k8s.io/v1:Ingress': types.input.networking.v1.Ingress;
   'kubernetes:policy/v1:PodDisruptionBudget': types.input.policy.v1.PodDisruptionBudget;
+  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': types.input.autoscaling.v2.HorizontalPodAutoscaler;
+  'kubernetes:apiregistration.k8s.io/v1:APIService': types.input.apiregistration.v1.APIService;
 };
 
 /** The arguments of each resource type that the topology uses, as the official packages type them. */

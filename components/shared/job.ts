@@ -1,4 +1,5 @@
 import type { types } from '@pulumi/kubernetes';
+import type * as pulumi from '@pulumi/pulumi';
 import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
 import { bytesOf } from '../../catalog/shapes';
 import type { RepositoryFiles } from '../../stacks/files';
@@ -6,7 +7,7 @@ import { fileMounts, fileVariables, fileVolumes } from './files';
 import { restrictedPod } from './kubernetes';
 import { names } from './naming';
 import { wholeGibibytes } from './quantities';
-import { outputRef } from './references';
+import { inputRef } from './references';
 
 /** User of the delivery image. */
 const USER = 1000;
@@ -14,6 +15,8 @@ const USER = 1000;
 const TMP = '1Gi';
 
 export interface PodInputs {
+  /** The delivery image by its digest: what the topology builds from this checkout. */
+  readonly image: pulumi.Input<string>;
   /** Labels of its Pods. */
   readonly labels: Record<string, string>;
   /** Service account whose token is mounted; it alone says what the Pod may do in the cluster. @default none */
@@ -70,7 +73,7 @@ export function deliveryPod(inputs: PodInputs, restartPolicy: 'Never' | 'Always'
     containers: [
       {
         name: 'delivery',
-        image: outputRef('delivery-image', 'repoDigest'),
+        image: inputRef('image', inputs.image),
         command: ['delivery', ...inputs.args],
         env: [
           { name: 'HOME', value: '/tmp' },

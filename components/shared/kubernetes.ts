@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import type { types } from '@pulumi/kubernetes';
 import { DISK_REQUEST } from '../../catalog/shapes';
 import type { ArgsByType, Declaration, KubernetesType } from './declaration';
+import { type Handle, handle, namesOf } from './handle';
 import { type LabelInputs, labels, names } from './naming';
 import type { EgressRule } from './network';
-import { basicRef, type Ref, written } from './references';
+import { dockerConfig, type RegistryEndpoint } from './registry-login';
 
 type Cluster = 'ci' | 'production';
 
@@ -21,12 +22,12 @@ export function object<T extends KubernetesType>(
   },
   rest: Omit<ArgsByType[T], 'metadata' | 'apiVersion' | 'kind'>,
   options: {
-    readonly dependsOn?: readonly string[];
+    readonly dependsOn?: readonly (Handle | string)[];
     readonly protect?: boolean;
     readonly retainOnDelete?: boolean;
     readonly ignoreChanges?: readonly string[];
   } = {},
-): Declaration {
+): Extract<Declaration, { readonly type: T }> {
   const metadata = {
     name: where.name,
     ...(where.namespace ? { namespace: where.namespace } : {}),
@@ -34,7 +35,14 @@ export function object<T extends KubernetesType>(
     ...(where.annotations ? { annotations: where.annotations } : {}),
   };
   // The union of `Declaration` cannot be narrowed by a type parameter; `ArgsByType[T]` has checked the arguments.
-  return { type, name, provider, args: { ...rest, metadata }, ...options } as Declaration;
+  return {
+    type,
+    name,
+    provider,
+    args: { ...rest, metadata },
+    ...options,
+    ...(options.dependsOn ? { dependsOn: namesOf(options.dependsOn) } : {}),
+  } as unknown as Extract<Declaration, { readonly type: T }>;
 }
 
 /** Options of what must not go with the stack: Pulumi refuses to delete it, and even unprotected leaves it in place. */
@@ -99,9 +107,17 @@ export interface FenceInputs {
   readonly caps?: Readonly<Record<string, string>>;
   /** Keep the namespace, and with it every claim in it, when the stack is destroyed. @default false */
   readonly retain?: boolean;
-  /** Registry address for a pull secret of the namespace. */
-  readonly pullFrom?: string;
+  /** Registry for a pull secret of the namespace. @default no pull secret */
+  readonly pullFrom?: RegistryEndpoint;
 }
+
+/** The namespace that {@link fencedNamespace} declares under a prefix: all that is in it waits for it. */
+export const namespaceHandle = (prefix: string): Handle<'kubernetes:core/v1:Namespace'> =>
+  handle('kubernetes:core/v1:Namespace', `${prefix}-namespace`);
+
+/** Its pull secret, where it has one. */
+export const pullSecretHandle = (prefix: string): Handle<'kubernetes:core/v1:Secret'> =>
+  handle('kubernetes:core/v1:Secret', `${prefix}-pull`);
 
 /** A namespace with what every namespace needs: Pod Security, quota, default limits, default deny, a pull secret. */
 export function fencedNamespace(inputs: FenceInputs): Declaration[] {
@@ -109,11 +125,11 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
   const common = labels(inputs.labels);
   const level = inputs.level ?? 'restricted';
   const within = (name: string) => ({ namespace, name, labels: common });
-  const after = { dependsOn: [`${prefix}-namespace`] };
+  const after = { dependsOn: [namespaceHandle(prefix)] };
   return [
     object(
       'kubernetes:core/v1:Namespace',
-      `${prefix}-namespace`,
+      namespaceHandle(prefix).name,
       provider,
       {
         name: namespace,
@@ -205,26 +221,20 @@ export function fencedNamespace(inputs: FenceInputs): Declaration[] {
       ? [
           object(
             'kubernetes:core/v1:Secret',
-            `${prefix}-pull`,
+            pullSecretHandle(prefix).name,
             provider,
             within(names.pullSecret),
             {
               type: 'kubernetes.io/dockerconfigjson',
-              stringData: { '.dockerconfigjson': dockerConfig(inputs.pullFrom, names.pullUser) },
+              stringData: {
+                '.dockerconfigjson': dockerConfig(inputs.pullFrom.address, inputs.pullFrom.pull),
+              },
             },
             after,
           ),
         ]
       : []),
   ];
-}
-
-/** Purpose of a registry user's password. */
-export const loginPurpose = (user: string): string => `registry/${user}`;
-
-/** Docker's config.json for one registry and one of its users. */
-export function dockerConfig(registry: string, user: string): string | Ref {
-  return written({ auths: { [registry]: { auth: basicRef(user, loginPurpose(user)) } } }, JSON.stringify);
 }
 
 /** Pod-level half of Pod Security `restricted`. */

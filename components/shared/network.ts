@@ -3,6 +3,7 @@ import { openBlock, publicBlock } from '../../catalog/addresses';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
+import { JENKINS_PORT, jenkinsEndpoint } from './jenkins-endpoint';
 
 /** A way out, as a network policy has it. */
 export type EgressRule = types.input.networking.v1.NetworkPolicyEgressRule;
@@ -57,15 +58,12 @@ export const apiPorts = ({ clusters: { ci, production } }: StackSettings): numbe
   ...new Set([...ci.apiPorts, ...production.apiPorts]),
 ];
 
-/** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
-export const JENKINS_PORT = 8080;
-
 /** Port that the registry's clients reach, whether the registry or the proxy before it listens there. */
 export const REGISTRY_PORT = 5000;
 
 /** An agent connects to Jenkins, not the other way round. */
 export const toJenkins = (settings: StackSettings): EgressRule =>
-  toNamespace(namespacesOf(settings).ci, JENKINS_PORT);
+  toNamespace(jenkinsEndpoint(settings).namespace, JENKINS_PORT);
 
 /** Where an agent that runs no foreign code finds Jenkins, also where that is another site's. */
 export const toJenkinsAnywhere = (settings: StackSettings): EgressRule[] => {

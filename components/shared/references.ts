@@ -6,10 +6,26 @@ export type Reference =
   | { readonly kind: 'secret'; readonly purpose: string }
   | { readonly kind: 'basic'; readonly user: string; readonly purpose: string }
   | { readonly kind: 'htpasswd'; readonly user: string; readonly purpose: string }
+  | {
+      readonly kind: 'certificate';
+      readonly purpose: string;
+      readonly host: string;
+      readonly part: CertificatePart;
+    }
   | { readonly kind: 'key'; readonly path: string; readonly of?: OtherSeed }
   | { readonly kind: 'given'; readonly name: string }
+  | {
+      readonly kind: 'input';
+      readonly name: string;
+      readonly value: pulumi.Input<string>;
+      /** Set where it stands for `base64(user:value)`. */
+      readonly user?: string;
+    }
   | { readonly kind: 'found'; readonly what: Found; readonly key: string }
   | { readonly kind: 'output'; readonly resource: string; readonly property: string };
+
+/** A key, its certificate, or that as the API server wants a trusted one: base64 of its text. */
+export type CertificatePart = 'key' | 'cert' | 'bundle';
 
 /** What is there already and is looked up before the first resource. */
 export type Found = 'group' | 'project' | 'user' | 'server';
@@ -66,6 +82,9 @@ export const secretRef = (purpose: string): Ref => ref({ kind: 'secret', purpose
 export const basicRef = (user: string, purpose: string): Ref => ref({ kind: 'basic', user, purpose });
 /** A line of an htpasswd file, bcrypt. */
 export const htpasswdRef = (user: string, purpose: string): Ref => ref({ kind: 'htpasswd', user, purpose });
+/** Part of a certificate for one host that is derived from the secret of a purpose; only its key is a secret. */
+export const certificateRef = (purpose: string, host: string, part: CertificatePart): Ref =>
+  ref({ kind: 'certificate', purpose, host, part });
 /**
  * A sub-key that a Pod gets in the seed's place: what gives the secrets of the purposes below `path`, '' for all.
  * @param of another environment, whose seed a variable brings. @default this one
@@ -74,6 +93,30 @@ export const keyRef = (path: string, of?: OtherSeed): Ref =>
   ref({ kind: 'key', path, ...(of ? { of } : {}) });
 /** A secret that a person or the environment brings; see `stacks/secrets.ts` and `deployEnvironment`. */
 export const givenRef = (name: string): Ref => ref({ kind: 'given', name });
+/**
+ * A value that whoever uses a component brings: text or a reference as it is, and what is known later as a reference.
+ * @param name for people, in error messages
+ */
+export const inputRef = (name: string, value: pulumi.Input<string>): string | Ref =>
+  typeof value === 'string' || isTemplate(value)
+    ? (value as string | Ref)
+    : ref({ kind: 'input', name, value });
+
+/** A user of a registry. */
+export interface Login {
+  readonly user: string;
+  readonly password: pulumi.Input<string>;
+}
+
+/** `base64(user:password)` of a login, whose password is a derived secret or somebody's own. */
+export function basicOf({ user, password }: Login): Ref {
+  if (!isTemplate(password)) return ref({ kind: 'input', name: `login of ${user}`, value: password, user });
+  const [only] = password.pieces;
+  if (password.pieces.length !== 1 || typeof only !== 'object' || only.kind !== 'secret')
+    throw new Error(`${password.shown} is no password to log in with`);
+  return basicRef(user, only.purpose);
+}
+
 /**
  * What was looked up: the id of a GitLab group or project by its full path, of a user by name, or a cluster's API server
  * by the cluster's role.
@@ -124,10 +167,13 @@ export function show(reference: Reference): string {
   switch (reference.kind) {
     case 'secret':
       return `«secret:${reference.purpose}»`;
+    case 'certificate':
+      return `«certificate:${reference.part}:${reference.purpose}»`;
     case 'key':
       return `«key:${reference.of ? `${reference.of.environment}:` : ''}${reference.path}»`;
     case 'given':
-      return `«given:${reference.name}»`;
+    case 'input':
+      return `«${reference.kind}:${reference.name}»`;
     case 'found':
       return `«found:${reference.what}:${reference.key}»`;
     case 'output':
@@ -142,7 +188,9 @@ export function show(reference: Reference): string {
  * @param type of the resource that an output is of: all that a Secret outputs is one
  */
 export function isSecret(reference: Reference, type: string | undefined): boolean {
-  if (reference.kind === 'found') return false;
+  // What somebody brings says itself whether it is one.
+  if (reference.kind === 'found' || reference.kind === 'input') return false;
+  if (reference.kind === 'certificate') return reference.part === 'key';
   if (reference.kind !== 'output') return true;
   return type === 'kubernetes:core/v1:Secret' || /token|password|key/i.test(reference.property);
 }
@@ -185,14 +233,15 @@ function* keysIn(value: unknown): Generator<string> {
 
 /** Words that stand for references, while the text that holds them goes through something that knows text only. */
 class StandIns {
-  private readonly words = new Map<string, { readonly reference: Reference; readonly word: string }>();
+  private readonly words = new Map<unknown, { readonly reference: Reference; readonly word: string }>();
 
   /** @param opening what each word begins with, and what no other text holds */
   constructor(private readonly opening: string) {}
 
   /** A word that no writer quotes, folds or escapes. */
   private of(reference: Reference): string {
-    const key = JSON.stringify(reference);
+    // An input is known by what it is alone: it may hold what no text tells from another.
+    const key = reference.kind === 'input' ? reference : JSON.stringify(reference);
     const word = this.words.get(key)?.word ?? `${this.opening}${this.words.size}»`;
     this.words.set(key, { reference, word });
     return word;

@@ -1,54 +1,12 @@
-import * as docker from '@pulumi/docker';
-import * as gitlab from '@pulumi/gitlab';
-import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
+import { constructors, type ResourceByType } from './constructors';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
 import { EDITION, protectionArgs } from './edition';
+import type { Handle } from './handle';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
 import { isSecret, isTemplate, type Reference, type Template } from './references';
 import { Secrets, type Versions } from './secrets';
-
-type Constructor = new (
-  name: string,
-  args: never,
-  opts?: pulumi.CustomResourceOptions,
-) => pulumi.CustomResource;
-
-const constructors: Record<ResourceType, Constructor> = {
-  'kubernetes:core/v1:Namespace': k8s.core.v1.Namespace,
-  'kubernetes:core/v1:ConfigMap': k8s.core.v1.ConfigMap,
-  'kubernetes:core/v1:Secret': k8s.core.v1.Secret,
-  'kubernetes:core/v1:Service': k8s.core.v1.Service,
-  'kubernetes:core/v1:ServiceAccount': k8s.core.v1.ServiceAccount,
-  'kubernetes:core/v1:PersistentVolumeClaim': k8s.core.v1.PersistentVolumeClaim,
-  'kubernetes:core/v1:ResourceQuota': k8s.core.v1.ResourceQuota,
-  'kubernetes:core/v1:LimitRange': k8s.core.v1.LimitRange,
-  'kubernetes:apps/v1:Deployment': k8s.apps.v1.Deployment,
-  'kubernetes:apps/v1:StatefulSet': k8s.apps.v1.StatefulSet,
-  'kubernetes:batch/v1:CronJob': k8s.batch.v1.CronJob,
-  'kubernetes:scheduling.k8s.io/v1:PriorityClass': k8s.scheduling.v1.PriorityClass,
-  'kubernetes:rbac.authorization.k8s.io/v1:Role': k8s.rbac.v1.Role,
-  'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': k8s.rbac.v1.RoleBinding,
-  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': k8s.rbac.v1.ClusterRole,
-  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': k8s.rbac.v1.ClusterRoleBinding,
-  'kubernetes:networking.k8s.io/v1:NetworkPolicy': k8s.networking.v1.NetworkPolicy,
-  'kubernetes:networking.k8s.io/v1:Ingress': k8s.networking.v1.Ingress,
-  'kubernetes:policy/v1:PodDisruptionBudget': k8s.policy.v1.PodDisruptionBudget,
-  'gitlab:index/group:Group': gitlab.Group,
-  'gitlab:index/groupAccessToken:GroupAccessToken': gitlab.GroupAccessToken,
-  'gitlab:index/project:Project': gitlab.Project,
-  'gitlab:index/projectHook:ProjectHook': gitlab.ProjectHook,
-  'gitlab:index/branchProtection:BranchProtection': gitlab.BranchProtection,
-  'gitlab:index/deployKey:DeployKey': gitlab.DeployKey,
-  'gitlab:index/groupMembership:GroupMembership': gitlab.GroupMembership,
-  'gitlab:index/projectApprovalRule:ProjectApprovalRule': gitlab.ProjectApprovalRule,
-  'gitlab:index/projectLabel:ProjectLabel': gitlab.ProjectLabel,
-  'gitlab:index/projectLevelMrApprovals:ProjectLevelMrApprovals': gitlab.ProjectLevelMrApprovals,
-  'gitlab:index/projectMembership:ProjectMembership': gitlab.ProjectMembership,
-  'gitlab:index/repositoryFile:RepositoryFile': gitlab.RepositoryFile,
-  'docker:index/image:Image': docker.Image,
-};
 
 /** A login of something that Switchyard did not make. */
 export interface Brought {
@@ -63,8 +21,8 @@ export interface RegistrarInputs {
   readonly environment: string;
   /** Versions of secrets that were rotated. @default each has its first */
   readonly versions?: Versions;
-  /** Secrets that the environment brings, by name; each already an `Output` secret. */
-  readonly given: Readonly<Record<string, pulumi.Output<string>>>;
+  /** Secrets that the environment brings, by name; each already an `Output` secret. @default none */
+  readonly given?: Readonly<Record<string, pulumi.Output<string>>>;
   /**
    * Credentials that a person brings instead of a derived secret, by the secret's purpose. @default every secret is
    * derived
@@ -72,8 +30,11 @@ export interface RegistrarInputs {
   readonly brought?: Readonly<Record<string, Brought>>;
   /** What was looked up, by `what:key` of its reference, and GitLab's edition under {@link EDITION}. */
   readonly found?: Readonly<Record<string, string>>;
-  /** Makes a provider when the first resource needs it. */
-  readonly provider: (role: ProviderRole) => pulumi.ProviderResource;
+  /**
+   * Makes a provider when the first resource needs it; undefined leaves the resource with its component's.
+   * @default every resource has its component's
+   */
+  readonly provider?: (role: ProviderRole) => pulumi.ProviderResource | undefined;
   /** Waits until an address answers. @default {@link untilReachable} */
   readonly reach?: (url: string) => Promise<void>;
 }
@@ -120,7 +81,11 @@ export class Registrar {
 
   /** @throws Error when a declaration refers to one that was not registered before it: a fault of the program */
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
-    const construct = constructors[declaration.type];
+    const construct = constructors[declaration.type] as new (
+      name: string,
+      args: never,
+      opts: pulumi.CustomResourceOptions,
+    ) => pulumi.CustomResource;
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
     const args = this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as object;
     const resource = new construct(
@@ -142,6 +107,18 @@ export class Registrar {
     return resource;
   }
 
+  /** What a declaration became. @throws Error when it was not registered yet: a fault of the program */
+  resource<T extends ResourceType>({ name, type }: Handle<T>): ResourceByType[T] {
+    const resource = this.find(name, 'a component');
+    if (this.types.get(name) !== type) throw new Error(`"${name}" is no ${type}`);
+    return resource as ResourceByType[T];
+  }
+
+  /** What a reference becomes, for whoever has no declaration to put it in. */
+  output(reference: Template): pulumi.Output<string> {
+    return pulumi.output(this.filled(reference) as pulumi.Input<string>);
+  }
+
   private argsOf(declaration: Declaration): object {
     return declaration.type === 'gitlab:index/branchProtection:BranchProtection'
       ? protectionArgs(declaration.args, this.inputs.found?.[EDITION])
@@ -157,9 +134,9 @@ export class Registrar {
       .apply(async () => (this.inputs.reach ?? untilReachable)(needsAnswer).then(() => resources));
   }
 
-  private provider(role: ProviderRole): pulumi.ProviderResource {
-    const provider = this.providers.get(role) ?? this.inputs.provider(role);
-    this.providers.set(role, provider);
+  private provider(role: ProviderRole): pulumi.ProviderResource | undefined {
+    const provider = this.providers.get(role) ?? this.inputs.provider?.(role);
+    if (provider) this.providers.set(role, provider);
     return provider;
   }
 
@@ -181,7 +158,7 @@ export class Registrar {
   }
 
   private given(name: string): pulumi.Output<string> {
-    const value = this.inputs.given[name];
+    const value = this.inputs.given?.[name];
     if (!value) throw new Error(`secret "${name}" is used but was not given`);
     return value;
   }
@@ -210,6 +187,12 @@ export class Registrar {
       }
       case 'htpasswd':
         return derived((secrets) => secrets.htpasswd(reference.user, reference.purpose));
+      case 'certificate': {
+        const { purpose, host, part } = reference;
+        const made = derived((secrets) => secrets.certificate(purpose, host, part));
+        // Made of a secret, and none itself: an API server is to show whom it trusts.
+        return part === 'key' ? made : pulumi.unsecret(made);
+      }
       case 'key':
         if (reference.of === undefined) return derived((secrets) => secrets.key(reference.path));
         return this.given(reference.of.variable).apply((root) =>
@@ -217,6 +200,14 @@ export class Registrar {
         );
       case 'given':
         return this.given(reference.name);
+      case 'input': {
+        const { user, value } = reference;
+        if (user === undefined) return pulumi.output(value);
+        const login = pulumi
+          .output(value)
+          .apply((password) => Buffer.from(`${user}:${password}`).toString('base64'));
+        return pulumi.secret(login);
+      }
       case 'output': {
         const resource = this.find(reference.resource, 'a reference');
         const [property = '', ...rest] = reference.property.split('.');

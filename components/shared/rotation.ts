@@ -1,14 +1,10 @@
-import type { StackSettings } from '../../stacks/schema';
-import type { Model } from '../model';
+import type { Versions } from './secrets';
 
 /** Annotation of a Pod that is to start anew when a secret of its has another version. */
 export const VERSIONS = 'switchyard.dev/secret-versions';
 
 /** Which of the secrets below a path were rotated how often: plain, and the same for whoever may not know the secrets. */
-export function rotatedMark(
-  { secrets: { versions } }: Pick<StackSettings, 'secrets'>,
-  path: string,
-): Record<string, string> {
+export function rotatedMark(versions: Versions, path: string): Record<string, string> {
   const rotated = Object.entries(versions)
     .filter(([purpose]) => purpose.startsWith(`${path}/`))
     .map(([purpose, version]) => `${purpose.slice(path.length + 1)}=${version}`)
@@ -29,7 +25,7 @@ export const EVERY = '*';
  * then every run leaves what was applied.
  */
 export const keptUntilRotated = (
-  { rotating = [] }: Pick<Model, 'rotating'>,
+  { rotating = [] }: { readonly rotating?: readonly string[] },
   path: string,
   properties: readonly string[],
 ): { readonly ignoreChanges?: readonly string[] } =>

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { encodeBase64, hashSync } from 'bcryptjs';
 import { type SubKey, subKeysIn, writtenKey } from '../../stacks/secrets';
+import { certificateOf } from './certificate';
+import type { CertificatePart } from './references';
 
 /** Rounds of bcrypt in the registry's htpasswd. The secrets are 256-bit random already; more rounds only cost logins. */
 const BCRYPT_ROUNDS = '05';
@@ -72,6 +74,13 @@ export class Secrets {
     const secret = this.secret(purpose);
     const salt = createHmac('sha256', secret).update(`switchyard/salt/${user}`).digest().subarray(0, 16);
     return `${user}:${hashSync(secret, `$2b$${BCRYPT_ROUNDS}$${encodeBase64([...salt], 16)}`)}`;
+  }
+
+  /** Part of a certificate for a host. */
+  certificate(purpose: string, host: string, part: CertificatePart): string {
+    const { key, cert } = certificateOf(this.secret(purpose), host);
+    if (part === 'key') return key;
+    return part === 'cert' ? cert : Buffer.from(cert).toString('base64');
   }
 
   /** A sub-key, as a Pod is given it in the seed's place: all purposes below the path, of whatever version. */

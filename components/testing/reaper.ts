@@ -1,30 +1,28 @@
-import { namespacesOf } from '../../stacks/namespaces';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
-import { fencedNamespace, object } from '../shared/kubernetes';
+import { fencedNamespace, namespaceHandle, object, pullSecretHandle } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { apiPorts, outside } from '../shared/network';
+import { outside } from '../shared/network';
+import type { TestingSpec } from './testing';
 
 /**
  * What all test namespaces share: a job that removes what is past its end. It has a namespace of its own, since who may
  * start Pods beside it could borrow its service account.
  */
-export function testingSharedResources(model: Model): Declaration[] {
-  const { environment, testing, registry } = model.settings;
+export function testingDeclarations(spec: TestingSpec): Declaration[] {
+  const { environment, namespace, testNamespaces } = spec;
   const about = { name: names.reaper, component: 'testing', environment, purpose: 'clean-up' };
   const common = labels(about);
-  const within = { namespace: namespacesOf(model.settings).reaper, name: names.reaper, labels: common };
-  const namespaces = model.modules.map((module) => namespacesOf(model.settings).test(module.name));
+  const within = { namespace, name: names.reaper, labels: common };
   return [
     ...fencedNamespace({
       prefix: 'reaper',
-      namespace: namespacesOf(model.settings).reaper,
+      namespace,
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '1', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [outside(...apiPorts(model.settings))],
-      pullFrom: registry.address,
+      egress: [outside(...spec.apiPorts)],
+      pullFrom: spec.registry,
     }),
     object(
       'kubernetes:core/v1:ServiceAccount',
@@ -32,10 +30,10 @@ export function testingSharedResources(model: Model): Declaration[] {
       'ci',
       within,
       { automountServiceAccountToken: false },
-      { dependsOn: ['reaper-namespace'] },
+      { dependsOn: [namespaceHandle('reaper')] },
     ),
     // Nothing to clean, no job: `delivery reap` asks for one namespace at least.
-    ...(namespaces.length > 0
+    ...(testNamespaces.length > 0
       ? [
           object(
             'kubernetes:batch/v1:CronJob',
@@ -44,14 +42,15 @@ export function testingSharedResources(model: Model): Declaration[] {
             within,
             {
               spec: deliveryJob({
-                schedule: testing.reaper,
+                image: spec.deliveryImage,
+                schedule: spec.schedule,
                 labels: common,
                 account: names.reaper,
-                args: ['reap', '--namespace', ...namespaces],
+                args: ['reap', '--namespace', ...testNamespaces],
                 deadline: 600,
               }),
             },
-            { dependsOn: ['reaper-account', 'reaper-pull'] },
+            { dependsOn: ['reaper-account', pullSecretHandle('reaper')] },
           ),
         ]
       : []),

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
-import { wholeNumber } from '../arguments';
+import { wholeNumber } from '../../text/arguments';
 import { exitCode, Failure } from '../failure';
 import { kubeconfigFor } from '../kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';

@@ -1,7 +1,10 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig, V1ContainerStatus, V1Status } from '@kubernetes/client-node';
+import { answered, whyNot, within } from '../../clients/kubernetes';
+import { isTransient, type Policy, retry } from '../../clients/retry';
 import { exitCode, Failure } from '../failure';
 
 /** One container of one Pod. */
@@ -51,6 +54,17 @@ function isSocket(value: object): value is Socket {
   );
 }
 
+/** A connection that never was: the command cannot have begun. */
+const NOT_BEGUN = /\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)\b/;
+
+/** Whether a connection may be tried again after a fault. @param repeatable whether its command may begin twice */
+function mayConnectAgain(fault: unknown, repeatable: boolean): boolean {
+  const { message = '', error } = (fault ?? {}) as { message?: string; error?: { code?: string } };
+  const status = /^Unexpected server response: (\d+)$/.exec(message)?.[1];
+  if (status !== undefined) return isTransient(Number(status));
+  return repeatable || NOT_BEGUN.test(`${error?.code} ${message}`);
+}
+
 interface Running {
   /** Resolves with the end of the command. */
   readonly ended: Promise<{ code: number; stderr: string }>;
@@ -59,13 +73,27 @@ interface Running {
 
 /** Commands inside containers, by the Kubernetes API: no kubectl. Errors are Failures that name place and program. */
 export class PodExec {
-  constructor(private readonly config: KubeConfig) {}
+  /** @param policy of reading a Pod, and of beginning a command. @default that of `clients/retry.ts` */
+  constructor(
+    private readonly config: KubeConfig,
+    private readonly policy?: Partial<Policy>,
+  ) {}
 
+  /** The kubeconfig, with a limit to a WebSocket's beginning, for which client-node has no option. */
+  private limited(ms: number): KubeConfig {
+    const applyToHTTPSOptions = async (options: { handshakeTimeout?: number }): Promise<void> => {
+      await within(this.config.applyToHTTPSOptions(options), ms);
+      options.handshakeTimeout = Math.ceil(ms);
+    };
+    return Object.create(this.config, { applyToHTTPSOptions: { value: applyToHTTPSOptions } });
+  }
+
+  /** @param repeatable whether the command may begin twice, the first time unheard */
   private async start(
     place: Place,
     argv: readonly string[],
     stdout: PassThrough,
-    input?: Readable,
+    { input, repeatable = false }: { readonly input?: Readable; readonly repeatable?: boolean } = {},
   ): Promise<Running> {
     // Loaded when needed: the package is large, and most commands never need it.
     const { WebSocketHandler } = await import('@kubernetes/client-node/dist/web-socket-handler.js');
@@ -81,6 +109,7 @@ export class PodExec {
       new Failure(exitCode.red, `exec: ${argv[0]} in ${nameOf(place)} ${why}.`, remedy);
 
     let stderr = '';
+    const errors = new StringDecoder('utf8');
     let settle: (result: { code: number; stderr: string } | Error) => void = () => undefined;
     const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
       settle = (result) => (result instanceof Error ? reject(result) : resolve(result));
@@ -96,29 +125,31 @@ export class PodExec {
         socket?.close();
       }, SILENCE_MS);
     };
-    const connection = await new WebSocketHandler(this.config)
-      .connect(path, null, (channel: number, bytes: Buffer) => {
-        heard();
-        if (channel === STDOUT && !stdout.destroyed && !stdout.write(bytes)) {
-          socket?.pause();
-          stdout.once('drain', () => socket?.resume());
-        } else if (channel === STDERR) stderr = (stderr + bytes.toString('utf8')).slice(-STDERR_KEPT);
-        else if (channel === STATUS) {
-          settle({ code: codeOf(JSON.parse(bytes.toString('utf8')) as V1Status), stderr });
-          return false;
-        }
-        return true;
-      })
-      .catch((error: unknown) => {
-        const { message = '' } = error as { message?: string };
-        const forbidden = /\b(401|403)\b/.test(message);
-        throw failure(
-          `could not be started (${message || 'no connection'})`,
-          forbidden
-            ? 'Check that the service account may create pods/exec there.'
-            : 'Check that the Pod runs and that the cluster answers.',
-        );
-      });
+    const hear = (channel: number, bytes: Buffer): boolean => {
+      heard();
+      if (channel === STDOUT && !stdout.destroyed && !stdout.write(bytes)) {
+        socket?.pause();
+        stdout.once('drain', () => socket?.resume());
+      } else if (channel === STDERR) stderr = (stderr + errors.write(bytes)).slice(-STDERR_KEPT);
+      else if (channel === STATUS) {
+        settle({ code: codeOf(JSON.parse(bytes.toString('utf8')) as V1Status), stderr });
+        return false;
+      }
+      return true;
+    };
+    const connection = await retry((ms) => new WebSocketHandler(this.limited(ms)).connect(path, null, hear), {
+      again: (fault) => mayConnectAgain(fault, repeatable),
+      policy: this.policy,
+    }).catch((error: unknown) => {
+      const { message = '' } = error as { message?: string };
+      const forbidden = /\b(401|403)\b/.test(message);
+      throw failure(
+        `could not be started (${message || 'no connection'})`,
+        forbidden
+          ? 'Check that the service account may create pods/exec there.'
+          : 'Check that the Pod runs and that the cluster answers.',
+      );
+    });
     if (!isSocket(connection)) throw failure('could not be started (no such WebSocket)');
     socket = connection;
     heard();
@@ -169,10 +200,10 @@ export class PodExec {
     );
   }
 
-  /** What a command prints. The stream ends only after exit code 0; anything else breaks it. */
+  /** What a command prints that changes nothing. The stream ends only after exit code 0; anything else breaks it. */
   read(place: Place, argv: readonly string[]): Readable {
     const out = new PassThrough();
-    this.start(place, argv, out)
+    this.start(place, argv, out, { repeatable: true })
       .then(async ({ ended, stop }) => {
         out.once('close', stop);
         const end = await ended;
@@ -188,7 +219,7 @@ export class PodExec {
     const said = new PassThrough();
     said.resume();
     try {
-      const { ended } = await this.start(place, argv, said, input);
+      const { ended } = await this.start(place, argv, said, { input });
       const end = await ended;
       if (end.code !== 0) throw PodExec.fault(place, argv, end);
     } finally {
@@ -196,7 +227,7 @@ export class PodExec {
     }
   }
 
-  /** Runs a command that takes nothing; gives what it prints. */
+  /** Runs a command that takes and changes nothing; gives what it prints. */
   async run(place: Place, argv: readonly string[]): Promise<string> {
     return (await buffer(this.read(place, argv))).toString('utf8');
   }
@@ -204,14 +235,17 @@ export class PodExec {
   private async status({ namespace, pod, container }: Place): Promise<V1ContainerStatus | undefined> {
     const { CoreV1Api } = await import('@kubernetes/client-node');
     try {
-      const found = await this.config.makeApiClient(CoreV1Api).readNamespacedPod({ namespace, name: pod });
+      const api = this.config.makeApiClient(CoreV1Api);
+      const found = await answered(() => api.readNamespacedPod({ namespace, name: pod }), {
+        policy: this.policy,
+      });
       return found.status?.containerStatuses?.find(({ name }) => name === container);
     } catch (error) {
-      const { code, message } = error as { code?: number; message?: string };
+      const { code } = error as { code?: number };
       if (code === 404) return undefined;
       throw new Failure(
         exitCode.red,
-        `exec: Pod ${namespace}/${pod} cannot be read (${code ?? message?.split('\n')[0] ?? 'no answer'}).`,
+        `exec: Pod ${namespace}/${pod} cannot be read (${whyNot(error)}).`,
         code === 403 ? 'Check that the service account may get Pods there.' : '',
       );
     }

@@ -14,8 +14,8 @@ const STDERR_KEPT = 64 * 1024;
 
 function collectStderr(child: ChildProcess): () => string {
   let text = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    text = (text + chunk.toString('utf8')).slice(-STDERR_KEPT);
+  child.stderr?.setEncoding('utf8').on('data', (more: string) => {
+    text = (text + more).slice(-STDERR_KEPT);
   });
   return () => text;
 }
@@ -34,8 +34,45 @@ export interface Call {
   readonly cwd?: string;
   /** Makes the error of an end other than 0. */
   readonly fault: (ended: Ended) => Error;
-  /** Milliseconds after which the program is ended. @default none */
+  /** Milliseconds after which {@link output} ends the program. @default none */
   readonly timeoutMs?: number;
+  /** Milliseconds without a byte that it takes or gives while that is its turn, after which a stream's program is ended. @default none */
+  readonly stallMs?: number;
+  /** Milliseconds for a stream's program that is ended to put its things in order. @default 10 seconds */
+  readonly lastMs?: number;
+}
+
+const LAST_MS = 10_000;
+
+/**
+ * Watches that a program goes on.
+ * @param progress changes with what it does; undefined while others keep it waiting
+ * @param end is called once, after it was the same for too long
+ * @returns ends the watch, and says what there is to say of it
+ */
+function watch(
+  stallMs: number | undefined,
+  progress: () => number | undefined,
+  end: () => void,
+): () => string {
+  if (stallMs === undefined) return () => '';
+  let said = '';
+  let last: number | undefined;
+  let since = Date.now();
+  const timer = setInterval(() => {
+    const now = progress();
+    if (now === undefined || now !== last) {
+      last = now;
+      since = Date.now();
+    } else if (Date.now() - since >= stallMs && said === '') {
+      said = `\nFatal: made no progress for ${stallMs / 1000} s`;
+      end();
+    }
+  }, stallMs / 10);
+  return () => {
+    clearInterval(timer);
+    return said;
+  };
 }
 
 /** Runs a program to its end. @returns what it printed */
@@ -45,7 +82,17 @@ export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Pro
     const stderr = collectStderr(child);
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGINT'), timeoutMs);
+    let late = '';
+    const end = (): void => {
+      late = `\nfatal: timed out after ${(timeoutMs ?? 0) / 1000} s`;
+      // Its own helpers may hold what it prints open for longer than it runs itself.
+      child.once('exit', () => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
+      child.kill('SIGINT');
+    };
+    const timer = timeoutMs === undefined ? undefined : setTimeout(end, timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
       reject(missing(program, error));
@@ -53,7 +100,7 @@ export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Pro
     child.on('close', (code) => {
       clearTimeout(timer);
       if (code === 0) resolve(Buffer.concat(chunks).toString('utf8'));
-      else reject(fault({ code: code ?? 1, stderr: stderr() }));
+      else reject(fault({ code: code ?? 1, stderr: stderr() + late }));
     });
   });
 }
@@ -62,7 +109,10 @@ export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Pro
  * What a program prints, as a stream that ends only after exit code 0 and breaks otherwise.
  * @param input what it reads; one that breaks breaks the output. @default nothing
  */
-export function outputStream({ program, args, env, cwd, fault }: Call, input?: Readable): Readable {
+export function outputStream(
+  { program, args, env, cwd, fault, stallMs, lastMs = LAST_MS }: Call,
+  input?: Readable,
+): Readable {
   const child = spawn(program, args, {
     cwd,
     env: { ...env },
@@ -77,10 +127,26 @@ export function outputStream({ program, args, env, cwd, fault }: Call, input?: R
       if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') out.destroy(error);
     });
   }
-  child.on('error', (error: NodeJS.ErrnoException) => out.destroy(missing(program, error)));
+  let given = 0;
+  child.stdout?.on('data', (chunk: Buffer) => {
+    given += chunk.length;
+  });
+  const unwatch = watch(
+    stallMs,
+    () => (out.writableNeedDrain ? undefined : given),
+    () => {
+      child.kill('SIGINT');
+      setTimeout(() => child.kill('SIGKILL'), lastMs).unref();
+    },
+  );
+  child.on('error', (error: NodeJS.ErrnoException) => {
+    unwatch();
+    out.destroy(missing(program, error));
+  });
   child.on('close', (code) => {
+    const stalled = unwatch();
     if (code === 0) out.end();
-    else out.destroy(fault({ code: code ?? 1, stderr: stderr() }));
+    else out.destroy(fault({ code: code ?? 1, stderr: stderr() + stalled }));
   });
   // Nobody reads on: the program need not go on either.
   out.on('close', () => {
@@ -106,7 +172,10 @@ const FEED = `{
 } | "$0" "$@"`;
 
 /** Runs a program on a stream, whole or not at all. @returns what it printed */
-export function feed({ program, args, env, cwd, fault }: Call, input: Readable): Promise<string> {
+export function feed(
+  { program, args, env, cwd, fault, stallMs, lastMs = LAST_MS }: Call,
+  input: Readable,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     // A process group of its own, so that ending the group ends nothing else.
     const child = spawn('sh', ['-c', FEED, program, ...args], {
@@ -143,14 +212,39 @@ export function feed({ program, args, env, cwd, fault }: Call, input: Readable):
       input.pipe(child.stdin);
       child.stdin.on('finish', () => done('done\n'));
     }
+    const kill = (signal: NodeJS.Signals): void => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, signal);
+      } catch {
+        // All of the group has ended.
+      }
+    };
+    let last: NodeJS.Timeout | undefined;
+    let taken = 0;
+    child.stdin?.on('drain', () => {
+      taken += 1;
+    });
+    const unwatch = watch(
+      stallMs,
+      () => (child.stdin?.writableNeedDrain || child.stdin?.writableEnded ? taken : undefined),
+      () => {
+        unread = true;
+        kill('SIGINT');
+        last = setTimeout(() => kill('SIGKILL'), lastMs);
+      },
+    );
     child.on('error', (error: NodeJS.ErrnoException) => {
+      unwatch();
       input.destroy();
       reject(missing('sh', error));
     });
     child.on('close', (code) => {
+      const stalled = unwatch();
+      clearTimeout(last);
+      if (stalled) input.destroy();
       if (code === 0 && !broken) return resolve(Buffer.concat(chunks).toString('utf8'));
       // An input that broke for want of a reader is no reason: the program has said why it reads no more.
-      reject(broken && !unread ? broken : fault({ code: code ?? 1, stderr: stderr() }));
+      reject(broken && !unread ? broken : fault({ code: code ?? 1, stderr: stderr() + stalled }));
     });
   });
 }

@@ -26,6 +26,12 @@ export interface ResticOptions {
   readonly program?: string;
   /** How long to wait for another run's lock, in milliseconds. @default 10 minutes */
   readonly lockWaitMs?: number;
+  /** How long a repository that is new is left alone, in milliseconds. @default 45 seconds: longer than making one may take */
+  readonly settleMs?: number;
+  /** Milliseconds that storing or reading may stand still. @default an hour */
+  readonly stallMs?: number;
+  /** Milliseconds for a restic that is ended to put its things in order. @default 10 seconds */
+  readonly lastMs?: number;
   /** Of opening the repository. @default three tries of a minute */
   readonly policy?: Partial<Policy>;
 }
@@ -65,10 +71,19 @@ const PASSED =
 
 /** An unreachable S3 storage is asked again for a quarter of an hour by restic itself: nobody waits that long. */
 const OPEN_MS = 60_000;
+/** Making a repository takes no longer, or is ended. */
+const INIT_MS = 30_000;
+/** So whoever found none when another's was just made has ended when that one goes on. */
+const SETTLE_MS = INIT_MS + 15_000;
+/** How often keys that open nothing are looked for, where others remove them meanwhile. */
+const MOST_REMOVALS = 5;
+const DIGITS = [...'0123456789abcdef'];
 /** A list of what is there. */
 const LIST_MS = 900_000;
 /** All that is there is read, or freed. */
 const WHOLE_MS = 6 * 3_600_000;
+/** Storing or reading stands still: no byte in so long, where restic itself gives a storage that is away a quarter of an hour. */
+const STALL_MS = 3_600_000;
 const LOCK_WAIT_MS = 600_000;
 const LOCK_PAUSE_MS = 5_000;
 
@@ -127,6 +142,9 @@ const REPLACES = 'replaces-';
 
 /** Snapshots that only note a success; what they hold is of no use. */
 const SUCCESS = 'success';
+
+/** Has restic try the key first whose id begins so. */
+const hintOf = (id: string): readonly string[] => ['--key-hint', id];
 
 const fileOf = (kind: string, item: string): string => `/${kind}/${item}`;
 
@@ -216,6 +234,12 @@ export class Restic {
     };
   }
 
+  /** Of what is stored or read, however long it takes. */
+  private streaming(args: readonly string[]): Call {
+    const { stallMs = STALL_MS, lastMs } = this.options;
+    return { ...this.call(args), stallMs, lastMs };
+  }
+
   /** Tries again while another run holds its lock, after giving up locks of runs that are gone. */
   private async patiently<T>(work: () => Promise<T>): Promise<T> {
     const wait = this.options.lockWaitMs ?? LOCK_WAIT_MS;
@@ -237,17 +261,17 @@ export class Restic {
   }
 
   /** Before anything else: what cannot be reached here is not begun, and a storage that is away for a moment comes back. */
-  private async open(): Promise<void> {
-    await retry((timeoutMs) => output(this.call(['cat', 'config', '--no-lock', '--quiet'], timeoutMs)), {
+  private async open(...hinted: readonly string[]): Promise<void> {
+    const args = ['cat', 'config', '--no-lock', '--quiet', ...hinted];
+    await retry((timeoutMs) => output(this.call(args, timeoutMs)), {
       again: (error) => error instanceof ResticFailure && error.reason === 'unreachable',
       policy: { attempts: 3, attemptMs: OPEN_MS, totalMs: 3 * OPEN_MS, ...this.options.policy },
     });
   }
 
-  private async keys(): Promise<z.infer<typeof keySchema>> {
-    const parsed = keySchema.safeParse(
-      parseJson(await this.run(LIST_MS, 'key', 'list', '--json', '--no-lock')),
-    );
+  private async keys(...hinted: readonly string[]): Promise<z.infer<typeof keySchema>> {
+    const listed = await this.run(LIST_MS, 'key', 'list', '--json', '--no-lock', ...hinted);
+    const parsed = keySchema.safeParse(parseJson(listed));
     if (parsed.success) return parsed.data;
     throw new ResticFailure(
       'other',
@@ -290,16 +314,105 @@ export class Restic {
     if (replaced) await this.run(LIST_MS, 'key', 'remove', '--quiet', replaced.id);
   }
 
-  /** Makes the repository when there is none. @throws when it is there and cannot be opened */
-  async init(): Promise<'made' | 'there'> {
+  /**
+   * What is there, in a repository that is made when there is none. Several may make it at once, the first releases for
+   * instance: each writes a key of its own, and the last one's configuration stays, which only that one's key opens. So nobody
+   * writes before all who may be at it have ended, and the keys that open nothing are removed.
+   * @throws when it is there and cannot be opened
+   */
+  async prepare(say: (line: string) => void = () => {}): Promise<Holdings> {
+    const found = await this.openOrMake(say);
+    if (found === 'opens') {
+      const holdings = await this.holdings();
+      if (holdings.snapshots.length > 0 || holdings.successes.length > 0) return holdings;
+    }
+    await sleep(this.options.settleMs ?? SETTLE_MS);
+    await this.removeStrayKeys();
+    return this.holdings();
+  }
+
+  private async openOrMake(say: (line: string) => void): Promise<'opens' | 'made' | 'damaged'> {
     try {
       await this.open();
-      return 'there';
+      return 'opens';
     } catch (error) {
-      if (!(error instanceof ResticFailure && error.reason === 'absent')) throw error;
+      if (!(error instanceof ResticFailure)) throw error;
+      if (error.reason === 'damaged') return 'damaged';
+      if (error.reason !== 'absent') throw error;
     }
-    await output(this.call(['init', '--quiet'], OPEN_MS));
-    return 'made';
+    try {
+      await output(this.call(['init', '--quiet'], INIT_MS));
+      say('made the backup repository');
+      return 'made';
+    } catch (error) {
+      // Made by somebody else in between, perhaps.
+      if (await this.opens().catch(() => false)) return 'opens';
+      throw error;
+    }
+  }
+
+  /** Id of the key by which restic tried to open the repository, which opens nothing; undefined where it opens. */
+  private async strayKey(...hinted: readonly string[]): Promise<string | undefined> {
+    try {
+      await this.open(...hinted);
+      return undefined;
+    } catch (error) {
+      const stray = /config or key ([0-9a-f]{64}) is damaged/.exec((error as Error).message)?.[1];
+      if (stray === undefined) throw error;
+      return stray;
+    }
+  }
+
+  /** Removes keys whose configuration another one's replaced, where nothing was stored yet. @throws when no key opens */
+  private async removeStrayKeys(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const stray = await this.strayKey();
+      const hinted = stray === undefined ? [] : hintOf(await this.openingHint(stray));
+      try {
+        if (await this.removeStraysBeside(hinted)) return;
+        break;
+      } catch (error) {
+        // Others remove them at the same time: which key is tried first may be another one by now.
+        if (!(error instanceof ResticFailure && error.reason === 'damaged') || tries === MOST_REMOVALS)
+          throw error;
+      }
+    }
+    // Something is stored: whatever does not open is told.
+    await this.open();
+  }
+
+  /** @returns whether only the key that opens is left; false where something is stored */
+  private async removeStraysBeside(hinted: readonly string[]): Promise<boolean> {
+    const keys = await this.keys(...hinted);
+    if (keys.length === 1) return true;
+    // By its own name it is found whatever others remove.
+    const own = hintOf(keys.find(({ current }) => current)?.id ?? '');
+    const held = await this.run(LIST_MS, 'list', 'snapshots', '--no-lock', '--quiet', ...own);
+    if (held.trim() !== '') return false;
+    for (const { id, current } of keys) {
+      // A list has the beginning of each id.
+      if (current || !(await this.strayKey(...hintOf(id)))?.startsWith(id)) continue;
+      await this.run(LIST_MS, 'key', 'remove', '--quiet', id, ...own).catch(async (error: unknown) => {
+        // Whoever made the repository at the same time removes it, too.
+        if ((await this.keys(...own)).some((key) => key.id === id)) throw error;
+      });
+    }
+    return true;
+  }
+
+  /**
+   * Beginning of the id of a key that opens the repository: which keys there are is told only to who has one. A beginning
+   * that several keys have is as good as none, so that two digits are tried where one was not enough.
+   * @throws `damaged` when there is none
+   */
+  private async openingHint(stray: string): Promise<string> {
+    for (const before of ['', ...DIGITS]) {
+      for (const digit of DIGITS) {
+        const hint = before + digit;
+        if (!stray.startsWith(hint) && (await this.strayKey(...hintOf(hint))) === undefined) return hint;
+      }
+    }
+    throw this.failure('restic cat', { code: 1, stderr: `Fatal: config or key ${stray} is damaged` });
   }
 
   /** What is there. @throws wrong key, damage, no repository: told apart by `reason` */
@@ -334,10 +447,8 @@ export class Restic {
   ): Promise<z.infer<typeof summarySchema>> {
     const tags = [`kind=${kind}`, `item=${item}`, ...(content ? [`content=${content}`] : [])];
     const args = ['backup', '--json', '--quiet', '--stdin', '--stdin-filename', fileOf(kind, item)];
-    const printed = await feed(
-      this.call([...args, '--host', this.host, ...tags.flatMap((tag) => ['--tag', tag])]),
-      input,
-    );
+    const call = this.streaming([...args, '--host', this.host, ...tags.flatMap((tag) => ['--tag', tag])]);
+    const printed = await feed(call, input);
     const summary = lines(printed).flatMap((line) => summarySchema.safeParse(line).data ?? []);
     if (summary[0]) return summary[0];
     throw new ResticFailure('other', `backup: restic did not say what it stored of ${kind} ${item}.`, '');
@@ -369,7 +480,9 @@ export class Restic {
 
   /** What a snapshot holds. The stream ends only when everything was read and proved to be what was stored. */
   read(snapshot: Snapshot): Readable {
-    return outputStream(this.call(['dump', '--quiet', snapshot.id, fileOf(snapshot.kind, snapshot.item)]));
+    return outputStream(
+      this.streaming(['dump', '--quiet', snapshot.id, fileOf(snapshot.kind, snapshot.item)]),
+    );
   }
 
   /** Bytes that {@link read} gives. */

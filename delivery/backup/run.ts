@@ -111,8 +111,7 @@ export async function backUp(request: {
   readonly now?: () => number;
 }): Promise<Outcome[]> {
   const { restic, say, now = Date.now } = request;
-  if ((await restic.init()) === 'made') say('made the backup repository');
-  const holdings = await restic.holdings();
+  const holdings = await restic.prepare(say);
   const latest: Latest = new Map(holdings.snapshots.map((snapshot) => [keyOf(snapshot), snapshot.content]));
   const outcomes: Outcome[] = [];
   const add = (outcome: Outcome): void => {

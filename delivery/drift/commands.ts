@@ -6,9 +6,11 @@ import { exitCode, Failure } from '../failure';
 import type { Shell } from '../preview/commands';
 import { readUntrusted } from '../preview/session';
 import { readSettings } from '../settings';
+import { startWords } from '../start-words';
 import { driftPaths } from './files';
 import { type Decision, driftSchema, keepIssue } from './issue';
 import { lookForDrift } from './run';
+import { closeUnseen, keepUnseen } from './unseen';
 
 const words: Readonly<Record<Decision['do'], string>> = {
   nothing: 'stays as it is',
@@ -46,32 +48,57 @@ export function addDriftCommands(top: Command, shell: Shell): void {
       shell.result({ environment: options.environment }, `${said}looked at ${options.environment}`);
     });
 
+  /** What the look left. @throws Failure (exit 1) when that is nothing, or of something else */
+  const readRecord = (environment: string) => {
+    const paths = driftPaths(shell.workspace(), environment);
+    const note = readUntrusted(paths.note);
+    const parsed = driftSchema.safeParse(parseJson(readUntrusted(paths.report) ?? ''));
+    if (note === undefined || !parsed.success || parsed.data.environment !== environment) {
+      throw new Failure(
+        exitCode.red,
+        `${paths.record}: holds no report on ${environment}.`,
+        'Run `delivery drift-run` first, and see its log.',
+      );
+    }
+    return { note, drift: parsed.data, whole: paths.whole };
+  };
+
+  top
+    .command('drift-found')
+    .description('Say whether a look found drift. Exit 5 when it did.')
+    .requiredOption('--environment <name>', 'environment that was looked at')
+    .action(({ environment }: { environment: string }) => {
+      const { resources } = readRecord(environment).drift;
+      shell.result({ environment, drifted: resources.length }, `${resources.length} resource(s) drifted`);
+      if (resources.length > 0) throw new Failure(exitCode.drift, `${environment} is not as it was applied.`);
+    });
+
   top
     .command('drift-report')
-    .description('Keep the one issue about an environment’s drift. Exit 5 when there is some.')
+    .description('Keep the issues about an environment’s drift. Exit 5 when there is some.')
     .requiredOption('--environment <name>', 'environment that was looked at')
-    .action(async ({ environment }: { environment: string }) => {
+    .option('--unseen', 'it could not be looked at: keep the issue that says so', false)
+    .action(async ({ environment, unseen }: { environment: string; unseen: boolean }) => {
       const settings = readSettings(['BUILD_URL', 'SWITCHYARD_TOPOLOGY_PROJECT']);
-      const paths = driftPaths(shell.workspace(), environment);
-      const note = readUntrusted(paths.note);
-      const parsed = driftSchema.safeParse(parseJson(readUntrusted(paths.report) ?? ''));
-      if (note === undefined || !parsed.success || parsed.data.environment !== environment) {
-        throw new Failure(
-          exitCode.red,
-          `${paths.record}: holds no report on ${environment}.`,
-          'Run `delivery drift-run` first, and see its log.',
-        );
-      }
-      writeFileSync(paths.whole, note);
       const { gitlab, group } = shell.context();
       const project = `${group}/${settings.SWITCHYARD_TOPOLOGY_PROJECT}`;
+      const build = settings.BUILD_URL;
+      if (unseen) {
+        const start = startWords(shell.workspace());
+        const kept = await keepUnseen(gitlab, project, { environment, build, start });
+        shell.result({ environment, ...kept }, `issue ${project}#${kept.iid} ${words[kept.did]}`);
+        return;
+      }
+      const { note, drift, whole } = readRecord(environment);
+      writeFileSync(whole, note);
+      await closeUnseen(gitlab, project, { environment, build });
       const { did, iid } = await keepIssue(gitlab, project, {
-        drift: parsed.data,
+        drift,
         note,
-        build: settings.BUILD_URL,
-        artifact: basename(paths.whole),
+        build,
+        artifact: basename(whole),
       });
-      const count = parsed.data.resources.length;
+      const count = drift.resources.length;
       const issue = iid === undefined ? 'no issue is needed' : `issue ${project}#${iid} ${words[did]}`;
       shell.result({ environment, drifted: count, did, iid }, `${count} resource(s) drifted; ${issue}`);
       if (count > 0) {

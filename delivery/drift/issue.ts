@@ -77,6 +77,16 @@ export function decide(issue: Pick<Issue, 'state' | 'description'> | undefined, 
   return { do: 'edit', description: describe(found) };
 }
 
+/** The issue of ours that a marker stands in; the oldest, should somebody have copied it. */
+export async function markedIssue(
+  gitlab: Pick<GitLab, 'issues'>,
+  project: string,
+  mark: string,
+): Promise<Issue | undefined> {
+  const all = await gitlab.issues(project, DRIFT_LABEL);
+  return all.filter(({ description }) => description?.includes(mark)).sort((a, b) => a.iid - b.iid)[0];
+}
+
 /**
  * Keeps the one issue of an environment: opened with the first drift, edited in place when it is another, closed with a
  * word when it is gone, and reopened when it comes back.
@@ -88,10 +98,7 @@ export async function keepIssue(
   found: Found,
 ): Promise<{ readonly did: Decision['do']; readonly iid?: number }> {
   const { environment } = found.drift;
-  const all = await gitlab.issues(project, DRIFT_LABEL);
-  const ours = all.filter(({ description }) => description?.includes(marker(environment)));
-  // The oldest, should somebody have copied it.
-  const issue = ours.sort((a, b) => a.iid - b.iid)[0];
+  const issue = await markedIssue(gitlab, project, marker(environment));
   const decision = decide(issue, found);
   if (decision.do === 'open') {
     const title = `Drift in ${environment}`;

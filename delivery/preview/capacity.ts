@@ -33,6 +33,8 @@ export interface Capacity {
   readonly after: Demand;
   /** Undefined when the nodes could not be asked. */
   readonly nodes?: Amount & { readonly count: number };
+  /** Why they could not be. */
+  readonly unasked?: string;
 }
 
 const NOTHING: Amount = { cpu: 0, memory: 0, pods: 0 };
@@ -202,16 +204,23 @@ export function readNodes(list: unknown): Node[] | undefined {
   }));
 }
 
+const unaskedSchema = z.object({ unasked: z.string() });
+
+/** Why there is no list of nodes in its place, as far as it is told. */
+export const readUnasked = (list: unknown): string | undefined => unaskedSchema.safeParse(list).data?.unasked;
+
 /**
  * What a merge does to each cluster.
  * @param clusters role of a cluster → its context; roles that share a context share the nodes
  * @param nodes context → its nodes; a context that is absent could not be asked
+ * @param unasked context → why it could not be
  */
 export function capacityOf(
   before: readonly Placed[],
   after: readonly Placed[],
   clusters: Readonly<Record<string, string>>,
   nodes: Readonly<Record<string, readonly Node[]>>,
+  unasked: Readonly<Record<string, string>> = {},
 ): Capacity[] {
   const contexts = [...new Set(Object.values(clusters))].sort();
   return contexts.map((context) => {
@@ -219,18 +228,23 @@ export function capacityOf(
     const here = ({ provider }: Placed) => roles.some((role) => provider === `${role}-cluster`);
     const given = entryOf(nodes, context);
     const sum = given && sumNodes(given);
+    const why = entryOf(unasked, context);
     return {
       cluster: context,
       before: demandOf(before.filter(here), sum?.count ?? 1),
       after: demandOf(after.filter(here), sum?.count ?? 1),
       ...(sum ? { nodes: sum } : {}),
+      ...(why === undefined ? {} : { unasked: why }),
     };
   });
 }
 
 /** Sentences on what does not fit, most pressing first; empty when all does. */
-export function capacityWarnings({ cluster, before, after, nodes }: Capacity): string[] {
-  if (!nodes) return [];
+export function capacityWarnings({ cluster, before, after, nodes, unasked }: Capacity): string[] {
+  if (!nodes) {
+    const why = unasked === undefined ? '' : ` (${unasked})`;
+    return [`${cluster}: its nodes could not be asked${why}: whether they suffice is not known.`];
+  }
   const dimensions = ['cpu', 'memory', 'pods'] as const;
   const over = (what: keyof Demand) =>
     dimensions.filter((dimension) => after[what][dimension] > nodes[dimension]);

@@ -8,6 +8,7 @@ import { loadStack, readableStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
 import { readSettings, type Settings } from '../settings';
 import { packSource } from '../source';
+import { startWords } from '../start-words';
 import { readSealed, writeSealed } from '../state';
 import type { Context } from '../verify';
 import type { Covered } from './affected';
@@ -15,17 +16,27 @@ import {
   cancelPreview,
   checkCurrent,
   compareRecord,
-  findPlans,
   finishApply,
   finishPreview,
   type Outcome,
   postApply,
   reportPreview,
+  startApply,
   startPreview,
 } from './flow';
+import { handoverPaths } from './handover';
 import { planSchema, type SeenPlan } from './plan';
+import { runProgram } from './program';
 import { runMerged, runPreview } from './run';
-import { doneFile, previewBinding, previewPaths, readSession, sessionFile, writeSession } from './session';
+import {
+  doneFile,
+  previewBinding,
+  previewPaths,
+  readBasis,
+  readSession,
+  sessionFile,
+  writeSession,
+} from './session';
 
 /** What the commands share with the rest of `delivery`. */
 export interface Shell {
@@ -36,9 +47,13 @@ export interface Shell {
 
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
+/** Exit code of `switchyard up --basis` where something else is recorded by now. */
+export const MOVED = 9;
 /** Between two looks at whether a newer commit came, and between two looks for the end. */
 const WATCH_MS = 5_000;
 const DONE_MS = 250;
+/** Of a timer that keeps a process from ending by itself: waiting for a signal does not. */
+const STAY_MS = 3_600_000;
 
 const planFile = (workspace: string, environment: string): string =>
   join(previewPaths(workspace, environment).folder, 'seen.json');
@@ -101,22 +116,28 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       const { group, ...context } = shell.context();
       const workspace = shell.workspace();
       rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
-      const session = await startPreview(context, {
+      const request = {
         project: `${group}/${path}`,
         mergeRequest: settings.gitlabMergeRequestIid,
         build: settings.BUILD_URL,
         folder: join(workspace, SOURCE),
         covered,
+      };
+      const session = await startPreview(context, request, async (started) => {
+        await givePods(workspace);
+        mkdirSync(dirname(environmentsFile(workspace)), { recursive: true });
+        writeFileSync(environmentsFile(workspace), started.environments.join('\n'));
+        // Last: without it `preview-finish` leaves the statuses alone.
+        writeSession(workspace, started);
       });
-      writeSession(workspace, session);
-      await givePods(workspace);
-      writeFileSync(environmentsFile(workspace), session.environments.join('\n'));
       shell.result(session, `affected: ${session.environments.join(', ') || 'no environment'}`);
     });
 
   top
     .command('preview-run')
-    .description('In the fenced Pod: run the merge result’s own program on a state without secrets.')
+    .description(
+      'In the fenced Pod: preview the merge result on a state without secrets, by this image’s engine.',
+    )
     .requiredOption('--environment <name>', 'environment to preview')
     .option('--timeout <minutes>', 'after which it counts as failed', '20')
     .action(async (options: { environment: string; timeout: string }) => {
@@ -125,10 +146,25 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         source: join(workspace, SOURCE),
         environment: options.environment,
         paths: previewPaths(workspace, options.environment),
+        handover: readSettings(['SWITCHYARD_HANDOVER']).SWITCHYARD_HANDOVER,
         timeoutMs: Number(options.timeout) * 60_000,
       });
       // Its verdict is made elsewhere: here only the failure to run it at all is one.
-      shell.result({ code }, `the program ended with ${code}`);
+      shell.result({ code }, `the preview ended with ${code}`);
+    });
+
+  top
+    .command('preview-program')
+    .description(
+      'Beside it, without a network: run the merge result’s own program for that engine, and stay.',
+    )
+    .action(async () => {
+      const { SWITCHYARD_HANDOVER: handover } = readSettings(['SWITCHYARD_HANDOVER']);
+      await runProgram(handoverPaths(handover));
+      // Jenkins ends an agent when one of its containers has ended; this one ends with the Pod.
+      const stay = setInterval(() => undefined, STAY_MS);
+      await new Promise((resolve) => process.once('SIGTERM', resolve).once('SIGINT', resolve));
+      clearInterval(stay);
     });
 
   top
@@ -174,7 +210,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     .action(async () => {
       const workspace = shell.workspace();
       if (!existsSync(sessionFile(workspace))) {
-        // `preview-source` has said why in the status.
+        // `preview-source` has ended what it posted.
         throw new Failure(exitCode.red, 'the merge result was not made.', 'See the log above.');
       }
       const session = readSession(workspace);
@@ -194,7 +230,12 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         const kept = readSealed(file, 'preview-verdict', previewBinding(environment), z.boolean(), '');
         return [[environment, kept]];
       });
-      const green = await finishPreview(context, session, Object.fromEntries(verdicts));
+      const green = await finishPreview(
+        context,
+        session,
+        Object.fromEntries(verdicts),
+        startWords(workspace),
+      );
       if (!green) throw new Failure(exitCode.red, 'the merge request is blocked: an environment is red.');
       shell.result({ green }, 'the preview is green');
     });
@@ -222,42 +263,36 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       const workspace = shell.workspace();
       rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
       const { context, request } = applying();
-      const { plans, mergeRequest } = await findPlans(context, request).catch(async (error: unknown) => {
-        if (error instanceof Failure && error.code === exitCode.nothing) throw error;
-        const [line = 'not applied'] = (error as Error).message.split('\n');
-        for (const { name } of request.covered) await postApply(context, request, name, 'failed', line);
-        await postApply(context, request, undefined, 'failed', line);
-        throw error;
+      const { plans, mergeRequest } = await startApply(context, request, async (found) => {
+        for (const plan of found.plans) {
+          const { environment } = plan;
+          writeSealed(planFile(workspace, environment), 'apply-plan', previewBinding(environment), plan);
+        }
+        await givePods(workspace);
+        mkdirSync(dirname(environmentsFile(workspace)), { recursive: true });
+        writeFileSync(
+          environmentsFile(workspace),
+          found.plans.map(({ environment }) => environment).join('\n'),
+        );
       });
-      // By this one alone it is seen whether applying began at all (delivery/reconcile).
-      await postApply(context, request, undefined, 'running', 'applies what was previewed');
-      for (const plan of plans) {
-        const { environment } = plan;
-        writeSealed(planFile(workspace, environment), 'apply-plan', previewBinding(environment), plan);
-        await postApply(context, request, plan.environment, 'pending', 'waits to be applied');
-      }
-      await givePods(workspace);
       const names = plans.map(({ environment }) => environment);
-      mkdirSync(dirname(environmentsFile(workspace)), { recursive: true });
-      writeFileSync(environmentsFile(workspace), names.join('\n'));
       shell.result(names, `!${mergeRequest}: to be applied: ${names.join(', ') || 'nothing'}`);
     });
 
   top
     .command('apply-run')
     .description(
-      'In the apply Pod: run the merged program. A preview is recorded; `up` leaves images as they are.',
+      'In the apply Pod: run the merged program’s `up`, which leaves images as they are. Exit 3 when something was changed since the comparison.',
     )
     .requiredOption('--environment <name>', 'environment to apply')
-    .requiredOption('--operation <name>', 'preview or up')
-    .action(async (options: { environment: string; operation: string }) => {
-      const workspace = shell.workspace();
-      const source = join(workspace, SOURCE);
-      const paths = previewPaths(workspace, options.environment);
-      const rest = options.operation === 'up' ? ['--yes', '--without-images'] : ['--record', paths.record];
-      const code = await runMerged(source, [options.operation, options.environment, ...rest]);
-      if (code !== 0)
-        throw new Failure(exitCode.red, `${options.operation} of ${options.environment} failed (${code}).`);
+    .action(async ({ environment }: { environment: string }) => {
+      const source = join(shell.workspace(), SOURCE);
+      const basis = readBasis(previewPaths(shell.workspace(), environment).basis);
+      const how = ['--lock-timeout', '20', '--yes', '--without-images', '--basis', basis];
+      const code = await runMerged(source, ['up', environment, ...how]);
+      if (code === MOVED)
+        throw new Failure(exitCode.again, `${environment} was changed since it was compared.`);
+      if (code !== 0) throw new Failure(exitCode.red, `up of ${environment} failed (${code}).`);
     });
 
   top
@@ -285,10 +320,11 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     .command('apply-report')
     .description('Post what came of `switchyard up`. Exit 1 when it failed.')
     .requiredOption('--environment <name>', 'environment that was applied')
-    .requiredOption('--exit-code <number>', 'exit code of `switchyard up`')
+    .requiredOption('--exit-code <number>', 'exit code of `delivery apply-run`')
     .action(async (options: { environment: string; exitCode: string }) => {
       const { context, request } = applying();
       const done = options.exitCode === '0';
+      const moved = options.exitCode === String(exitCode.again);
       writeOutcome(shell.workspace(), options.environment, done ? 'applied' : 'stopped');
       await postApply(
         context,
@@ -297,13 +333,17 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         done ? 'success' : 'failed',
         done
           ? 'applied as previewed'
-          : `\`switchyard up\` failed (exit code ${options.exitCode}); see the log`,
+          : moved
+            ? 'not applied: something was released or changed after each comparison; run it again'
+            : `\`switchyard up\` failed (exit code ${options.exitCode}); see the log`,
       );
       if (!done)
         throw new Failure(
           exitCode.red,
-          `${options.environment} was not applied whole.`,
-          'See the log above.',
+          moved
+            ? `${options.environment} was changed after each comparison: nothing was applied.`
+            : `${options.environment} was not applied whole.`,
+          moved ? 'Run it again.' : 'See the log above.',
         );
       shell.result({ done }, `${options.environment} is applied`);
     });

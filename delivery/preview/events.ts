@@ -139,7 +139,7 @@ const placed = (step: Step, side: 'old' | 'new'): Placed[] => {
 };
 
 /**
- * Digests the engine's events, one JSON object a line, as `switchyard preview --record` writes them. Lines that are
+ * Digests the engine's events, one JSON object a line, as its `--event-log` has them. Lines that are
  * none of ours are passed over: a fault in them shows as an unfinished plan, never as a shorter one.
  */
 export function digestEvents(text: string): Plan {

@@ -9,9 +9,11 @@ import { exitCode, Failure } from '../failure';
 import { WorkingCopy } from '../git';
 import type { CommitState, MergeRequest } from '../gitlab';
 import { putOwnNote } from '../own-note';
+import type { PodWords } from '../pod-words';
+import { eachStep, isOpenState, postRunning } from '../status';
 import { type Context, cloneUrl, whyNotTest } from '../verify';
 import { affectedEnvironments, type Covered } from './affected';
-import { capacityOf, type Node, readNodes } from './capacity';
+import { capacityOf, type Node, readNodes, readUnasked } from './capacity';
 import { digestEvents } from './events';
 import {
   isGreenReport,
@@ -19,6 +21,7 @@ import {
   previewMarker,
   type Report,
   renderPreview,
+  renderUnstarted,
   renderWhole,
   type Violation,
   violationSchema,
@@ -55,12 +58,33 @@ export interface PreviewRequest {
   readonly covered: readonly Covered[];
 }
 
+const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0] ?? '';
+
+/** Ends all statuses of a preview. */
+const endPreview = (
+  context: Pick<Context, 'gitlab'>,
+  session: Pick<Session, 'project' | 'headSha' | 'sourceBranch' | 'build' | 'environments'>,
+  state: CommitState,
+  why: string,
+): Promise<void> =>
+  eachStep(
+    [...session.environments, undefined].map(
+      (environment) => () => post(context, session, state, why, environment),
+    ),
+  );
+
 /**
  * Checks out the merge result and finds the environments that it affects. Every status that will be posted is posted
  * as pending before any work, so that none can be overlooked while another is green already.
- * @throws Failure 4 when there is nothing to preview, 1 when the merge request conflicts or removes an environment
+ * @param handOver what else has to be done before the session counts
+ * @throws Failure 4 when there is nothing to preview, 1 when the merge request conflicts or removes an environment; what was
+ * posted has ended by then
  */
-export async function startPreview(context: Context, request: PreviewRequest): Promise<Session> {
+export async function startPreview(
+  context: Context,
+  request: PreviewRequest,
+  handOver: (session: Session) => Promise<void> = async () => undefined,
+): Promise<Session> {
   const found = await context.gitlab.mergeRequest(request.project, request.mergeRequest);
   const why = whyNotTest(found);
   if (why || !found.sha) throw new Failure(exitCode.nothing, `${why}.`);
@@ -72,14 +96,26 @@ export async function startPreview(context: Context, request: PreviewRequest): P
     headSha: found.sha,
     build: request.build,
   };
-  await post(context, about, 'running', `previewing the merge result with ${found.target_branch}`);
+  let session: Session | undefined;
   try {
-    return await checkOutResult(context, request, about);
+    await postRunning(context.gitlab, about.project, about.headSha, {
+      ref: about.sourceBranch,
+      targetUrl: about.build,
+      description: `previewing the merge result with ${found.target_branch}`,
+      name: statusName(),
+    });
+    session = await checkOutResult(context, request, about);
+    for (const environment of session.environments)
+      await post(context, session, 'pending', 'waits for its preview', environment);
+    await handOver(session);
+    return session;
   } catch (error) {
     // Nobody waits for a status that never comes.
-    if (!(error instanceof Failure && error.code === exitCode.nothing)) {
-      await post(context, about, 'failed', ((error as Error).message.split('\n')[0] ?? '').slice(0, 255));
-    }
+    const superseded = error instanceof Failure && error.code === exitCode.nothing;
+    const posted = session ?? { ...about, environments: [] };
+    await endPreview(context, posted, superseded ? 'canceled' : 'failed', firstLine(error)).catch(
+      (unposted: Error) => context.say(unposted.message),
+    );
     throw error;
   }
 }
@@ -126,8 +162,6 @@ async function checkOutResult(
       'Destroy the environment and take it out of topologyProject.environments first.',
     );
   }
-  for (const environment of environments)
-    await post(context, about, 'pending', 'waits for its preview', environment);
   return { ...about, baseSha, treeSha: merged.tree, environments };
 }
 
@@ -150,26 +184,31 @@ export async function checkCurrent(context: Context, session: Session): Promise<
 }
 
 /** Closes the statuses of a preview that nobody waits for any more. */
-export async function cancelPreview(context: Context, session: Session, why: string): Promise<void> {
-  for (const environment of session.environments) await post(context, session, 'canceled', why, environment);
-  await post(context, session, 'canceled', why);
-}
+export const cancelPreview = (context: Context, session: Session, why: string): Promise<void> =>
+  endPreview(context, session, 'canceled', why);
 
 /** Writes the bot's one note of an environment: edits its own when there is one, and leaves an equal one alone. */
-export async function putPreviewNote(
-  { gitlab }: Pick<Context, 'gitlab'>,
+export const putPreviewNote = (
+  context: Pick<Context, 'gitlab' | 'noteRetries'>,
   session: Pick<Session, 'project' | 'mergeRequest'>,
   environment: string,
   body: string,
-): Promise<void> {
-  await putOwnNote(gitlab, session.project, session.mergeRequest, previewMarker(environment), body);
-}
+): Promise<void> =>
+  putOwnNote(context, session.project, session.mergeRequest, previewMarker(environment), body);
 
 const nodesOf = (lists: Readonly<Record<string, unknown>>): Record<string, readonly Node[]> =>
   Object.fromEntries(
     Object.entries(lists).flatMap(([context, list]) => {
       const nodes = readNodes(list);
       return nodes ? [[context, nodes]] : [];
+    }),
+  );
+
+const unaskedOf = (lists: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(lists).flatMap(([context, list]) => {
+      const why = readUnasked(list);
+      return why === undefined ? [] : [[context, why]];
     }),
   );
 
@@ -217,7 +256,13 @@ export function reportOfRecord(workspace: string, session: Session, environment:
       : outcome !== '0' && plan.faults.length === 0
         ? `the program ended with exit code ${outcome.slice(0, 20)}; see the log`
         : undefined;
-  const capacity = capacityOf(plan.before, plan.after, about.clusters, nodesOf(about.nodes));
+  const capacity = capacityOf(
+    plan.before,
+    plan.after,
+    about.clusters,
+    nodesOf(about.nodes),
+    unaskedOf(about.nodes),
+  );
   const judged = { plan, violations, ...(broken === undefined ? {} : { broken }) };
   const seen: SeenPlan = {
     version: 1,
@@ -257,22 +302,33 @@ export async function reportPreview(
   const report = reportOfRecord(workspace, session, environment);
   writeFileSync(previewPaths(workspace, environment).whole, renderWhole(report, key));
   // The note first: whoever sees the status finds the reasons.
-  await putPreviewNote(context, session, environment, renderPreview(report, key));
+  try {
+    await putPreviewNote(context, session, environment, renderPreview(report, key));
+  } catch (error) {
+    // The status ends all the same. Without the plan nothing can be applied, so it is not green.
+    context.say(firstLine(error));
+    const why = 'the note with the plan could not be written; preview again';
+    await post(context, session, 'failed', `${previewLine(report).slice(0, 180)}, but ${why}`, environment);
+    return false;
+  }
   const green = isGreenReport(report);
   await post(context, session, green ? 'success' : 'failed', previewLine(report), environment);
   return green;
 }
 
-/** Ends the aggregate status, and every environment's that got no verdict. @returns whether all are green */
+/**
+ * Ends the aggregate status, and every environment's that got no verdict.
+ * @param start what was said of a Pod that did not start
+ * @returns whether all are green
+ */
 export async function finishPreview(
   context: Context,
   session: Session,
   green: Readonly<Record<string, boolean>>,
+  start?: PodWords,
 ): Promise<boolean> {
   const missing = session.environments.filter((environment) => entryOf(green, environment) === undefined);
-  for (const environment of missing) {
-    await post(context, session, 'failed', 'the preview broke off; see the log', environment);
-  }
+  const why = start ? `the preview broke off: ${start.why}` : 'the preview broke off; see the log';
   const red = session.environments.filter((environment) => !entryOf(green, environment));
   const line =
     session.environments.length === 0
@@ -280,7 +336,16 @@ export async function finishPreview(
       : red.length > 0
         ? `red: ${red.join(', ')}`
         : `previewed: ${session.environments.join(', ')}`;
-  await post(context, session, red.length === 0 ? 'success' : 'failed', line);
+  await eachStep([
+    ...missing.flatMap((environment) => [
+      // The note first: whoever sees the status finds the reasons.
+      async () =>
+        start &&
+        putPreviewNote(context, session, environment, renderUnstarted(environment, start, session.build)),
+      () => post(context, session, 'failed', why, environment),
+    ]),
+    () => post(context, session, red.length === 0 ? 'success' : 'failed', line),
+  ]);
   return red.length === 0;
 }
 
@@ -361,6 +426,9 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
   return { mergeRequest: found.iid, plans };
 }
 
+const applyName = (environment?: string): string =>
+  environment === undefined ? 'switchyard/apply' : `switchyard/apply/${environment}`;
+
 /** Posts how far applying one environment came on the merged commit; without an environment, how far all did. */
 export const postApply = (
   { gitlab }: Pick<Context, 'gitlab'>,
@@ -374,15 +442,52 @@ export const postApply = (
     ref: request.branch,
     targetUrl: request.build,
     description,
-    name: environment === undefined ? 'switchyard/apply' : `switchyard/apply/${environment}`,
+    name: applyName(environment),
   });
+
+/**
+ * Finds what is to be applied, says so on the commit, and hands it over.
+ * @throws Failure as {@link findPlans}; what was posted has ended by then
+ */
+export async function startApply(
+  context: Context,
+  request: ApplyRequest,
+  handOver: (applying: Applying) => Promise<void>,
+): Promise<Applying> {
+  let environments = request.covered.map(({ name }) => name);
+  try {
+    const applying = await findPlans(context, request);
+    environments = applying.plans.map(({ environment }) => environment);
+    // By this one alone it is seen whether applying began at all (delivery/reconcile).
+    await postRunning(context.gitlab, request.project, request.commit, {
+      ref: request.branch,
+      targetUrl: request.build,
+      description: 'applies what was previewed',
+      name: applyName(),
+    });
+    for (const environment of environments)
+      await postApply(context, request, environment, 'pending', 'waits to be applied');
+    await handOver(applying);
+    return applying;
+  } catch (error) {
+    if (error instanceof Failure && error.code === exitCode.nothing) throw error;
+    const line = firstLine(error);
+    const why = line.startsWith('not applied') ? line : `not applied: ${line}`;
+    await eachStep(
+      [...environments, undefined].map(
+        (environment) => () => postApply(context, request, environment, 'failed', why),
+      ),
+    ).catch((unposted: Error) => context.say(unposted.message));
+    throw error;
+  }
+}
 
 /** How far applying one environment came; absent where it broke off, or never began. */
 export type Outcome = 'applied' | 'stopped';
 
 /**
- * Ends what is open of the statuses: the environment at which applying broke off, and those after the one that was not
- * applied.
+ * Ends what is open of the statuses: the environment at which applying broke off, those after the one that was not applied,
+ * and any whose own end could not be posted.
  * @param outcomes of the environments that came so far
  * @returns the first environment that was not applied
  */
@@ -393,22 +498,38 @@ export async function finishApply(
   outcomes: Readonly<Record<string, Outcome | undefined>>,
 ): Promise<string | undefined> {
   const first = environments.find((environment) => entryOf(outcomes, environment) !== 'applied');
-  if (first === undefined) {
-    const line = environments.length > 0 ? `applied: ${environments.join(', ')}` : 'nothing to apply';
-    await postApply(context, request, undefined, 'success', line);
-    return undefined;
-  }
-  if (entryOf(outcomes, first) === undefined)
-    await postApply(context, request, first, 'failed', 'applying broke off; see the log');
-  for (const environment of environments.slice(environments.indexOf(first) + 1))
-    await postApply(
-      context,
-      request,
-      environment,
-      'canceled',
-      `not applied: ${first}, which comes before it, was not`,
-    );
-  await postApply(context, request, undefined, 'failed', `not applied: ${first}`);
+  const end = (environment: string | undefined, state: CommitState, description: string) => () =>
+    postApply(context, request, environment, state, description);
+  const endOpen = (environment: string, state: CommitState, description: string) => async () => {
+    const { project, commit, branch } = request;
+    const posted = await context.gitlab.statuses(project, commit, branch, applyName(environment));
+    if (isOpenState(posted.at(-1)?.status)) await end(environment, state, description)();
+  };
+  const until = first === undefined ? environments.length : environments.indexOf(first);
+  await eachStep([
+    ...environments
+      .slice(0, until)
+      .map((environment) => endOpen(environment, 'success', 'applied as previewed')),
+    ...(first === undefined
+      ? [
+          end(
+            undefined,
+            'success',
+            environments.length > 0 ? `applied: ${environments.join(', ')}` : 'nothing to apply',
+          ),
+        ]
+      : [
+          entryOf(outcomes, first) === undefined
+            ? end(first, 'failed', 'applying broke off; see the log')
+            : endOpen(first, 'failed', 'not applied; see the log'),
+          ...environments
+            .slice(until + 1)
+            .map((environment) =>
+              end(environment, 'canceled', `not applied: ${first}, which comes before it, was not`),
+            ),
+          end(undefined, 'failed', `not applied: ${first}`),
+        ]),
+  ]);
   return first;
 }
 

@@ -7,6 +7,7 @@ import { stackFile, stackNames } from '../../stacks/load';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
 import { keepNoLogs } from '../pulumi-home';
+import type { AppliedGitlab } from './permitted';
 
 /** Variables of the Pod that the program may see: where programs are, and the read-only kubeconfig. */
 const PASSED = ['PATH', 'LANG', 'KUBECONFIG', 'TMPDIR'];
@@ -25,6 +26,9 @@ export function withoutSecureValues(text: string): string {
   for (const key of ['encryptionsalt', 'encryptedkey', 'secretsprovider']) document.delete(key);
   return document.toString();
 }
+
+/** Exit code of what was ended because it took too long. */
+export const KILLED = 137;
 
 export interface Ended {
   readonly code: number;
@@ -47,8 +51,8 @@ export function run(
       detached: true,
     });
     let stdout = '';
-    child.stdout?.on('data', (chunk) => {
-      stdout += chunk;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
     });
     const timer = setTimeout(() => child.pid && process.kill(-child.pid, 'SIGKILL'), options.timeoutMs);
     const end = () => {
@@ -61,7 +65,7 @@ export function run(
     });
     child.on('close', (code) => {
       end();
-      resolve({ code: code ?? 137, stdout });
+      resolve({ code: code ?? KILLED, stdout });
     });
   });
 }
@@ -79,6 +83,47 @@ export interface IsolationRequest {
   readonly gitlabToken?: string;
 }
 
+/** Those of some variables that this process has. */
+export const variablesOf = (names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+
+/** Data that `switchyard withhold` gives a program beside the state. */
+export const givenPaths = (given: string) => ({
+  ledger: join(given, 'ledger.yaml'),
+  found: join(given, 'found.json'),
+});
+
+/** Placeholders for the variables that a program reads. */
+export const givenVariables = (given: string): Record<string, string> =>
+  z.record(z.string(), z.string()).parse(parseJson(readFileSync(join(given, 'environment.json'), 'utf8')));
+
+const stateSchema = z.object({
+  deployment: z.object({
+    resources: z
+      .array(z.object({ type: z.string(), inputs: z.object({ baseUrl: z.unknown().optional() }).optional() }))
+      .nullish(),
+  }),
+});
+
+/** How an environment asks its GitLab, by the state that it was applied with. */
+export function appliedGitlab(given: string): AppliedGitlab {
+  const state = stateSchema.parse(parseJson(readFileSync(join(given, 'state.json'), 'utf8')));
+  const providers = (state.deployment.resources ?? []).filter(
+    ({ type }) => type === 'pulumi:providers:gitlab',
+  );
+  return {
+    baseUrls: providers.flatMap(({ inputs }) =>
+      typeof inputs?.baseUrl === 'string' ? [inputs.baseUrl] : [],
+    ),
+    token: givenVariables(given).GITLAB_TOKEN ?? '',
+  };
+}
+
 /**
  * A stack of its own in a state backend of its own, with a copy of the state that holds no secret.
  * @returns the environment for programs that work on it
@@ -87,9 +132,8 @@ export async function isolatedStack(
   request: IsolationRequest,
 ): Promise<{ work: string; env: Record<string, string> }> {
   const { home, environment, gitlabToken, log } = request;
-  const given = z
-    .record(z.string(), z.string())
-    .parse(parseJson(readFileSync(join(request.given, 'environment.json'), 'utf8')));
+  const given = givenVariables(request.given);
+  const { ledger, found } = givenPaths(request.given);
   const stacks = join(home, 'stacks');
   const work = join(home, 'work');
   const backend = join(home, 'backend');
@@ -102,14 +146,10 @@ export async function isolatedStack(
   const whole = readFileSync(join(request.stacks, ownFile), 'utf8');
   writeFileSync(join(stacks, ownFile), withoutSecureValues(whole));
   writeFileSync(join(work, 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
-  const passed = PASSED.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  });
   const pulumiHome = join(home, 'pulumi');
   keepNoLogs(pulumiHome);
   const env: Record<string, string> = {
-    ...Object.fromEntries(passed),
+    ...variablesOf(PASSED),
     ...given,
     ...(gitlabToken === undefined ? {} : { GITLAB_TOKEN: gitlabToken }),
     HOME: home,
@@ -119,8 +159,8 @@ export async function isolatedStack(
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     SWITCHYARD_STACKS: stacks,
     SWITCHYARD_WHOLE_STACKS: request.stacks,
-    SWITCHYARD_LEDGER_FILE: join(request.given, 'ledger.yaml'),
-    SWITCHYARD_FOUND_FILE: join(request.given, 'found.json'),
+    SWITCHYARD_LEDGER_FILE: ledger,
+    SWITCHYARD_FOUND_FILE: found,
   };
   const step = async (...command: string[]): Promise<string> => {
     const { code, stdout } = await run(command, { cwd: work, env, log, timeoutMs: 60_000, capture: true });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { inert } from '../note';
+import { inert, podLines } from '../note';
+import type { PodWords } from '../pod-words';
 import { type Amount, type Capacity, capacityWarnings, showCpu, showMemory } from './capacity';
 import { type Change, endangersData, type Plan } from './events';
 import { actionWords, picture } from './picture';
@@ -208,3 +209,14 @@ export function renderPreview(report: Report, key: string, limit = NOTE_LIMIT): 
   }
   return render(report, key, fits, violationsShown);
 }
+
+/** The note of an environment whose preview found no Pod to run in; it embeds no plan, so that nothing is applied by it. */
+export const renderUnstarted = (environment: string, start: PodWords, build: string): string =>
+  [
+    previewMarker(environment),
+    `**Switchyard preview of ${inert(environment, 60)}: the preview broke off: ${inert(start.why)}**`,
+    '',
+    `Push again, or start the build again, when that is mended ([log](${build})).`,
+    '',
+    ...podLines(start),
+  ].join('\n');

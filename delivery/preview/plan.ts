@@ -80,7 +80,7 @@ export function comparePlans(seen: SeenPlan, changes: readonly Change[], state: 
   const less = seen.named.filter((line) => !now.named.includes(line));
   const cause =
     state === seen.state
-      ? 'the live objects changed under an unchanged record, or the preview did not tell the truth'
+      ? 'the live objects changed under an unchanged record, or the program does not do the same twice'
       : 'live state moved since the preview';
   return {
     same: false,

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../certificate';
@@ -31,7 +31,7 @@ export const aboutSchema = z.strictObject({
   state: z.string().regex(/^[0-9a-f]{64}$/),
   /** Role of a cluster → its context. */
   clusters: z.record(z.string(), z.string()),
-  /** Context → Kubernetes' list of nodes. */
+  /** Context → Kubernetes' list of nodes, or `unasked`: why it could not be asked. */
   nodes: z.record(z.string(), z.unknown()),
 });
 export type About = z.infer<typeof aboutSchema>;
@@ -47,6 +47,7 @@ export const previewPaths = (workspace: string, environment: string) => {
   return {
     folder,
     about: join(folder, 'about.json'),
+    basis: join(folder, 'basis'),
     given: join(folder, 'given'),
     record: join(folder, 'record'),
     events: join(folder, 'record', 'events.jsonl'),
@@ -92,10 +93,41 @@ export const readAbout = (file: string): About =>
   readOurs(file, aboutSchema, 'Run `switchyard withhold` for this environment first.');
 
 /**
- * A file that the preview Pod wrote. It may be a link to a file of ours, or endless: then it counts as absent.
+ * What a plan was compared on, for `switchyard up --basis`.
+ * @throws Failure (exit 2) when `switchyard withhold` left none
+ */
+export const readBasis = (file: string): string => {
+  const basis = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  if (/^[0-9a-f]{64}$/.test(basis)) return basis;
+  throw new Failure(
+    exitCode.input,
+    `${file}: is missing or not what was written there.`,
+    'Run `switchyard withhold` for this environment first.',
+  );
+};
+
+/**
+ * A file that foreign code wrote. It may be a link to a file of ours, endless, or become either while it is looked at: then
+ * it counts as absent.
+ * @param largest bytes that are read
  * @returns undefined when there is no plain file of a bearable size
  */
-export function readUntrusted(file: string): string | undefined {
-  const kind = lstatSync(file, { throwIfNoEntry: false });
-  return kind?.isFile() && kind.size <= LARGEST ? readFileSync(file, 'utf8') : undefined;
+export function readUntrusted(file: string, largest = LARGEST): string | undefined {
+  let opened: number;
+  try {
+    opened = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const about = fstatSync(opened);
+    if (!about.isFile() || about.size > largest) return undefined;
+    const { size } = about;
+    const read = Buffer.alloc(size);
+    // As long as it was: what grows meanwhile has no end.
+    const length = size === 0 ? 0 : readSync(opened, read, 0, size, 0);
+    return read.toString('utf8', 0, length);
+  } finally {
+    closeSync(opened);
+  }
 }

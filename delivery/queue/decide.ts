@@ -1,14 +1,10 @@
+import { pauseAfter } from '../status';
 import { inOrder, joined, nameOf, type Queued, type Ref } from './order';
 import { type End, windowAfter } from './window';
 
 // The gate's queue: pure, and a function of one look at GitLab, git and Jenkins (docs/decisions/0017-merge-queue.md).
 // Nothing is remembered from look to look. What was tested is known by the tree that it was tested as, so that a result
 // holds for as long as merging gives that tree, whatever became of main meanwhile.
-
-/** Milliseconds before a test that broke off without a verdict is tried again, doubled each time. */
-export const PAUSE_MS = 10_000;
-/** Milliseconds of the longest of these pauses. */
-export const LONGEST_PAUSE_MS = 600_000;
 
 /** The target branch of one project's merge requests. */
 export interface Target {
@@ -134,6 +130,8 @@ export interface Place extends Ref {
   /** Those before it that its test holds, in their order. */
   readonly with: readonly Ref[];
   readonly why?: string;
+  /** Who put it first. */
+  readonly first?: string;
 }
 
 export interface Queue {
@@ -153,6 +151,9 @@ export type Decision =
       /** Milliseconds after which something is due though nothing happened. */
       readonly next?: number;
     };
+
+/** A decision that nothing is missing for. */
+export type Decided = Exclude<Decision, { readonly asks: unknown }>;
 
 /** One project's part of the queues while it is gone through: what main will be so far. */
 interface Lane {
@@ -212,8 +213,13 @@ class Pass {
   }
 
   private stand(request: Request, state: Standing, ahead: readonly Request[], why?: string): void {
-    const about = { ...ref(request), state, with: ahead.map(ref) };
-    this.places.set(nameOf(request), why === undefined ? about : { ...about, why });
+    this.places.set(nameOf(request), {
+      ...ref(request),
+      state,
+      with: ahead.map(ref),
+      ...(why === undefined ? {} : { why }),
+      ...(request.first === undefined ? {} : { first: request.first }),
+    });
   }
 
   private stop(request: Request, why: string, keep?: Test): void {
@@ -366,10 +372,6 @@ export function decide(world: World): Decision {
     ...(due.length > 0 ? { next: Math.min(...due) } : {}),
   };
 }
-
-/** Milliseconds before a test is tried again that broke off so many times. */
-const pauseAfter = (times: number): number =>
-  Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** Math.min(times - 1, 10));
 
 const ref = ({ project, iid }: Ref): Ref => ({ project, iid });
 const names = (requests: readonly Ref[]): string => requests.map(nameOf).join(', ');

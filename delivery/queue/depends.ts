@@ -1,3 +1,4 @@
+import { folded } from '../../catalog/shapes';
 import type { Ref } from './order';
 
 /** Lines that are read: more is no description but a list. */
@@ -31,7 +32,8 @@ export function dependsOn(
       );
       continue;
     }
-    const ref = { project: match[1] ?? project, iid: Number(match[2]) };
+    const named = match[1] ?? project;
+    const ref = { project: folded(named) === folded(project) ? project : named, iid: Number(match[2]) };
     needs.set(`${ref.project}!${ref.iid}`, ref);
   }
   return { needs: [...needs.values()], faults };

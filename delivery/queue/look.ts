@@ -1,7 +1,16 @@
 import type { Certificate } from '../certificate';
 import type { WorkingCopy } from '../git';
 import type { MergeRequest } from '../gitlab';
-import { type Action, askKey, type Decision, decide, type Merged, type Place, type World } from './decide';
+import {
+  type Action,
+  askKey,
+  type Decided,
+  decide,
+  type Merged,
+  type Place,
+  type Test,
+  type World,
+} from './decide';
 import { type Asked, readWorld, type Where } from './read';
 
 /** What is decided of one project's queue, by GitLab and by git. */
@@ -14,8 +23,6 @@ export interface Look {
   readonly certificates: ReadonlyMap<number, Certificate>;
   readonly found: ReadonlyMap<number, MergeRequest>;
 }
-
-type Decided = Exclude<Decision, { readonly asks: unknown }>;
 
 /**
  * Answers in a working copy what the decision asks. A question of one merge request is asked once, and needs the answers
@@ -33,12 +40,31 @@ export async function answered(
   }
 }
 
+export interface LookOptions {
+  /** Tags are fetched as well, as `git describe` needs them. */
+  readonly tags?: boolean;
+  /** Of one whose test goes on. */
+  readonly testing?: Certificate;
+}
+
+/** The test that a build began a certificate with. */
+export const testOf = ({ build, headSha, treeSha = '' }: Certificate, tree = treeSha): Test => ({
+  id: build,
+  head: headSha,
+  tree,
+  stopping: false,
+});
+
 /**
  * Looks at a project's queue.
  * @param copy an open working copy; it has the target branch and the heads of the queue then, and what they give together
- * @param tags as `git describe` needs them
  */
-export async function lookAt(gitlab: Asked, where: Where, copy: WorkingCopy, tags = false): Promise<Look> {
+export async function lookAt(
+  gitlab: Asked,
+  where: Where,
+  copy: WorkingCopy,
+  { tags = false, testing }: LookOptions = {},
+): Promise<Look> {
   const seen = await readWorld(gitlab, where);
   const queued = seen.requests.filter(({ ready }) => 'since' in ready);
   const has = async (commit: string): Promise<boolean> => copy.has(commit);
@@ -55,15 +81,19 @@ export async function lookAt(gitlab: Asked, where: Where, copy: WorkingCopy, tag
     queued.map(({ iid }) => iid),
   );
   const requests = await Promise.all(
-    seen.requests.map(async (request) =>
-      'since' in request.ready && !(await has(request.head))
+    seen.requests.map(async (request) => {
+      const tests = testing?.mergeRequest === request.iid ? [testOf(testing)] : request.tests;
+      return 'since' in request.ready && !(await has(request.head))
         ? // A force-push between the two looks: the newer commit has its own build.
-          { ...request, ready: { why: 'its branch has another commit by now' } }
-        : request,
-    ),
+          { ...request, tests, ready: { why: 'its branch has another commit by now' } }
+        : { ...request, tests };
+    }),
   );
   const target = { ...seen.target, tree: await copy.tree(seen.target.commit) };
-  const decision = await answered({ now: gitlab.time, targets: [target], requests }, copy);
+  const decision = await answered(
+    { now: gitlab.time, targets: [target], requests, start: where.start },
+    copy,
+  );
   return {
     commit: target.commit,
     actions: decision.actions,

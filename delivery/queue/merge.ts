@@ -1,8 +1,9 @@
+import { STATUS_NAME } from '../../catalog/status';
 import type { Certificate } from '../certificate';
 import { exitCode, Failure } from '../failure';
 import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';
-import { postRunning, QUEUED } from '../status';
+import { AGAIN, eachStep, postRunning, QUEUED } from '../status';
 import { type Context, merge, putNote } from '../verify';
 import type { Action } from './decide';
 import type { Look } from './look';
@@ -15,6 +16,18 @@ type Ending = Extract<Action, { do: 'merge' | 'take out' }>;
 
 const keyOf = (action: Ending): string => `${action.do} ${action.request.iid} ${action.head} ${action.base}`;
 
+/** The certificate of a merge request with what is to be told of its place. */
+function certificateOf(look: Look, iid: number): Certificate | undefined {
+  const certificate = look.certificates.get(iid);
+  return certificate && placedFirst(certificate, placeOf(look, iid)?.first);
+}
+
+function placedFirst(certificate: Certificate, by: string | undefined): Certificate {
+  if (!certificate.gate || certificate.gate.first === by) return certificate;
+  const { first: _first, ...gate } = certificate.gate;
+  return { ...certificate, gate: by === undefined ? gate : { ...gate, first: by } };
+}
+
 /** Ends a merge request's way through the queue: what was red or in conflict with nothing before it. */
 export async function takeOut(
   context: Context,
@@ -22,15 +35,21 @@ export async function takeOut(
   why: string,
   key: string,
 ): Promise<void> {
-  const { since = 0 } = certificate.gate ?? {};
-  const out = { ...certificate, gate: { since, out: context.gitlab.time } };
-  await putNote(context, out, { state: 'taken out', why }, key);
-  await context.gitlab.setStatus(certificate.project, certificate.headSha, {
-    state: 'failed',
-    ref: certificate.sourceBranch,
-    targetUrl: certificate.build,
-    description: why,
-  });
+  const out = {
+    ...certificate,
+    gate: { ...(certificate.gate ?? { since: 0 }), out: context.gitlab.time },
+  };
+  // The note first: whoever sees the status finds the reasons.
+  await eachStep([
+    () => putNote(context, out, { state: 'taken out', why }, key),
+    () =>
+      context.gitlab.setStatus(certificate.project, certificate.headSha, {
+        state: 'failed',
+        ref: certificate.sourceBranch,
+        targetUrl: certificate.build,
+        description: why,
+      }),
+  ]);
 }
 
 /**
@@ -55,7 +74,7 @@ export async function mergeInTurn(
     const next = look.actions.find(
       (action): action is Ending => action.do === 'merge' || action.do === 'take out',
     );
-    const certificate = next && look.certificates.get(next.request.iid);
+    const certificate = next && certificateOf(look, next.request.iid);
     if (!next || !certificate || done.has(keyOf(next))) {
       if (own !== undefined) return own;
       if (found.state === 'merged' && found.sha)
@@ -96,10 +115,16 @@ async function notMerged(
   const action = actionOf(look, mergeRequest);
   if (action?.do === 'test') {
     const before = action.ahead.map(nameOf).join(', ');
-    throw new Failure(
-      exitCode.again,
-      `!${mergeRequest} is to be tested${before ? ` with ${before}` : ' on the target branch as it is now'}.`,
-    );
+    const how = before ? `with ${before}` : 'on the target branch as it is now';
+    const { source_branch: ref } =
+      look.found.get(mergeRequest) ?? (await gitlab.mergeRequest(project, mergeRequest));
+    const newest = (await gitlab.statuses(project, action.head, ref, STATUS_NAME)).at(-1);
+    // Its next agent may be long in coming: what runs says so.
+    if (newest?.status === 'running' && newest.target_url) {
+      const about = { ref, targetUrl: newest.target_url, description: `${AGAIN}${how}` };
+      await postRunning(gitlab, project, action.head, about);
+    }
+    throw new Failure(exitCode.again, `!${mergeRequest} is to be tested ${how}.`);
   }
   const note = await ownNote(gitlab, project, mergeRequest, marker);
   const reading = note && readNote(note.body, proof.key);
@@ -115,11 +140,15 @@ async function notMerged(
   if (!queues || (place.state === 'held' && (await waitsForPeople(context, gate, found))))
     return merge(context, certificate, proof.policy, proof.key, folder, patience);
   const text = placeText(place, look);
-  await putNote(context, certificate, { state: 'queued', place: text }, proof.key);
-  await postRunning(gitlab, project, certificate.headSha, {
-    ref: certificate.sourceBranch,
-    targetUrl: certificate.build,
-    description: `${QUEUED}${text}`,
-  });
+  const noted = placedFirst(certificate, place.first);
+  await eachStep([
+    () => putNote(context, noted, { state: 'queued', place: text }, proof.key),
+    () =>
+      postRunning(gitlab, project, certificate.headSha, {
+        ref: certificate.sourceBranch,
+        targetUrl: certificate.build,
+        description: `${QUEUED}${text}`,
+      }),
+  ]);
   throw new Failure(exitCode.queued, `!${mergeRequest} is ${QUEUED}${text}.`);
 }

@@ -31,5 +31,6 @@ function standing({ state, with: before, why = '' }: Place): string {
 export function placeText(place: Place, { places }: Pick<Look, 'places'>): string {
   const queued = places.filter(({ at }) => at !== undefined).length;
   const at = place.at === undefined ? '' : `place ${place.at} of ${queued}; `;
-  return `${at}${standing(place)}`;
+  const first = place.at !== undefined && place.first ? `put first by ${place.first}; ` : '';
+  return `${at}${first}${standing(place)}`;
 }

@@ -1,7 +1,7 @@
 import type { Module } from '../../catalog/load';
-import { STATUS_NAME } from '../../catalog/status';
+import { FIRST_LABEL, STATUS_NAME } from '../../catalog/status';
 import { type Certificate, isGreen, isQueued } from '../certificate';
-import type { GitLab, MergeRequest } from '../gitlab';
+import { type GitLab, isUsername, type MergeRequest } from '../gitlab';
 import { isConcluded, marker, readHint, readNote, verdictLine } from '../note';
 import { readReview } from '../review';
 import { whyOtherImage } from '../state';
@@ -27,6 +27,8 @@ export type Asked = Pick<
   | 'branchHead'
   | 'statuses'
   | 'notes'
+  | 'labelEvents'
+  | 'isBot'
   | 'approvals'
   | 'mayPush'
   | 'versions'
@@ -55,6 +57,10 @@ export interface Where {
   readonly taken?: number;
   /** @default notes are taken as hints: enough to start a build by, and for nothing else */
   readonly proof?: Proof;
+  /** Window at the beginning. */
+  readonly start?: number;
+  /** A person asks: the bot's notes are those that a bot wrote. @default whoever asks is the bot */
+  readonly asPerson?: boolean;
   /** The merge request whose build asks: that it was left to people once does not keep it out. */
   readonly own?: number;
 }
@@ -62,6 +68,8 @@ export interface Where {
 export interface Seen {
   /** `tree` is not known to GitLab's API. */
   readonly target: Omit<Target, 'tree'>;
+  /** Window at the beginning. */
+  readonly start?: number;
   readonly requests: readonly Request[];
   /** By number: what its note says, for those that may queue. */
   readonly certificates: ReadonlyMap<number, Certificate>;
@@ -105,6 +113,8 @@ export function whyNotQueued(
 
 class Reading {
   private readonly needs = new Map<string, Promise<Need>>();
+  /** By a user's number: whether notes of theirs are ours. */
+  private readonly ours = new Map<number, Promise<boolean>>();
   readonly certificates = new Map<number, Certificate>();
   /** By number: when it was taken out. */
   readonly outs = new Map<number, number>();
@@ -112,7 +122,7 @@ class Reading {
   constructor(
     private readonly gitlab: Asked,
     private readonly where: Where,
-    private readonly bot: number,
+    private readonly bot: number | undefined,
     private readonly open: readonly MergeRequest[],
   ) {}
 
@@ -134,6 +144,23 @@ class Reading {
     return { ...ref, state: 'open' };
   }
 
+  private isOurs(user: number): Promise<boolean> {
+    if (this.bot !== undefined) return Promise.resolve(user === this.bot);
+    const asked = this.ours.get(user) ?? this.gitlab.isBot(user);
+    this.ours.set(user, asked);
+    return asked;
+  }
+
+  /** Who put a merge request first. */
+  private async first({ iid, labels = [] }: MergeRequest): Promise<string | undefined> {
+    if (!labels.includes(FIRST_LABEL)) return undefined;
+    const events = await this.gitlab.labelEvents(this.where.project, iid);
+    const last = events.findLast(({ action, label }) => action === 'add' && label?.name === FIRST_LABEL);
+    const name = last?.user?.username ?? '';
+    // GitLab keeps no events of users that are gone.
+    return isUsername(name) ? name : 'somebody';
+  }
+
   private certified(body: string): Certificate | undefined {
     const { proof } = this.where;
     if (!proof) return readHint(body);
@@ -151,9 +178,9 @@ class Reading {
     const none = whyNone(found);
     if (none) return held(none);
     const notes = await this.gitlab.notes(project, found.iid);
-    const note = notes.find(
-      ({ author, system, body }) => author.id === this.bot && !system && body.startsWith(marker),
-    );
+    const marked = notes.filter(({ system, body }) => !system && body.startsWith(marker));
+    const isOurs = await Promise.all(marked.map(({ author }) => this.isOurs(author.id)));
+    const note = marked.find((_, index) => isOurs[index]);
     if (!note) return held('it has no verdict yet');
     const certificate = this.certified(note.body);
     if (!certificate) return held('its certificate does not hold');
@@ -185,6 +212,7 @@ class Reading {
     const broke = queues
       ? brokeOff(await this.gitlab.statuses(project, head, found.source_branch, STATUS_NAME))
       : undefined;
+    const first = queues ? await this.first(found) : undefined;
     return {
       project,
       iid: found.iid,
@@ -197,6 +225,7 @@ class Reading {
           ? [{ tree: certificate.treeSha, green: isGreen(certificate), why: verdictLine(certificate) }]
           : [],
       tests: [],
+      ...(first === undefined ? {} : { first }),
       ...(broke ? { broke } : {}),
     };
   }
@@ -204,14 +233,14 @@ class Reading {
 
 /** What GitLab says of one project's merge requests into one branch. */
 export async function readWorld(gitlab: Asked, where: Where): Promise<Seen> {
-  const { project, branch, most, taken = 0 } = where;
+  const { project, branch, most, taken = 0, start, asPerson } = where;
   const listed = [
     ...(await gitlab.openMergeRequests(project, branch)),
     ...(await gitlab.lockedMergeRequests(project, branch)),
   ];
   const found = new Map(listed.map((one) => [one.iid, one]));
   const open = [...found.values()];
-  const reading = new Reading(gitlab, where, await gitlab.ownId(), open);
+  const reading = new Reading(gitlab, where, asPerson ? undefined : await gitlab.ownId(), open);
   const requests = await Promise.all(open.map((one) => reading.request(one)));
   const merged = await gitlab.mergedOfLate(project, branch);
   const outs = requests.flatMap(({ iid }) => reading.outs.get(iid) ?? []);
@@ -230,6 +259,7 @@ export async function readWorld(gitlab: Asked, where: Where): Promise<Seen> {
       most,
       taken,
     },
+    ...(start === undefined ? {} : { start }),
     requests,
     certificates: reading.certificates,
     found,

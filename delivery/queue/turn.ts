@@ -8,9 +8,9 @@ import { readReview } from '../review';
 import { postRunning, QUEUED } from '../status';
 import { type Context, cloneUrl, type QueueTurn } from '../verify';
 import type { Action, Place } from './decide';
-import { type Look, lookAt } from './look';
+import { type Look, type LookOptions, lookAt } from './look';
 import { placeText } from './place';
-import { type Proof, whyNotQueued } from './read';
+import { type Proof, type Where, whyNotQueued } from './read';
 
 /** One merge request, as its build asks about it. */
 export interface Gate {
@@ -18,6 +18,10 @@ export interface Gate {
   readonly mergeRequest: number;
   /** Test Pods that the quota holds. */
   readonly most: number;
+  /** Window at the beginning. */
+  readonly start?: number;
+  /** Where the project makes no merge commits, the bot rebases who is first. @default no queue is kept there */
+  readonly rebases?: boolean;
   readonly proof: Proof;
   /** Folder of a working copy. */
   readonly folder: string;
@@ -47,40 +51,49 @@ export async function waitsForPeople(
   return proof.policy === 'reviewed' && 'why' in (await readReview(gitlab, project, found));
 }
 
+/** What a merge request's build asks GitLab for. */
+export const whereOf = (
+  { gitlabUrl }: Context,
+  { project, mergeRequest, most, start, proof }: Gate,
+  { target_branch: branch }: MergeRequest,
+): Where => ({ gitlabUrl, project, branch, most, start, proof, own: mergeRequest });
+
 /** Looks at the queue that a merge request is in, in a working copy of its build. */
 export async function lookFor(
   context: Context,
-  { project, mergeRequest, most, proof, folder }: Gate,
+  gate: Gate,
   found: MergeRequest,
-  tags = false,
+  options?: LookOptions,
 ): Promise<Look> {
+  const { project, folder } = gate;
   const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
   await copy.open();
-  const where = {
-    gitlabUrl: context.gitlabUrl,
-    project,
-    branch: found.target_branch,
-    most,
-    proof,
-    own: mergeRequest,
-  };
-  return lookAt(context.gitlab, where, copy, tags);
+  return lookAt(context.gitlab, whereOf(context, gate, found), copy, options);
 }
 
 /** The certificate by which a merge request queues. */
 async function queuedBy(
   { gitlab }: Context,
-  { project, mergeRequest, proof }: Gate,
+  gate: Gate,
   found: MergeRequest,
 ): Promise<Certificate | undefined> {
+  const { project, mergeRequest, proof } = gate;
   if (found.state !== 'opened') return undefined;
   const note = await ownNote(gitlab, project, mergeRequest, marker);
   const reading = note && readNote(note.body, proof.key);
   if (!reading || !('certificate' in reading)) return undefined;
   if (whyNotQueued(reading.certificate, found, project, proof)) return undefined;
-  // GitLab merges only what stands on the target's head there: nothing can be tested ahead of its turn.
-  return (await gitlab.mergeMethod(project)) === 'merge' ? reading.certificate : undefined;
+  return (await mayQueue(gitlab, gate)) ? reading.certificate : undefined;
 }
+
+/**
+ * Whether a queue can be kept by how a project merges. Without merge commits GitLab merges only what stands on the target's
+ * head: there somebody has to rebase who is first.
+ */
+export const mayQueue = async (
+  gitlab: Context['gitlab'],
+  { project, rebases = false }: Pick<Gate, 'project' | 'rebases'>,
+): Promise<boolean> => rebases || (await gitlab.mergeMethod(project)) === 'merge';
 
 /** Whether the note of a merge request says that it queues. */
 export async function isInQueue(context: Context, gate: Gate): Promise<boolean> {
@@ -95,7 +108,7 @@ export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
   const certificate = await queuedBy(context, gate, found);
   const since = certificate?.gate;
   if (!certificate || !since) return { do: 'test' };
-  const look = await lookFor(context, gate, found, true);
+  const look = await lookFor(context, gate, found, { tags: true });
   const place = placeOf(look, mergeRequest);
   const action = actionOf(look, mergeRequest);
   if (action?.do === 'test') {

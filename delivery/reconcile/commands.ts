@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { emptyLedger, LEDGER_PROJECT, parseLedger } from '../../catalog/ledger';
+import { readAgentStart } from '../agent-start';
+import { Cluster, podToken } from '../cluster';
 import { exitCode, Failure } from '../failure';
 import { LEDGER_BRANCH, ledgerFile } from '../ledger';
 import { readSettings } from '../settings';
@@ -32,7 +34,7 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
   top
     .command('reconcile')
     .description(
-      'Start what a lost hook did not start, and end what broke off; once a minute. Runs in a Pod.',
+      'Start what a lost hook did not start, end what broke off, tell what gets no agent; once a minute. Runs in a Pod.',
     )
     .option('--once', 'look once, and end', false)
     .option('--alive <file>', 'file that is written at each look')
@@ -45,12 +47,16 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
         'SWITCHYARD_HOOK_TOKENS',
         'SWITCHYARD_WATCHED',
         'SWITCHYARD_ENVIRONMENT',
+        'SWITCHYARD_AGENT_NAMESPACE',
+        'SWITCHYARD_AGENTS',
+        'SWITCHYARD_AGENT_MINUTES',
       ]);
       const { gitlab, gitlabUrl, group, say } = shell.context();
       const folder = settings.SWITCHYARD_JOB_FOLDER;
       const root = settings.SWITCHYARD_JENKINS_URL.replace(/\/+$/, '');
       const ledgerProject = `${group}/${LEDGER_PROJECT}`;
       const path = ledgerFile(settings.SWITCHYARD_ENVIRONMENT);
+      const minutes = settings.SWITCHYARD_AGENT_MINUTES;
       const reconciler = new Reconciler({
         gitlab,
         jenkins: new Jenkins({
@@ -69,6 +75,18 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
         jobsUrl: `${root}/job/${folder}/job/`,
         hookPath: (job) => `${new URL(root).pathname.replace(/\/$/, '')}/project/${folder}/${job}`,
         hookToken: hookTokenOf(settings.SWITCHYARD_HOOK_TOKENS),
+        agents: {
+          most: settings.SWITCHYARD_AGENTS,
+          minutes,
+          // What was said when the wait began counts, and that is seen a minute later.
+          words: () =>
+            readAgentStart(
+              new Cluster({ token: podToken() }),
+              settings.SWITCHYARD_AGENT_NAMESPACE,
+              minutes,
+              Date.now() - 2 * 60_000,
+            ),
+        },
         say,
       });
       if (options.once) {

@@ -1,4 +1,5 @@
 import type { CommitState } from '../gitlab';
+import { isOpenState, MOST_TRIED, pauseAfter } from '../status';
 
 // What is missing, and what is stale: pure, and a function of one look at GitLab, Jenkins and the ledger. Nothing is
 // remembered from look to look, so that a restart in any moment loses and repeats nothing; how often something was tried
@@ -18,8 +19,14 @@ export interface Posted {
   readonly age: number;
   /** The build that its link names: whether it goes on. `unknown`: it is not of this Jenkins' job. */
   readonly build: 'live' | 'over' | 'unknown';
+  /** It says that its build was started here: people are not waited for, whatever the note of an earlier one says. */
+  readonly started?: boolean;
+  /** It says that its build got no agent. */
+  readonly agentless?: boolean;
   /** It says that the merge request waits in the merge queue: its build came to its end. */
   readonly queues?: boolean;
+  /** It says that a build broke off, as so many before it in a row did, and ended so many milliseconds ago. */
+  readonly broke?: { readonly times: number; readonly age: number };
 }
 
 interface Common {
@@ -27,6 +34,8 @@ interface Common {
   readonly age: number;
   /** Jenkins has a build of this commit, waiting or running. */
   readonly live: boolean;
+  /** The live build that should say something of it gets no agent. */
+  readonly stuck?: boolean;
   readonly posted?: Posted;
   /** Builds of this commit that ended without a word, as its statuses tell. */
   readonly brokeOff: number;
@@ -48,6 +57,13 @@ export interface OpenRequest extends Common {
   readonly concluded?: boolean;
   /** A merge queue is kept for its project. */
   readonly queue?: boolean;
+  /** Its verdict is of another target branch. Asked for where there is a verdict. */
+  readonly retargeted?: boolean;
+  /**
+   * Milliseconds since somebody approved it after its status was posted; `false` where nobody did. Asked with `concluded`, where
+   * people approve.
+   */
+  readonly approved?: number | false;
   /** Whether it stands there, and whether something is to be done for it. Asked where a queue is kept and no build is live. */
   readonly queued?: 'due' | 'waits' | 'no';
 }
@@ -70,14 +86,16 @@ export type Decision =
   | { readonly do: 'watch' }
   /** Too young to judge. */
   | { readonly do: 'wait'; readonly ms: number }
-  /** A fact is missing: `concluded`, `queued` or `origin`. */
+  /** A fact is missing: `concluded`, `queued`, `retargeted` or `origin`. */
   | { readonly do: 'ask' }
   /** @property why as people read it. @property end whether the status that stands is ended first */
   | { readonly do: 'start'; readonly why: string; readonly end: boolean }
+  /** End the status that a dead build left; what comes next has its time. */
+  | { readonly do: 'end'; readonly why: string }
   /** End the status for good. */
-  | { readonly do: 'give up'; readonly why: string };
-
-const isOpen = (state: CommitState): boolean => state === 'pending' || state === 'running';
+  | { readonly do: 'give up'; readonly why: string }
+  /** Say that its build gets no agent; it goes on when it has one. */
+  | { readonly do: 'tell' };
 
 const wait = (age: number): Decision | undefined =>
   age < GRACE_MS ? { do: 'wait', ms: GRACE_MS - age } : undefined;
@@ -85,33 +103,58 @@ const wait = (age: number): Decision | undefined =>
 /** What is to be done for one merge request or one head. */
 export function decide(item: Item): Decision {
   if (item.kind === 'merge request' && item.untested !== undefined) return { do: 'watch' };
+  if (item.stuck) return { do: 'tell' };
   if (item.live) return { do: 'watch' };
   const { posted } = item;
   if (!posted) return item.kind === 'head' ? unknownHead(item) : unknownRequest(item);
+  if (item.kind === 'merge request' && item.retargeted && !posted.started && item.brokeOff + 1 < MOST_TRIES)
+    return { do: 'start', why: 'it has another target branch now', end: false };
+  const decision = decidePosted(item, posted);
+  const isUnasked = item.kind === 'merge request' && item.retargeted === undefined;
+  return decision.do === 'settle' && isUnasked ? { do: 'ask' } : decision;
+}
+
+function decidePosted(item: Item, posted: Posted): Decision {
   const queued = item.kind === 'merge request' ? inQueue(item, posted) : undefined;
   if (queued) return queued;
-  if (posted.state === 'pending' && posted.build === 'over' && item.kind === 'merge request') {
+  if (
+    posted.state === 'pending' &&
+    posted.build === 'over' &&
+    !posted.started &&
+    item.kind === 'merge request'
+  ) {
     if (item.concluded === undefined) return wait(posted.age) ?? { do: 'ask' };
-    if (item.concluded) return { do: 'settle' };
+    if (item.concluded) return item.approved === undefined ? { do: 'settle' } : approved(item.approved);
   }
-  if (isOpen(posted.state)) return unended(item, posted);
+  if (isOpenState(posted.state) || posted.agentless) return unended(item, posted);
+  if (item.kind === 'merge request' && posted.state === 'canceled' && posted.broke)
+    return again(posted.broke);
   if (item.kind === 'head' || posted.state !== 'success') return { do: 'settle' };
   return unmerged(item, posted);
+}
+
+/** What waits for people: an approval starts a build, and says nothing itself. */
+function approved(age: number | false): Decision {
+  if (age === false) return { do: 'watch' };
+  return wait(age) ?? { do: 'start', why: 'its approval did not start a build', end: false };
 }
 
 /** What is to be done for one that stands in the merge queue, whatever its status says; undefined for any other. */
 function inQueue({ queue, queued }: OpenRequest, posted: Posted): Decision | undefined {
   // A build may have taken a newer head than it was started for: it goes on, though none of this head is live.
-  if (!queue || (isOpen(posted.state) && posted.build !== 'over')) return undefined;
+  if (!queue || ((isOpenState(posted.state) || posted.agentless) && posted.build !== 'over'))
+    return undefined;
   if (queued === undefined) return (posted.queues ? undefined : wait(posted.age)) ?? { do: 'ask' };
   if (queued === 'no') return undefined;
   // The queue has pauses of its own for what breaks off again and again, and takes nobody out for it.
-  return queued === 'due'
-    ? { do: 'start', why: 'its turn came in the merge queue', end: isOpen(posted.state) && !posted.queues }
-    : { do: 'wait', ms: QUEUE_MS };
+  const isLeft = isOpenState(posted.state) && !posted.queues;
+  if (queued === 'due') return { do: 'start', why: 'its turn came in the merge queue', end: isLeft };
+  // Those before it may be long in coming.
+  return isLeft ? { do: 'end', why: `${WORDLESS}; it waits for its turn` } : { do: 'wait', ms: QUEUE_MS };
 }
 
 const LOST = 'its hook did not start a build';
+const WORDLESS = 'its build ended without a word';
 
 const unknownRequest = ({ age }: OpenRequest): Decision =>
   wait(age) ?? { do: 'start', why: LOST, end: false };
@@ -129,26 +172,35 @@ function unended({ brokeOff }: Common, posted: Posted): Decision {
   if (posted.build !== 'over') return { do: 'watch' };
   const young = wait(posted.age);
   if (young) return young;
-  if (brokeOff + 1 < MOST_TRIES) return { do: 'start', why: 'its build ended without a word', end: true };
+  if (brokeOff + 1 < MOST_TRIES) return { do: 'start', why: WORDLESS, end: true };
   return {
     do: 'give up',
     why: `${MOST_TRIES} builds of it ended without a word; see the log of the last one`,
   };
 }
 
+/** What broke off for its infrastructure's sake, and does not queue: tried again after a pause that doubles. */
+function again({ times, age }: NonNullable<Posted['broke']>): Decision {
+  if (times >= MOST_TRIED)
+    return {
+      do: 'give up',
+      why: `its test broke off ${times} times; start its build when the cause is mended`,
+    };
+  const left = pauseAfter(times) - age;
+  if (left > 0) return { do: 'wait', ms: left };
+  return { do: 'start', why: 'its test broke off', end: false };
+}
+
 /** What is to be done with the status of a commit that is no head any more, after a build of it ended. */
 export function decideLeft({
   live,
   posted,
-}: Pick<Common, 'live' | 'posted'>):
-  | { readonly do: 'nothing' }
-  | Extract<Decision, { do: 'wait' }>
-  | { readonly do: 'end'; readonly why: string } {
-  if (live || !posted || !isOpen(posted.state) || posted.build !== 'over') return { do: 'nothing' };
+}: Pick<Common, 'live' | 'posted'>): { readonly do: 'nothing' } | Extract<Decision, { do: 'wait' | 'end' }> {
+  if (live || !posted || !isOpenState(posted.state) || posted.build !== 'over') return { do: 'nothing' };
   const { age } = posted;
   return age < GRACE_MS
     ? { do: 'wait', ms: GRACE_MS - age }
-    : { do: 'end', why: 'its build ended without a word, and a newer commit has taken its place' };
+    : { do: 'end', why: `${WORDLESS}, and a newer commit has taken its place` };
 }
 
 /** Green, and not merged. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { retry } from '../../clients/retry';
+import { askText, type Unanswered } from '../../clients/ask';
+import type { Policy } from '../../clients/retry';
 import { parseJson } from '../certificate';
 import { exitCode, Failure } from '../failure';
 
@@ -10,8 +11,12 @@ export interface JenkinsOptions {
   readonly login?: { readonly user: string; readonly password: string };
   /** Folder of the jobs. */
   readonly folder: string;
-  readonly attemptMs?: number;
+  /** @default {@link POLICY} */
+  readonly policy?: Partial<Policy>;
 }
+
+/** Whoever asks looks again within a minute: one that stays away is not waited for. */
+const POLICY: Partial<Policy> = { attemptMs: 20_000, totalMs: 60_000 };
 
 // Source: gitlab-plugin, cause/GitLabWebHookCause and cause/CauseData: both are exported beans, `data` with them.
 const actionSchema = z.looseObject({
@@ -56,20 +61,49 @@ const queueSchema = z.looseObject({
   ),
 });
 
+// Core: Computer.getExecutors, getOneOffExecutors, Executor.getCurrentExecutableForApi (nothing for whoever may not read the
+// build). Each pipeline that runs has a one-off executor (workflow-job: WorkflowJob is a FlyweightTask), also after a restart,
+// and one of each agent that it has (workflow-durable-task-step: PlaceholderExecutable, whose `url` is its build's).
+const executorsSchema = z
+  .array(
+    z.looseObject({
+      currentExecutable: z.looseObject({ url: z.string().optional(), actions: actionsSchema }).nullish(),
+    }),
+  )
+  .nullish();
+const computersSchema = z.looseObject({
+  computer: z.array(z.looseObject({ executors: executorsSchema, oneOffExecutors: executorsSchema })),
+});
+
 const CAUSES = 'actions[causes[data[actionType,mergeRequestIid,lastCommit,sourceBranch]]]';
 
 const read = (of: string, tree: string): string => `${of}/api/json?tree=${encodeURIComponent(tree)}`;
 
-/** A build that a hook started; without a number while it waits in the queue. */
-export interface Build {
+/** A build of one of our jobs. */
+export interface Run {
   readonly job: string;
+  /** Absent while it waits in the queue. */
   readonly number?: number;
+  /** Milliseconds since 1970, by Jenkins' clock; absent while it waits or runs. */
+  readonly endedAt?: number;
+  /** It has an agent. */
+  readonly hasAgent?: boolean;
+}
+
+/** One that a hook started. */
+export interface Build extends Run {
   readonly action: 'MERGE' | 'PUSH';
   readonly mergeRequest?: number;
   readonly commit: string;
   readonly sourceBranch: string;
-  /** Milliseconds since 1970, by Jenkins' clock; absent while it waits or runs. */
-  readonly endedAt?: number;
+}
+
+export interface Builds {
+  readonly hooked: readonly Build[];
+  /** Started by people and by the clock. */
+  readonly others: readonly Run[];
+  /** Builds that have an agent, of whatever job. */
+  readonly inUse: number;
 }
 
 /** What the reconciler asks of Jenkins: which builds go on, and to start one as GitLab's hook would. */
@@ -77,34 +111,26 @@ export class Jenkins {
   constructor(private readonly options: JenkinsOptions) {}
 
   private async request(path: string, init: RequestInit = {}): Promise<string> {
-    const { url, login, attemptMs = 20_000 } = this.options;
+    const { url, login, policy } = this.options;
     const address = `${url.replace(/\/+$/, '')}/${path}`;
-    let response: Response;
-    try {
-      response = await fetch(address, {
-        ...init,
-        headers:
-          init.headers ??
-          (login && {
-            authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`,
-          }),
-        redirect: 'error',
-        signal: AbortSignal.timeout(attemptMs),
+    const headers =
+      init.headers ??
+      (login && {
+        authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`,
       });
-    } catch (error) {
-      const { message, cause } = error as Error & { cause?: { message?: string } };
-      throw new Failure(exitCode.red, `Jenkins: ${url} cannot be reached (${cause?.message || message}).`);
-    }
-    const text = await response.text();
-    if (response.ok) return text;
+    const { response, body } = await askText(
+      address,
+      { ...init, headers, redirect: 'error' },
+      { policy: { ...POLICY, ...policy } },
+    ).catch(({ reason }: Unanswered) => {
+      throw new Failure(exitCode.red, `Jenkins: ${url} cannot be reached (${reason}).`);
+    });
+    if (response.ok) return body;
     throw new Failure(exitCode.red, `Jenkins: ${path.split('?')[0]} answered ${response.status}.`);
   }
 
   private async json<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-    const text = await retry(() => this.request(path), {
-      again: () => true,
-      policy: { attempts: 2, baseMs: 500 },
-    });
+    const text = await this.request(path);
     const parsed = schema.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];
@@ -114,26 +140,61 @@ export class Jenkins {
     );
   }
 
+  /** The job of ours that an address leads to, and the number of the build, if it names one. */
+  private jobAt(url: string | null | undefined): { job: string; number?: number } | undefined {
+    const [, job, number] =
+      new RegExp(`/job/${this.options.folder}/job/([^/]+)/(?:(\\d+)/)?$`).exec(url ?? '') ?? [];
+    if (job === undefined) return undefined;
+    return { job: decodeURIComponent(job), ...(number === undefined ? {} : { number: Number(number) }) };
+  }
+
   /**
-   * Every build of our jobs that waits or runs, and those that ended of late (Jenkins lists a job's newest hundred). The
-   * queue first, since a build leaves it before it is listed.
+   * Every build of our jobs that waits or runs, and those that ended of late: of a job's builds Jenkins lists the newest
+   * hundred, so that those that run are asked for by what they run on. Waiting ones first and listed ones last, since a
+   * build waits, runs and ends in this order.
    */
-  async builds(): Promise<Build[]> {
+  async builds(): Promise<Builds> {
     const { folder } = this.options;
     const queue = await this.json(read('queue', `items[task[url],${CAUSES}]`), queueSchema);
+    const executable = 'currentExecutable[url';
+    const executors = `executors[${executable}]],oneOffExecutors[${executable},${CAUSES}]]`;
+    const { computer } = await this.json(read('computer', `computer[${executors}]`), computersSchema);
     const builds = `builds[number,building,timestamp,duration,${CAUSES}]{0,100}`;
     const path = read(`job/${folder}`, `jobs[name,${builds}]`);
     const { jobs } = await this.json(path, folderSchema);
     const waiting = queue.items.flatMap(({ task, actions }) => {
-      const job = new RegExp(`/job/${folder}/job/([^/]+)/$`).exec(task.url ?? '')?.[1];
-      return job === undefined ? [] : causesOf({ job: decodeURIComponent(job) }, actions);
+      const at = this.jobAt(task.url);
+      return at ? causesOf({ job: at.job }, actions) : [];
     });
-    const started = jobs.flatMap(({ name: job, builds }) =>
-      (builds ?? []).flatMap(({ number, building, timestamp, duration, actions }) =>
-        causesOf({ job, number, ...(building ? {} : { endedAt: timestamp + duration }) }, actions),
-      ),
+    const working = new Set(
+      computer
+        .flatMap((one) => one.executors ?? [])
+        .flatMap(({ currentExecutable }) => currentExecutable?.url ?? []),
     );
-    return [...waiting, ...started];
+    const withAgent = new Set([...working].map((url) => keyOf(this.jobAt(url) ?? {})));
+    const agentOf = (run: Run) => (withAgent.has(keyOf(run)) ? { hasAgent: true } : {});
+    const started = jobs.flatMap(({ name: job, builds }) =>
+      (builds ?? []).map(({ number, building, timestamp, duration, actions }) => {
+        const of = { job, number };
+        const run: Run = { ...of, ...(building ? agentOf(of) : { endedAt: timestamp + duration }) };
+        return { run, hooked: causesOf(run, actions) };
+      }),
+    );
+    const listed = new Set(started.map(({ run }) => keyOf(run)));
+    const running = computer
+      .flatMap(({ oneOffExecutors }) => oneOffExecutors ?? [])
+      .flatMap(({ currentExecutable }) => {
+        const at = this.jobAt(currentExecutable?.url);
+        if (!at?.number || listed.has(keyOf(at))) return [];
+        const run: Run = { job: at.job, number: at.number, ...agentOf(at) };
+        return [{ run, hooked: causesOf(run, currentExecutable?.actions) }];
+      });
+    const all = [...started, ...running];
+    return {
+      hooked: [...waiting, ...all.flatMap(({ hooked }) => hooked)],
+      others: all.filter(({ hooked }) => hooked.length === 0).map(({ run }) => run),
+      inUse: working.size,
+    };
   }
 
   /** Gives a job a hook of GitLab's, as GitLab gives it. @throws Failure when Jenkins does not take it */
@@ -146,10 +207,10 @@ export class Jenkins {
   }
 }
 
-function causesOf(
-  build: Pick<Build, 'job' | 'number' | 'endedAt'>,
-  actions: z.infer<typeof actionsSchema>,
-): Build[] {
+/** By what a build is known. */
+export const keyOf = ({ job, number }: Partial<Run>): string => `${job} ${number}`;
+
+function causesOf(build: Run, actions: z.infer<typeof actionsSchema>): Build[] {
   return (actions ?? []).flatMap((action) =>
     (action?.causes ?? []).flatMap(({ data }): Build[] => {
       const { actionType, mergeRequestIid, lastCommit, sourceBranch } = data ?? {};

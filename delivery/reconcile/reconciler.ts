@@ -1,14 +1,20 @@
 import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
+import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
-import { isConcluded, saysQueued } from '../note';
-import { BROKE_OFF, QUEUED } from '../status';
+import { isConcluded, readHint, saysQueued } from '../note';
+import { putOwnNote } from '../own-note';
+import type { PodWords } from '../pod-words';
+import type { Where } from '../queue/read';
+import { AGENTLESS, BROKE_OFF, brokeOff, GOES_ON, goesOn, isOpenState, QUEUED, STARTED } from '../status';
 import { whyNotTest } from '../verify';
 import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
-import type { Build, Jenkins } from './jenkins';
+import { type Build, type Builds, type Jenkins, keyOf, type Run } from './jenkins';
+import { agentlessMarker, renderAgentless } from './note';
 import type { Turns } from './turns';
+import { Waiting } from './waiting';
 
 /** A project whose hook starts a job. */
 export interface Watched {
@@ -24,8 +30,10 @@ export interface Watched {
     readonly merges: boolean;
     /** Drafts are built as well. */
     readonly drafts: boolean;
-    /** Test Pods of the merge queue that is kept for them. @default none is */
-    readonly queue?: number;
+    /** It does so once somebody has approved. @default nobody is asked */
+    readonly reviewed?: boolean;
+    /** The merge queue that is kept for them: most test Pods, and its window at the beginning. @default none is */
+    readonly queue?: { readonly most: number; readonly start: number };
   };
   /** What a push to the branch leads to. @default nothing */
   readonly heads?: {
@@ -46,11 +54,14 @@ export interface ReconcilerOptions {
     | 'statuses'
     | 'setStatus'
     | 'notes'
+    | 'createNote'
+    | 'editNote'
     | 'mergeRequestsOf'
     | 'project'
     | 'commit'
     | 'hooks'
     | 'testHook'
+    | 'approvals'
   >;
   readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
   readonly watched: readonly Watched[];
@@ -61,7 +72,7 @@ export interface ReconcilerOptions {
    * @param live numbers of the merge requests that Jenkins has a build of
    */
   readonly turns: (
-    where: { readonly project: string; readonly branch: string; readonly most: number },
+    where: Pick<Where, 'project' | 'branch' | 'most' | 'start'>,
     live: readonly number[],
   ) => Promise<Turns>;
   /** Address of Jenkins' jobs as builds post it, with a slash at its end: `https://jenkins.example.com/job/switchyard/job/`. */
@@ -69,7 +80,18 @@ export interface ReconcilerOptions {
   /** Path of a job's hook, as GitLab has it: `/project/switchyard/orders`. */
   readonly hookPath: (job: string) => string;
   readonly hookToken: (job: string) => string;
+  /** The first agents of builds. */
+  readonly agents: {
+    /** How many there may be at a time. */
+    readonly most: number;
+    /** How long one may take to start. */
+    readonly minutes: number;
+    /** What those say that do not. */
+    readonly words: () => Promise<PodWords>;
+  };
   readonly say: (line: string) => void;
+  /** Milliseconds since 1970. @default the clock's */
+  readonly now?: () => number;
 }
 
 /** Beginning of each note that a pipeline of ours writes: certificates and previews. */
@@ -101,32 +123,46 @@ interface Subject {
   readonly item: Item;
   /** Newest of its statuses, by number. */
   readonly newest?: CommitStatus;
+  /** Newest of those that are its own, and not of another merge request of the same branch and commit. */
+  readonly own?: CommitStatus;
+  /** Another one's build ended and left {@link newest} open. */
+  readonly left?: boolean;
   readonly request?: MergeRequest;
+  /** The live build that should say something of it, and gets no agent. */
+  readonly stuck?: Build | undefined;
 }
 
 /** What one look asks once, however many need it. */
 class Look {
   /** Commits whose statuses were read, with their branch. */
   readonly seen = new Set<string>();
-  private asked: Promise<Build[]> | undefined;
+  private asked: Promise<Builds> | undefined;
   private readonly turns = new Map<string, Promise<Turns>>();
   private read: Promise<Ledger> | undefined;
 
-  constructor(private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger' | 'turns'>) {}
+  /** @param onBuilds is told what Jenkins answers */
+  constructor(
+    private readonly options: Pick<ReconcilerOptions, 'jenkins' | 'ledger' | 'turns'>,
+    private readonly onBuilds: (builds: Builds) => void,
+  ) {}
 
-  builds(): Promise<Build[]> {
-    this.asked ??= this.options.jenkins.builds();
+  builds(): Promise<Builds> {
+    this.asked ??= this.options.jenkins.builds().then((builds) => {
+      this.onBuilds(builds);
+      return builds;
+    });
     return this.asked;
   }
 
   async live(): Promise<Build[]> {
-    return (await this.builds()).filter(isLive);
+    return (await this.builds()).hooked.filter(isLive);
   }
 
   /** Whose turn it is in a project's merge queue. */
   turnsOf({ job, project, branch, requests }: Watched): Promise<Turns> {
     const asked =
-      this.turns.get(project) ?? this.askTurns(job, { project, branch, most: requests.queue ?? 0 });
+      this.turns.get(project) ??
+      this.askTurns(job, { project, branch, ...(requests.queue ?? { most: 0, start: 1 }) });
     this.turns.set(project, asked);
     return asked;
   }
@@ -142,7 +178,7 @@ class Look {
   }
 }
 
-const isLive = ({ endedAt }: Build): boolean => endedAt === undefined;
+const isLive = ({ endedAt }: Run): boolean => endedAt === undefined;
 
 const ageOf = (time: string | null | undefined, now: number): number => {
   const at = Date.parse(time ?? '');
@@ -162,8 +198,13 @@ export class Reconciler {
   private readonly turned = new Map<string, number>();
   /** Hook → the look at which it was tested last. */
   private readonly tested = new Map<number, number>();
+  private readonly waiting = new Waiting();
 
   constructor(private readonly options: ReconcilerOptions) {}
+
+  private now(): number {
+    return (this.options.now ?? Date.now)();
+  }
 
   /**
    * Looks once at every project. One that fails keeps no other from being looked at.
@@ -172,7 +213,9 @@ export class Reconciler {
   async look(): Promise<number | undefined> {
     const full = this.looks++ % HOOKS_EVERY === 0;
     const before = full ? new Set<string>() : this.settled;
-    const look = new Look(this.options);
+    const look = new Look(this.options, (builds) =>
+      this.waiting.see(builds, this.options.agents.most, this.now()),
+    );
     const waits: number[] = [];
     /** What was said of one project and is true of all, as that Jenkins is away, is said once. */
     const told = new Set<string>();
@@ -212,7 +255,10 @@ export class Reconciler {
         started = true;
         await this.remember(subject, look);
       }
+      if (decision.do === 'end' && (await this.isStillHead(subject)))
+        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
       if (decision.do === 'give up') await this.giveUp(subject, decision.why);
+      if (decision.do === 'tell') await this.tell(subject);
     };
     const { gitlab } = this.options;
     const { project, branch } = watched;
@@ -234,11 +280,11 @@ export class Reconciler {
    */
   private async sweep(watched: Watched, look: Look): Promise<number[]> {
     const waits: number[] = [];
-    const recent = Date.now() - SWEPT_MS;
-    for (const build of await look.builds()) {
-      const { job, number, endedAt, action, commit } = build;
-      const key = `${job} ${number}`;
-      const status = action === 'MERGE' ? watched.requests.status : watched.heads?.status;
+    const recent = this.now() - SWEPT_MS;
+    for (const build of (await look.builds()).hooked) {
+      const { job, endedAt, action, commit } = build;
+      const key = keyOf(build);
+      const status = statusOf(watched, action);
       if (job !== watched.job || endedAt === undefined || endedAt < recent || this.swept.has(key) || !status)
         continue;
       const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
@@ -247,7 +293,8 @@ export class Reconciler {
       const statuses = await this.statusesLeft(watched.project, commit, ref, status);
       const isItsOwn = (one: Build): boolean =>
         one.job === job && one.action === action && one.commit === commit;
-      const { newest, known } = this.known(watched, statuses, await look.live(), isItsOwn);
+      const { hooked } = await look.builds();
+      const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
       const decision = decideLeft(known);
       if (decision.do === 'wait') waits.push(decision.ms);
       else this.swept.add(key);
@@ -267,22 +314,12 @@ export class Reconciler {
     ref: string,
     status: string,
   ): Promise<CommitStatus[]> {
-    try {
-      return await this.options.gitlab.statuses(project, commit, ref, status);
-    } catch (error) {
-      if (error instanceof GitLabError && error.status === 404) return [];
-      throw error;
-    }
+    return (await unlessGone(this.options.gitlab.statuses(project, commit, ref, status))) ?? [];
   }
 
   /** The head of a branch; undefined for a project that has nothing yet. */
-  private async headOf(project: string, branch: string): Promise<string | undefined> {
-    try {
-      return await this.options.gitlab.branchHead(project, branch);
-    } catch (error) {
-      if (error instanceof GitLabError && error.status === 404) return undefined;
-      throw error;
-    }
+  private headOf(project: string, branch: string): Promise<string | undefined> {
+    return unlessGone(this.options.gitlab.branchHead(project, branch));
   }
 
   private async readRequest(watched: Watched, request: MergeRequest, look: Look): Promise<Subject> {
@@ -299,16 +336,30 @@ export class Reconciler {
     };
     const untested = whyNotTest(request) ?? (request.draft && !drafts ? 'it is a draft' : undefined);
     if (!untested) look.seen.add(`${commit} ${request.source_branch}`);
-    const statuses = untested ? [] : await gitlab.statuses(watched.project, commit, about.ref, status);
-    const { newest, known } = this.known(watched, statuses, untested ? [] : await look.live(), (build) =>
-      isOf(build, watched, 'MERGE', commit, request.iid),
-    );
+    const all = untested ? [] : await gitlab.statuses(watched.project, commit, about.ref, status);
+    const hooked = untested ? [] : (await look.builds()).hooked;
+    const statuses = all.filter((one) => !this.isOfAnother(watched, request, one, hooked));
+    const isItsOwn = (build: Build) => isOf(build, watched, 'MERGE', commit, request.iid);
+    const { newest: own, known } = this.known(watched, statuses, hooked, isItsOwn);
+    // A build takes the newest head, whichever it was started for.
+    const mayTake = ({ job, mergeRequest }: Build) => job === watched.job && mergeRequest === request.iid;
+    const stuck = this.stuckOf(watched, { statuses, all }, hooked.filter(isLive), { isItsOwn, mayTake });
+    const newest = all.at(-1);
+    const left =
+      newest !== undefined &&
+      newest !== own &&
+      isOpenState(newest.status) &&
+      this.buildOf(watched, newest.target_url, hooked.filter(isLive)) === 'over';
     return {
       ...about,
       newest,
+      own,
+      left,
+      stuck,
       item: {
         kind: 'merge request',
         ...known,
+        stuck: stuck !== undefined,
         ...(untested === undefined ? {} : { untested }),
         age: ageOf(request.updated_at, gitlab.time),
         merges,
@@ -327,54 +378,124 @@ export class Reconciler {
     const { project, branch } = watched;
     look.seen.add(`${commit} ${branch}`);
     const statuses = await gitlab.statuses(project, commit, branch, status);
-    const { newest, known } = this.known(watched, statuses, await look.live(), (build) =>
-      isOf(build, watched, 'PUSH', commit),
-    );
+    const { hooked } = await look.builds();
+    const isItsOwn = (build: Build) => isOf(build, watched, 'PUSH', commit);
+    const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
+    const stuck = this.stuckOf(watched, { statuses }, hooked.filter(isLive), { isItsOwn });
     const released =
       statuses.length === 0 &&
       module !== undefined &&
       entryOf((await look.ledger()).modules, module)?.commit === commit;
-    const item = { kind: 'head' as const, ...known, released, age: Number.MAX_SAFE_INTEGER };
-    return { watched, what: `${project} ${branch}`, commit, ref: branch, status, newest, item };
+    const item = {
+      kind: 'head' as const,
+      ...known,
+      stuck: stuck !== undefined,
+      released,
+      age: Number.MAX_SAFE_INTEGER,
+    };
+    const what = `${project} ${branch}`;
+    return { watched, what, commit, ref: branch, status, newest, own: newest, stuck, item };
   }
 
   /** What its statuses and Jenkins tell of a commit. */
   private known(
     watched: Watched,
     statuses: readonly CommitStatus[],
-    live: readonly Build[],
+    builds: readonly Build[],
     isItsOwn: (build: Build) => boolean,
   ): {
     readonly newest: CommitStatus | undefined;
     readonly known: { readonly live: boolean; readonly posted?: Posted; readonly brokeOff: number };
   } {
     const newest = statuses.at(-1);
-    const own = live.filter(isItsOwn);
-    const known = {
-      live: own.length > 0,
-      brokeOff: statuses.filter(({ description }) => description?.startsWith(BROKE_OFF)).length,
-      ...(newest
-        ? {
-            posted: {
-              state: newest.status as CommitState,
-              age: ageOf(newest.created_at, this.options.gitlab.time),
-              build: this.buildOf(watched, newest.target_url, live),
-              queues: newest.status === 'running' && (newest.description ?? '').startsWith(QUEUED),
-            },
-          }
+    const live = builds.filter(isLive);
+    const broke = brokeOff(statuses);
+    const says = (words: string): boolean => newest?.description?.startsWith(words) ?? false;
+    const posted: Posted | undefined = newest && {
+      state: newest.status as CommitState,
+      age: ageOf(newest.created_at, this.options.gitlab.time),
+      build: this.buildOf(watched, newest.target_url, live),
+      started: says(STARTED),
+      agentless: says(AGENTLESS),
+      queues: newest.status === 'running' && says(QUEUED),
+      ...(broke && says(BROKE_OFF)
+        ? { broke: { times: broke.times, age: this.options.gitlab.time - broke.at } }
         : {}),
+    };
+    const known = {
+      live: live.some(isItsOwn),
+      brokeOff: statuses.filter(({ description }) => description?.startsWith(BROKE_OFF)).length,
+      ...(posted ? { posted } : {}),
     };
     return { newest, known };
   }
 
+  /**
+   * The live build that should say something of a commit, and gets no agent: the one that did last, or else its own.
+   * @param all with the statuses of other merge requests of the same branch and commit
+   * @param mayTake whether a build may say something of the commit when it has an agent
+   */
+  private stuckOf(
+    watched: Watched,
+    {
+      statuses,
+      all = statuses,
+    }: Readonly<Record<'statuses', readonly CommitStatus[]>> & { readonly all?: readonly CommitStatus[] },
+    live: readonly Build[],
+    {
+      isItsOwn,
+      mayTake = isItsOwn,
+    }: { readonly isItsOwn: (build: Build) => boolean; readonly mayTake?: (build: Build) => boolean },
+  ): Build | undefined {
+    const newest = statuses.at(-1);
+    const last = all.at(-1);
+    const buildOf = ({ target_url: url }: CommitStatus) => this.buildOf(watched, url, live);
+    // What another one's build says while it goes on is not talked over.
+    if (last && last !== newest && isOpenState(last.status) && buildOf(last) !== 'over') return undefined;
+    // For what has its end nobody waits: it was told, too.
+    if (newest && (buildOf(newest) === 'unknown' || !isAwaited(newest))) return undefined;
+    if (live.some((build) => build.hasAgent && mayTake(build))) return undefined;
+    const speaker = live.find((build) => this.urlOf(build) === newest?.target_url);
+    const { minutes } = this.options.agents;
+    return (speaker ? [speaker] : live.filter(isItsOwn)).find(
+      (build) => !build.hasAgent && this.waiting.of(build, this.now()) >= minutes * 60_000,
+    );
+  }
+
+  private urlOf({ job, number }: Run): string {
+    return `${this.options.jobsUrl}${job}/${number}/`;
+  }
+
+  /** Number of the build of a project's job that a status leads to. */
+  private numberOf({ job }: Watched, url: string | null): number | undefined {
+    const root = `${this.options.jobsUrl}${job}/`;
+    if (!url?.startsWith(root)) return undefined;
+    const number = /^(\d+)\/$/.exec(url.slice(root.length))?.[1];
+    return number === undefined ? undefined : Number(number);
+  }
+
+  /** Whether a status of a merge request's branch and commit is another one's: by the build it leads to, or older than this one. */
+  private isOfAnother(
+    watched: Watched,
+    { iid, created_at: opened }: MergeRequest,
+    { target_url: url, created_at: posted }: CommitStatus,
+    builds: readonly Build[],
+  ): boolean {
+    const number = this.numberOf(watched, url);
+    const build = builds.find((one) => one.job === watched.job && one.number === number);
+    if (number !== undefined && build?.mergeRequest !== undefined) return build.mergeRequest !== iid;
+    return Date.parse(posted) < Date.parse(opened ?? '');
+  }
+
   /** Whether the build that a status leads to goes on: by its number and its job, since numbers begin anew in a new home. */
   private buildOf(watched: Watched, url: string | null, live: readonly Build[]): Posted['build'] {
-    const job = `${this.options.jobsUrl}${watched.job}/`;
     // A status may have no link: GitLab takes none that is long.
     if (url === null) return 'over';
-    if (!url.startsWith(job)) return 'unknown';
-    const number = Number(/^(\d+)\/$/.exec(url.slice(job.length))?.[1] ?? Number.NaN);
-    return live.some((build) => build.job === watched.job && build.number === number) ? 'live' : 'over';
+    if (!url.startsWith(`${this.options.jobsUrl}${watched.job}/`)) return 'unknown';
+    const number = this.numberOf(watched, url);
+    return number !== undefined && live.some((build) => build.job === watched.job && build.number === number)
+      ? 'live'
+      : 'over';
   }
 
   /** Decides, after asking what the decision needs. */
@@ -384,17 +505,23 @@ export class Reconciler {
     return decide(await this.asked(subject, look));
   }
 
-  private async asked({ item, watched, request, commit, newest }: Subject, look: Look): Promise<Item> {
+  private async asked(subject: Subject, look: Look): Promise<Item> {
+    const { item, watched, request, commit, own } = subject;
     const { gitlab } = this.options;
     const { project, branch } = watched;
     if (item.kind === 'merge request') {
       const notes = request ? await this.ownNotes(project, request.iid) : [];
       const concluded = notes.some((body) => isConcluded(body, commit));
       const queues = item.queue && request && notes.some((body) => saysQueued(body, commit));
+      // Of the newest verdict: an edited note stays one.
+      const verdict = notes.map(readHint).find((hint) => hint?.headSha === commit);
+      const asksPeople = concluded && watched.requests.reviewed && own?.status === 'pending';
       return {
         ...item,
         concluded,
-        queued: queues ? await this.queued(watched, request, look, newest) : 'no',
+        retargeted: verdict !== undefined && verdict.targetBranch !== branch,
+        ...(asksPeople && request ? { approved: await this.approvedSince(watched, request, own) } : {}),
+        queued: queues ? await this.queued(watched, request, look, own) : 'no',
       };
     }
     const requests = await gitlab.mergeRequestsOf(project, commit);
@@ -404,8 +531,20 @@ export class Reconciler {
       return { ...item, origin: locked ? 'soon' : 'other' };
     }
     const notes = await this.ownNotes(project, found.iid);
-    const tested = notes.some((body) => body.startsWith(OURS));
+    const tested = notes.some((body) => body.startsWith(OURS) && !body.startsWith(agentlessMarker));
     return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
+  }
+
+  /** Milliseconds since the newest approval that is later than a status; `false` where there is none. */
+  private async approvedSince(
+    { project }: Watched,
+    { iid }: MergeRequest,
+    { created_at: posted }: CommitStatus,
+  ): Promise<number | false> {
+    const { gitlab } = this.options;
+    const times = (await gitlab.approvals(project, iid)).map(({ approved_at: at }) => Date.parse(at ?? ''));
+    const later = times.filter((at) => at > Date.parse(posted ?? ''));
+    return later.length > 0 && gitlab.time - Math.max(...later);
   }
 
   private async queued(
@@ -441,13 +580,18 @@ export class Reconciler {
     return notes.filter((note) => note.author.id === this.own && !note.system).map(({ body }) => body);
   }
 
-  private post(subject: Omit<Subject, 'item'>, state: CommitState, description: string): Promise<void> {
+  private post(
+    subject: Omit<Subject, 'item'>,
+    state: CommitState,
+    description: string,
+    url?: string,
+  ): Promise<void> {
     const { watched, commit, ref, status } = subject;
     return this.options.gitlab.setStatus(watched.project, commit, {
       state,
       ref,
       name: status,
-      targetUrl: subject.newest?.target_url ?? `${this.options.jobsUrl}${watched.job}/`,
+      targetUrl: url ?? subject.newest?.target_url ?? `${this.options.jobsUrl}${watched.job}/`,
       description,
     });
   }
@@ -461,12 +605,25 @@ export class Reconciler {
     { watched, commit, ref, status, newest }: Omit<Subject, 'item'>,
     isItsOwn: (build: Build) => boolean,
   ): Promise<boolean> {
-    const { gitlab, jenkins } = this.options;
-    const goesOn = async () => (await jenkins.builds()).some((build) => isLive(build) && isItsOwn(build));
+    const { jenkins } = this.options;
+    const goesOn = async () =>
+      (await jenkins.builds()).hooked.some((build) => isLive(build) && isItsOwn(build));
     if (await goesOn()) return false;
-    const now = (await gitlab.statuses(watched.project, commit, ref, status)).at(-1);
-    if (now?.id !== newest?.id || now?.status !== newest?.status) return false;
+    if (!(await this.isNewest({ watched, commit, ref, status, newest }))) return false;
     return !(await goesOn());
+  }
+
+  private async isNewest({
+    watched,
+    commit,
+    ref,
+    status,
+    newest,
+  }: Pick<Subject, 'watched' | 'commit' | 'ref' | 'status' | 'newest'>): Promise<boolean> {
+    const now = (await this.options.gitlab.statuses(watched.project, commit, ref, status)).at(-1);
+    return (
+      now?.id === newest?.id && now?.status === newest?.status && now?.description === newest?.description
+    );
   }
 
   /** {@link isStill} of a head: that it still is one, too. */
@@ -491,12 +648,13 @@ export class Reconciler {
     // Last: nothing is asked any more between this and the start.
     if (!(await this.isStillHead(subject))) return false;
     if (decision.end) await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    else if (subject.left)
+      await this.post(subject, 'canceled', `${BROKE_OFF}it was of another merge request of this commit`);
+    // GitLab gives what is open no other words.
+    else if (isOpenState(subject.newest?.status))
+      await this.post(subject, 'canceled', `${GOES_ON}${decision.why}`);
     // Before it is started, so that a build that dies at once is counted as well.
-    await this.post(
-      { ...subject, newest: undefined },
-      'pending',
-      `waits for its build, which the reconciler started: ${decision.why}`,
-    );
+    await this.post({ ...subject, newest: undefined }, 'pending', `${STARTED}${decision.why}`);
     const [event, payload] = request
       ? ['Merge Request Hook', mergeRequestHook(project, request, head)]
       : ['Push Hook', pushHook(project, watched.branch, head)];
@@ -509,6 +667,38 @@ export class Reconciler {
     if (!(await this.isStillHead(subject))) return;
     await this.post(subject, 'failed', `${BROKE_OFF}${why}`);
     this.options.say(`${subject.what}: ${subject.commit.slice(0, 12)} failed: ${why}`);
+  }
+
+  /** Says that a build gets no agent, and what its Pods say. It stops nothing: a build that has one at last posts over it. */
+  private async tell(subject: Subject): Promise<void> {
+    const { agents, gitlab, jenkins, say } = this.options;
+    const { watched, what, commit, stuck } = subject;
+    if (!stuck) return;
+    const url = this.urlOf(stuck);
+    const words = await agents.words().catch((error: Error) => {
+      say(`${what}: ${error.message}`);
+      return agentWords([], agents.minutes, 0);
+    });
+    const iid = await this.requestOf(subject);
+    // The note first: whoever sees the status finds it.
+    if (iid !== undefined)
+      await putOwnNote({ gitlab }, watched.project, iid, agentlessMarker, renderAgentless(url, words)).catch(
+        (error: Error) => say(`${what}: ${error.message}`),
+      );
+    const { hooked } = await jenkins.builds();
+    const waits = ({ hasAgent, ...build }: Build) =>
+      keyOf(build) === keyOf(stuck) && isLive(build) && !hasAgent;
+    // Last: a build that has its agent at this moment has posted nothing yet, and posts over this.
+    if (!hooked.some(waits) || !(await this.isNewest(subject))) return;
+    await this.post(subject, 'failed', `${AGENTLESS}${words.why}; it goes on when one does`, url);
+    say(`${what}: ${commit.slice(0, 12)}: ${words.why}`);
+  }
+
+  /** Number of the merge request that a commit is of, or came by. */
+  private async requestOf({ watched, commit, request }: Subject): Promise<number | undefined> {
+    if (request) return request.iid;
+    const { project, branch } = watched;
+    return pickMergeRequest(await this.options.gitlab.mergeRequestsOf(project, commit), commit, branch)?.iid;
   }
 
   /** Has GitLab enable a hook again that it disabled, and says so. */
@@ -531,6 +721,23 @@ export class Reconciler {
     } catch (error) {
       say(`${project}: ${line}; it stays so: ${(error as Error).message.split('\n')[0]}`);
     }
+  }
+}
+
+const statusOf = ({ requests, heads }: Watched, action: Build['action']): string | undefined =>
+  action === 'MERGE' ? requests.status : heads?.status;
+
+/** Whether something is to come after a status: it is open, goes on, or is tried again. */
+const isAwaited = (status: CommitStatus): boolean =>
+  isOpenState(status.status) || goesOn(status) || (status.description?.startsWith(BROKE_OFF) ?? false);
+
+/** Undefined for what GitLab does not have. */
+async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof GitLabError && error.status === 404) return undefined;
+    throw error;
   }
 }
 

@@ -25,7 +25,10 @@ export function allows(rules: readonly AccessRule[], actor: Actor): boolean {
   });
 }
 
-/** What the actor may do with a branch; several patterns that match add up, force-push needs all of them. */
+/**
+ * What the actor may do with a branch; several patterns that match add up, also for a force-push
+ * (`ProtectedBranch.allow_force_push?`).
+ */
 export function branchRights(
   rules: readonly ProtectedBranch[],
   branch: string,
@@ -40,7 +43,7 @@ export function branchRights(
     protected: true,
     push: matching.some((rule) => allows(rule.push, actor)),
     merge: matching.some((rule) => allows(rule.merge, actor)),
-    force: matching.every((rule) => rule.allow_force_push),
+    force: matching.some((rule) => rule.allow_force_push),
   };
 }
 

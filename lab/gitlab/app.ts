@@ -423,6 +423,7 @@ export class App {
         t.deployTokens,
         t.deployKeys,
         t.labels,
+        t.labelEvents,
         t.protectedBranches,
         t.protectedTags,
         t.hooks,

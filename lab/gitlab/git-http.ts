@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { branchRights, tagRights } from './access';
 import { type App, digestOf, isPast, type RefChange } from './app';
 import { gitEnvironment } from './git';
@@ -102,7 +104,7 @@ export function isGitRequest(url: string): boolean {
   return !path.startsWith('/api/') && GIT_PATH.test(path);
 }
 
-/** Serves clone, fetch and push through `git http-backend`, with token authentication. */
+/** Serves clone, fetch and push as `git http-backend` does, with token authentication. */
 export async function serveGit(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://host');
   const [, rawPath = '', suffix, action = ''] = GIT_PATH.exec(url.pathname) ?? [];
@@ -163,10 +165,10 @@ export async function serveGit(app: App, request: IncomingMessage, response: Ser
   }
   const user = caller?.user;
   if (action !== 'git-receive-pack' || !user) {
-    await backend(app, project, request, response, url, action, {});
+    await backend(app, project, request, response, service, action === 'info/refs', {});
     return;
   }
-  await app.exclusively(project, () => receive(app, project, user, request, response, url));
+  await app.exclusively(project, () => receive(app, project, user, request, response));
 }
 
 async function receive(
@@ -175,7 +177,6 @@ async function receive(
   user: User,
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
 ): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'switchyard-push-'));
   const pushed = join(scratch, 'pushed');
@@ -200,7 +201,7 @@ async function receive(
     await app.refsChanged(project, user, changes);
   };
   try {
-    await backend(app, project, request, response, url, 'git-receive-pack', env, follow);
+    await backend(app, project, request, response, 'git-receive-pack', false, env, follow);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -266,67 +267,76 @@ export function hasGitScope(caller: Caller, pushing: boolean): boolean {
   return caller.scopes.some((scope) => enough.includes(scope));
 }
 
-/** The CGI exchange with `git http-backend`; resolves when the answer is complete. */
+/** What `git http-backend` says beside its answers: they are not kept. */
+const NOT_KEPT = {
+  Expires: 'Fri, 01 Jan 1980 00:00:00 GMT',
+  Pragma: 'no-cache',
+  'Cache-Control': 'no-cache, max-age=0, must-revalidate',
+};
+
+/**
+ * git's smart HTTP protocol (`Documentation/gitprotocol-http.txt`) by the program that `git http-backend` would start:
+ * starting that one first takes longer than most answers. Resolves when the answer is complete.
+ */
 async function backend(
   app: App,
   project: Project,
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
-  action: string,
+  service: 'git-upload-pack' | 'git-receive-pack',
+  advertises: boolean,
   env: Record<string, string>,
   /** Runs when git is done and before the client learns of it, so that a pusher sees what the push set off. */
   follow: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const header = (name: string): string => {
-    const value = request.headers[name];
-    return (Array.isArray(value) ? value.join(',') : value) ?? '';
-  };
-  const child = spawn('git', ['-c', `core.hooksPath=${app.hooksDir}`, 'http-backend'], {
-    env: gitEnvironment({
-      GIT_PROJECT_ROOT: app.repositoriesDir,
-      GIT_HTTP_EXPORT_ALL: '1',
-      PATH_INFO: `/${project.id}.git/${action}`,
-      REQUEST_METHOD: request.method ?? 'GET',
-      QUERY_STRING: url.search.slice(1),
-      CONTENT_TYPE: header('content-type'),
-      HTTP_CONTENT_ENCODING: header('content-encoding'),
-      GIT_PROTOCOL: header('git-protocol'),
-      REMOTE_USER: 'git',
-      REMOTE_ADDR: request.socket.remoteAddress ?? '',
-      ...(header('content-length') ? { CONTENT_LENGTH: header('content-length') } : {}),
-      ...env,
-    }),
+  const type = `application/x-${service}-`;
+  const headers = { ...NOT_KEPT, 'Content-Type': `${type}${advertises ? 'advertisement' : 'result'}` };
+  if (request.method !== (advertises ? 'GET' : 'POST')) {
+    response.writeHead(405, { Allow: advertises ? 'GET' : 'POST' }).end();
+    request.resume();
+    return;
+  }
+  if (!advertises && request.headers['content-type'] !== `${type}request`) {
+    response.writeHead(415).end();
+    request.resume();
+    return;
+  }
+  const asked = String(request.headers['git-protocol'] ?? '');
+  // The second version of the protocol begins with what the server can do, and names no ref.
+  const second = service === 'git-upload-pack' && asked.split(':').includes('version=2');
+  const repository = app.repository(project);
+  const known = advertises && second ? repository.abilities : undefined;
+  if (known) {
+    request.resume();
+    response.writeHead(200, headers).end(known);
+    return;
+  }
+  const args = [service.slice('git-'.length), '--stateless-rpc', ...(advertises ? ['--advertise-refs'] : [])];
+  const child = spawn('git', ['-c', `core.hooksPath=${app.hooksDir}`, ...args, repository.dir], {
+    env: gitEnvironment({ ...(asked ? { GIT_PROTOCOL: asked } : {}), ...env }),
   });
   const stderr: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   child.stdin.on('error', () => undefined);
-  request.pipe(child.stdin);
+  const zipped = /^(x-)?gzip$/.test(String(request.headers['content-encoding'] ?? ''));
+  if (advertises) child.stdin.end();
+  else if (!zipped) request.pipe(child.stdin);
+  // What is no gzip ends git's input where it breaks.
+  else pipeline(request, createGunzip(), child.stdin, () => child.stdin.destroy());
 
-  let head = Buffer.alloc(0);
+  const said: Buffer[] = [];
   let started = false;
   child.stdout.on('data', (chunk: Buffer) => {
-    if (started) {
-      if (!response.write(chunk)) {
-        child.stdout.pause();
-        response.once('drain', () => child.stdout.resume());
-      }
-      return;
+    if (!started) {
+      started = true;
+      response.writeHead(200, headers);
+      if (advertises && !second) response.write(`${packet(`# service=${service}\n`)}0000`);
     }
-    head = Buffer.concat([head, chunk]);
-    const end = head.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    started = true;
-    const headers: Record<string, string> = {};
-    let status = 200;
-    for (const line of head.subarray(0, end).toString().split('\r\n')) {
-      const colon = line.indexOf(':');
-      const [name, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
-      if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
-      else headers[name] = value;
+    if (advertises) said.push(chunk);
+    if (!response.write(chunk)) {
+      child.stdout.pause();
+      response.once('drain', () => child.stdout.resume());
     }
-    response.writeHead(status, headers);
-    response.write(head.subarray(end + 4));
   });
   response.once('close', () => child.stdout.resume());
   const code = await new Promise<number>((resolve, reject) => {
@@ -335,9 +345,13 @@ async function backend(
   });
   if (code !== 0)
     app.log.warn(
-      `git http-backend for ${app.projectPath(project)}: exit ${code} ${Buffer.concat(stderr).toString().trim()}`,
+      `${service} for ${app.projectPath(project)}: exit ${code} ${Buffer.concat(stderr).toString().trim()}`,
     );
+  else if (advertises && second) repository.abilities = Buffer.concat(said);
   await follow();
-  if (!started) response.writeHead(500, { 'Content-Type': 'text/plain' });
+  if (!started) response.writeHead(code === 0 ? 200 : 500, headers);
   response.end();
 }
+
+/** A line of git's protocol: its length in four digits of sixteen, itself counted, and the text. */
+const packet = (text: string): string => `${(text.length + 4).toString(16).padStart(4, '0')}${text}`;

@@ -89,6 +89,8 @@ const isFixedRange = (args: readonly string[]): boolean =>
  */
 export class Repository {
   private readonly kept = new Map<string, Answer>();
+  /** What `git upload-pack` advertises in the second version of its protocol, once it did: it follows from the settings. */
+  abilities: Buffer | undefined;
 
   constructor(readonly dir: string) {}
 
@@ -200,6 +202,7 @@ export class Repository {
 
   async isValidBranchName(name: string): Promise<boolean> {
     if (name.startsWith('-') || name === 'HEAD') return false;
+    if (/^\w[\w-]*(\/\w[\w-]*)*$/.test(name)) return true;
     const { code } = await this.run(['check-ref-format', `refs/heads/${name}`], { codes: [0, 1] });
     return code === 0;
   }
@@ -283,8 +286,19 @@ export class Repository {
   }
 
   async isAncestor(ancestor: string, descendant: string): Promise<boolean> {
-    const args = ['merge-base', '--is-ancestor', ancestor, descendant];
-    return (await this.ask(args, namedInFull(ancestor, descendant), [0, 1], [0, 1])).code === 0;
+    // Where both are named in full, the answer is often there: what they have in common is asked for as well.
+    if (namedInFull(ancestor, descendant)) return (await this.mergeBase(descendant, ancestor)) === ancestor;
+    return (
+      (await this.run(['merge-base', '--is-ancestor', ancestor, descendant], { codes: [0, 1] })).code === 0
+    );
+  }
+
+  /** The commits in the history of one that are not in the other's, which may be none (undefined). */
+  async between(before: string | undefined, after: string): Promise<Set<string>> {
+    const range = [after, ...(before ? [`^${before}`] : [])];
+    return new Set(
+      (await this.ask(['rev-list', ...range], isFixedRange(range))).stdout.toString().split('\n'),
+    );
   }
 
   /** The changed files between two commits (or of a root commit, when `from` is undefined). */
@@ -328,29 +342,29 @@ export class Repository {
     const env = { GIT_INDEX_FILE: join(scratch, 'index') };
     try {
       if (base !== undefined) await this.run(['read-tree', base], { env });
-      for (const change of changes) {
-        if (change.kind === 'delete') {
-          await this.run(['update-index', '-z', '--index-info'], {
-            env,
-            input: `0 ${ZERO_SHA}\t${change.path}\u0000`,
-          });
-          continue;
-        }
-        const id =
-          change.kind === 'entry'
-            ? change.id
-            : (await this.run(['hash-object', '-w', '--stdin'], { input: change.content })).stdout
-                .toString()
-                .trim();
-        await this.run(['update-index', '--add', '-z', '--index-info'], {
-          env,
-          input: `${change.mode} ${id}\t${change.path}\u0000`,
-        });
-      }
+      const contents = changes.flatMap((change) => (change.kind === 'write' ? [change.content] : []));
+      const ids = await this.writeBlobs(scratch, contents);
+      const lines = changes.map((change) => {
+        if (change.kind === 'delete') return `0 ${ZERO_SHA}\t${change.path}\u0000`;
+        return `${change.mode} ${change.kind === 'entry' ? change.id : ids.shift()}\t${change.path}\u0000`;
+      });
+      await this.run(['update-index', '--add', '-z', '--index-info'], { env, input: lines.join('') });
       return (await this.run(['write-tree'], { env })).stdout.toString().trim();
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
+  }
+
+  /** @returns the ids, in order */
+  private async writeBlobs(scratch: string, contents: readonly Buffer[]): Promise<string[]> {
+    if (contents.length === 0) return [];
+    const files = contents.map((_content, index) => join(scratch, `content-${index}`));
+    for (const [index, file] of files.entries()) await writeFile(file, contents[index] ?? '');
+    const out = await this.output(
+      ['hash-object', '-w', '--no-filters', '--stdin-paths'],
+      `${files.join('\n')}\n`,
+    );
+    return out.trim().split('\n');
   }
 
   async commitTree(

@@ -256,9 +256,10 @@ export function createMergeRequests(app: App): MergeRequests {
         mergeRequests.update(mr, { approvals: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
-    for (const mr of open(project).filter((row) => row.target_branch === branch)) {
-      if (!(await repository.isAncestor(mr.sha, after))) continue;
-      if (before !== ZERO_SHA && (await repository.isAncestor(mr.sha, before))) continue;
+    const into = () => open(project).filter((row) => row.target_branch === branch);
+    if (into().length === 0) return;
+    const come = await repository.between(before === ZERO_SHA ? undefined : before, after);
+    for (const mr of into().filter(({ sha }) => come.has(sha))) {
       markMerged(mr, user, null, null);
       await emit(project, user, mr, 'merge');
     }

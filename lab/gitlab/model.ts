@@ -161,7 +161,6 @@ export interface Hook extends Row {
   push_events_branch_filter: string | null;
   branch_filter_strategy: 'wildcard' | 'regex' | 'all_branches';
   custom_headers: Record<string, string>;
-  uuid: string;
   recent_failures: number;
   disabled_until: string | null;
 }
@@ -337,6 +336,16 @@ export interface Settings extends Row {
   default_group_visibility: string;
 }
 
+/** That somebody put a label on a merge request, or took it off. */
+export interface LabelEvent extends Row {
+  project_id: number;
+  merge_request_id: number;
+  user_id: number;
+  label: string;
+  action: 'add' | 'remove';
+  created_at: string;
+}
+
 /** An object of Git LFS that belongs to a project. */
 export interface LfsObject extends Row {
   project_id: number;
@@ -353,6 +362,7 @@ export interface Tables {
   deployKeys: Table<DeployKey>;
   variables: Table<Variable>;
   labels: Table<Label>;
+  labelEvents: Table<LabelEvent>;
   protectedBranches: Table<ProtectedBranch>;
   protectedTags: Table<ProtectedTag>;
   hooks: Table<Hook>;
@@ -382,6 +392,7 @@ export function openTables(store: Store): Tables {
     deployKeys: store.table('deploy_keys'),
     variables: store.table('variables'),
     labels: store.table('labels'),
+    labelEvents: store.table('label_events'),
     protectedBranches: store.table('protected_branches'),
     protectedTags: store.table('protected_tags'),
     hooks: store.table('hooks'),

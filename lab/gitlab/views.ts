@@ -11,6 +11,7 @@ import {
   type Issue,
   type IssueNote,
   type Label,
+  type LabelEvent,
   LEVEL,
   type Member,
   type MergeRequest,
@@ -279,6 +280,22 @@ export function labelView(label: Label): View {
     subscribed: false,
     is_project_label: true,
     archived: false,
+  };
+}
+
+/** `lib/api/entities/resource_label_event.rb`; without a label where that one is gone. */
+export function labelEventView(app: App, project: Project, event: LabelEvent): View {
+  const label = app.tables.labels.find((row) => row.project_id === project.id && row.name === event.label);
+  return {
+    id: event.id,
+    user: basicUser(app, app.user(event.user_id)),
+    created_at: event.created_at,
+    resource_type: 'MergeRequest',
+    resource_id: event.merge_request_id,
+    label: label
+      ? { id: label.id, name: label.name, color: label.color, description: label.description }
+      : null,
+    action: event.action,
   };
 }
 

@@ -128,6 +128,12 @@ interface Response {
   error: string | null;
 }
 
+/** New with each request, also the one that is named after the hook (WebHookService#build_headers). */
+const freshHeaders = (): Record<string, string> => ({
+  'X-Gitlab-Webhook-UUID': randomUUID(),
+  'X-Gitlab-Event-UUID': randomUUID(),
+});
+
 /** Sends hooks, keeps their log, and stops sending to receivers that keep failing. */
 export class Webhooks {
   private readonly running = new Set<Promise<unknown>>();
@@ -170,6 +176,7 @@ export class Webhooks {
     const repeated = this.app.tables.hookEvents.insert({
       ...copy,
       url: hook.url,
+      request_headers: { ...copy.request_headers, ...freshHeaders() },
       response_status: null,
       created_at: now(),
     });
@@ -202,9 +209,8 @@ export class Webhooks {
         'User-Agent': `GitLab/${GITLAB_VERSION}`,
         'Idempotency-Key': key,
         'X-Gitlab-Event': HOOK_EVENTS[event].header,
-        'X-Gitlab-Webhook-UUID': hook.uuid,
         'X-Gitlab-Instance': this.app.externalUrl,
-        'X-Gitlab-Event-UUID': randomUUID(),
+        ...freshHeaders(),
         ...(hook.token ? { 'X-Gitlab-Token': '[REDACTED]' } : {}),
       },
       request_data: payload,

@@ -1,4 +1,14 @@
-import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { cacheHome, hashFiles, LabError, type StepLog } from '../steps';
 import type { ImageDefinition } from './definitions';
@@ -61,20 +71,29 @@ export async function makeContext(image: ImageDefinition, log: StepLog): Promise
   }
   if (image.extra === 'wheels') await pythonWheels(context, log);
   if (image.extra === 'agent-program') await makeAgentProgram(context, log);
-  if (image.extra === 'kafka-libraries') await kafkaLibraries(context, log);
+  if (image.extra === 'libraries') await maven(context, log, 'copy', 'libs');
+  if (image.extra === 'distribution') await distribution(context, log);
   return context;
 }
 
-/** Kafka's jars and what they need, as its `pom.xml` pins them. */
-async function kafkaLibraries(context: string, log: StepLog): Promise<void> {
-  await log.exec(
+/** What the image's `pom.xml` pins, with all that it needs: `copy` leaves archives as they are, `unpack` opens them. */
+const maven = (context: string, log: StepLog, how: 'copy' | 'unpack', folder: string) =>
+  log.exec(
     'mvn',
     [
       ...['-B', '-ntp', '-q', '-f', join(context, 'pom.xml')],
-      ...['dependency:copy-dependencies', `-DoutputDirectory=${join(context, 'libs')}`],
+      ...[`dependency:${how}-dependencies`, `-DoutputDirectory=${join(context, folder)}`],
     ],
     { timeoutSeconds: 600 },
   );
+
+/** A program's archive, whose only folder becomes `home`. */
+async function distribution(context: string, log: StepLog): Promise<void> {
+  await maven(context, log, 'unpack', 'unpacked');
+  const unpacked = join(context, 'unpacked');
+  const [folder = ''] = readdirSync(unpacked).filter((name) => name !== 'META-INF');
+  renameSync(join(unpacked, folder), join(context, 'home'));
+  rmSync(unpacked, { recursive: true });
 }
 
 /** Wheels for the image's Python 3.11, whatever Python the host has; every version is pinned, none is resolved. */

@@ -10,7 +10,7 @@ export interface ImageDefinition {
   /** Other images are built upon it, so the engine holds it, too: its builder asks no mirror over plain http. */
   base?: true;
   /** Further content that is made on the host. */
-  extra?: 'wheels' | 'agent-program' | 'jenkins' | 'kafka-libraries';
+  extra?: 'wheels' | 'agent-program' | 'jenkins' | 'libraries' | 'distribution';
 }
 
 /** In build order: a parent comes before its children, what the cluster needs to start comes first. */
@@ -61,11 +61,30 @@ export const IMAGES: readonly ImageDefinition[] = [
   { name: 'robot', tag: '7', parent: 'python', extra: 'wheels' },
 ];
 
+/** Suites that bring images of their own. */
+export type Suite = 'services' | 'scaling';
+
 /** Images that a suite brings when it needs them: too slow to make, or to start, for the lab that everybody has. */
-export const SUITE_IMAGES: readonly ImageDefinition[] = [
-  { name: 'mysql', tag: '9.7', parent: 'debian' },
-  { name: 'kafka', tag: '4.1', parent: 'debian', extra: 'kafka-libraries' },
-  { name: 'python-kafka', tag: '3.11', parent: 'debian', extra: 'wheels' },
+export const SUITE_IMAGES: readonly (ImageDefinition & { readonly suite: Suite })[] = [
+  { suite: 'services', name: 'mysql', tag: '9.7', parent: 'debian' },
+  { suite: 'services', name: 'kafka', tag: '4.1', parent: 'debian', extra: 'libraries' },
+  { suite: 'services', name: 'hdfs', tag: '3.4', parent: 'debian', extra: 'libraries' },
+  { suite: 'services', name: 'elasticsearch', tag: '8.19', parent: 'debian', extra: 'distribution' },
+  { suite: 'services', name: 'python-kafka', tag: '3.11', parent: 'debian', extra: 'wheels' },
+  { suite: 'scaling', name: 'haproxy', tag: '2.6', parent: 'debian' },
+  { suite: 'scaling', name: 'prometheus', tag: '3.16', programs: { prometheus: 'prometheus' } },
+  {
+    suite: 'scaling',
+    name: 'prometheus-adapter',
+    tag: '0.12.0',
+    programs: { 'prometheus-adapter': 'adapter' },
+  },
+  {
+    suite: 'scaling',
+    name: 'metrics-server',
+    tag: '0.9.0',
+    programs: { 'metrics-server': 'metrics-server' },
+  },
 ];
 
 /** The image that everything else starts from; made from debootstrap, not from a Dockerfile. */

@@ -6,7 +6,7 @@ import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from
 import { partOf } from '../toolchain/parts';
 import { hostSources, sourcesList } from './apt';
 import { imageHash, makeContext } from './context';
-import { BASE, IMAGES, type ImageDefinition, SUITE_IMAGES } from './definitions';
+import { BASE, IMAGES, type ImageDefinition, SUITE_IMAGES, type Suite } from './definitions';
 import { CONTENT_LABEL, contentInMirror } from './mirror';
 
 export interface ImageOptions {
@@ -177,9 +177,10 @@ export function baseImageSteps(options: ImageOptions = {}): Step[] {
   return [baseStep(options), ...stepsOf(IMAGES, options)];
 }
 
-/** The same for what suites bring, on a lab that is up: its own images are there. */
-export function suiteImageSteps(options: ImageOptions = {}): Step[] {
-  return stepsOf([...IMAGES, ...SUITE_IMAGES], options).slice(IMAGES.length);
+/** The same for what a suite brings, on a lab that is up: its own images are there. */
+export function suiteImageSteps(suite: Suite, options: ImageOptions = {}): Step[] {
+  const brought = SUITE_IMAGES.filter((image) => image.suite === suite);
+  return stepsOf([...IMAGES, ...brought], options).slice(IMAGES.length);
 }
 
 function stepsOf(images: readonly ImageDefinition[], options: ImageOptions): Step[] {

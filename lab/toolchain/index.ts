@@ -17,7 +17,7 @@ import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
 import { download } from './download';
 import { findGo, goIsAtHand } from './go';
 import { packageStep } from './packages';
-import { PARTS, type Part, type Program } from './parts';
+import { PARTS, type Part, type Program, SUITE_PARTS } from './parts';
 
 /**
  * What every part is compiled with: the same for all, so that one finds in Go's cache what another has compiled. No
@@ -43,6 +43,7 @@ function partHash(part: Part): Promise<string> {
       JSON.stringify(part.stamps ?? {}),
       process.arch,
       ...(part.embeds || part.instead ? [JSON.stringify([part.embeds, part.instead])] : []),
+      ...(part.tags ? [JSON.stringify(part.tags)] : []),
     ],
   );
 }
@@ -79,7 +80,8 @@ const BUILD_ENVIRONMENT = {
 };
 
 /** Parts that are needed early get more of the cores than those that are compiled beside them. */
-const niceness = (part: Part): number => Math.min(3 + 2 * PARTS.indexOf(part), 19);
+const niceness = (part: Part): number =>
+  PARTS.includes(part) ? Math.min(3 + 2 * PARTS.indexOf(part), 19) : 19;
 
 /**
  * How many packages Go has to compile: those of which its cache holds nothing that fits.
@@ -201,7 +203,8 @@ async function compile(
   { sources, folder }: { readonly sources: string; readonly folder: string },
   log: StepLog,
 ): Promise<void> {
-  const flags = [...COMPILER_FLAGS, '-ldflags', linkerFlags(part)];
+  const tags = part.tags ? ['-tags', part.tags.join(',')] : [];
+  const flags = [...COMPILER_FLAGS, ...tags, '-ldflags', linkerFlags(part)];
   const total = await packagesToCompile(go, flags, { part, sources }, log);
   const report = (done: number) => {
     if (total !== undefined) log.progress?.({ done, total, unit: 'packages' });
@@ -340,6 +343,9 @@ function partStep(part: Part): Step {
 export function toolchainSteps(): Step[] {
   return [packageStep(), ...PARTS.map(partStep)];
 }
+
+/** Programs of the images that suites bring, each when it runs. */
+export const suitePartSteps = (): Step[] => SUITE_PARTS.map(partStep);
 
 /** Version texts that the rest of the lab may print. */
 export function partVersion(name: string): string {

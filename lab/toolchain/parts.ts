@@ -13,6 +13,8 @@ export interface Part {
   embeds?: Record<string, string[]>;
   /** Files of modules that are compiled from files of ours: module → path in it → path in the part's folder. */
   instead?: Record<string, Record<string, string>>;
+  /** Build tags. */
+  tags?: string[];
   /** `-X` settings that the linker writes in: package variable to value. */
   stamps?: Record<string, string>;
   /** Official files that bring all of its programs, taken when their checksums fit. Only for x86-64. */
@@ -232,9 +234,35 @@ export const PARTS: Part[] = [
   },
 ];
 
+/** What only images that a suite brings hold: compiled when it runs, and part of no lab. */
+export const SUITE_PARTS: Part[] = [
+  {
+    // Debian's has no discovery by Kubernetes' API. Its own releases (3.x.y) are v0.3xx.y to Go's module system.
+    name: 'prometheus',
+    version: '0.316.0',
+    title: 'Prometheus',
+    programs: [{ name: 'prometheus', source: 'github.com/prometheus/prometheus/cmd/prometheus' }],
+    // Of twenty-five kinds of discovery with their clouds' SDKs the one that is used (plugins/plugin_kubernetes.go).
+    tags: ['remove_all_sd', 'enable_kubernetes_sd'],
+    stamps: { 'github.com/prometheus/common/version.Version': '3.16.0' },
+  },
+  {
+    name: 'prometheus-adapter',
+    version: '0.12.0',
+    title: 'prometheus-adapter',
+    programs: [{ name: 'prometheus-adapter', source: 'sigs.k8s.io/prometheus-adapter/cmd/adapter' }],
+  },
+  {
+    name: 'metrics-server',
+    version: '0.9.0',
+    title: 'metrics-server',
+    programs: [{ name: 'metrics-server', source: 'sigs.k8s.io/metrics-server/cmd/metrics-server' }],
+  },
+];
+
 /** Name of the part that brings a program. @throws Error when none does */
 export function partOf(program: string): string {
-  const part = PARTS.find(({ programs }) =>
+  const part = [...PARTS, ...SUITE_PARTS].find(({ programs }) =>
     programs.some(({ name, links = [] }) => name === program || links.includes(program)),
   );
   if (!part) throw new Error(`no part brings the program ${program}`);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { wholeNumber } from '../../text/arguments';
 import { type CommonOptions, type Outcome, toItsEnd, withJson } from '../outcome';
 import type { Terminal } from '../terminal';
 
@@ -10,7 +11,8 @@ export interface RunOptions extends CommonOptions {
   readonly replace?: string[];
   readonly yes?: boolean;
   readonly withoutImages?: boolean;
-  readonly record?: string;
+  readonly lockTimeout?: number;
+  readonly basis?: string;
 }
 
 /** A command on one environment whose result is an {@link Outcome}. */
@@ -34,20 +36,36 @@ export function operationCommand(
   operation: 'preview' | 'up' | 'refresh' | 'destroy',
   description: string,
 ): Command {
-  return environmentCommand<RunOptions>(
-    program,
-    operation,
-    description,
-    async (environment, options, terminal) => {
-      // Loaded here: Pulumi takes a second to load, and the other commands need none of it.
-      const { operate } = await import('../operate');
-      return operate(operation, environment, options, terminal);
-    },
+  return lockTimeout(
+    environmentCommand<RunOptions>(
+      program,
+      operation,
+      description,
+      async (environment, options, terminal) => {
+        // Loaded here: Pulumi takes a second to load, and the other commands need none of it.
+        const { operate } = await import('../operate');
+        return operate(operation, environment, options, terminal);
+      },
+    ),
   ).option('--only <modules>', 'production of these modules only, separated by commas');
 }
 
+/** How long to wait for whoever changes the environment or deploys to it. */
+export const lockTimeout = (command: Command): Command =>
+  command.option(
+    '--lock-timeout <minutes>',
+    'wait so long for whoever changes the environment, or deploys to it',
+    wholeNumber,
+  );
+
 export const withoutImages = (command: Command): Command =>
   command.option('--without-images', 'leave the images that the topology builds as they are');
+
+export const basis = (command: Command): Command =>
+  command.option(
+    '--basis <fingerprint>',
+    'change nothing where the state or the ledger is not what `withhold` found, and wrote into its file `basis`',
+  );
 
 export const yes = (command: Command): Command => command.option('--yes', 'do not ask');
 

@@ -1,9 +1,9 @@
 import type { DriftOptions } from '../drift';
 import type { CommonOptions } from '../outcome';
-import { type AddCommand, environmentCommand, yes } from './command';
+import { type AddCommand, environmentCommand, lockTimeout, yes } from './command';
 
 export const drift: AddCommand = (program) => {
-  yes(
+  const command = yes(
     environmentCommand<CommonOptions & DriftOptions>(
       program,
       'drift',
@@ -18,4 +18,5 @@ export const drift: AddCommand = (program) => {
       .option('--note <file>', 'write the differences as a Markdown note')
       .option('--metrics <file>', "write the counts in Prometheus' text format"),
   );
+  lockTimeout(command);
 };

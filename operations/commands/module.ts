@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
-import { defaultFolders } from '../../components/load';
 import { newModule } from '../module/new';
 import { DEFAULT_BASE, DEFAULT_PORT } from '../module/skeleton';
 import { type CommonOptions, toItsEnd, withJson } from '../outcome';
-import { root } from '../place';
+import { foldersHere, here } from '../place';
 import type { AddCommand } from './command';
 
 interface Flags extends CommonOptions {
@@ -28,15 +27,16 @@ export const moduleCommands: AddCommand = (program) => {
     .option('--service <kind:version>', 'service that it needs; may be repeated', collect)
     .option('--port <number>', `port that it listens on (${DEFAULT_PORT})`)
     .option('--base <image>', `base image of its Dockerfile (${DEFAULT_BASE})`)
-    .option('--into <folder>', "folder for the skeleton (the module's name, beside this checkout)")
+    .option('--into <folder>', "folder for the skeleton (the module's name, beside this repository)")
     .action((name: string, flags: Flags) =>
       toItsEnd('Module', undefined, flags, async (terminal) => {
-        const into = resolve(flags.into ?? `${root}/../${name}`);
+        const { product, project } = here();
+        const into = resolve(flags.into ?? `${project}/../${name}`);
         const ask = async (question: string) => (await terminal.ask(question)) ?? '';
         const said = await newModule(
           name,
           { ...flags, into },
-          { root, folders: defaultFolders(root), ask: process.stdin.isTTY ? ask : undefined },
+          { root: product, folders: foldersHere(), ask: process.stdin.isTTY ? ask : undefined },
         );
         return { document: { name, into }, lines: said.trimEnd().split('\n') };
       }),

@@ -1,10 +1,10 @@
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findModule } from '../../catalog/load';
-import { defaultFolders, loadModel } from '../../components/load';
+import { loadModel } from '../../components/load';
 import { openInBrowser } from '../open';
 import { type CommonOptions, toItsEnd, withJson } from '../outcome';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { renderTopology, writeRendered } from '../render';
 import { otherEnvironments } from '../render/others';
 import type { AddCommand } from './command';
@@ -21,7 +21,7 @@ export const render: AddCommand = (program) => {
     .option('--open', 'show the page in a browser; where there is none, say where the page is')
     .action((environment: string, module: string | undefined, options: Options) =>
       toItsEnd('Render', environment, options, async () => {
-        const folders = defaultFolders(root);
+        const folders = foldersHere();
         const model = loadModel(folders, environment);
         if (module !== undefined) findModule(model.catalog, module);
         const others = otherEnvironments(folders.stacks, model.catalog, environment);

@@ -25,6 +25,8 @@ export interface DriftOptions {
   readonly fenced?: boolean;
   /** File for Prometheus' text format. */
   readonly metrics?: string;
+  /** See `OperateOptions.lockTimeout`. */
+  readonly lockTimeout?: number;
 }
 
 function witnessesOf({ model }: Session, token: string): Witnesses {
@@ -130,6 +132,7 @@ export async function drift(
     },
     {
       existing: true,
+      lockTimeout: options.lockTimeout,
       before: async (folders, model) => {
         if (!options.fix) return;
         assertRules(model);

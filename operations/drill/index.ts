@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { defaultFolders, loadModel } from '../../components/load';
+import { loadModel } from '../../components/load';
 import { type Kind, kinds, lastSuccess } from '../../delivery/backup/snapshots';
 import { secretSources } from '../../stacks/secrets';
 import { nothingDone } from '../operate';
 import { FailedRun, type Outcome } from '../outcome';
 import { gitlabOf } from '../outside';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { elapsed } from '../progress';
 import { runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';
@@ -52,7 +52,7 @@ export async function drill(
   options: DrillOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
-  const model = loadModel(defaultFolders(root), environment);
+  const model = loadModel(foldersHere(), environment);
   const { settings } = model;
   const { backup } = settings;
   if (!backup) {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { entryOf } from '../../catalog/entry';
 import { findModule, type Module } from '../../catalog/load';
 import { fetchReleases } from '../../components/ask-gitlab';
-import { defaultFolders, loadModel } from '../../components/load';
+import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { modulePods, rolloutOf } from '../../components/production/workload';
 import { podWordsText } from '../../delivery/pod-words';
@@ -12,7 +12,7 @@ import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
 import { listObjects, readLog, readObject } from '../outside';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
 import { judge as judgeBy, type Look, podsOf, stageOf } from './verdict';
 import { type WordSources, wordsOf } from './words';
@@ -64,7 +64,7 @@ export interface JudgeOptions {
 
 /** `judge`: whether the rollout of a module's release holds. */
 export async function judge(environment: string, name: string, { out }: JudgeOptions): Promise<Outcome> {
-  const model = loadModel(defaultFolders(root), environment, [name]);
+  const model = loadModel(foldersHere(), environment, [name]);
   const { gitlab } = model.settings;
   const module = findModule(model.catalog, name);
   rmSync(out, { force: true });
@@ -73,7 +73,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
   const document = { module: name, commit: release?.commit ?? null };
   if (!release)
     return { document: { ...document, verdict: 'not released' }, lines: [`${name} is not released`] };
-  const { readySeconds, watchSeconds } = rolloutOf(model, module);
+  const { readySeconds, watchSeconds } = rolloutOf(model.settings.production, module);
   const verdict = await judgeBy(
     looksAt(model, module, release.image),
     { readySeconds: readySeconds + SLACK, watchSeconds },

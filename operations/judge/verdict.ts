@@ -72,6 +72,8 @@ const podSchema = z.looseObject({
       conditions: z
         .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string().default('') }))
         .nullish(),
+      /** Sidecars, the proxy of a module that scales among them. */
+      initContainerStatuses: z.array(containerSchema).nullish(),
       containerStatuses: z.array(containerSchema).nullish(),
     })
     .prefault({}),
@@ -94,7 +96,9 @@ function troubleOf({ status }: z.infer<typeof podSchema>): string {
     ({ type, status: is }) => type === 'PodScheduled' && is === 'False',
   );
   if (unscheduled) return reasonWord(unscheduled.reason) || 'not scheduled';
-  const container = status.containerStatuses?.find(({ ready }) => !ready) ?? status.containerStatuses?.[0];
+  const own = status.containerStatuses ?? [];
+  // The module waits for its sidecars.
+  const container = [...(status.initContainerStatuses ?? []), ...own].find(({ ready }) => !ready) ?? own[0];
   if (!container) return '';
   const { state, lastState } = container;
   const end = state.terminated ?? lastState.terminated;

@@ -5,6 +5,7 @@ import { didYouMean, type Problem, ProblemsError } from '../../catalog/problems'
 import { dnsLabel } from '../../catalog/schema';
 import type { Folders } from '../../components/load';
 import { loadStack, stackNames } from '../../stacks/load';
+import { PACKAGE_SCHEMAS } from '../schemas/line';
 import { DEFAULT_PORT, moduleFile, type NewModule, skeletonFiles } from './skeleton';
 
 /** What the command line said; whatever is missing is asked, where there is somebody to ask. */
@@ -20,7 +21,7 @@ export interface ModuleOptions {
 }
 
 export interface ModuleContext {
-  /** The checkout. */
+  /** What comes with Switchyard. */
   readonly root: string;
   readonly folders: Folders;
   /** Asks a person; absent where nobody is there, as in a script. */
@@ -150,9 +151,9 @@ export async function newModule(
   const { root, folders, ask } = context;
   const file = join(folders.catalog, 'modules', `${name}.yaml`);
   refuseToOverwrite(name, file, options.into);
-  const texts = readCatalogTexts(folders.catalog);
+  const texts = readCatalogTexts(folders.catalog, folders.services);
   const module = await describedModule(name, options, parseCatalog(texts), ask);
-  const text = moduleFile(module);
+  const text = moduleFile(module, folders.services === undefined ? undefined : PACKAGE_SCHEMAS);
   // The whole catalog as it will be, so that a fault of the new file or a clash with another is told before it is written.
   const catalog = parseCatalog({ ...texts, modules: { ...texts.modules, [`${name}.yaml`]: text } });
   const files = skeletonFiles(root, module, catalog);

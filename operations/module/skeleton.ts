@@ -22,13 +22,16 @@ export const DEFAULT_BASE = 'python:3.13-slim';
 /** Files that git or the image builder would obey inside this repository too, were they named as in a module. */
 const RENAMED: Readonly<Record<string, string>> = { gitignore: '.gitignore', dockerignore: '.dockerignore' };
 
-/** The text of `catalog/modules/<name>.yaml`. What is the default is not written down. */
-export function moduleFile(module: NewModule): string {
+/**
+ * The text of `catalog/modules/<name>.yaml`. What is the default is not written down.
+ * @param schemas see `schemaLine`
+ */
+export function moduleFile(module: NewModule, schemas?: string): string {
   const services = module.services.map(
     ({ kind, version }) => `  - { kind: ${JSON.stringify(kind)}, version: ${JSON.stringify(version)} }\n`,
   );
   return [
-    `${schemaLine({ name: 'module', folder: 'catalog/modules' })}\n`,
+    `${schemaLine({ name: 'module', folder: 'catalog/modules' }, schemas)}\n`,
     toYaml({ description: module.description }),
     toYaml({ owners: module.owners }),
     ...(services.length > 0 ? ['services:\n', ...services] : []),
@@ -67,7 +70,7 @@ function filesBelow(folder: string): string[] {
 
 /**
  * A module that answers, is tested and releases itself, to begin from: path in its repository → text.
- * @param root the checkout, which has the templates
+ * @param root what comes with Switchyard: it has the templates
  */
 export function skeletonFiles(root: string, module: NewModule, catalog: Catalog): Map<string, string> {
   const values: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 import { parseLedger } from '../../catalog/ledger';
 import { ProblemsError } from '../../catalog/problems';
+import { answered, whyNot } from '../../clients/kubernetes';
 import { fetchLedger } from '../../components/ask-gitlab';
 import { topologyBoxes } from '../../components/boxes';
 import { lookUp } from '../../components/lookups';
@@ -7,15 +8,16 @@ import { kubeconfigFor } from '../../delivery/kubeconfig';
 import { missingSecrets, neededSecrets, secretSources, stackVariables } from '../../stacks/secrets';
 import { type Session, withSession } from '../operate';
 import type { Terminal } from '../terminal';
+import { basisOf } from './basis';
 import type { PrepareInputs } from './prepare';
 import { recordedValues } from './recorded';
 
-/** Kubernetes' list of a cluster's nodes; undefined when it cannot be asked, which the note then says. */
+/** Kubernetes' list of a cluster's nodes, or why it could not be asked, which the note then says. */
 async function nodeList(context: string): Promise<unknown> {
   const { CoreV1Api } = await import('@kubernetes/client-node');
   try {
-    const config = await kubeconfigFor(context);
-    const { items } = await config.makeApiClient(CoreV1Api).listNode();
+    const api = (await kubeconfigFor(context)).makeApiClient(CoreV1Api);
+    const { items } = await answered(() => api.listNode(), { policy: { attempts: 3 } });
     return {
       items: items.map(({ metadata, spec, status }) => ({
         metadata: { name: metadata?.name ?? '' },
@@ -23,8 +25,8 @@ async function nodeList(context: string): Promise<unknown> {
         status: { allocatable: status?.allocatable ?? {} },
       })),
     };
-  } catch {
-    return undefined;
+  } catch (error) {
+    return { unasked: whyNot(error) };
   }
 }
 
@@ -34,18 +36,25 @@ async function nodeList(context: string): Promise<unknown> {
  * checkout's.
  * @throws ProblemsError when a secret is missing
  */
-export const gather = (environment: string, operation: string, terminal: Terminal): Promise<PrepareInputs> =>
-  withSession(environment, operation, terminal, previewInputs, { existing: true });
+export const gather = (
+  environment: string,
+  operation: string,
+  terminal: Terminal,
+  lockTimeout?: number,
+): Promise<PrepareInputs> =>
+  withSession(environment, operation, terminal, previewInputs, { existing: true, lockTimeout });
 
 export async function previewInputs({
   model,
   engine,
 }: Pick<Session, 'model'> & {
-  readonly engine: Pick<Session['engine'], 'config' | 'openState'>;
+  readonly engine: Pick<Session['engine'], 'config' | 'openState' | 'state'>;
 }): Promise<PrepareInputs> {
   const { settings } = model;
   const { environment, gitlab } = settings;
   const needed = neededSecrets(stackVariables(settings));
+  // First: what is written between the two makes the basis an older one, and never a newer one than what is compared.
+  const state = await engine.state();
   const deployment = await engine.openState();
   // Not every variable of an `up` comes to the Pod that runs this; those that the topology keeps stand in its state.
   const values = recordedValues(deployment, topologyBoxes(model));
@@ -61,8 +70,7 @@ export async function previewInputs({
   const clusters = { ci: settings.clusters.ci.context, production: settings.clusters.production.context };
   const nodes: Record<string, unknown> = {};
   for (const context of new Set(Object.values(clusters))) {
-    const list = await nodeList(context);
-    if (list !== undefined) nodes[context] = list;
+    nodes[context] = await nodeList(context);
   }
   const boxes = topologyBoxes({ ...model, releases });
   return {
@@ -79,6 +87,7 @@ export async function previewInputs({
       ),
     },
     ledger,
+    basis: basisOf(state, ledger),
     found: await lookUp(model, boxes, gitlabToken),
     clusters,
     nodes,

@@ -12,11 +12,13 @@ export interface PrepareInputs {
   readonly secrets: RootSecrets;
   /** Text of the environment's file of the release ledger. */
   readonly ledger: string;
+  /** See `basisOf`. */
+  readonly basis: string;
   /** What was looked up, by `what:key` of its reference. */
   readonly found: Readonly<Record<string, string>>;
   /** Role of a cluster → its context. */
   readonly clusters: Readonly<Record<string, string>>;
-  /** Context → Kubernetes' list of its nodes; a context that is absent could not be asked. */
+  /** Context → Kubernetes' list of its nodes, or `unasked`: why it could not be asked. */
   readonly nodes: Readonly<Record<string, unknown>>;
 }
 
@@ -27,7 +29,7 @@ export const declaredIn = (boxes: readonly BoxDeclaration[]): unknown[] =>
 /**
  * Writes what a preview Pod gets, into `<out>/given`: the state without its secrets, the ledger, and placeholders for
  * the secrets that the program asks for. `<out>/about.json` is for whoever judges the preview, and never goes into that
- * Pod.
+ * Pod; `<out>/basis` is for whoever applies what was compared (`up --basis`).
  * @returns fingerprint of the state, and how many secrets stood unmarked in it
  */
 export function writePreviewInputs(inputs: PrepareInputs, out: string): { state: string; unmarked: number } {
@@ -49,6 +51,7 @@ export function writePreviewInputs(inputs: PrepareInputs, out: string): { state:
   const { clusters, nodes } = inputs;
   const about = { environment: inputs.environment, state: fingerprint, clusters, nodes };
   writeFileSync(join(out, 'about.json'), `${JSON.stringify(about, null, 2)}\n`);
+  writeFileSync(join(out, 'basis'), `${inputs.basis}\n`);
   return { state: fingerprint, unmarked };
 }
 

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
+import { isSecret, isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
 import { Secrets, type Versions } from '../../components/shared/secrets';
 import { hide } from '../../delivery/preview/hide';
 import { subKeysIn, writtenKey } from '../../stacks/secrets';
@@ -64,6 +64,7 @@ function filled(pieces: readonly Piece[], secrets: RootSecrets): string | undefi
     else if (piece.kind === 'secret') text += derived.secret(piece.purpose);
     else if (piece.kind === 'basic') text += derived.basic(piece.user, piece.purpose);
     else if (piece.kind === 'htpasswd') text += derived.htpasswd(piece.user, piece.purpose);
+    else if (piece.kind === 'certificate') text += derived.certificate(piece.purpose, piece.host, piece.part);
     else if (piece.kind === 'key' && !piece.of) text += derived.key(piece.path);
     else {
       const variable = piece.kind === 'key' ? piece.of?.variable : piece.kind === 'given' && piece.name;
@@ -84,8 +85,15 @@ function unbase64(text: string): string | undefined {
   return base64(decoded) === text ? decoded : undefined;
 }
 
-/** Every secret text that the declarations make, beside what the placeholders make of it. */
-function translations(declared: unknown, real: RootSecrets, placeholder: RootSecrets): Map<string, string> {
+/** Texts that the declarations make of secrets, each beside what the placeholders make of it. */
+interface Translations {
+  readonly known: Map<string, string>;
+  /** Those among them that anyone may read: a certificate is made of a secret, and is none. */
+  readonly shown: ReadonlySet<string>;
+}
+
+function translations(declared: unknown, real: RootSecrets, placeholder: RootSecrets): Translations {
+  const shown = new Set<string>();
   const pairs = new Map<string, string>([
     [real.seed, placeholder.seed],
     [real.gitlabToken, placeholder.gitlabToken],
@@ -103,13 +111,15 @@ function translations(declared: unknown, real: RootSecrets, placeholder: RootSec
     for (const piece of pieces) {
       if (typeof piece === 'string') continue;
       const [bare, stand] = [filled([piece], real), filled([piece], placeholder)];
-      if (bare !== undefined && stand !== undefined) pairs.set(bare, stand);
+      if (bare === undefined || stand === undefined) continue;
+      pairs.set(bare, stand);
+      if (piece.kind === 'certificate' && !isSecret(piece, undefined)) shown.add(bare).add(base64(bare));
     }
   }
   // Kubernetes gives a Secret back in base64.
   for (const [was, is] of [...pairs]) pairs.set(base64(was), base64(is));
   pairs.delete('');
-  return pairs;
+  return { known: pairs, shown };
 }
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -137,7 +147,7 @@ function gitlabTokens(deployment: unknown): string[] {
 }
 
 /** Keys sorted all the way down. */
-function canonical(value: unknown): unknown {
+export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (!isRecord(value)) return value;
   return Object.fromEntries(
@@ -161,7 +171,7 @@ const IDENTITY = new Set([
   'deletedWith',
 ]);
 
-function withoutPassing(value: unknown): unknown {
+export function withoutPassing(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutPassing);
   if (!isRecord(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => !PASSING.has(key)));
@@ -177,10 +187,10 @@ function withoutPassing(value: unknown): unknown {
  */
 export function withhold(deployment: unknown, declared: unknown, real: RootSecrets): Withheld {
   const placeholder = placeholders(real);
-  const known = translations(declared, real, placeholder);
+  const { known, shown } = translations(declared, real, placeholder);
   // The state may know GitLab by another token than the one at hand, which is often the bot's.
   for (const token of gitlabTokens(deployment)) known.set(token, placeholder.gitlabToken);
-  const values = new Set(known.keys());
+  const values = new Set([...known.keys()].filter((text) => !shown.has(text)));
   // What stands in the repository in plain text is public, and stays what it is also beside a secret.
   const open = new Set([...textsIn(declared)].filter((text) => typeof text === 'string'));
   for (const text of [...open]) open.add(base64(text));
@@ -214,6 +224,7 @@ export function withhold(deployment: unknown, declared: unknown, real: RootSecre
     return { [SIGNATURE_KEY]: SECRET, plaintext: JSON.stringify(cover(JSON.parse(plaintext))) };
   };
   const walk = (value: unknown): unknown => {
+    if (typeof value === 'string' && shown.has(value)) return known.get(value);
     if (Array.isArray(value)) return value.map(walk);
     if (!isRecord(value)) return value;
     if (value[SIGNATURE_KEY] === SECRET) return marked(value);

@@ -1,5 +1,5 @@
 import { ROTATING_VARIABLE } from '../../components/inputs';
-import { defaultFolders, type Folders, loadModel } from '../../components/load';
+import { type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { EVERY } from '../../components/shared/rotation';
 import type { Kind } from '../../delivery/backup/snapshots';
@@ -11,7 +11,7 @@ import { layOutImage } from '../lay-out';
 import { nothingDone, requireSecrets, type Session, withSession } from '../operate';
 import { FailedRun, type Outcome } from '../outcome';
 import { gitlabOf, listObjects } from '../outside';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
 import type { Terminal } from '../terminal';
 import { isRealResource } from '../urns';
@@ -108,7 +108,7 @@ interface Prepared {
 
 /** Looks at everything, changes nothing. @throws Refusal of a broken backup, before anything else, and of what lives */
 async function prepare(environment: string, options: RebuildOptions, terminal: Terminal): Promise<Prepared> {
-  const folders = defaultFolders(root);
+  const folders = foldersHere();
   const model = loadModel(folders, environment);
   const { settings } = model;
   assertRules(model);

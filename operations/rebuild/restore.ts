@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { restrictedContainer, withDisk } from '../../catalog/containers';
+import type { Module } from '../../catalog/load';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
-import { loginPurpose, restrictedPod } from '../../components/shared/kubernetes';
+import { restrictedPod } from '../../components/shared/kubernetes';
 import { labels, names } from '../../components/shared/naming';
+import { loginPurpose } from '../../components/shared/registry-login';
 import { Secrets } from '../../components/shared/secrets';
 import { type Place, PodExec } from '../../delivery/backup/exec';
 import { type Database, restoreDatabase } from '../../delivery/backup/kinds/databases';
@@ -193,6 +195,19 @@ async function stop(model: Model, role: ClusterRole, workload: ObjectName, pod?:
   });
 }
 
+const stoppedSchema = z.looseObject({ spec: z.looseObject({ replicas: z.literal(0) }) });
+
+/**
+ * Has an autoscaler take up again a module that was stopped: while there are no Pods it lets them be, and an `up` does
+ * not set their number. All others come back with the `up` that follows.
+ */
+export async function wake(
+  { production: { scaling } }: Pick<Module, 'production'>,
+  { read, scale }: { readonly read: () => Promise<unknown>; readonly scale: (pods: number) => Promise<void> },
+): Promise<void> {
+  if (scaling && stoppedSchema.safeParse(await read()).success) await scale(scaling.min);
+}
+
 /** Fills every database, with its module stopped where it lives. */
 export async function restoreDatabases(restoring: Restoring): Promise<void> {
   if (kept(restoring, targetOf.databases)) return;
@@ -210,21 +225,30 @@ export async function restoreDatabases(restoring: Restoring): Promise<void> {
   }
   // One after the other within a module, which is stopped before the first.
   await together([...ofModules], AT_ONCE, async ([module, own]) => {
+    const over = journal.record.over.includes('production');
+    const workload: ObjectName = {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: module, namespace: namespacesOf(model.settings).production(module) },
+    };
     let stopped = false;
     for (const [snapshot, database] of own) {
       await once(restoring, snapshot, async () => {
-        if (journal.record.over.includes('production') && !stopped) {
-          await stop(model, 'production', {
-            apiVersion: 'apps/v1',
-            kind: 'Deployment',
-            metadata: { name: module, namespace: database.place.namespace },
-          });
+        if (over && !stopped) {
+          await stop(model, 'production', workload);
           stopped = true;
         }
         await restoreDatabase(restic, snapshot, exec, database);
         return 'restored';
       });
     }
+    const declared = model.modules.find(({ name }) => name === module);
+    // Also where a rebuild that was killed had filled them.
+    if (over && declared)
+      await wake(declared, {
+        read: () => readObject(model.settings, 'production', workload),
+        scale: (pods) => scaleTo(model.settings, 'production', workload, pods),
+      });
   });
 }
 

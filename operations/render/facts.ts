@@ -1,12 +1,13 @@
 import { entryOf } from '../../catalog/entry';
 import type { Module, ServiceUse } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
+import { dumpedServices, serviceOf } from '../../catalog/services';
 import { STATUS_NAME } from '../../catalog/status';
-import { backupKinds, dumpedServices } from '../../components/backup/kinds';
+import { backupKinds } from '../../components/backup/kinds';
 import type { BoxDeclaration } from '../../components/boxes';
-import { hookUrl } from '../../components/gitlab/resources';
+import { hookUrl } from '../../components/gitlab/hooks';
+import { keepsQueue } from '../../components/gitlab/queue';
 import type { Model } from '../../components/model';
-import { serviceOf } from '../../components/production/access';
 import type { Declaration } from '../../components/shared/declaration';
 import { names } from '../../components/shared/naming';
 import { type Reference, referencesIn } from '../../components/shared/references';
@@ -99,6 +100,8 @@ export interface ModuleFacts {
   readonly owners: readonly string[];
   readonly merge: Module['merge'];
   readonly replicas: number;
+  /** Most Pods, where an autoscaler sets their number; `replicas` are the fewest then. */
+  readonly most?: number;
   readonly port: number;
   readonly probes: Module['probes'];
   readonly resources: string;
@@ -176,6 +179,10 @@ export interface Site {
 
 export const counted = (number: number, what: string): string =>
   `${number} ${what}${number === 1 ? '' : 's'}`;
+
+/** `2 Pods`, or `2–20 Pods` where an autoscaler sets their number. */
+export const podsOf = ({ replicas, most }: Pick<ModuleFacts, 'replicas' | 'most'>): string =>
+  most === undefined || most === replicas ? counted(replicas, 'Pod') : `${replicas}–${most} Pods`;
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
@@ -291,9 +298,9 @@ function spacesOf(model: Model, boxes: readonly BoxDeclaration[]): SpaceFacts[] 
 }
 
 function serviceFacts(model: Model, module: Module, use: ServiceUse): ServiceFacts {
-  const service = serviceOf(model, use);
+  const service = serviceOf(model.catalog.services, use);
   const { existing } = use;
-  const dumped = dumpedServices(model, module).includes(use);
+  const dumped = dumpedServices(model.catalog.services, module).includes(use);
   const backup = service.backup;
   const version = use.production?.version ?? use.version;
   return {
@@ -341,7 +348,7 @@ function moduleFacts(
       model,
       boxes.filter((one) => one.box === box),
     ).find((space) => space.name === name) ?? { ...NOWHERE, name };
-  const { ingress, nodePort, replicas } = module.production;
+  const { ingress, nodePort, replicas, scaling } = module.production;
   const project = projectPath(settings.gitlab, module.name);
   const folder = jobFolder(settings.gitlab);
   const released = entryOf(model.releases, module.name);
@@ -351,6 +358,7 @@ function moduleFacts(
     owners: module.owners,
     merge: module.merge,
     replicas,
+    ...(scaling ? { most: scaling.max } : {}),
     port: module.port,
     probes: module.probes,
     resources: resourceWords(module.resources),
@@ -382,7 +390,7 @@ function moduleFacts(
 }
 
 /** Boxes that people look for first, in this order; whatever else there is comes after. */
-const ORDER = ['gitlab', 'jenkins', 'registry', 'testing', 'production', 'backup'];
+const ORDER = ['gitlab', 'jenkins', 'registry', 'testing', 'production', 'autoscaling', 'backup'];
 
 const TITLES: Readonly<Record<string, string>> = { gitlab: 'GitLab' };
 
@@ -397,6 +405,11 @@ function partFacts(model: Model, box: string, boxes: readonly BoxDeclaration[]):
       lines: [
         `Group ${gitlab.group}${gitlab.groupExists ? ', which was there before' : ''}; ${gitlab.tier} tier.`,
         `Merge method ${gitlab.mergeMethod}; merged by the bot or a ${gitlab.mergeRole}; nobody pushes to main.`,
+        ...(model.modules.some((module) => keepsQueue(model, module))
+          ? [
+              `Merge requests of one module queue: ${counted(Math.min(gitlab.queue.window, testing.parallel), 'test')} side by side at first, never more than ${testing.parallel}; who queues now says: switchyard queue ${settings.environment}.`,
+            ]
+          : []),
         gitlab.approvals
           ? `${counted(gitlab.approvals.required, 'approval')} needed.`
           : 'No approvals asked for.',
@@ -445,6 +458,15 @@ function partFacts(model: Model, box: string, boxes: readonly BoxDeclaration[]):
         production.preempt
           ? 'Production may push tests and builds off a full node.'
           : 'On a full node production waits, and is evicted last.',
+      ],
+    },
+    autoscaling: {
+      address: '',
+      lines: [
+        `Prometheus and prometheus-adapter count the requests of ${model.modules
+          .filter((module) => module.production.scaling)
+          .map(({ name }) => name)
+          .join(', ')}.`,
       ],
     },
     backup: {

@@ -1,4 +1,4 @@
-import { counted, type ModuleFacts, type Site, servicesInUse } from './facts';
+import { counted, type ModuleFacts, podsOf, type Site, servicesInUse } from './facts';
 import { cut, html, Markup, PALETTE } from './markup';
 
 /** All lengths are pixels of the picture's own size, which a README shows nearly unscaled. */
@@ -89,7 +89,7 @@ function chips({ services }: ModuleFacts, y: number): Markup {
 function row(module: ModuleFacts, y: number): Markup {
   const about = `${module.owners.join(', ')}: ${module.description}`;
   const reached = module.reached.length > 0 ? module.reached : ['inside the cluster'];
-  return html`<g><title>${module.name}: ${module.description}</title><rect class="box" x="16" y="${y}" width="${WIDTH - 32}" height="${ROW.height}" rx="8"/>${words(COLUMNS.name, y + 23, 'name', cut(module.name, 40))}${words(COLUMNS.name, y + 42, 'soft', cut(about, 43))}${chips(module, y + 16)}${words(COLUMNS.runs, y + 23, 'text', cut(module.production.name, 21))}${words(COLUMNS.runs, y + 42, 'soft', counted(module.replicas, 'Pod'))}${words(COLUMNS.reached, y + 23, 'text', cut(host(reached[0] ?? ''), 25))}${words(COLUMNS.reached, y + 42, 'soft', `${module.merge} merge`)}</g>`;
+  return html`<g><title>${module.name}: ${module.description}</title><rect class="box" x="16" y="${y}" width="${WIDTH - 32}" height="${ROW.height}" rx="8"/>${words(COLUMNS.name, y + 23, 'name', cut(module.name, 40))}${words(COLUMNS.name, y + 42, 'soft', cut(about, 43))}${chips(module, y + 16)}${words(COLUMNS.runs, y + 23, 'text', cut(module.production.name, 21))}${words(COLUMNS.runs, y + 42, 'soft', podsOf(module))}${words(COLUMNS.reached, y + 23, 'text', cut(host(reached[0] ?? ''), 25))}${words(COLUMNS.reached, y + 42, 'soft', `${module.merge} merge`)}</g>`;
 }
 
 const TIP = html`<defs><marker id="Tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>`;

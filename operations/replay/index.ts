@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { findModule, type Module } from '../../catalog/load';
 import { type Problem, ProblemsError } from '../../catalog/problems';
-import { MOST_PODS, scalingTimes } from '../../catalog/scaling';
-import { defaultFolders, loadModel } from '../../components/load';
+import { behaviorOf, MOST_PODS, scalingTimes } from '../../catalog/scaling';
+import type { Scaling } from '../../catalog/schema';
+import { loadModel } from '../../components/load';
 import type { CommonOptions, Outcome } from '../outcome';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { EXIT } from '../refusal';
 import { plotSvg } from './plot';
 import { propose } from './propose';
@@ -25,7 +26,10 @@ export interface ReplayOptions extends CommonOptions {
 }
 
 /** What the command line asks for, with a fault for each number that is none or does not fit. */
-export function planOf(options: Omit<ReplayOptions, 'trace' | 'svg' | 'json'>): {
+export function planOf(
+  options: Omit<ReplayOptions, 'trace' | 'svg' | 'json'>,
+  scaling?: Pick<Scaling, 'qps'>,
+): {
   readonly asked?: Plan;
   readonly world: World;
   readonly level: number;
@@ -68,18 +72,21 @@ export function planOf(options: Omit<ReplayOptions, 'trace' | 'svg' | 'json'>): 
   }
   if (min !== undefined && max !== undefined && min > max)
     fault('min', `${min} is more than --max, ${max}.`, 'Lower it, or raise --max.');
-  if (options.capacity === undefined && options.qps === undefined)
+  if (options.capacity === undefined && options.qps === undefined && !scaling)
     fault('capacity', 'is missing.', 'Say how many requests per second one Pod serves, or give --qps.');
   if (problems.length > 0) throw new ProblemsError(problems);
   return {
     asked: qps !== undefined && min !== undefined && max !== undefined ? { qps, min, max } : undefined,
-    world: { capacity: capacity ?? qps ?? 0, startSeconds: startSeconds ?? 0 },
+    world: { capacity: capacity ?? qps ?? scaling?.qps ?? 0, startSeconds: startSeconds ?? 0 },
     level: (level ?? 0) / 100,
   };
 }
 
 /** How the module is run today. */
-const today = ({ production }: Module): Plan => ({ replicas: production.replicas });
+const today = ({ production: { scaling, replicas } }: Module): Plan =>
+  scaling
+    ? { qps: scaling.qps, min: scaling.min, max: scaling.max, behavior: behaviorOf(scaling.down) }
+    : { replicas };
 
 /** Replays a trace with what runs, what is asked for and, if wanted, what is proposed. */
 export function runs(
@@ -103,10 +110,10 @@ export function runs(
 
 /** `switchyard replay`: a recorded load through the autoscaler's rules; touches no cluster. */
 export function replay(environment: string, name: string, options: ReplayOptions): Outcome {
-  const model = loadModel(defaultFolders(root), environment);
+  const model = loadModel(foldersHere(), environment);
   findModule(model.catalog, name);
   const module = findModule({ ...model.catalog, modules: model.modules }, name);
-  const settings = planOf(options);
+  const settings = planOf(options, module.production.scaling);
   const trace = readTrace(options.trace);
   const { world, level } = settings;
   const done = runs(module, trace, settings, options.propose === true);

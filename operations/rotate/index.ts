@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { PASSWORD_FILE } from '../../catalog/containers';
 import { KEY_PURPOSE } from '../../components/backup/environment';
 import { ROTATING_VARIABLE } from '../../components/inputs';
-import { defaultFolders, type Folders, loadModel } from '../../components/load';
+import { type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import { Secrets, versionOf } from '../../components/shared/secrets';
@@ -22,7 +22,7 @@ import { questionFor } from '../confirm';
 import { nothingDone, operate, requireSecrets, withSession } from '../operate';
 import type { Outcome } from '../outcome';
 import { kubeConfigOf, listObjects, readObject } from '../outside';
-import { root } from '../place';
+import { foldersHere } from '../place';
 import { openBackupWith } from '../rebuild/backup';
 import { EXIT, Refusal } from '../refusal';
 import type { Terminal } from '../terminal';
@@ -264,7 +264,7 @@ export async function rotate(
   options: RotateOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
-  const folders = defaultFolders(root);
+  const folders = foldersHere();
   const model = loadModel(folders, environment);
   assertRules(model);
   requireSecrets(folders, model);

@@ -1,21 +1,22 @@
 import { asksForPassword } from '../../catalog/containers';
+import { serviceOf } from '../../catalog/services';
 import { KEY_PURPOSE } from '../../components/backup/environment';
 import { topologyBoxes } from '../../components/boxes';
-import { hookTokenPurpose } from '../../components/gitlab/resources';
+import { hookTokenPurpose } from '../../components/gitlab/hooks';
 import { partPurpose } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import {
   type AlternatingUser,
   alternatingUser,
   modulePurpose,
-  serviceOf,
   servicePurpose,
 } from '../../components/production/access';
-import { loginPurpose } from '../../components/shared/kubernetes';
 import { names } from '../../components/shared/naming';
 import { referencesIn } from '../../components/shared/references';
+import { loginPurpose } from '../../components/shared/registry-login';
 import { isWithin } from '../../components/shared/rotation';
 import { versionOf } from '../../components/shared/secrets';
+import { moduleProductionSpec } from '../../components/specs';
 import type { Place } from '../../delivery/backup/exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import type { SecretSettings } from '../../stacks/rotation';
@@ -90,7 +91,7 @@ export function databasesOf(
     for (const use of module.services) {
       const purpose = servicePurpose(module, use);
       if (use.existing || !purposes.includes(purpose)) continue;
-      const service = serviceOf(model, use);
+      const service = serviceOf(model.catalog.services, use);
       if (!asksForPassword(service)) continue;
       if (service.rotate === undefined) {
         refused.push({
@@ -100,7 +101,7 @@ export function databasesOf(
         continue;
       }
       const { check, admit, retire } = service.rotate;
-      const alternating = alternatingUser(model, module, use);
+      const alternating = alternatingUser(moduleProductionSpec(model, module), use);
       databases.push({
         purpose,
         place: databasePlace(model.settings, module.name, use.name),

@@ -18,11 +18,13 @@ export function generatedFiles(root: string): Map<string, string> {
 
 /** The files of a kind, with the line that each begins with. */
 export function describedFiles(root: string): { readonly path: string; readonly line: string }[] {
-  return fileKinds(root).flatMap((kind) =>
-    readdirSync(join(root, kind.folder))
-      .filter((file) => file.endsWith('.yaml'))
-      .sort()
-      .map((file) => ({ path: join(kind.folder, file), line: schemaLine(kind) })),
+  return fileKinds(root).flatMap(({ name, folder }) =>
+    folder === undefined
+      ? []
+      : readdirSync(join(root, folder))
+          .filter((file) => file.endsWith('.yaml'))
+          .sort()
+          .map((file) => ({ path: join(folder, file), line: schemaLine({ name, folder }) })),
   );
 }
 

@@ -1,3 +1,4 @@
+import { MOST_ENTRIES } from '../../catalog/shapes';
 import { defaultImages } from '../../stacks/schema';
 import { type FileKind, GENERATE, type JsonSchema } from './schema';
 
@@ -17,12 +18,17 @@ function range(schema: JsonSchema): string {
   return high === undefined ? '' : `, at most ${high}`;
 }
 
+/** Where it is another than for most. */
+const bound = ({ maxItems }: JsonSchema): string =>
+  maxItems === undefined || maxItems === MOST_ENTRIES ? '' : `at most ${maxItems} × `;
+
 export function typeText(schema: JsonSchema): string {
   const options = schema.anyOf ?? schema.oneOf;
   if (options) return options.map(typeText).join(' or ');
   if (schema.const !== undefined) return code(String(schema.const));
   if (schema.enum) return schema.enum.map((value) => code(String(value))).join(' or ');
-  if (schema.type === 'array') return `list of ${schema.items ? typeText(schema.items) : 'anything'}`;
+  if (schema.type === 'array')
+    return `list of ${bound(schema)}${schema.items ? typeText(schema.items) : 'anything'}`;
   if (schema.type === 'object') {
     return typeof schema.additionalProperties === 'object'
       ? `map to ${typeText(schema.additionalProperties)}`
@@ -69,11 +75,7 @@ function inside(schema: JsonSchema, path: string): string[] {
   ];
 }
 
-function section({ title, name, folder, source, schema }: FileKind): string {
-  const file =
-    name === 'stack'
-      ? `${folder}/Pulumi.<environment>.yaml`
-      : `${folder}/<${name === 'service' ? 'kind' : 'name'}>.yaml`;
+function section({ title, name, file, source, schema }: FileKind): string {
   const keys = name === 'stack' ? (schema.properties?.config ?? {}) : schema;
   const note =
     name === 'stack'
@@ -104,7 +106,8 @@ export function referencePage(kinds: readonly FileKind[]): string {
 # Reference
 
 Every key of every file that people write. Unknown keys are refused. \`[]\` stands for each element of a list, \`.*\` for each
-key of a map; a key with the default "none" may be left out.
+key of a map; a key with the default "none" may be left out. A list or a map has at most ${MOST_ENTRIES} entries where nothing
+else is said.
 
 ${kinds.map(section).join('\n')}
 ## Images by role

@@ -1,5 +1,6 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { QUARANTINE_FILE, quarantineSchema } from '../../catalog/quarantine';
 import { moduleSchema, serviceSchema } from '../../catalog/schema';
 import { stackSchema } from '../../stacks/schema';
 import { secretSources } from '../../stacks/secrets';
@@ -22,6 +23,8 @@ export interface JsonSchema {
   minLength?: number;
   maxLength?: number;
   minItems?: number;
+  maxItems?: number;
+  maxProperties?: number;
   pattern?: string;
   format?: string;
   properties?: Record<string, JsonSchema>;
@@ -62,10 +65,12 @@ export function describe(schema: JsonSchema, doc: Doc | undefined): JsonSchema {
 
 /** One kind of file that people write. */
 export interface FileKind {
-  readonly name: 'module' | 'service' | 'stack';
+  readonly name: 'module' | 'service' | 'stack' | 'quarantine';
   readonly title: string;
-  /** Folder whose files are of this kind. */
-  readonly folder: string;
+  /** Path of such a file, as people know it. */
+  readonly file: string;
+  /** Folder whose files are of this kind; absent for files of other repositories. */
+  readonly folder?: string;
   /** Source of the Zod schema. */
   readonly source: string;
   readonly schema: JsonSchema;
@@ -109,7 +114,7 @@ export function fileKinds(root: string): FileKind[] {
   const comments = new CommentReader();
   const make = (
     name: FileKind['name'],
-    folder: string,
+    file: string,
     source: string,
     constant: string,
     zod: z.ZodType,
@@ -127,11 +132,41 @@ export function fileKinds(root: string): FileKind[] {
       title,
       ...(name === 'stack' ? stackFile(described) : described),
     };
-    return { name, title, folder, source, schema };
+    const folder = name === 'quarantine' ? {} : { folder: dirname(file) };
+    return { name, title, file, ...folder, source, schema };
   };
   return [
-    make('module', 'catalog/modules', 'catalog/schema.ts', 'moduleSchema', moduleSchema, 'A module'),
-    make('service', 'catalog/services', 'catalog/schema.ts', 'serviceSchema', serviceSchema, 'A service'),
-    make('stack', 'stacks', 'stacks/schema.ts', 'stackSchema', stackSchema, 'An environment'),
+    make(
+      'module',
+      'catalog/modules/<name>.yaml',
+      'catalog/schema.ts',
+      'moduleSchema',
+      moduleSchema,
+      'A module',
+    ),
+    make(
+      'service',
+      'catalog/services/<kind>.yaml',
+      'catalog/schema.ts',
+      'serviceSchema',
+      serviceSchema,
+      'A service',
+    ),
+    make(
+      'stack',
+      'stacks/Pulumi.<environment>.yaml',
+      'stacks/schema.ts',
+      'stackSchema',
+      stackSchema,
+      'An environment',
+    ),
+    make(
+      'quarantine',
+      QUARANTINE_FILE,
+      'catalog/quarantine.ts',
+      'quarantineSchema',
+      quarantineSchema,
+      'Quarantined tests, in the repository of a module',
+    ),
   ];
 }

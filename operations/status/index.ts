@@ -1,13 +1,14 @@
 import { askText } from '../../clients/ask';
 import { readReleaseLedger } from '../../components/ask-gitlab';
-import { defaultFolders, loadModel } from '../../components/load';
+import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import type { Restic } from '../../delivery/backup/restic';
 import { isOneCluster } from '../../stacks/clusters';
+import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
-import { listObjects } from '../outside';
-import { root } from '../place';
+import { listObjects, readLog } from '../outside';
+import { foldersHere } from '../place';
 import { openBackup } from '../rebuild/backup';
 import { lastBuildUrl, readStatus, type Sources } from './read';
 import { statusOutcome } from './tell';
@@ -45,6 +46,21 @@ function sourcesOf({ settings }: Model): Sources {
         kind,
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
+    autoscalers: () =>
+      listObjects(
+        settings,
+        'production',
+        'autoscaling/v2',
+        'HorizontalPodAutoscaler',
+        `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
+      ),
+    reload: () =>
+      readLog(
+        settings,
+        'ci',
+        { namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
+        { lines: 1, previous: false },
+      ),
     backups: () => openRepository(settings).holdings(),
     backupJobs: async () => {
       const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
@@ -74,6 +90,6 @@ function sourcesOf({ settings }: Model): Sources {
 
 /** `status`: what is released, what runs, and how the last jobs ended. */
 export async function status(environment: string): Promise<Outcome> {
-  const model = loadModel(defaultFolders(root), environment);
+  const model = loadModel(foldersHere(), environment);
   return statusOutcome(await readStatus(model, sourcesOf(model)));
 }

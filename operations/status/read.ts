@@ -1,11 +1,16 @@
 import { z } from 'zod';
 import { type Ledger, stateOf } from '../../catalog/ledger';
+import { scales } from '../../components/autoscaling/scales';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
 import { jobFolder } from '../../stacks/gitlab';
 import { scaledBy } from '../drift/authors';
+import { autoscalerOf } from './autoscalers';
 import { backupFacts, runOf } from './backups';
-import type { LastJob, ModuleFacts, Running, StatusFacts } from './tell';
+import type { LastJob, ModuleFacts, Reload, Running, StatusFacts } from './tell';
+
+/** What the sidecar says when Jenkins took the configuration. */
+const RELOADED = 'configuration reloaded';
 
 const workloadSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), labels: z.record(z.string(), z.string()).default({}) }),
@@ -16,7 +21,13 @@ const workloadSchema = z.looseObject({
     }),
   }),
   status: z
-    .looseObject({ readyReplicas: z.number().default(0), updatedReplicas: z.number().default(0) })
+    .looseObject({
+      readyReplicas: z.number().default(0),
+      updatedReplicas: z.number().default(0),
+      conditions: z
+        .array(z.looseObject({ type: z.string(), status: z.string(), message: z.string().default('') }))
+        .nullish(),
+    })
     .prefault({}),
 });
 
@@ -30,6 +41,7 @@ export function workloadOf(
   if (!parsed.success) return undefined;
   const { metadata, spec, status } = parsed.data;
   const by = scaledBy(object);
+  const failure = status.conditions?.find((one) => one.type === 'ReplicaFailure' && one.status === 'True');
   return {
     name: metadata.name,
     module: metadata.labels['switchyard.dev/module'] ?? '',
@@ -40,6 +52,7 @@ export function workloadOf(
       ready: Math.min(status.readyReplicas, status.updatedReplicas),
       desired: spec.replicas,
       ...(by === undefined ? {} : { scaledBy: by }),
+      ...(failure ? { failure: failure.message } : {}),
     },
   };
 }
@@ -63,13 +76,23 @@ export function jobOf(body: unknown): LastJob | undefined {
 export const lastBuildUrl = ({ gitlab, jenkins }: Model['settings'], module: string): string =>
   `${jenkins.url}/job/${jobFolder(gitlab)}/job/${module}/lastBuild/api/json`;
 
+/** The last line that the sidecar wrote which has Jenkins reload its configuration (`image/reload-casc.sh`). */
+export function reloadOf(log: string | undefined): Reload | undefined {
+  const [, at, word] = /^(\d{4}-\S+Z) (.+)$/.exec(log?.trim().split('\n').at(-1) ?? '') ?? [];
+  return at === undefined || word === undefined ? undefined : { at, word, loaded: word === RELOADED };
+}
+
 /** Where the facts come from; each throws when it cannot answer. */
 export interface Sources {
   readonly ledger: () => Promise<Ledger>;
   /** Workloads of a kind that carry our production label. */
   readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
+  /** Autoscalers of production; asked only where a module scales. */
+  readonly autoscalers: () => Promise<readonly unknown[]>;
   /** Body of the last build's page; undefined when the job never ran. */
   readonly lastBuild: (module: string) => Promise<unknown>;
+  /** The end of the log of the sidecar that has Jenkins reload; asked only where Jenkins is ours. */
+  readonly reload: () => Promise<string | undefined>;
   /** What the environment's repository holds; asked only where the stack makes backups. */
   readonly backups: () => Promise<Holdings>;
   /** Jobs that make them. */
@@ -92,8 +115,8 @@ export async function readStatus(
       return undefined;
     }
   };
-  const { backup } = model.settings;
-  const [ledger, objects, holdings, backupJobs] = await Promise.all([
+  const { backup, jenkins } = model.settings;
+  const [ledger, objects, holdings, backupJobs, scalers, reload] = await Promise.all([
     attempt('the release ledger', sources.ledger),
     attempt('the production cluster', async () => [
       ...(await sources.workloads('Deployment')),
@@ -101,13 +124,21 @@ export async function readStatus(
     ]),
     backup ? attempt('the backups', sources.backups) : undefined,
     backup ? attempt('the backup jobs', sources.backupJobs) : undefined,
+    scales(model) ? attempt('the autoscalers', sources.autoscalers) : undefined,
+    jenkins.existing ? undefined : attempt("Jenkins' configuration", sources.reload),
   ]);
+  const reloaded = reloadOf(reload);
   const workloads = (objects ?? []).flatMap((object) => workloadOf(object) ?? []);
   const jobs = await attempt('Jenkins', () =>
     Promise.all(model.modules.map(async ({ name }) => [name, jobOf(await sources.lastBuild(name))] as const)),
   );
   const lastJobs = new Map(jobs ?? []);
-  const modules = model.modules.map(({ name }): ModuleFacts => {
+  const autoscalers = new Map(
+    (scalers ?? [])
+      .flatMap((object) => autoscalerOf(object) ?? [])
+      .map(({ module, facts }) => [module, facts]),
+  );
+  const modules = model.modules.map(({ name, production }): ModuleFacts => {
     const own = workloads.filter(({ module }) => module === name);
     const { release, undone } = ledger ? stateOf(ledger, name) : {};
     return {
@@ -119,6 +150,7 @@ export async function readStatus(
         own.filter(({ component }) => component === 'service').map((found) => [found.name, found.running]),
       ),
       lastJob: lastJobs.get(name),
+      ...(production.scaling && scalers ? { autoscaler: autoscalers.get(name) ?? 'none' } : {}),
     };
   });
   return {
@@ -138,6 +170,7 @@ export async function readStatus(
       : { backups: 'none' as const }),
     versions: model.settings.secrets.versions,
     rotating: model.settings.secrets.rotating,
+    ...(reloaded ? { reload: reloaded } : {}),
     problems,
     complete: ledger !== undefined && objects !== undefined,
   };

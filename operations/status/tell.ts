@@ -2,6 +2,7 @@ import type { Release, TakenBack } from '../../catalog/ledger';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
 import { columns, plainText } from '../table';
+import type { AutoscalerFacts } from './autoscalers';
 import type { BackupFacts } from './backups';
 
 /** A Deployment or StatefulSet as it runs. */
@@ -11,6 +12,8 @@ export interface Running {
   readonly desired: number;
   /** Who set `desired`, where it was not `up`: an autoscaler, or a person by the scale subresource. */
   readonly scaledBy?: string;
+  /** Why Kubernetes makes no more of its Pods, where it cannot: the quota's limit, for one. */
+  readonly failure?: string;
 }
 
 /** The last build of a module's job. */
@@ -23,6 +26,16 @@ export interface LastJob {
   readonly url: string;
 }
 
+/** What became of the last change of Jenkins' configuration. */
+export interface Reload {
+  /** RFC 3339. */
+  readonly at: string;
+  /** In the words of the sidecar that has Jenkins reload it. */
+  readonly word: string;
+  /** Whether Jenkins took it. */
+  readonly loaded: boolean;
+}
+
 /** What was read of one module; undefined is "there is none", and what could not be read stands in the problems. */
 export interface ModuleFacts {
   readonly name: string;
@@ -33,6 +46,8 @@ export interface ModuleFacts {
   /** Its services in production, by name. */
   readonly services: Readonly<Record<string, Running>>;
   readonly lastJob?: LastJob;
+  /** Set where it scales; `none` where the cluster has no autoscaler for it. */
+  readonly autoscaler?: AutoscalerFacts | 'none';
 }
 
 export interface StatusFacts {
@@ -44,6 +59,8 @@ export interface StatusFacts {
   readonly versions: Readonly<Record<string, number>>;
   /** Purposes whose rotation has begun and not ended. */
   readonly rotating: readonly string[];
+  /** Of a Jenkins of ours, unless its sidecar has said nothing yet. */
+  readonly reload?: Reload;
   /** What could not be read, one sentence each. */
   readonly problems: readonly string[];
   /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
@@ -75,6 +92,39 @@ const podsText = (running: Running | undefined): string =>
   running
     ? `${running.ready}/${running.desired}${running.scaledBy ? ` (scaled by ${running.scaledBy})` : ''}`
     : '-';
+
+const number = (value: number | undefined): string =>
+  value === undefined ? '?' : String(Number(value.toPrecision(3)));
+
+/** A line for each module that scales, and one for each thing that keeps it from that. */
+function autoscalingLines(modules: readonly ModuleFacts[]): string[] {
+  const scaling = modules.flatMap(({ name, autoscaler }) => (autoscaler ? [{ name, autoscaler }] : []));
+  const rows = scaling.map(({ name, autoscaler }) =>
+    autoscaler === 'none'
+      ? [name, '-', '-', '-']
+      : [name, `${autoscaler.min}–${autoscaler.max}`, number(autoscaler.each), number(autoscaler.target)],
+  );
+  return [
+    ...(rows.length > 0 ? columns([['autoscaler', 'pods', 'requests/s each', 'target'], ...rows]) : []),
+    ...scaling.flatMap(({ name, autoscaler }) =>
+      autoscaler === 'none'
+        ? [`${name} has no autoscaler: say switchyard up`]
+        : [
+            ...autoscaler.blind.map(
+              (what) => `${name}: its autoscaler does not see ${plainText(what)}, so that no Pod leaves`,
+            ),
+            ...(autoscaler.limited
+              ? [`${name} would have more than ${autoscaler.max} Pods: raise scaling.max`]
+              : []),
+          ],
+    ),
+    ...modules.flatMap(({ name, running }) =>
+      running?.failure
+        ? [`${name} gets no more Pods: ${plainText(running.failure.split('\n')[0] ?? '')}`]
+        : [],
+    ),
+  ];
+}
 
 const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
   kind,
@@ -124,6 +174,10 @@ const takenLines = (modules: readonly ModuleFacts[]): string[] =>
       : []),
   ]);
 
+/** One line where Jenkins does not have the configuration that it is to have. */
+const reloadLines = ({ reload }: StatusFacts): string[] =>
+  reload && !reload.loaded ? [plainText(`Jenkins' configuration since ${reload.at}: ${reload.word}`)] : [];
+
 /** The status as a table. */
 export function statusLines(facts: StatusFacts): string[] {
   const { environment, modules, problems, complete } = facts;
@@ -144,8 +198,10 @@ export function statusLines(facts: StatusFacts): string[] {
   return [
     ...columns([head, ...rows]),
     ...takenLines(modules),
+    ...autoscalingLines(modules),
     ...backupLines(facts.backups),
     ...secretLines(facts),
+    ...reloadLines(facts),
     ...problems.map((problem) => `could not be read: ${problem}`),
     `status of ${environment}: ${well} of ${modules.length} modules run as released`,
   ];
@@ -156,6 +212,7 @@ export const statusDocument = (facts: StatusFacts): Record<string, unknown> => (
   modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
   secrets: { versions: facts.versions, rotating: facts.rotating },
   backups: facts.backups === 'none' ? [] : (facts.backups ?? null),
+  reload: facts.reload ?? null,
   problems: facts.problems,
 });
 

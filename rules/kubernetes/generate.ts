@@ -50,6 +50,14 @@ const KINDS: Readonly<Record<string, readonly [document: string, definition: str
     'apis__policy__v1',
     'io.k8s.api.policy.v1.PodDisruptionBudget',
   ],
+  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': [
+    'apis__autoscaling__v2',
+    'io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler',
+  ],
+  'kubernetes:apiregistration.k8s.io/v1:APIService': [
+    'apis__apiregistration.k8s.io__v1',
+    'io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService',
+  ],
 };
 
 /** As much of OpenAPI 3 as Kubernetes' documents use. */

@@ -224,8 +224,15 @@ function host(value: string | undefined, path: string, faults: Faults): void {
   else faults.name(path, value.replace(/^\*\./, ''), SUBDOMAIN, 253, 'the name of a host');
 }
 
+/** The older way to name the class, which ingress controllers know as well. */
+const CLASS = 'kubernetes.io/ingress.class';
+
 function ingress(item: Item, faults: Faults): void {
-  faults.name('spec.ingressClassName', text(item.args, 'spec', 'ingressClassName'), SUBDOMAIN, 253, 'a name');
+  const className = text(item.args, 'spec', 'ingressClassName');
+  faults.name('spec.ingressClassName', className, SUBDOMAIN, 253, 'a name');
+  const annotated = fields(item.args, 'metadata', 'annotations')[CLASS];
+  if (known(className) && annotated !== undefined && annotated !== className)
+    faults.add(`metadata.annotations["${CLASS}"]`, `is "${annotated}", and the class is "${className}"`);
   for (const entry of list(item.args, 'spec', 'tls'))
     faults.name('spec.tls.secretName', text(entry, 'secretName'), SUBDOMAIN, 253, 'the name of a Secret');
   for (const rule of list(item.args, 'spec', 'rules')) {

@@ -10,7 +10,8 @@ import { serviceContainer } from '../../catalog/containers';
 import { loadCatalog } from '../../catalog/load';
 import { root } from '../support/model';
 
-// The security plug-in is in no package registry. The commands of the catalog run here against what its sources say.
+// Accounts are kept in an index that asks for the module analysis-common, which is in no package registry: the lab's
+// Elasticsearch makes none. The commands of the catalog run here against what its sources say.
 
 const found = loadCatalog(join(root, 'catalog')).services.elasticsearch;
 if (!found?.rotate) throw new Error('no elasticsearch that rotates');

@@ -127,6 +127,6 @@ test('no fingerprint hides that what it reads has failed', () => {
     const backup = services[kind]?.backup;
     return backup && 'dump' in backup && backup.fingerprint?.some((word) => word.includes('|'));
   });
-  expect(kinds).toEqual(['mongodb', 'mysql', 'postgresql', 'rabbitmq', 'redis']);
+  expect(kinds).toEqual(['elasticsearch', 'hdfs', 'mongodb', 'mysql', 'postgresql', 'rabbitmq', 'redis']);
   for (const kind of kinds) expect(commandOf(kind).slice(0, 4)).toEqual(['bash', '-o', 'pipefail', '-c']);
 });

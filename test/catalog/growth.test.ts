@@ -109,22 +109,30 @@ test.each(['}', ']'])(
   async (bracket) => {
     const broken = (count: number) => refused(() => withModule(`${shop}a: ${bracket.repeat(count)}\n`));
     broken(50);
-    expect(await callsOf(() => broken(20_000))).toBe(await callsOf(() => broken(200)));
+    // V8 counts a call more or less from one time to the next, on a machine that is busy.
+    const more = (await callsOf(() => broken(20_000))) - (await callsOf(() => broken(200)));
+    expect(Math.abs(more)).toBeLessThan(10);
   },
 );
 
 // What a regular expression does is no call that V8 counts. Its time is compared with its own for an eighth of the text:
 // what grows with the square takes 64 times as long, and what grows with the text 8 times.
 
-/** Processor time of the fastest of some runs, in milliseconds: what else the machine does lengthens single ones. */
-function fastest(run: () => unknown): number {
+/** Processor time in milliseconds. */
+function timeOf(run: () => unknown): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/**
+ * The fastest of some runs: what else the machine does lengthens single ones.
+ * @param enough which time needs no further run
+ */
+function fastest(run: () => unknown, enough: (time: number) => boolean = () => false): number {
   let best = Number.POSITIVE_INFINITY;
-  for (let tries = 0; tries < 3; tries += 1) {
-    const before = process.cpuUsage();
-    run();
-    const { user, system } = process.cpuUsage(before);
-    best = Math.min(best, (user + system) / 1000);
-  }
+  for (let tries = 0; tries < 3 && !enough(best); tries += 1) best = Math.min(best, timeOf(run));
   return best;
 }
 
@@ -161,6 +169,7 @@ test.each(shapes)('one long value of %j takes no longer than its length', (shape
     }
   };
   run(100);
-  const [few, many] = [fastest(() => run(LONG / 8)), fastest(() => run(LONG))];
-  expect(many / few).toBeLessThan(24);
+  const few = fastest(() => run(LONG / 8));
+  const fits = (many: number): boolean => many / few < 24;
+  expect(fastest(() => run(LONG), fits) / few).toBeLessThan(24);
 });

@@ -121,5 +121,25 @@ test('any text is a catalog, or is refused with located faults', () => {
 test('text that is nested beyond all measure is refused in a few lines, like any other fault', () => {
   const problems = problemsOf(() => parseCatalog(withModule('['.repeat(50_000))));
   expect(problems.length).toBeLessThan(5);
-  for (const line of problems) expect(line).toMatch(/^catalog\/modules\/shop\.yaml:1: is not valid YAML: /);
+  for (const line of problems) expect(line).toMatch(/^catalog\/modules\/shop\.yaml:1: is n/);
+});
+
+const nested = (levels: number): string =>
+  Array.from({ length: levels }, (_, level) => `${' '.repeat(level)}a:\n`).join('');
+
+test.each<[string, string, number]>([
+  ['lists', `description: x\nx:\n  ${'['.repeat(5000)}${']'.repeat(5000)}\n`, 3],
+  ['maps of one line', `description: x\nx: ${'{ a: '.repeat(5000)}1${' }'.repeat(5000)}\n`, 2],
+  ['maps', nested(700), 101],
+  ['lists by dashes', `x:\n  ${'- '.repeat(5000)}1\n`, 2],
+  ['keys', `x: ${'{ ? '.repeat(5000)}1${' }'.repeat(5000)}\n`, 1],
+])('5,000 %s within each other are refused where they get too deep', (_what, text, line) => {
+  expect(problemsOf(() => parseCatalog(withModule(text)))).toEqual([
+    `catalog/modules/shop.yaml:${line}: is nested more than 100 levels deep. Write it flatter.`,
+  ]);
+});
+
+test('what is nested a hundred levels deep is read', () => {
+  const faults = problemsOf(() => parseCatalog(withModule(`description: x\n${nested(99)}`)));
+  expect(faults).toContainEqual(expect.stringMatching(/shop\.yaml:3: a: is not a known key/));
 });

@@ -5,9 +5,12 @@ import { TEST_CONTAINERS } from '../../catalog/containers';
 import { parseCatalog, unreadFiles } from '../../catalog/load';
 import { describeProblem, ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
+import { fileKinds, type JsonSchema } from '../../operations/schemas/schema';
+import { check } from '../../rules';
+import { modelFacts } from '../../rules/assert';
 import { modelItems } from '../../rules/model';
 import { parseStack, unreadStacks } from '../../stacks/load';
-import { catalogTexts, stackText, stackWith, testModel } from '../support/model';
+import { catalogTexts, root, stackText, stackWith, testModel } from '../support/model';
 
 const linesOf = (run: () => unknown): string[] => {
   try {
@@ -27,6 +30,110 @@ const serviceFaults = (change: (text: string) => string): string[] =>
   linesOf(() => parseCatalog({ modules: {}, services: { 'cache.yaml': change(cache) } }));
 const stackFaults = (text: string): string[] =>
   linesOf(() => parseStack(text, 'stacks/Pulumi.test.yaml', 'test'));
+
+const many = (count: number, entry: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => entry(index)).join(', ');
+
+test.each<[string, number, (index: number) => string, string]>([
+  ['environment: { ... }', 1000, (index) => `A${index}: x`, 'environment'],
+  ['image: { args: { ... } }', 1000, (index) => `A${index}: x`, 'image.args'],
+  [
+    'production: { ingress: { host: a.test, annotations: { ... } } }',
+    1000,
+    (index) => `a/b${index}: x`,
+    'production.ingress.annotations',
+  ],
+  [
+    'production: { egress: [...] }',
+    500,
+    (index) => `{ cidr: 10.0.${index >> 8}.${index & 255}/32, ports: [80] }`,
+    'production.egress',
+  ],
+  [
+    'test: { egress: [{ cidr: 10.0.0.0/24, ports: [...] }] }',
+    100,
+    (index) => String(1 + index),
+    'test.egress.0.ports',
+  ],
+  ['owners: [...]', 100, (index) => `user-${index}`, 'owners'],
+  ['services: [...]', 100, (index) => `{ kind: cache, version: "1.0", name: c${index} }`, 'services'],
+])('of %s at most %d are taken', (shape, most, entry, key) => {
+  const base = shop
+    .replace(/^owners:.*\n/m, shape.startsWith('owners') ? '' : '$&')
+    .replace(/^services:.*\n/m, '');
+  const faultsOf = (count: number) => moduleFaults(`${shape.replace('...', many(count, entry))}\n`, base);
+  expect(faultsOf(most)).toEqual([]);
+  expect(faultsOf(most + 1)).toEqual([
+    expect.stringMatching(
+      `^catalog/modules/shop.yaml:\\d+: ${key}: has more than ${most} entries. Shorten it.$`,
+    ),
+  ]);
+});
+
+const ways = (ranges: number, ports: number): string =>
+  many(
+    ranges,
+    (index) =>
+      `{ cidr: 10.0.${index >> 8}.${index & 255}/32, ports: [${many(ports, (port) => String(1 + port))}] }`,
+  );
+
+test.each(['test', 'production'])(
+  'all ways out of %s have 2000 ports at most, which is told at the range that has one too many',
+  (part) => {
+    const faultsOf = (ranges: string) => moduleFaults(`${part}:\n  egress: [\n    ${ranges}\n  ]\n`);
+    expect(faultsOf(ways(500, 4))).toEqual([]);
+    expect(faultsOf(ways(20, 100))).toEqual([]);
+    const faults = faultsOf(`${ways(20, 100)},\n    { cidr: 10.1.0.0/32, ports: [1] },\n    ${ways(9, 9)}`);
+    expect(faults).toEqual([
+      `catalog/modules/shop.yaml:7: ${part}.egress.20: makes more than 2000 ports of all ranges together. Name fewer ports, or one range in the place of several.`,
+    ]);
+    expect(stackFaults(stackWith({ jenkins: `buildEgress: [${ways(500, 5)}]` }))).toEqual([
+      expect.stringMatching(/jenkins\.buildEgress\.400: makes more than 2000 ports/),
+    ]);
+    const namespaces = many(
+      21,
+      (index) => `{ namespace: n${index}, ports: [${many(100, (port) => String(1 + port))}] }`,
+    );
+    expect(stackFaults(stackWith({ egress: `[${namespaces}]` }))).toEqual([
+      expect.stringMatching(/egress\.20: makes more than 2000 ports/),
+    ]);
+  },
+);
+
+test('the most ways out that a file may have take less than a second of the processor to check', () => {
+  const seconds = (text: string): number => {
+    const began = process.cpuUsage();
+    const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': `${shop}${text}` } });
+    expect(check(modelFacts(testModel({ catalog, modules: catalog.modules })))).toEqual([]);
+    const { user, system } = process.cpuUsage(began);
+    return (user + system) / 1e6;
+  };
+  const few = 'test: { egress: [] }\nproduction: { egress: [] }\n';
+  const most = (ranges: number, ports: number) => few.replaceAll('[]', () => `[${ways(ranges, ports)}]`);
+  seconds(few);
+  const none = seconds(few);
+  expect(seconds(most(20, 100)) - none).toBeLessThan(1);
+  expect(seconds(most(500, 4)) - none).toBeLessThan(1);
+});
+
+test('no list and no map of a file is without a bound but those that a program writes', () => {
+  const unbounded: string[] = [];
+  const visit = (schema: JsonSchema, path: string): void => {
+    const { items, additionalProperties: values } = schema;
+    const open = typeof values === 'object';
+    if ((items && schema.maxItems === undefined) || (open && schema.maxProperties === undefined))
+      unbounded.push(path);
+    if (items) visit(items, `${path}[]`);
+    if (open) visit(values, `${path}.*`);
+    for (const [key, inner] of Object.entries(schema.properties ?? {})) visit(inner, `${path}.${key}`);
+    for (const option of schema.anyOf ?? schema.oneOf ?? []) visit(option, path);
+  };
+  for (const { name, schema } of fileKinds(root)) visit(schema, name);
+  expect(unbounded).toEqual([
+    'stack.config.switchyard:secrets.versions',
+    'stack.config.switchyard:secrets.rotating',
+  ]);
+});
 
 const zeros = (count: number): string => `1${'0'.repeat(count)}`;
 
@@ -57,28 +164,70 @@ test.each<[string, string]>([
     'test: { egress: [{ cidr: 10.0.0.7/24, ports: [80] }] }',
     'test.egress.0.cidr: does not begin with its first address.',
   ],
+  ['description: "\\u00a0 "', 'description: is blank. Say it in one line.'],
+  [
+    'services: [{ kind: cache, version: "1.0", production: { version: "2.0", reason: "            " } }]',
+    'services.0.production.reason: gives no reason.',
+  ],
+  [
+    'services: [{ kind: cache, version: "1.0", existing: { host: a.test, user: " a", credentialsFrom: A_PASSWORD } }]',
+    'services.0.existing.user: begins or ends with a blank.',
+  ],
+  ['owners: [ada, bob, Ada]', 'owners.2: is "ada" again, to whom case means nothing. Name each once.'],
   ['owners: [ada, "a b"]', 'owners.1: is not the name of a user of GitLab.'],
   ['production: { ingress: { host: 10.0.0.7 } }', 'production.ingress.host: is an address.'],
   ['production: { ingress: { host: a..b } }', 'production.ingress.host: is not a host name.'],
   ['production: { ingress: { host: -a.b } }', 'production.ingress.host: is not a host name.'],
   ['production: { ingress: { host: a.b, path: /x/../y } }', 'production.ingress.path: has an empty part'],
   ['production: { ingress: { host: a.b, path: /x%2Fy } }', 'production.ingress.path: has an empty part'],
+  [
+    'production: { ingress: { host: a.b, path: "/x {} } location /y { return 200; " } }',
+    'production.ingress.path: has a character that no request has.',
+  ],
+  [
+    'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/server-snippet: x } } }',
+    "production.ingress.annotations.nginx.ingress.kubernetes.io/server-snippet: is text of the ingress controller's configuration",
+  ],
+  [
+    'production: { ingress: { host: a.b, annotations: { nginx.org/location-snippets: x } } }',
+    "production.ingress.annotations.nginx.org/location-snippets: is text of the ingress controller's",
+  ],
+  [
+    'production: { scaling: { qps: 1, min: 1, max: 2, metric: { name: x, path: "/x\\u2028  - job_name: y" } } }',
+    'production.scaling.metric.path: has a character that no request has.',
+  ],
+  ['probes: { ready: "/a b" }', 'probes.ready: has a character that no request has.'],
   ['production: { ingress: { host: a.b, tlsSecret: A } }', 'production.ingress.tlsSecret: is not a name'],
   [
     'production: { ingress: { host: a.b, annotations: { "a/b/c": x } } }',
     'production.ingress.annotations.a/b/c: is not the key of an annotation.',
   ],
 ])('a module with %s is refused at its line', (extra, fault) => {
-  const base = extra.startsWith('owners') ? shop.replace('owners: [ada]\n', '') : shop;
+  const base = shop.replace(new RegExp(`^${extra.split(':')[0]}:.*\n`, 'm'), '');
   const line = base.split('\n').length;
   const [first = '', ...others] = moduleFaults(`${extra}\n`, base);
   expect(others).toEqual([]);
   expect(first.slice(0, 300)).toContain(`catalog/modules/shop.yaml:${line}: ${fault}`);
 });
 
+// YAML 1.1 ends a line there, which Pulumi reads stack files by; the parser here takes YAML 1.2.
+test.each(['\u0085', '\u2028', '\u2029', '\u009b', '\ufeff'])(
+  '%j, which readers of YAML take differently, is refused at its line',
+  (unit) => {
+    const what = `has the character U+${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')} in it`;
+    expect(moduleFaults(`# nothing${unit}merge: manual\n`)).toEqual([
+      expect.stringContaining(`catalog/modules/shop.yaml:${shop.split('\n').length}: ${what}`),
+    ]);
+    const [fault, ...others] = stackFaults(`${stackWith({})}# nothing${unit}encryptionsalt: v1\n`);
+    expect(others).toEqual([]);
+    expect(fault).toContain(what);
+  },
+);
+
 test.each([
   'production: { ingress: { host: "*.shops.test", tlsSecret: wildcard.shops.test, className: internal.nginx } }',
   `production: { ingress: { host: ${'a'.repeat(63)}.test, tlsSecret: ${'s'.repeat(253)} } }`,
+  'probes: { ready: "/health?deep=1&x=%20é;v=2", live: /~a/$b }',
   'production: { ingress: { host: a.b, path: /x/.well-known, annotations: { "Nginx.org/Mode": "on", plain: x } } }',
   'environment: { discovery.type: single-node, constructor: x, toString: y, _: z }',
   'resources: { cpu: "0.001", memory: 1024Ti, cpuLimit: 1m, memoryLimit: 1024Ti }',
@@ -87,7 +236,7 @@ test.each([
   'test: { egress: [{ cidr: 10.0.0.7/32, ports: [80] }, { cidr: 0.0.0.0/0, ports: [443] }] }',
   'owners: [Ada_L, x.y-z, "7"]',
 ])('a module with %s is taken: Kubernetes and GitLab take it', (extra) => {
-  const from = extra.startsWith('owners') ? shop.replace('owners: [ada]\n', '') : shop;
+  const from = shop.replace(new RegExp(`^${extra.split(':')[0]}:.*\n`, 'm'), '');
   expect(moduleFaults(`${extra}\n`, from)).toEqual([]);
 });
 

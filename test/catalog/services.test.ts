@@ -8,7 +8,8 @@ import {
 } from '../../catalog/containers';
 import { loadCatalog, parseCatalog, type Service } from '../../catalog/load';
 import { describeProblem, ProblemsError } from '../../catalog/problems';
-import { productionResources } from '../../components/production/resources';
+import { moduleProductionDeclarations } from '../../components/production/resources';
+import { moduleProductionSpec } from '../../components/specs';
 import { testPod } from '../../delivery/test-pod';
 import { parseStack } from '../../stacks/load';
 import { green } from '../delivery/certificates';
@@ -64,7 +65,10 @@ const podOf = (made: ReturnType<typeof catalogWith>) =>
 const declared = (kind: string, type: string, name: string, use = '') => {
   const made = catalogWith(kind, use);
   const model = testModel({ catalog: made, modules: made.modules, releases: {} });
-  const found = productionResources(model, shopOf(made)).find((one) => one.name === name);
+  const found = moduleProductionDeclarations(
+    'production-shop',
+    moduleProductionSpec(model, shopOf(made)),
+  ).find((one) => one.name === name);
   expect(found?.type).toBe(type);
   return found?.args as unknown as Record<string, unknown>;
 };
@@ -87,9 +91,9 @@ describe('the services of the catalog', () => {
         Object.values(serviceOf(kind).versions).map(({ image }) => image),
       ]),
     ).toEqual([
-      ['elasticsearch', 'not run here', ['elasticsearch:8.19.5']],
-      ['hdfs', 'not run here', ['apache/hadoop:3.4.1']],
-      ['kafka', 'not run here', ['apache/kafka:4.1.0']],
+      ['elasticsearch', 'lab', ['elasticsearch:8.19.5']],
+      ['hdfs', 'lab', ['apache/hadoop:3.4.1']],
+      ['kafka', 'lab', ['apache/kafka:4.1.0']],
       ['mongodb', 'lab', ['mongo:7.0.25']],
       ['mysql', 'lab', ['mysql:8.4.7', 'mysql:9.7.2']],
       ['postgresql', 'lab', ['postgres:17.6']],
@@ -378,7 +382,7 @@ test('Kafka is one KRaft node that modules reach by account and nobody reaches w
 test('Kafka is ready when its account is there and its port answers', () => {
   const command = ['bash', '-c', 'test -e "$KAFKA_LOG_DIRS/.account" && : < /dev/tcp/127.0.0.1/9092'];
   expect(sidecar('kafka').readinessProbe).toMatchObject({ exec: { command } });
-  expect(sidecar('kafka').container.startupProbe).toMatchObject({ exec: { command }, failureThreshold: 180 });
+  expect(sidecar('kafka').container.startupProbe).toMatchObject({ exec: { command }, failureThreshold: 300 });
 });
 
 test('Elasticsearch asks for an account', () => {

@@ -1,7 +1,8 @@
 import { topologyBoxes } from '../../components/boxes';
+import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { secretRef, shown } from '../../components/shared/references';
-import { modelOf } from '../support/model';
+import { modelOf, testModel } from '../support/model';
 
 const gitlabOf = (keys = ''): Declaration[] =>
   topologyBoxes(modelOf({ gitlab: keys }))
@@ -16,7 +17,7 @@ const namesOf = (keys = ''): string[] =>
 
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjyd5AEq/fcQpVO46dXWPKitUBaUFedCmKGwzViz8bI mirror';
 
-test('on free, with nothing chosen, GitLab has the group, its bot, three projects, their main branches and a hook', () => {
+test('on free, with nothing chosen, GitLab has the group, its bot, three projects, their main branches and a hook and a label', () => {
   expect(namesOf()).toEqual([
     'gitlab-bot',
     'gitlab-group',
@@ -27,6 +28,7 @@ test('on free, with nothing chosen, GitLab has the group, its bot, three project
     'gitlab-library-vars-modulePipeline-groovy',
     'gitlab-shop',
     'gitlab-shop-hook',
+    'gitlab-shop-label-first',
     'gitlab-shop-main',
   ]);
 });
@@ -151,6 +153,34 @@ test('labels are those of the stack', () => {
   expect(
     argsOf('gitlab-shop-label-needs-review', 'labels: [{ name: "needs::review", color: "#1f75cb" }]'),
   ).toEqual({ project: '«output:gitlab-shop:id»', name: 'needs::review', color: '#1f75cb' });
+});
+
+const queueLabelsOf = (model: Model) =>
+  topologyBoxes(model)
+    .flatMap(({ declarations }) => declarations.map(({ name }) => name))
+    .filter((name) => name.endsWith('-label-first'));
+
+test('a label puts one first in the queue of each module that keeps one, and only there', () => {
+  const label = 'gitlab-shop-label-first';
+  expect(argsOf(label)).toEqual({
+    project: '«output:gitlab-shop:id»',
+    name: 'switchyard::first',
+    color: '#d9534f',
+    description: 'Goes first in the merge queue, with all that it depends on',
+  });
+  expect(namesOf('mergeMethod: ff')).not.toContain(label);
+  const rebased = modelOf({ gitlab: 'mergeMethod: ff, rebase: bot' });
+  const automatic = rebased.modules.map((module) => ({ ...module, merge: 'automatic' as const }));
+  // A rebase takes an approval away.
+  expect(queueLabelsOf(rebased)).toEqual([]);
+  expect(queueLabelsOf({ ...rebased, modules: automatic })).toEqual([label]);
+  // What a project that was there before merges by is its own.
+  expect(namesOf('mergeMethod: ff, projects: { shop: { existing: old/shop } }')).toContain(label);
+  const names = (model: Model) =>
+    topologyBoxes(model).flatMap(({ declarations }) => declarations.map(({ name }) => name));
+  expect(names(modelOf({ jenkins: 'existing: { namespace: theirs }' }))).not.toContain(label);
+  const byHand = testModel().modules.map((module) => ({ ...module, merge: 'manual' as const }));
+  expect(names(testModel({ modules: byHand }))).not.toContain(label);
 });
 
 test("the hook's token is a secret's reference, and certificates are checked wherever there are some", () => {

@@ -220,6 +220,12 @@ test('a service on the port of its module is opened by a policy of its own', () 
   expect(names).toContain('production-shop-services-6379');
 });
 
+test('a database that cannot start is replaced by the next template: its Pods have no order to wait for', () => {
+  expect(argsOf(modelWith(), STATEFUL_SET, 'production-shop-cache-workload')).toMatchObject({
+    spec: { replicas: 1, podManagementPolicy: 'Parallel' },
+  });
+});
+
 test('databases are kept by default: namespace and StatefulSet are protected, claims stay', () => {
   const model = modelWith();
   expect(declarationOf(model, 'production-shop-namespace')).toMatchObject({

@@ -80,8 +80,8 @@ test('the quota holds the parallel test Pods and nothing that outlives them', ()
     pods: '8',
     'requests.cpu': '8',
     'requests.memory': '16Gi',
-    'requests.ephemeral-storage': '128Gi',
-    'limits.ephemeral-storage': '128Gi',
+    'requests.ephemeral-storage': '136Gi',
+    'limits.ephemeral-storage': '136Gi',
     persistentvolumeclaims: '0',
     'services.nodeports': '0',
     'services.loadbalancers': '0',
@@ -89,7 +89,7 @@ test('the quota holds the parallel test Pods and nothing that outlives them', ()
   expect(hard(shop('resources: { cpu: "2", memory: 4Gi }'))).toMatchObject({
     'requests.cpu': '17',
     'requests.memory': '34Gi',
-    'limits.ephemeral-storage': '112Gi',
+    'limits.ephemeral-storage': '120Gi',
   });
 });
 
@@ -108,13 +108,11 @@ test('test Pods run as an account that may do nothing', () => {
   expect(bound).toEqual([]);
 });
 
-test('the reaper may list and delete three kinds where tests run, and nothing anywhere else', () => {
+test('the reaper may list and delete Pods and claims where tests run, and nothing anywhere else', () => {
   const model = modelWith();
   expect(
     argsOf(model, 'kubernetes:rbac.authorization.k8s.io/v1:Role', 'testing-shop-reaper-role').rules,
-  ).toEqual([
-    { apiGroups: [''], resources: ['pods', 'persistentvolumeclaims', 'secrets'], verbs: ['list', 'delete'] },
-  ]);
+  ).toEqual([{ apiGroups: [''], resources: ['pods', 'persistentvolumeclaims'], verbs: ['list', 'delete'] }]);
   const bindings = declarationsOf(model).filter(
     ({ type, args }) =>
       type.endsWith('RoleBinding') && JSON.stringify(args).includes('"namespace":"ci-reaper"'),
@@ -122,7 +120,7 @@ test('the reaper may list and delete three kinds where tests run, and nothing an
   expect(bindings.map(({ name }) => name)).toEqual(['testing-shop-reaper-binding']);
 });
 
-test('who takes a merge request through its tests may list Pods and events where tests run, and nothing anywhere else', () => {
+test('who takes a merge request through its tests may list Pods and events where tests run, events of other agents, and nothing anywhere else', () => {
   const model = modelWith();
   expect(argsOf(model, 'kubernetes:core/v1:ServiceAccount', 'agents-account')).toMatchObject({
     metadata: { name: 'delivery', namespace: 'ci-agents' },
@@ -136,7 +134,13 @@ test('who takes a merge request through its tests may list Pods and events where
       type.endsWith('RoleBinding') &&
       JSON.stringify(args).includes('"name":"delivery","namespace":"ci-agents"'),
   );
-  expect(bindings.map(({ name }) => name)).toEqual(['testing-shop-delivery-binding']);
+  const prefixes = bindings.map(({ name }) => name.replace('-delivery-binding', ''));
+  expect(prefixes.sort()).toEqual(['agents', 'build', 'deploy', 'testing-shop']);
+  // A Pod of theirs shows the secret by which its agent connects.
+  for (const prefix of prefixes.filter((one) => !one.startsWith('testing-')))
+    expect(
+      argsOf(model, 'kubernetes:rbac.authorization.k8s.io/v1:Role', `${prefix}-delivery-role`).rules,
+    ).toEqual([{ apiGroups: [''], resources: ['events'], verbs: ['list'] }]);
 });
 
 test('the job of the reaper is exactly this', () => {

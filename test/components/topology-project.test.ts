@@ -89,7 +89,7 @@ test('merging needs a green preview, and the hook goes to the job with a token',
 test("the job's pipeline stands in the configuration: no file of a merge request runs with credentials", () => {
   const job = casc(on).jobs.find(({ script }) => script.includes('topologyPipeline('))?.script ?? '';
   expect(job).toContain("pipelineJob('switchyard/topology')");
-  expect(job).toContain("topologyPipeline(apply: 'automatic', own: 'test')");
+  expect(job).toContain("topologyPipeline(apply: 'automatic', own: 'test', modules: ['shop'])");
   expect(job).toContain('secretToken("${HOOK_TOKEN_TOPOLOGY}")');
   expect(job).not.toMatch(/scriptPath|cpsScm|gitlabSourceBranch/);
 });
@@ -99,7 +99,8 @@ test('the preview Pod has no Secret, no credential in its environment, and an ac
   const { imagePullSecrets, ...spec } = pod?.spec ?? {};
   expect(imagePullSecrets).toEqual([{ name: 'registry-pull' }]);
   expect(spec).toMatchObject({ serviceAccountName: 'previewer' });
-  expect(JSON.stringify(spec)).not.toMatch(/secret|envFrom/i);
+  // The folder of the account's token alone is called so.
+  expect(JSON.stringify(spec).replaceAll('/var/run/secrets/', '')).not.toMatch(/secret|envFrom/i);
   const role = named(on, 'preview-reader')?.args as unknown as {
     rules: { resources: string[]; verbs: string[] }[];
   };
@@ -109,6 +110,55 @@ test('the preview Pod has no Secret, no credential in its environment, and an ac
     expect(resources).not.toContain(never);
   expect(new Set(role.rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'list']));
   expect(textOf(on, /^preview-(reading|account|kubeconfig)/)).not.toContain('cluster-admin');
+});
+
+test('a merge request’s program has a container without account, kubeconfig, network or Jenkins’ workspace', () => {
+  interface Container {
+    readonly name: string;
+    readonly command?: readonly string[];
+    readonly env: readonly { readonly name: string; readonly value: string }[];
+    readonly volumeMounts: readonly {
+      readonly name: string;
+      readonly mountPath: string;
+      readonly readOnly?: boolean;
+    }[];
+  }
+  const spec = podOf(on, 'preview')?.spec as unknown as {
+    containers: Container[];
+    volumes: { name: string; emptyDir?: { sizeLimit?: string } }[];
+  };
+  expect(spec).toMatchObject({ automountServiceAccountToken: false });
+  expect(spec).not.toHaveProperty('shareProcessNamespace');
+  const [preview, program, jnlp] = ['preview', 'program', 'jnlp'].map((name) =>
+    spec.containers.find((container) => container.name === name),
+  );
+  const mounts = (container?: Container) =>
+    (container?.volumeMounts ?? []).map(({ name, mountPath, readOnly }) => [
+      name,
+      mountPath,
+      readOnly === true,
+    ]);
+  expect(program?.command?.[0]).toBe('confined');
+  expect(program?.env.map(({ name }) => name).sort()).toEqual(['HOME', 'SWITCHYARD_HANDOVER']);
+  expect(mounts(program).sort()).toEqual([
+    ['given', '/handover/given', true],
+    ['left', '/handover/left', false],
+    // Jenkins' plugin would mount its workspace there.
+    ['program-home', '/home/jenkins/agent', false],
+    ['program-tmp', '/tmp', false],
+  ]);
+  // What it writes is read by the engine's container alone, and as nothing but files.
+  expect(mounts(preview)).toEqual(
+    expect.arrayContaining([
+      ['given', '/handover/given', false],
+      ['left', '/handover/left', true],
+      ['account', '/var/run/secrets/kubernetes.io/serviceaccount', true],
+    ]),
+  );
+  for (const other of [preview, jnlp])
+    expect(mounts(other).filter(([name]) => String(name).startsWith('program'))).toEqual([]);
+  for (const { name, emptyDir } of spec.volumes)
+    if (emptyDir) expect([name, emptyDir.sizeLimit]).toEqual([name, expect.stringMatching(/i$/)]);
 });
 
 test('the only secret in the namespace of previews is that which pulls images', () => {
@@ -179,7 +229,7 @@ describe('the look for drift', () => {
     const jobOf = (model: Model) =>
       casc(model).jobs.find(({ script }) => script.includes('topologyDrift('))?.script ?? '';
     expect(jobOf(on)).toContain("pipelineJob('switchyard/topology-drift')");
-    expect(jobOf(on)).toContain("topologyDrift(environment: 'test')");
+    expect(jobOf(on)).toContain("topologyDrift(environment: 'test', parts: true)");
     expect(jobOf(on)).toContain("cron { spec('TZ=UTC\\n47 3 * * *') }");
     expect(jobOf(modelWith('{ drift: "*/20 * * * 1-5" }'))).toContain("spec('TZ=UTC\\n*/20 * * * 1-5')");
     expect(jobOf(on)).not.toMatch(/gitlab \{|secretToken|parameters/);
@@ -315,10 +365,10 @@ test('a module that has the name of the job that looks for drift is refused', ()
 
 const CREDENTIALS =
   'variables: { SWITCHYARD_SEED: STAGING_SEED, GITLAB_TOKEN: STAGING_TOKEN, PULUMI_CONFIG_PASSPHRASE: STAGING_PASS }, previewKubeconfig: STAGING_READ, applyKubeconfig: STAGING_ALL';
-const STAGING = stackWith({ clusters: 'ci: { context: stage }, production: { context: stage }' }).replace(
-  'environment: test',
-  'environment: staging',
-);
+const STAGING = stackWith({
+  clusters: 'ci: { context: stage }, production: { context: stage }',
+  gitlab: 'group: staging',
+}).replace('environment: test', 'environment: staging');
 const PREVIEWED = `${STAGING}  switchyard:previewedBy: test\n`;
 const twoWith = (
   setting = `{ environments: [staging, test], credentials: { staging: { ${CREDENTIALS} } } }`,

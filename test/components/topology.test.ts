@@ -77,6 +77,20 @@ test('an image is pushed only when its registry answers', async () => {
   expect(asked).toEqual([`${scheme}://${address}/v2/`, `${scheme}://${address}/v2/`]);
 });
 
+test('both clusters are written by server-side apply, their Secrets and ConfigMaps changed in place', async () => {
+  const clusters = (await registeredBy()).filter(({ type }) => type === 'pulumi:providers:kubernetes');
+  // A provider's inputs go over the wire as JSON.
+  const inPlace = {
+    enableServerSideApply: 'true',
+    enableConfigMapMutable: 'true',
+    enableSecretMutable: 'true',
+  };
+  expect(Object.fromEntries(clusters.map(({ name, inputs }) => [name, inputs]))).toEqual({
+    'ci-cluster': { ...inPlace, context: testModel().settings.clusters.ci.context },
+    'production-cluster': { ...inPlace, context: testModel().settings.clusters.production.context },
+  });
+});
+
 test("a provider's state holds nothing of the machine that runs the program", async () => {
   const ambient = { KUBECONFIG: '/machine/kubeconfig', DOCKER_HOST: 'unix:///machine/docker.sock' };
   const before = { ...process.env };

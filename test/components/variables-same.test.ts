@@ -2,9 +2,12 @@ import fc from 'fast-check';
 import { parse } from 'yaml';
 import { parseCatalog } from '../../catalog/load';
 import { ProblemsError } from '../../catalog/problems';
-import { productionResources } from '../../components/production/resources';
+import { moduleProductionDeclarations } from '../../components/production/resources';
+import { moduleProductionSpec } from '../../components/specs';
 import { podYaml, testPod } from '../../delivery/test-pod';
 import { containerText, containerVariable } from '../../text/kubernetes';
+import { unicodeEscape } from '../../text/unicode';
+import { FOREIGN } from '../../text/yaml';
 import { green } from '../delivery/certificates';
 import { catalogTexts, testModel } from '../support/model';
 
@@ -91,7 +94,7 @@ function both(environment: Readonly<Record<string, string>>) {
   const catalog = parseCatalog({
     ...catalogTexts,
     modules: {
-      'shop.yaml': `${catalogTexts.modules['shop.yaml']}environment: ${JSON.stringify(environment)}\n`,
+      'shop.yaml': `${catalogTexts.modules['shop.yaml']}environment: ${JSON.stringify(environment).replace(FOREIGN, unicodeEscape)}\n`,
     },
   });
   const model = testModel({ catalog, modules: catalog.modules });
@@ -99,7 +102,7 @@ function both(environment: Readonly<Record<string, string>>) {
   if (!shop) throw new Error('no module');
   const certificate = { ...green, module: 'shop' };
   const pod = testPod({ ...model, module: shop, certificate, pullSecrets: [] });
-  const declared = productionResources(model, shop);
+  const declared = moduleProductionDeclarations('production-shop', moduleProductionSpec(model, shop));
   const argsOf = (declaration: string) =>
     declared.find((one) => one.name === declaration)?.args as unknown as {
       data: Record<string, string>;

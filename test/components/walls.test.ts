@@ -304,6 +304,7 @@ test('an API server is reached at the ports that its cluster names', () => {
     'jenkins-egress 16443',
     'preview-egress 16443',
     'reaper-egress 16443',
+    'reconciler-egress 16443',
     'registry-egress 16443',
   ]);
 });

@@ -12,7 +12,7 @@ import type { MergeRequest } from '../../delivery/gitlab';
 import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../../delivery/image';
 import { bearerChallenge, credentialsFor } from '../../delivery/registry';
 import { readSettings } from '../../delivery/settings';
-import { podYaml, testPod, testScript } from '../../delivery/test-pod';
+import { carryScript, podYaml, testPod, testScript } from '../../delivery/test-pod';
 import { decideMerge, explainMergeError, whyOther } from '../../delivery/verify';
 import { imageFor, loadStack } from '../../stacks/load';
 import { green, red, sha } from './certificates';
@@ -213,9 +213,20 @@ describe('the test Pod', () => {
       expect(service.restartPolicy).toBe('Always');
       expect(service.startupProbe).toBeDefined();
     }
-    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['app', 'robot', 'jnlp']);
+    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['app', 'robot', 'jnlp', 'carrier']);
     expect(pod.spec.containers[2]?.image).toBe(imageFor(settings, 'inboundAgent'));
     expect(pod.spec.containers[0]?.image).toBe(`${green.image?.repository}@${green.image?.digest}`);
+  });
+
+  it('has a volume for what leaves it, which neither the tests nor what is tested have', () => {
+    const having = [...pod.spec.initContainers, ...pod.spec.containers].filter(({ volumeMounts }) =>
+      volumeMounts.some(({ name }) => name === 'carried'),
+    );
+    expect(having.map(({ name }) => name)).toEqual(['jnlp', 'carrier']);
+    expect(pod.spec.volumes).toContainEqual({ name: 'carried', emptyDir: { sizeLimit: '512Mi' } });
+    // The shell is what runs, whatever Kubernetes makes of `$`.
+    const [, , script = ''] = pod.spec.containers.find(({ name }) => name === 'carrier')?.command ?? [];
+    expect(script.replaceAll('$$', '$')).toBe(`${carryScript(orders)}exec sleep infinity\n`);
   });
 
   it('fits Pod Security restricted in every container and brings no service account', () => {

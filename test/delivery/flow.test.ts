@@ -5,7 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
 import type { Certificate } from '../../delivery/certificate';
-import { type Deployment, deploy, recordRelease, reportRollout } from '../../delivery/deploy';
+import {
+  type Deployment,
+  deploy,
+  openMerged,
+  recordRelease,
+  reportRollout,
+  reportUnstarted,
+} from '../../delivery/deploy';
 import { exitCode, Failure } from '../../delivery/failure';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLabError } from '../../delivery/gitlab';
@@ -15,7 +22,7 @@ import { listReleases, rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';
 import { KEY } from './certificates';
-import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
+import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, replaced, type World } from './world';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
 const DECLARED = '0'.repeat(64);
@@ -81,9 +88,12 @@ async function tested(
 }
 const mergeNow = (certificate: Certificate) =>
   merge(world.context, certificate, 'automatic', KEY, folder(), PATIENCE);
-const deployNow = (commit: string, more: { rollback?: boolean } = {}): Promise<Deployment> =>
+const deployNow = (
+  commit: string,
+  { context = world.context, ...more }: { rollback?: boolean; context?: World['context'] } = {},
+): Promise<Deployment> =>
   deploy(
-    world.context,
+    context,
     new Registry({ host: registry.host, plainHttp: true, credentials: registry.credentials }),
     registry.host,
     {
@@ -139,6 +149,7 @@ describe('a merge request whose tests pass', () => {
   });
 
   it('knows by `git describe` how far it is from the last tag', async () => {
+    await world.git('fetch', '--quiet', 'origin');
     const clone = join(world.folder, 'clone');
     const env = gitEnvironment({ url: `${world.url}/${PROJECT}.git`, token: ROOT_TOKEN });
     const git = async (cwd: string, ...args: string[]) =>
@@ -179,6 +190,19 @@ describe('a merge request whose tests pass', () => {
     // What its build left for the next ones, which nobody reads before this.
     const cache = { type: 'application/vnd.oci.image.manifest.v1+json', bytes: Buffer.from('{"cache":1}') };
     registry.manifests.set('modules/orders:mr-cache', cache);
+    // No agent started for its rollout: then the ledger says nothing of it.
+    const start = {
+      why: 'no agent started within 15 minutes (FailedMount)',
+      pods: [{ name: 'orders-3', events: ['FailedMount: no such Secret'], log: [] }],
+    };
+    const pushed = { project: PROJECT, environment: 'production', commit, branch: 'main' };
+    await reportUnstarted(world.context, { ...pushed, build: BUILD, key: KEY }, start);
+    expect((await world.statuses(commit)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: `not deployed to production: ${start.why}`,
+    });
+    expect((await world.notes(iid))[0]?.body).toContain('FailedMount: no such Secret');
+
     const deployment = await deployNow(commit);
     expect(registry.manifests.get('modules/orders:buildcache')).toEqual(cache);
     expect(registry.manifests.get(`modules/orders:release-${commit.slice(0, 12)}`)).toEqual(
@@ -192,6 +216,13 @@ describe('a merge request whose tests pass', () => {
     });
     expect((await world.statuses(commit)).at(-1)).toMatchObject({ status: 'running', ref: 'main' });
 
+    // One that was there to cut the state did not; then somebody starts the build again.
+    await reportRollout(world.context, deployment, false, BUILD, KEY, start);
+    expect((await world.statuses(commit)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: `the rollout of orders ${commit.slice(0, 12)} to production failed: ${start.why}`,
+    });
+    expect((await world.notes(iid))[0]?.body).toContain('FailedMount: no such Secret');
     await reportRollout(world.context, deployment, true, BUILD, KEY);
     expect((await world.statuses(commit)).at(-1)).toMatchObject({
       status: 'success',
@@ -235,6 +266,50 @@ describe('a merge request whose tests fail', () => {
   });
 });
 
+describe('a merge request whose test Pod does not start for the infrastructure', () => {
+  const start = { why: 'container mysql waits (ImagePullBackOff)', infrastructure: true as const, pods: [] };
+
+  it('is tried again where a reconciler runs, with a word in the note, and red in the end or where none does', async () => {
+    await world.push('unlucky', { 'unlucky.txt': 'x\n' }, 'origin/main');
+    const iid = await world.open('unlucky');
+    const { tests: _tests, ...built } = await tested(iid, passed);
+    const certificate = { ...built, start };
+    const running = () =>
+      world.context.gitlab.setStatus(PROJECT, certificate.headSha, {
+        state: 'running',
+        ref: 'unlucky',
+        description: 'testing',
+      });
+    const status = async () => (await world.statuses(certificate.headSha)).at(-1);
+    for (let times = 1; times < 6; times++) {
+      expect(await ended(report(world.context, certificate, KEY, true))).toMatchObject({
+        code: exitCode.red,
+      });
+      expect(await status()).toMatchObject({
+        status: 'canceled',
+        description: 'broke off: the test Pod did not start: container mysql waits (ImagePullBackOff)',
+      });
+      const [note] = await world.notes(iid);
+      expect(note?.body).toContain('**Switchyard: not tested yet**');
+      expect(note?.body).toContain(`| Again | by itself (${times} of 6 times so far)`);
+      await running();
+    }
+    expect(await report(world.context, certificate, KEY, true)).toBe(false);
+    expect(await status()).toMatchObject({ status: 'failed' });
+    await running();
+    expect(await report(world.context, certificate, KEY)).toBe(false);
+    expect((await world.notes(iid))[0]?.body).toContain('**Switchyard: failed**');
+  });
+
+  it('is red at once where it is what is tested that does not start', async () => {
+    await world.push('crashes', { 'crashes.txt': 'x\n' }, 'origin/main');
+    const { tests: _tests, ...built } = await tested(await world.open('crashes'), passed);
+    const own = { why: 'container app ended (Error, exit code 1)', pods: [] };
+    expect(await report(world.context, { ...built, start: own }, KEY, true)).toBe(false);
+    expect((await world.statuses(built.headSha)).at(-1)).toMatchObject({ status: 'failed' });
+  });
+});
+
 describe('a merge request in conflict', () => {
   it('is reported with the files, and has no tree to test', async () => {
     await world.push('conflict', { 'a.txt': 'mine\n' }, 'origin/main');
@@ -273,6 +348,8 @@ describe('a merge request that needs what its repository does not hold', () => {
       },
       'origin/main',
     );
+    await world.git('fetch', '--quiet', 'origin');
+    await world.git('checkout', '--quiet', '-B', 'elsewhere', 'origin/elsewhere');
     await world.git('update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},libs/shared`);
     await world.git('commit', '--quiet', '-m', 'A submodule');
     await world.git('push', '--quiet', 'origin', 'HEAD:refs/heads/elsewhere');
@@ -299,7 +376,7 @@ describe('what moves while the tests run', () => {
     expect(await ended(mergeNow(first))).toMatchObject({ code: exitCode.again });
     expect((await world.statuses(first.headSha)).at(-1)).toMatchObject({
       status: 'pending',
-      description: `target moved; testing again (main moved to ${moved.slice(0, 12)})`,
+      description: `to be tested again: main moved to ${moved.slice(0, 12)}`,
     });
 
     const second = await tested(iid, passed);
@@ -611,11 +688,7 @@ it('leaves its work only where it was told to', () => {
 });
 
 /** The bot's GitLab with some answers of its own. */
-const withGitLab = (changes: object): World['context'] => ({
-  ...world.context,
-  noteRetries: { baseMs: 1, capMs: 1 },
-  gitlab: Object.assign(Object.create(world.context.gitlab), changes),
-});
+const withGitLab = (changes: object) => replaced(world.context, changes);
 
 describe('merge: reviewed', () => {
   const base = `/projects/${encodeURIComponent(PROJECT)}`;
@@ -850,38 +923,167 @@ describe('whatever happens in between', () => {
     expect(commit).toMatch(/^[0-9a-f]{40}$/);
   });
 
-  it('what a project without merge commits wants rebased is told before a build, or rebased by the bot', async () => {
-    const project = `/projects/${encodeURIComponent(PROJECT)}`;
-    const head = await world.push('older', { 'older.txt': '1\n' }, 'origin/main');
-    const base = await world.push('main', { 'b.txt': 'newer\n' }, 'origin/main');
-    const iid = await world.open('older');
-    const source = {
-      module: 'orders',
-      project: PROJECT,
-      mergeRequest: iid,
-      build: BUILD,
-      declared: DECLARED,
+  it('a merge that meets a conflict with something else at once is tried again, and one that was done is known', async () => {
+    const { gitlab } = world.context;
+    const answering = (...answers: (readonly [status: number, done: boolean])[]) =>
+      withGitLab({
+        merge: async (...what: Parameters<typeof gitlab.merge>) => {
+          const [status, done] = answers.shift() ?? [];
+          if (status === undefined || done) {
+            const made = await gitlab.merge(...what);
+            if (status === undefined) return made;
+          }
+          throw new GitLabError(status, '409 Conflict', `GitLab: PUT merge answered ${status}.`);
+        },
+      });
+    const mergeable = async (name: string) => {
+      await world.push(name, { [`${name}.txt`]: '1\n' }, 'origin/main');
+      const certificate = await tested(await world.open(name), passed);
+      await report(world.context, certificate, KEY);
+      return certificate;
     };
-    const take = (rebase: boolean) =>
-      takeSource(world.context, { ...source, policy: 'automatic', rebase, folder: folder() });
-    await world.api('PUT', project, { merge_method: 'ff' });
-    try {
-      expect(await ended(take(false))).toMatchObject({
-        code: exitCode.nothing,
-        message: expect.stringContaining(`!${iid} needs a rebase onto main`),
+    const merged = async (name: string, ...answers: Parameters<typeof answering>) =>
+      merge(answering(...answers), await mergeable(name), 'automatic', KEY, folder(), PATIENCE.slice(0, 20));
+    expect(await merged('at-once', [409, false], [406, false])).toMatch(/^[0-9a-f]{40}$/);
+    expect(await merged('done', [409, true])).toMatch(/^[0-9a-f]{40}$/);
+    expect(await merged('refused', [422, true])).toMatch(/^[0-9a-f]{40}$/);
+    const failure = await ended(
+      merged('for-long', ...Array<readonly [number, boolean]>(100).fill([409, false])),
+    );
+    expect([failure.code, failure.message]).toEqual([
+      exitCode.nothing,
+      expect.stringContaining('GitLab still refuses it (409: 409 Conflict)'),
+    ]);
+  });
+
+  it.each([
+    ['push', 'job: { script: make }\n'],
+    [
+      'merge_request_event',
+      'workflow: { rules: [{ if: $CI_PIPELINE_SOURCE == "merge_request_event" }] }\njob: { script: make }\n',
+    ],
+  ])(
+    'a .gitlab-ci.yml that has GitLab judge a pipeline of the %s: green and not merged, and the note names it',
+    async (source, text) => {
+      const head = await world.push(`ci-${source}`, { '.gitlab-ci.yml': text }, 'origin/main');
+      const iid = await world.open(`ci-${source}`);
+      const certificate = await tested(iid, passed);
+      await report(world.context, certificate, KEY);
+      expect((await world.statuses(head)).at(-1)).toMatchObject({ name: 'switchyard', status: 'success' });
+      const failure = await ended(
+        merge(world.context, certificate, 'automatic', KEY, folder(), Array<number>(10).fill(50)),
+      );
+      expect(failure.code).toBe(exitCode.nothing);
+      const { head_pipeline, state } = await world.context.gitlab.mergeRequest(PROJECT, iid);
+      expect([state, head_pipeline?.source]).toEqual(['opened', source]);
+      const named = `of its pipeline ${head_pipeline?.id} ("${source}"), which a .gitlab-ci.yml made`;
+      expect(failure.message).toContain(named);
+      const notes = (await world.notes(iid)).map(({ body }) => body.replaceAll('&#95;', '_'));
+      expect(notes).toEqual([expect.stringContaining(named)]);
+    },
+  );
+
+  it('a file where GitLab must find none is refused before anything is built', async () => {
+    const file = '.switchyard/gitlab-ci.yml';
+    const head = await world.push('ours', { [file]: 'job: { script: make }\n' }, 'origin/main');
+    const failure = await ended(tested(await world.open('ours'), passed));
+    expect(failure.code).toBe(exitCode.nothing);
+    expect(failure.message).toContain(`brings ${file}, where GitLab must find nothing`);
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'failed',
+      description: expect.stringContaining(`brings ${file}`),
+    });
+  });
+
+  it.each(['ff', 'rebase_merge'])(
+    'what a project that merges by %s wants rebased is told before a build, or rebased by the bot',
+    async (method) => {
+      const project = `/projects/${encodeURIComponent(PROJECT)}`;
+      const head = await world.push(`older-${method}`, { [`older-${method}.txt`]: '1\n' }, 'origin/main');
+      const base = await world.push('main', { 'b.txt': `newer, ${method}\n` }, 'origin/main');
+      const iid = await world.open(`older-${method}`);
+      const source = {
+        module: 'orders',
+        project: PROJECT,
+        mergeRequest: iid,
+        build: BUILD,
+        declared: DECLARED,
+      };
+      const take = (rebase: boolean) =>
+        takeSource(world.context, { ...source, policy: 'automatic', rebase, folder: folder() });
+      await world.api('PUT', project, { merge_method: method });
+      try {
+        expect(await ended(take(false))).toMatchObject({
+          code: exitCode.nothing,
+          message: expect.stringContaining(`!${iid} needs a rebase onto main`),
+        });
+        expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'failed' });
+        expect(await ended(take(true))).toMatchObject({ code: exitCode.nothing });
+        expect((await world.statuses(head)).at(-1)).toMatchObject({
+          status: 'canceled',
+          description: expect.stringContaining('is being rebased'),
+        });
+        for (let now = head; now === head; await sleep(20))
+          now = (await world.context.gitlab.mergeRequest(PROJECT, iid)).sha ?? '';
+        expect(await take(true)).toMatchObject({ baseSha: base, mergeRequest: iid });
+      } finally {
+        await world.api('PUT', project, { merge_method: 'merge' });
+      }
+    },
+  );
+
+  it.each(['ff', 'rebase_merge'])(
+    'a project that merges by %s since its tests: what needs a rebase is left with these words',
+    async (method) => {
+      const project = `/projects/${encodeURIComponent(PROJECT)}`;
+      const branch = `since-${method}`;
+      await world.push(branch, { [`${branch}.txt`]: '1\n' }, 'origin/main');
+      await world.push('main', { 'b.txt': `since, ${method}\n` }, 'origin/main');
+      const iid = await world.open(branch);
+      const certificate = await tested(iid, passed);
+      await report(world.context, certificate, KEY);
+      await world.api('PUT', project, { merge_method: method });
+      try {
+        const failure = await ended(mergeNow(certificate));
+        const why = 'it needs a rebase onto main; the new commit has its own build';
+        expect(failure).toMatchObject({ code: exitCode.nothing, message: `not merged: ${why}.` });
+        expect((await world.notes(iid))[0]?.body).toContain('it needs a rebase onto main');
+        expect((await world.context.gitlab.mergeRequest(PROJECT, iid)).state).toBe('opened');
+      } finally {
+        await world.api('PUT', project, { merge_method: 'merge' });
+      }
+    },
+  );
+
+  it('a deploy waits while GitLab has its merge request locked, and not for one of another branch', async () => {
+    const { commit } = await merged('locked');
+    const { gitlab } = world.context;
+    let asked = 0;
+    const locked = (more: object) =>
+      withGitLab({
+        mergeRequestsOf: async (...of: Parameters<typeof gitlab.mergeRequestsOf>) => {
+          const found = await gitlab.mergeRequestsOf(...of);
+          asked += 1;
+          return asked > 2 ? found : found.map((one) => ({ ...one, state: 'locked', ...more }));
+        },
       });
-      expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'failed' });
-      expect(await ended(take(true))).toMatchObject({ code: exitCode.nothing });
-      expect((await world.statuses(head)).at(-1)).toMatchObject({
-        status: 'canceled',
-        description: expect.stringContaining('is being rebased'),
-      });
-      for (let now = head; now === head; await sleep(20))
-        now = (await world.context.gitlab.mergeRequest(PROJECT, iid)).sha ?? '';
-      expect(await take(true)).toMatchObject({ baseSha: base, mergeRequest: iid });
-    } finally {
-      await world.api('PUT', project, { merge_method: 'merge' });
-    }
+    const where = { project: PROJECT, commit, branch: 'main' };
+    const refuse = (why: string): never => {
+      throw new Failure(exitCode.red, why);
+    };
+    const open = (more: object, patience: readonly number[]) => {
+      asked = 0;
+      return openMerged(locked(more), { ...where, folder: folder() }, refuse, patience);
+    };
+    expect((await open({}, [1, 1, 1])).found.state).toBe('merged');
+    expect(asked).toBe(3);
+    const why = 'no merged merge request brought this commit';
+    expect((await ended(open({ target_branch: 'other' }, [1, 1, 1]))).message).toBe(why);
+    expect(asked).toBe(1);
+    expect((await ended(open({}, [1]))).message).toBe(why);
+    asked = 0;
+    expect(await deployNow(commit, { context: locked({}) })).toMatchObject({ commit });
+    expect(asked).toBe(3);
   });
 
   it('a merge whose answer is cut off is found: still locked, or not begun at all', async () => {

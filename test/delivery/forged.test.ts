@@ -6,7 +6,7 @@ import { exitCode } from '../../delivery/failure';
 import { certificateFile, writeCertificate } from '../../delivery/state';
 import { report, takeSource } from '../../delivery/verify';
 import { KEY } from './certificates';
-import { makeWorld, PROJECT, type World } from './world';
+import { buildEnvironment, makeWorld, PROJECT, type World } from './world';
 
 // The commands as the pipeline runs them, where somebody else wrote what they keep.
 jest.setTimeout(120_000);
@@ -35,18 +35,10 @@ afterEach(() => {
 
 /** The environment that Jenkins gives the commands of one merge request's build. */
 const building = (iid: number): void => {
-  Object.assign(process.env, {
-    BUILD_URL: BUILD,
-    GITLAB_TOKEN: world.context.token,
-    GITLAB_URL: world.url,
-    REGISTRY,
-    SWITCHYARD_CATALOG: join(__dirname, '..', '..', 'catalog'),
-    SWITCHYARD_CERTIFICATE_KEY: KEY,
-    SWITCHYARD_GITLAB_GROUP: 'switchyard',
-    SWITCHYARD_MODULE: 'orders',
-    SWITCHYARD_STATE: join(workspace, 'state'),
-    gitlabMergeRequestIid: String(iid),
-  });
+  Object.assign(
+    process.env,
+    buildEnvironment(world, { iid, build: BUILD, workspace, registry: REGISTRY, key: KEY }),
+  );
 };
 const delivery = (...args: string[]): Promise<number> => run(['--workspace', workspace, ...args]);
 

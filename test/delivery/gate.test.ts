@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { exitCode, Failure } from '../../delivery/failure';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
+import { RegistryAway } from '../../delivery/registry';
 
 const TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -29,6 +32,7 @@ function makeRepository() {
   return {
     manifests,
     blobs,
+    waitForLogin: async (): Promise<void> => undefined,
     resolve: async (_path: string, reference: string) => {
       const found = manifests.get(reference);
       return found && { ...found, digest: digestOf(found.bytes) };
@@ -177,10 +181,55 @@ describe('a build', () => {
 
   test('without an image, or with a cache in its place, is refused', async () => {
     await expect(gate.publish()).rejects.toThrow('handed over no image');
+    // The build's own fault, whatever it sends.
+    expect((await upload('config', digestOf('other'))).status).toBe(502);
+    await expect(gate.publish()).rejects.toThrow('handed over no image');
     for (const text of ['list', 'layer']) await upload(text);
     await putManifest(TAG, manifest({ config: part('list', CACHE_CONFIG) }));
     await expect(gate.publish()).rejects.toThrow('is a cache');
   });
+});
+
+describe('a build that failed', () => {
+  const red = new Failure(exitCode.red, 'the image build failed.');
+
+  test('is red, whatever the gate refused it', async () => {
+    expect((await ask('GET', `${OWN}/tags/list`)).status).toBe(405);
+    expect(gate.blame(red)).toBe(red);
+  });
+
+  test('is to be made again where the registry had not done what it was asked for', async () => {
+    repository.putBlob = async () => {
+      throw new RegistryAway('the registry did not answer', 'registry: it cannot be reached (ECONNREFUSED).');
+    };
+    expect((await upload('config')).status).toBe(502);
+    expect(gate.blame(red)).toMatchObject({
+      code: exitCode.lost,
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+});
+
+test('what a build asks for before the registry has answered, waits', async () => {
+  await gate.close();
+  let answer = (): void => undefined;
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  repository.waitForLogin = () => answered;
+  await open();
+  const first = ask('POST', `${OWN}/blobs/uploads/`);
+  expect(await Promise.race([first, sleep(100, 'waits')])).toBe('waits');
+  answer();
+  expect((await first).status).toBe(202);
+});
+
+test('a registry that never answers is what its build ends with', async () => {
+  await gate.close();
+  repository.waitForLogin = () => Promise.reject(new Failure(exitCode.red, 'registry: no login.'));
+  await open();
+  await expect(gate.ready).rejects.toThrow('no login');
+  expect((await ask('POST', `${OWN}/blobs/uploads/`)).status).toBe(502);
 });
 
 describe('whoever took over a build', () => {
@@ -275,4 +324,21 @@ describe('a manifest', () => {
     expect(faultOf(manifest(), 'text/html')).toBe('is a text/html');
     expect(faultOf(manifest())).toBeUndefined();
   });
+});
+
+test('a registry that is away while a build hands over is blamed for its end, and a build that sends nonsense is not', async () => {
+  const ended = new Error('the build ended');
+  expect((await upload('config', digestOf('other'))).status).toBe(502);
+  expect(gate.blame(ended)).toBe(ended);
+  const put = repository.putBlob;
+  repository.putBlob = async () => {
+    throw new RegistryAway('the registry answered 503', 'registry: PUT answered 503.');
+  };
+  expect((await upload('layer')).status).toBe(502);
+  expect(gate.blame(ended)).toMatchObject({ code: exitCode.lost });
+  // It came through in the end.
+  repository.putBlob = put;
+  for (const text of ['layer', 'config']) expect((await upload(text)).status).toBe(201);
+  expect((await putManifest(TAG, manifest())).status).toBe(201);
+  expect(await gate.publish()).toMatch(/^sha256:/);
 });

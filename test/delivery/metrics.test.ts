@@ -21,8 +21,8 @@ async function withGateway(
   const received: Received[] = [];
   const server = createServer((request, response) => {
     let body = '';
-    request.on('data', (chunk: Buffer) => {
-      body += chunk.toString();
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      body += chunk;
     });
     request.on('end', () => {
       received.push({ method: request.method ?? '', path: request.url ?? '', body });

@@ -14,6 +14,27 @@ const withFailing = (entries: { name: string; message: string }[]): Certificate 
   tests: { total: entries.length, passed: 0, failed: entries.length, skipped: 0, failing: entries },
 });
 
+test('a rollout whose Pod did not start shows the words of that Pod, and keeps its certificate', () => {
+  const start = {
+    why: 'no agent started within 15 minutes (FailedScheduling)',
+    pods: [{ name: 'orders-7-x', events: ['FailedScheduling: 0/1 nodes | <b>'], log: [] }],
+  };
+  const note = renderNote(
+    green,
+    {
+      state: 'rollout failed',
+      commit: green.headSha,
+      environment: 'lab',
+      build: 'http://j.example/4/',
+      start,
+    },
+    KEY,
+  );
+  expect(note).toContain('no agent started within 15 minutes (FailedScheduling)');
+  expect(note).toContain('- <code>FailedScheduling&#58; 0/1 nodes &#124; &#60;b&#62;</code>');
+  expect(readNote(note, KEY)).toEqual({ certificate: green });
+});
+
 describe('the note on a merge request', () => {
   it('gives back the certificate that it was made of, whatever the tests are called and say', () => {
     fc.assert(

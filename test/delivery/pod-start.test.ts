@@ -14,12 +14,12 @@ import {
   RUN_FILE,
   RUN_LABEL,
   runOf,
-  START_FILE,
   startOf,
   watchStart,
   watchTestPod,
 } from '../../delivery/pod-start';
 import { linesOf, MOST, type PodWords, podWordsSchema, podWordsText } from '../../delivery/pod-words';
+import { START_FILE } from '../../delivery/start-words';
 import { readCertificate, writeCertificate } from '../../delivery/state';
 import { readPodWords } from '../../delivery/unsteady';
 import { green, KEY } from './certificates';
@@ -93,13 +93,48 @@ async function watched(
   return { words, minutes: now / MINUTE, said };
 }
 
+const disrupted = (reason: string, more: object = {}) => ({
+  conditions: [{ type: 'DisruptionTarget', status: 'True', reason }],
+  ...more,
+});
+const OURS = false;
+const OUTSIDE = true;
+
 test.each([
-  ['its image cannot be pulled', pulling, 'container mysql waits (ImagePullBackOff)', 5],
+  [
+    'the image of a service cannot be pulled',
+    pulling,
+    'container mysql waits (ImagePullBackOff)',
+    5,
+    OUTSIDE,
+  ],
+  [
+    'its own image cannot be pulled: it was pushed a moment ago',
+    pod({ containers: [waits('ErrImagePull')] }),
+    'container app waits (ErrImagePull)',
+    5,
+    OUTSIDE,
+  ],
   [
     'its configuration is wrong',
     pod({ containers: [waits('CreateContainerConfigError')] }),
     'container app waits (CreateContainerConfigError)',
     5,
+    OURS,
+  ],
+  [
+    'what it is to run is not in its image',
+    pod({ containers: [waits('RunContainerError')] }),
+    'container app waits (RunContainerError)',
+    5,
+    OURS,
+  ],
+  [
+    'the agent cannot be made',
+    pod({ containers: [{ name: 'jnlp', ...waits('CreateContainerError') }] }),
+    'container jnlp waits (CreateContainerError)',
+    5,
+    OUTSIDE,
   ],
   [
     'a service crashes again and again',
@@ -110,37 +145,116 @@ test.each([
     }),
     'container mysql keeps ending (Error, exit code 1)',
     5,
+    OUTSIDE,
+  ],
+  [
+    'a service does not get ready',
+    pod({ services: [{ ready: false, state: { running: {} } }], containers: [waits('PodInitializing')] }),
+    'container mysql runs and is not ready',
+    15,
+    OUTSIDE,
+  ],
+  [
+    'neither a service nor the module gets ready',
+    pod({
+      services: [{ ready: false, state: { running: {} } }],
+      containers: [{ ready: false, state: { running: {} } }],
+    }),
+    'container mysql runs and is not ready, container app runs and is not ready',
+    15,
+    OURS,
   ],
   [
     'its container ends',
     pod({ containers: [{ state: ended(3) }] }),
     'container app ended (Error, exit code 3)',
     0,
+    OURS,
   ],
   [
-    'it failed as a whole',
+    'it wrote more than it may',
     pod({}, { status: { phase: 'Failed', reason: 'Evicted' } }),
     'the Pod failed (Evicted)',
     0,
+    OURS,
   ],
-  ['its probe never succeeds', unready, 'container app runs and is not ready', 15],
-  ['no node takes it', unscheduled, 'no node takes it (Unschedulable)', 15],
-  ['nothing is said of it', creating, 'it was not ready within 15 minutes', 15],
-])('a Pod does not start: %s', async (_name, object, why, minutes) => {
+  [
+    'it had to make room',
+    pod({}, { status: disrupted('TerminationByKubelet', { phase: 'Failed', reason: 'Evicted' }) }),
+    'the Pod failed (Evicted)',
+    0,
+    OUTSIDE,
+  ],
+  [
+    'its node had no room after all',
+    pod({}, { status: { phase: 'Failed', reason: 'OutOfmemory' } }),
+    'the Pod failed (OutOfmemory)',
+    0,
+    OUTSIDE,
+  ],
+  ['its probe never succeeds', unready, 'container app runs and is not ready', 15, OURS],
+  ['no node takes it', unscheduled, 'no node takes it (Unschedulable)', 15, OUTSIDE],
+  ['nothing is said of it', creating, 'it was not ready within 15 minutes', 15, OUTSIDE],
+])('a Pod does not start: %s', async (_name, object, why, minutes, outside) => {
   const { words, minutes: took } = await watched(() => object);
   expect(words).toEqual({
     why,
+    ...(outside ? { infrastructure: true } : {}),
     pods: [{ name: 'orders-1-abcde', events: ['Failed: of uid-orders-1-abcde'], log: [] }],
   });
   expect(podWordsSchema.parse(words)).toEqual(words);
   expect(took).toBe(minutes);
 });
 
+describe('a Pod that has started', () => {
+  const lost = (status: object, more: object = {}) => pod({}, { status, ...more });
+
+  it.each([
+    [
+      'is pushed off its node',
+      lost(disrupted('EvictionByEvictionAPI'), { deleted: true }),
+      'EvictionByEvictionAPI',
+    ],
+    ['makes room', lost(disrupted('PreemptionByScheduler')), 'PreemptionByScheduler'],
+    ['is on a node that goes', lost({ phase: 'Failed', reason: 'NodeShutdown' }), 'NodeShutdown'],
+    [
+      'is on a node that has no memory left',
+      lost(disrupted('TerminationByKubelet', { phase: 'Failed', reason: 'Evicted' })),
+      'TerminationByKubelet',
+    ],
+  ])('and %s, is lost', async (_how, object, reason) => {
+    const { words } = await watched((minute) => (minute < 3 ? READY : object));
+    expect(words).toEqual({
+      why: `it was taken away (${reason})`,
+      infrastructure: true,
+      lost: true,
+      pods: [{ name: 'orders-1-abcde', events: ['Failed: of uid-orders-1-abcde'], log: [] }],
+    });
+    expect(podWordsSchema.parse(words)).toEqual(words);
+  });
+
+  it.each([
+    ['ends by itself', lost({ phase: 'Failed', reason: 'Evicted' })],
+    ['has a container that ended', pod({ containers: [{ state: ended(137) }] })],
+    ['is removed', lost({ phase: 'Running' }, { deleted: true })],
+    ['is gone', undefined],
+    ['is beside another one that is lost', lost(disrupted('PreemptionByScheduler'), { name: 'other' })],
+  ])('and %s, is not', async (_how, object) => {
+    expect((await watched((minute) => (minute < 3 ? READY : object), 9)).words).toBeUndefined();
+  });
+
+  it('is looked at once more when its tests have ended', async () => {
+    const gone = lost(disrupted('DeletionByTaintManager'));
+    expect((await watched((minute) => (minute < 3 ? READY : gone), 3)).words?.lost).toBe(true);
+    expect((await watched((minute) => (minute < 3 ? READY : new Error('away')), 3)).words).toBeUndefined();
+  });
+});
+
 test('a Pod that starts at once or late is no fault, nor is one that nobody waits for any more', async () => {
-  expect((await watched(() => READY)).words).toBeUndefined();
-  expect((await watched((minute) => (minute < 14 ? creating : READY))).words).toBeUndefined();
+  expect((await watched(() => READY, 30)).words).toBeUndefined();
+  expect((await watched((minute) => (minute < 14 ? creating : READY), 30)).words).toBeUndefined();
   expect(
-    (await watched((minute) => (minute < 4 ? pulling : minute < 9 ? unready : READY))).words,
+    (await watched((minute) => (minute < 4 ? pulling : minute < 9 ? unready : READY), 30)).words,
   ).toBeUndefined();
   const gone = await watched(() => undefined, 40);
   expect(gone).toMatchObject({ words: undefined, minutes: 40 });
@@ -153,8 +267,9 @@ test('a full quota, or no free agent, is waited for without an end, and takes no
   // Pushed off its node, and made anew for want of room much later.
   expect(
     (
-      await watched((minute) =>
-        minute < 10 ? creating : minute < 60 ? undefined : minute < 64 ? creating : READY,
+      await watched(
+        (minute) => (minute < 10 ? creating : minute < 60 ? undefined : minute < 64 ? creating : READY),
+        90,
       )
     ).words,
   ).toBeUndefined();
@@ -172,7 +287,7 @@ test('between two starts of a service it still says that it cannot, and a Pod ma
 });
 
 test('an API server that does not answer ends nothing, and is told of once', async () => {
-  const { words, said } = await watched((minute) => (minute < 20 ? new Error('403') : READY));
+  const { words, said } = await watched((minute) => (minute < 20 ? new Error('403') : READY), 30);
   expect(words).toBeUndefined();
   expect(said).toEqual(['the test Pod cannot be looked at: 403']);
 });

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { openRegistry } from '../../delivery/registry';
+import { openRegistry, Registry, RegistryAway } from '../../delivery/registry';
 
 // A registry that notes what it is asked for, and has one repository below a path and one beside it.
 let server: Server;
@@ -60,4 +60,34 @@ test('without one they stand at the root, and all are listed', async () => {
     'GET /v2/modules/shop/tags/list?n=1000',
     'GET /v2/modules/shop/manifests/one',
   ]);
+});
+
+test('a registry that is away is told from one that refuses', async () => {
+  const statuses = [503, 429, 500, 404, 403];
+  const away = createServer((_request, response) => {
+    response.statusCode = statuses[0] ?? 200;
+    response.end();
+  });
+  await new Promise<void>((resolve) => away.listen(0, '127.0.0.1', resolve));
+  const at = `127.0.0.1:${(away.address() as AddressInfo).port}`;
+  const registry = new Registry({ host: at, plainHttp: true, policy: { attempts: 1 } });
+  const push = () =>
+    registry
+      .putManifest('modules/shop', 'x', { mediaType: 'x', bytes: Buffer.from('{}') })
+      .catch((error: Error) => error);
+  const told: (string | undefined)[] = [];
+  for (; statuses.length > 0; statuses.shift()) {
+    const error = await push();
+    told.push(error instanceof RegistryAway ? error.why : undefined);
+  }
+  expect(told).toEqual([
+    'the registry answered 503',
+    'the registry answered 429',
+    'the registry answered 500',
+    undefined,
+    undefined,
+  ]);
+  await new Promise((resolve) => away.close(resolve));
+  const error = await push();
+  expect(error instanceof RegistryAway && error.why).toBe('the registry did not answer');
 });

@@ -125,8 +125,8 @@ class Ledgers {
     });
   }
 
-  rollBack(to?: string, hold = false) {
-    return rollBack(this.gitlab, { ...PLACE, module: 'shop', hold, ...(to ? { to } : {}) });
+  rollBack(to?: string, hold = false, wrote?: string) {
+    return rollBack(this.gitlab, { ...PLACE, module: 'shop', hold, wrote, ...(to ? { to } : {}) });
   }
 
   undo(digit: string, by: 'merge' | 'rollback' = 'merge') {
@@ -318,6 +318,23 @@ describe('a rollback', () => {
     expect((await refused(work)).message).toContain('was released meanwhile');
     expect(ledgers.commits).toHaveLength(length + 1);
   });
+
+  test.each([undefined, 'aaaaaaa'])(
+    'that is rolled out in a further round of its build (--to %s) stays as it is, and takes nothing back that was released since',
+    async (to) => {
+      const ledgers = await released('a', 'b');
+      await ledgers.rollBack(to);
+      const again = await ledgers.rollBack(to, false, commitOf('a'));
+      expect(again).toMatchObject({ written: false, release: releaseOf('a') });
+      await ledgers.deploy('c');
+      const failure = await refused(ledgers.rollBack(to, false, commitOf('a')));
+      expect([failure.code, failure.message]).toEqual([
+        exitCode.nothing,
+        'shop was released since: cccccccccccc is in the ledger, no longer aaaaaaaaaaaa.',
+      ]);
+      expect(runs(ledgers)).toBe('c');
+    },
+  );
 
   test('needs the image of this module, and that it is still there', async () => {
     const registry = (found: boolean) => ({

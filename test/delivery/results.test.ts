@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -14,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findModule, loadCatalog, type Module } from '../../catalog/load';
 import { packSource } from '../../delivery/source';
-import { runScript, testScript } from '../../delivery/test-pod';
+import { carryScript, runScript, testScript } from '../../delivery/test-pod';
 import { readFolders } from '../../delivery/verdict';
 
 // What goes into a test Pod and what comes out of it, with the real `tar`, `sh` and `gzip`.
@@ -25,11 +26,15 @@ let root: string;
 let workspace: string;
 /** The agent's workspace in the test Pod. */
 let pod: string;
+/** What its agent reads, and its container `carrier` alone writes. */
+let carried: string;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'results-'));
   workspace = join(root, 'delivery');
   pod = join(root, 'pod');
+  carried = join(root, 'carried');
+  mkdirSync(carried);
   mkdirSync(join(workspace, 'source'), { recursive: true });
   mkdirSync(join(pod, '.switchyard', 'given'), { recursive: true });
 });
@@ -42,18 +47,26 @@ const put = (path: string, text: string): void => {
 };
 const link = (path: string, target: string): void => symlinkSync(target, join(workspace, 'source', path));
 
-/** Carries the checkout into the Pod, runs a test command there, and reads what comes out of it. */
+/** Carries the checkout into the Pod, runs a test command there, carries what it left, and reads that. */
 async function run(command: string, results = 'results') {
   const module: Module = { ...orders, test: { ...orders.test, command, results } };
   const given = join(pod, '.switchyard', 'given');
   await packSource(workspace, 'source', join(given, 'source.tar'));
   writeFileSync(join(given, 'test.sh'), testScript(module));
-  writeFileSync(join(given, 'run.sh'), runScript(module));
-  const ended = spawnSync('sh', ['.switchyard/given/run.sh'], { cwd: pod, encoding: 'utf8' });
+  writeFileSync(join(given, 'run.sh'), runScript());
+  const ended = spawnSync('sh', ['.switchyard/given/run.sh'], {
+    cwd: pod,
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
+  writeFileSync(join(carried, 'from'), pod);
+  const carrier = spawnSync('sh', ['-c', carryScript(module, carried)], { cwd: '/', encoding: 'utf8' });
+  expect({ code: carrier.status, done: existsSync(join(carried, 'done')) }).toEqual({ code: 0, done: true });
   return {
     code: ended.status,
     said: ended.stderr,
-    ...(await readFolders([join(pod, '.switchyard', 'out')], () => results)),
+    log: ended.stdout,
+    ...(await readFolders([carried], () => results)),
   };
 }
 const leaves = (text: string, file = 'results/output.xml'): string => `cat >${file} <<'EOF'\n${text}\nEOF`;
@@ -81,13 +94,13 @@ describe('a checkout in a test Pod', () => {
       'git describe >results/described; git status --porcelain >results/status',
     );
     expect({ code, said }).toEqual({ code: 0, said: '' });
-    const carried = join(pod, 'source');
-    expect(readFileSync(join(carried, 'results', 'described'), 'utf8')).toBe('v1.2.3\n');
-    expect(readFileSync(join(carried, 'results', 'status'), 'utf8')).toBe('');
-    expect(readlinkSync(join(carried, 'to-folder'))).toBe('a b');
-    expect(readlinkSync(join(carried, 'broken'))).toBe('nowhere');
-    expect(readFileSync(join(carried, 'a b', 'ü\nnew line'), 'utf8')).toBe('x');
-    expect(lstatSync(join(carried, 'run')).mode & 0o111).toBe(0o111);
+    const brought = join(pod, 'source');
+    expect(readFileSync(join(brought, 'results', 'described'), 'utf8')).toBe('v1.2.3\n');
+    expect(readFileSync(join(brought, 'results', 'status'), 'utf8')).toBe('');
+    expect(readlinkSync(join(brought, 'to-folder'))).toBe('a b');
+    expect(readlinkSync(join(brought, 'broken'))).toBe('nowhere');
+    expect(readFileSync(join(brought, 'a b', 'ü\nnew line'), 'utf8')).toBe('x');
+    expect(lstatSync(join(brought, 'run')).mode & 0o111).toBe(0o111);
   });
 
   it('brings nothing along that its links point to', async () => {
@@ -159,12 +172,55 @@ describe('results', () => {
     expect(await run(command)).toMatchObject({ tests: { total: 0 }, faults: [expect.any(String)] });
   });
 
-  it('that a suite puts in the place of what is carried are judged like any other', async () => {
-    // It runs before they are packed, so nothing of this stays.
+  it('and what people look at are copied by name, and all of it as one archive', async () => {
     const { tests, faults } = await run(
-      `mkdir -p ../.switchyard/out/output.xml.gz; ln -s /etc ../.switchyard/out/x; rm -f ../.switchyard/given/run.sh\n${leaves(passed)}`,
+      `rm -f ../.switchyard/given/run.sh; mkdir results/browser; for name in log.html report.html shot.png browser/b.png; do echo $name >results/$name; done\n${leaves(passed)}`,
     );
     expect({ passed: tests.passed, faults }).toEqual({ passed: 1, faults: [] });
+    const report = join(carried, 'report');
+    expect(readdirSync(report).sort()).toEqual(['log.html', 'output.xml', 'report.html', 'results.tar.gz']);
+    expect(readFileSync(join(report, 'log.html'), 'utf8')).toBe('log.html\n');
+    const listed = execFileSync('tar', ['-tzf', join(report, 'results.tar.gz')], { encoding: 'utf8' });
+    expect(listed.trim().split('\n')).toEqual(expect.arrayContaining(['./shot.png', './browser/b.png']));
+  });
+
+  it('that are too large are left out of it, which is said: holes, what does not pack, links and pipes', async () => {
+    const { tests } = await run(
+      [
+        'head -c 20000000 /dev/urandom >results/shot.png',
+        'truncate -s 1T results/log.html',
+        'mkfifo results/report.html',
+        'ln -s /dev/zero results/xunit.xml',
+        leaves(passed),
+      ].join('\n'),
+    );
+    expect(tests.passed).toBe(1);
+    const report = join(carried, 'report');
+    expect(readdirSync(report).sort()).toEqual(['left-out.txt', 'output.xml']);
+    expect(readFileSync(join(report, 'left-out.txt'), 'utf8')).toBe(
+      'log.html: is larger than 64 MiB\nall results: a file of theirs is larger than 64 MiB\n',
+    );
+    await run(`head -c 20000000 /dev/urandom >results/shot.png\n${leaves(passed)}`);
+    expect(readFileSync(join(report, 'left-out.txt'), 'utf8')).toBe(
+      'all results: are larger than 16 MiB as packed\n',
+    );
+  }, 60_000);
+
+  it('are told in a log that ends somewhere, while the tests go on', async () => {
+    const { log, code, tests } = await run(
+      `echo first; yes | head -c 20000000; echo last; ${leaves(passed)}\nexit 3`,
+    );
+    expect({ code, passed: tests.passed }).toEqual({ code: 3, passed: 1 });
+    expect(log.startsWith('first\n')).toBe(true);
+    expect(log.length).toBeLessThan((8 << 20) + 200);
+    expect(log.trimEnd().split('\n').at(-1)).toMatch(/^run\.sh: the tests said \d+ bytes more, left out/);
+  });
+
+  it('wait for no process that the tests left behind with their output', async () => {
+    const began = Date.now();
+    const { log } = await run(`(sleep 30; echo late) & echo now; ${leaves(passed)}`);
+    expect(log).toBe('now\n');
+    expect(Date.now() - began).toBeLessThan(20_000);
   });
 
   it('are looked for where the catalog says, whatever characters that has', async () => {

@@ -117,8 +117,8 @@ describe('a suite teardown', () => {
         failed: 2,
         skipped: 0,
         failing: [
-          { name: 'S.One', message: 'the suite teardown failed: stop failed' },
-          { name: 'S.Two', message: 'the suite teardown failed: stop failed' },
+          { name: 'S.One', message: 'the suite teardown failed: stop failed', bySuite: true },
+          { name: 'S.Two', message: 'the suite teardown failed: stop failed', bySuite: true },
         ],
       },
     });

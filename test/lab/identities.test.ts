@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { jenkinsResources } from '../../components/jenkins/resources';
-import { registryResources } from '../../components/registry/resources';
-import { testModel } from '../support/model';
+import { parseCatalog } from '../../catalog/load';
+import { type BoxDeclaration, topologyBoxes } from '../../components/boxes';
+import { parseStack } from '../../stacks/load';
+import { catalogTexts, stackWith, testModel } from '../support/model';
 import { IDENTITIES, identityTable, SYSTEMS } from './e2e/identities-data';
 
 const doc = readFileSync(join(__dirname, '..', '..', 'docs', 'security.md'), 'utf8');
@@ -30,38 +31,119 @@ test('every identity is there once; what is tried says who, and tries something 
       'delivery',
       'deploy',
       'state',
+      'preview program',
       'preview',
       'apply',
       'drift',
     ],
-    ...['reaper', 'reconciler', 'release backup', 'backup', 'Jenkins controller'],
+    ...['reaper', 'reconciler', 'release backup', 'backup', 'autoscaling', 'Jenkins controller'],
     ...['bot token', 'registry users', 'people'],
   ]);
   for (const identity of IDENTITIES)
     for (const system of SYSTEMS) {
       const { as, may = [], mayNot = [] } = identity[system];
       if (as === undefined) expect([...may, ...mayNot]).toEqual([]);
-      // Cluster-admin may everything.
-      else if (as !== 'ci-apply/applier') expect(mayNot).not.toEqual([]);
-      const form =
-        system === 'kubernetes' ? /^[a-z]+ [a-z./0-9]+( [a-z-]+)?$/ : /^(GET|POST|PUT|DELETE) \/\S*$/;
+      // Who may everything is refused nothing.
+      else if (!/^(everything|both buckets)/.test(identity[system].says)) expect(mayNot).not.toEqual([]);
+      const form = {
+        kubernetes: /^[a-z]+ [a-z./0-9]+( [a-z-]+)?$/,
+        stores: /^GET (state|backups)$/,
+        registry: /^(GET|POST|PUT|DELETE) \/\S*$/,
+        gitlab: /^(GET|POST|PUT|DELETE) \/\S*$/,
+        jenkins: /^(GET|POST|PUT|DELETE) \/\S*$/,
+      }[system];
       for (const one of [...may, ...mayNot]) expect(one).toMatch(form);
       expect(may.filter((one) => mayNot.includes(one))).toEqual([]);
     }
 });
 
-test('every account of Jenkins’ and of the registry’s is one of the identities', () => {
-  const { settings } = testModel();
-  // As the lab has it: a production cluster of its own has an account of its own.
-  const { ci } = settings.clusters;
-  const model = testModel({ settings: { ...settings, clusters: { ci, production: ci } } });
-  const accounts = [...jenkinsResources(model), ...registryResources(model)].flatMap(({ type, args }) => {
-    const { metadata } = args as { metadata?: { name: string; namespace: string } };
-    return type === 'kubernetes:core/v1:ServiceAccount' && metadata
-      ? // The one module of the model stands for the lab's.
-        [`${metadata.namespace}/${metadata.name.replace(/-shop$/, '-orders')}`]
-      : [];
+/** The topology with everything that brings an account: as the lab has it, and a module that scales. */
+function whole(): BoxDeclaration[] {
+  const catalog = parseCatalog({
+    ...catalogTexts,
+    modules: {
+      'orders.yaml': `${catalogTexts.modules['shop.yaml']}production: { scaling: { qps: 50, min: 2, max: 20 } }\n`,
+    },
   });
-  const tried = IDENTITIES.flatMap(({ kubernetes: { as } }) => as ?? []);
-  expect(accounts.filter((account) => !tried.includes(account))).toEqual([]);
+  const stack = stackWith({
+    clusters: 'ci: { context: one }, production: { context: one }',
+    topologyProject: 'path: topology',
+    backup: 'repository: "s3:https://s3.test/backup"',
+  });
+  return topologyBoxes(
+    testModel({
+      settings: parseStack(stack, 'stacks/Pulumi.test.yaml', 'test'),
+      catalog,
+      modules: catalog.modules,
+      releases: {},
+    }),
+  );
+}
+
+const RBAC = 'kubernetes:rbac.authorization.k8s.io/v1:';
+interface Args {
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly rules?: readonly { resources?: string[]; verbs: string[] }[];
+  readonly roleRef?: { readonly kind: string; readonly name: string };
+  readonly subjects?: readonly { readonly name: string; readonly namespace: string }[];
+}
+const objects = whole().flatMap(({ declarations }) =>
+  declarations.flatMap(({ type, args }) =>
+    type.startsWith('kubernetes:') ? [{ type: type as string, args: args as unknown as Args }] : [],
+  ),
+);
+const known = (account: string) =>
+  IDENTITIES.find(
+    ({ kubernetes: { as, untried = [] } }) => as === account || (untried as string[]).includes(account),
+  );
+
+test('every account of the topology, whichever box brings it, is one of the identities', () => {
+  const accounts = objects.flatMap(({ type, args: { metadata } }) =>
+    type === 'kubernetes:core/v1:ServiceAccount' ? [`${metadata.namespace}/${metadata.name}`] : [],
+  );
+  // One of each box that brings any.
+  expect(accounts).toEqual(
+    expect.arrayContaining([
+      ...['ci/jenkins', 'registry/registry-retention', 'test-orders/tests', 'ci-reaper/reaper'],
+      ...['backup/backup', 'autoscaling/prometheus', 'ci-apply/applier', 'ci-drift/watcher'],
+    ]),
+  );
+  expect(accounts.filter((account) => !known(account))).toEqual([]);
+});
+
+test('an account that may read Secrets where a login of the registry lies has a row that says what that login reaches', () => {
+  const rulesOf = ({ kind, name }: { kind: string; name: string }, namespace?: string) =>
+    name === 'cluster-admin'
+      ? [{ resources: ['*'], verbs: ['*'] }]
+      : objects
+          .filter(
+            ({ type, args: { metadata } }) =>
+              type === `${RBAC}${kind}` &&
+              metadata.name === name &&
+              (kind === 'ClusterRole' || metadata.namespace === namespace),
+          )
+          .flatMap(({ args: { rules = [] } }) => rules);
+  const readers = objects.flatMap(({ type, args: { metadata, roleRef, subjects = [] } }) => {
+    if (!/:(Cluster)?RoleBinding$/.test(type) || !roleRef) return [];
+    const reads = rulesOf(roleRef, metadata.namespace).some(
+      ({ resources = [], verbs }) =>
+        resources.some((one) => one === '*' || one === 'secrets') &&
+        verbs.some((one) => ['*', 'get', 'list', 'watch'].includes(one)),
+    );
+    return reads ? subjects.map(({ name, namespace }) => `${namespace}/${name}`) : [];
+  });
+  // Every namespace that pulls has such a login.
+  expect([...new Set(readers)].sort()).toEqual([
+    'ci-apply/applier',
+    'ci-deploy/deployer-orders',
+    'ci/jenkins',
+  ]);
+  for (const reader of readers) {
+    const { says, as } = known(reader)?.registry ?? { says: 'nothing' };
+    expect([reader, says, as]).toEqual([
+      reader,
+      expect.stringMatching(/^everything\b/),
+      expect.stringMatching(/./),
+    ]);
+  }
 });

@@ -36,16 +36,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(checkout, { recursive: true, force: true }));
 
-function run(...args: string[]) {
+const runIn = (cwd: string, ...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [join(checkout, 'bin', 'switchyard.js'), ...args],
-    {
-      encoding: 'utf8',
-      cwd: tmpdir(),
-    },
+    { encoding: 'utf8', cwd },
   );
   return { status, stdout, stderr };
+};
+const run = (...args: string[]) => runIn(tmpdir(), ...args);
+
+/** As if it were an installed package: no sources, and the bundle that came with it. */
+function asPackage(): void {
+  rmSync(join(checkout, 'operations'), { recursive: true });
+  rmSync(join(checkout, 'dist'), { recursive: true });
+  write('dist/package/switchyard.js', program('packed'));
 }
 
 test('a bundle of what the checkout has is run as it is, with its arguments', () => {
@@ -69,9 +74,22 @@ test('a bundle that cannot be made is no program to run', () => {
 });
 
 test('where there are no sources the bundle that came with the package is run', () => {
-  rmSync(join(checkout, 'operations'), { recursive: true });
-  rmSync(join(checkout, 'dist', 'switchyard.js.json'));
-  expect(run('check').stdout).toBe('old check\n');
+  asPackage();
+  expect(run('check')).toEqual({ status: 0, stdout: 'packed check\n', stderr: '' });
+});
+
+test('what the repository around the current folder has installed goes before it, and before no checkout', () => {
+  write('own/Pulumi.yaml', '');
+  write('own/catalog/modules/a.yaml', '');
+  const installed = 'own/node_modules/switchyard';
+  write(`${installed}/dist/package/switchyard.js`, program('own'));
+  mkdirSync(join(checkout, installed, 'bin'));
+  copyFileSync(join(root, 'bin', 'switchyard.js'), join(checkout, installed, 'bin', 'switchyard.js'));
+  const inside = join(checkout, 'own', 'catalog', 'modules');
+  expect(runIn(inside, 'check').stdout).toBe('old check\n');
+  asPackage();
+  expect(runIn(inside, 'check').stdout).toBe('own check\n');
+  expect(run('check').stdout).toBe('packed check\n');
 });
 
 test('whoever reads may go away: no stack trace', () => {

@@ -1,4 +1,4 @@
-import { type ClaimOptions, Claims, LAPSED_MS } from '../../operations/claims';
+import { type ClaimOptions, Claims, LAPSED_MS, LONGEST_MS } from '../../operations/claims';
 import { EXIT } from '../../operations/refusal';
 
 /** The tags of all stacks, as a backend keeps them. */
@@ -25,8 +25,8 @@ const command = {
 const hurried = async () => undefined;
 const someone = (options: ClaimOptions = {}) =>
   new Claims(command, 'lab', { pause: hurried, renewedMs: 0, ...options });
-/** A deploy, whose claims are leases. */
-const deployer = (options: ClaimOptions = {}) => someone({ lease: true, ...options });
+/** A deploy, whose claims are leases, and who waits its turn. */
+const deployer = (options: ClaimOptions = {}) => someone({ lease: true, patienceMs: LONGEST_MS, ...options });
 /** Whoever waits sees the claims of these renewed. */
 const alive =
   (...others: readonly Claims[]) =>
@@ -102,12 +102,45 @@ test('a part that was gathered meanwhile is not claimed', async () => {
 test('nobody changes an environment while a living deploy works on a part of it', async () => {
   const deploy = deployer();
   await deploy.deploy('lab.orders');
-  expect(await refused(someone({ pause: alive(deploy) }).refuseDeploying('lab.orders'))).toMatchObject({
+  expect(await refused(someone({ pause: alive(deploy) }).untilDeployed('lab.orders'))).toMatchObject({
     code: EXIT.locked,
     message: expect.stringMatching(/^lab\.orders is locked, created by [^,]+\. Wait/),
   });
-  await someone().refuseDeploying('lab.billing');
+  await someone().untilDeployed('lab.billing');
   expect(cancelled).toEqual([]);
+});
+
+test('who has patience waits for deploys and for a change as long as it has, and no longer', async () => {
+  const deploy = deployer();
+  await deploy.deploy('lab.orders');
+  let waited = 0;
+  const patient = someone({
+    patienceMs: 60_000,
+    pause: async (milliseconds) => {
+      waited += milliseconds;
+      await deploy.renew();
+      if (waited >= 30_000) await deploy.release();
+    },
+  });
+  await patient.untilDeployed('lab.orders');
+  expect(waited).toBeLessThan(60_000);
+
+  await someone().environment();
+  waited = 0;
+  expect(await refused(patient.environment())).toMatchObject({
+    code: EXIT.locked,
+    message: expect.stringMatching(/^lab is locked/),
+  });
+  expect(waited).toBeGreaterThanOrEqual(60_000);
+});
+
+test('whoever lost a lease writes nothing any more', async () => {
+  const deploy = deployer();
+  await deploy.deploy('lab.orders');
+  deploy.assertKept();
+  await command.removeTag('lab.orders', 'switchyard:deploying');
+  await deploy.renew();
+  expect(() => deploy.assertKept()).toThrow('The claim of lab was lost');
 });
 
 describe('a killed deploy', () => {
@@ -118,7 +151,7 @@ describe('a killed deploy', () => {
     const pause = async (milliseconds: number) => {
       waited += milliseconds;
     };
-    await someone({ note: (text) => notes.push(text), pause }).refuseDeploying('lab.orders');
+    await someone({ note: (text) => notes.push(text), pause }).untilDeployed('lab.orders');
     expect(waited).toBeGreaterThanOrEqual(LAPSED_MS);
     expect([tags.size, cancelled, notes]).toEqual([
       0,

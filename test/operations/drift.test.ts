@@ -416,6 +416,17 @@ describe('a look through a fence', () => {
     expect(fieldsOf(step).map(({ path }) => path)).toEqual(['a', 'b.c', 'd']);
   });
 
+  test('takes no certificate that a placeholder makes for the one that the API server trusts', () => {
+    const spec = { caBundle: 'of the placeholder', groupPriorityMinimum: 100 };
+    const step = {
+      ...change({ spec }, { spec: { caBundle: 'real', groupPriorityMinimum: 200 } }),
+      type: 'kubernetes:apiregistration.k8s.io/v1:APIService',
+    };
+    const paths = (expected: typeof nothing) => fieldsOf(step, expected).map(({ path }) => path);
+    expect(paths({ ...nothing, withheld: true })).toEqual(['spec.groupPriorityMinimum']);
+    expect(paths(nothing)).toEqual(['spec.caBundle', 'spec.groupPriorityMinimum']);
+  });
+
   test('says in the note and in the lines what it did not see', () => {
     const report: DriftReport = {
       environment: 'test',

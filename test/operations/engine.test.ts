@@ -94,6 +94,19 @@ test('after an up the plain outputs are asked for, and no secret', async () => {
   ]);
 });
 
+test('what comes before a change comes when it is claimed, and may end it', async () => {
+  const engine = await open();
+  const claimed: string[] = [];
+  const before = async () => {
+    claimed.push(...calls().filter((call) => call.includes('stack tag set switchyard:changing')));
+    throw new Error('another one');
+  };
+  await expect(engine.run('up', { before, onEvent: () => {} })).rejects.toThrow('another one');
+  await engine.close();
+  expect(claimed).toHaveLength(1);
+  expect(calls().filter((call) => call.includes(' up '))).toEqual([]);
+});
+
 test('with a second backend the state goes there, and no file stays on the machine', async () => {
   const engine = await open({ stateCopies: 'gs://copies' });
   await engine.prepare();

@@ -63,6 +63,10 @@ test('Pods are told those first that do not serve, with Kubernetes’ own words 
     ['d', false, false, 'it runs and is not ready'],
     ['a', true, false, ''],
   ]);
+  const waiting = pod('f', { state: { waiting: { reason: 'PodInitializing' } } });
+  const proxy = { name: 'proxy', ready: false, ...crashed };
+  const behind = { ...waiting, status: { ...waiting.status, initContainerStatuses: [proxy] } };
+  expect(podsOf([behind], IMAGE)[0]?.trouble).toBe('CrashLoopBackOff, Error, exit code 7');
   const forged = pod('e', { state: { waiting: { reason: 'see @all\nhttps://evil.test' } } });
   expect(podsOf([forged], IMAGE)[0]?.trouble).toBe('it runs and is not ready');
 });

@@ -1,4 +1,4 @@
-import { Claims } from '../../operations/claims';
+import { Claims, LONGEST_MS } from '../../operations/claims';
 import { Parts } from '../../operations/part-stacks';
 import { partOwner } from '../../operations/parts';
 import type { PulumiCommand, State } from '../../operations/pulumi';
@@ -114,7 +114,12 @@ function change(
 
 const notes: string[] = [];
 const claims = (deploy: boolean) =>
-  new Claims(command, 'lab', { lease: deploy, renewedMs: 0, pause: async () => undefined });
+  new Claims(command, 'lab', {
+    lease: deploy,
+    patienceMs: deploy ? LONGEST_MS : 0,
+    renewedMs: 0,
+    pause: async () => undefined,
+  });
 const parts = (own = claims(false)) => new Parts(command, own, 'lab', (text) => notes.push(text));
 
 /** An `up`, as the engine does it. */
@@ -218,7 +223,7 @@ test('a deploy that finds the environment being changed waits, whatever it found
     await all.cut();
     await own.release();
   };
-  const deploy = new Claims(command, 'lab', { lease: true, renewedMs: 0, pause });
+  const deploy = new Claims(command, 'lab', { lease: true, patienceMs: LONGEST_MS, renewedMs: 0, pause });
   const untilUnchanging = deploy.untilUnchanging.bind(deploy);
   // It begins between the look at the environment's claim and the look at what was cut.
   deploy.untilUnchanging = async () => {
@@ -250,6 +255,33 @@ test('who looks leaves the part that a deploy works on, and what was cut beside 
   await parts().gatherForLook();
   expect(runs('orders')).toBe('two');
   expect(names()).toEqual(CLEAN);
+});
+
+test('who looks with patience waits for the deploy, brings in what it did, and lets no other begin meanwhile', async () => {
+  const working = await begin('orders');
+  const paused: string[][] = [];
+  const pause = async () => {
+    await working.renew();
+    paused.push([...names()]);
+    if (paused.length < 8) return;
+    release('orders', 'two');
+    await working.release();
+  };
+  const note = (text: string) => notes.push(text);
+  const look = new Claims(command, 'lab', { lease: true, patienceMs: 600_000, renewedMs: 0, note, pause });
+  await parts(look).gatherForLook();
+  expect(paused.length).toBeGreaterThanOrEqual(8);
+  expect(runs('orders')).toBe('two');
+  expect(names()).toEqual(CLEAN);
+  expect(notes.join()).toContain('lab.orders is locked');
+});
+
+test('who looks while the environment is changed says that it did not wait', async () => {
+  const up = claims(false);
+  await up.environment();
+  await parts().gatherForLook();
+  expect(notes.join()).toContain('lab is locked: what deploys did since it was changed shows as a change.');
+  expect(await up.changing()).toBeDefined();
 });
 
 test.each([

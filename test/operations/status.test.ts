@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseCatalog } from '../../catalog/load';
+import { METRIC } from '../../components/autoscaling/module';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { EXIT } from '../../operations/refusal';
 import { jobOf, lastBuildUrl, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
 import { parseStack } from '../../stacks/load';
-import { modelOf, released, stackText, testModel } from '../support/model';
+import { catalogTexts, modelOf, released, root, stackText, testModel } from '../support/model';
 
 const release = { ...released, mergeRequest: 7, build: 'https://jenkins.test/job/9/' };
 
@@ -33,7 +37,11 @@ const sources = (overrides: Partial<Sources> = {}): Sources => ({
             updatedReplicas: 1,
           }),
         ],
+  reload: async () => '2026-11-30T00:00:00Z configuration reloaded\n',
   lastBuild: async () => ({ number: 12, result: 'SUCCESS', timestamp: 0, url: 'https://jenkins.test/12/' }),
+  autoscalers: async () => {
+    throw new Error('nobody asks where nothing scales');
+  },
   backups: async () => {
     throw new Error('nobody asks where none are made');
   },
@@ -90,6 +98,72 @@ test('what was taken back is told with why, and what is held', async () => {
     'shop: bbbbbbbbbb is held: what is merged does not take its place',
   ]);
   expect(statusDocument(facts)).toMatchObject({ modules: [{ undone, released: { hold: true } }] });
+});
+
+test.each([
+  ['Jenkins refuses the configuration, and may have taken a part of it; its log says why', false],
+  ['waiting for Jenkins to answer', false],
+  ['configuration reloaded', true],
+])("the last word about Jenkins' configuration: %s", async (word, loaded) => {
+  const log = `2026-11-29T00:00:00Z configuration reloaded\n2026-11-30T00:00:00Z ${word}\n`;
+  const facts = await readStatus(testModel(), sources({ reload: async () => log }));
+  expect(statusLines(facts).slice(3, -1)).toEqual(
+    loaded ? [] : [`Jenkins' configuration since 2026-11-30T00:00:00Z: ${word}`],
+  );
+  expect(statusDocument(facts)).toMatchObject({ reload: { at: '2026-11-30T00:00:00Z', word, loaded } });
+  // The words are those of the script that runs in the Pod.
+  expect(readFileSync(join(root, 'components/jenkins/image/reload-casc.sh'), 'utf8')).toContain(`'${word}'`);
+});
+
+test("a Jenkins that is not there, or is somebody else's, has said nothing about its configuration", async () => {
+  const silent = await readStatus(testModel(), sources({ reload: async () => undefined }));
+  expect([silent.reload, silent.problems]).toEqual([undefined, []]);
+  const noted = await readStatus(testModel(), sources({ reload: async () => 'curl: (7) \n' }));
+  expect(noted.reload).toBeUndefined();
+  const existing = modelOf({ jenkins: 'existing: { namespace: jenkins, serviceAccount: jenkins }' });
+  const asked = jest.fn(async () => 'x');
+  expect(statusDocument(await readStatus(existing, sources({ reload: asked })))).toMatchObject({
+    reload: null,
+  });
+  expect(asked).not.toHaveBeenCalled();
+});
+
+test('who scaled a workload by its scale subresource stands beside its Pods', async () => {
+  const scaled = {
+    ...shop(released.image, { readyReplicas: 5, updatedReplicas: 5 }),
+    spec: { replicas: 5, template: { spec: { containers: [{ image: released.image }] } } },
+  };
+  // As an API server of Kubernetes 1.37 has it after `kubectl scale`.
+  const managedFields = [
+    {
+      manager: 'pulumi-kubernetes-1',
+      operation: 'Apply',
+      time: '2026-11-30T00:00:00Z',
+      fieldsV1: { 'f:spec': { 'f:template': {} } },
+    },
+    {
+      manager: 'kube-controller-manager',
+      operation: 'Update',
+      subresource: 'status',
+      time: '2026-11-30T00:05:00Z',
+      fieldsV1: { 'f:status': { 'f:readyReplicas': {} } },
+    },
+    {
+      manager: 'kubectl',
+      operation: 'Update',
+      subresource: 'scale',
+      fieldsV1: { 'f:spec': { 'f:replicas': {} } },
+    },
+  ];
+  const found = { ...scaled, metadata: { ...scaled.metadata, managedFields } };
+  const facts = await readStatus(
+    testModel(),
+    sources({ workloads: async (kind) => (kind === 'Deployment' ? [found] : []) }),
+  );
+  expect(statusLines(facts)[1]).toMatch(/^shop {4}as released {2}5\/5 \(scaled by kubectl\) /);
+  expect(statusDocument(facts)).toMatchObject({
+    modules: [{ running: { desired: 5, scaledBy: 'kubectl' } }],
+  });
 });
 
 test('which secrets have another version is told, and what to do about a rotation that has not ended', async () => {
@@ -254,4 +328,101 @@ test.each([
 ])('the jobs of group %s are looked for where Job DSL made them', (group, url) => {
   const { settings } = testModel();
   expect(lastBuildUrl({ ...settings, gitlab: { ...settings.gitlab, group } }, 'shop')).toBe(url);
+});
+
+describe('a module that scales', () => {
+  const catalog = parseCatalog({
+    ...catalogTexts,
+    modules: {
+      'shop.yaml': `${catalogTexts.modules['shop.yaml']}production: { scaling: { qps: 50, min: 2, max: 20 } }\n`,
+    },
+  });
+  const model = testModel({ catalog, modules: catalog.modules });
+  const spec = {
+    minReplicas: 2,
+    maxReplicas: 20,
+    metrics: [
+      {
+        type: 'Pods',
+        pods: { metric: { name: METRIC }, target: { type: 'AverageValue', averageValue: '50' } },
+      },
+      { type: 'ContainerResource', containerResource: { name: 'cpu', container: 'module' } },
+    ],
+  };
+  const requests = {
+    type: 'Pods',
+    pods: { metric: { name: METRIC }, current: { averageValue: '43250m' } },
+  };
+  const cpu = { type: 'ContainerResource', containerResource: { name: 'cpu', container: 'module' } };
+  const autoscaler = (status: object) => ({
+    metadata: { name: 'shop', labels: { 'switchyard.dev/module': 'shop' } },
+    spec,
+    status,
+  });
+  const lines = async (objects: readonly unknown[], more: Partial<Sources> = {}): Promise<string[]> =>
+    statusLines(await readStatus(model, sources({ autoscalers: async () => objects, ...more }))).slice(2, -2);
+
+  test('is told with its requests and their target', async () => {
+    expect(await lines([autoscaler({ currentMetrics: [requests, cpu] })])).toEqual([
+      'autoscaler  pods  requests/s each  target',
+      'shop        2–20  43.3             50',
+    ]);
+  });
+
+  test('whose requests cannot be seen says so, also while its CPU can', async () => {
+    expect(await lines([autoscaler({ currentMetrics: [{ type: '' }, cpu] })])).toEqual([
+      'autoscaler  pods  requests/s each  target',
+      'shop        2–20  ?                50',
+      'shop: its autoscaler does not see requests, so that no Pod leaves',
+    ]);
+    const message = 'the HPA was unable to compute the replica count: unable to get metric';
+    const conditions = [{ type: 'ScalingActive', status: 'False', reason: 'FailedGetPodsMetric', message }];
+    expect((await lines([autoscaler({ currentMetrics: null, conditions })])).slice(2)).toEqual([
+      `shop: its autoscaler does not see requests (${message}), so that no Pod leaves`,
+      `shop: its autoscaler does not see CPU (${message}), so that no Pod leaves`,
+    ]);
+  });
+
+  test('that is at its most Pods says so, and so does one that the quota stops', async () => {
+    const conditions = [{ type: 'ScalingLimited', status: 'True', reason: 'TooManyReplicas', message: '' }];
+    const stopped = {
+      ...shop(released.image),
+      status: {
+        readyReplicas: 2,
+        updatedReplicas: 2,
+        conditions: [
+          {
+            type: 'ReplicaFailure',
+            status: 'True',
+            message:
+              'pods "shop-1" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=8, limited: pods=8',
+          },
+        ],
+      },
+    };
+    const more = { workloads: async (kind: string) => (kind === 'Deployment' ? [stopped] : []) };
+    expect(
+      (await lines([autoscaler({ currentMetrics: [requests, cpu], conditions })], more)).slice(2),
+    ).toEqual([
+      'shop would have more than 20 Pods: raise scaling.max',
+      'shop gets no more Pods: pods "shop-1" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=8, limited: pods=8',
+    ]);
+  });
+
+  test('without an autoscaler in the cluster says so', async () => {
+    expect((await lines([])).slice(2)).toEqual(['shop has no autoscaler: say switchyard up']);
+  });
+
+  test('whose autoscaler cannot be read is named, and hides nothing else', async () => {
+    const facts = await readStatus(
+      model,
+      sources({
+        autoscalers: async () => {
+          throw new Error('no way');
+        },
+      }),
+    );
+    expect(facts.problems).toEqual(['the autoscalers (no way)']);
+    expect(facts.complete).toBe(true);
+  });
 });

@@ -1,80 +1,74 @@
 import { parseCatalog } from '../../catalog/load';
-import { ProblemsError } from '../../catalog/problems';
 import { dnsLabel } from '../../catalog/schema';
-import { namesUnique } from '../../rules/claims';
-import { factsOf } from '../../rules/facts';
-import { type Item, isKubernetes, nameOf, namespaceOf } from '../../rules/item';
-import { modelItems } from '../../rules/model';
-import { text } from '../../rules/read';
-import { parseStack } from '../../stacks/load';
-import { catalogTexts, stackWith, testModel } from '../support/model';
+import { reservedProjects } from '../../catalog/shapes';
+import type { Model } from '../../components/model';
+import { brokenRules, modelFacts } from '../../rules/assert';
+import { claimsOf } from '../../rules/claims';
+import { catalogTexts, modelOf } from '../support/model';
 
-// Whatever the topology itself is made of, a module may be called so, or is told at its own file that it may not.
+// What the topology makes has names, and so has what it makes for a module: no name of a module or of a service may
+// meet one of ours without being told in the module's own file.
 
-const settings = parseStack(
-  stackWith({
-    topologyProject: 'path: topology, drift: "0 3 * * *"',
-    backup: 'repository: "s3:https://s3.test/b/c", credentialsFrom: { accessKey: A, secretKey: B }',
-  }),
-  'stacks/Pulumi.test.yaml',
-  'test',
+const { settings } = modelOf({
+  clusters: 'ci: { context: one }, production: { context: one }',
+  backup:
+    'repository: "s3:https://s3.test/bucket", credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET }',
+  topologyProject: 'path: topology, apply: automatic',
+  gitlab:
+    'ownersRole: developer, members: { bob: developer }, labels: [{ name: bug, color: "#ff0000" }], deployKeys: [{ title: mirror, key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPKj36jxhGyYd/BrIxIR0M2NQx23RiSA5dD06ERnlY2r" }]',
+  registry: 'ingress: {}',
+  jenkins: 'ingress: { host: jenkins.test }',
+});
+
+function modelWith(module: string, service: string): Model {
+  const file = `description: sells
+owners: [ada]
+services: [{ kind: cache, version: "1.0", name: ${service} }]
+production: { scaling: { qps: 5, min: 1, max: 2 }, ingress: { host: shop.test }, egress: [{ cidr: 10.0.0.0/24, ports: [443] }] }
+`;
+  const texts = { ...catalogTexts, modules: { [`${module}.yaml`]: file } };
+  const catalog = parseCatalog(texts);
+  return {
+    ...modelOf({}),
+    settings,
+    catalog,
+    modules: catalog.modules,
+    releases: {},
+    files: { ...texts, stacks: {} },
+  };
+}
+
+const claimed = (module: string, service: string): string[] =>
+  claimsOf(modelFacts(modelWith(module, service)));
+
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+
+/** What a name would have to be for one of our own to be met. */
+function meeting(probe: string, all: readonly string[]): string[] {
+  const patterns = all
+    .filter((claim) => claim.includes(probe))
+    .map((claim) => {
+      const [first = '', ...rest] = claim.split(probe).map(escaped);
+      return new RegExp(`^${first}([a-z0-9-]+)${rest.join('\\1')}$`);
+    });
+  const own = all.filter((claim) => !claim.includes(probe));
+  const names = patterns.flatMap((pattern) => own.flatMap((claim) => pattern.exec(claim)?.[1] ?? []));
+  return [...new Set(names)].filter((name) => dnsLabel.safeParse(name).success).sort();
+}
+
+const modules = meeting('qprobe', claimed('qprobe', 'zservice')).filter(
+  (name) => !reservedProjects.includes(name),
 );
+const services = meeting('zservice', claimed('qprobe', 'zservice')).filter((name) => name !== 'qprobe');
 
-const modelOf = (names: readonly string[]) => {
-  const modules = Object.fromEntries(
-    names.map((name) => [`${name}.yaml`, catalogTexts.modules['shop.yaml'] ?? '']),
-  );
-  const catalog = parseCatalog({ ...catalogTexts, modules });
-  return testModel({ settings, catalog, modules: catalog.modules, releases: {} });
-};
+test('such names there are', () => {
+  expect(modules).toEqual(expect.arrayContaining(['pull', 'topology', 'topology-drift', 'ledger']));
+  // What a service is called stands behind its module's name: none meets ours. One that did would have to be told.
+  expect(services).toEqual([]);
+});
 
-/** Modules that are refused by their names alone, each at its file. */
-function refusedOf(names: readonly string[]): string[] {
-  try {
-    modelOf(names);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ProblemsError)) throw error;
-    return error.problems
-      .map(({ file, line }) => {
-        expect(line).toBeGreaterThan(0);
-        return /^catalog\/modules\/(.+)\.yaml$/.exec(file)?.[1] ?? file;
-      })
-      .sort();
-  }
-}
-
-/** Every name that an item goes by: of its own, in its cluster, in GitLab; whole, and without what stands before. */
-function namesOf(item: Item): string[] {
-  const physical = isKubernetes(item)
-    ? [nameOf(item), namespaceOf(item)]
-    : [text(item.args, 'path'), text(item.args, 'name')];
-  return [item.name, ...physical].flatMap((name) => {
-    const words = (name ?? '').split('-');
-    return words.map((_, index) => words.slice(index).join('-'));
-  });
-}
-
-test('a module that is called like something of ours shares no name with it, or is told so at its file', () => {
-  const own = modelItems(modelOf(['shop'])).items.flatMap(namesOf);
-  const all = [...new Set(own)].filter((name) => dnsLabel.safeParse(name).success).sort();
-  const refused = refusedOf(all);
-  // The name of its own service, and an address of GitLab's.
-  expect(refused).toEqual(['cache', 'preview']);
-  const names = all.filter((name) => !refused.includes(name));
-  expect(names).toEqual(
-    expect.arrayContaining(['release-ledger', 'pipeline-library', 'jenkins', 'registry', 'backup']),
-  );
-
-  const { items } = modelItems(modelOf([...names, 'shop']));
-  const broken = namesUnique.check(factsOf(items));
-  const told = new Set(
-    broken.map(({ file }) => /^catalog\/modules\/(.+)\.yaml$/.exec(file ?? '')?.[1] ?? file),
-  );
-  expect([...told].filter((name) => !names.includes(name ?? ''))).toEqual([]);
-  expect([...told]).toEqual(
-    expect.arrayContaining(['bot', 'group', 'ledger', 'library', 'pipeline-library', 'release-ledger']),
-  );
-  // Most may be called as they like.
-  expect(told.size).toBeLessThan(names.length / 2);
+test.each(modules)('a module called "%s" is told so in its file', (name) => {
+  const broken = brokenRules(modelWith(name, 'cache'));
+  expect(broken.map(({ rule }) => rule)).toContain('names-unique');
+  expect(broken.filter(({ file }) => file !== `catalog/modules/${name}.yaml`)).toEqual([]);
 });

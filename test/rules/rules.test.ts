@@ -31,12 +31,12 @@ const casc = (change: (text: string) => string) =>
     marked(change(shownText(old as string))),
   );
 
-const ingress = (module: string, name: string, host: string) => ({
+const ingress = (module: string, name: string, host: string, path?: string) => ({
   type: 'kubernetes:networking.k8s.io/v1:Ingress',
   name,
   args: {
     metadata: { namespace: `prod-${module}`, name, labels: { 'switchyard.dev/module': module } },
-    spec: { rules: [{ host }] },
+    spec: { rules: [{ host, ...(path ? { http: { paths: [{ path }] } } : {}) }] },
   },
 });
 
@@ -442,7 +442,7 @@ const cases: readonly Case[] = [
     when: 'a test Pod alone is more than its namespace may have',
     items: changed(whole, 'testing-till-quota', ['spec', 'hard', 'requests.memory'], '256Mi'),
     says: [
-      'testing-till-quota (ResourceQuota test-till/quota): allows 256Mi of requests.memory, but test-till needs 384Mi at its worst moment. Raise it to 384Mi at least, or ask for less.',
+      'testing-till-quota (ResourceQuota test-till/quota): allows 256Mi of requests.memory, but test-till needs 400Mi at its worst moment. Raise it to 400Mi at least, or ask for less.',
     ],
   },
   {
@@ -736,15 +736,33 @@ const cases: readonly Case[] = [
   },
   {
     rule: 'hosts-unique',
-    when: 'two modules claim a host',
+    when: 'two modules claim a path of a host',
     items: added(
-      added(whole, ingress('shop', 'shop-web', 'shop.test')),
-      ingress('till', 'till-web', 'shop.test'),
+      added(whole, ingress('shop', 'shop-web', 'shop.test', '/a')),
+      ingress('till', 'till-web', 'shop.test', '/a/'),
     ),
     says: [
-      'till-web (Ingress prod-till/till-web), host "shop.test": is taken by shop-web (Ingress prod-shop/shop-web). Choose another host.',
+      'till-web (Ingress prod-till/till-web), host "shop.test", path "/a": is taken by shop-web (Ingress prod-shop/shop-web). Choose another host, or beside other modules another path.',
     ],
     modules: [['shop', 'till']],
+  },
+  {
+    rule: 'hosts-unique',
+    when: 'a module claims a path of the host of Jenkins',
+    items: added(
+      added(whole, {
+        ...ingress('x', 'jenkins-ingress', 'ci.test', '/'),
+        args: {
+          metadata: { namespace: 'ci', name: 'jenkins' },
+          spec: { rules: [{ host: 'ci.test' }] },
+        },
+      }),
+      ingress('till', 'till-web', 'ci.test', '/a'),
+    ),
+    says: [
+      'till-web (Ingress prod-till/till-web), host "ci.test", path "/a": is taken by jenkins-ingress (Ingress ci/jenkins). Choose another host, or beside other modules another path.',
+    ],
+    modules: [['till']],
   },
   {
     rule: 'explicit-provider',
@@ -1006,6 +1024,13 @@ describe('what must not be refused', () => {
     fine(
       'hosts-unique',
       added(added(whole, ingress('shop', 'a', 'shop.test')), ingress('shop', 'b', 'shop.test')),
+    );
+  });
+
+  test('one host of two modules, with a path for each', () => {
+    fine(
+      'hosts-unique',
+      added(added(whole, ingress('shop', 'a', 'shop.test', '/')), ingress('till', 'b', 'shop.test', '/till')),
     );
   });
 

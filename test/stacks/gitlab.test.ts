@@ -33,6 +33,7 @@ test('what is not chosen is as GitLab has it on the free tier, and the bot rotat
     mergeRole: 'maintainer',
     rebase: 'people',
     deletion: 'immediate',
+    queue: { window: 4 },
     resolveDiscussions: false,
     members: {},
     labels: [],
@@ -95,6 +96,39 @@ test.each([
     'labels: [{ name: "a::b", color: "#000000" }, { name: A b, color: "#ffffff" }]',
     'gitlab.labels.1.name: "A b" is too like "a::b". Change a letter or a digit.',
   ],
+  [
+    'labels: [{ name: "Switchyard first", color: "#000000" }]',
+    'gitlab.labels.0.name: "Switchyard first" is too like our own "switchyard::first". Choose another name.',
+  ],
+  [
+    'members: { alice: developer, bob: developer, Alice: maintainer }',
+    'gitlab.members.Alice: is "alice" again, to whom case means nothing. Keep one of the two.',
+  ],
+  ...['   ', '', '\u00a0', '\u2003\t'].flatMap((blank): [string, string][] => [
+    [
+      `labels: [{ name: ${JSON.stringify(blank)}, color: "#000000" }]`,
+      'gitlab.labels.0.name: is blank. Write a name.',
+    ],
+    [
+      `labels: [{ name: a, color: "#000000", description: ${JSON.stringify(blank)} }]`,
+      'gitlab.labels.0.description: is blank. Write a name.',
+    ],
+    [
+      `deployKeys: [{ title: ${JSON.stringify(blank)}, key: x }]`,
+      'gitlab.deployKeys.0.title: is blank. Write a name.',
+    ],
+  ]),
+  ...[' a', 'a ', 'a\u00a0', '\na'].flatMap((padded): [string, string][] => [
+    [
+      `labels: [{ name: ${JSON.stringify(padded)}, color: "#000000" }]`,
+      'gitlab.labels.0.name: begins or ends with a blank. Leave it out: whoever is given the name does.',
+    ],
+    [
+      `deployKeys: [{ title: ${JSON.stringify(padded)}, key: x }]`,
+      'gitlab.deployKeys.0.title: begins or ends with a blank. Leave it out: whoever is given the name does.',
+    ],
+  ]),
+  ['queue: { window: 0 }', 'gitlab.queue.window: Too small: expected number to be >=1.'],
 ])('%s is refused', (written, fault) => {
   expect(faults(written)).toContain(fault);
 });

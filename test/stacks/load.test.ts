@@ -57,6 +57,25 @@ test('one key puts every image behind a mirror, and names that carry a registry 
   expect(resolveImage(settings, 'cache:1.0', 'cache:1.0')).toBe('other.test/cache:1');
 });
 
+// splitDockerDomain of distribution/reference: a first part without "." and ":" is no registry, but "localhost".
+test.each([
+  ['registry', false],
+  ['my-registry', false],
+  ['registry:443', true],
+  ['registry.test', true],
+  ['localhost', true],
+  ['localhost:5000', true],
+])('an address that Docker takes for a name on Docker Hub is no registry: %s', (address, taken) => {
+  const told = messageOf(() => parse(stackText.replace('registry.test:5000', address)));
+  expect(told).toEqual(
+    taken
+      ? ''
+      : expect.stringMatching(
+          /^stacks\/Pulumi\.test\.yaml:\d+: config\.registry\.address: is taken for a name on Docker Hub\. Write it/,
+        ),
+  );
+});
+
 test('a secret that Pulumi encrypted is no setting, and one in plain text is refused at its line', () => {
   const settings = parse(`${stackText}  switchyard:seed: { secure: "v1:abc:def" }\n`);
   expect(settings).not.toHaveProperty('seed');

@@ -93,7 +93,7 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
         {
           weight: 40,
           arbitrary: fc.integer({
-            min: Math.max(schema.minimum ?? 0, 0),
+            min: Math.ceil(Math.max(schema.minimum ?? 0, 0)),
             max: Math.min(schema.maximum ?? 1000, 70_000),
           }),
         },

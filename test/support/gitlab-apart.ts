@@ -13,10 +13,18 @@ export interface GitLabApart extends GitLab {
   readonly warnings: string[];
 }
 
-let program: Promise<string> | undefined;
+/** A process for the GitLabs of a suite: it starts once, which takes longer than one of them. */
+interface Process {
+  readonly folder: string;
+  readonly child: ChildProcess;
+  readonly gone: Promise<unknown[]>;
+  readonly ask: (asked: Asked) => Promise<Answered>;
+}
 
-/** The process's program in one text: made once a suite, which takes less than loading its sources. */
-async function bundle(): Promise<string> {
+let shared: Promise<Process> | undefined;
+let started = 0;
+
+async function startProcess(): Promise<Process> {
   const { outputFiles } = await build({
     entryPoints: [join(__dirname, 'gitlab-child.ts')],
     bundle: true,
@@ -25,52 +33,50 @@ async function bundle(): Promise<string> {
     target: 'node22',
     logLevel: 'silent',
   });
-  return outputFiles[0]?.text ?? '';
-}
-
-/**
- * Starts the GitLab stand-in as `startGitLab` does, but in a process of its own, as it is in the lab. It starts git
- * hundreds of times, and to start a program the system first copies the process that does: a worker of jest is five
- * times as large.
- */
-export async function startGitLabApart(options: Omit<GitLabOptions, 'log'>): Promise<GitLabApart> {
-  program ??= bundle();
-  const text = await program;
   const folder = mkdtempSync(join(tmpdir(), 'gitlab-apart-'));
-  const warnings = join(folder, 'warnings');
-  writeFileSync(join(folder, 'gitlab.js'), text);
+  writeFileSync(join(folder, 'gitlab.js'), outputFiles[0]?.text ?? '');
   const child = fork(join(folder, 'gitlab.js'), {
     execArgv: ['--disable-warning=ExperimentalWarning'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const gone = once(child, 'exit');
-  const ask = inOrder(child, gone);
-  const end = async (): Promise<void> => {
-    if (child.connected) child.disconnect();
-    await gone;
-    rmSync(folder, { recursive: true, force: true });
+  return { folder, child, gone, ask: inOrder(child, gone) };
+}
+
+/** Before the suite's own: it takes what still runs along. */
+afterAll(async () => {
+  const ending = await shared?.catch(() => undefined);
+  if (!ending) return;
+  if (ending.child.connected) ending.child.disconnect();
+  await ending.gone;
+  rmSync(ending.folder, { recursive: true, force: true });
+});
+
+/**
+ * Starts the GitLab stand-in as `startGitLab` does, but in a process of its own, as it is in the lab, which those of one
+ * suite share. It starts git hundreds of times, and to start a program the system first copies the process that does: a
+ * worker of jest is five times as large.
+ */
+export async function startGitLabApart(options: Omit<GitLabOptions, 'log'>): Promise<GitLabApart> {
+  shared ??= startProcess();
+  const { folder, child, ask } = await shared;
+  const of = started++;
+  const warnings = join(folder, `warnings-${of}`);
+  const { url = '' } = await ask({ of, ask: 'start', options, warnings });
+  return {
+    url,
+    get warnings() {
+      if (!existsSync(warnings)) return [];
+      const lines = readFileSync(warnings, 'utf8').split('\n').filter(Boolean);
+      return lines.map((line) => JSON.parse(line) as string);
+    },
+    hooksSent: async () => {
+      await ask({ of, ask: 'hooksSent' });
+    },
+    close: async () => {
+      if (child.connected) await ask({ of, ask: 'close' });
+    },
   };
-  try {
-    const { url = '' } = await ask({ ask: 'start', options, warnings });
-    return {
-      url,
-      get warnings() {
-        if (!existsSync(warnings)) return [];
-        const lines = readFileSync(warnings, 'utf8').split('\n').filter(Boolean);
-        return lines.map((line) => JSON.parse(line) as string);
-      },
-      hooksSent: async () => {
-        await ask({ ask: 'hooksSent' });
-      },
-      close: async () => {
-        if (child.connected) await ask({ ask: 'close' });
-        await end();
-      },
-    };
-  } catch (error) {
-    await end();
-    throw error;
-  }
 }
 
 /** One question at a time, so that an answer needs no name. */

@@ -15,11 +15,14 @@ async function freePort(): Promise<number> {
 
 export interface RealRegistry {
   readonly registry: Registry;
+  readonly host: string;
   /** Folder of all that it keeps. */
   readonly data: string;
   /** Frees what no manifest names, as the registry's Pod does before it serves. */
   collect(): void;
   stop(): void;
+  /** Serves again after `stop`. */
+  start(): void;
 }
 
 /** The real registry of Debian's package, in a folder. */
@@ -35,8 +38,10 @@ storage: { filesystem: { rootdirectory: ${data} }, delete: { enabled: true } }
 http: { addr: "127.0.0.1:${port}" }
 `,
   );
-  const server = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
-  const registry = new Registry({ host: `127.0.0.1:${port}`, plainHttp: true });
+  const serve = () => spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
+  let server = serve();
+  const host = `127.0.0.1:${port}`;
+  const registry = new Registry({ host, plainHttp: true });
   for (let attempt = 0; ; attempt++) {
     try {
       await registry.repositories();
@@ -48,12 +53,16 @@ http: { addr: "127.0.0.1:${port}" }
   }
   return {
     registry,
+    host,
     data,
     collect: () => {
       execFileSync('docker-registry', ['garbage-collect', file], { stdio: 'ignore' });
     },
     stop: () => {
       server.kill();
+    },
+    start: () => {
+      server = serve();
     },
   };
 }

@@ -1,10 +1,15 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 
-/** Suites that start git hundreds of times: long, and starting a program costs less while the worker is still small. */
+/**
+ * Suites that start git hundreds of times: long, and starting a program costs less while the worker is still small. Then what
+ * keeps one core busy for long by itself: at the end the other one would be idle.
+ */
 const FIRST = [
-  /\/test\/delivery\/(preview\/)?flow\.test\.ts$/,
+  /\/test\/delivery\/(preview\/flow|queue\/turns|flow)\.test\.ts$/,
+  /\/test\/delivery\/(quarantine|forged|applied)\.test\.ts$/,
   /\/test\/lab\/gitlab\//,
   /\/test\/delivery\/backup\//,
+  /\/test\/catalog\/growth\.test\.ts$/,
 ];
 
 /**

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 import { yamlText } from '../../text/yaml';
@@ -76,4 +78,17 @@ test('what is a text is none of YAML 1.1’s other values, nor the other way rou
       expect(parse(written, { version })).toEqual({ [word]: word });
   }
   expect(yamlText({ a: true, b: 1, c: null }, OPTIONS)).toBe('a: true\nb: 1\nc: null\n');
+});
+
+test('nothing else writes YAML: what one reader takes for text is a key to another', () => {
+  const sources = execFileSync('git', ['ls-files', '*.ts'], { encoding: 'utf8' }).split('\n');
+  const product = sources.filter((file) => file !== '' && !/^(test|lab|bench|sdks)\//.test(file));
+  const writers = product.filter((file) => {
+    const names = [...readFileSync(file, 'utf8').matchAll(/^import \{([^}]*)\} from 'yaml';/gm)].flatMap(
+      ([, list = '']) => list.split(',').map((name) => name.trim()),
+    );
+    return names.includes('stringify');
+  });
+  expect(product.length).toBeGreaterThan(300);
+  expect(writers).toEqual([]);
 });

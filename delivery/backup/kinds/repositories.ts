@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { exitCode, Failure } from '../../failure';
-import { type GitRemote, gitEnvironment } from '../../git';
+import { GIT_MS, GitFailure, type GitRemote, gitEnvironment, persistently } from '../../git';
 import { type LfsObject, LfsServer, POINTER_BYTES, pointerOf } from '../lfs';
 import { type Call, type Ended, output, outputStream } from '../program';
 import type { Restic } from '../restic';
@@ -41,16 +41,7 @@ class Bare {
   constructor(private readonly remote: GitRemote) {}
 
   private call(args: readonly string[]): Call {
-    const fault = ({ stderr, code }: Ended): Failure => {
-      const said = stderr.split('\n').filter((line) => line.trim());
-      const telling =
-        said.find((line) => /^(fatal|error|remote):/.test(line)) ?? said[0] ?? `exit code ${code}`;
-      return new Failure(
-        exitCode.red,
-        `git ${args[0]} of ${this.remote.url} failed: ${telling.slice(0, 300)}.`,
-        'Check that the project exists and that GITLAB_TOKEN may do this.',
-      );
-    };
+    const fault = ({ stderr }: Ended) => new GitFailure(args[0], this.remote.url, stderr, 'do this');
     return { program: 'git', args, cwd: this.folder, env: gitEnvironment(this.remote), fault };
   }
 
@@ -60,6 +51,11 @@ class Bare {
 
   git(...args: string[]): Promise<string> {
     return output(this.call(args));
+  }
+
+  /** What the remote has a part in; a second time changes nothing more. */
+  atRemote(...args: string[]): Promise<string> {
+    return persistently(() => output({ ...this.call(args), timeoutMs: GIT_MS }));
   }
 
   stream(...args: string[]): Source['stream'] {
@@ -75,7 +71,7 @@ class Bare {
     const listed =
       where === 'here'
         ? await this.git('for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads', 'refs/tags')
-        : await this.git('ls-remote', '--refs', this.remote.url, ...PUSHED);
+        : await this.atRemote('ls-remote', '--refs', this.remote.url, ...PUSHED);
     return new Map(
       listed
         .split('\n')
@@ -174,7 +170,7 @@ async function bundle(project: Project): Promise<Source | undefined> {
   const bare = new Bare(remote);
   try {
     await bare.open();
-    await bare.git('fetch', '--quiet', '--no-tags', remote.url, ...refspecs);
+    await bare.atRemote('fetch', '--quiet', '--no-tags', remote.url, ...refspecs);
     const refs = await bare.refs('here');
     if (refs.size === 0) {
       bare.close();
@@ -280,10 +276,12 @@ export function restoreRepository(
     const off =
       uploaded === undefined ? `, without ${held.length} objects of Git LFS, which is off there` : '';
     if ((await missing()).length === 0) return `${uploaded ? 'restored' : 'unchanged'}${off}`;
-    await bare.git('push', '--quiet', '--no-verify', remote.url, ...refspecs).catch((refused: Failure) => {
-      const absent = named.filter(({ oid }) => !lfs.has(oid));
-      throw missingThere(refused, snapshot.item, absent);
-    });
+    await bare
+      .atRemote('push', '--quiet', '--no-verify', remote.url, ...refspecs)
+      .catch((refused: Failure) => {
+        const absent = named.filter(({ oid }) => !lfs.has(oid));
+        throw missingThere(refused, snapshot.item, absent);
+      });
     const left = await missing();
     if (left.length === 0) return `restored${off}`;
     throw new Failure(

@@ -1,10 +1,11 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
-// codes are 0 done, 1 red, 2 wrong input, 3 target branch moved, 4 nothing to do, 6 tested by an earlier build,
-// 7 undone by an earlier build, 8 in the merge queue, 9 no test Pod starts; `switchyard judge` ends with 7 where a rollout
+// codes are 0 done, 1 red, 2 wrong input, 3 another tree to test, 4 nothing to do, 6 tested by an earlier build,
+// 7 undone by an earlier build, 8 in the merge queue, 9 no test Pod starts, 10 to be built again; `switchyard judge` ends with 7 where a rollout
 // does not hold, `switchyard up` with 8 where the state has to be cut first.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent, `delivery test-pod-watch` for tests.
+// No agent is waited for under a lock.
 
 def call(Map settings) {
     String module = settings.module
@@ -47,6 +48,7 @@ void verify(String module, Map place) {
 int verifyOnce(String module, Map place) {
     int source = 1
     int code = 1
+    boolean stopped = false
     node('delivery') {
         try {
             stage('Source') {
@@ -56,29 +58,14 @@ int verifyOnce(String module, Map place) {
             }
             code = source
             if (source == 0) {
-                stage('Image') {
-                    code = image(module, place)
-                }
-            }
-            if (code == 0) {
-                stage('Test') {
-                    // Nothing of the checkout by itself: a stash follows its links, out of it too.
-                    stash(name: 'given', includes: '.switchyard/given/**')
-                    int minutes = Integer.parseInt(readFile('.switchyard/timeout-minutes').trim())
-                    Map<String, String> left = [:]
-                    // Also for a place that never gets free.
-                    timeout(time: minutes + 30, unit: 'MINUTES') {
-                        left = testWatched(place, minutes)
-                    }
-                    carry(left)
-                    container('delivery') {
-                        code = trusted('delivery verdict')
-                    }
-                }
+                Map ended = buildAndTest(module, place)
+                code = ended.code
+                stopped = ended.stopped
             }
         } finally {
-            // Also when a stage broke off, and whatever it says: nobody waits for a status that never comes.
-            if (source != 4 && source != 6 && source != 8) {
+            // Also when a stage broke off, and whatever it says: nobody waits for a status that never comes. What was stopped
+            // has had its end.
+            if (source != 4 && source != 6 && source != 8 && !stopped) {
                 stage('Report') {
                     container('delivery') {
                         int reported = trusted("delivery report --module ${module}")
@@ -90,7 +77,7 @@ int verifyOnce(String module, Map place) {
                 }
             }
         }
-        if (source == 6 || (source == 0 && (code == 0 || code == 8))) {
+        if (!stopped && (source == 6 || (source == 0 && (code == 0 || code == 8)))) {
             // Where an earlier build tested it, and it waited for its approval or its turn, the note has the certificate.
             String tested = source == 6 ? " --tested ${module}" : ''
             stage('Merge') {
@@ -106,15 +93,92 @@ int verifyOnce(String module, Map place) {
         // It waits without an agent, and without a build.
         currentBuild.result = 'NOT_BUILT'
         echo('modulePipeline: it waits in the merge queue; the reconciler starts it again when something is to be done')
+    } else if (stopped && code == 4) {
+        currentBuild.result = 'NOT_BUILT'
     } else if (code != 0 && code != 3 && code != 4) {
         error("modulePipeline: ${module} is red; the reason stands above and in the merge request's note")
     }
     return code
 }
 
+// Beside image and tests runs a watch, which ends both as soon as nobody waits for this tree any more: then `stopped` is true, and
+// `code` is 3 where another one is to be tested. The watch has ended the status by then. It needs no agent of its own, and one
+// that breaks off stops nothing.
+Map buildAndTest(String module, Map place) {
+    int code = 1
+    int useless = 0
+    try {
+        parallel(
+            failFast: true,
+            work: {
+                try {
+                    stage('Image') {
+                        code = image(module, place)
+                    }
+                    if (code == 0) {
+                        stage('Test') {
+                            code = testInPod(place)
+                        }
+                    }
+                } finally {
+                    // The watch waits for this.
+                    writeFile(file: '.switchyard/queue/ended', text: '')
+                }
+            },
+            watch: {
+                int ended = 0
+                container('delivery') {
+                    ended = trusted('delivery queue-watch')
+                }
+                if (ended == 3 || ended == 4) {
+                    useless = ended
+                    error('modulePipeline: stopped, nobody waits for what is tested; the reason stands above')
+                }
+                if (ended != 0) {
+                    echo("modulePipeline: whether the test is still wanted is not watched any more (exit code ${ended})")
+                }
+            }
+        )
+    } catch (Exception broken) {
+        if (useless == 0) {
+            throw broken
+        }
+        echo("modulePipeline: stopped (exit code ${useless})")
+    }
+    return useless == 0 ? [code: code, stopped: false] : [code: useless, stopped: true]
+}
+
+int testInPod(Map place) {
+    int code = 1
+    // Nothing of the checkout by itself: a stash follows its links, out of it too.
+    stash(name: 'given', includes: '.switchyard/given/**')
+    int minutes = Integer.parseInt(readFile('.switchyard/timeout-minutes').trim())
+    Map<String, String> left = [:]
+    // Also for a place that never gets free.
+    timeout(time: minutes + 30, unit: 'MINUTES') {
+        left = testWatched(place, minutes)
+    }
+    carry(left)
+    container('delivery') {
+        code = trusted('delivery verdict')
+    }
+    return code
+}
+
+// A registry that frees its blobs meanwhile is away for a while, and takes those that no manifest names yet: nobody's fault, and
+// mended by another build, once.
+int image(String module, Map place) {
+    int code = imageOnce(module, place)
+    if (code != 10) {
+        return code
+    }
+    echo('modulePipeline: the registry lost what was built; it is built once more')
+    return imageOnce(module, place)
+}
+
 // The Dockerfile runs in a Pod of this build alone, with a BuildKit that ends with it and without any credential. What it
 // makes comes out through the gate that `delivery build` keeps, which publishes it.
-int image(String module, Map place) {
+int imageOnce(String module, Map place) {
     int code = 0
     container('delivery') {
         code = trusted('delivery build-plan')
@@ -159,7 +223,7 @@ Map<String, String> testWatched(Map place, int minutes) {
             failFast: true,
             tests: {
                 try {
-                    left = test(place, readFile('.switchyard/test-pod.yaml'), readFile('.switchyard/results').trim(), minutes)
+                    left = test(place, readFile('.switchyard/test-pod.yaml'), minutes)
                 } finally {
                     // The watch waits for this.
                     writeFile(file: '.switchyard/start/ended', text: '')
@@ -191,8 +255,10 @@ Map<String, String> testWatched(Map place, int minutes) {
 
 // One Pod holds the module, its services and Robot; `delivery test-pod` wrote it. What its tests left comes back as text,
 // packed and in Base64, and as nothing else: `unstash` makes links and writes through them as the sender says, and
-// whoever wrote the tests may be the sender.
-Map<String, String> test(Map place, String pod, String results, int minutes) {
+// whoever wrote the tests may be the sender. Nothing is read or kept from the workspace, where tests that go on in the
+// background may put a file of any size at any time: the container `carrier` copies so much and no more, when it is told
+// where the workspace is, into `/carried`, which the tests do not have.
+Map<String, String> test(Map place, String pod, int minutes) {
     Map<String, String> left = [:]
     podTemplate(yaml: pod, cloud: place.cloud, namespace: place.namespace, showRawYaml: false) {
         node(POD_LABEL) {
@@ -203,23 +269,30 @@ Map<String, String> test(Map place, String pod, String results, int minutes) {
                     sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)
                 }
             }
-            // A pipe in a file's place would be read for ever.
+            // A pipe in a file's place would be copied for ever.
             timeout(time: 5, unit: 'MINUTES') {
+                writeFile(file: '/carried/from', text: pwd())
+                for (int pause = 1; !fileExists('/carried/done'); pause = pause < 10 ? pause + 1 : 10) {
+                    sleep(pause)
+                }
                 List<String> files = resultFiles()
                 for (int i = 0; i < files.size(); i++) {
-                    String file = ".switchyard/out/${files[i]}"
+                    String file = "/carried/${files[i]}"
                     if (fileExists(file)) {
                         left[files[i]] = readFile(file: file, encoding: 'Base64')
                     }
                 }
             }
-            // For people to look at. What Jenkins cannot read keeps nobody from the verdict.
-            catchError(buildResult: 'FAILURE', stageResult: 'FAILURE') {
-                archiveArtifacts(artifacts: "${results}/**", allowEmptyArchive: true)
-                junit(testResults: "${results}/xunit.xml", allowEmptyResults: true)
-            }
-            catchError(buildResult: 'FAILURE', stageResult: 'FAILURE') {
-                robot(outputPath: results, passThreshold: 100.0, unstableThreshold: 100.0)
+            // For people to look at: the verdict makes a build red, which knows what is in quarantine, and the tree of another round
+            // is not this one's. What Jenkins cannot read keeps nobody from it.
+            dir('/carried/report') {
+                catchError(buildResult: 'FAILURE', stageResult: 'FAILURE') {
+                    archiveArtifacts(artifacts: '**', allowEmptyArchive: true)
+                    junit(testResults: 'xunit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true)
+                }
+                catchError(buildResult: 'FAILURE', stageResult: 'FAILURE') {
+                    robot(outputPath: '.', passThreshold: 0.0, unstableThreshold: 0.0)
+                }
             }
         }
     }
@@ -256,61 +329,140 @@ void goBack(String module, Map wanted, Map rollout) {
     release(module, "delivery rollback --module ${module}${commit}${hold}", rollout)
 }
 
-// The ledger first, then production. The lock is taken within the first agent: one that cannot start waits alone, and holds
-// nothing. What does not hold is undone in the same order, so that a build which is killed between the two leaves a ledger
-// that says where to go, and the next one goes there.
+// The lock is the module's own: deploys of others go on side by side, where each has its part of the state. Nothing is held while
+// an agent starts, so that a Pod which cannot start is in nobody's way: the rollout's stands before the lock is taken, and before
+// the ledger says anything. It never waits for the lock, since it has the catalog and the stack files as they were when it started:
+// who has the lock may be applying others. Where it is taken, that is waited for without a Pod, and then another one starts.
 boolean release(String module, String ledger, Map place) {
-    int rollout = 1
-    boolean undone = false
+    Map run = [module: module, ledger: ledger, lock: place.parts ? "deploy-${module}".toString() : 'deploy', code: 0, rollout: 1, held: 1,
+               words: '', recorded: false, undone: false, uncut: false, cut: false, ended: false]
     node('delivery') {
-        lock('deploy') {
-            int code = 0
-            stage('Ledger') {
-                container('delivery') {
-                    code = trusted(ledger, module)
+        try {
+            while (!run.ended) {
+                lock(run.lock) {
+                    // Nothing: whoever had it is done.
+                }
+                releaseOnce(run, place)
+                if (run.uncut) {
+                    cut(run, place)
                 }
             }
-            undone = code == 7
-            if (code == 0 || undone) {
-                try {
-                    stage('Rollout') {
-                        rollout = rollOut(module, place)
-                    }
-                    if (rollout == 7 && !undone) {
-                        stage('Undo') {
-                            container('delivery') {
-                                undone = trusted('delivery undo') == 0
-                            }
-                            if (undone) {
-                                rollout = 1
-                                rollout = rollOut(module, place)
-                            }
-                        }
-                    }
-                } finally {
-                    stage('Outcome') {
-                        container('delivery') {
-                            code = trusted("delivery rollout --exit-code ${rollout}")
-                        }
+        } finally {
+            if (!run.ended && run.recorded) {
+                outcome(run)
+            } else if (!run.ended && ledger.startsWith('delivery deploy ')) {
+                // Nothing told the commit anything yet.
+                stage('Outcome') {
+                    container('delivery') {
+                        trusted("delivery unstarted --module ${module}")
                     }
                 }
-            }
-            if (code != 0 && code != 4) {
-                error("modulePipeline: ${module} was not deployed; the reason stands above and in the commit's status")
             }
         }
+        if (run.code != 0 && run.code != 4) {
+            error("modulePipeline: ${module} was not deployed; the reason stands above and in the commit's status")
+        }
     }
-    return rollout == 0 && !undone
+    return run.rollout == 0 && !run.undone
 }
 
-// 0 when what the ledger names is rolled out and holds, 7 when it does not hold.
-int rollOut(String module, Map place) {
-    int code = rollOutOnce(module, place)
-    if (code != 8) {
-        return code
+// Not ended where another build came first, or the state is to be cut.
+void releaseOnce(Map run, Map place) {
+    Map template = [inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${run.module}".toString(), showRawYaml: false]
+    secondAgent([template: template, namespace: place.namespace], { rollOut(run, place) }, { Map turns ->
+        lock(resource: run.lock, skipIfLocked: true) {
+            record(run, turns)
+        }
+    })
+}
+
+// The ledger first, then production. What does not hold is undone in the same order, so that a build which is killed between the
+// two leaves a ledger that says where to go, and the next one goes there. So does this one's next round: said again, the ledger's
+// command finds what it wrote, or what was written over it since.
+void record(Map run, Map turns) {
+    run.recorded = false
+    stage('Ledger') {
+        container('delivery') {
+            run.code = trusted(run.ledger, run.module)
+        }
     }
-    // A plain `pulumi up` cuts nothing for its modules' deploys, nor does an `up` that was killed. What opens the whole state
-    // has a Pod of its own.
+    run.undone = run.code == 7
+    run.recorded = run.code == 0 || run.undone
+    run.ended = !run.recorded
+    if (run.ended) {
+        return
+    }
+    try {
+        stage('Rollout') {
+            askForRollout(run, turns)
+        }
+        if (run.rollout == 7 && !run.undone) {
+            stage('Undo') {
+                container('delivery') {
+                    run.undone = trusted('delivery undo') == 0
+                }
+                if (run.undone) {
+                    askForRollout(run, turns)
+                }
+            }
+        }
+        run.uncut = run.rollout == 8 && !run.cut
+    } finally {
+        if (!run.uncut) {
+            outcome(run)
+        }
+    }
+}
+
+void outcome(Map run) {
+    run.ended = true
+    stage('Outcome') {
+        container('delivery') {
+            run.code = trusted("delivery rollout --exit-code ${run.rollout}")
+        }
+    }
+}
+
+// What its Pods said is carried as a text.
+void askForRollout(Map run, Map turns) {
+    run.rollout = 1
+    run.held = 1
+    secondAgent.turn(turns)
+    if (run.held == 7) {
+        writeFile(file: '.switchyard/rollout/unsteady.json', text: run.words)
+        run.rollout = 7
+    }
+}
+
+// Leaves in `rollout` 0 when what the ledger names is rolled out, 8 when nothing was done, since the environment was changed and not
+// cut for its modules; in `held` 7 when it does not hold. The Pod has the module's own account, and for the length of `up` what
+// opens the module's part of the state and no other.
+void rollOut(Map run, Map place) {
+    int code = 1
+    container('deploy') {
+        timeout(time: 40, unit: 'MINUTES') {
+            String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + run.module + ' --yes'
+            code = trusted(up, run.module, place)
+            if (code != 8) {
+                run.held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + run.module)
+            }
+            // Whatever stopped it is over: what is there is settled.
+            if (code != 0 && run.held == 0) {
+                code = trusted(up, run.module, place)
+            }
+        }
+        if (run.held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
+            run.words = readFile('.switchyard/rollout/unsteady.json')
+        }
+    }
+    run.rollout = code
+}
+
+// A plain `pulumi up` cuts nothing for its modules' deploys, nor does an `up` that was killed. What opens the whole state has a Pod of
+// its own, which starts when the rollout's is gone and the lock with it. Once: what is uncut after that is told.
+void cut(Map run, Map place) {
+    run.uncut = false
+    run.cut = true
     onAgent('state', place.namespace) {
         timeout(time: 15, unit: 'MINUTES') {
             container('state') {
@@ -318,41 +470,6 @@ int rollOut(String module, Map place) {
             }
         }
     }
-    return rollOutOnce(module, place)
-}
-
-// As `rollOut`, and 8 when nothing was done, since the environment was changed and not cut for its modules. What its Pods said
-// is carried as a text. The Pod has the module's own account, and for the length of `up` what opens the module's part of the
-// state and no other.
-int rollOutOnce(String module, Map place) {
-    int code = 1
-    int held = 1
-    String words = ''
-    podTemplate(inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${module}", showRawYaml: false) {
-        onAgent(POD_LABEL, place.namespace) {
-            container('deploy') {
-                timeout(time: 40, unit: 'MINUTES') {
-                    String up = 'switchyard up "$SWITCHYARD_ENVIRONMENT" --only ' + module + ' --yes'
-                    code = trusted(up, module, place)
-                    if (code != 8) {
-                        held = trusted('switchyard judge "$SWITCHYARD_ENVIRONMENT" ' + module)
-                    }
-                    // Whatever stopped it is over: what is there is settled.
-                    if (code != 0 && held == 0) {
-                        code = trusted(up, module, place)
-                    }
-                }
-                if (held == 7 && fileExists('.switchyard/rollout/unsteady.json')) {
-                    words = readFile('.switchyard/rollout/unsteady.json')
-                }
-            }
-        }
-    }
-    if (held != 7) {
-        return code
-    }
-    writeFile(file: '.switchyard/rollout/unsteady.json', text: words)
-    return 7
 }
 
 // What was merged and released is copied at once, in a Pod that reaches the backups and nothing of production: the one that

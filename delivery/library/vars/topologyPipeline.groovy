@@ -1,6 +1,7 @@
 // Arranges stages and Pods of the topology's own repository; the `delivery` and `switchyard` commands decide.
-// Code of a merge request runs in the Pod `preview` only, which gets no credential: never bind one around it (see `trusted`).
-// A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent.
+// Code of a merge request that is not merged runs in the Pod `preview` only, which gets no credential: never bind one around
+// it (see `trusted`). Nothing here starts it: it waits in a container of its own for what `delivery preview-run` hands over.
+// A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent. No agent is waited for under a lock.
 
 def call(Map settings) {
     String action = env.gitlabActionType
@@ -9,7 +10,7 @@ def call(Map settings) {
         preview(place)
     } else if (action == 'PUSH' && env.gitlabBranch == 'main') {
         if (settings.apply == 'automatic') {
-            apply(place)
+            apply(place, settings.modules)
         } else {
             echo('topologyPipeline: this stack leaves applying to people: run `switchyard up`')
         }
@@ -109,23 +110,30 @@ void unpack(String folder, String record) {
     }
 }
 
+// What an environment's preview left: of a merge request for its reviewers, and of what was merged to be compared with that.
+String previewed(String environment, Map place, int round) {
+    String record = ''
+    onAgent(agent('preview', environment, place.own), "${place.prefix}ci-preview") {
+        timeout(time: 45, unit: 'MINUTES') {
+            unstash('source')
+            unstash("given-${environment}-${round}")
+            container('preview') {
+                timeout(time: 30, unit: 'MINUTES') {
+                    sh(script: "tar -xf .switchyard/given/source.tar && delivery preview-run --environment ${environment}", returnStatus: true)
+                }
+                record = packed(".switchyard/preview/${environment}")
+            }
+        }
+    }
+    return record
+}
+
 void previewOne(String environment, Map place) {
     String folder = ".switchyard/preview/${environment}"
     String record = ''
-    withhold(environment, place)
+    withhold(environment, place, 1)
     stage("Preview ${environment}") {
-        onAgent(agent('preview', environment, place.own), "${place.prefix}ci-preview") {
-            timeout(time: 45, unit: 'MINUTES') {
-                unstash('source')
-                unstash("given-${environment}")
-                container('preview') {
-                    timeout(time: 30, unit: 'MINUTES') {
-                        sh(script: "tar -xf .switchyard/given/source.tar && delivery preview-run --environment ${environment}", returnStatus: true)
-                    }
-                    record = packed(folder)
-                }
-            }
-        }
+        record = previewed(environment, place, 1)
     }
     stage("Report ${environment}") {
         onAgent(agent('state', environment, place.own), "${place.prefix}ci-deploy") {
@@ -139,7 +147,7 @@ void previewOne(String environment, Map place) {
                 stash(name: "scrubbed-${environment}", includes: "${folder}/record/**,${folder}/leaked", allowEmpty: true)
             }
         }
-        unstash("about-${environment}")
+        unstash("about-${environment}-1")
         unstash("scrubbed-${environment}")
         container('delivery') {
             trusted("delivery preview-report --environment ${environment}")
@@ -158,47 +166,52 @@ int stateful(String environment, String own, String command) {
 }
 
 // The state without its secrets, made where the secrets are.
-void withhold(String environment, Map place) {
+void withhold(String environment, Map place, int round) {
     String folder = ".switchyard/preview/${environment}"
     stage("State ${environment}") {
         onAgent(agent('state', environment, place.own), "${place.prefix}ci-deploy") {
             timeout(time: 15, unit: 'MINUTES') {
                 container('state') {
-                    if (stateful(environment, place.own, "switchyard withhold ${environment} --out ${folder}") != 0) {
+                    if (stateful(environment, place.own, "switchyard withhold ${environment} --lock-timeout 10 --out ${folder}") != 0) {
                         error("topologyPipeline: the state of ${environment} cannot be read; the reason stands above")
                     }
                 }
-                stash(name: "given-${environment}", includes: "${folder}/given/**")
-                stash(name: "about-${environment}", includes: "${folder}/about.json")
+                stash(name: "given-${environment}-${round}", includes: "${folder}/given/**")
+                stash(name: "about-${environment}-${round}", includes: "${folder}/about.json,${folder}/basis")
             }
         }
     }
 }
 
+// The locks of all modules' deploys: those that have parts of the state, and that of those that have none.
+List<Map> deployLocks(List<String> modules) {
+    List<Map> locks = []
+    for (int i = 0; i < modules.size(); i++) {
+        locks.add([resource: "deploy-${modules[i]}".toString()])
+    }
+    return locks
+}
+
 // Environment after environment; the first that is not as previewed, or fails, stops all after it.
-void apply(Map place) {
+void apply(Map place, List<String> modules) {
     int code = 0
-    // The lock of the modules' deploys: nobody changes the state between the comparison and the `up`. It is taken within the
-    // first agent: one that cannot start waits alone, and holds nothing.
     node('delivery') {
-        lock('deploy') {
-            stage('Plans') {
-                container('delivery') {
-                    code = trusted('delivery apply-source')
-                }
+        stage('Plans') {
+            container('delivery') {
+                code = trusted('delivery apply-source')
             }
-            if (code == 0) {
+        }
+        if (code == 0) {
+            try {
                 stash(name: 'source', includes: '.switchyard/given/source.tar')
                 List<String> environments = affected()
-                try {
-                    for (int i = 0; i < environments.size() && code == 0; i++) {
-                        code = applyOne(environments[i], place)
-                    }
-                } finally {
-                    // Nobody waits for a status that never comes.
-                    container('delivery') {
-                        trusted('delivery apply-finish')
-                    }
+                for (int i = 0; i < environments.size() && code == 0; i++) {
+                    code = applyOne(environments[i], place, modules)
+                }
+            } finally {
+                // Nobody waits for a status that never comes.
+                container('delivery') {
+                    trusted('delivery apply-finish')
                 }
             }
         }
@@ -208,48 +221,76 @@ void apply(Map place) {
     }
 }
 
-int applyOne(String environment, Map place) {
-    String folder = ".switchyard/preview/${environment}"
-    String record = ''
-    int code = 0
-    withhold(environment, place)
-    stage("Compare ${environment}") {
-        onAgent(agent('apply', environment, place.own), "${place.prefix}ci-apply") {
-            timeout(time: 45, unit: 'MINUTES') {
-                unstash('source')
-                container('apply') {
-                    sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation preview", returnStatus: true)
-                    record = packed(folder)
+// Compared again where something was released or changed before it could be applied: nobody's deploys wait for a comparison, nor for
+// its agents. Where that happens each time, nothing is applied: locks that are held while agents start would end it, and be in
+// everybody's way.
+int applyOne(String environment, Map place, List<String> modules) {
+    int applied = 3
+    int outcome = 1
+    boolean compared = false
+    try {
+        for (int round = 1; round <= 5 && applied == 3; round++) {
+            compared = false
+            int code = compare(environment, place, round)
+            if (code != 0) {
+                return code
+            }
+            compared = true
+            applied = 1
+            applied = applyCompared(environment, place, modules, round)
+            if (applied == 3) {
+                echo("topologyPipeline: ${environment} was changed by a release or an `up` since it was compared (round ${round} of 5)")
+            }
+        }
+    } finally {
+        // What was not compared to its end is told by `apply-finish`.
+        if (compared) {
+            stage("Outcome ${environment}") {
+                container('delivery') {
+                    outcome = trusted("delivery apply-report --environment ${environment} --exit-code ${applied}")
                 }
             }
         }
-        unstash("about-${environment}")
+    }
+    return outcome
+}
+
+// Without a lock: what it compares is written down, and `apply-run` changes nothing where something else is recorded by then.
+int compare(String environment, Map place, int round) {
+    String folder = ".switchyard/preview/${environment}"
+    String record = ''
+    int code = 1
+    withhold(environment, place, round)
+    stage("Compare ${environment}") {
+        record = previewed(environment, place, round)
+        unstash("about-${environment}-${round}")
         container('delivery') {
+            if (round > 1) {
+                sh(script: "rm -rf ${folder}/record", returnStatus: true)
+            }
             unpack(folder, record)
             code = trusted("delivery apply-check --environment ${environment}")
         }
     }
-    if (code != 0) {
-        return code
-    }
+    return code
+}
+
+// Nothing is released while it is applied. The claims in Pulumi's state keep deploys away from it too, but not from the ledger, which
+// is read for an `up` and written for a deploy; and whoever waits for a claim is refused after 20 minutes.
+int applyCompared(String environment, Map place, List<String> modules, int round) {
     int applied = 1
-    try {
-        stage("Apply ${environment}") {
-            onAgent(agent('apply', environment, place.own), "${place.prefix}ci-apply") {
+    stage("Apply ${environment}") {
+        onAgent(agent('apply', environment, place.own), "${place.prefix}ci-apply") {
+            unstash('source')
+            unstash("about-${environment}-${round}")
+            lock(resource: 'deploy', extra: deployLocks(modules)) {
                 timeout(time: 60, unit: 'MINUTES') {
-                    unstash('source')
                     container('apply') {
-                        applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment} --operation up", returnStatus: true)
+                        applied = sh(script: "tar -xf .switchyard/given/source.tar && delivery apply-run --environment ${environment}", returnStatus: true)
                     }
                 }
             }
         }
-    } finally {
-        stage("Outcome ${environment}") {
-            container('delivery') {
-                code = trusted("delivery apply-report --environment ${environment} --exit-code ${applied}")
-            }
-        }
     }
-    return code
+    return applied
 }

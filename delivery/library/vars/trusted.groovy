@@ -5,8 +5,8 @@
 def call(String command, String module = null, Map rollout = null) {
     int code = 1
     List bindings = [string(credentialsId: 'gitlab-bot-token', variable: 'GITLAB_TOKEN')]
-    // Only `delivery` signs and reads certificates.
-    if (!command.startsWith('switchyard ')) {
+    // Only these sign and read certificates: a backup does not.
+    if (command.startsWith('delivery ')) {
         bindings.add(string(credentialsId: 'certificate-key', variable: 'SWITCHYARD_CERTIFICATE_KEY'))
     }
     if (rollout != null) {

@@ -13,7 +13,7 @@ import {
   plainError,
   text,
 } from '../http';
-import { type Issue, LEVEL, type Project } from '../model';
+import { type Issue, LEVEL, type Project, type User } from '../model';
 import { issueView, noteView } from '../views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 
@@ -78,6 +78,14 @@ export function issueRoutes(api: Api, app: App): void {
     }
     return [...new Set(names)].sort();
   };
+  /** Whoever opens an issue may label it; making a label is for those who plan (IssuePolicy, Labels::FindOrCreateService). */
+  const given = (project: Project, user: User, names: readonly string[]): string[] =>
+    app.projectLevel(user, project) >= LEVEL.planner
+      ? known(project, names)
+      : known(
+          project,
+          names.filter((name) => labels.find((row) => row.project_id === project.id && row.name === name)),
+        );
 
   const matches = (c: Context, p: ListParams, issue: Issue): boolean => {
     const author =
@@ -137,8 +145,7 @@ export function issueRoutes(api: Api, app: App): void {
           title: p.title,
           description: p.description ?? null,
           state: 'opened',
-          // Guests may open an issue; labels are for those who plan.
-          labels: app.projectLevel(c.user, project) < LEVEL.planner ? [] : known(project, p.labels ?? []),
+          labels: given(project, c.user, p.labels ?? []),
           closed_by_id: null,
           closed_at: null,
           created_at: created,

@@ -15,9 +15,9 @@ import {
   text,
   unauthorized,
 } from '../http';
-import { LEVEL, type MergeRequest, type Note, type Project } from '../model';
+import { LEVEL, type MergeRequest, type Note, type Project, type User } from '../model';
 import { isDraft, mergeStatusOf, notePayload } from '../payloads';
-import { basicUser, commitView, mergeRequestView, noteView, pipelineView } from '../views';
+import { basicUser, commitView, labelEventView, mergeRequestView, noteView, pipelineView } from '../views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 import { diffView } from './repository';
 
@@ -110,6 +110,30 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     );
   });
 
+  /** ResourceEvents::ChangeLabelsService: one event for each label that came or went. */
+  const labelled = (mr: MergeRequest, user: User, before: readonly string[]): void => {
+    const about = { project_id: mr.project_id, merge_request_id: mr.id, user_id: user.id, created_at: now() };
+    const note = (action: 'add' | 'remove', names: readonly string[]) => {
+      for (const label of names) app.tables.labelEvents.insert({ ...about, label, action });
+    };
+    note(
+      'add',
+      mr.labels.filter((name) => !before.includes(name)),
+    );
+    note(
+      'remove',
+      before.filter((name) => !mr.labels.includes(name)),
+    );
+  };
+  // https://docs.gitlab.com/api/resource_label_events/#merge-requests
+  api.route('GET', '/projects/:id/merge_requests/:iid/resource_label_events', {}, (c) => {
+    const { project, mr } = find(c);
+    return c.page(
+      app.tables.labelEvents.filter((event) => event.merge_request_id === mr.id),
+      (event) => labelEventView(app, project, event),
+    );
+  });
+
   const editable = {
     description: text.optional(),
     labels: list(z.string()).optional(),
@@ -163,6 +187,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
             p.remove_source_branch ?? project.settings.remove_source_branch_after_merge === true,
         }),
       );
+      labelled(mr, c.user, []);
       return c.created(await mergeRequestView(app, project, mr, c.user, true));
     },
   );
@@ -259,6 +284,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
           labels: mr.labels,
           draft: isDraft(mr.title),
         };
+        labelled(mr, c.user, before.labels);
         const changes: Record<string, unknown> = {};
         for (const key of Object.keys(after) as (keyof typeof after)[]) {
           if (JSON.stringify(before[key]) !== JSON.stringify(after[key]))
@@ -282,6 +308,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     const { mr } = find(c, LEVEL.owner);
     notes.deleteWhere((note) => note.merge_request_id === mr.id);
     app.tables.versions.deleteWhere((version) => version.merge_request_id === mr.id);
+    app.tables.labelEvents.deleteWhere((event) => event.merge_request_id === mr.id);
     mergeRequests.delete(mr.id);
     return c.noContent();
   });
@@ -442,6 +469,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
       throw forbidden();
     return found;
   };
+  /** Saving a note changes what it is of (app/models/note.rb, `after_save :touch_noteable`). */
+  const touch = (mr: MergeRequest) => app.tables.mergeRequests.update(mr, { updated_at: now() });
   api.route('GET', '/projects/:id/merge_requests/:iid/notes/:note_id', {}, (c) => {
     const { project, mr, note } = findNote(c);
     return noteView(app, project, mr, note);
@@ -465,6 +494,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         created_at: created,
         updated_at: created,
       });
+      touch(mr);
       app.webhooks.emit(project, 'note_events', await notePayload(app, project, c.user, mr, note, 'create'));
       return c.created(noteView(app, project, mr, note));
     },
@@ -473,6 +503,7 @@ export function mergeRequestRoutes(api: Api, app: App): void {
     const { project, mr, note } = administer(c);
     checkNoteLength(p.body);
     notes.update(note, { body: p.body, updated_at: now() });
+    touch(mr);
     app.webhooks.emit(project, 'note_events', await notePayload(app, project, c.user, mr, note, 'update'));
     return noteView(app, project, mr, note);
   });

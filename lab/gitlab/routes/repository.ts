@@ -620,7 +620,6 @@ async function commit(app: App, project: Project, user: User, request: CommitReq
     if (!(await repository.isValidBranchName(request.branch)))
       throw messageError(400, 'You can only create or edit files when you are on a branch');
     const head = await repository.branch(request.branch);
-    const empty = (await repository.refs('refs/heads/')).length === 0;
     const restart = request.start_branch !== undefined || request.start_sha !== undefined;
     let start = head;
     if (restart && (!head || request.force)) {
@@ -632,7 +631,7 @@ async function commit(app: App, project: Project, user: User, request: CommitReq
         `A branch called '${request.branch}' already exists. Switch to that branch in order to make changes`,
       );
     }
-    if (!start && !empty)
+    if (!start && (await repository.refs('refs/heads/')).length > 0)
       throw messageError(400, 'You can only create or edit files when you are on a branch');
     const changes: TreeChange[] = [];
     for (const action of request.actions)

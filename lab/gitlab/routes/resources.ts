@@ -520,7 +520,8 @@ function protectedTags(api: Api, app: App): void {
     (c, p) => {
       const project = c.project(LEVEL.maintainer);
       if (table.find((row) => row.project_id === project.id && row.name === p.name))
-        throw messageError(409, `Protected tag '${p.name}' already exists`);
+        // Of a branch GitLab looks first; here the model itself refuses (app/models/protected_tag.rb).
+        throw messageError(422, ['Name has already been taken']);
       return c.created(
         protectedTagView(
           app,

@@ -89,8 +89,10 @@ function listEntries(folder: string, ignored: string): string[] {
 }
 
 /**
- * Digest of what the build sees: names, kinds, permissions and contents, and the Dockerfile. Times and owners are
- * left out, so that a fresh clone has the same one.
+ * Digest of names, kinds, permissions and contents of files and links, and of the Dockerfile (hashContext of
+ * pulumi-docker). Times, owners and folders are left out. A link counts by its own text; officially by the path that it
+ * leads to.
+ * @throws Error where a link leads nowhere
  */
 export async function contextDigest(context: BuildContext): Promise<string> {
   const hash = createHash('sha256');
@@ -103,8 +105,10 @@ export async function contextDigest(context: BuildContext): Promise<string> {
     const source = path.join(context.folder, name);
     const stat = lstatSync(source);
     if (stat.isFile()) await file(name, source);
-    else if (stat.isSymbolicLink()) hash.update(`${JSON.stringify([name, 'link', readlinkSync(source)])}\n`);
-    else hash.update(`${JSON.stringify([name, 'folder', stat.mode & 0o777])}\n`);
+    else if (stat.isSymbolicLink()) {
+      if (!existsSync(source)) throw new Error(`build.context: the link ${name} leads nowhere`);
+      hash.update(`${JSON.stringify([name, 'link', readlinkSync(source)])}\n`);
+    }
   }
   await file('Dockerfile', context.dockerfile);
   return `sha256:${hash.digest('hex')}`;

@@ -16,7 +16,7 @@ import type {
 import { containsUnknown, isRecord, jsonEqual, type Props, UNKNOWN } from '../shared/values';
 import { contextDigest, packContext, readContext } from './context';
 import { Engine, type EngineAddress, engineAddress, type RegistryAuth } from './engine';
-import { imageReference, registryOf } from './reference';
+import { imageReference, isWhole, registryOf } from './reference';
 
 const IMAGE = 'docker:index/image:Image';
 /** Kept among the inputs, as the official plug-in does, so that a changed file is a changed input. */
@@ -119,8 +119,12 @@ export class DockerProvider implements PluginProvider {
       );
     if (!parsed.success) return { inputs, failures };
     if (inputs.imageName !== UNKNOWN) {
-      const fault = faultOf(() => imageReference(parsed.data.imageName));
+      const { imageName, skipPush } = parsed.data;
+      const fault = faultOf(() => imageReference(imageName));
       if (fault) failures.push({ property: 'imageName', reason: fault });
+      // getRegistryAddrFromImage: an image that is pushed is named with its registry.
+      else if (skipPush !== true && !isWhole(imageName))
+        failures.push({ property: 'imageName', reason: `"${imageName}" does not name its registry` });
     }
     const build = isRecord(inputs.build) ? inputs.build : {};
     if (containsUnknown(build.context) || containsUnknown(build.dockerfile)) return { inputs, failures };
@@ -147,19 +151,9 @@ export class DockerProvider implements PluginProvider {
     return { id: String(outputs.imageName), outputs };
   }
 
-  async update({
-    type,
-    urn,
-    inputs,
-    oldInputs,
-    oldOutputs,
-    preview,
-    signal,
-  }: UpdateCall): Promise<{ outputs: Props }> {
+  /** Whatever changed, it is built and pushed again. */
+  async update({ type, urn, inputs, preview, signal }: UpdateCall): Promise<{ outputs: Props }> {
     assertImage(type);
-    const changed = Object.keys(imageChanges(oldInputs, inputs));
-    // Whether a preview builds changes nothing in the image.
-    if (changed.every((path) => path === 'buildOnPreview')) return { outputs: oldOutputs };
     return { outputs: await this.apply(urn, inputs, preview, signal) };
   }
 
@@ -246,7 +240,8 @@ function withoutUnknown(value: unknown): unknown {
 }
 
 function authOf({ registry, imageName }: ImageInputs): RegistryAuth | undefined {
-  if (!registry?.username && !registry?.password) return undefined;
+  // Half a login counts for nothing (getRegistryAuth).
+  if (!registry?.username || !registry.password) return undefined;
   const serveraddress = registry.server ?? registryOf(imageName);
   return { username: registry.username, password: registry.password, serveraddress };
 }

@@ -22,9 +22,12 @@ export function imageReference(name: string): ImageReference {
   return { repository, tag };
 }
 
-/** The registry's host; Docker Hub's when the name has none, by Docker's own rule. */
-export function registryOf(name: string): string {
+/** Whether a name says its registry, by Docker's own rule (splitDockerDomain of distribution/reference). */
+export function isWhole(name: string): boolean {
   const first = name.split('/')[0] ?? '';
-  const host = name.includes('/') && (/[.:]/.test(first) || first === 'localhost');
-  return host ? first : 'docker.io';
+  return name.includes('/') && (/[.:]/.test(first) || first === 'localhost');
 }
+
+/** The registry's host; Docker Hub's when the name has none. */
+export const registryOf = (name: string): string =>
+  isWhole(name) ? (name.split('/')[0] ?? '') : 'docker.io';

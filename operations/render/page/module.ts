@@ -1,4 +1,4 @@
-import { counted, type ModuleFacts, type ServiceFacts, type Site } from '../facts';
+import { counted, type ModuleFacts, podsOf, type ServiceFacts, type Site } from '../facts';
 import { html, type Markup, type Part } from '../markup';
 import { code, facts, files, lines, quotaWords, secretRow, table } from './parts';
 
@@ -82,7 +82,12 @@ function inside(module: ModuleFacts, site: Site): Markup {
     ['environments', filters('environment', module.environments)],
     ['tests', html`${code(test.name)} on cluster ${clusters.ci}`],
     ['production', html`${code(production.name)} on cluster ${clusters.production}`],
-    ['Pods', `${module.replicas} to start with`],
+    [
+      'Pods',
+      module.most === undefined
+        ? `${module.replicas} to start with`
+        : `${module.replicas} to ${module.most}, as many as the requests ask for`,
+    ],
     [
       'released',
       module.released
@@ -146,7 +151,7 @@ export function moduleMarkup(module: ModuleFacts, site: Site): Markup {
     module.services.length > 0
       ? module.services.map((service) => html`<li>${label(service)}</li>`)
       : html`<li>no services</li>`
-  }</ul><p class="num">${counted(module.replicas, 'Pod')}</p><p>${module.owners.join(', ')}<br>${reached}</p></summary>
+  }</ul><p class="num">${podsOf(module)}</p><p>${module.owners.join(', ')}<br>${reached}</p></summary>
 ${inside(module, site)}</details>
 `;
 }

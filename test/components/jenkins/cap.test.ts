@@ -44,6 +44,27 @@ class Limits {
   }
 }
 
+/** What a build does with a second agent. A deploy takes its module's lock in there, and waits for it before; applying takes all. */
+function stepsOf(kind: string): string[] {
+  const [agent = '', module = ''] = kind.split(' ');
+  const [lock, unlock] = [`lock ${module}`, `unlock ${module}`];
+  if (agent === 'deploy') return [lock, unlock, '+deploy', lock, unlock, '-deploy'];
+  return agent === 'apply' ? ['+apply', 'lock', 'unlock', '-apply'] : [`+${agent}`, `-${agent}`];
+}
+
+/** Jenkins' locks of modules' deploys: one of them, or all at once. */
+class Locks {
+  private held: string[] = [];
+
+  take(step: string): boolean {
+    const [what, module] = step.split(' ');
+    const all = module === undefined ? ['one', 'other'] : [module];
+    if (what === 'lock' && this.held.some((one) => all.includes(one))) return false;
+    this.held = this.held.filter((one) => !all.includes(one)).concat(what === 'lock' ? all : []);
+    return true;
+  }
+}
+
 /**
  * Builds as the shared library makes them: a `delivery` agent first, and while it is held one after another of the
  * second kind. Which build moves next is up to `choose`.
@@ -55,11 +76,8 @@ function ended(
   choose: (among: number) => number,
 ): number {
   const limits = new Limits(cloud);
-  const steps = builds.map((seconds) => [
-    '+delivery',
-    ...seconds.flatMap((kind) => [`+${kind}`, `-${kind}`]),
-    '-delivery',
-  ]);
+  const locks = new Locks();
+  const steps = builds.map((seconds) => ['+delivery', ...seconds.flatMap(stepsOf), '-delivery']);
   for (;;) {
     const waiting = steps.filter((left) => left.length > 0);
     let moved = false;
@@ -67,7 +85,9 @@ function ended(
       const [one] = waiting.splice(choose(waiting.length), 1);
       const [step = ''] = one ?? [];
       const kind = step.slice(1);
-      if (step.startsWith('-')) limits.unregister(kind);
+      if (step.includes('lock')) {
+        if (!locks.take(step)) continue;
+      } else if (step.startsWith('-')) limits.unregister(kind);
       else if (!limits.register(kind)) continue;
       one?.shift();
       moved = true;
@@ -95,7 +115,7 @@ test('under the cap of the cloud alone they would stand still, each waiting for 
 const clouds = Array.from({ length: 11 }, (_, index) => cloudOf(modelWith(`maximumAgents: ${index + 2}`)));
 
 test('no cap, no mixture of builds and no order of theirs stands still', () => {
-  const second = fc.constantFrom('build', 'test', 'deploy', 'preview', 'apply');
+  const second = fc.constantFrom('build', 'test', 'deploy one', 'deploy other', 'state', 'preview', 'apply');
   fc.assert(
     fc.property(
       fc.constantFrom(...clouds),

@@ -137,7 +137,7 @@ describe('agents', () => {
     ).toEqual([
       { name: 'delivery', namespace: 'ci-agents', podRetention: 'never', activeDeadlineSeconds: 36000 },
       { name: 'build', namespace: 'ci-build', podRetention: 'never', activeDeadlineSeconds: 7800 },
-      { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
+      { name: 'deploy', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 5400 },
       { name: 'state', namespace: 'ci-deploy', podRetention: 'never', activeDeadlineSeconds: 3600 },
     ]);
   });
@@ -376,7 +376,7 @@ describe('the shared library', () => {
     const tests = body.find((method) => method.startsWith('Map<String, String> test(')) ?? '';
     expect(tests).toContain("sh(script: 'sh .switchyard/given/run.sh', returnStatus: true)");
     expect(tests).not.toContain('trusted');
-    const image = body.find((method) => method.startsWith('int image(')) ?? '';
+    const image = body.find((method) => method.startsWith('int imageOnce(')) ?? '';
     const pod = image.slice(image.indexOf("onAgent('build'"), image.indexOf('finally'));
     expect(pod).toContain("sh(script: 'sh .switchyard/build/run.sh', returnStatus: true)");
     expect(pod).not.toMatch(/trusted|withCredentials/);
@@ -396,12 +396,13 @@ describe('the shared library', () => {
       // Sources as an archive, and a script.
       'modulePipeline.groovy build: .switchyard/build/**',
       // Made where the state is read, before anything foreign runs.
-      'topologyDrift.groovy given: ${folder}/given/**',
+      'topologyDrift.groovy given-${at}-${round}: ${folder}/given/**',
+      'topologyDrift.groovy about-${at}-${round}: ${folder}/about.json',
       'topologyPipeline.groovy source: .switchyard/given/source.tar',
       // Of plain files that `delivery unpack` made there.
       'topologyPipeline.groovy scrubbed-${environment}: ${folder}/record/**,${folder}/leaked',
-      'topologyPipeline.groovy given-${environment}: ${folder}/given/**',
-      'topologyPipeline.groovy about-${environment}: ${folder}/about.json',
+      'topologyPipeline.groovy given-${environment}-${round}: ${folder}/given/**',
+      'topologyPipeline.groovy about-${environment}-${round}: ${folder}/about.json,${folder}/basis',
       'topologyPipeline.groovy source: .switchyard/given/source.tar',
     ]);
     expect(files.flatMap((file) => [...code(file).matchAll(/\bstash\(/g)])).toHaveLength(stashed.length);

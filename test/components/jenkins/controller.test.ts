@@ -32,7 +32,10 @@ const container = (name: string, model = testModel()) => {
 
 describe('the Pod', () => {
   test('it is one, hardened, and no one else’s service account', () => {
-    expect(statefulSet()).toMatchObject({ spec: { replicas: 1, serviceName: 'jenkins' } });
+    expect(statefulSet()).toMatchObject({
+      // Else a controller that cannot start is never replaced by the next template.
+      spec: { replicas: 1, serviceName: 'jenkins', podManagementPolicy: 'Parallel' },
+    });
     expect(template().spec).toMatchObject({
       serviceAccountName: 'jenkins',
       enableServiceLinks: false,
@@ -188,8 +191,12 @@ describe('rights', () => {
     const roles = jenkinsResources(testModel()).filter(({ type }) => type.endsWith(':Role'));
     expect(roles.map(({ name }) => name).sort()).toEqual([
       'agents-agents-role',
+      'agents-delivery-role',
+      'agents-reconciler-role',
       'build-agents-role',
+      'build-delivery-role',
       'deploy-agents-role',
+      'deploy-delivery-role',
       'jenkins-credentials-role',
     ]);
   });

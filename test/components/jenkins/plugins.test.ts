@@ -57,7 +57,7 @@ const steps: Readonly<Record<string, string>> = {
     [
       ...['archiveArtifacts', 'catchError', 'deleteDir', 'dir', 'echo', 'error', 'fileExists', 'node'],
       ...['parallel', 'readFile', 'retry', 'sh', 'sleep', 'stage', 'stash', 'timeout', 'unstable', 'unstash'],
-      ...['milestone', 'warnError', 'withEnv', 'writeFile'],
+      ...['milestone', 'pwd', 'warnError', 'withEnv', 'writeFile'],
     ].map((step) => [step, 'workflow-aggregator']),
   ),
   container: 'kubernetes',
@@ -119,7 +119,7 @@ describe('the lock', () => {
 
 test('every step that the shared library calls has its plugin', () => {
   const own = [
-    ...code.matchAll(/^(?:def|void|int|String|boolean|List<String>|Map<String, String>) ([a-zA-Z]+)\(/gm),
+    ...code.matchAll(/^(?:def|void|int|boolean|String|(?:List|Map)(?:<[A-Za-z, ]+>)?) ([a-zA-Z]+)\(/gm),
   ].map(([, name]) => name);
   const globals = vars.map((file) => file.replace('.groovy', ''));
   const language = ['if', 'for', 'while', 'switch', 'catch'];

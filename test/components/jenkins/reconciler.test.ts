@@ -25,6 +25,8 @@ interface Args {
     };
   };
   readonly stringData?: Record<string, unknown>;
+  readonly rules?: unknown;
+  readonly subjects?: unknown;
 }
 const argsOf = (name: string, model = testModel()): Args => {
   const found = reconcilerResources(model).find((one) => one.name === name);
@@ -32,21 +34,30 @@ const argsOf = (name: string, model = testModel()): Args => {
   return found.args as unknown as Args;
 };
 
-test('it has no account in the cluster, never runs twice, and writes at each look that it is alive', () => {
+test('its account may list the events of the agents’ namespace alone; it never runs twice, and writes at each look that it is alive', () => {
   const { spec, metadata } = argsOf('reconciler');
   expect(metadata.namespace).toBe('ci-reconciler');
   expect([spec.replicas, spec.strategy]).toEqual([1, { type: 'Recreate' }]);
   const pod = spec.template.spec;
-  expect([pod.automountServiceAccountToken, pod.serviceAccountName]).toEqual([false, undefined]);
+  expect([pod.automountServiceAccountToken, pod.serviceAccountName]).toEqual([true, 'reconciler']);
   expect(pod.containers[0]?.command).toEqual(['delivery', 'reconcile', '--alive', '/tmp/reconciled']);
   const kinds = reconcilerResources(testModel()).map(({ type }) => type);
-  expect(kinds.filter((type) => /rbac|ServiceAccount/.test(type))).toEqual([]);
+  expect(kinds.filter((type) => type.includes('rbac')).map((type) => type.split(':').at(-1))).toEqual([
+    'Role',
+    'RoleBinding',
+  ]);
+  const role = argsOf('agents-reconciler-role');
+  expect(role.metadata.namespace).toBe('ci-agents');
+  expect(role.rules).toEqual([{ apiGroups: [''], resources: ['events'], verbs: ['list'] }]);
+  expect(argsOf('agents-reconciler-binding').subjects).toEqual([
+    { kind: 'ServiceAccount', name: 'reconciler', namespace: 'ci-reconciler' },
+  ]);
 });
 
-test('it reaches GitLab, Jenkins and DNS, and nothing else', () => {
+test('it reaches GitLab, Jenkins, the API server and DNS, and nothing else', () => {
   expect(argsOf('reconciler-egress').spec.egress).toEqual([
     expect.objectContaining({ ports: expect.arrayContaining([{ protocol: 'UDP', port: 53 }]) }),
-    outside(443),
+    outside(443, 6443),
     {
       to: [
         {
@@ -81,7 +92,13 @@ test('what it watches is what its program reads', () => {
       job: 'shop',
       project: 'switchyard/shop',
       branch: 'main',
-      requests: { status: 'switchyard', merges: true, drafts: false, queue: 8 },
+      requests: {
+        status: 'switchyard',
+        merges: true,
+        drafts: false,
+        reviewed: true,
+        queue: { most: 8, start: 4 },
+      },
       heads: { status: 'switchyard', module: 'shop' },
     },
     {

@@ -92,8 +92,8 @@ describe('the reload sidecar', () => {
         RETRY_SECONDS: '0.05',
       },
     });
-    sidecar.stdout?.on('data', (chunk) => {
-      said += String(chunk);
+    sidecar.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk;
     });
   };
   const until = async (holds: () => boolean) => {

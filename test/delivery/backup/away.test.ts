@@ -1,6 +1,9 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Restic } from '../../../delivery/backup/restic';
 
 let folder: string;
@@ -42,4 +45,56 @@ test('one that stays away is told so, and a wrong key is tried once', async () =
   const wrong = restic(9, 'Fatal: wrong password or no key found');
   await expect(wrong.holdings()).rejects.toMatchObject({ reason: 'wrong-key' });
   expect(calls()).toHaveLength(1);
+});
+
+const BYTES = 1_000_000;
+
+/** A restic that does one thing, for as long as its storage may stand still. */
+function standing(script: string): Restic {
+  const program = join(folder, 'restic');
+  writeFileSync(program, `#!/bin/sh\n${script}\n`);
+  chmodSync(program, 0o755);
+  return new Restic({
+    repository: 's3:x',
+    environment: 'e',
+    env: { PATH: process.env.PATH },
+    program,
+    stallMs: 500,
+    lastMs: 1000,
+  });
+}
+const item = { kind: 'state', item: 'e' } as const;
+const snapshot = { ...item, id: '1', time: 0 };
+const many = () => Readable.from([Buffer.alloc(BYTES), Buffer.alloc(BYTES)]);
+
+test.each([
+  ['takes nothing', 'exec sleep 600'],
+  ['has taken all', 'cat >/dev/null; exec sleep 600'],
+  ['does not end when it is told to', "trap '' INT; sleep 600"],
+])('a restic that stands still when it %s is ended, and nothing counts as stored', async (_what, script) => {
+  const begun = Date.now();
+  await expect(standing(script).store(item, many())).rejects.toThrow('made no progress for 0.5 s');
+  expect(Date.now() - begun).toBeLessThan(30_000);
+});
+
+test('one whose storage stands still in the middle of a dump breaks it', async () => {
+  await expect(buffer(standing('echo half; exec sleep 600').read(snapshot))).rejects.toThrow(
+    'restic dump failed (made no progress for 0.5 s)',
+  );
+});
+
+test('who feeds it or reads it slowly is waited for', async () => {
+  const slowly = async function* () {
+    for (let chunk = 0; chunk < 3; chunk++) {
+      await sleep(800);
+      yield Buffer.alloc(BYTES);
+    }
+  };
+  const summary =
+    '{"message_type":"summary","data_added":1,"total_bytes_processed":3000000,"snapshot_id":"s"}';
+  const stored = await standing(`cat >/dev/null; echo '${summary}'`).store(item, Readable.from(slowly()));
+  expect(stored.bytes).toBe(3 * BYTES);
+  const dump = standing(`head -c ${BYTES} /dev/zero`).read(snapshot);
+  await sleep(1_500);
+  expect(await buffer(dump)).toHaveLength(BYTES);
 });

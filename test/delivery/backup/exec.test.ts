@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { PodExec } from '../../../delivery/backup/exec';
 import {
   type Database,
@@ -19,11 +20,13 @@ const folders = new Folders();
 const root = folders.new('exec');
 const place = databasePlace({}, 'orders', 'mysql');
 let pods: Pods;
+let config: KubeConfig;
 let exec: PodExec;
 
 beforeEach(async () => {
   pods = new Pods();
-  exec = new PodExec(await pods.config(() => import('@kubernetes/client-node')));
+  config = await pods.config(() => import('@kubernetes/client-node'));
+  exec = new PodExec(config, { baseMs: 1, capMs: 1 });
 });
 afterEach(() => pods.close());
 afterAll(() => folders.remove());
@@ -51,6 +54,17 @@ test('a dump that ends badly breaks the stream, though bytes came, and says why'
   );
 });
 
+test('why a command ended is told whole, though a character came in two frames', async () => {
+  pods.behaviour = (socket) => {
+    const [begin, end] = [Buffer.from('é').subarray(0, 1), Buffer.from('é').subarray(1)];
+    socket.send(Buffer.concat([Buffer.from([2]), Buffer.from('refus'), begin]));
+    socket.send(Buffer.concat([Buffer.from([2]), end]));
+    socket.send(Buffer.concat([Buffer.from([3]), Buffer.from(JSON.stringify(ended(1)))]));
+    return true;
+  };
+  await expect(exec.run(place, ['dump'])).rejects.toThrow('ended with 1 (refusé)');
+});
+
 test('a connection that is lost before the command ended breaks the stream', async () => {
   pods.behaviour = (socket) => {
     socket.send(Buffer.from([1, 104, 105]));
@@ -65,6 +79,42 @@ test('a cluster that does not answer is one clear line', async () => {
   await expect(buffer(exec.read(place, ['dump']))).rejects.toThrow(
     /^exec: dump in prod-orders\/mysql-0 \(mysql\) could not be started \(.*\)\. Check that/,
   );
+});
+
+test('an API server that is busy for a moment is asked again: for a Pod, and to begin a command', async () => {
+  pods.refusals = [503, 429];
+  await exec.ready(place);
+  expect(pods.requests).toBe(3);
+  pods.refusals = [503, 502];
+  expect(await exec.run(place, ['echo', 'said'])).toBe('said\n');
+  pods.refusals = [503];
+  const file = join(root, 'written');
+  await exec.write(place, shell('cat > "$0"', file), streamOf('whole'));
+  expect(readFileSync(file, 'utf8')).toBe('whole');
+  expect(pods.asked).toHaveLength(2);
+});
+
+test('what it refuses is asked once', async () => {
+  pods.refusals = [403, 403];
+  await expect(exec.run(place, ['dump'])).rejects.toThrow(
+    /\(Unexpected server response: 403\)\. Check that the service/,
+  );
+  expect(pods.requests).toBe(1);
+  await expect(exec.ready(place)).rejects.toThrow('cannot be read (403). Check that the service account');
+  expect(pods.requests).toBe(2);
+});
+
+test('one that never answers is waited for no longer than the policy says; a restore is begun once', async () => {
+  pods.silent = true;
+  exec = new PodExec(config, { attempts: 2, attemptMs: 100, baseMs: 1, capMs: 1 });
+  await expect(exec.ready(place)).rejects.toThrow('cannot be read (the cluster did not answer within 0.1 s)');
+  expect(pods.requests).toBe(2);
+  await expect(exec.run(place, ['dump'])).rejects.toThrow(
+    'could not be started (Opening handshake has timed out)',
+  );
+  expect(pods.requests).toBe(4);
+  await expect(exec.write(place, ['restore'], streamOf('x'))).rejects.toThrow('handshake has timed out');
+  expect(pods.requests).toBe(5);
 });
 
 test('a restore gets every byte and its end; a stream that breaks, or a command that ends badly, is a fault', async () => {

@@ -23,10 +23,7 @@ const pointer = (oid: string, size: number): string =>
 class Memory {
   readonly stored: { readonly snapshot: Snapshot; readonly bytes: Buffer }[] = [];
   readonly succeeded: string[] = [];
-  async init() {
-    return 'there';
-  }
-  async holdings() {
+  async prepare() {
     return { snapshots: this.stored.map(({ snapshot }) => snapshot), successes: [] };
   }
   async store(what: Pick<Snapshot, 'kind' | 'item' | 'content'>, input: Readable) {

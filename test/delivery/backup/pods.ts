@@ -33,11 +33,23 @@ export class Pods {
   status: { ready: boolean; restartCount: number } | undefined = { ready: true, restartCount: 0 };
   protocol = 'v5.channel.k8s.io';
   behaviour: Behaviour = () => false;
+  /** Statuses that the next requests are answered with, whatever they ask. */
+  refusals: number[] = [];
+  /** Nothing is answered. */
+  silent = false;
+  requests = 0;
   private readonly server: Server;
   private readonly opened = new Set<Socket>();
 
   constructor() {
     this.server = createServer((request, response) => {
+      this.requests += 1;
+      if (this.silent) return;
+      const refusal = this.refusals.shift();
+      if (refusal !== undefined) {
+        response.writeHead(refusal, { 'content-type': 'application/json', 'retry-after': '0' }).end('{}');
+        return;
+      }
       if (!this.status) {
         response.writeHead(404, { 'content-type': 'application/json' }).end('{"kind":"Status","code":404}');
         return;
@@ -56,6 +68,13 @@ export class Pods {
     this.server.on('upgrade', (request, socket, head) => {
       const url = new URL(request.url ?? '', 'http://here');
       const argv = url.searchParams.getAll('command');
+      this.requests += 1;
+      if (this.silent) return;
+      const refusal = this.refusals.shift();
+      if (refusal !== undefined) {
+        socket.end(`HTTP/1.1 ${refusal} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+        return;
+      }
       this.asked.push({ path: url.pathname, argv, authorization: request.headers.authorization });
       sockets.handleUpgrade(request, socket, head, (opened) => {
         this.opened.add(opened);

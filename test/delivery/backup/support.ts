@@ -22,7 +22,13 @@ export class Folders {
 /** A vault with a cache of its own, so that no suite meets another's. */
 export function vault(repository: string, cache: string, more: Partial<ResticOptions> = {}): Restic {
   const env = { PATH: process.env.PATH, HOME: cache, XDG_CACHE_HOME: cache, RESTIC_PASSWORD: KEY };
-  return new Restic({ repository, environment: 'production', ...more, env: { ...env, ...more.env } });
+  return new Restic({
+    repository,
+    environment: 'production',
+    settleMs: 0,
+    ...more,
+    env: { ...env, ...more.env },
+  });
 }
 
 export const streamOf = (...chunks: (string | Buffer)[]): Readable =>

@@ -6,6 +6,8 @@ import {
   fingerprint,
   keepIssue,
 } from '../../../delivery/drift/issue';
+import { closeUnseen, keepUnseen } from '../../../delivery/drift/unseen';
+import type { PodWords } from '../../../delivery/pod-words';
 import { makeWorld, type World } from '../world';
 
 const MARKER = '<!-- switchyard:drift:test -->';
@@ -163,5 +165,33 @@ describe('in GitLab', () => {
     await world.api('POST', other, { title: 'Drift in test', description: MARKER });
     expect(await keep()).toEqual({ did: 'close', iid: 1 });
     expect((await issues()).map(({ state }) => state)).toEqual(['closed', 'opened', 'opened']);
+  });
+
+  test('an environment that could not be looked at has an issue of its own, until it is looked at again', async () => {
+    const unseen = (start?: PodWords) =>
+      keepUnseen(world.context.gitlab, project, { environment: 'test', build: BUILD, start });
+    const start = {
+      why: 'no agent started within 15 minutes (FailedScheduling)',
+      pods: [{ name: 'drift-1', events: ['FailedScheduling: @all <!-- x'], log: [] }],
+    };
+    const before = (await issues()).length;
+    const { did, iid } = await unseen(start);
+    expect(did).toBe('open');
+    const shown = async () => (await issues()).find((one) => one.iid === iid);
+    expect(await shown()).toMatchObject({ state: 'opened', title: 'Drift of test cannot be looked for' });
+    expect((await shown())?.description).toContain(
+      '- <code>FailedScheduling&#58; &#64;<span></span>all &#60;&#33;<span></span>-- x</code>',
+    );
+    expect(await unseen()).toEqual({ did: 'edit', iid });
+    expect((await shown())?.description).not.toContain('FailedScheduling');
+    // The one about drift is another one.
+    await keep(resource('z'));
+    expect((await shown())?.description).toContain('could not be looked at');
+    for (const _ of [1, 2])
+      await closeUnseen(world.context.gitlab, project, { environment: 'test', build: BUILD });
+    expect(await shown()).toMatchObject({ state: 'closed' });
+    expect(await words(iid)).toEqual([`It was looked at again ([look](${BUILD})).`]);
+    expect(await unseen(start)).toEqual({ did: 'reopen', iid });
+    expect((await issues()).length).toBeLessThanOrEqual(before + 2);
   });
 });

@@ -4,6 +4,7 @@ import {
   capacityWarnings,
   demandOf,
   readNodes,
+  readUnasked,
   showCpu,
   showMemory,
 } from '../../../delivery/preview/capacity';
@@ -129,7 +130,11 @@ test('it is said when Pods stay pending, when only the worst case does not fit, 
     'c: the quotas admit more than the nodes give, and this merge request raises them.',
   ]);
   expect(capacityWarnings(give(1, 1, 1))).toEqual([]);
-  expect(capacityWarnings({ ...give(999, 999, 999), nodes: undefined })).toEqual([]);
+  const [unasked] = capacityOf([], [], { ci: 'c' }, {}, { c: readUnasked({ unasked: '503' }) ?? '' });
+  expect(unasked && capacityWarnings(unasked)).toEqual([
+    'c: its nodes could not be asked (503): whether they suffice is not known.',
+  ]);
+  expect(readUnasked({ items: [] })).toBeUndefined();
 });
 
 test('inputs of any shape throw nothing and count nothing negative', () => {

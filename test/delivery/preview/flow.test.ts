@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode, Failure } from '../../../delivery/failure';
+import { GitLabError } from '../../../delivery/gitlab';
 import {
   type ApplyRequest,
   cancelPreview,
@@ -8,11 +9,14 @@ import {
   findPlans,
   finishApply,
   finishPreview,
+  postApply,
   reportPreview,
+  startApply,
   startPreview,
 } from '../../../delivery/preview/flow';
+import { readPlan } from '../../../delivery/preview/plan';
 import { previewPaths, type Session } from '../../../delivery/preview/session';
-import { makeWorld, PROJECT, type World } from '../world';
+import { makeWorld, PROJECT, replaced, type World } from '../world';
 import { KEY } from './fixtures';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/topology/1/';
@@ -41,14 +45,19 @@ const ended = async (promise: Promise<unknown>): Promise<Failure> => {
   throw new Error('expected a failure');
 };
 
-const start = (iid: number, folder: string): Promise<Session> =>
-  startPreview(world.context, {
-    project: PROJECT,
-    mergeRequest: iid,
-    build: BUILD,
-    folder: join(folder, 'source'),
-    covered,
-  });
+const start = (
+  iid: number,
+  folder: string,
+  context = world.context,
+  handOver?: (session: Session) => Promise<void>,
+): Promise<Session> =>
+  startPreview(
+    context,
+    { project: PROJECT, mergeRequest: iid, build: BUILD, folder: join(folder, 'source'), covered },
+    handOver,
+  );
+
+const withGitLab = (changes: object) => replaced(world.context, changes);
 
 const event = (op: string, name: string, type = 'kubernetes:core/v1:ConfigMap') =>
   JSON.stringify({
@@ -238,6 +247,120 @@ describe('a preview of a merge request', () => {
   });
 });
 
+test('a preview whose Pod did not start is red, and its note says why; nothing is applied by that', async () => {
+  const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 61\n' });
+  const session = await start(iid, workspace());
+  const words = {
+    why: 'no agent started within 15 minutes (ErrImagePull)',
+    pods: [{ name: 'preview-1', events: ['Failed: ![x](http://evil)'], log: [] }],
+  };
+  expect(await finishPreview(world.context, session, {}, words)).toBe(false);
+  const statuses = await world.statuses(head);
+  expect(statuses.filter(({ name }) => name === 'switchyard/preview/staging').at(-1)).toMatchObject({
+    status: 'failed',
+    description: `the preview broke off: ${words.why}`,
+  });
+  const [note] = (await world.notes(iid)).filter(({ body }) => body.includes('switchyard:preview:staging'));
+  expect(note?.body).toContain(
+    '- <code>Failed&#58; &#33;<span></span>&#91;<span></span>x&#93;(http&#58;<span></span>//evil)</code>',
+  );
+  expect(readPlan(note?.body ?? '', KEY)).toBeUndefined();
+});
+
+describe('whatever happens in between, no status of a preview stays open', () => {
+  const setStatus = (...given: Parameters<World['context']['gitlab']['setStatus']>) =>
+    world.context.gitlab.setStatus(...given);
+  type Posted = Parameters<typeof setStatus>;
+
+  it('a force-push took the commit away', async () => {
+    const { iid, head, branch } = await opened({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 500}\n` });
+    const context = withGitLab({
+      setStatus: async (...given: Posted) => {
+        await setStatus(...given);
+        if (given[2].state !== 'running') return;
+        await world.api('DELETE', `/projects/${encodeURIComponent(PROJECT)}/repository/branches/${branch}`);
+        await world.push(branch, { 'docs/other.md': 'x\n' }, 'origin/main');
+      },
+    });
+    expect(await ended(start(iid, workspace(), context))).toMatchObject({ code: exitCode.nothing });
+    expect(await world.statuses(head)).toMatchObject([
+      { status: 'canceled', description: expect.stringContaining('the newer commit has its own') },
+    ]);
+  });
+
+  it('one of its first statuses could not be posted, or what its Pods are given not be packed', async () => {
+    for (const breaks of ['a status', 'the hand-over']) {
+      const { iid, head } = await opened({ 'catalog/modules/orders.yaml': `x: ${counter + 500}\n` });
+      const away = (...given: Posted) =>
+        breaks === 'a status' && given[2].state === 'pending' && given[2].name?.endsWith('/production')
+          ? Promise.reject(new GitLabError(502, '', 'GitLab: POST statuses answered 502.'))
+          : setStatus(...given);
+      const full = () => Promise.reject(new Error('no space left on device'));
+      const failure = start(iid, workspace(), withGitLab({ setStatus: away }), full);
+      await expect(failure).rejects.toThrow(breaks === 'a status' ? '502' : 'no space left');
+      expect(await latest(head)).toEqual({
+        'switchyard/preview': 'failed',
+        'switchyard/preview/staging': 'failed',
+        'switchyard/preview/production': 'failed',
+      });
+    }
+  });
+
+  it('GitLab took its note without saying so, or takes none: the status is posted all the same', async () => {
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 500}\n` });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    leave(folder, 'staging', [done]);
+    const { gitlab } = world.context;
+    const cut = new GitLabError(502, '', 'GitLab: POST notes answered 502.');
+    const never = withGitLab({ createNote: () => Promise.reject(cut) });
+    expect(await reportPreview(never, folder, session, 'staging', KEY)).toBe(false);
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      name: 'switchyard/preview/staging',
+      status: 'failed',
+      description: 'no change, but the note with the plan could not be written; preview again',
+    });
+    expect(world.said.at(-1)).toContain('POST notes answered 502');
+    const words = { why: 'no agent started within 15 minutes', pods: [] };
+    await expect(finishPreview(never, session, {}, words)).rejects.toThrow('502');
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'failed',
+      'switchyard/preview/staging': 'failed',
+    });
+    const unheard = withGitLab({
+      createNote: async (...given: Parameters<typeof gitlab.createNote>) => {
+        await gitlab.createNote(...given);
+        throw cut;
+      },
+    });
+    expect(await reportPreview(unheard, folder, session, 'staging', KEY)).toBe(true);
+    expect(await world.notes(iid)).toHaveLength(1);
+    expect(await latest(head)).toMatchObject({ 'switchyard/preview/staging': 'success' });
+  });
+
+  it('one status that cannot be posted keeps no other from being posted', async () => {
+    const { iid, head } = await opened({ 'catalog/modules/orders.yaml': `x: ${counter + 500}\n` });
+    const session = await start(iid, workspace());
+    const context = withGitLab({
+      setStatus: (...given: Posted) =>
+        given[2].name?.endsWith('/staging')
+          ? Promise.reject(new GitLabError(502, '', 'GitLab: POST statuses answered 502.'))
+          : setStatus(...given),
+    });
+    await expect(cancelPreview(context, session, 'a newer commit')).rejects.toThrow('502');
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'canceled',
+      'switchyard/preview/staging': 'pending',
+      'switchyard/preview/production': 'canceled',
+    });
+    await expect(finishPreview(context, session, {})).rejects.toThrow('502');
+    expect(await latest(head)).toMatchObject({
+      'switchyard/preview': 'failed',
+      'switchyard/preview/production': 'failed',
+    });
+  });
+});
+
 describe('applying what was merged', () => {
   async function merged(files: Record<string, string>, between?: () => Promise<unknown>) {
     const { iid, head } = await opened(files);
@@ -318,6 +441,42 @@ describe('applying what was merged', () => {
     );
     const descriptions = (await world.statuses(commit)).map(({ description }) => description);
     if (said) expect(descriptions).toContain(said);
+  });
+
+  it('ends what it said of the environments where what its Pods are given cannot be packed', async () => {
+    const { request } = await merged({ 'stacks/Pulumi.staging.yaml': `a: ${counter + 500}\n` });
+    const full = () => Promise.reject(new Error('no space left on device'));
+    await expect(startApply(world.context, request, full)).rejects.toThrow('no space left');
+    const statuses = await world.statuses(request.commit);
+    expect(
+      statuses.map(({ name, status, description }) => `${name} ${status}: ${description}`).sort(),
+    ).toEqual([
+      'switchyard/apply failed: not applied: no space left on device',
+      'switchyard/apply/staging failed: not applied: no space left on device',
+    ]);
+    const other = { ...request, key: `${KEY}2` };
+    await expect(startApply(world.context, other, full)).rejects.toThrow('no valid preview of staging');
+    expect(await latest(request.commit)).toMatchObject({
+      'switchyard/apply': 'failed',
+      'switchyard/apply/staging': 'failed',
+      'switchyard/apply/production': 'failed',
+    });
+  });
+
+  it('an environment whose end could not be told when it was applied is told in the end', async () => {
+    const commit = await world.push(`finish-${counter++}`, { 'x.md': `${counter}\n` }, 'origin/main');
+    const request = { project: PROJECT, commit, branch: 'main', build: BUILD };
+    for (const environment of ['staging', 'production'])
+      await postApply(world.context, request, environment, 'running', 'applying what was previewed');
+    await finishApply(world.context, request, ['staging', 'production'], {
+      staging: 'applied',
+      production: 'stopped',
+    });
+    expect(await latest(commit)).toEqual({
+      'switchyard/apply': 'failed',
+      'switchyard/apply/staging': 'success',
+      'switchyard/apply/production': 'failed',
+    });
   });
 
   it('is refused where the branch moved between preview and merge, since nobody saw that tree', async () => {

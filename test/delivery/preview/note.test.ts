@@ -202,7 +202,7 @@ test('another plan is refused, and says why and what is different', () => {
   });
   expect(comparePlans(seen, [], seen.state)).toEqual({
     same: false,
-    why: 'the live objects changed under an unchanged record, or the preview did not tell the truth; it would no longer update kubernetes:apps/v1:Deployment::production-shop-workload: spec.replicas',
+    why: 'the live objects changed under an unchanged record, or the program does not do the same twice; it would no longer update kubernetes:apps/v1:Deployment::production-shop-workload: spec.replicas',
   });
 });
 

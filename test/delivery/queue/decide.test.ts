@@ -1,5 +1,6 @@
-import { type Action, decide, LONGEST_PAUSE_MS, PAUSE_MS, type Place } from '../../../delivery/queue/decide';
+import { type Action, decide, type Place } from '../../../delivery/queue/decide';
 import { nameOf } from '../../../delivery/queue/order';
+import { LONGEST_PAUSE_MS, PAUSE_MS } from '../../../delivery/status';
 import { type Change, Simulated } from './simulated';
 
 const A = 'g/a';

@@ -1,117 +1,17 @@
+import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
-import type { CommitStatus, MergeRequest, Note } from '../../../delivery/gitlab';
-import { renderNote } from '../../../delivery/note';
-import { type Asked, type Proof, readWorld } from '../../../delivery/queue/read';
+import type { CommitStatus, MergeRequest } from '../../../delivery/gitlab';
+import { type Proof, readWorld } from '../../../delivery/queue/read';
 import { BROKE_OFF, brokeOff } from '../../../delivery/status';
-import { green, KEY, red, sha } from '../certificates';
+import { green, red, sha } from '../certificates';
+import { gitlabOf, PROJECT, PROOF, queued, request, type Scene } from './asked';
 
 // What GitLab says becomes the world of a queue: GitLab's answers in memory.
 
-const PROJECT = green.project;
-const BOT = 9;
-const PROOF: Proof = {
-  key: KEY,
-  module: 'orders',
-  policy: 'automatic',
-  declared: '0'.repeat(64),
-  registry: 'registry.example:5000',
-};
-
-const queued = (iid: number, more: Partial<Certificate> = {}, of = green): Certificate => ({
-  ...of,
-  mergeRequest: iid,
-  headSha: sha(String(iid)),
-  declared: PROOF.declared,
-  gate: { since: iid * 1000 },
-  ...more,
-});
-
-function request(iid: number, more: Partial<MergeRequest> = {}): MergeRequest {
-  const about = { id: iid, iid, title: 't', source_branch: `b${iid}`, target_branch: 'main' };
-  return {
-    ...about,
-    state: 'opened',
-    draft: false,
-    sha: sha(String(iid)),
-    source_project_id: 1,
-    target_project_id: 1,
-    ...more,
-  };
-}
-
-interface Scene {
-  readonly open?: readonly MergeRequest[];
-  readonly locked?: readonly MergeRequest[];
-  readonly merged?: readonly MergeRequest[];
-  readonly others?: readonly MergeRequest[];
-  readonly certificates?: readonly Certificate[];
-  /** Number of one that was left to people. */
-  readonly left?: number;
-  readonly statuses?: readonly CommitStatus[];
-  readonly approvedAt?: string;
-}
-
-function gitlabOf(scene: Scene): { readonly gitlab: Asked; readonly calls: string[] } {
-  const calls: string[] = [];
-  const said = <T>(call: string, value: T): Promise<T> => {
-    calls.push(call);
-    return Promise.resolve(value);
-  };
-  const noteOf = (certificate: Certificate): Note => {
-    const left = scene.left === certificate.mergeRequest;
-    const progress = left ? { state: 'left' as const, why: 'x' } : { state: 'queued' as const, place: 'x' };
-    const body = renderNote(certificate, progress, KEY);
-    return { id: certificate.mergeRequest, body, system: false, author: { id: BOT } };
-  };
-  const cleo = { id: 3, username: 'cleo' };
-  return {
-    calls,
-    gitlab: {
-      time: 5_000_000,
-      ownId: () => said('own', BOT),
-      openMergeRequests: () => said('open', [...(scene.open ?? [])]),
-      lockedMergeRequests: () => said('locked', [...(scene.locked ?? [])]),
-      mergedOfLate: () => said('merged', [...(scene.merged ?? [])]),
-      findMergeRequest: (project, iid) =>
-        said(
-          `find ${project}!${iid}`,
-          project === PROJECT ? scene.others?.find((one) => one.iid === iid) : undefined,
-        ),
-      branchHead: () => said('head', sha('a')),
-      statuses: () => said('statuses', [...(scene.statuses ?? [])]),
-      notes: (_project, iid) =>
-        said(
-          'notes',
-          (scene.certificates ?? []).filter(({ mergeRequest }) => mergeRequest === iid).map(noteOf),
-        ),
-      approvals: () =>
-        said('approvals', scene.approvedAt ? [{ user: cleo, approved_at: scene.approvedAt }] : []),
-      mayPush: () => said('may push', true),
-      versions: (_project, iid) =>
-        said('versions', [
-          { id: 1, head_commit_sha: sha(String(iid)), created_at: '1970-01-01T00:00:01.000Z' },
-        ]),
-      pushes: (_project, isEnough) => {
-        const push = (iid: number) => ({
-          author_id: 1,
-          push_data: {
-            action: 'created' as const,
-            ref_type: 'branch' as const,
-            ref: `b${iid}`,
-            commit_from: null,
-            commit_to: sha(String(iid)),
-          },
-        });
-        const found = [1, 2, 3].map(push);
-        isEnough(found);
-        return said('pushes', found);
-      },
-      people: () => said('people', new Set([1])),
-    },
-  };
-}
-
-const look = (scene: Scene, more: { proof?: Proof; own?: number } = { proof: PROOF }) =>
+const look = (
+  scene: Scene,
+  more: { proof?: Proof; own?: number; asPerson?: boolean; start?: number } = { proof: PROOF },
+) =>
   readWorld(gitlabOf(scene).gitlab, {
     gitlabUrl: 'https://gitlab.example.com',
     project: PROJECT,
@@ -119,6 +19,32 @@ const look = (scene: Scene, more: { proof?: Proof; own?: number } = { proof: PRO
     most: 8,
     ...more,
   });
+
+test('who put one first is asked of GitLab for those that queue with the label, and for nobody else', async () => {
+  const open = [request(1, { labels: ['other'] }), request(2, { labels: [FIRST_LABEL] }), request(3)];
+  const certificates = [queued(1), queued(2)];
+  const firsts = async (labelled: readonly string[]) =>
+    (await look({ open, certificates, labelled })).requests.map(({ first }) => first);
+  expect(await firsts(['+ann', '-ann', '+bob', '-ann'])).toEqual([undefined, 'bob', undefined]);
+  // GitLab keeps no user that is gone, and a name that is none could be a line of a note.
+  expect(await firsts([])).toEqual([undefined, 'somebody', undefined]);
+  expect(await firsts(['+a b\n|'])).toEqual([undefined, 'somebody', undefined]);
+  const { gitlab, calls } = gitlabOf({
+    open: [request(1), request(3, { labels: [FIRST_LABEL] })],
+    certificates: [queued(1)],
+  });
+  const where = { gitlabUrl: 'https://g', project: PROJECT, branch: 'main', most: 8, proof: PROOF };
+  await readWorld(gitlab, where);
+  expect(calls).not.toContain('labels');
+});
+
+test('a person reads the notes that a bot wrote, as hints, and is no bot', async () => {
+  const scene = { open: [request(1), request(2)], certificates: [queued(1)], asker: 7 };
+  const ready = async (more: Parameters<typeof look>[1]) =>
+    (await look(scene, more)).requests.map((one) => 'since' in one.ready);
+  expect(await ready({ asPerson: true })).toEqual([true, false]);
+  expect(await ready({})).toEqual([false, false]);
+});
 
 test('merge requests are read before the branch’s head, and those that GitLab merges now are among them', async () => {
   const locked = request(2, { state: 'locked' });

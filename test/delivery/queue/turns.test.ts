@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
 import { exitCode, Failure } from '../../../delivery/failure';
+import { GitLabError } from '../../../delivery/gitlab';
 import { marker, readNote, renderNote } from '../../../delivery/note';
 import { mergeInTurn } from '../../../delivery/queue/merge';
 import { type Gate, isInQueue, turnOf, waitInQueue } from '../../../delivery/queue/turn';
-import { BROKE_OFF } from '../../../delivery/status';
-import { enterQueue, report, takeSource } from '../../../delivery/verify';
+import { endStatus, QueueWatch, type Useless } from '../../../delivery/queue/watch';
+import { BROKE_OFF, postBegun, STARTED } from '../../../delivery/status';
+import { enterQueue, goOn, merge, report, takeSource, testedBefore } from '../../../delivery/verify';
 import { nightly } from '../../support/scale';
 import { KEY } from '../certificates';
 import { makeWorld, PROJECT, type World } from '../world';
@@ -80,15 +83,21 @@ class Build {
   source(): Promise<number> {
     return this.code(async () => {
       this.certificate = undefined;
+      this.watching = undefined;
       const turn = await turnOf(world.context, this.gate);
       if (turn.do === 'merge') throw new Failure(exitCode.tested, 'a result');
       if (turn.do === 'wait') return waitInQueue(world.context, this.gate, turn.place, this.url);
-      const { project, mergeRequest, proof, folder: work } = this.gate;
-      const asked = { module: 'orders', project, mergeRequest, build: this.url, folder: work };
+      const { folder: work } = this.gate;
+      if (this.gate.proof.policy === 'reviewed' && !turn.turn && (await this.noted())) {
+        await goOn(world.context, this.request, this.url);
+        throw new Failure(exitCode.tested, 'tested by an earlier build');
+      }
       this.certificate = await takeSource(world.context, {
-        ...asked,
-        policy: proof.policy,
-        declared: proof.declared,
+        ...this.request,
+        build: this.url,
+        folder: work,
+        rebase: this.gate.rebases,
+        rebasesInTurn: this.gate.rebases,
         turn: turn.turn,
       });
       if (this.certificate.conflicts) throw new Failure(exitCode.red, 'conflicts');
@@ -96,13 +105,19 @@ class Build {
     });
   }
 
-  /** @param verdict `none`: the tests do not come to their end */
-  test(verdict: 'as they are' | 'none' = 'as they are'): void {
+  /** @param verdict `none`: the tests do not come to their end; `lost`: their Pod is taken away */
+  test(verdict: 'as they are' | 'none' | 'lost' = 'as they are'): void {
     if (!this.certificate?.treeSha) throw new Error('nothing to test');
     const { treeSha: tree, ahead } = this.certificate;
     const image = { repository: `${REGISTRY}/modules/orders`, tag: 'mr', digest: `sha256:${'d'.repeat(64)}` };
-    if (verdict === 'none') {
-      this.certificate = { ...this.certificate, image };
+    if (verdict !== 'as they are') {
+      const words = {
+        why: 'it was taken away (NodeShutdown)',
+        infrastructure: true as const,
+        lost: true as const,
+        pods: [],
+      };
+      this.certificate = { ...this.certificate, image, ...(verdict === 'lost' ? { start: words } : {}) };
       return;
     }
     const has = (file: string) => existsSync(join(this.gate.folder, file));
@@ -128,8 +143,38 @@ class Build {
     });
   }
 
+  private watching: QueueWatch | undefined;
+
+  /** One look of the watch beside its test, whose status ends where nobody waits for that. */
+  async watch(): Promise<Useless | undefined> {
+    if (!this.certificate) throw new Error('nothing to watch');
+    const gate = isQueued(this.certificate) ? { ...this.gate, folder: this.watched } : undefined;
+    this.watching ??= new QueueWatch(world.context, this.certificate, gate);
+    const useless = await this.watching.look();
+    if (useless) await endStatus(world.context, this.certificate, useless);
+    return useless;
+  }
+
+  readonly watched = folder();
+
+  private get request() {
+    const { project, mergeRequest, proof } = this.gate;
+    return { module: 'orders', project, mergeRequest, policy: proof.policy, declared: proof.declared };
+  }
+
+  /** What an earlier build tested. */
+  private noted = () => testedBefore(world.context, this.request, KEY, REGISTRY);
+
   merge(): Promise<number> {
-    return this.code(() => mergeInTurn(world.context, this.gate, PATIENCE));
+    return this.code(async () => {
+      const queues = this.certificate
+        ? isQueued(this.certificate)
+        : await isInQueue(world.context, this.gate);
+      if (queues) return mergeInTurn(world.context, this.gate, PATIENCE);
+      const certificate = this.certificate ?? (await this.noted());
+      if (!certificate) throw new Failure(exitCode.again, 'to be tested again');
+      return merge(world.context, certificate, this.gate.proof.policy, KEY, folder(), PATIENCE);
+    });
   }
 
   /** From source to report. @returns what the pipeline knows then */
@@ -151,6 +196,43 @@ class Build {
     }
     throw new Error('rounds without end');
   }
+}
+
+/** Three at once: the first is merged, the others are tested one on the other, and merged as they were tested. */
+async function mergeThree(iids: readonly number[], more: Partial<Gate>): Promise<void> {
+  const [a, b, c] = iids.map((iid) => new Build(iid, more)) as [Build, Build, Build];
+  for (const build of [a, b, c]) expect(await build.upToReport()).toBe(0);
+  expect(await a.merge()).toBe(0);
+  for (const build of [b, c]) {
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.source()).toBe(0);
+    build.test();
+  }
+  expect(tested.at(-1)).toMatchObject({ iid: c.iid, ahead: [b.iid] });
+  expect(await c.report()).toBe(0);
+  expect(await c.merge()).toBe(exitCode.queued);
+  expect(await b.report()).toBe(0);
+  // Both of them, one after the other.
+  expect(await b.merge()).toBe(0);
+  expect(await Promise.all(iids.map(stateOf))).toEqual(['merged', 'merged', 'merged']);
+  expect(iids.map((iid) => tested.filter((one) => one.iid === iid).length)).toEqual([1, 2, 2]);
+  const green = new Set(tested.map(({ tree }) => tree));
+  expect((await mainTrees()).filter((tree) => !green.has(tree))).toEqual([]);
+}
+
+/** A developer of the project. @returns what they ask of it */
+async function person(username: string) {
+  const base = `/projects/${encodeURIComponent(PROJECT)}`;
+  const about = { username, name: username, email: `${username}@example.com`, force_random_password: true };
+  const { id } = await world.api('POST', '/users', about);
+  const asked = { name: 'test', scopes: ['api'] };
+  const { token } = await world.api('POST', `/users/${id}/personal_access_tokens`, asked);
+  await world.api('POST', `${base}/members`, { user_id: id, access_level: 30 });
+  return async (method: string, path: string): Promise<void> => {
+    const headers = { 'private-token': token };
+    const answer = await fetch(`${world.url}/api/v4${base}${path}`, { method, headers });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  };
 }
 
 /** A merge request that adds files of its own. */
@@ -248,6 +330,38 @@ it('two that pass alone and break together: the first is merged, the second take
   expect(await stateOf(two)).toBe('opened');
 });
 
+it('a note that GitLab does not take keeps no status from being posted', async () => {
+  together = [['first.txt', 'red.txt']];
+  const iids = [await opened('first'), await opened('red'), await opened('last')];
+  const [first, red, last] = iids.map((iid) => new Build(iid)) as [Build, Build, Build];
+  for (const build of [first, red, last]) expect(await build.upToReport()).toBe(0);
+  expect(await first.merge()).toBe(0);
+  for (const build of [red, last]) {
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.source()).toBe(0);
+    build.test();
+  }
+  expect(await last.report()).toBe(exitCode.queued);
+  const { gitlab } = world.context;
+  const cut = new GitLabError(502, '', 'GitLab: PUT notes answered 502.');
+  const edit = gitlab.editNote;
+  gitlab.editNote = () => Promise.reject(cut);
+  expect(await last.merge()).toBe(exitCode.red);
+  expect(await statusOf(last.iid)).toMatchObject({
+    status: 'running',
+    description: expect.stringMatching(/^in the queue: place 2 of 2/),
+  });
+  gitlab.editNote = edit;
+  expect(await red.report()).toBe(exitCode.queued);
+  gitlab.editNote = () => Promise.reject(cut);
+  expect(await red.merge()).toBe(exitCode.red);
+  expect(await statusOf(red.iid)).toMatchObject({
+    status: 'failed',
+    description: '1 of 1 tests failed: Orders.first.txt and red.txt',
+  });
+  gitlab.editNote = edit;
+});
+
 nightly(
   'a culprit in the middle of five costs those behind it one more test, and nobody before it',
   async () => {
@@ -285,6 +399,136 @@ nightly(
     expect(often).toEqual([1, 2, 2, 3, 3]);
   },
 );
+
+it('the label puts one first, whoever was ready before it, and its note says who did', async () => {
+  const [one, two] = [await opened('one'), await opened('two')];
+  const [first, second] = [new Build(one), new Build(two)];
+  for (const build of [first, second]) expect(await build.upToReport()).toBe(0);
+  const project = `/projects/${encodeURIComponent(PROJECT)}`;
+  await world.api('POST', `${project}/labels`, { name: FIRST_LABEL, color: '#d9534f' });
+  await world.api('PUT', `${project}/merge_requests/${two}`, { add_labels: FIRST_LABEL });
+  // The one that was first finds that it is not any more.
+  expect(await first.merge()).toBe(exitCode.again);
+  expect([await stateOf(one), await stateOf(two)]).toEqual(['opened', 'merged']);
+  expect((await noteOf(two))?.body).toContain('| Order | put first by root, by the label switchyard');
+  const reading = readNote((await noteOf(two))?.body ?? '', KEY);
+  expect('certificate' in reading && reading.certificate.gate?.first).toBe('root');
+  expect((await noteOf(one))?.body).not.toContain('| Order |');
+});
+
+describe('a test that nobody waits for', () => {
+  it('of a new head stops for a newer commit and a closed merge request only, and its status ends', async () => {
+    const iid = await opened('one');
+    const build = new Build(iid);
+    expect(await build.source()).toBe(0);
+    const head = await headOf(iid);
+    expect(await build.watch()).toBeUndefined();
+    // Its author waits for the answer, whatever becomes of main.
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.watch()).toBeUndefined();
+    await world.push('one', { 'newer.txt': 'x\n' }, 'origin/one');
+    expect(await build.watch()).toEqual({
+      code: exitCode.nothing,
+      why: 'a newer commit has its own build',
+    });
+    expect((await world.statuses(head)).at(-1)).toMatchObject({
+      status: 'canceled',
+      description: 'a newer commit has its own build',
+    });
+    const newer = new Build(iid);
+    expect(await newer.source()).toBe(0);
+    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${iid}`, {
+      state_event: 'close',
+    });
+    expect(await newer.watch()).toMatchObject({
+      code: exitCode.nothing,
+      why: 'the merge request is closed',
+    });
+    expect(await statusOf(iid)).toMatchObject({ status: 'canceled' });
+  });
+
+  nightly('in the queue stops as soon as another tree is to be tested, and not before', async () => {
+    together = [['p.txt', 'q.txt']];
+    const iids: number[] = [];
+    for (const name of ['p', 'q', 'r', 's']) iids.push(await opened(name));
+    const builds = iids.map((iid) => new Build(iid));
+    for (const build of builds) expect(await build.upToReport()).toBe(0);
+    const [a, b, c, d] = builds as [Build, Build, Build, Build];
+    expect(await a.merge()).toBe(0);
+    for (const build of [b, c, d]) {
+      expect(await build.merge()).toBe(exitCode.again);
+      expect(await build.source()).toBe(0);
+    }
+    for (const build of [b, c, d]) expect(await build.watch()).toBeUndefined();
+    // b is red on what is merged, and is taken out: all behind it are tested without it.
+    b.test();
+    expect(await b.report()).toBe(exitCode.queued);
+    expect(await c.watch()).toEqual({
+      code: exitCode.again,
+      why: `place 2 of 3; to be tested with the target branch as it is`,
+    });
+    expect(await statusOf(c.iid)).toMatchObject({ status: 'canceled' });
+    expect((await statusOf(c.iid))?.description).toMatch(/^goes on: place 2 of 3/);
+    expect(await b.merge()).toBe(exitCode.red);
+    expect(await d.watch()).toMatchObject({ code: exitCode.again });
+    // The round after it: the right ones, by the same builds.
+    expect(await c.source()).toBe(0);
+    expect(await d.source()).toBe(0);
+    expect(await statusOf(c.iid)).toMatchObject({ status: 'running' });
+    for (const build of [c, d]) expect(await build.watch()).toBeUndefined();
+    c.test();
+    expect(await c.report()).toBe(0);
+    expect(await c.merge()).toBe(0);
+    // Main has moved to where its tree is the same: git is not even asked.
+    const before = existsSync(d.watched);
+    expect(await d.watch()).toBeUndefined();
+    expect(existsSync(d.watched)).toBe(before);
+    d.test();
+    expect(await d.report()).toBe(0);
+    expect(await d.merge()).toBe(0);
+    expect(await Promise.all(iids.map(stateOf))).toEqual(['merged', 'opened', 'merged', 'merged']);
+    expect(tested.filter(({ iid }) => iid === d.iid)).toHaveLength(2);
+  });
+
+  it('in the queue goes on while git says that it gives the same tree, and while a person only has to undo a draft', async () => {
+    const [one, two] = [await opened('one'), await opened('two')];
+    const [first, second] = [new Build(one), new Build(two)];
+    for (const build of [first, second]) expect(await build.upToReport()).toBe(0);
+    expect(await first.merge()).toBe(0);
+    expect(await second.merge()).toBe(exitCode.again);
+    expect(await second.source()).toBe(0);
+    // By its name it is another main; its tree is the same.
+    await world.git('fetch', '--quiet', 'origin');
+    await world.git('checkout', '--quiet', '--detach', 'origin/main');
+    await world.git('commit', '--quiet', '--allow-empty', '-m', 'nothing');
+    await world.git('push', '--quiet', 'origin', 'HEAD:refs/heads/main');
+    expect(await second.watch()).toBeUndefined();
+    expect(existsSync(second.watched)).toBe(true);
+    const path = `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${two}`;
+    await world.api('PUT', path, { title: 'Draft: two' });
+    expect(await second.watch()).toBeUndefined();
+    await world.api('PUT', path, { title: 'two' });
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await second.watch()).toMatchObject({
+      code: exitCode.again,
+      why: expect.stringContaining('the target branch was pushed to'),
+    });
+    expect(await second.run()).toBe(0);
+    expect(await stateOf(two)).toBe('merged');
+  });
+
+  it('leaves a status that another build has posted since', async () => {
+    const iid = await opened('one');
+    const build = new Build(iid);
+    expect(await build.source()).toBe(0);
+    const head = await headOf(iid);
+    const other = { ref: 'one', targetUrl: 'http://jenkins.example/job/switchyard/job/orders/4711/' };
+    await world.context.gitlab.setStatus(PROJECT, head, { ...other, state: 'success', description: 'other' });
+    await world.push('one', { 'newer.txt': 'x\n' }, 'origin/one');
+    expect(await build.watch()).toMatchObject({ code: exitCode.nothing });
+    expect((await world.statuses(head)).at(-1)).toMatchObject({ status: 'success', description: 'other' });
+  });
+});
 
 nightly(
   'a build that is killed between its report and its merge leaves what the next one, of whatever merge request, goes on with',
@@ -364,6 +608,38 @@ describe('what stands in the queue by nobody’s leave', () => {
     expect(await isInQueue(world.context, gate)).toBe(false);
     expect(await again.merge()).not.toBe(0);
     expect(await stateOf(iid)).toBe('opened');
+  });
+
+  it('what waits for an approval is merged with it, by the next build; one that was started for nothing leaves it waiting', async () => {
+    const reviewed = { proof: { ...PROOF, policy: 'reviewed' as const } };
+    const ben = await person('ben');
+    const [a, b] = [await opened('a'), await opened('b')];
+    for (const iid of [a, b]) {
+      const build = new Build(iid, reviewed);
+      expect(await build.upToReport()).toBe(0);
+      expect(await build.merge()).toBe(exitCode.nothing);
+      expect(await statusOf(iid)).toMatchObject({ status: 'pending' });
+    }
+    await ben('POST', `/merge_requests/${b}/approve`);
+    // As the reconciler starts them.
+    for (const iid of [a, b]) {
+      const { source_branch: ref } = await world.context.gitlab.mergeRequest(PROJECT, iid);
+      const status = {
+        state: 'pending',
+        ref,
+        targetUrl: 'http://jenkins.example/',
+        description: `${STARTED}x`,
+      } as const;
+      await postBegun(world.context.gitlab, PROJECT, await headOf(iid), status);
+    }
+    const [ofA, ofB] = [new Build(a, reviewed), new Build(b, reviewed)];
+    expect(await ofA.source()).toBe(exitCode.tested);
+    expect(await ofA.merge()).toBe(exitCode.nothing);
+    expect(await statusOf(a)).toMatchObject({ status: 'pending', description: 'waits for an approval' });
+    expect(await ofB.source()).toBe(exitCode.tested);
+    expect(await ofB.merge()).toBe(0);
+    expect([await stateOf(a), await stateOf(b)]).toEqual(['opened', 'merged']);
+    expect(tested.map(({ iid }) => iid)).toEqual([a, b]);
   });
 
   it('a force-push between two reads: nothing untested is merged, and those behind go on', async () => {
@@ -471,6 +747,29 @@ nightly(
   },
 );
 
+it('what the infrastructure does takes nobody out, however often', async () => {
+  const iid = await opened('unlucky');
+  const build = new Build(iid);
+  expect(await build.upToReport()).toBe(0);
+  await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+  expect(await build.merge()).toBe(exitCode.again);
+  expect(await build.source()).toBe(0);
+  for (let times = 1; times < 8; times++) {
+    build.test('lost');
+    expect(await build.report()).toBe(exitCode.red);
+    expect(await statusOf(iid)).toMatchObject({
+      status: 'canceled',
+      description: `${BROKE_OFF}the test Pod was lost: it was taken away (NodeShutdown)`,
+    });
+    const running = { ref: 'unlucky', description: `again ${times}`, state: 'running' as const };
+    await world.context.gitlab.setStatus(PROJECT, await headOf(iid), running);
+  }
+  build.test();
+  expect(await build.report()).toBe(0);
+  expect(await build.merge()).toBe(0);
+  expect(await stateOf(iid)).toBe('merged');
+});
+
 it('where GitLab makes no merge commits nothing is tested ahead of its turn', async () => {
   await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}`, { merge_method: 'ff' });
   const iid = await opened('ff');
@@ -487,4 +786,118 @@ it('where GitLab makes no merge commits nothing is tested ahead of its turn', as
   ).toEqual({
     do: 'test',
   });
+});
+
+describe('where GitLab makes no merge commits and the bot rebases who is first', () => {
+  const project = `/projects/${encodeURIComponent(PROJECT)}`;
+  const rebases = { rebases: true };
+
+  it.each(['ff', 'rebase_merge'])(
+    '%s: who is first is rebased, and merged as the tested tree',
+    async (method) => {
+      await world.api('PUT', project, { merge_method: method });
+      const iids = [await opened('one'), await opened('two')];
+      const [one, two] = iids.map((iid) => new Build(iid, rebases)) as [Build, Build];
+      for (const build of [one, two]) expect(await build.upToReport()).toBe(0);
+      // It merges the first by that one's certificate, and is tested on it then.
+      expect(await two.merge()).toBe(exitCode.again);
+      const old = await headOf(two.iid);
+      expect(await one.run()).toBe(exitCode.nothing);
+      expect(await two.run()).toBe(0);
+      expect(await Promise.all(iids.map(stateOf))).toEqual(['merged', 'merged']);
+      const head = await headOf(two.iid);
+      expect(head).not.toBe(old);
+      // Main's trees are those that were tested, and the certificate is of the head that was merged.
+      const green = new Set(tested.map(({ tree }) => tree));
+      expect((await mainTrees()).filter((tree) => !green.has(tree))).toEqual([]);
+      const reading = readNote((await noteOf(two.iid))?.body ?? '', KEY);
+      expect('certificate' in reading && reading.certificate).toMatchObject({
+        headSha: head,
+        rebasedFrom: old,
+      });
+      expect((await noteOf(two.iid))?.body).toContain(`| Rebased | by the bot, from ${old.slice(0, 12)}`);
+      expect((await world.statuses(old)).at(-1)).toMatchObject({
+        status: 'canceled',
+        description: expect.stringMatching(/^goes on: rebased as /),
+      });
+      expect(await statusOf(two.iid)).toMatchObject({ status: 'success' });
+      // The build that the rebase's hook starts has nothing to do.
+      expect(await new Build(two.iid, rebases).run()).toBe(exitCode.nothing);
+      expect(tested.filter(({ iid }) => iid === two.iid).length).toBeLessThanOrEqual(2);
+    },
+  );
+
+  nightly(
+    'what was tested on others that were not merged is rebased on them, and not tested again',
+    async () => {
+      await world.api('PUT', project, { merge_method: 'ff' });
+      const iids: number[] = [];
+      for (const name of ['p', 'q', 'r']) iids.push(await opened(name));
+      await mergeThree(iids, rebases);
+    },
+  );
+
+  nightly(
+    'a head that is not what was tested after the rebase is not merged, and has its own build',
+    async () => {
+      await world.api('PUT', project, { merge_method: 'ff' });
+      const iid = await opened('moves');
+      const build = new Build(iid, rebases);
+      expect(await build.upToReport()).toBe(0);
+      const old = await headOf(iid);
+      await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+      expect(await build.merge()).toBe(exitCode.again);
+      expect(await build.upToReport()).toBe(0);
+      const { gitlab } = world.context;
+      const rebase = gitlab.rebase.bind(gitlab);
+      gitlab.rebase = async () => {
+        await world.push('moves', { 'more.txt': 'x\n' }, 'origin/moves');
+      };
+      expect(await build.merge()).toBe(exitCode.nothing);
+      gitlab.rebase = rebase;
+      expect(await stateOf(iid)).toBe('opened');
+      expect((await world.statuses(old)).at(-1)).toMatchObject({
+        status: 'canceled',
+        description: expect.stringContaining('which is not what was tested'),
+      });
+      expect(await new Build(iid, rebases).run()).toBe(0);
+      expect(await stateOf(iid)).toBe('merged');
+    },
+  );
+
+  nightly('what merges and cannot be rebased is left to people', async () => {
+    await world.api('PUT', project, { merge_method: 'ff' });
+    // Its two commits take back each other; main changes the same line.
+    await world.push('main', { 'line.txt': 'one\n' }, 'origin/main');
+    await world.push('undoes', { 'line.txt': 'two\n', 'own.txt': 'x\n' }, 'origin/main');
+    await world.push('undoes', { 'line.txt': 'one\n' }, 'origin/undoes');
+    const iid = await world.open('undoes');
+    const build = new Build(iid, rebases);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'line.txt': 'three\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.upToReport()).toBe(0);
+    expect(await build.merge()).toBe(exitCode.nothing);
+    expect(await stateOf(iid)).toBe('opened');
+    expect((await noteOf(iid))?.body).toContain('GitLab did not rebase it');
+    expect(await statusOf(iid)).toMatchObject({ status: 'success' });
+  });
+});
+
+nightly('what is squashed is merged as the tested tree, by each way to merge', async () => {
+  const path = `/projects/${encodeURIComponent(PROJECT)}`;
+  for (const [method, more] of [
+    ['merge', {}],
+    ['ff', { rebases: true }],
+    ['rebase_merge', { rebases: true }],
+  ] as const) {
+    await world.api('PUT', path, { merge_method: method, squash_option: 'always' });
+    const iids: number[] = [];
+    for (const name of ['p', 'q', 'r'].map((letter) => `${letter}-${method}`)) {
+      await world.push(name, { [`${name}.txt`]: '1\n' }, 'origin/main');
+      await world.push(name, { [`${name}.txt`]: '2\n', [`${name}-2.txt`]: '2\n' }, `origin/${name}`);
+      iids.push(await world.open(name));
+    }
+    await mergeThree(iids, more);
+  }
 });

@@ -13,33 +13,49 @@ interface Received {
 
 let server: Server;
 let received: Received[] = [];
-let answers: Record<string, { status?: number; body: unknown }> = {};
+interface Answer {
+  readonly status?: number;
+  readonly headers?: Record<string, string>;
+  readonly body: unknown;
+  /** The connection ends in the middle of it. */
+  readonly cut?: boolean;
+}
+let answers: Record<string, Answer> = {};
+/** What a path is answered with first. */
+let first: Record<string, Answer[]> = {};
 let jenkins: Jenkins;
 let address: string;
 
 beforeAll(async () => {
   server = createServer((request, response) => {
     let body = '';
-    request.on('data', (chunk) => {
+    request.setEncoding('utf8').on('data', (chunk: string) => {
       body += chunk;
     });
     request.on('end', () => {
       const path = (request.url ?? '').split('?')[0] ?? '';
       received.push({ method: request.method ?? '', path, headers: request.headers, body });
-      const found = answers[path];
-      response.writeHead(found ? (found.status ?? 200) : 404).end(JSON.stringify(found?.body ?? null));
+      const found = first[path]?.shift() ?? answers[path];
+      const text = JSON.stringify(found?.body ?? null);
+      response.writeHead(found ? (found.status ?? 200) : 404, {
+        ...found?.headers,
+        'content-length': Buffer.byteLength(text),
+      });
+      if (found?.cut) response.write(text.slice(0, -1), () => request.socket.destroy());
+      else response.end(text);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   address = url;
   const login = { user: 'reconciler', password: 'a-secret' };
-  jenkins = new Jenkins({ url, login, folder: 'switchyard' });
+  jenkins = new Jenkins({ url, login, folder: 'switchyard', policy: { baseMs: 1, capMs: 1 } });
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 beforeEach(() => {
   received = [];
-  answers = {};
+  answers = { '/computer/api/json': { body: { computer: [] } } };
+  first = {};
 });
 
 const cause = (data: object) => ({
@@ -56,6 +72,22 @@ test('builds are those that wait, run, or ended, as core and gitlab-plugin expor
         { task: { url: 'https://jenkins.test/job/switchyard/job/orders/' }, actions: [{}, cause(merge)] },
         { task: { url: 'https://jenkins.test/job/other/job/orders/' }, actions: [cause(merge)] },
         { task: {}, actions: [] },
+      ],
+    },
+  };
+  // workflow-durable-task-step: `PlaceholderExecutable.getAbsoluteUrl` is exported as `url`.
+  const agent = (url: string) => ({
+    executors: [{ currentExecutable: { url } }, { currentExecutable: null }],
+  });
+  answers['/computer/api/json'] = {
+    body: {
+      computer: [
+        { executors: [], oneOffExecutors: [] },
+        agent('https://jenkins.test/job/switchyard/job/orders/9/'),
+        // Its second one.
+        agent('https://jenkins.test/job/switchyard/job/orders/9/'),
+        agent('https://jenkins.test/job/other/job/orders/9/'),
+        { executors: [{ currentExecutable: {} }, {}] },
       ],
     },
   };
@@ -81,24 +113,121 @@ test('builds are those that wait, run, or ended, as core and gitlab-plugin expor
       ],
     },
   };
-  expect(await jenkins.builds()).toEqual([
-    { job: 'orders', action: 'MERGE', mergeRequest: 7, commit: 'a', sourceBranch: 'feature' },
-    { job: 'orders', number: 9, action: 'PUSH', commit: 'b', sourceBranch: 'main' },
-    {
-      job: 'orders',
-      number: 8,
-      action: 'MERGE',
-      mergeRequest: 7,
-      commit: 'a',
-      sourceBranch: 'feature',
-      endedAt: 25,
-    },
+  expect(await jenkins.builds()).toEqual({
+    hooked: [
+      { job: 'orders', action: 'MERGE', mergeRequest: 7, commit: 'a', sourceBranch: 'feature' },
+      { job: 'orders', number: 9, hasAgent: true, action: 'PUSH', commit: 'b', sourceBranch: 'main' },
+      {
+        job: 'orders',
+        number: 8,
+        action: 'MERGE',
+        mergeRequest: 7,
+        commit: 'a',
+        sourceBranch: 'feature',
+        endedAt: 25,
+      },
+    ],
+    others: [{ job: 'orders', number: 7 }],
+    inUse: 2,
+  });
+  expect(received.map(({ path }) => path)).toEqual([
+    '/queue/api/json',
+    '/computer/api/json',
+    '/job/switchyard/api/json',
   ]);
-  expect(received.map(({ path }) => path)).toEqual(['/queue/api/json', '/job/switchyard/api/json']);
   const login = `Basic ${Buffer.from('reconciler:a-secret').toString('base64')}`;
-  expect(received.map(({ headers }) => headers.authorization)).toEqual([login, login]);
+  expect(received.map(({ headers }) => headers.authorization)).toEqual([login, login, login]);
   await new Jenkins({ url: address, folder: 'switchyard' }).builds();
   expect(received.at(-1)?.headers).not.toHaveProperty('authorization');
+});
+
+// Core: Computer.getOneOffExecutors and Executor.getCurrentExecutableForApi are exported; a pipeline is a FlyweightTask
+// (workflow-job, WorkflowJob) and has such an executor for as long as it runs, also after a restart (AfterRestartTask).
+test('a build that runs behind a hundred newer ones of its job is live; one that ended meanwhile is not', async () => {
+  const merge = (iid: number) => ({
+    actionType: 'MERGE',
+    mergeRequestIid: iid,
+    lastCommit: `c${iid}`,
+    sourceBranch: `b${iid}`,
+  });
+  const run = (number: number, folder = 'switchyard') => ({
+    currentExecutable: {
+      _class: 'org.jenkinsci.plugins.workflow.job.WorkflowRun',
+      number,
+      url: `https://jenkins.test/job/${folder}/job/orders/${number}/`,
+      actions: [{}, cause(merge(number))],
+    },
+  });
+  // Started by a person: it holds an agent all the same.
+  const byPerson = {
+    currentExecutable: {
+      url: 'https://jenkins.test/job/switchyard/job/orders/2/',
+      actions: [{ causes: [{ shortDescription: 'y' }] }],
+    },
+  };
+  answers['/queue/api/json'] = { body: { items: [] } };
+  answers['/computer/api/json'] = {
+    body: {
+      computer: [
+        {
+          _class: 'hudson.model.Hudson$MasterComputer',
+          oneOffExecutors: [run(1), run(200), byPerson, run(3, 'other')],
+        },
+        // Whoever may not read a build sees none.
+        { _class: 'org.csanchez.jenkins.plugins.kubernetes.KubernetesComputer', oneOffExecutors: [{}] },
+      ],
+    },
+  };
+  answers['/job/switchyard/api/json'] = {
+    body: {
+      jobs: [
+        {
+          name: 'orders',
+          builds: [
+            { number: 200, building: false, timestamp: 5, duration: 1, actions: [cause(merge(200))] },
+            { number: 199, building: true, timestamp: 5, duration: 0, actions: [cause(merge(199))] },
+          ],
+        },
+      ],
+    },
+  };
+  const { hooked: builds, others } = await jenkins.builds();
+  expect(others).toEqual([{ job: 'orders', number: 2 }]);
+  expect(builds.map(({ number, endedAt }) => [number, endedAt === undefined])).toEqual([
+    [200, false],
+    [199, true],
+    [1, true],
+  ]);
+  expect(builds.at(-1)).toEqual({
+    job: 'orders',
+    number: 1,
+    action: 'MERGE',
+    mergeRequest: 1,
+    commit: 'c1',
+    sourceBranch: 'b1',
+  });
+});
+
+test('what passes is asked again: a Jenkins that starts, an answer that is cut; a hook is not given twice', async () => {
+  const nothing = { body: { items: [] } };
+  answers['/job/switchyard/api/json'] = { body: { jobs: [] } };
+  answers['/queue/api/json'] = nothing;
+  first['/queue/api/json'] = [
+    { status: 503, body: {} },
+    { status: 503, headers: { 'retry-after': '1' }, body: {} },
+    { ...nothing, cut: true },
+  ];
+  const begun = Date.now();
+  expect(await jenkins.builds()).toEqual({ hooked: [], others: [], inUse: 0 });
+  expect(Date.now() - begun).toBeGreaterThanOrEqual(1_000);
+  expect(received.filter(({ path }) => path === '/queue/api/json')).toHaveLength(4);
+
+  received = [];
+  first['/project/switchyard/orders'] = [{ body: {}, cut: true }];
+  await expect(jenkins.hook('orders', 'Push Hook', 'the-token', {})).rejects.toThrow(
+    /^Jenkins: http.* cannot be reached \(/,
+  );
+  expect(received).toHaveLength(1);
 });
 
 test('a refusal, and an answer that is none, are one line without the password', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { pauseAfter } from '../../../delivery/reconcile/run';
+import { AGENTLESS, QUEUED } from '../../../delivery/status';
 import { Simulated } from './simulated';
 
 // Histories of lost, doubled, delayed and reordered hooks, of builds that end without a word, and of a reconciler that is
@@ -9,7 +10,7 @@ const MINUTE = 60_000;
 
 type Event =
   | { readonly do: 'open' | 'restart' }
-  | { readonly do: 'push' | 'step' | 'red' | 'crash'; readonly which: number }
+  | { readonly do: 'push' | 'step' | 'red' | 'outage' | 'crash'; readonly which: number }
   | { readonly do: 'hook'; readonly which: number; readonly how: 'once' | 'twice' | 'never' }
   | { readonly do: 'look'; readonly after: number };
 
@@ -21,6 +22,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 8, arbitrary: which.map((at): Event => ({ do: 'step', which: at })) },
   { weight: 1, arbitrary: which.map((at): Event => ({ do: 'red', which: at })) },
   { weight: 2, arbitrary: which.map((at): Event => ({ do: 'crash', which: at })) },
+  { weight: 2, arbitrary: which.map((at): Event => ({ do: 'outage', which: at })) },
   {
     weight: 4,
     arbitrary: fc
@@ -48,10 +50,12 @@ function happen(world: Simulated, given: Event): void {
     }
     case 'step':
     case 'red':
+    case 'outage':
     case 'crash': {
       const build = pick(world.live, given.which);
       if (!build) return;
       if (given.do === 'crash') world.crash(build);
+      else if (given.do === 'outage') world.outage(build);
       else world.step(build, given.do === 'step');
       return;
     }
@@ -109,6 +113,8 @@ test.each([
           for (const { beside } of world.starts) expect(beside).toEqual([]);
           for (const { state, sha: commit, source_branch: branch } of world.requests) {
             expect({ state, ended: world.ended(commit, branch) }).toEqual({ state, ended: true });
+            // What the infrastructure did is nobody's end.
+            if (state === 'opened') expect(world.newest(commit, branch)?.status).not.toBe('canceled');
             // Open only with a verdict that is not green, or after having been green in vain as often as it is tried.
             if (state === 'opened') {
               const green = world.posted.filter((one) => one.ref === branch && one.status === 'success');
@@ -139,6 +145,85 @@ test.each([
   },
 );
 
+test.each([
+  ['each for itself', false],
+  ['in the merge queue', true],
+])(
+  '%s: a build that gets no agent is told, one that waits for others is not, and both come to their end',
+  async (_how, queues) => {
+    const agents = fc.oneof(
+      { weight: 6, arbitrary: event },
+      { weight: 2, arbitrary: fc.constant<Event>({ do: 'hook', which: 0, how: 'once' }) },
+      { weight: 3, arbitrary: fc.constant<Event>({ do: 'look', after: 100_000 }) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom<{ do: 'break' } | { do: 'mend' }>({ do: 'break' }, { do: 'mend' }),
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(agents, { maxLength: 120, size: 'max' }), async (events) => {
+        const world = new Simulated(queues);
+        world.most = 2;
+        const reconciler = world.reconciler();
+        /** How many had an agent, since when. */
+        const held: { at: number; many: number }[] = [];
+        const look = async (after: number) => {
+          world.now += after;
+          await reconciler.look();
+        };
+        for (const given of events) {
+          if (given.do === 'break' || given.do === 'mend') world.broken = given.do === 'break';
+          // Slower than real ones, so that histories of an hour are short.
+          else if (given.do === 'look') await look(given.after * 6);
+          else if (given.do === 'step' || given.do === 'red') {
+            const build = pick(world.live, given.which);
+            if (build && world.mayStep(build)) world.step(build, given.do === 'step');
+          } else if (given.do !== 'restart') happen(world, given);
+          // What lasts for no time is no want of room.
+          if (held.at(-1)?.at === world.now) held.pop();
+          held.push({ at: world.now, many: world.held.length });
+        }
+        for (const { build, at } of world.told) {
+          expect(build.stage).toBe('waiting');
+          const from = at - 15 * MINUTE;
+          expect(from).toBeGreaterThanOrEqual(build.startedAt);
+          const first = held.findLastIndex((one) => one.at <= from);
+          for (const one of held.slice(Math.max(first, 0)).filter((one) => one.at < at))
+            expect(one.many).toBeLessThan(world.most);
+        }
+
+        world.broken = true;
+        while (world.held.length > 0) for (const build of world.held) world.step(build);
+        world.hooks = [];
+        for (let looks = 0; looks < 50; looks++) await look(5 * MINUTE);
+        // Behind one that is told it waits for its turn.
+        for (const { state, sha: head, source_branch: branch } of world.requests)
+          if (state === 'opened' && !world.newest(head, branch)?.description?.startsWith(QUEUED))
+            expect(world.ended(head, branch)).toBe(true);
+        for (const { action, commit } of world.live)
+          if (action === 'PUSH' && commit === world.main) expect(world.ended(commit, 'main')).toBe(true);
+        // Said once, as long as nothing else is.
+        for (const { commit, ref } of world.words) {
+          const words = world.words.filter((one) => one.commit === commit && one.ref === ref);
+          words.forEach(({ description }, at) => {
+            if (description.startsWith(AGENTLESS))
+              expect(words[at - 1]?.description ?? '').not.toMatch(AGENTLESS);
+          });
+        }
+
+        world.broken = false;
+        await settle(world);
+        for (const { state, sha: head, source_branch: branch } of world.requests)
+          if (state === 'opened')
+            expect(world.newest(head, branch)?.description ?? '').not.toMatch(AGENTLESS);
+        expect(world.queue).toEqual([]);
+        expect(world.live).toEqual([]);
+      }),
+      { numRuns: Number(process.env.RECONCILE_HISTORIES ?? 200) },
+    );
+  },
+);
+
 test('a build that queues and took a newer head than it was started for is not taken for dead', async () => {
   const world = new Simulated(true);
   const request = world.open();
@@ -159,7 +244,7 @@ test('where hooks arrive and builds come to their end, the reconciler starts not
       const world = new Simulated();
       const reconciler = world.reconciler();
       for (const given of events) {
-        if (given.do === 'crash' || given.do === 'restart') continue;
+        if (given.do === 'crash' || given.do === 'outage' || given.do === 'restart') continue;
         if (given.do === 'look') {
           for (const hook of world.hooks.splice(0)) world.arrive(hook);
           world.now += given.after;

@@ -1,6 +1,8 @@
+import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
 import { pauseAfter } from '../../../delivery/reconcile/run';
 import { BROKE_OFF } from '../../../delivery/status';
+import { green, KEY, red } from '../certificates';
 import { Simulated, watchedOrders } from './simulated';
 
 const MINUTE = 60_000;
@@ -15,6 +17,8 @@ const lose = (world: Simulated): void => {
   world.hooks = [];
 };
 
+type Build = Simulated['builds'][number];
+
 /** A merge request whose build has begun by its hook. */
 function building() {
   const world = new Simulated();
@@ -25,6 +29,137 @@ function building() {
   if (!build) throw new Error('no build');
   return { world, reconciler, request, build };
 }
+
+describe('a test that broke off for its infrastructure', () => {
+  it('is tried again after pauses that double, and merged when it comes through', async () => {
+    const { world, reconciler, request } = building();
+    const began = world.now;
+    const at: number[] = [];
+    for (let tried = 0; tried < 4; tried++) {
+      const [build] = world.live;
+      if (!build) throw new Error('no build');
+      world.step(build);
+      world.outage(build);
+      const ended = world.now;
+      for (let wanted = await reconciler.look(); world.live.length === 0; wanted = await reconciler.look())
+        world.now += wanted ?? MINUTE;
+      at.push(world.now - ended);
+    }
+    expect(at).toEqual([10_000, 20_000, 40_000, 80_000]);
+    expect(world.starts).toHaveLength(4);
+    finish(world);
+    expect(request.state).toBe('merged');
+    expect(world.now - began).toBe(150_000);
+  });
+
+  it('is red after six times in a row, and stays so', async () => {
+    const { world, reconciler, request } = building();
+    for (let tried = 0; tried < 6; tried++) {
+      for (const build of world.live) {
+        world.step(build);
+        world.outage(build);
+      }
+      for (let look = 0; look < 4; look++) {
+        world.now += MINUTE;
+        await reconciler.look();
+      }
+    }
+    expect(world.newest(request.sha, request.source_branch)?.status).toBe('failed');
+    expect(world.starts).toHaveLength(5);
+  });
+
+  it('is told when the build that came for it gets no agent', async () => {
+    const { world, request, build } = building();
+    world.most = 2;
+    const reconciler = world.reconciler();
+    world.step(build);
+    world.outage(build);
+    world.now += 1000;
+    world.arrive({ action: 'MERGE', iid: request.iid, commit: request.sha });
+    for (let looks = 0; looks < 20; looks++) {
+      world.now += MINUTE;
+      await reconciler.look();
+    }
+    expect(world.starts).toEqual([]);
+    expect(world.told.map(({ build: { number } }) => number)).toEqual([2]);
+  });
+});
+
+describe('what waits for an approval', () => {
+  /** One that is green and waits. */
+  const waiting = async () => {
+    const world = new Simulated();
+    world.reviewed = true;
+    const { requests } = watchedOrders;
+    const watched = [{ ...watchedOrders, requests: { ...requests, reviewed: true } }];
+    const reconciler = world.reconciler({ watched });
+    const request = world.open();
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    finish(world);
+    const look = async (looks: number) => {
+      for (let at = 0; at < looks; at++) {
+        world.now += MINUTE;
+        await reconciler.look();
+        finish(world);
+      }
+    };
+    await look(15);
+    expect(world.starts).toEqual([]);
+    return { world, request, look };
+  };
+
+  it('is merged when somebody approved and no hook told of it, within a minute', async () => {
+    const { world, request, look } = await waiting();
+    request.approved = { at: world.now + 1000, counts: true };
+    await look(1);
+    expect(request.state).toBe('merged');
+    expect(world.starts.filter(({ hook: { action } }) => action === 'MERGE')).toHaveLength(1);
+    expect(world.newest(request.sha, request.source_branch)?.status).toBe('success');
+  });
+
+  it('is looked into once for an approval that does not count, and goes on waiting', async () => {
+    const { world, request, look } = await waiting();
+    request.approved = { at: world.now + 1000, counts: false };
+    await look(30);
+    expect(world.starts).toHaveLength(1);
+    expect(world.newest(request.sha, request.source_branch)).toMatchObject({
+      status: 'pending',
+      description: 'waits for an approval',
+    });
+    request.approved = { at: world.now + 1000, counts: true };
+    await look(1);
+    expect(request.state).toBe('merged');
+  });
+});
+
+describe('a new target branch', () => {
+  it.each(['success', 'failed'] as const)(
+    'of what was tested for another one (%s) is tested within a minute, once, though no hook starts a build',
+    async (state) => {
+      const world = new Simulated();
+      const reconciler = world.reconciler();
+      const request = world.open({ target_branch: 'release' });
+      lose(world);
+      world.post(request.sha, request.source_branch, state, 'https://jenkins.example.com/job/x/1/');
+      const verdict = state === 'success' ? green : red;
+      const certificate = { ...verdict, headSha: request.sha, targetBranch: 'release' };
+      request.note = renderNote(certificate, { state: 'left', why: 'the catalog leaves it' }, KEY);
+      const look = async () => {
+        world.now += MINUTE;
+        await reconciler.look();
+        finish(world);
+      };
+      for (let looks = 0; looks < 3; looks++) await look();
+      expect(world.starts).toEqual([]);
+      request.target_branch = 'main';
+      request.updated_at = new Date(world.now).toISOString();
+      await look();
+      expect(request.state).toBe('merged');
+      for (let looks = 0; looks < 12; looks++) await look();
+      expect(world.starts.filter(({ hook: { action } }) => action === 'MERGE')).toHaveLength(1);
+    },
+  );
+});
 
 describe('one look', () => {
   it('follows a change through every lost hook: opened, tested, merged, deployed', async () => {
@@ -129,6 +264,100 @@ describe('one look', () => {
     expect(request.state).toBe('merged');
   });
 
+  describe('a merge request of a branch and commit that another one had', () => {
+    /** !1 has its end and is closed; !2's hook is lost. */
+    async function opensAgain(end: (world: Simulated, build: Build) => void) {
+      const { world, reconciler, request, build } = building();
+      world.step(build);
+      end(world, build);
+      request.state = 'closed';
+      world.now += MINUTE;
+      const { sha: head, source_branch: branch } = request;
+      const again = world.open({
+        sha: head,
+        source_branch: branch,
+        created_at: new Date(world.now).toISOString(),
+      });
+      lose(world);
+      world.now += MINUTE;
+      return { world, reconciler, again };
+    }
+    const fails = (world: Simulated, build: Build) => world.step(build, false);
+
+    it('is built, whatever the status of the other one says, and its own end settles it', async () => {
+      const { world, reconciler, again } = await opensAgain(fails);
+      await reconciler.look();
+      expect(world.starts.map(({ hook: { iid } }) => iid)).toEqual([2]);
+      for (let step = 0; step < 2; step++) for (const build of world.live) world.step(build, false);
+      expect(world.newest(again.sha, again.source_branch)?.status).toBe('failed');
+      for (let look = 0; look < 12; look++) {
+        world.now += MINUTE;
+        await reconciler.look();
+      }
+      expect(world.starts).toHaveLength(1);
+    });
+
+    it('is built also when Jenkins has forgotten the builds of the other one', async () => {
+      const { world, reconciler } = await opensAgain(fails);
+      world.builds.splice(0);
+      await reconciler.look();
+      expect(world.starts.map(({ hook: { iid } }) => iid)).toEqual([2]);
+    });
+
+    it('has what the other one left open ended first, and has tries of its own', async () => {
+      const { world, reconciler, again } = await opensAgain((one, build) => one.crash(build));
+      for (let tries = 0; tries < 6; tries++) {
+        await reconciler.look();
+        for (const build of world.live) {
+          world.step(build);
+          world.crash(build);
+        }
+        world.now += MINUTE;
+      }
+      expect(world.starts.map(({ hook: { iid } }) => iid)).toEqual([2, 2, 2]);
+      expect(
+        world.posted.filter(({ sha: commit }) => commit === again.sha).map(({ status }) => status),
+      ).toEqual(['canceled', 'canceled', 'canceled', 'failed']);
+    });
+
+    it('is told that its build gets no agent, whatever the status of the other one says', async () => {
+      const { world, again } = await opensAgain(fails);
+      world.most = 2;
+      const reconciler = world.reconciler();
+      world.arrive({ action: 'MERGE', iid: again.iid, commit: again.sha });
+      for (let looks = 0; looks < 20; looks++) {
+        world.now += MINUTE;
+        await reconciler.look();
+      }
+      expect(world.starts).toEqual([]);
+      expect(world.told.map(({ build }) => build.iid)).toEqual([again.iid]);
+    });
+
+    it.each(['while it goes on', 'after it ended'])(
+      'is not told so where the build of the other one has the word, or may have talked over its own: %s',
+      async (when) => {
+        const { world, request, build } = building();
+        world.most = 2;
+        const reconciler = world.reconciler();
+        const { sha: head, source_branch: branch } = request;
+        const other = world.open({ sha: head, source_branch: branch });
+        for (const hook of world.hooks.splice(0)) world.arrive(hook);
+        const own = world.live.find(({ iid }) => iid === other.iid);
+        if (!own) throw new Error('no build');
+        world.step(build);
+        if (when === 'after it ended') {
+          world.step(own);
+          world.step(build, false);
+        }
+        for (let looks = 0; looks < 20; looks++) {
+          world.now += MINUTE;
+          await reconciler.look();
+        }
+        expect(world.told).toEqual([]);
+      },
+    );
+  });
+
   it('does nothing while Jenkins does not answer, and says so', async () => {
     const world = new Simulated();
     const reconciler = world.reconciler();
@@ -211,7 +440,7 @@ describe('hooks', () => {
   });
 });
 
-test('looking is light: two requests a project to GitLab and two to Jenkins in all, in a minute in which nothing happens', async () => {
+test('looking is light: two requests a project to GitLab and three to Jenkins in all, in a minute in which nothing happens', async () => {
   const world = new Simulated();
   const reconciler = world.reconciler();
   const request = world.open();
@@ -252,6 +481,7 @@ describe('decisions', () => {
     brokeOff: 0,
     merges: true,
     green: 0,
+    retargeted: false,
     ...more,
   });
   const head = (more: Partial<Head> = {}): Head => ({
@@ -267,12 +497,54 @@ describe('decisions', () => {
     build,
     age,
   });
+  const broke = (times: number, age: number): Posted => ({
+    ...posted('canceled'),
+    broke: { times, age },
+  });
 
   it.each([
     ['a build goes on', request({ live: true }), 'watch'],
+    ['its build gets no agent', request({ live: true, stuck: true }), 'tell'],
+    ['a build of an older head took it, and gets none', request({ stuck: true }), 'tell'],
+    ['no agent of a deploy starts', head({ live: true, stuck: true }), 'tell'],
+    [
+      'it was told',
+      request({ live: true, posted: { ...posted('failed', 'live'), agentless: true } }),
+      'watch',
+    ],
+    [
+      'it was told, and queues',
+      request({ queue: true, queued: 'due', posted: { ...posted('failed', 'live'), agentless: true } }),
+      'watch',
+    ],
+    [
+      'what got no agent ended without a word',
+      request({ posted: { ...posted('failed'), agentless: true } }),
+      'start',
+    ],
     ['another Jenkins builds it', request({ posted: posted('running', 'unknown') }), 'watch'],
     ['its build is this moment’s', request({ posted: posted('pending', 'over', 100) }), 'wait'],
     ['it waits for people', request({ posted: posted('pending'), concluded: true }), 'settle'],
+    [
+      'it waits for an approval',
+      request({ posted: posted('pending'), concluded: true, approved: false }),
+      'watch',
+    ],
+    [
+      'its approval may have started a build',
+      request({ posted: posted('pending'), concluded: true, approved: 9_999 }),
+      'wait',
+    ],
+    [
+      'its approval started none',
+      request({ posted: posted('pending'), concluded: true, approved: 10_000 }),
+      'start',
+    ],
+    [
+      'its build was started here and ended, whatever became of an earlier one',
+      request({ posted: { ...posted('pending'), started: true }, concluded: true }),
+      'start',
+    ],
     ['it may wait for people', request({ posted: posted('pending') }), 'ask'],
     [
       'a third pending one broke off',
@@ -280,6 +552,30 @@ describe('decisions', () => {
       'give up',
     ],
     ['red is an end', request({ posted: posted('failed') }), 'settle'],
+    ['red asks for which target', request({ posted: posted('failed'), retargeted: undefined }), 'ask'],
+    ['red for another target is tested', request({ posted: posted('failed'), retargeted: true }), 'start'],
+    [
+      'green and left to people for another target is tested',
+      request({ posted: posted('success'), concluded: true, green: 1, retargeted: true }),
+      'start',
+    ],
+    [
+      'it was tested for another target three times without a word',
+      request({ posted: posted('failed'), retargeted: true, brokeOff: 3 }),
+      'settle',
+    ],
+    [
+      'its build for another target goes on',
+      request({ posted: posted('failed'), retargeted: true, live: true }),
+      'watch',
+    ],
+    ['canceled is an end', request({ posted: posted('canceled') }), 'settle'],
+    ['what broke off pauses', request({ posted: broke(2, 19_999) }), 'wait'],
+    ['what broke off is tried again', request({ posted: broke(2, 20_000) }), 'start'],
+    ['what broke off often pauses longer', request({ posted: broke(5, 159_999) }), 'wait'],
+    ['what broke off six times is given up', request({ posted: broke(6, 0) }), 'give up'],
+    ['a draft is not tried again', request({ posted: broke(1, MINUTE), untested: 'it is a draft' }), 'watch'],
+    ['a deploy is not', head({ posted: broke(1, MINUTE) }), 'settle'],
     ['green asks what became of it', request({ posted: posted('success'), green: 1 }), 'ask'],
     ['green and left to people', request({ posted: posted('success'), concluded: true, green: 1 }), 'settle'],
     [
@@ -298,5 +594,146 @@ describe('decisions', () => {
     ['a third that broke off', head({ posted: posted('running'), brokeOff: 2 }), 'give up'],
   ] as const)('%s', (_name, item, wanted) => {
     expect(decide(item).do).toBe(wanted);
+  });
+});
+
+test('in the queue behind one whose build gets no agent, nothing says that a build goes on which died', async () => {
+  const world = new Simulated(true);
+  const first = world.open();
+  const second = world.open();
+  for (const hook of world.hooks.splice(0)) world.arrive(hook);
+  // Both are green, and their builds die before they say what comes of it.
+  for (const build of world.live) for (let step = 0; step < 2; step++) world.step(build);
+  for (const build of world.live) world.crash(build);
+  world.broken = true;
+  const reconciler = world.reconciler();
+  for (let looks = 0; looks < 5; looks++) {
+    world.now += MINUTE;
+    await reconciler.look();
+  }
+  expect(world.builds.map(({ iid }) => iid)).toEqual([first.iid, second.iid, first.iid]);
+  expect(world.newest(second.sha, second.source_branch)).toMatchObject({
+    status: 'canceled',
+    description: 'broke off: its build ended without a word; it waits for its turn',
+  });
+  world.broken = false;
+  for (let looks = 0; looks < 5; looks++) {
+    world.now += MINUTE;
+    await reconciler.look();
+    finish(world);
+  }
+  expect([first.state, second.state]).toEqual(['merged', 'merged']);
+});
+
+test('a build that gets no agent is told with what its Pods say, once, and posts over it when it has one', async () => {
+  const { world, request, build } = building();
+  world.most = 2;
+  const reconciler = world.reconciler();
+  for (let looks = 0; looks < 15; looks++) {
+    await reconciler.look();
+    world.now += MINUTE;
+  }
+  expect(world.posted).toEqual([]);
+  for (let looks = 0; looks < 3; looks++) {
+    await reconciler.look();
+    world.now += MINUTE;
+  }
+  expect(world.words.map(({ description }) => description)).toEqual([
+    'not begun: no agent started within 15 minutes (FailedMount); it goes on when one does',
+  ]);
+  const { source_branch: branch } = request;
+  expect(world.newest(request.sha, branch)).toMatchObject({
+    status: 'failed',
+    target_url: expect.stringMatching(/\/orders\/1\/$/),
+  });
+  expect(request.agents).toContain('**Pod delivery-1**');
+  expect(request.agents).toContain('secret "switchyard-lab" not found');
+  expect(world.said).toHaveLength(1);
+  expect(world.builds).toHaveLength(1);
+  world.step(build);
+  expect(world.newest(request.sha, branch)).toMatchObject({ status: 'running' });
+  finish(world);
+  expect(request.state).toBe('merged');
+});
+
+test.each(['its events cannot be read', 'GitLab takes no note'])(
+  'a build that gets no agent is told all the same where %s',
+  async (fault) => {
+    const { world, request } = building();
+    world.most = 2;
+    const { agents, gitlab } = world.options();
+    const reconciler = world.reconciler(
+      fault.startsWith('GitLab')
+        ? { gitlab: Object.assign(gitlab, { createNote: () => Promise.reject(new Error('no')) }) }
+        : { agents: { ...agents, words: () => Promise.reject(new Error('no')) } },
+    );
+    for (let looks = 0; looks < 20; looks++) {
+      await reconciler.look();
+      world.now += MINUTE;
+    }
+    expect(world.newest(request.sha, request.source_branch)).toMatchObject({
+      status: 'failed',
+      description: expect.stringContaining('no agent started within 15 minutes'),
+    });
+    expect(world.said).toContain('switchyard/orders!1: no');
+  },
+);
+
+test('a merge by a person of what got no agent is no tested one: its head is not deployed', async () => {
+  const { world, request } = building();
+  world.most = 2;
+  const reconciler = world.reconciler();
+  for (let looks = 0; looks < 20; looks++) {
+    await reconciler.look();
+    world.now += MINUTE;
+  }
+  expect(request.agents).toBeDefined();
+  world.mergeNow(request);
+  delete request.note;
+  for (const build of world.live) world.crash(build);
+  world.hooks = [];
+  for (let looks = 0; looks < 3; looks++) {
+    await reconciler.look();
+    world.now += MINUTE;
+  }
+  expect(world.builds).toHaveLength(1);
+});
+
+describe('no build is told to get no agent', () => {
+  /** So many builds wait while a minute after the other goes by. */
+  async function hour(
+    { builds, most, anew }: { readonly builds: number; readonly most: number; readonly anew?: number },
+    each: (world: Simulated, minute: number) => void,
+  ) {
+    const world = new Simulated();
+    world.most = most;
+    for (let opened = 0; opened < builds; opened++) world.open();
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    let reconciler = world.reconciler();
+    for (let minute = 0; minute < 60; minute++) {
+      if (minute === anew) reconciler = world.reconciler();
+      each(world, minute);
+      await reconciler.look();
+      world.now += MINUTE;
+    }
+    return world.told.map(({ at }) => 60 - (world.now - at) / MINUTE);
+  }
+  const step = (world: Simulated, steps = 1) => {
+    const build = world.live.find(({ stage }) => stage === 'waiting');
+    for (let taken = 0; taken < steps && build; taken++) world.step(build, false);
+  };
+
+  it('while all agents are in use', async () => {
+    expect(await hour({ builds: 3, most: 2 }, (world, minute) => minute < 2 && step(world))).toEqual([]);
+  });
+
+  it('while others get theirs, however briefly', async () => {
+    // Between two looks one has its agent, and its end.
+    const told = await hour({ builds: 9, most: 4 }, (world, minute) => minute % 10 === 5 && step(world, 2));
+    expect(told).toEqual([]);
+  });
+
+  it('before the reconciler has looked for as long itself', async () => {
+    expect(await hour({ builds: 1, most: 2, anew: 10 }, () => undefined)).toEqual([25]);
   });
 });

@@ -1,16 +1,35 @@
 import { createHash } from 'node:crypto';
 import { emptyLedger, type Ledger } from '../../../catalog/ledger';
+import { agentWords } from '../../../delivery/agent-start';
 import type { CommitDetails, CommitStatus, MergeRequest, ProjectHook } from '../../../delivery/gitlab';
 import { GitLabError } from '../../../delivery/gitlab';
-import { marker } from '../../../delivery/note';
+import { isConcluded, marker } from '../../../delivery/note';
 import type { Build as JenkinsBuild } from '../../../delivery/reconcile/jenkins';
 import { Reconciler, type ReconcilerOptions, type Watched } from '../../../delivery/reconcile/reconciler';
-import { BROKE_OFF, QUEUED } from '../../../delivery/status';
+import {
+  AGAIN,
+  AGENTLESS,
+  BROKE_OFF,
+  brokeOff,
+  GOES_ON,
+  MOST_TRIED,
+  QUEUED,
+  STARTED,
+} from '../../../delivery/status';
 import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/statuses';
 
 export const PROJECT = 'switchyard/orders';
 const JOBS = 'https://jenkins.example.com/job/switchyard/job/';
 const BOT = 9;
+
+/** An event of an agent's Pod, as Kubernetes has it. */
+const FAILED = {
+  type: 'Warning',
+  reason: 'FailedMount',
+  message: 'MountVolume.SetUp failed for volume "kube": secret "switchyard-lab" not found',
+  involvedObject: { kind: 'Pod', name: 'delivery-1', uid: 'a' },
+  metadata: { creationTimestamp: '2026-11-28T10:01:00Z' },
+};
 
 export const watchedOrders: Watched = {
   job: 'orders',
@@ -28,8 +47,18 @@ interface Status extends CommitStatus {
 interface Request extends MergeRequest {
   sha: string;
   note?: string;
+  /** When people approved it, in milliseconds since 1970, and whether that counts. */
+  approved?: { readonly at: number; readonly counts: boolean };
+  /** Note of the reconciler's own: why no agent started. */
+  agents?: string;
   /** In the merge queue since when, by what head, and what main was when it was tested. */
-  queued?: { readonly since: number; readonly head: string; readonly on: string };
+  queued?: {
+    readonly since: number;
+    readonly head: string;
+    readonly on: string;
+    /** Address of the build that tested it. */
+    readonly by: string;
+  };
 }
 
 /** A build as the shared library runs it, one stage a step. */
@@ -40,6 +69,8 @@ interface Build {
   /** Commit of the hook. */
   readonly commit: string;
   stage: 'waiting' | 'testing' | 'reported' | 'over';
+  startedAt: number;
+  endedAt?: number;
   /** Head that it took to test. */
   taken?: string;
   /** Main that it is tested on. */
@@ -76,6 +107,19 @@ export class Simulated {
   between: () => void = () => undefined;
   private counter = 0;
 
+  /** Agents at a time. */
+  most = 0;
+  /** No agent starts. */
+  broken = false;
+  /** Builds of which it was said that they get no agent. */
+  readonly told: { readonly build: Build; readonly at: number }[] = [];
+
+  /** What is green is merged once it is approved. It queues nowhere. */
+  reviewed = false;
+
+  /** All that was posted. */
+  readonly words: { readonly commit: string; readonly ref: string; readonly description: string }[] = [];
+
   /** @param queues merge requests queue, one after the other: each is merged as first in the queue, tested on main as it is */
   constructor(readonly queues = false) {}
 
@@ -111,11 +155,21 @@ export class Simulated {
 
   /** A hook arrives at Jenkins. */
   arrive(hook: Hook): void {
-    this.builds.push({ ...hook, number: this.builds.length + 1, stage: 'waiting' });
+    this.builds.push({ ...hook, number: this.builds.length + 1, stage: 'waiting', startedAt: this.now });
   }
 
   get live(): Build[] {
     return this.builds.filter(({ stage }) => stage !== 'over');
+  }
+
+  /** Builds that have an agent. */
+  get held(): Build[] {
+    return this.live.filter(({ stage }) => stage !== 'waiting');
+  }
+
+  /** Whether a build may take its next step: its first needs an agent. */
+  mayStep(build: Build): boolean {
+    return build.stage !== 'waiting' || (!this.broken && this.held.length < this.most);
   }
 
   newest(commit: string, ref: string): Status | undefined {
@@ -124,10 +178,15 @@ export class Simulated {
 
   /** One stage of a build, as `delivery` does it. */
   step(build: Build, green = true): void {
+    this.takeStep(build, green);
+    if (build.stage === 'over') build.endedAt = this.now;
+  }
+
+  private takeStep(build: Build, green: boolean): void {
     const url = `${JOBS}orders/${build.number}/`;
     if (build.action === 'PUSH') {
       if (build.stage === 'waiting') {
-        this.post(build.commit, 'main', 'running', url);
+        this.runOn(build.commit, 'main', url, 'deploying');
         build.stage = 'testing';
       } else {
         this.ledger = build.commit;
@@ -148,20 +207,37 @@ export class Simulated {
         return;
       }
       build.taken = request.sha;
-      this.post(request.sha, request.source_branch, 'running', url);
-      build.stage = 'testing';
+      const isTested = this.reviewed && request.note !== undefined && isConcluded(request.note, request.sha);
+      if (this.reviewed && !isTested)
+        this.post(request.sha, request.source_branch, 'pending', url, 'testing');
+      else if (!this.reviewed) this.runOn(request.sha, request.source_branch, url, 'testing');
+      build.stage = isTested ? 'reported' : 'testing';
     } else if (build.stage === 'testing') {
       const commit = build.taken ?? '';
       request.note = noteOf(commit, '');
-      this.post(commit, request.source_branch, green ? 'success' : 'failed', url);
+      if (!green || !this.reviewed)
+        this.post(commit, request.source_branch, green ? 'success' : 'failed', url);
       build.stage = green ? 'reported' : 'over';
     } else {
       build.stage = 'over';
-      if (request.state === 'opened' && request.sha === build.taken) this.mergeNow(request);
+      if (request.state !== 'opened' || request.sha !== build.taken) return;
+      if (this.reviewed && !request.approved?.counts) this.waitForPeople(request, url);
+      else {
+        if (this.reviewed) this.post(request.sha, request.source_branch, 'success', url);
+        this.mergeNow(request);
+      }
     }
   }
 
-  private mergeNow(request: Request): void {
+  private waitForPeople(request: Request, url: string): void {
+    const { sha: commit, source_branch: ref } = request;
+    request.note = noteOf(commit, 'not merged: it waits for an approval');
+    if (!this.newest(commit, ref)?.description?.startsWith(STARTED)) return;
+    this.post(commit, ref, 'canceled', url, `${GOES_ON}waits for an approval`);
+    this.post(commit, ref, 'pending', url, 'waits for an approval');
+  }
+
+  mergeNow(request: Request): void {
     request.state = 'merged';
     request.merged_at = this.time();
     request.note = noteOf(request.sha, 'merged');
@@ -180,10 +256,19 @@ export class Simulated {
   }
 
   /** Words of a status that runs: GitLab takes no others for it, so it is ended first. */
-  private runOn(request: Request, url: string, words: string): void {
-    const { sha: head, source_branch: branch } = request;
-    if (this.newest(head, branch)?.status === 'running') this.post(head, branch, 'canceled', url, 'goes on');
-    this.post(head, branch, 'running', url, words);
+  private runOn(commit: string, ref: string, url: string, words: string): void {
+    const last = this.newest(commit, ref);
+    if (last?.status === 'running') {
+      const waits = last.target_url === url || last.description?.startsWith(AGAIN);
+      this.post(
+        commit,
+        ref,
+        'canceled',
+        last.target_url ?? url,
+        `${waits ? GOES_ON : 'goes on in another build: '}${words}`,
+      );
+    }
+    this.post(commit, ref, 'running', url, words);
   }
 
   /** Source, test, report, and the merge of whoever is first. */
@@ -192,11 +277,15 @@ export class Simulated {
       const at = this.queue.indexOf(request);
       if (request.state !== 'opened') build.stage = 'over';
       else if (at > 0) {
-        this.runOn(request, url, `${QUEUED}place ${at + 1}`);
+        this.runOn(request.sha, request.source_branch, url, `${QUEUED}place ${at + 1}`);
         build.stage = 'over';
-      } else if (at === 0 && request.queued?.on === this.main) build.stage = 'reported';
-      else {
-        this.runOn(request, url, 'testing');
+      } else if (at === 0 && request.queued?.on === this.main) {
+        const last = this.newest(request.sha, request.source_branch);
+        if (last && (isOpenState(last.status) || last.description?.startsWith(AGENTLESS)))
+          this.runOn(request.sha, request.source_branch, url, 'decided on');
+        build.stage = 'reported';
+      } else {
+        this.runOn(request.sha, request.source_branch, url, 'testing');
         Object.assign(build, { stage: 'testing', taken: request.sha, on: this.main });
       }
       return;
@@ -205,7 +294,12 @@ export class Simulated {
       const commit = build.taken ?? '';
       const isHead = request.sha === commit && request.state === 'opened';
       if (green && isHead) {
-        request.queued = { since: request.queued?.since ?? this.now, head: commit, on: build.on ?? '' };
+        request.queued = {
+          since: request.queued?.since ?? this.now,
+          head: commit,
+          on: build.on ?? '',
+          by: url,
+        };
         request.note = noteOf(commit, '', 'what comes of it is decided next');
       } else if (isHead) {
         delete request.queued;
@@ -216,17 +310,33 @@ export class Simulated {
       return;
     }
     for (let first = this.queue[0]; first?.queued?.on === this.main; first = this.queue[0]) {
-      this.post(first.sha, first.source_branch, 'success', url);
+      this.post(first.sha, first.source_branch, 'success', first.queued.by);
       this.mergeNow(first);
     }
     const at = this.queue.indexOf(request);
-    if (at > 0) this.runOn(request, url, `${QUEUED}place ${at + 1}`);
+    if (at > 0) this.runOn(request.sha, request.source_branch, url, `${QUEUED}place ${at + 1}`);
+    if (at === 0) this.runOn(request.sha, request.source_branch, url, `${AGAIN}on main as it is now`);
     build.stage = at === 0 ? 'waiting' : 'over';
+  }
+
+  /** A build whose test Pod does not start, or is lost: as `delivery report` has it, it is tried again, and in the queue without an end. */
+  outage(build: Build): void {
+    const request = this.requests[(build.iid ?? 0) - 1];
+    if (!request || build.stage !== 'testing') return;
+    const commit = build.taken ?? '';
+    const { source_branch: ref } = request;
+    const times =
+      (brokeOff(this.posted.filter((one) => one.sha === commit && one.ref === ref))?.times ?? 0) + 1;
+    const again = this.queue.includes(request) || times < MOST_TRIED;
+    const url = `${JOBS}orders/${build.number}/`;
+    if (again) this.post(commit, ref, 'canceled', url, `${BROKE_OFF}the test Pod was lost`);
+    else this.post(commit, ref, 'failed', url, 'the test Pod was lost');
+    Object.assign(build, { stage: 'over', endedAt: this.now });
   }
 
   /** A build that ends without another word. */
   crash(build: Build): void {
-    build.stage = 'over';
+    Object.assign(build, { stage: 'over', endedAt: this.now });
     this.crashed.add(`${JOBS}orders/${build.number}/`);
   }
 
@@ -241,6 +351,7 @@ export class Simulated {
     const open = last && isOpenState(last.status) ? last : undefined;
     const outcome = postState(open ? open.status : 'created', state as 'running');
     if ('refusal' in outcome) return;
+    this.words.push({ commit, ref, description });
     if (open) Object.assign(open, { status: outcome.state, target_url: url, description });
     else {
       this.posted.push({
@@ -256,6 +367,13 @@ export class Simulated {
     }
   }
 
+  private noteAgents(iid: number, body: string): Promise<void> {
+    this.calls.push('GitLab');
+    const request = this.requests[iid - 1];
+    if (request) request.agents = body;
+    return Promise.resolve();
+  }
+
   private time(): string {
     return new Date(this.now).toISOString();
   }
@@ -269,16 +387,24 @@ export class Simulated {
   }
 
   reconciler(more: Partial<ReconcilerOptions> = {}): Reconciler {
+    return new Reconciler({ ...this.options(), ...more });
+  }
+
+  options(): ReconcilerOptions {
     const simulated = this;
-    return new Reconciler({
+    return {
       gitlab: {
         get time() {
           return simulated.now;
         },
         ownId: () => this.answer('GitLab', () => BOT),
         mergeRequest: (_project, iid) => this.answer('GitLab', () => this.requests[iid - 1] as Request),
-        openMergeRequests: () =>
-          this.answer('GitLab', () => this.requests.filter(({ state }) => state === 'opened')),
+        openMergeRequests: (_project, branch) =>
+          this.answer('GitLab', () =>
+            this.requests.filter(
+              ({ state, target_branch }) => state === 'opened' && target_branch === branch,
+            ),
+          ),
         branchHead: () => this.answer('GitLab', () => this.main),
         statuses: (_project, commit, ref) =>
           this.answer('GitLab', () => this.posted.filter((one) => one.sha === commit && one.ref === ref)),
@@ -288,14 +414,22 @@ export class Simulated {
           if (isOpen && description.startsWith(BROKE_OFF) && /\/\d+\/$/.test(targetUrl)) {
             if (!this.crashed.has(targetUrl)) this.wronged.push(targetUrl);
           }
+          if (description.startsWith(AGENTLESS)) {
+            const build = this.builds.find(({ number }) => targetUrl === `${JOBS}orders/${number}/`);
+            if (build) this.told.push({ build: structuredClone(build), at: this.now });
+          }
           this.post(commit, ref, state, targetUrl, description);
           return Promise.resolve();
         },
         notes: (_project, iid) =>
           this.answer('GitLab', () => {
-            const body = this.requests[iid - 1]?.note;
-            return body === undefined ? [] : [{ id: iid, body, system: false, author: { id: BOT } }];
+            const { note, agents } = this.requests[iid - 1] ?? {};
+            return [note, agents].flatMap((body, at) =>
+              body === undefined ? [] : [{ id: 2 * iid + at, body, system: false, author: { id: BOT } }],
+            );
           }),
+        createNote: (_project, iid, body) => this.noteAgents(iid, body),
+        editNote: (_project, iid, _note, body) => this.noteAgents(iid, body),
         mergeRequestsOf: (_project, commit) =>
           this.answer('GitLab', () => [this.merged.get(commit)].flatMap((one) => one ?? [])),
         project: () => {
@@ -321,6 +455,13 @@ export class Simulated {
             parent_ids: [],
           });
         },
+        approvals: (_project, iid) =>
+          this.answer('GitLab', () => {
+            const { approved } = this.requests[iid - 1] ?? {};
+            return approved
+              ? [{ user: { id: 7, username: 'ben' }, approved_at: new Date(approved.at).toISOString() }]
+              : [];
+          }),
         hooks: () => this.answer('GitLab', () => this.hookState),
         testHook: (_project, id, trigger) => {
           this.calls.push('GitLab');
@@ -336,8 +477,10 @@ export class Simulated {
       jenkins: {
         builds: () => {
           if (this.down) return Promise.reject(new Error('Jenkins cannot be reached.'));
-          return this.answer('Jenkins', () =>
-            this.builds.map(
+          return this.answer('Jenkins', () => ({
+            others: [],
+            inUse: this.held.length,
+            hooked: this.builds.map(
               (build): JenkinsBuild => ({
                 job: 'orders',
                 number: build.number,
@@ -345,10 +488,11 @@ export class Simulated {
                 ...(build.iid === undefined ? {} : { mergeRequest: build.iid }),
                 commit: build.commit,
                 sourceBranch: build.iid === undefined ? 'main' : `change-${build.iid}`,
-                ...(build.stage === 'over' ? { endedAt: Date.now() } : {}),
+                ...(build.endedAt === undefined ? {} : { endedAt: build.endedAt }),
+                ...(this.held.includes(build) ? { hasAgent: true } : {}),
               }),
             ),
-          );
+          }));
         },
         hook: (_job, event, _token, payload) => {
           this.calls.push('Jenkins');
@@ -370,7 +514,9 @@ export class Simulated {
         },
       },
       watched: [
-        this.queues ? { ...watchedOrders, requests: { ...watchedOrders.requests, queue: 4 } } : watchedOrders,
+        this.queues
+          ? { ...watchedOrders, requests: { ...watchedOrders.requests, queue: { most: 4, start: 4 } } }
+          : watchedOrders,
       ],
       turns: () =>
         this.answer('GitLab', () => {
@@ -391,9 +537,14 @@ export class Simulated {
       jobsUrl: JOBS,
       hookPath: (job) => `/project/switchyard/${job}`,
       hookToken: () => 'token',
+      agents: {
+        most: this.most,
+        minutes: 15,
+        words: () => this.answer('Kubernetes', () => agentWords([FAILED], 15, 0)),
+      },
+      now: () => this.now,
       say: (line) => this.said.push(line),
-      ...more,
-    });
+    };
   }
 
   down = false;

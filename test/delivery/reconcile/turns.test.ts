@@ -1,8 +1,9 @@
 import type { Certificate } from '../../../delivery/certificate';
 import type { MergeRequest } from '../../../delivery/gitlab';
+import { type Step, stepsOf } from '../../../delivery/queue/names';
 import type { Seen } from '../../../delivery/queue/read';
 import { decide, type OpenRequest } from '../../../delivery/reconcile/decide';
-import { dueIn, type Step, stepsOf } from '../../../delivery/reconcile/turns';
+import { dueIn } from '../../../delivery/reconcile/turns';
 import { green, sha } from '../certificates';
 
 const FIRST = sha('0');
@@ -111,6 +112,7 @@ describe('what stands in the queue without a build', () => {
       live: false,
       brokeOff: 5,
       merges: true,
+      retargeted: false,
       green: 0,
       queue: true,
       posted: { state, age: 1e9, build: 'over', queues },

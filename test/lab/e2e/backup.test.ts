@@ -6,25 +6,13 @@ import type { Holdings, Kind } from '../../../delivery/backup/snapshots';
 import { secret } from '../../../lab/cluster/daemons';
 import { BACKUP_BUCKET, BACKUP_ENDPOINT, S3_REGION } from '../../../lab/machine/addresses';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
-import { kubectl, servedImage } from './running';
+import { kubectl, runJob, servedImage } from './running';
 
 // The topology's own backup jobs on a running lab, run now instead of on their schedule, and read from outside.
 jest.setTimeout(900_000);
 
-/** Starts a job from a CronJob and waits for its good end; what it said. */
-function runNow(cronJob: string): string {
-  const job = `${cronJob}-now`;
-  kubectl('-n', 'backup', 'delete', 'job', job, '--ignore-not-found');
-  kubectl('-n', 'backup', 'create', 'job', job, `--from=cronjob/${cronJob}`);
-  try {
-    kubectl('-n', 'backup', 'wait', `job/${job}`, '--for=condition=Complete', '--timeout=500s');
-    return kubectl('-n', 'backup', 'logs', `job/${job}`);
-  } catch (error) {
-    throw new Error(`${cronJob}: ${kubectl('-n', 'backup', 'logs', `job/${job}`)}`, { cause: error });
-  } finally {
-    kubectl('-n', 'backup', 'delete', 'job', job, '--ignore-not-found');
-  }
-}
+/** A backup job, now instead of on its schedule. */
+const runNow = (cronJob: string): Promise<string> => runJob('backup', cronJob, 500);
 
 /** The repository as a person reaches it who has the seed and the bucket's keys, and nothing of the cluster. */
 const holdings = (): Promise<Holdings> =>
@@ -74,7 +62,7 @@ const served = (module: string): string => servedImage(module).split('@')[1] ?? 
 
 test('one run leaves a snapshot of every item, and each kind counts as backed up', async () => {
   const before = Math.floor(Date.now() / 1000);
-  expect(runNow('backup')).toMatch(/^backup: \d+ stored, \d+ unchanged, 0 failed$/m);
+  expect(await runNow('backup')).toMatch(/^backup: \d+ stored, \d+ unchanged, 0 failed$/m);
   const held = await holdings();
   expect(itemsOf(held, 'repositories')).toEqual(
     expect.arrayContaining(['release-ledger', 'pipeline-library', 'orders', 'billing', 'mailer']),
@@ -95,14 +83,14 @@ test('one run leaves a snapshot of every item, and each kind counts as backed up
   expect(recent.sort()).toEqual(['databases', 'jenkins', 'registry', 'repositories', 'state']);
 });
 
-test('a second run reads nothing of what has not changed', () => {
-  const said = runNow('backup');
+test('a second run reads nothing of what has not changed', async () => {
+  const said = await runNow('backup');
   expect(said).toMatch(/^repositories orders: unchanged$/m);
   expect(said).toMatch(/^registry modules\/orders@sha256:[0-9a-f]{64}: unchanged$/m);
 });
 
-test('all that is kept is read back', () => {
-  expect(runNow('verify')).toMatch(/^backup-verify: read back whole; \d+ snapshots, \d+ dropped$/m);
+test('all that is kept is read back', async () => {
+  expect(await runNow('verify')).toMatch(/^backup-verify: read back whole; \d+ snapshots, \d+ dropped$/m);
 });
 
 test('status tells that every kind is fresh', () => {

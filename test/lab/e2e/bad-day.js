@@ -30,7 +30,12 @@ const UNHEARD = [502, undefined];
 function faultsOf(method, path) {
   if (method === 'GET') return [INTERNAL, UNHEARD];
   if (/\/merge_requests\/\d+\/merge$/.test(path)) {
-    return [INTERNAL, UNHEARD, [422, { message: 'Branch cannot be merged' }]];
+    return [
+      INTERNAL,
+      UNHEARD,
+      [422, { message: 'Branch cannot be merged' }],
+      [409, { message: '409 Conflict' }],
+    ];
   }
   if (/\/statuses\//.test(path)) return [INTERNAL, UNHEARD, [409, { message: '409 Conflict' }]];
   return [INTERNAL, UNHEARD];

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { restrictedContainer } from '../../../catalog/containers';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { toolPath } from '../../../lab/toolchain';
 
@@ -21,28 +22,45 @@ function runNow(namespace: string, cronJob: string): string {
   }
 }
 
-const secret = (name: string, labels: Record<string, string>) => ({
-  apiVersion: 'v1',
-  kind: 'Secret',
-  metadata: { name, namespace: 'test-orders', labels },
-});
+/** A Pod that no node ever gets: it is there, and does nothing. */
+const pod = (name: string, labels: Record<string, string>) => {
+  const resources = { cpu: '10m', memory: '16Mi', 'ephemeral-storage': '16Mi' };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'test-orders', labels },
+    spec: {
+      schedulingGates: [{ name: 'switchyard.dev/never' }],
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'nothing',
+          image: 'nothing.test/nothing',
+          resources: { requests: resources, limits: resources },
+          securityContext: restrictedContainer,
+        },
+      ],
+    },
+  };
+};
 
 test('what a test left behind goes when its time is up; all else stays', () => {
   const ours = { 'app.kubernetes.io/managed-by': 'switchyard', 'switchyard.dev/purpose': 'test' };
   const expired = { 'switchyard.dev/expires': '1' };
   const alive = { 'switchyard.dev/expires': '4102444800' };
   const items = [
-    secret('reap-expired', { ...ours, ...expired }),
-    secret('reap-alive', { ...ours, ...alive }),
-    secret('reap-foreign', expired),
+    pod('reap-expired', { ...ours, ...expired }),
+    pod('reap-alive', { ...ours, ...alive }),
+    pod('reap-foreign', expired),
   ];
   kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   try {
     runNow('ci-reaper', 'reaper');
-    const left = kubectl(['-n', 'test-orders', 'get', 'secrets', '-o', 'name']).trim().split('\n');
-    expect(left.filter((name) => name.startsWith('secret/reap-')).sort()).toEqual([
-      'secret/reap-alive',
-      'secret/reap-foreign',
+    const left = kubectl(['-n', 'test-orders', 'get', 'pods', '-o', 'name']).trim().split('\n');
+    expect(left.filter((name) => name.startsWith('pod/reap-')).sort()).toEqual([
+      'pod/reap-alive',
+      'pod/reap-foreign',
     ]);
   } finally {
     kubectl(

@@ -32,9 +32,10 @@ interface Document {
   }[];
 }
 
-/** Exit codes of `drift`: some was found; something went wrong. */
+/** Exit codes of `drift`: some was found; something went wrong. Of `status`: something could not be read. */
 const DRIFTED = 5;
 const FAILED = 1;
+const UNREAD = 6;
 
 async function drift(...options: string[]): Promise<Document> {
   const [command, args] = switchyard(['drift', ENVIRONMENT, '--json', ...options]);
@@ -93,13 +94,15 @@ test('drift made with kubectl and with the GitLab API is found, attributed and p
     '-p',
     patch,
   );
+  // By the scale subresource, of which Kubernetes keeps no time. One Pod less costs nothing.
+  await kubectl('--namespace=prod-orders', 'scale', 'deployment', 'orders', '--replicas=1');
   const body = JSON.stringify({ description: 'Changed by hand' });
   expect((await fetch(project, { method: 'PUT', headers: headers(), body })).status).toBe(200);
 
   // The job finds the same through its fence, and keeps one issue about it.
   const [found, first] = await Promise.all([drift(), look()]);
   expect(found).toMatchObject({ result: 'drifted', exitCode: DRIFTED });
-  expect(found.resources).toHaveLength(2);
+  expect(found.resources).toHaveLength(3);
   const budget = found.resources.find(({ name }) => name === 'production-orders-disruption');
   expect(budget).toMatchObject({
     box: 'production',
@@ -113,29 +116,40 @@ test('drift made with kubectl and with the GitLab API is found, attributed and p
       },
     ],
   });
+  const scaled = found.resources.find(({ name }) => name === 'production-orders-workload');
+  expect(scaled?.fields).toMatchObject([
+    { path: 'spec.replicas', declared: '2', live: '1', by: { who: 'kubectl' } },
+  ]);
+  const [command, args] = switchyard(['status', ENVIRONMENT]);
+  const where = { cwd: REPOSITORY, env: labEnvironment(), accept: [0, UNREAD] };
+  expect((await log.exec(command, args, where)).stdout).toMatch(/^orders .* \d\/1 \(scaled by kubectl\)/m);
   const changed = found.resources.find(({ box }) => box === 'gitlab');
   expect(changed).toMatchObject({
     by: { who: expect.any(String) },
     fields: [{ path: 'description', declared: before, live: 'Changed by hand' }],
   });
 
-  expect(first).toMatchObject({ result: 'UNSTABLE', log: expect.stringContaining('2 resource(s) drifted') });
+  expect(first).toMatchObject({ result: 'UNSTABLE', log: expect.stringContaining('3 resource(s) drifted') });
   const [issue, ...others] = await issues();
   expect(others).toEqual([]);
   expect(issue).toMatchObject({ state: 'opened', title: `Drift in ${ENVIRONMENT}` });
   const rows = issue?.description.split('\n').filter((line) => /^\| (?!resource)/.test(line)) ?? [];
-  expect(rows).toEqual([
-    expect.stringContaining('`description` |'),
-    expect.stringMatching(
-      /`production-orders-disruption` \| `spec.maxUnavailable` \| `1` \| `2` \| `kubectl-patch at /,
-    ),
-  ]);
+  expect(rows).toHaveLength(3);
+  expect(rows).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining('`description` |'),
+      expect.stringMatching(
+        /`production-orders-disruption` \| `spec.maxUnavailable` \| `1` \| `2` \| `kubectl-patch at /,
+      ),
+      expect.stringMatching(/`production-orders-workload` \| `spec.replicas` \| `2` \| `1` \| `kubectl`/),
+    ]),
+  );
   expect(rows[0]).toContain('| `Changed by hand` |');
   expect(issue?.description).toMatch(/Not looked at: .*\d+ GitLab GroupAccessToken, .*\d+ Secret/);
   expect((await look()).result).toBe('UNSTABLE');
   expect(await issues()).toEqual([issue]);
 
-  expect(await drift('--fix', '--yes')).toMatchObject({ exitCode: 0, fix: { changes: { update: 2 } } });
+  expect(await drift('--fix', '--yes')).toMatchObject({ exitCode: 0, fix: { changes: { update: 3 } } });
   expect(await description()).toBe(before);
   const spec = await kubectl('--namespace=prod-orders', 'get', 'pdb', 'orders', '-o', 'jsonpath={.spec}');
   expect(JSON.parse(spec)).toMatchObject({ maxUnavailable: 1 });

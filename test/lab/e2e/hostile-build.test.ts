@@ -55,12 +55,47 @@ const ALLOWED: Record<string, string> = {
 
 const TARGETS = JSON.stringify({ ...FORBIDDEN, ...ALLOWED });
 
-/** Prints one line a probe: `probe <JSON>`. */
-const PROBE = String.raw`import base64, concurrent.futures, glob, json, os, re, socket, sys, time, urllib.request, urllib.error
+/** At which a step of the build beside listens, on all addresses of its Pod. */
+const NEIGHBOUR_PORT = 1234;
+/** Seconds that it would sleep. */
+const SLEEP = 600;
+
+/** Prints one line a probe: `probe <JSON>`; and what the logins of a build of one module get of another's. */
+const ASKING = `import concurrent.futures, glob, json, os, re, socket, sys, time, urllib.request, urllib.error
 
 def say(name, value):
     print("probe " + json.dumps([name, value]), flush=True)
 
+def ask(host, login, method, path, body=None):
+    request = urllib.request.Request("http://%s/v2/%s" % (host, path), data=body, method=method)
+    request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+    request.add_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+    if login:
+        request.add_header("Authorization", "Basic " + login)
+    try:
+        return urllib.request.urlopen(request, timeout=10).status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError as error:
+        return "shut"
+
+def try_logins(logins, own, other, digest):
+    for host, login in logins.items():
+        here = "gate" if host.endswith(":8099") else "registry"
+        say(here + ": its own login", ask(host, login, "GET", ""))
+        say(here + ": another module's image", ask(host, login, "GET", "modules/%s/manifests/%s" % (other, digest)))
+        say(here + ": push to another module", ask(host, login, "POST", "modules/%s/blobs/uploads/" % other, b""))
+        say(here + ": list", ask(host, login, "GET", "_catalog"))
+        say(here + ": the cache of main", ask(host, login, "PUT", "modules/%s/manifests/buildcache" % own, b"{}"))
+`;
+
+/** What a build has of logins, asked in its place: the logins, its module, another one and a digest of that one's. */
+const ASK_LOGINS = `${ASKING}
+time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
+try_logins(json.loads(sys.argv[1]), *sys.argv[2:5])
+`;
+
+const PROBE = String.raw`${ASKING}
 # A policy holds a moment after its Pod is there.
 time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
 def reach(target):
@@ -102,26 +137,12 @@ if len(sys.argv) > 2:
             pass
     say("logins", sorted("gate" if host.endswith(":8099") else host for host in logins))
 
-    def ask(host, method, path, body=None):
-        request = urllib.request.Request("http://%s/v2/%s" % (host, path), data=body, method=method)
-        request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
-        request.add_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-        if host in logins:
-            request.add_header("Authorization", "Basic " + logins[host])
-        try:
-            return urllib.request.urlopen(request, timeout=10).status
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError as error:
-            return "shut"
-
-    for host in logins:
-        gate = host.endswith(":8099")
-        here = "gate" if gate else "registry"
-        say(here + ": another module's image", ask(host, "GET", "modules/billing/manifests/" + digest))
-        say(here + ": push to another module", ask(host, "POST", "modules/billing/blobs/uploads/", b""))
-        say(here + ": list", ask(host, "GET", "_catalog"))
-        say(here + ": the cache of main", ask(host, "PUT", "modules/orders/manifests/buildcache", b"{}"))
+    try_logins(logins, "orders", "billing", digest)
+    # Another build: its gate, with no password and with this build's, and what listens in its Pod.
+    gate, pod = sys.argv[3], sys.argv[4]
+    say("another build's gate", ask(gate, None, "GET", ""))
+    say("another build's gate, by a wrong password", ask(gate, "YnVpbGQ6MDA=", "GET", "modules/billing/tags/list"))
+    say("another build's Pod", reach(pod + ":${NEIGHBOUR_PORT}"))
     # Stays behind, if anything can.
     os.system("setsid sleep 36000 >/dev/null 2>&1 &")
 `;
@@ -189,10 +210,11 @@ afterAll(async () => {
 });
 
 /** Answers to the probe in a Pod of its own in a namespace, whose policies are for all Pods there. */
-async function probedIn(
-  namespace: string,
-  targets: Record<string, string>,
-): Promise<Record<string, unknown>> {
+const probedIn = (namespace: string, targets: Record<string, string>): Promise<Record<string, unknown>> =>
+  answersIn(namespace, [PROBE, JSON.stringify(targets)]);
+
+/** What a program of Python says there. */
+async function answersIn(namespace: string, program: readonly string[]): Promise<Record<string, unknown>> {
   const limits = { cpu: '200m', memory: '64Mi', 'ephemeral-storage': '64Mi' };
   const pod = {
     apiVersion: 'v1',
@@ -206,7 +228,7 @@ async function probedIn(
         {
           name: 'probe',
           image: `${MIRROR}/python:3.11`,
-          command: ['python3', '-c', PROBE, JSON.stringify(targets)],
+          command: ['python3', '-c', ...program],
           env: [{ name: 'PROBE_WAIT', value: '3' }],
           resources: { limits },
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
@@ -282,8 +304,29 @@ test('a module of production reaches its services, and nothing of this either', 
   });
 });
 
+/** The Pod of a module's build that runs, and what it logs in with: Docker's config.json, read where BuildKit reads it. */
+async function buildOf(
+  module: Example,
+): Promise<{ pod: string; ip: string; logins: Record<string, string> }> {
+  const within = '--namespace=ci-build';
+  const { items } = JSON.parse(await kubectl([within, 'get', 'pods', '-o', 'json'])) as {
+    items: { metadata: { name: string }; status: { podIP?: string } }[];
+  };
+  const file = `/home/jenkins/agent/workspace/*/${module}*/.switchyard/build/docker/config.json`;
+  for (const { metadata, status } of items) {
+    const read = ['exec', metadata.name, '-c', 'buildkitd', '--', 'sh', '-c', `cat ${file}`];
+    const config = await kubectl([within, ...read]).catch(() => undefined);
+    if (config === undefined) continue;
+    const { auths } = JSON.parse(config) as { auths: Record<string, { auth: string }> };
+    const logins = Object.entries(auths).map(([host, { auth }]) => [host, auth]);
+    return { pod: metadata.name, ip: status.podIP ?? '', logins: Object.fromEntries(logins) };
+  }
+  throw new Error(`no build of ${module} runs`);
+}
+
 describe('a Dockerfile that tries to get out', () => {
   let text: string;
+  let neighbourHas: { readonly logins: Record<string, string>; readonly answers: Record<string, unknown> };
   let before: string | undefined;
 
   beforeAll(async () => {
@@ -294,7 +337,8 @@ describe('a Dockerfile that tries to get out', () => {
       'neighbour',
       'A build beside a hostile one',
       withSteps(
-        'RUN --mount=type=cache,id=shared,target=/shared echo secret-of-billing >/shared/secret && sh -c "sleep 60; : neighbour-of-orders" && false',
+        // It sleeps until it is ended below, and listens meanwhile.
+        `RUN --mount=type=cache,id=shared,target=/shared echo secret-of-billing >/shared/secret && (timeout ${SLEEP} python3 -m http.server ${NEIGHBOUR_PORT} >/dev/null 2>&1 & sh -c "sleep ${SLEEP}; : neighbour-of-orders") && false`,
       ),
       'billing',
     );
@@ -302,9 +346,21 @@ describe('a Dockerfile that tries to get out', () => {
     const end = Date.now() + 300_000;
     while (!(await consoleText('billing')).includes('neighbour-of-orders') && Date.now() < end)
       await sleep(500);
+    const { pod, ip, logins } = await buildOf('billing');
+    const inNeighbour = (script: string) =>
+      kubectl(['--namespace=ci-build', 'exec', pod, '-c', 'buildkitd', '--', 'sh', '-c', script]);
+    // A port that nobody listens at would be shut to everybody. 0A: it listens.
+    const listens = new RegExp(`:${NEIGHBOUR_PORT.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `);
+    while (!listens.test(await inNeighbour('cat /proc/net/tcp'))) {
+      if (Date.now() > end) throw new Error('the step of the neighbour does not listen');
+      await sleep(500);
+    }
+    const asked = [JSON.stringify(logins), 'billing', 'orders', await releasedDigest('orders')];
+    neighbourHas = { logins, answers: await answersIn('ci-build', [ASK_LOGINS, ...asked]) };
+    const gate = Object.keys(logins).find((host) => host.endsWith(':8099')) ?? '';
     const steps = [
       'COPY probe.py /probe.py',
-      `RUN PROBE_WAIT=3 python3 /probe.py '${TARGETS.replaceAll("'", `'\\''`)}' ${await releasedDigest('billing')}`,
+      `RUN PROBE_WAIT=3 python3 /probe.py '${TARGETS.replaceAll("'", `'\\''`)}' ${await releasedDigest('billing')} ${gate} ${ip}`,
       'RUN --mount=type=cache,id=shared,target=/shared echo "probe [\\"shared cache\\", \\"$(cat /shared/secret 2>/dev/null)\\"]"',
       'RUN false',
     ].join('\n');
@@ -317,7 +373,11 @@ describe('a Dockerfile that tries to get out', () => {
     const opened = await mergeRequest(iid as number);
     expect((await finalStatus(String(opened.sha))).state).toBe('failed');
     text = await consoleText('orders');
-  });
+    // It slept beside all of this; now it ends. The image has no `pkill`.
+    const slept = `[ "$(tr '\\0' ' ' <$p/cmdline 2>/dev/null)" = 'sleep ${SLEEP} ' ]`;
+    const wake = `for p in /proc/[0-9]*; do if ${slept}; then kill "\${p#/proc/}" && echo ended; fi; done`;
+    expect(await inNeighbour(wake)).toContain('ended');
+  }, 1_200_000);
 
   test('reaches no API server, node, cloud, GitLab, store or other module; it reaches what it needs', () => {
     expect(probes(text)).toMatchObject({ ...expected('shut', FORBIDDEN), ...expected('open', ALLOWED) });
@@ -332,13 +392,37 @@ describe('a Dockerfile that tries to get out', () => {
     expect(probes(text)).toMatchObject({ daemons: 1, neighbour: [], 'shared cache': '' });
   });
 
-  // A step has fewer capabilities than its daemon, so the kernel here hides the daemon's files from it. Where one does
-  // not, the logins give it nothing; what they give at all is asked in registry.test.ts and delivery's gate.test.ts.
-  test('finds no login, or only such as get to no other module and change no cache but its own', () => {
+  /** What both logins of a build are answered. */
+  const REFUSED = Object.fromEntries(
+    ['gate', 'registry'].flatMap((host) => [
+      [`${host}: its own login`, 200],
+      ...["another module's image", 'push to another module', 'list', 'the cache of main'].map(
+        (what) => [`${host}: ${what}`, 403] as const,
+      ),
+    ]),
+  );
+
+  // A step has fewer capabilities than its daemon, so the kernel here hides the daemon's files from it. One that does not,
+  // or a BuildKit that is taken over, gives it these.
+  test('would find two logins with its BuildKit, which get to no other module and change no cache but its own', () => {
+    expect(Object.keys(neighbourHas.logins)).toHaveLength(2);
+    expect(neighbourHas.logins).toHaveProperty([REGISTRY]);
+    expect(neighbourHas.answers).toEqual(REFUSED);
+  });
+
+  test('finds no login, or only those', () => {
     const found = probes(text);
     const answers = Object.entries(found).filter(([name]) => /^(gate|registry): /.test(name));
-    expect(answers.map(([name]) => [name, 403])).toEqual(answers);
-    expect(answers).toHaveLength(4 * (found.logins as string[]).length);
+    expect(answers).toHaveLength(5 * (found.logins as string[]).length);
+    expect(REFUSED).toMatchObject(Object.fromEntries(answers));
+  });
+
+  test('gets to nothing in the Pod of the build beside it, and is told nothing by that one’s gate', () => {
+    expect(probes(text)).toMatchObject({
+      "another build's Pod": 'shut',
+      "another build's gate": 401,
+      "another build's gate, by a wrong password": 401,
+    });
   });
 
   test('leaves nothing behind: its Pod is gone, and production is as it was', async () => {

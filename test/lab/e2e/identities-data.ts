@@ -3,21 +3,25 @@
  * `identities.test.ts` tries each cell that has something to try on the running lab: all that an identity may, and as
  * much that it may not.
  *
- * A Kubernetes request is `verb resource[.group] [namespace]`; any other is `METHOD path`.
+ * A Kubernetes request is `verb resource[.group] [namespace]`; one to the stores `GET state` or `GET backups`, a look into
+ * that bucket; any other is `METHOD path`.
  */
 export interface Cell {
   /** For people. */
   readonly says: string;
   /**
    * Whom a request is made as: a service account as `namespace/name`, a user of the registry, a token of GitLab's, a
-   * login of Jenkins. Without it the cell is not tried.
+   * login of Jenkins; elsewhere than in Kubernetes, `namespace/name` is the Secret that the identity's Pod is given, with
+   * what stands in it. Without it the cell is not tried.
    */
   readonly as?: string;
   readonly may?: readonly string[];
   readonly mayNot?: readonly string[];
+  /** Accounts of the identity that the lab does not have. */
+  readonly untried?: readonly string[];
 }
 
-export const SYSTEMS = ['kubernetes', 'registry', 'gitlab', 'jenkins'] as const;
+export const SYSTEMS = ['kubernetes', 'registry', 'gitlab', 'jenkins', 'stores'] as const;
 export type System = (typeof SYSTEMS)[number];
 
 export interface Identity extends Readonly<Record<System, Cell>> {
@@ -76,6 +80,7 @@ export const IDENTITIES: readonly Identity[] = [
       as: '',
       mayNot: ['POST /project/switchyard/orders'],
     },
+    stores: none,
   },
   {
     name: 'topology author',
@@ -94,6 +99,7 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     jenkins: none,
+    stores: none,
   },
   {
     name: 'test Pod',
@@ -102,6 +108,7 @@ export const IDENTITIES: readonly Identity[] = [
     registry: { says: 'nothing; nodes pull its images' },
     gitlab: none,
     jenkins: { says: 'its own agent’s connection' },
+    stores: none,
   },
   {
     name: 'build',
@@ -119,15 +126,27 @@ export const IDENTITIES: readonly Identity[] = [
     },
     gitlab: none,
     jenkins: { says: 'its own agent’s connection' },
+    stores: none,
   },
   {
     name: 'delivery',
     is: 'the commands that merge and release, in `ci-agents`; bot token, certificate key and one module’s registry login, bound around single commands',
     kubernetes: {
-      says: 'test namespaces: list Pods and events, to tell why a test Pod does not start; nothing else',
+      says: 'to tell why a Pod does not start: lists Pods and events in test namespaces, events in those of agents; nothing else',
       as: 'ci-agents/delivery',
-      may: ['list pods test-orders', 'list events test-orders'],
+      may: [
+        'list pods test-orders',
+        'list events test-orders',
+        'list events ci-deploy',
+        'list events ci-build',
+        'list events ci-preview',
+        'list events ci-drift',
+        'list events ci-apply',
+      ],
       mayNot: [
+        'list pods ci-deploy',
+        'list pods ci-agents',
+        'list events ci',
         'get pods/log test-orders',
         'create pods test-orders',
         'delete pods test-orders',
@@ -143,8 +162,8 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     registry: {
-      says: 'one module’s repository, to read and push; it deletes nothing',
-      as: 'push-orders',
+      says: 'one module’s repository, to read and push; base images, to read; it deletes nothing',
+      as: 'ci/registry-orders',
       may: ['GET /v2/modules/orders/tags/list'],
       mayNot: [
         'GET /v2/modules/billing/tags/list',
@@ -155,6 +174,7 @@ export const IDENTITIES: readonly Identity[] = [
     },
     gitlab: { says: 'as the bot' },
     jenkins: { says: 'its own agent’s connection' },
+    stores: none,
   },
   {
     name: 'deploy',
@@ -188,9 +208,24 @@ export const IDENTITIES: readonly Identity[] = [
         'create clusterrolebindings.rbac.authorization.k8s.io',
       ],
     },
-    registry: { says: 'nothing; the release’s digest was promoted by delivery' },
+    registry: {
+      says: 'everything, to read: the keys of its module give the login for pulls; the release’s digest was promoted by delivery',
+      as: 'ci/keys-orders',
+      may: ['GET /v2/modules/orders/tags/list', 'GET /v2/modules/billing/tags/list', 'GET /v2/_catalog'],
+      mayNot: [
+        'POST /v2/modules/orders/blobs/uploads/',
+        'POST /v2/modules/billing/blobs/uploads/',
+        'DELETE /v2/modules/orders/manifests/identities',
+      ],
+    },
     gitlab: { says: 'as the bot' },
     jenkins: { says: 'its own agent’s connection' },
+    stores: {
+      says: 'the state’s bucket: it opens its module’s part there; no backups',
+      as: 'ci-deploy/deploy-environment',
+      may: ['GET state'],
+      mayNot: ['GET backups'],
+    },
   },
   {
     name: 'state',
@@ -207,13 +242,36 @@ export const IDENTITIES: readonly Identity[] = [
         'create pods ci-deploy',
       ],
     },
-    registry: { says: 'everything: it has the environment’s key' },
+    registry: {
+      says: 'everything: it has the environment’s key',
+      as: 'ci-deploy/state-environment',
+      may: ['GET /v2/_catalog', 'GET /v2/modules/billing/tags/list', 'GET /v2/switchyard/delivery/tags/list'],
+    },
     gitlab: { says: 'as the bot' },
-    jenkins: { says: 'everything: it has the environment’s key' },
+    jenkins: {
+      says: 'everything: it has the environment’s key',
+      as: 'ci-deploy/state-environment',
+      may: ['GET /me/api/json'],
+    },
+    stores: {
+      says: 'the state’s bucket, and opens all in it; no backups',
+      as: 'ci-deploy/state-environment',
+      may: ['GET state'],
+      mayNot: ['GET backups'],
+    },
+  },
+  {
+    name: 'preview program',
+    is: 'the program of a merge request on the topology, in a container of `ci-preview`; placeholders in the place of all secrets, no account, no network',
+    kubernetes: none,
+    registry: none,
+    gitlab: none,
+    jenkins: none,
+    stores: none,
   },
   {
     name: 'preview',
-    is: 'the program of a merge request on the topology, in `ci-preview`; placeholders in the place of all secrets',
+    is: 'the engine that previews it, in the container beside it; a state without secrets',
     kubernetes: {
       says: 'kinds without secrets, to read',
       as: 'ci-preview/previewer',
@@ -238,6 +296,7 @@ export const IDENTITIES: readonly Identity[] = [
     registry: none,
     gitlab: none,
     jenkins: { says: 'its own agent’s connection' },
+    stores: none,
   },
   {
     name: 'apply',
@@ -252,9 +311,26 @@ export const IDENTITIES: readonly Identity[] = [
         'delete persistentvolumeclaims ci',
       ],
     },
-    registry: { says: 'everything: it has the seed' },
-    gitlab: { says: 'everything that the token `GITLAB_TOKEN` may' },
-    jenkins: { says: 'everything: it has the seed' },
+    registry: {
+      says: 'everything: it has the seed',
+      as: 'ci-apply/apply-environment',
+      may: ['GET /v2/_catalog', 'GET /v2/modules/billing/tags/list'],
+    },
+    gitlab: {
+      says: 'everything that the token `GITLAB_TOKEN` may; in the lab an administrator’s',
+      as: 'ci-apply/apply-environment',
+      may: ['GET /groups/switchyard/access_tokens', 'GET /application/settings'],
+    },
+    jenkins: {
+      says: 'everything: it has the seed',
+      as: 'ci-apply/apply-environment',
+      may: ['GET /me/api/json'],
+    },
+    stores: {
+      says: 'both buckets',
+      as: 'ci-apply/apply-environment',
+      may: ['GET state', 'GET backups'],
+    },
   },
   {
     name: 'drift',
@@ -288,15 +364,19 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     jenkins: { says: 'its own agent’s connection' },
+    stores: none,
   },
   {
     name: 'reaper',
     is: 'what removes expired test objects, in `ci-reaper`',
     kubernetes: {
-      says: 'test namespaces: list and delete Pods, claims and Secrets',
+      says: 'test namespaces: list and delete Pods and claims',
       as: 'ci-reaper/reaper',
-      may: ['list pods test-orders', 'delete pods test-orders', 'list secrets test-orders'],
+      may: ['list pods test-orders', 'delete pods test-orders'],
       mayNot: [
+        'list secrets test-orders',
+        'get secrets test-orders',
+        'delete secrets test-orders',
         'create pods test-orders',
         'create pods/exec test-orders',
         'list pods prod-orders',
@@ -308,22 +388,49 @@ export const IDENTITIES: readonly Identity[] = [
     registry: none,
     gitlab: none,
     jenkins: none,
+    stores: none,
   },
   {
     name: 'reconciler',
     is: 'what makes good for lost hooks, in `ci-reconciler`; the bot’s token and the tokens of the hooks',
-    kubernetes: nothing('ci-reconciler/default'),
+    kubernetes: {
+      ...nothing('ci-reconciler/reconciler'),
+      says: 'events of the first agents’ namespace, to list: why none starts',
+      may: ['list events ci-agents'],
+    },
     registry: none,
-    gitlab: { says: 'as the bot' },
-    jenkins: { says: 'starts jobs by the tokens of their hooks; reads builds' },
+    gitlab: {
+      says: 'as the bot',
+      as: 'ci-reconciler/reconciler',
+      may: [`GET ${ORDERS}/merge_requests`, `GET ${ORDERS}/hooks`],
+      mayNot: ['PUT /groups/switchyard', 'GET /groups/switchyard/access_tokens'],
+    },
+    jenkins: {
+      says: 'starts each job by the token of its hook; reads builds where anybody may',
+      as: 'ci-reconciler/hook-tokens',
+      may: ['POST /project/switchyard/orders', `GET ${JOB}/api/json`],
+      mayNot: ['POST /project/switchyard/billing', `POST ${JOB}/build`],
+    },
+    stores: none,
   },
   {
     name: 'release backup',
     is: 'the copy of what was released, in `ci-backup`; the key of all backups and the bucket’s',
     kubernetes: nothing('ci-backup/default'),
-    registry: { says: 'images, to read' },
+    registry: {
+      says: 'images, to read',
+      as: 'ci-backup/registry-pull',
+      may: ['GET /v2/modules/orders/tags/list'],
+      mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
+    },
     gitlab: { says: 'as the bot' },
     jenkins: { says: 'its own agent’s connection' },
+    stores: {
+      says: 'the backups’ bucket: reads, adds, deletes',
+      as: 'ci-backup/backup-access',
+      may: ['GET backups'],
+      mayNot: ['GET state'],
+    },
   },
   {
     name: 'backup',
@@ -341,9 +448,41 @@ export const IDENTITIES: readonly Identity[] = [
         'list pods ci-apply',
       ],
     },
-    registry: { says: 'images, to read' },
-    gitlab: { says: 'repositories of the group' },
+    registry: {
+      says: 'images, to read',
+      as: 'backup/backup',
+      may: ['GET /v2/modules/orders/tags/list', 'GET /v2/modules/billing/tags/list'],
+      mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
+    },
+    gitlab: {
+      says: 'repositories of the group, to read',
+      as: 'backup/backup',
+      may: [`GET ${ORDERS}`, `GET ${LEDGER}`],
+      mayNot: [
+        `POST ${ORDERS}/repository/commits`,
+        `POST ${LEDGER}/repository/commits`,
+        `POST ${ORDERS}/issues`,
+        'GET /groups/switchyard/access_tokens',
+      ],
+    },
     jenkins: { says: 'its home, by a command in its Pod' },
+    stores: {
+      says: 'both buckets; it opens no state',
+      as: 'backup/backup',
+      may: ['GET state', 'GET backups'],
+    },
+  },
+  {
+    name: 'autoscaling',
+    is: 'where a module scales: Prometheus and prometheus-adapter, in `autoscaling`, each with an account; `scaling` tries them by night',
+    kubernetes: {
+      says: 'Pods, to list, in the namespaces of modules that scale; the adapter asks the API server who asks it',
+      untried: ['autoscaling/prometheus', 'autoscaling/metrics-adapter'],
+    },
+    registry: none,
+    gitlab: none,
+    jenkins: none,
+    stores: none,
   },
   {
     name: 'Jenkins controller',
@@ -376,9 +515,19 @@ export const IDENTITIES: readonly Identity[] = [
         'create clusterrolebindings.rbac.authorization.k8s.io',
       ],
     },
-    registry: { says: 'each module’s login, for delivery' },
-    gitlab: { says: 'as the bot' },
-    jenkins: { says: 'everything' },
+    registry: {
+      says: 'everything, to read, by any module’s keys; to push, each module’s login; by the Pods that it may start, what state and apply have',
+      as: 'ci/keys-orders',
+      may: ['GET /v2/modules/orders/tags/list', 'GET /v2/modules/billing/tags/list', 'GET /v2/_catalog'],
+    },
+    gitlab: {
+      says: 'as the bot',
+      as: 'ci/gitlab-bot',
+      may: [`GET ${ORDERS}/hooks`],
+      mayNot: ['PUT /groups/switchyard', 'GET /application/settings'],
+    },
+    jenkins: { says: 'everything: it is Jenkins' },
+    stores: { says: 'the state’s bucket through the agents that it may start' },
   },
   {
     name: 'bot token',
@@ -398,6 +547,7 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     jenkins: none,
+    stores: none,
   },
   {
     name: 'registry users',
@@ -421,6 +571,7 @@ export const IDENTITIES: readonly Identity[] = [
       mayNot: [`POST ${LEDGER}/repository/commits`, `GET ${ORDERS}/hooks`, `POST ${ORDERS}/issues`],
     },
     jenkins: none,
+    stores: none,
   },
   {
     name: 'people',
@@ -432,8 +583,9 @@ export const IDENTITIES: readonly Identity[] = [
       says: 'who is not logged in: nothing, or reading with `anonymousRead` (the lab has it); roles of `jenkins.login` are not tried, since nobody can log in to the stand-in by a provider',
       as: '',
       may: [`GET ${JOB}/api/json`],
-      mayNot: [`POST ${JOB}/build`, 'POST /reload-configuration-as-code/'],
+      mayNot: ['GET /me/api/json', `POST ${JOB}/build`, 'POST /reload-configuration-as-code/'],
     },
+    stores: none,
   },
 ];
 
@@ -449,8 +601,8 @@ const shown = ({ says, as, may = [], mayNot = [] }: Cell): string => {
 /** The table of docs/security.md. */
 export const identityTable = (): string =>
   [
-    '| identity | what it is | Kubernetes | registry | GitLab | Jenkins |',
-    '|---|---|---|---|---|---|',
+    '| identity | what it is | Kubernetes | registry | GitLab | Jenkins | stores |',
+    '|---|---|---|---|---|---|---|',
     ...IDENTITIES.map(
       (one) => `| **${one.name}** | ${one.is} | ${SYSTEMS.map((system) => shown(one[system])).join(' | ')} |`,
     ),

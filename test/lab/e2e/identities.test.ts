@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -7,13 +8,20 @@ import { parse } from 'yaml';
 import { Secrets } from '../../../components/shared/secrets';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';
-import { REGISTRY } from '../../../lab/machine/addresses';
+import {
+  BACKUP_BUCKET,
+  BACKUP_ENDPOINT,
+  REGISTRY,
+  S3_ENDPOINT,
+  S3_REGION,
+  STATE_BUCKET,
+} from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
 import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, rootToken } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
 import { IDENTITIES, type System } from './identities-data';
-import { kubectl } from './running';
+import { kubectl, PUSH_OF_NO_BRANCH } from './running';
 
 // Each cell of the table in docs/security.md, with the credential that the identity has.
 
@@ -79,17 +87,21 @@ function askKubernetes({ server, ca }: Access, token: string, what: string): Pro
   });
 }
 
-const secretOf = (namespace: string, name: string, key: string): string => {
+const dataOf = (namespace: string, name: string): Record<string, string> => {
   const { data } = JSON.parse(kubectl('-n', namespace, 'get', 'secret', name, '-o', 'json')) as {
     data: Record<string, string>;
   };
-  return Buffer.from(data[key] ?? '', 'base64').toString('utf8');
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+  );
 };
+
+const secretOf = (namespace: string, name: string, key: string): string => dataOf(namespace, name)[key] ?? '';
 
 const gitlab = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
   const answer = await fetch(`${GITLAB_URL}/api/v4${path}`, {
     method,
-    headers: { 'private-token': rootToken(), 'content-type': 'application/json' },
+    headers: { 'private-token': rootToken(), 'content-type': 'application/json', connection: 'close' },
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
@@ -100,6 +112,9 @@ const gitlab = async <T>(method: string, path: string, body?: unknown): Promise<
 const made: number[] = [];
 
 async function developer(name: string, project: string): Promise<string> {
+  // What a run left that was ended in the middle.
+  for (const { id } of await gitlab<{ id: number }[]>('GET', `/users?username=${name}`))
+    await gitlab('DELETE', `/users/${id}?hard_delete=true`);
   const user = await gitlab<{ id: number }>('POST', '/users', {
     username: name,
     name,
@@ -152,36 +167,68 @@ const BODIES: readonly (readonly [path: RegExp, body: object])[] = [
   ],
 ];
 
-/** A hook of a push; gitlab-plugin answers 200 to what is none at all, and starts nothing. */
-const PUSH = {
-  object_kind: 'push',
-  ref: 'refs/heads/main',
-  before: '0'.repeat(40),
-  after: '1'.repeat(40),
-  user_username: 'identities-author',
-  project: { path_with_namespace: 'switchyard/orders' },
-  repository: {},
-  commits: [],
+/** What the Secret that an identity's Pod is given holds; nothing where it is known by another name. */
+const given = new Map<string, Record<string, string>>();
+function givenTo(as: string): Record<string, string> {
+  const [namespace = '', name] = as.split('/');
+  if (name === undefined) return {};
+  const data = given.get(as) ?? dataOf(namespace, name);
+  given.set(as, data);
+  return data;
+}
+
+/** Where the topology's own login is derived from, and which one it is. */
+const derivedLogin = { registry: ['push', 'registry/push'], jenkins: ['admin', 'jenkins/admin'] } as const;
+
+function loginTo(system: 'registry' | 'jenkins', as: string): string {
+  const data = givenTo(as);
+  if (data.SWITCHYARD_SEED) {
+    const [user, purpose] = derivedLogin[system];
+    return basic(user, new Secrets(data.SWITCHYARD_SEED, ENVIRONMENT).secret(purpose));
+  }
+  // A module's keys, in the place of a seed: they give the login for pulls.
+  if (data.text) return basic('pull', new Secrets(data.text, ENVIRONMENT).secret('registry/pull'));
+  if (data['.dockerconfigjson']) {
+    const { auths } = JSON.parse(data['.dockerconfigjson']) as { auths: Record<string, { auth: string }> };
+    return `Basic ${auths[REGISTRY]?.auth}`;
+  }
+  if (data.username) return basic(data.username, data.password ?? '');
+  return basic(as, new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(`registry/${as}`));
+}
+
+const tokenOf = (as: string): string => {
+  const { GITLAB_TOKEN, gitlab: own, password } = givenTo(as);
+  return tokens[as] ?? GITLAB_TOKEN ?? own ?? password ?? '';
 };
 
-async function askHttp(system: Exclude<System, 'kubernetes'>, as: string, what: string): Promise<number> {
+async function askHttp(
+  system: Exclude<System, 'kubernetes' | 'stores'>,
+  as: string,
+  what: string,
+): Promise<number> {
   const [method = '', path = ''] = what.split(' ');
   const base = { registry: `http://${REGISTRY}`, gitlab: `${GITLAB_URL}/api/v4`, jenkins: JENKINS_URL }[
     system
   ];
-  const password = () =>
-    new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret(`registry/${as}`);
+  const hook = system === 'jenkins' && path.startsWith('/project/');
+  const hookToken = givenTo(as).orders;
   const login: Record<string, string> =
     system === 'gitlab'
-      ? { 'private-token': tokens[as] ?? '' }
+      ? { 'private-token': tokenOf(as) }
       : as === ''
         ? {}
-        : { authorization: basic(as, password()) };
-  const hook = system === 'jenkins' && path.startsWith('/project/');
-  const body = system === 'gitlab' ? BODIES.find(([one]) => one.test(path))?.[1] : hook ? PUSH : undefined;
+        : hookToken
+          ? hook
+            ? { 'x-gitlab-token': hookToken }
+            : {}
+          : { authorization: loginTo(system, as) };
+  const body =
+    system === 'gitlab' ? BODIES.find(([one]) => one.test(path))?.[1] : hook ? PUSH_OF_NO_BRANCH : undefined;
   const answer = await fetch(`${base}${path}`, {
     method,
     headers: {
+      // One that was kept may be closed at the other end while a program that is waited for stops this process.
+      connection: 'close',
       ...login,
       ...(body && method !== 'GET' ? { 'content-type': 'application/json' } : {}),
       ...(hook ? { 'x-gitlab-event': 'Push Hook' } : {}),
@@ -191,6 +238,28 @@ async function askHttp(system: Exclude<System, 'kubernetes'>, as: string, what: 
   });
   await answer.arrayBuffer();
   return answer.status;
+}
+
+/** A look into a bucket, signed by curl with what the identity's Secret has for it, else with what it has. */
+function askStore(as: string, what: string): number {
+  const data = givenTo(as);
+  const state = [data.AWS_ACCESS_KEY_ID, data.AWS_SECRET_ACCESS_KEY];
+  const backups = [data.BACKUP_ACCESS_KEY, data.BACKUP_SECRET_KEY];
+  const keys = (what === 'GET state' ? [state, backups] : [backups, state]).find(([id]) => id !== undefined);
+  const bucket =
+    what === 'GET state' ? `${S3_ENDPOINT}/${STATE_BUCKET}` : `${BACKUP_ENDPOINT}/${BACKUP_BUCKET}`;
+  const nothing = createHash('sha256').update('').digest('hex');
+  const asked = [
+    ...['-s', '-o', '/dev/null', '-w', '%{http_code}'],
+    ...['--aws-sigv4', `aws:amz:${S3_REGION}:s3`, '-H', `x-amz-content-sha256: ${nothing}`],
+  ];
+  const stdin = `user = "${keys?.join(':')}"\n`;
+  return Number(
+    execFileSync('curl', ['-K', '-', ...asked, `${bucket}?list-type=2&max-keys=1`], {
+      input: stdin,
+      encoding: 'utf8',
+    }),
+  );
 }
 
 type Tried = readonly [as: string, what: string, outcome: 'may' | 'may not' | number];
@@ -218,12 +287,12 @@ test('each account of the cluster may what the table says, and nothing that it r
   expect(found).toEqual(wanted('kubernetes'));
 }, 60_000);
 
-test.each(['registry', 'gitlab', 'jenkins'] as const)(
+test.each(['registry', 'gitlab', 'jenkins', 'stores'] as const)(
   'each login of the %s may what the table says, and nothing that it refuses',
   async (system) => {
     const found: Tried[] = [];
     for (const [as, what] of wanted(system)) {
-      const status = await askHttp(system, as, what);
+      const status = system === 'stores' ? askStore(as, what) : await askHttp(system, as, what);
       // GitLab says 404 of what one may not see, 400 of a push to a protected branch.
       const refused = [400, 401, 403, 404].includes(status);
       found.push([as, what, refused ? 'may not' : status < 300 ? 'may' : status]);
@@ -286,7 +355,10 @@ describe('what a rollout of one module is given', () => {
     const given = new Secrets(secretOf('ci', 'keys-orders', 'text'), ENVIRONMENT);
     for (const purpose of ['service/orders/mysql', 'registry/pull'])
       expect(given.secret(purpose)).toBe(whole.secret(purpose));
-    for (const purpose of ['service/billing/mysql', 'registry/push', 'backup/key', 'part/orders'])
+    for (const purpose of [
+      ...['service/billing/mysql', 'backup/key', 'part/orders', 'jenkins/admin'],
+      ...['registry/push', 'registry/push-orders', 'registry/push-billing', 'registry/build'],
+    ])
       expect(() => given.secret(purpose)).toThrow('no key at hand');
   });
 

@@ -209,6 +209,7 @@ test(`${KILLS} runs killed at random moments: the next one repairs, nothing is d
     expect(own.map((part) => part.replace(/ https?:.*/, ''))).toEqual([
       `${name} deploy_keys mirror`,
       `${name} hooks`,
+      `${name} labels switchyard::first`,
       `${name} labels urgent`,
       `${name} protected_branches main`,
       `project ${name}`,

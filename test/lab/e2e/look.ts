@@ -16,7 +16,7 @@ export const json = async <T>(url: string, init?: RequestInit): Promise<T | unde
 };
 
 /** Starts the job as a person does, and waits for what comes of it. */
-export async function look(): Promise<{ result: string | null; log: string }> {
+export async function look(seconds = 300): Promise<{ result: string | null; log: string }> {
   const password = new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT).secret('jenkins/admin');
   const login = { Authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` };
   const crumb = await json<{ crumbRequestField: string; crumb: string }>(
@@ -29,7 +29,7 @@ export async function look(): Promise<{ result: string | null; log: string }> {
     headers: { ...login, [crumb?.crumbRequestField ?? '']: crumb?.crumb ?? '' },
   });
   expect(started.status).toBe(201);
-  for (const end = Date.now() + 300_000; Date.now() < end; await sleep(300)) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(300)) {
     const build = await json<Build>(`${JOB}/${next}/api/json`);
     if (build && !build.building) {
       return { result: build.result, log: await (await fetch(`${JOB}/${next}/consoleText`)).text() };

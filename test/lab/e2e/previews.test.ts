@@ -82,8 +82,16 @@ const SPYING = `
     console.log('SPY outputs', told(() => execSync('pulumi stack output --show-secrets --json', { encoding: 'utf8' })));
     for (const kind of ['secrets', 'configmaps', 'pods'])
       console.log('SPY', kind, told(() => execSync(\`kubectl get \${kind} --all-namespaces -o json 2>&1 || true\`, { encoding: 'utf8' })));
-    console.log('SPY account', told(() => Buffer.from(readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token')).length.toString()));
-    console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/* $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    console.log('SPY account', told(() => readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token', 'utf8')));
+    console.log('SPY files', told(() => execSync('cat /docker/config.json /kubeconfig/config $HOME/.git-credentials /home/jenkins/agent/workspace/switchyard/topology/.switchyard/preview/*/given/*.json /handover/given/*.json 2>&1 || true', { encoding: 'utf8', maxBuffer: 1 << 28 })));
+    const { connect } = await import('node:net');
+    // The engine, its plug-ins and Jenkins' agent share this loopback.
+    const ports = readFileSync('/proc/net/tcp', 'utf8').split('\\n').flatMap((line) => /:([0-9A-F]{4}) 0+:0000 0A/.exec(line)?.[1] ?? []);
+    const reached = await Promise.all(ports.map((port) => new Promise<string>((resolve) => {
+      connect(parseInt(port, 16), '127.0.0.1').on('connect', () => resolve('open')).on('error', (error) => resolve(String(error)));
+    })));
+    console.log('SPY loopback', ports.length, reached.join(' '));
+    console.log('SPY writing', told(() => execSync('touch /handover/given/x 2>&1 || true', { encoding: 'utf8' })));
     throw new pulumi.RunError(\`SPY error \${JSON.stringify(process.env)}\`);
   `;
 
@@ -195,10 +203,16 @@ describe('a merge request that must not be merged', () => {
     const text = await readable(status.build);
     for (const what of ['environment', 'config', 'state', 'outputs', 'secrets', 'error'])
       expect(text).toContain(`SPY ${what}`);
-    // The attempt itself went through: what is not a secret can be read.
+    // The attempt itself went through: what was handed over can be read.
     expect(text).toContain('withheld-');
-    expect(text).toMatch(/secrets is forbidden/);
-    expect(text).toContain('cat: /docker/config.json: No such file');
+    // Its container has no account, no kubeconfig and no network.
+    expect(text).toMatch(/SPY account Error: ENOENT/);
+    expect(text).not.toMatch(/secrets is forbidden/);
+    for (const file of ['/docker/config.json', '/kubeconfig/config'])
+      expect(text).toContain(`cat: ${file}: No such file`);
+    expect(text).toMatch(/SPY loopback [1-9]\d* .*EPERM/);
+    expect(text).not.toMatch(/SPY loopback .*open/);
+    expect(text).toMatch(/SPY writing .*Read-only file system/);
     expect(note).toContain('SPY error');
     const shown = `${text}\n${note}\n${JSON.stringify([...(await statusesOf(head)).values()])}`;
     const secrets = await secretValues();

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
+import { OBJECTS } from '../../../components/topology';
 import { MIRROR } from '../../../lab/machine/addresses';
 import { cacheHome, labHome } from '../../../lab/steps';
 
@@ -22,10 +23,17 @@ const SECRET_TEXT = 'correct-horse-battery-staple';
 /** What the program declares; each test changes one thing of it. */
 interface Shape {
   cpu: string;
+  /** Label that the Deployment selects its Pods by, which Kubernetes lets nobody change. */
+  app: string;
+  password: string;
+  mode: string;
 }
 
 const shape: Shape = {
   cpu: '50m',
+  app: 'web',
+  password: SECRET_TEXT,
+  mode: 'one',
 };
 
 const restricted = {
@@ -37,22 +45,18 @@ const restricted = {
 };
 
 async function program(): Promise<Record<string, unknown>> {
-  const provider = new k8s.Provider('lab', {
-    kubeconfig: KUBECONFIG,
-    context: 'lab',
-    enablePatchForce: true,
-  });
+  const provider = new k8s.Provider('lab', { kubeconfig: KUBECONFIG, context: 'lab', ...OBJECTS });
   const namespace = new k8s.core.v1.Namespace('space', { metadata: { name: NAMESPACE } }, { provider });
   const inside = { provider, parent: namespace };
   const metadata = { namespace: namespace.metadata.name };
-  const labels = { app: 'web' };
+  const labels = { app: shape.app };
 
   const secret = new k8s.core.v1.Secret(
     'database',
-    { metadata, stringData: { password: pulumi.secret(SECRET_TEXT) } },
+    { metadata, stringData: { password: pulumi.secret(shape.password) } },
     inside,
   );
-  const settings = new k8s.core.v1.ConfigMap('settings', { metadata, data: { mode: 'one' } }, inside);
+  const settings = new k8s.core.v1.ConfigMap('settings', { metadata, data: { mode: shape.mode } }, inside);
   const claim = new k8s.core.v1.PersistentVolumeClaim(
     'data',
     { metadata, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '16Mi' } } } },
@@ -195,6 +199,8 @@ describe('the official provider of Kubernetes', () => {
           PULUMI_CONFIG_PASSPHRASE: 'only for this test',
           PULUMI_SKIP_UPDATE_CHECK: 'true',
           PULUMI_HOME: path.join(work, 'home'),
+          // As `switchyard drift --fix` has it, which takes back what others own.
+          PULUMI_K8S_ENABLE_PATCH_FORCE: 'true',
         },
       },
     );
@@ -259,6 +265,40 @@ describe('the official provider of Kubernetes', () => {
     expect(repaired.resourceChanges?.update).toBe(1);
     expect(await get('deployment', 'web', '{.spec.replicas}/{.status.availableReplicas}')).toBe('1/1');
     expect(await get('deployment', 'web', '{.metadata.labels.team}')).toBe('');
+    await stack.refresh({ expectNoChanges: true });
+  });
+
+  test('a Secret and a ConfigMap are changed in place: there is no moment without them', async () => {
+    const { outputs } = await stack.up({ expectNoChanges: true });
+    const [secret, settings] = [String(outputs.secret?.value), String(outputs.settings?.value)];
+    const uids = async () => [
+      await get('secret', secret, '{.metadata.uid}'),
+      await get('configmap', settings, '{.metadata.uid}'),
+    ];
+    const before = await uids();
+    shape.password = 'another-one';
+    shape.mode = 'two';
+    const { summary } = await stack.up();
+    expect(summary.resourceChanges).toMatchObject({ update: 2 });
+    expect(summary.resourceChanges).not.toHaveProperty('replace');
+    expect(await uids()).toEqual(before);
+    const encoded = await get('secret', secret, '{.data.password}');
+    expect(Buffer.from(encoded, 'base64').toString()).toBe('another-one');
+    expect(await get('configmap', settings, '{.data.mode}')).toBe('two');
+    await stack.refresh({ expectNoChanges: true });
+  });
+
+  test('what Kubernetes lets nobody change is made anew, under the same name, and ready when up returns', async () => {
+    const uid = () => get('deployment', 'web', '{.metadata.uid}');
+    const before = await uid();
+    shape.app = 'shop';
+    const { summary } = await stack.up();
+    expect(summary.resourceChanges).toMatchObject({ replace: 1, update: 1 });
+    expect(await uid()).not.toBe(before);
+    expect(
+      await get('deployment', 'web', '{.spec.selector.matchLabels.app}/{.status.availableReplicas}'),
+    ).toBe('shop/1');
+    expect(await get('service', 'web', '{.spec.selector.app}')).toBe('shop');
     await stack.refresh({ expectNoChanges: true });
   });
 

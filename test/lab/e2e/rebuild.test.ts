@@ -24,7 +24,7 @@ import {
   switchyard,
 } from '../../../lab/topology';
 import { nightly, scaled } from '../../support/scale';
-import { kubectl, servedImage, wholeLab } from './running';
+import { kubectl, runJob, servedImage, wholeLab } from './running';
 
 // Disasters for real on a running lab: everything but the backups burns, and comes back.
 jest.setTimeout(1_500_000);
@@ -143,11 +143,7 @@ const changes = (): unknown => {
   return (JSON.parse(printed) as { changes: unknown }).changes;
 };
 
-const backUp = (): void => {
-  const job = `before-${Date.now()}`;
-  kubectl('-n', 'backup', 'create', 'job', job, '--from=cronjob/backup');
-  kubectl('-n', 'backup', 'wait', `job/${job}`, '--for=condition=Complete', '--timeout=300s');
-};
+const backUp = (): Promise<string> => runJob('backup', 'backup', 300);
 
 const burn = (): void => {
   execFileSync('npm', ['run', 'lab:disaster'], { cwd: REPOSITORY, stdio: 'ignore' });
@@ -292,7 +288,7 @@ test('where only the state is lost, it is made from what lives, nothing twice; k
 });
 
 nightly('after all burnt, too, while data goes back: nothing goes back twice', async () => {
-  backUp();
+  await backUp();
   const before = rows();
   const released = served();
   burn();

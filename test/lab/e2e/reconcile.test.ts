@@ -5,10 +5,10 @@ import { mergeRequest, openMergeRequest, productionVersion } from '../../../lab/
 import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
 import { nightly } from '../../support/scale';
-import { shownNotes, until } from './running';
+import { kubectl, shownNotes, until } from './running';
 
-// A running lab in which GitLab sends one module's job nothing any more: what a push, a merge request and a merge lead to
-// comes by the reconciler alone (`delivery reconcile`), each within 75 s.
+// A running lab in which GitLab sends one module's job nothing any more, and has disabled its hook: what a push, a merge request
+// and a merge lead to comes by the reconciler alone (`delivery reconcile`), each within 75 s, and it enables the hook again.
 jest.setTimeout(500_000);
 
 const log = openLog('e2e-reconcile');
@@ -28,6 +28,9 @@ const gitlab = async <T>(method: string, path: string, body?: object): Promise<T
 interface Hook {
   readonly id: number;
   readonly url: string;
+  readonly alert_status: 'executable' | 'temporarily_disabled' | 'disabled';
+  /** Stays as it is when that time is over; what is delivered after all takes it away. */
+  readonly disabled_until: string | null;
 }
 interface Status {
   readonly id: number;
@@ -47,9 +50,40 @@ const send = (events: boolean) =>
     ),
   );
 
+const hookOf = (id: number): Promise<Hook> => gitlab<Hook>('GET', `${PROJECT}/hooks/${id}`);
+/** The token by which Jenkins knows its hooks: GitLab shows it to nobody. */
+let token: string;
+
+/**
+ * Has a hook fail, which Jenkins answers with 401 to a token that is not its own, until GitLab disables it: from the fourth time
+ * in a row on, for a minute, then two, and so on.
+ */
+async function disable(id: number): Promise<void> {
+  await gitlab('PUT', `${PROJECT}/hooks/${id}`, { token: 'not its own' });
+  try {
+    for (let tries = 0; (await hookOf(id)).alert_status === 'executable'; tries++) {
+      if (tries > 5) throw new Error(`hook ${id} is not disabled by failures`);
+      await expect(gitlab('POST', `${PROJECT}/hooks/${id}/test/push_events`)).rejects.toThrow(': 422 ');
+    }
+  } finally {
+    await gitlab('PUT', `${PROJECT}/hooks/${id}`, { token });
+  }
+}
+
+/** Disables a hook again whose time is over before anybody delivered anything. */
+async function keptDisabled(id: number): Promise<void> {
+  const { alert_status, disabled_until } = await hookOf(id);
+  if (alert_status === 'executable' && disabled_until !== null) await disable(id);
+}
+
 beforeAll(async () => {
   hooks = await gitlab<Hook[]>('GET', `${PROJECT}/hooks`);
   expect(hooks.length).toBeGreaterThan(0);
+  const encoded = kubectl(
+    ...['--namespace=ci-reconciler', 'get', 'secret', 'hook-tokens', `--output=jsonpath={.data.${MODULE}}`],
+  );
+  token = Buffer.from(encoded, 'base64').toString();
+  expect(token.length).toBeGreaterThan(8);
   await send(false);
 });
 afterAll(() => send(true));
@@ -65,6 +99,9 @@ test('with every hook dropped a change still travels from a push to production, 
     .map(Number);
   const version = `${major}.${minor}.${Number(patch) + 1}`;
   const change = (checkout: string) => writeFileSync(join(checkout, 'VERSION'), `${version}\n`);
+  const hook = hooks.find(({ url }) => new URL(url).pathname.endsWith(`/${MODULE}`))?.id as number;
+  await disable(hook);
+  const begun = new Date().toISOString();
   const iid = (await openMergeRequest(
     log,
     'without-hooks',
@@ -77,23 +114,39 @@ test('with every hook dropped a change still travels from a push to production, 
 
   const [tested] = await until('the test of the merge request', 78, async () => {
     const posted = await statuses(head);
-    return posted.length > 0 ? posted : undefined;
+    if (posted.length > 0) return posted;
+    await keptDisabled(hook);
+    return undefined;
   });
   // GitLab's clock and this one's are the same machine's.
   expect(Date.parse(tested?.created_at ?? '') - opened).toBeLessThanOrEqual(75_000);
 
   const merged = await until('the merge', 180, async () => {
     const now = await mergeRequest(iid, MODULE);
-    return now.state === 'merged' ? now : undefined;
+    if (now.state === 'merged') return now;
+    await keptDisabled(hook);
+    return undefined;
   });
   const main = String(merged.merge_commit_sha ?? merged.sha);
   const [deployed] = await until('the deploy', 78, async () => {
     const posted = (await statuses(main)).filter(({ ref }) => ref === 'main');
-    return posted.length > 0 ? posted : undefined;
+    if (posted.length > 0) return posted;
+    await keptDisabled(hook);
+    return undefined;
   });
   expect(Date.parse(deployed?.created_at ?? '') - Date.parse(String(merged.merged_at))).toBeLessThanOrEqual(
     75_000,
   );
+  // It looked at the hook that did not come, at the test's or, had its time just been over, at the deploy's.
+  await until('the enabled hook', 30, async () =>
+    (await hookOf(hook)).disabled_until === null ? true : undefined,
+  );
+  expect((await hookOf(hook)).alert_status).toBe('executable');
+  const said = kubectl('--namespace=ci-reconciler', 'logs', 'deployment/reconciler', `--since-time=${begun}`);
+  expect(said).toContain(
+    `switchyard/${MODULE}: GitLab disabled its hook for a while after failures in a row; enabled it again`,
+  );
+
   await until(`version ${version} in production`, 120, async () =>
     (await productionVersion(MODULE)) === version ? version : undefined,
   );

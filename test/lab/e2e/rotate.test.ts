@@ -5,14 +5,22 @@ import { join } from 'node:path';
 import { KEY_PURPOSE } from '../../../components/backup/environment';
 import { Secrets } from '../../../components/shared/secrets';
 import { Restic } from '../../../delivery/backup/restic';
-import { EXAMPLES } from '../../../lab/journey';
-import { BACKUP_BUCKET, BACKUP_ENDPOINT, NODE_IP } from '../../../lab/machine/addresses';
+import { deliver, EXAMPLES } from '../../../lab/journey';
+import { BACKUP_BUCKET, BACKUP_ENDPOINT, NODE_IP, REGISTRY } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard, upLab } from '../../../lab/topology';
+import {
+  ENVIRONMENT,
+  JENKINS_URL,
+  labEnvironment,
+  REPOSITORY,
+  switchyard,
+  upLab,
+} from '../../../lab/topology';
 import { parseStack } from '../../../stacks/load';
 import { withSecrets } from '../../../stacks/rotation';
-import { kubectl } from './running';
+import { nightly } from '../../support/scale';
+import { kubectl, PUSH_OF_NO_BRANCH, runJob, until } from './running';
 
 // Passwords of live databases and the key of the backups, changed while the modules serve, and back at the end.
 jest.setTimeout(600_000);
@@ -189,7 +197,7 @@ async function killedAt(sign: RegExp, ...options: string[]): Promise<void> {
   const over = new Promise((resolve) => child.once('close', resolve));
   let said = '';
   let seen = false;
-  child.stderr.on('data', (chunk) => {
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     said += chunk;
     if (seen || !sign.test(said)) return;
     seen = true;
@@ -253,10 +261,7 @@ test('the backups’ repository opens with its new key only, and a dump is made 
   expect(await rotate(0, '--purpose', KEY_PURPOSE)).toMatch(/^backup\/key has version 2$/m);
   expect(await repositoryOf(keyOf(1)).opens()).toBe(false);
   const before = Math.floor(Date.now() / 1000);
-  kubectl('-n', 'backup', 'delete', 'job', 'rotated', '--ignore-not-found');
-  kubectl('-n', 'backup', 'create', 'job', 'rotated', '--from=cronjob/backup');
-  kubectl('-n', 'backup', 'wait', 'job/rotated', '--for=condition=Complete', '--timeout=300s');
-  kubectl('-n', 'backup', 'delete', 'job', 'rotated');
+  await runJob('backup', 'backup', 300);
   const { snapshots } = await repositoryOf(keyOf(2)).holdings();
   const dumped = snapshots.filter(({ kind, time }) => kind === 'databases' && time >= before);
   expect(dumped.map(({ item }) => item)).toEqual(
@@ -279,3 +284,78 @@ test('an up of a checkout that knows nothing of the rotation leaves the password
   expect((await invoice()).status).toBe(201);
   expect((await fetch(`${MAILER}/queues`)).status).toBe(200);
 });
+
+/** What else is derived, and both ends of which `up` changes together. */
+const OTHERS = [
+  'certificate/lab',
+  'hook/orders',
+  'jenkins/admin',
+  'part/orders',
+  'registry/pull',
+  'registry/push',
+  'registry/push-orders',
+];
+
+const derived = (purpose: string, version: number): string =>
+  new Secrets(labEnvironment().SWITCHYARD_SEED ?? '', ENVIRONMENT, { [purpose]: version }).secret(purpose);
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+});
+
+/** Whether a login or a token opens what it is for. */
+const opens: Readonly<Record<string, (secret: string) => Promise<boolean>>> = {
+  'registry/push': async (secret) =>
+    (await fetch(`http://${REGISTRY}/v2/_catalog`, { headers: basic('push', secret) })).status === 200,
+  'registry/push-orders': async (secret) =>
+    (
+      await fetch(`http://${REGISTRY}/v2/modules/orders/tags/list`, {
+        headers: basic('push-orders', secret),
+      })
+    ).status === 200,
+  'registry/pull': async (secret) =>
+    (await fetch(`http://${REGISTRY}/v2/`, { headers: basic('pull', secret) })).status === 200,
+  'jenkins/admin': async (secret) =>
+    (await fetch(`${JENKINS_URL}/me/api/json`, { headers: basic('admin', secret) })).status === 200,
+  'hook/orders': async (secret) =>
+    (
+      await fetch(`${JENKINS_URL}/project/switchyard/orders`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'x-gitlab-event': 'Push Hook',
+          'x-gitlab-token': secret,
+        },
+        body: JSON.stringify(PUSH_OF_NO_BRANCH),
+      })
+    ).status === 200,
+};
+
+nightly(
+  'everything at once, while the modules serve, and then a merge request travels with what is new',
+  async () => {
+    for (const [purpose, tried] of Object.entries(opens)) {
+      expect([purpose, await tried(derived(purpose, 1))]).toEqual([purpose, true]);
+    }
+    const under = load();
+    // MongoDB's image in the lab has no shell, so that one is left.
+    const told = await rotate(1);
+    const { asked, failed } = await under.stop();
+    for (const purpose of OTHERS) expect(told.split('\n')).toContain(`${purpose} has version 2`);
+    for (const purpose of ROTATED) expect(told).toMatch(new RegExp(`^${purpose} has version \\d$`, 'm'));
+    expect(failed).toEqual([]);
+    expect(asked).toBeGreaterThan(100);
+    expect(secretsNow().rotating).toEqual([]);
+    for (const [purpose, tried] of Object.entries(opens)) {
+      // Jenkins and the registry start anew with what is theirs.
+      await until(`${purpose} opening with its new secret`, 120, async () =>
+        (await tried(derived(purpose, 2)).catch(() => false)) ? true : undefined,
+      );
+      expect([purpose, await tried(derived(purpose, 1))]).toEqual([purpose, false]);
+    }
+    await deliver(log, 'billing', `rotated-${Date.now()}`, 'After everything was rotated', (checkout) =>
+      writeFileSync(join(checkout, 'ROTATED.md'), `Rotated at ${new Date().toISOString()}.\n`),
+    );
+    expect((await invoice()).status).toBe(201);
+  },
+  900_000,
+);

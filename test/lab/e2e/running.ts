@@ -27,6 +27,30 @@ export const servedImage = (module: string): string =>
     'jsonpath={.spec.template.spec.containers[0].image}',
   );
 
+/**
+ * A job made from a CronJob now, to its end. @returns what it said
+ * @throws with that as soon as it failed
+ */
+export async function runJob(namespace: string, cronJob: string, seconds: number): Promise<string> {
+  const job = `${cronJob}-now`;
+  const at = (...args: string[]): string => kubectl(`--namespace=${namespace}`, ...args);
+  at('delete', 'job', job, '--ignore-not-found');
+  at('create', 'job', job, `--from=cronjob/${cronJob}`);
+  try {
+    const ended = await until(`the end of ${job}`, seconds, async () => {
+      const types = at(
+        ...['get', 'job', job, '--output', 'jsonpath={.status.conditions[?(@.status=="True")].type}'],
+      );
+      return /Complete|Failed/.exec(types)?.[0];
+    }).catch((error: Error) => error.message);
+    const said = at('logs', `job/${job}`);
+    if (ended !== 'Complete') throw new Error(`${job}: ${ended}\n${said}`);
+    return said;
+  } finally {
+    at('delete', 'job', job, '--ignore-not-found');
+  }
+}
+
 /** What `npm run lab` does: goes through all steps to a lab that is whole. */
 export async function wholeLab(): Promise<void> {
   const release = lockLab();
@@ -97,3 +121,18 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
   }
   throw new Error(`${what} did not happen within ${seconds} s`);
 }
+
+/**
+ * A hook of a push to a branch that no job builds: gitlab-plugin answers 200 to it, as to what is none at all, and starts
+ * nothing.
+ */
+export const PUSH_OF_NO_BRANCH = {
+  object_kind: 'push',
+  ref: 'refs/heads/nobody-builds-this',
+  before: '0'.repeat(40),
+  after: '1'.repeat(40),
+  user_username: 'nobody',
+  project: { path_with_namespace: 'switchyard/orders' },
+  repository: {},
+  commits: [],
+};

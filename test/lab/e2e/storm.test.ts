@@ -20,7 +20,7 @@ import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
 import { scaled } from '../../support/scale';
-import { kubectl, until, wholeLab } from './running';
+import { kubectl, runJob, until, wholeLab } from './running';
 
 // Merge requests of three modules at once, while GitLab answers a part of what it is asked with errors, half of its hooks
 // are not sent, and Jenkins goes away twice. All end right: what is good is merged and rolled out, as it was tested, what is
@@ -80,6 +80,18 @@ const headOf = async (module: Example): Promise<string> =>
 interface Opened {
   readonly module: Example;
   readonly iid: number;
+}
+
+/** What has an end: Unix seconds, or so many after it was made. */
+interface Expiring {
+  readonly kind: string;
+  readonly metadata: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly creationTimestamp: string;
+    readonly deletionTimestamp?: string;
+  };
 }
 
 /** What must not be merged. */
@@ -244,6 +256,21 @@ scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
       );
       return pods.length === 0 ? true : undefined;
     });
+    // The clean-up job runs each quarter of an hour; what is past its end after it, nobody removes.
+    await runJob('ci-reaper', 'reaper', 300);
+    const { items } = JSON.parse(
+      kubectl(
+        ...['get', 'pods,secrets,configmaps,persistentvolumeclaims', '--all-namespaces'],
+        ...['--selector=switchyard.dev/expires', '--output=json'],
+      ),
+    ) as { items: Expiring[] };
+    const expired = items.filter(({ metadata: { labels, creationTimestamp, deletionTimestamp } }) => {
+      const [, count, afterwards] = /^(\d+)(s?)$/.exec(labels['switchyard.dev/expires'] ?? '') ?? [];
+      const from = afterwards ? Date.parse(creationTimestamp) / 1000 : 0;
+      return deletionTimestamp === undefined && !(from + Number(count) > Date.now() / 1000 - 60);
+    });
+    const named = expired.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`);
+    expect(named).toEqual([]);
     for (const { module, iid } of bad) {
       const { sha } = await mergeRequest(iid, module);
       const statuses = await asked<{ id: number; name: string; status: string }[]>(

@@ -1,3 +1,5 @@
+// Facts of GitLab: lib/api/merge_request_approvals.rb and what is named below, above each group of tests.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,5 @@
+// Facts of GitLab: none; what is answered is kept, as a database keeps it, and WebHookWorker's queue with it.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -88,7 +90,7 @@ async function ready(): Promise<void> {
 
 async function stderrOf(child: ChildProcess): Promise<{ code: number; text: string }> {
   let text = '';
-  child.stderr?.on('data', (chunk) => {
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
   const [code] = await once(child, 'close');

@@ -1,3 +1,6 @@
+// Facts of GitLab: lib/gitlab/git_access.rb, lib/gitlab/checks/branch_check.rb and tag_check.rb (with their words),
+// app/models/protected_branch.rb. Driven by git itself.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,5 @@
+// Facts of GitLab: as @gitbeaker/rest takes them, the client that Node.js programs use.
+
 import { Gitlab } from '@gitbeaker/rest';
 import { ROOT_TOKEN, startTestGitLab, stopAll, type TestGitLab } from './support';
 

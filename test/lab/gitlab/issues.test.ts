@@ -1,3 +1,5 @@
+// Facts of GitLab: lib/api/issues.rb, app/models/issue.rb, app/policies/issue_policy.rb.
+
 import { type Body, startTestGitLab, stopAll, type TestGitLab } from './support';
 
 let gitlab: TestGitLab;
@@ -67,10 +69,15 @@ describe('issues of a project', () => {
     expect((await gitlab.call('POST', `${issues}/${iid}/notes`, { body: '' })).status).toBe(400);
   });
 
-  it('a guest opens one without labels and edits their own only; a reader writes nothing; a stranger sees none', async () => {
+  it('a guest opens one with labels that are there and edits their own only; a reader writes nothing; a stranger sees none', async () => {
     const guest = await gitlab.user('gus', project.id, 10);
-    const own = await gitlab.ok('POST', issues, { title: 'Broken', labels: 'urgent' }, guest.token);
-    expect(own.labels).toEqual([]);
+    await gitlab.ok('POST', `/projects/${project.id}/labels`, { name: 'seen', color: '#ffffff' });
+    const own = await gitlab.ok('POST', issues, { title: 'Broken', labels: 'urgent,seen' }, guest.token);
+    expect(own.labels).toEqual(['seen']);
+    const relabelled = { title: 'Broken', labels: '' };
+    expect((await gitlab.ok('PUT', `${issues}/${own.iid}`, relabelled, guest.token)).labels).toEqual([
+      'seen',
+    ]);
     expect((await gitlab.call('PUT', `${issues}/${own.iid}`, { title: 'Fixed' }, guest.token)).status).toBe(
       200,
     );

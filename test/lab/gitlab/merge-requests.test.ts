@@ -1,3 +1,6 @@
+// Facts of GitLab: app/models/merge_request.rb, app/services/merge_requests/mergeability/detailed_merge_status_service.rb
+// and what is named below, above each group of tests.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -216,6 +219,19 @@ describe('commit statuses', () => {
     ]);
   });
 
+  // Source: app/models/generic_commit_status.rb, validates :target_url, addressable_url: true, length: { maximum: 255 }.
+  it('lead to an address of http or https with at most 255 characters', async () => {
+    const mr = await openMergeRequest();
+    const start = 'http://ci.example/';
+    const address = start + 'x'.repeat(255 - start.length);
+    expect(await mr.post('running', { target_url: `${address}x` })).toEqual([
+      400,
+      { message: { target_url: ['is too long (maximum is 255 characters)'] } },
+    ]);
+    expect((await mr.post('running', { target_url: address }))[1]).toMatchObject({ target_url: address });
+    expect((await mr.post('success', { target_url: 'ftp://ci.example/1' }))[0]).toBe(400);
+  });
+
   it('go on from their last state and refuse what their state machine refuses', async () => {
     const mr = await openMergeRequest();
     const [, pending] = await mr.post('pending');
@@ -280,7 +296,45 @@ describe('commit statuses', () => {
   });
 });
 
+it('who put a label on or took it off is told, oldest first, as long as the label is there', async () => {
+  const mr = await openMergeRequest();
+  const person = await gitlab.user(`labels-${serial}`, mr.id, 30);
+  const label = await gitlab.ok('POST', `/projects/${mr.id}/labels`, { name: 'a::first', color: '#d9534f' });
+  const path = `/projects/${mr.id}/merge_requests/1`;
+  const events = `${path}/resource_label_events`;
+  expect(await gitlab.ok('GET', events)).toEqual([]);
+  await gitlab.ok('PUT', path, { add_labels: 'a::first' }, person.token);
+  // Put on once more it is no event.
+  await gitlab.ok('PUT', path, { add_labels: 'a::first' });
+  await gitlab.ok('PUT', path, { remove_labels: 'a::first' });
+  expect(await gitlab.ok('GET', events)).toMatchObject([
+    {
+      action: 'add',
+      user: { id: person.id, username: `labels-${serial}` },
+      label: { id: label.id, name: 'a::first' },
+      resource_type: 'MergeRequest',
+    },
+    { action: 'remove', user: { username: 'root' } },
+  ]);
+  await gitlab.ok('DELETE', `/projects/${mr.id}/labels/${label.id}`);
+  expect(await gitlab.ok('GET', events)).toMatchObject([
+    { action: 'add', label: null },
+    { action: 'remove', label: null },
+  ]);
+});
+
 describe('notes', () => {
+  it('a note that is written or edited is a change of its merge request', async () => {
+    const mr = await openMergeRequest();
+    const notes = `/projects/${mr.id}/merge_requests/1/notes`;
+    const opened = (await mr.view()).updated_at;
+    const { id } = await gitlab.ok('POST', notes, { body: 'first' });
+    const written = (await mr.view()).updated_at;
+    expect(Date.parse(written)).toBeGreaterThan(Date.parse(opened));
+    await gitlab.ok('PUT', `${notes}/${id}`, { body: 'second' });
+    expect(Date.parse((await mr.view()).updated_at)).toBeGreaterThan(Date.parse(written));
+  });
+
   it('are made, edited in place by their author, refused to others, and limited in length', async () => {
     const mr = await openMergeRequest();
     const author = await gitlab.user(`author-${serial}`, mr.id, 30);

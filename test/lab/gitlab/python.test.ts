@@ -1,3 +1,5 @@
+// Facts of GitLab: as python-gitlab takes them, the client that most people script it with.
+
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,7 @@
+// Facts of GitLab: app/models/commit_status.rb (state machine), app/services/ci/create_commit_status_service.rb,
+// lib/gitlab/ci/status/composite.rb, app/models/concerns/web_hooks/auto_disabling.rb, app/models/hooks/active_hook_filter.rb,
+// app/models/concerns/protected_ref.rb, protected_ref_access.rb, app/models/protected_branch.rb.
+
 import fc from 'fast-check';
 import { allows, branchRights, matchesPattern } from '../../../lab/gitlab/access';
 import {
@@ -147,7 +151,7 @@ describe('patterns and rights', () => {
     ).toBe(true);
   });
 
-  it('force-push needs every matching rule to allow it', () => {
+  it('force-push needs one matching rule to allow it', () => {
     const rule = (pattern: string, force: boolean) => ({
       id: 1,
       project_id: 1,
@@ -156,12 +160,14 @@ describe('patterns and rights', () => {
       merge: [],
       allow_force_push: force,
     });
-    expect(branchRights([rule('main', true), rule('m*', false)], 'main', { id: 1, level: 30 })).toEqual({
+    const rights = (...rules: ReturnType<typeof rule>[]) => branchRights(rules, 'main', { id: 1, level: 30 });
+    expect(rights(rule('main', true), rule('m*', false))).toEqual({
       protected: true,
       push: true,
       merge: false,
-      force: false,
+      force: true,
     });
+    expect(rights(rule('main', false), rule('x*', true)).force).toBe(false);
   });
 
   it('reads the branch filter of a hook by its strategy', () => {

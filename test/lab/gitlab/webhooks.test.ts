@@ -1,3 +1,7 @@
+// Facts of GitLab: app/services/web_hook_service.rb, web_hooks/log_execution_service.rb,
+// app/models/concerns/web_hooks/auto_disabling.rb, app/models/hooks/active_hook_filter.rb, lib/gitlab/web_hooks.rb,
+// lib/api/project_hooks.rb, lib/api/hooks/trigger_test.rb, app/services/test_hooks/project_service.rb.
+
 import {
   type Body,
   type Receiver,
@@ -251,6 +255,7 @@ describe('a receiver that fails', () => {
     const keys = receiver.received.map(({ headers }) => headers['idempotency-key']);
     expect(keys).toHaveLength(2);
     expect(new Set(keys).size).toBe(1);
+    expect(new Set(receiver.received.map(({ headers }) => headers['x-gitlab-webhook-uuid'])).size).toBe(2);
   });
 
   it('a test without data of its kind, and one nobody answers, are 422', async () => {
@@ -295,6 +300,11 @@ describe('a receiver that fails', () => {
       state: 'running',
       ref: 'main',
     });
+    // A redirect counts as a success of the hook, and as none of the test.
+    receiver.status = 302;
+    expect((await gitlab.call('POST', pipeline)).status).toBe(422);
+    expect(await gitlab.ok('GET', at)).toMatchObject({ alert_status: 'executable', disabled_until: null });
+    receiver.status = 200;
     expect((await gitlab.call('POST', pipeline)).status).toBe(201);
     expect(await gitlab.ok('GET', at)).toMatchObject({ alert_status: 'executable', disabled_until: null });
   });

@@ -12,6 +12,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadCatalog } from '../../../catalog/load';
 import { baseImageSteps, suiteImageSteps } from '../../../lab/images';
 import { parseSources, sourcesList } from '../../../lab/images/apt';
 import { imageFolder, imageHash } from '../../../lab/images/context';
@@ -55,9 +56,10 @@ describe('the definitions', () => {
       'image-debian',
       ...LAB_IMAGES.map((image) => `image-${image.name}`),
     ]);
-    expect(suiteImageSteps().map((step) => step.name)).toEqual(
-      SUITE_IMAGES.map((image) => `image-${image.name}`),
-    );
+    for (const suite of ['services', 'scaling'] as const)
+      expect(suiteImageSteps(suite).map((step) => step.name)).toEqual(
+        SUITE_IMAGES.filter((image) => image.suite === suite).map((image) => `image-${image.name}`),
+      );
     expect(new Set(IMAGES.map((image) => image.name)).size).toBe(IMAGES.length);
   });
 });
@@ -228,6 +230,20 @@ describe('the shell scripts', () => {
       status: 1,
       stderr: `${image}: MYSQL_ONETIME_PASSWORD is not supported here; set MYSQL_ROOT_PASSWORD`,
     });
+  });
+
+  test("kafka has each of Kafka's scripts that the catalog calls", () => {
+    const { files = {} } = loadCatalog(join(__dirname, '../../../catalog')).services.kafka ?? {};
+    const called = [
+      ...Object.values(files)
+        .join('')
+        .matchAll(/\/opt\/kafka\/bin\/([\w-]+\.sh)/g),
+    ];
+    const names = called.map(([, name]) => name);
+    expect(names).toEqual(expect.arrayContaining(['kafka-configs.sh', 'kafka-get-offsets.sh']));
+    expect(readdirSync(join(__dirname, '../../../lab/images/kafka/bin'))).toEqual(
+      expect.arrayContaining(names),
+    );
   });
 
   test('kafka says what its place has to have', () => {

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PluginProvider } from '../../../lab/plugins/shared/server';
 import { servePlugin } from '../../../lab/plugins/shared/server';
 import { secret } from '../../../lab/plugins/shared/values';
@@ -15,6 +16,14 @@ const issued = (type: string): Record<string, unknown> => {
   return /AccessToken$/.test(type) ? { token: secret('issued') } : {};
 };
 
+/** Waits for as long as the test says so, as the real one does for Pods; cancelled, it says that nothing came of it. */
+async function held(signal: AbortSignal): Promise<void> {
+  for (const hold = `${__filename}.hold`; existsSync(hold); await sleep(100)) {
+    if (signal.aborted) throw new Error('cancelled while it waited');
+    writeFileSync(`${hold}ing`, '');
+  }
+}
+
 const accepting: PluginProvider = {
   configure: async () => {},
   check: async ({ inputs }) => ({ inputs }),
@@ -24,7 +33,10 @@ const accepting: PluginProvider = {
     outputs: preview ? inputs : { ...inputs, ...issued(type) },
   }),
   read: async ({ id, oldInputs, oldOutputs }) => ({ id, inputs: oldInputs, outputs: oldOutputs }),
-  update: async ({ type, inputs }) => ({ outputs: { ...inputs, ...issued(type) } }),
+  update: async ({ type, inputs, preview, signal }) => {
+    if (!preview) await held(signal);
+    return { outputs: { ...inputs, ...issued(type) } };
+  },
   delete: async () => {},
 };
 

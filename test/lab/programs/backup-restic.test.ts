@@ -2,8 +2,16 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,8 +51,10 @@ async function refusal(work: Promise<unknown>): Promise<ResticFailure> {
 let mysql: Snapshot;
 
 beforeAll(async () => {
-  expect(await restic.init()).toBe('made');
-  expect(await restic.init()).toBe('there');
+  const said: string[] = [];
+  const say = (line: string) => said.push(line);
+  for (const _twice of [1, 2]) expect(await restic.prepare(say)).toEqual({ snapshots: [], successes: [] });
+  expect(said).toEqual(['made the backup repository']);
   const stored = await restic.store({ kind: 'databases', item: 'orders/mysql' }, streamOf(dump));
   expect(stored.bytes).toBe(dump.length);
   expect(stored.added).toBeGreaterThan(dump.length);
@@ -117,7 +127,7 @@ test('a program that gives up early is told of, not the pipe that broke', async 
 
 test('the wrong key is refused in one sentence, before anything is read', async () => {
   const wrong = vault(repository, cache, { env: { RESTIC_PASSWORD: 'another' } });
-  for (const work of [() => wrong.init(), () => wrong.holdings(), () => wrong.check()]) {
+  for (const work of [() => wrong.prepare(), () => wrong.holdings(), () => wrong.check()]) {
     const error = await refusal(work());
     expect(error.reason).toBe('wrong-key');
     expect(error.message).toBe(
@@ -127,13 +137,89 @@ test('the wrong key is refused in one sentence, before anything is read', async 
   }
 });
 
+function made(): string {
+  const folder = folders.new('at-once');
+  execFileSync('restic', ['init', '--quiet'], {
+    env: { PATH: process.env.PATH, HOME: cache, RESTIC_REPOSITORY: folder, RESTIC_PASSWORD: KEY },
+  });
+  return folder;
+}
+
+/** What a repository comes to that several make at once: the keys of all, the configuration of the last. */
+function madeBySeveral(): string {
+  const [last, ...others] = [made(), made(), made()];
+  for (const key of others.flatMap((folder) => parts(folder, 'keys')))
+    copyFileSync(key, join(last, 'keys', basename(key)));
+  return last;
+}
+
+test('a repository that several made at once opens with one key, and the others go', async () => {
+  const at = madeBySeveral();
+  await Promise.all([1, 2].map(() => vault(at, folders.new('cache')).prepare()));
+  expect(parts(at, 'keys')).toHaveLength(1);
+  const whole = vault(at, folders.new('cache'));
+  await whole.store({ kind: 'state', item: 'stack' }, streamOf('kept'));
+  await whole.check();
+});
+
+test('whoever comes while others still make a repository waits for the last of them, whether it opens or not', async () => {
+  const [one, other] = [made(), made()];
+  await Promise.all(
+    [
+      [one, other],
+      [other, one],
+    ].map(async ([first = '', last = '']) => {
+      const at = folders.new('coming');
+      cpSync(first, at, { recursive: true });
+      for (const key of parts(last, 'keys')) copyFileSync(key, join(at, 'keys', basename(key)));
+      const prepared = vault(at, folders.new('cache'), { settleMs: 20_000 }).prepare();
+      await sleep(10_000);
+      cpSync(join(last, 'config'), join(at, 'config'), { force: true });
+      expect(await prepared).toEqual({ snapshots: [], successes: [] });
+      expect(parts(at, 'keys').map((key) => basename(key))).toEqual(
+        parts(last, 'keys').map((key) => basename(key)),
+      );
+    }),
+  );
+});
+
+test('whoever begins at once with others backs up, and all of it is read back', async () => {
+  const at = join(root, 'begun-at-once');
+  await Promise.all(
+    ['a', 'b', 'c'].map(async (item) => {
+      const own = vault(at, folders.new('cache'), { settleMs: undefined });
+      await own.prepare();
+      await own.store({ kind: 'databases', item }, streamOf(item));
+    }),
+  );
+  const { snapshots } = await vault(at, cache).holdings();
+  expect(snapshots.map(({ item }) => item).sort()).toEqual(['a', 'b', 'c']);
+  await vault(at, folders.new('cache')).check();
+});
+
+test('no key goes where something is stored, and a damaged configuration stays damaged', async () => {
+  const at = madeBySeveral();
+  await vault(at, folders.new('cache')).prepare();
+  await vault(at, folders.new('cache')).store({ kind: 'state', item: 'stack' }, streamOf('kept'));
+  const late = madeBySeveral();
+  const stray = parts(late, 'keys').map((key) => basename(key));
+  for (const key of parts(late, 'keys')) copyFileSync(key, join(at, 'keys', basename(key)));
+  await vault(at, folders.new('cache'))
+    .prepare()
+    .catch((error: unknown) => expect((error as ResticFailure).reason).toBe('damaged'));
+  expect(parts(at, 'keys').map((key) => basename(key))).toEqual(expect.arrayContaining(stray));
+  const config = flipped(repository, join(root, 'flipped-prepare'), join(repository, 'config'));
+  expect((await refusal(vault(config, cache).prepare())).reason).toBe('damaged');
+  // 256 beginnings of keys are tried before a configuration is said to be damaged.
+}, 900_000);
+
 test('where there is no repository, that is said', async () => {
   expect((await refusal(vault(join(root, 'nowhere'), cache).holdings())).reason).toBe('absent');
 });
 
 test('a storage that cannot be reached is no damage and no absence', async () => {
   const away = vault('rest:http://user:s3cr3tpass@127.0.0.1:9/', cache);
-  const error = await refusal(away.init());
+  const error = await refusal(away.prepare());
   expect(error.reason).toBe('unreachable');
   expect(error.message).not.toContain('s3cr3tpass');
 });
@@ -163,7 +249,7 @@ test('retention keeps the latest of each item, and never touches another environ
   const shared = join(root, 'shared');
   const production = vault(shared, cache);
   const staging = vault(shared, cache, { environment: 'staging' });
-  await production.init();
+  await production.prepare();
   for (const round of ['1', '2', '3']) {
     await production.store({ kind: 'databases', item: 'orders/mysql', content: round }, streamOf(round));
     await staging.store({ kind: 'databases', item: 'orders/mysql' }, streamOf(round));
@@ -184,7 +270,7 @@ test('retention keeps the latest of each item, and never touches another environ
 test('another key is added beside the one in use, which goes afterwards; each step may be done twice', async () => {
   const rotated = folders.new('rotated');
   const of = (key: string) => vault(rotated, cache, { env: { RESTIC_PASSWORD: key } });
-  await of('first').init();
+  await of('first').prepare();
   await of('first').store({ kind: 'state', item: 'stack' }, streamOf('kept'));
   expect(await of('second').opens()).toBe(false);
   await of('first').removeReplaced();

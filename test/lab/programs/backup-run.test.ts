@@ -80,7 +80,7 @@ test('one fault stops neither its kind nor the others; unchanged items are not r
 
 test('with the wrong key nothing is read and nothing is stored', async () => {
   const root = folders.new('key');
-  await vault(join(root, 'repository'), root).init();
+  await vault(join(root, 'repository'), root).prepare();
   const wrong = vault(join(root, 'repository'), root, { env: { RESTIC_PASSWORD: 'another-key' } });
   const items = jest.fn();
   await expect(

@@ -6,7 +6,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { topologyBoxes } from '../../../components/boxes';
 import { lookUp } from '../../../components/lookups';
-import { Box } from '../../../components/shared/box';
+import { Component } from '../../../components/shared/component';
 import { typeToken } from '../../../components/shared/naming';
 import { Registrar } from '../../../components/shared/registrar';
 import { type GitLab, type GitLabOptions, startGitLab } from '../../../lab/gitlab/server';
@@ -65,7 +65,8 @@ export async function startGitLabStack(
       found,
       provider: () => provider,
     });
-    for (const box of boxes) new Box(typeToken(box.box), box.name, box.declarations, registrar);
+    for (const { box, name: boxName, declarations } of boxes)
+      new Component(typeToken(box), boxName, declarations, { registrar, environment: 'test' });
   };
   await buildPlugins({ binDir: inFolder('bin'), outDir: inFolder('dist'), only: ['gitlab'] });
   // The engine takes plug-ins from beside its CLI first, and there stand those of the lab that is up.

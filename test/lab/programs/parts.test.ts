@@ -1,6 +1,16 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalWorkspace } from '@pulumi/pulumi/automation';
 import type { Model } from '../../../components/model';
 import { Secrets } from '../../../components/shared/secrets';
@@ -11,13 +21,14 @@ import { EXIT } from '../../../operations/refusal';
 import { productionUrns } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
 import { twoModules } from '../../rules/support';
+import { catalogTexts, root, stackText } from '../../support/model';
 import { type AcceptingPlace, acceptingPlace, acceptingTopology, SEED } from './accepting';
 
 // Deploys under the real engine, with their states in files: each works on a part of the environment's state, and has no
 // more than its Pod has, the passphrase of that part and the keys of its module. Providers that accept everything stand
 // for cluster, GitLab and Docker.
 
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 const work = mkdtempSync(path.join(tmpdir(), 'parts-'));
 const backend = `file://${path.join(work, 'state')}`;
@@ -47,8 +58,11 @@ const keysOf = (module: string): string => {
 const passphraseOf = (module: string, version = 1): string =>
   new Secrets(SEED, 'test', { [`part/${module}`]: version }).secret(`part/${module}`);
 
+const imageOf = (number: string): string =>
+  `${model.settings.registry.address}/modules/shop@sha256:${number.padStart(64, '0')}`;
+
 const programOf = (module?: string) => async () => {
-  const image = `registry.test/modules/shop@sha256:${release.padStart(64, '0')}`;
+  const image = imageOf(release);
   acceptingTopology(
     { ...model, releases: { ...model.releases, shop: { image, commit: '0'.repeat(40) } } },
     module ? [module] : undefined,
@@ -279,4 +293,88 @@ test('a session that changed the environment lets deploys in between, and knows 
     expect(changes).toEqual({});
   });
   expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
+});
+
+/** The rollout of a release of `shop` as its Pod has it: the command, the module's keys, its part's passphrase. */
+function rollOut(number: string): {
+  child: ChildProcess;
+  ended: Promise<{ code: number | null; said: string }>;
+} {
+  const own = path.join(work, 'rollout');
+  const { address } = model.settings.registry;
+  for (const [kind, texts] of Object.entries({
+    'catalog/services': catalogTexts.services,
+    'catalog/modules': {
+      ...catalogTexts.modules,
+      'till.yaml': catalogTexts.modules['shop.yaml']?.replace('sells', 'counts') ?? '',
+    },
+    stacks: { 'Pulumi.test.yaml': stackText.replace('"registry.test:5000"', `"${address}", scheme: http`) },
+  })) {
+    mkdirSync(path.join(own, kind), { recursive: true });
+    for (const [file, text] of Object.entries(texts)) writeFileSync(path.join(own, kind, file), text);
+  }
+  const shop = { image: imageOf(number), commit: '0'.repeat(40), mergeRequest: 1, build: 'https://ci/1/' };
+  writeFileSync(path.join(own, 'ledger.yaml'), JSON.stringify({ modules: { shop } }));
+  writeFileSync(path.join(own, 'found.json'), '{}');
+  const child = spawn(
+    process.execPath,
+    [path.join(root, 'bin', 'switchyard.js'), 'up', 'test', '--only', 'shop', '--yes'],
+    {
+      env: {
+        ...process.env,
+        PULUMI_BACKEND_URL: backend,
+        PULUMI_CONFIG_PASSPHRASE: passphraseOf('shop', versions.shop),
+        SWITCHYARD_SEED: keysOf('shop'),
+        GITLAB_TOKEN: 'a token',
+        SWITCHYARD_CATALOG: path.join(own, 'catalog'),
+        SWITCHYARD_STACKS: path.join(own, 'stacks'),
+        SWITCHYARD_LEDGER_FILE: path.join(own, 'ledger.yaml'),
+        SWITCHYARD_FOUND_FILE: path.join(own, 'found.json'),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  }
+  const ended = new Promise<{ code: number | null; said: string }>((resolve) =>
+    child.once('close', (code) => resolve({ code, said })),
+  );
+  return { child, ended };
+}
+
+test('a rollout that is told to end in its middle saves what it did and gives back what it claimed; the next one goes on', async () => {
+  await whole('up');
+  const hold = path.join(work, 'js', 'kubernetes.js.hold');
+  writeFileSync(hold, '');
+  try {
+    const { child, ended } = rollOut('14');
+    const early = ended.then(({ code, said }) => {
+      throw new Error(`it ended with ${code} before: ${said}`);
+    });
+    early.catch(() => undefined);
+    const underWay = async () => {
+      while (!existsSync(`${hold}ing`)) await sleep(100);
+    };
+    await Promise.race([underWay(), early]);
+    expect(await command.tag('test.shop', 'switchyard:deploying')).toContain(`(pid ${child.pid})`);
+    child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: EXIT.failed });
+  } finally {
+    rmSync(hold, { force: true });
+  }
+  expect(await command.tag('test.shop', 'switchyard:deploying')).toBeUndefined();
+  const locks = path.join(work, 'state', '.pulumi', 'locks');
+  const left = existsSync(locks) ? readdirSync(locks, { recursive: true, encoding: 'utf8' }) : [];
+  expect(left.filter((name) => name.endsWith('.json'))).toEqual([]);
+  expect(await deployed('test.shop')).not.toBe('14');
+
+  expect(await rollOut('14').ended).toMatchObject({ code: 0, said: expect.stringMatching(/^up of test: /m) });
+  expect(await deployed('test.shop')).toBe('14');
+  release = '14';
+  expect(await whole('up')).toEqual({});
+  expect(await deployed('test')).toBe('14');
 });

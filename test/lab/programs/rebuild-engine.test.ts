@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { FIRST_LABEL } from '../../../catalog/status';
 import type { Model } from '../../../components/model';
 import { Engine } from '../../../operations/engine';
 import type { Session } from '../../../operations/operate';
@@ -141,6 +142,7 @@ test('where only the state was lost, all that lives is taken over under its own 
         return [{ id: 700 + name.length, path: name }];
       }
       if (/\/hooks$/.test(asked)) return [];
+      if (/\/labels\?/.test(asked)) return [{ id: 9, name: FIRST_LABEL }];
       if (/access_tokens$/.test(asked)) return [];
       return { id: 5 };
     },

@@ -19,6 +19,7 @@ import { modelItems } from '../../../rules/model';
 import { fields } from '../../../rules/read';
 import { parseStack } from '../../../stacks/load';
 import { documents, variations } from '../../support/generated';
+import { ingressWith, moduleWith, NARROWER, REFUSED, TAKEN } from '../../support/kubernetes-names';
 import { catalogTexts, root, stackText, testModel } from '../../support/model';
 import { scaled } from '../../support/scale';
 import { type HollowCluster, startHollowCluster } from './hollow-cluster';
@@ -86,14 +87,20 @@ const plural = (kind: string): string => {
   if (lower.endsWith('y')) return `${lower.slice(0, -1)}ies`;
   return lower.endsWith('s') ? `${lower}es` : `${lower}s`;
 };
-const WHOLE_CLUSTER = new Set(['Namespace', 'PriorityClass', 'ClusterRole', 'ClusterRoleBinding']);
+const WHOLE_CLUSTER = new Set([
+  'Namespace',
+  'PriorityClass',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'APIService',
+]);
 
 interface Asked {
   readonly path: string;
   readonly body: object;
 }
 
-/** What a Secret's data is at run time: another Secret's output, which is Base64 already. */
+/** What is Base64 at run time: a Secret's data, another Secret's output, and an authority's certificate. */
 const knownAsBytes = (data: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(data).map(([key, value]) => [
@@ -116,6 +123,7 @@ function asked(item: Item): Asked {
       kind,
       metadata: { ...metadata, ...(item.planned ? { name: 'test-pod' } : {}) },
       ...(kind === 'Secret' ? { data: knownAsBytes(fields(item.args, 'data')) } : {}),
+      ...(kind === 'APIService' ? { spec: knownAsBytes(fields(item.args, 'spec')) } : {}),
     },
   };
 }
@@ -225,7 +233,10 @@ test(
     for (const api of [
       'api/v1',
       ...['apps', 'batch', 'policy'].map((group) => `apis/${group}/v1`),
-      ...['scheduling', 'rbac.authorization', 'networking'].map((group) => `apis/${group}.k8s.io/v1`),
+      'apis/autoscaling/v2',
+      ...['scheduling', 'rbac.authorization', 'networking', 'apiregistration'].map(
+        (group) => `apis/${group}.k8s.io/v1`,
+      ),
     ]) {
       const { text } = await ask('GET', `/openapi/v3/${api}`);
       documentsOf.set(api.replaceAll('/', '__'), JSON.parse(text) as OpenApiDocument);
@@ -250,6 +261,37 @@ test(
       refused.push(...(await refusal(each)));
     expect(refused).toEqual([]);
     expect(known.size).toBeGreaterThan(30);
+  },
+  TIMEOUT,
+);
+
+test(
+  'names at the edges of what Kubernetes takes are taken and refused as the table has them, ours and this API server alike',
+  async () => {
+    const path = `/apis/networking.k8s.io/v1/namespaces/${SCRATCH}/ingresses?dryRun=All&fieldValidation=Strict`;
+    const answers: Record<string, number> = {};
+    const wanted: Record<string, number> = {};
+    for (const [status, table] of [
+      [201, TAKEN],
+      [422, REFUSED],
+      [201, NARROWER],
+    ] as const) {
+      for (const [what, example] of table) {
+        wanted[what] = status;
+        answers[what] = (await ask('POST', path, ingressWith(example))).status;
+      }
+    }
+    expect(answers).toEqual(wanted);
+    // And what our program makes of the names that `check` takes.
+    const refused: string[] = [];
+    for (const [, example] of TAKEN) {
+      const written = { ...catalogTexts, modules: { 'shop.yaml': moduleWith(example) } };
+      const { items } = modelItems(modelOf({ catalog: written, stack: stackText }));
+      const made = items.filter((item) => isKubernetes(item) && kindOf(item) === 'Ingress').map(asked);
+      expect(made).toHaveLength(1);
+      for (const each of made) refused.push(...(await refusal(each)));
+    }
+    expect(refused).toEqual([]);
   },
   TIMEOUT,
 );

@@ -11,7 +11,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { topologyBoxes } from '../../../components/boxes';
-import { basicRef, givenRef, keyRef, secretRef, text } from '../../../components/shared/references';
+import {
+  basicRef,
+  certificateRef,
+  givenRef,
+  keyRef,
+  secretRef,
+  text,
+} from '../../../components/shared/references';
 import { Secrets } from '../../../components/shared/secrets';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { placeholders, withhold } from '../../../operations/preview/withhold';
@@ -60,6 +67,35 @@ test('a derived secret becomes what the placeholder seed derives, so that it com
   expect(
     plain((out.deployment.resources[0]?.inputs.stringData as { token?: unknown } | undefined)?.token),
   ).toBe(new Secrets(stand.seed, 'test').secret('hook/shop'));
+});
+
+test('a certificate, which anyone may read, compares equal without being a secret; its key is one', () => {
+  const host = 'metrics-adapter.autoscaling.svc';
+  const part = (seed: string, one: 'key' | 'cert' | 'bundle') =>
+    new Secrets(seed, 'test').certificate('autoscaling/adapter', host, one);
+  const ref = (one: 'key' | 'cert' | 'bundle') => certificateRef('autoscaling/adapter', host, one);
+  const { out, values, unmarked } = withheld(
+    state(
+      { inputs: { spec: { caBundle: part(real.seed, 'bundle') } } },
+      {
+        inputs: {
+          stringData: { 'tls.crt': part(real.seed, 'cert'), 'tls.key': secret(part(real.seed, 'key')) },
+        },
+      },
+    ),
+    [
+      { spec: { caBundle: ref('bundle') } },
+      { stringData: { 'tls.crt': ref('cert'), 'tls.key': ref('key') } },
+    ],
+  );
+  const [api, pair] = out.deployment.resources.map(({ inputs }) => inputs as Record<string, unknown>);
+  expect(api?.spec).toEqual({ caBundle: part(stand.seed, 'bundle') });
+  const { 'tls.crt': cert, 'tls.key': key } = (pair?.stringData ?? {}) as Record<string, unknown>;
+  expect(cert).toBe(part(stand.seed, 'cert'));
+  expect(plain(key)).toBe(part(stand.seed, 'key'));
+  expect(unmarked).toBe(0);
+  expect(values).toContain(part(real.seed, 'key'));
+  for (const shown of ['cert', 'bundle'] as const) expect(values).not.toContain(part(real.seed, shown));
 });
 
 test('two variables with one value have one stand-in, also where it is the seed or GitLab’s token', () => {
@@ -223,6 +259,7 @@ test('the Pod gets no root secret in any file, and the judge learns the nodes', 
         boxes: topologyBoxes(model),
         secrets: real,
         ledger: 'modules: {}\n',
+        basis: 'b'.repeat(64),
         found: {},
         clusters: { ci: 'one', production: 'two' },
         nodes: { one: { items: [] } },
@@ -248,6 +285,7 @@ test('the Pod gets no root secret in any file, and the judge learns the nodes', 
       clusters: { ci: 'one', production: 'two' },
       nodes: { one: { items: [] } },
     });
+    expect(readFileSync(join(folder, 'basis'), 'utf8')).toBe(`${'b'.repeat(64)}\n`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-import { databasesOf, homePod, makeWay } from '../../../operations/rebuild/restore';
+import { databasesOf, homePod, makeWay, wake } from '../../../operations/rebuild/restore';
 import { testModel } from '../../support/model';
 
 const model = testModel();
@@ -54,6 +54,29 @@ test("the Pod that holds Jenkins' home is as restricted as Jenkins, and does not
       volumes: [{ persistentVolumeClaim: { claimName: 'jenkins-home' } }],
     },
   });
+});
+
+test('a module that scales has Pods again when its databases are filled; of others an up sets the number', async () => {
+  const { production } = model.modules[0] as (typeof model.modules)[number];
+  const scaling = { qps: 50, min: 3, max: 9, cpu: 100, down: { windowSeconds: 300, percent: 20 } };
+  const scaledTo = async (replicas: number | undefined, scales: boolean): Promise<number[]> => {
+    const said: number[] = [];
+    await wake(
+      { production: { ...production, ...(scales ? { scaling } : {}) } },
+      {
+        read: async () => (replicas === undefined ? undefined : { spec: { replicas } }),
+        scale: async (pods) => void said.push(pods),
+      },
+    );
+    return said;
+  };
+  expect(await scaledTo(0, true)).toEqual([3]);
+  for (const [replicas, scales] of [
+    [5, true],
+    [undefined, true],
+    [0, false],
+  ] as const)
+    expect(await scaledTo(replicas, scales)).toEqual([]);
 });
 
 test('only services that are made here and can be dumped are filled', () => {

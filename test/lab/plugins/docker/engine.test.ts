@@ -1,3 +1,5 @@
+// Facts of Docker: api/types/registry/authconfig.go (EncodeAuthConfig, DecodeAuthConfig) of moby.
+
 import { authHeader } from '../../../../lab/plugins/docker/engine';
 
 test('credentials are base64url with padding, as Docker 20.10 decodes them', () => {

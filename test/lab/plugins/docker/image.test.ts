@@ -1,4 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+// Facts of pulumi-docker 5.2: provider/provider.go (Check, Diff, Create, Read, Update, Delete, hashContext,
+// getIgnorePatterns), provider/image.go (getRegistryAuth, getRegistryAddrForAuth, getRegistryAddrFromImage,
+// parseRepoDigestFromAux); of names: reference/normalize.go of distribution/reference.
+
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { contextDigest, readContext } from '../../../../lab/plugins/docker/context';
@@ -45,7 +49,30 @@ test('the digest sees contents, names and permissions, and not times', async () 
   const executable = await digest();
   expect(executable).not.toBe(before);
   write('app/main.py', 'print(2)\n');
-  expect(await digest()).not.toBe(executable);
+  const changed = await digest();
+  expect(changed).not.toBe(executable);
+  mkdirSync(path.join(folder, 'empty'));
+  expect(await digest()).toBe(changed);
+});
+
+test('a link counts as one, and one that leads nowhere is a fault', async () => {
+  const before = await digest();
+  symlinkSync('app/main.py', path.join(folder, 'start'));
+  expect(await digest()).not.toBe(before);
+  symlinkSync('nowhere', path.join(folder, 'lost'));
+  expect((await check(image())).failures).toEqual([
+    { property: 'build', reason: expect.stringContaining('lost leads nowhere') },
+  ]);
+});
+
+test('an image that is pushed is named with its registry', async () => {
+  const faults = async (more: Props) => (await check(image(more))).failures;
+  for (const imageName of ['team/a:1', 'registry/a:1', 'a'])
+    expect(await faults({ imageName })).toEqual([
+      { property: 'imageName', reason: `"${imageName}" does not name its registry` },
+    ]);
+  expect(await faults({ imageName: 'team/a:1', skipPush: true })).toEqual([]);
+  for (const imageName of ['localhost/a', 'h:1/a', 'h.x/a']) expect(await faults({ imageName })).toEqual([]);
 });
 
 test('.dockerignore keeps files out, takes exceptions in, and the Dockerfile is sent all the same', async () => {

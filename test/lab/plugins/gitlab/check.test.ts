@@ -1,3 +1,5 @@
+// Facts of terraform-provider-gitlab: the accepted values in docs/resources/*.md; names and types of the schema: sdks/gitlab.
+
 import { baseUrlFault, checkProviderInputs, connectionOf } from '../../../../lab/plugins/gitlab/config';
 import { KINDS } from '../../../../lab/plugins/gitlab/kinds';
 import { GitLabProvider } from '../../../../lab/plugins/gitlab/provider';

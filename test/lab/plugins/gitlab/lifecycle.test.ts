@@ -1,3 +1,7 @@
+// Facts of terraform-provider-gitlab, which the official plug-in wraps: docs/resources/group.md, project.md, project_hook.md,
+// group_access_token.md, project_access_token.md, deploy_key.md, repository_file.md, project_label.md, project_membership.md,
+// group_membership.md, branch_protection.md; names and types of the schema: sdks/gitlab.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,3 +1,5 @@
+// Facts of Pulumi: proto/pulumi/provider.proto, and the wire format of secrets in sdk/go/common/resource/sig/sig.go.
+
 import * as grpc from '@grpc/grpc-js';
 import { ResourceProviderClient, ResourceProviderService } from '@pulumi/pulumi/proto/provider_grpc_pb';
 import * as pb from '@pulumi/pulumi/proto/provider_pb';

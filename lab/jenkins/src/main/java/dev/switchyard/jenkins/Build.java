@@ -17,7 +17,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** One build and its folder: build.json, log, archive/, stashes/, robot-plugin/. */
@@ -45,6 +47,9 @@ public final class Build {
   public Map<String, Object> robotReport;
   /** `namespace/name` of agent Pods that may still exist. */
   public List<String> pods = new CopyOnWriteArrayList<>();
+
+  /** Agents that it has, by the names of their Pods. */
+  @JsonIgnore final Set<String> agents = ConcurrentHashMap.newKeySet();
 
   @JsonIgnore Path folder;
   @JsonIgnore volatile PipelineRun run;

@@ -1,17 +1,18 @@
 package dev.switchyard.jenkins;
 
-import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZonedDateTime;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Set;
+import java.util.TimeZone;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The schedule of Jenkins' timer trigger: lines of five fields, empty lines and comments, and `TZ=…` before them. As in
+ * The schedule of Jenkins' timer trigger: lines of five fields, empty lines and comments, and `TZ=…` in the first. As in
  * Jenkins, all five must agree: a day of the month and a day of the week are both demanded, where cron takes either.
  */
 final class Cron {
@@ -33,15 +34,16 @@ final class Cron {
   static Cron parse(String spec) {
     ZoneId zone = ZoneId.systemDefault();
     List<List<BitSet>> lines = new ArrayList<>();
-    for (String line : spec.lines().map(String::trim).filter(l -> !l.isEmpty() && !l.startsWith("#")).toList()) {
+    int number = 0;
+    for (String line : spec.lines().map(String::trim).toList()) {
+      number++;
       if (line.startsWith("TZ=")) {
-        if (!lines.isEmpty()) throw fault(line, "a time zone comes before all schedules");
-        try {
-          zone = ZoneId.of(line.substring(3));
-        } catch (DateTimeException e) {
-          throw fault(line, "is not a time zone");
-        }
-      } else lines.add(fields(line));
+        if (number > 1) throw fault(line, "a time zone stands in the first line");
+        // hudson.scheduler.CronTabList#getValidTimezone: by name only.
+        String name = line.substring(3);
+        if (!Set.of(TimeZone.getAvailableIDs()).contains(name)) throw fault(line, "is not a time zone");
+        zone = TimeZone.getTimeZone(name).toZoneId();
+      } else if (!line.isEmpty() && !line.startsWith("#")) lines.add(fields(line));
     }
     if (lines.isEmpty()) throw new IllegalArgumentException("the schedule is empty");
     return new Cron(zone, lines);

@@ -16,8 +16,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -28,10 +31,10 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.codehaus.groovy.runtime.InvokerHelper;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
@@ -42,7 +45,9 @@ final class Steps {
     thread.setDaemon(true);
     return thread;
   });
-  private static final Map<String, Semaphore> LOCKS = new ConcurrentHashMap<>();
+  /** Resources that are locked, and what others wait for, the oldest first; both under the first one's monitor. */
+  private static final Set<String> LOCKED = new HashSet<>();
+  private static final List<Set<String>> WAITING = new ArrayList<>();
   private static final String NO_NODE = "Required context class hudson.FilePath is missing\nPerhaps you forgot to surround the step with a step that provides this, such as: node";
 
   /** Parameters by step; the first one may be given alone. A trailing `!` is required. */
@@ -66,7 +71,7 @@ final class Steps {
         "unstash name!", "archiveArtifacts artifacts! allowEmptyArchive fingerprint onlyIfSuccessful excludes defaultExcludes caseSensitive followSymlinks",
         "junit testResults! allowEmptyResults skipPublishingChecks skipMarkingBuildUnstable keepLongStdio checksName",
         "robot outputPath! outputFileName reportFileName logFileName passThreshold unstableThreshold onlyCritical otherFiles disableArchiveOutput countSkippedTests archiveDirName enableCache",
-        "lock resource! inversePrecedence", "timeout time! unit", "retry count!", "withCredentials bindings!", "withEnv overrides!", "stage name!",
+        "lock resource extra skipIfLocked", "timeout time! unit", "retry count!", "withCredentials bindings!", "withEnv overrides!", "stage name!",
         "catchError message buildResult stageResult catchInterruptions", "unstable message!", "warnError message! catchInterruptions",
         "milestone ordinal label", "sleep time! unit", "isUnix", "waitUntil initialRecurrencePeriod quiet", "timestamps", "library identifier!",
         "libraryResource resource! encoding", "node label", "container name!", "containerLog name! returnLog tailingLines sinceSeconds limitBytes",
@@ -341,7 +346,7 @@ final class Steps {
       case "waitUntil":
         return waitUntil(a, body);
       case "lock":
-        return lock(text(a, "resource"), body);
+        return lock(a, body);
       case "milestone":
         return milestone(a);
       case "withEnv":
@@ -490,20 +495,53 @@ final class Steps {
     }
   }
 
-  private Object lock(String resource, Closure<?> body) throws Exception {
-    Semaphore semaphore = LOCKS.computeIfAbsent(resource, k -> new Semaphore(1, true));
-    log("Trying to acquire lock on [Resource: " + resource + "]");
-    if (!semaphore.tryAcquire()) {
-      log("Resource [" + resource + "] is locked, waiting...");
-      semaphore.acquire();
+  /**
+   * All resources at once or none, made where they are not known; of those that wait, the oldest that can go on does. With
+   * `skipIfLocked` nobody waits: the body is left out (lockable-resources-plugin, LockStepExecution.start and LockableResourcesManager.getNextQueuedContext).
+   */
+  private Object lock(Map<String, Object> a, Closure<?> body) throws Exception {
+    Set<String> wanted = new LinkedHashSet<>();
+    if (a.get("resource") != null) wanted.add(text(a, "resource"));
+    for (Object extra : a.get("extra") instanceof List<?> list ? list : List.of()) {
+      if (!(extra instanceof Map<?, ?> one) || !one.keySet().equals(Set.of("resource"))) throw new AbortException("lock: extra takes [resource: name] here, not " + extra);
+      wanted.add(String.valueOf(one.get("resource")));
+    }
+    if (wanted.isEmpty()) throw new AbortException("lock: resource or extra must be given");
+    String told = "[" + wanted.stream().map(name -> "Resource: " + name).collect(Collectors.joining(", ")) + "]";
+    log("Trying to acquire lock on " + told);
+    synchronized (LOCKED) {
+      WAITING.add(wanted);
+      try {
+        if (!isNext(wanted)) {
+          boolean skips = flag(a, "skipIfLocked", false);
+          log(told + " is locked, " + (skips ? "skipping execution..." : "waiting..."));
+          if (skips) return null;
+        }
+        while (!isNext(wanted)) LOCKED.wait();
+        LOCKED.addAll(wanted);
+      } finally {
+        WAITING.removeIf(one -> one == wanted);
+        LOCKED.notifyAll();
+      }
     }
     try {
-      log("Lock acquired on [Resource: " + resource + "]");
+      log("Lock acquired on " + told);
       return within(c -> { }, body);
     } finally {
-      semaphore.release();
-      log("Lock released on resource [Resource: " + resource + "]");
+      synchronized (LOCKED) {
+        LOCKED.removeAll(wanted);
+        LOCKED.notifyAll();
+      }
+      log("Lock released on resource " + told);
     }
+  }
+
+  private static boolean isNext(Set<String> wanted) {
+    for (Set<String> older : WAITING) {
+      if (older == wanted) return Collections.disjoint(LOCKED, wanted);
+      if (Collections.disjoint(LOCKED, older) && !Collections.disjoint(older, wanted)) return false;
+    }
+    return false;
   }
 
   /** The highest milestone passed, by job: an older build that comes later is superseded. */
@@ -809,6 +847,7 @@ final class Steps {
   /** Runs a body on an agent, whose Pod goes after it as its retention says. */
   private Object onAgent(Agent agent, Closure<?> body) throws Exception {
     boolean failed = true;
+    build.agents.add(agent.pod());
     try {
       log("Running on " + agent.pod() + " in " + workspace());
       Object value = within(c -> {
@@ -829,6 +868,7 @@ final class Steps {
       failed = false;
       return value;
     } finally {
+      build.agents.remove(agent.pod());
       boolean interrupted = Thread.interrupted();
       if (!controller.stopping && !agent.keep() && !(agent.keepOnFailure() && failed)) Pods.delete(agent.client(), agent.namespace(), agent.pod(), build);
       else if (!controller.stopping) {

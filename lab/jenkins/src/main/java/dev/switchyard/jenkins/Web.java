@@ -263,6 +263,7 @@ final class Web {
     if (is(p, "api", "json")) return json(r, root(depth(r)));
     if (is(p, "queue", "api", "json"))
       return json(r, ordered("_class", "hudson.model.Queue", "discoverableItems", List.of(), "items", controller.queue().stream().map(this::item).toList()));
+    if (is(p, "computer", "api", "json")) return json(r, computers());
     if (p.size() == 5 && is(p.subList(0, 2), "queue", "item") && is(p.subList(3, 5), "api", "json")) return queueItem(r, Long.parseLong(p.get(2)));
     if (is(p, "queue", "cancelItem")) {
       mayChange(r, "Job/Cancel");
@@ -647,6 +648,30 @@ final class Web {
     return ordered("_class", "hudson.model.Queue$BlockedItem", "actions", List.of(causes(item.causes, item.env)), "id", item.id, "inQueueSince", item.since, "blocked", true, "buildable", false, "stuck", false,
         "params", item.params.isEmpty() ? "" : item.params.toString(), "why", controller.why(item), "url", "queue/item/" + item.id + "/", "task",
         ordered("_class", type(job), "name", job.name(), "url", controller.rootUrl() + job.urlPath()));
+  }
+
+  /**
+   * A pipeline that runs has an executor of its own on the built-in node (core: Computer.getOneOffExecutors; workflow-job: WorkflowJob is a FlyweightTask),
+   * and one on each of its agents (workflow-durable-task-step: PlaceholderExecutable, exported with its build's address).
+   */
+  private Map<String, Object> computers() {
+    List<Object> running = new ArrayList<>();
+    List<Object> agents = new ArrayList<>();
+    for (Job job : controller.jobs.values()) {
+      if (job.folder) continue;
+      for (Build build : controller.builds(job.fullName)) {
+        if (!build.building) continue;
+        running.add(ordered("currentExecutable", buildJson(job, build)));
+        for (String agent : build.agents)
+          agents.add(ordered("_class", "org.csanchez.jenkins.plugins.kubernetes.KubernetesComputer", "displayName", agent, "executors",
+              List.of(ordered("currentExecutable", ordered("_class", "org.jenkinsci.plugins.workflow.support.steps.ExecutorStepExecution$PlaceholderTask$PlaceholderExecutable",
+                  "number", build.number, "url", controller.rootUrl() + job.urlPath() + build.number + "/"))), "oneOffExecutors", List.of()));
+      }
+    }
+    List<Object> computers = new ArrayList<>(List.of(ordered("_class", "hudson.model.Hudson$MasterComputer", "displayName", "Built-In Node", "executors",
+        List.of(), "oneOffExecutors", running)));
+    computers.addAll(agents);
+    return ordered("_class", "hudson.model.ComputerSet", "busyExecutors", agents.size(), "computer", computers, "displayName", "Nodes", "totalExecutors", agents.size());
   }
 
   private Reply queueItem(Request r, long id) throws JsonProcessingException {

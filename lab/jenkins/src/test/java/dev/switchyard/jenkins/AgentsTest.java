@@ -21,7 +21,7 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
 /**
- * How many agents there may be at once, and what becomes of one that cannot be made: KubernetesProvisioningLimits and
+ * How many agents there may be at once, and what becomes of one that cannot be made. Sources: KubernetesProvisioningLimits and
  * KubernetesLauncher of jenkinsci/kubernetes-plugin (read at a82d78a0).
  */
 class AgentsTest {

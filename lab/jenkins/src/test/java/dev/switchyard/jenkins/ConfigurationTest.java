@@ -13,6 +13,11 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+/**
+ * Which configuration as code is taken. Sources: ConfigurationAsCode, BaseConfigurator and SecretSourceResolver of
+ * configuration-as-code-plugin; GitLabConnection of gitlab-plugin (time-outs); the plugins' own configurators, as
+ * docs/components/jenkins.md names them; JobDslPlugin's API of job-dsl-plugin. What is not known is refused by name.
+ */
 class ConfigurationTest {
   static final Plugins ALL = Plugins.parse("plugins.txt", String.join("\n", "configuration-as-code:1", "job-dsl:1", "kubernetes:1", "workflow-aggregator:1",
       "gitlab-plugin:1", "kubernetes-credentials-provider:1", "credentials-binding:1", "robot:1", "junit:1", "lockable-resources:1", "timestamper:1"));

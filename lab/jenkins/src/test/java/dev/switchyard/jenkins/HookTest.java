@@ -12,7 +12,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /**
- * Which hook starts a build, as jenkinsci/gitlab-plugin 1.9.182144 decides it: MergeRequestHookTriggerHandlerFactory,
+ * Which hook starts a build. Sources, of jenkinsci/gitlab-plugin 1.9.182144: MergeRequestHookTriggerHandlerFactory,
  * TriggerConfigChain, MergeRequestHookTriggerHandlerImpl (merge requests), BuildUtil (what was built), PushHookTriggerHandlerImpl.
  */
 class HookTest {

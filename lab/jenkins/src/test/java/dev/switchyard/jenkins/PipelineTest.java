@@ -13,6 +13,12 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+/**
+ * What a pipeline's steps do. Sources: CatchErrorStep, TimeoutStepExecution and RetryStepExecution of
+ * workflow-basic-steps-plugin; ParallelStep of workflow-cps-plugin; LockStepExecution and LockableResourcesManager of
+ * lockable-resources-plugin; RobotPublisher of robot-plugin. Not so here: a build that ran at a restart goes on there, and is
+ * run again here.
+ */
 class PipelineTest {
   @TempDir Path home;
 
@@ -84,6 +90,37 @@ class PipelineTest {
     assertEquals("FAILURE", build.result);
     assertTrue(log(build).contains("ERROR: no"));
     assertTrue(System.nanoTime() - start < 20_000_000_000L);
+  }
+
+  /** lockable-resources-plugin: LockStepExecution.start, LockableResourcesManager.getNextQueuedContext. */
+  @Test
+  void aLockTakesAllItsResourcesOrNoneAndTheOldestThatCanGoOnDoes() throws Exception {
+    Build build = run("def order = Collections.synchronizedList([])\n"
+        + "parallel a: { lock('x') { order << 'a'; sleep 2 } },\n"
+        + "  all: { sleep 1; lock(resource: 'x', extra: [[resource: 'y'], [resource: 'z']]) { order << 'all'; sleep 1; order << 'all done' } },\n"
+        // Free while the one before it waits for another one too, and it goes on.
+        + "  b: { sleep(time: 1500, unit: 'MILLISECONDS'); lock('y') { order << 'b'; sleep 2 } },\n"
+        + "  c: { sleep 3; lock('z') { order << 'c'; sleep 3 } }\n"
+        + "echo \"order $order\"");
+    assertEquals("SUCCESS", build.result, log(build));
+    assertTrue(log(build).contains("order [a, b, c, all, all done]"), log(build));
+    assertTrue(log(build).contains("Trying to acquire lock on [Resource: x, Resource: y, Resource: z]"));
+  }
+
+  @Test
+  void aLockThatIsTakenIsSkippedWhereItsStepSaysSo() throws Exception {
+    Build build = run("def order = Collections.synchronizedList([])\n"
+        + "parallel a: { lock('x') { order << 'a'; sleep 2; order << 'a done' } },\n"
+        + "  b: { sleep 1; lock(resource: 'x', skipIfLocked: true) { order << 'b' }; order << 'without' }\n"
+        + "lock(resource: 'x', skipIfLocked: true) { order << 'free' }\n"
+        + "echo \"order $order\"");
+    assertEquals("SUCCESS", build.result, log(build));
+    assertTrue(log(build).contains("order [a, without, a done, free]"), log(build));
+  }
+
+  @Test
+  void whatALockCannotTakeHereIsRefused() throws Exception {
+    assertTrue(log(run("lock(resource: 'x', extra: [[label: 'y']]) { }")).contains("extra takes [resource: name] here"));
   }
 
   @Test

@@ -24,7 +24,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The reload endpoint, over HTTP, with files as a ConfigMap and a Secret mount them. */
+/**
+ * The reload endpoint, over HTTP, with files as a ConfigMap and a Secret mount them. Sources: TokenReloadAction of
+ * configuration-as-code-plugin; Queue and Computer of core (quiet period, executors); jenkins-support of jenkinsci/docker.
+ */
 class ReloadTest {
   @TempDir Path folder;
   private Controller controller;
@@ -159,6 +162,30 @@ class ReloadTest {
     assertEquals(build, controller.build("switchyard/orders", 1));
     assertEquals(200, hook("orders", "orders-token"));
     assertTrue(controller.build("switchyard/orders", 2) != null);
+  }
+
+  /** core: Computer.getOneOffExecutors and Executor.getCurrentExecutableForApi are exported; workflow-job: a pipeline is a FlyweightTask, whose executor is there while it runs. */
+  @Test
+  void aBuildIsOnAComputerForAsLongAsItRuns() throws Exception {
+    write(Files.readString(folder.resolve("casc/jenkins.yaml")).replace("echo 'built'", "sleep 3"));
+    assertEquals(200, reload("the-token").statusCode());
+    assertEquals(200, hook("orders", "orders-token"));
+    for (int i = 0; controller.build("switchyard/orders", 1) == null && i < 400; i++) Thread.sleep(25);
+    JsonNode running = executors();
+    assertEquals(1, running.size());
+    assertTrue(running.get(0).at("/currentExecutable/url").asText().endsWith("/job/switchyard/job/orders/1/"), running.toString());
+    assertEquals("PUSH", running.get(0).at("/currentExecutable/actions/0/causes/0/data/actionType").asText(), running.toString());
+    finished(controller.build("switchyard/orders", 1));
+    assertEquals(0, executors().size());
+  }
+
+  private JsonNode executors() throws Exception {
+    String pair = Base64.getEncoder().encodeToString("admin:old-password".getBytes());
+    String tree = "computer[oneOffExecutors[currentExecutable[url,actions[causes[data[actionType]]]]]]";
+    HttpResponse<String> answer = http.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/computer/api/json?tree="
+        + java.net.URLEncoder.encode(tree, java.nio.charset.StandardCharsets.UTF_8))).header("Authorization", "Basic " + pair).build(), BodyHandlers.ofString());
+    assertEquals(200, answer.statusCode(), answer.body());
+    return Build.JSON.readTree(answer.body()).at("/computer/0/oneOffExecutors");
   }
 
   /** core: 5 s before each build unless the job says otherwise; in it, the same commit of the same branch is one build. */

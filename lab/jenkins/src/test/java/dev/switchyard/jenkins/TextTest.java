@@ -15,7 +15,10 @@ import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
 import org.yaml.snakeyaml.constructor.SafeConstructor;
 
-/** What text/groovy.ts and text/jcasc.ts wrote, read by Groovy 2.4 and by the plug-in's own substitutor. */
+/**
+ * What text/groovy.ts and text/jcasc.ts wrote, read by Groovy 2.4 itself and by the plug-in's own substitutor. Source:
+ * SecretSourceResolver of configuration-as-code-plugin.
+ */
 class TextTest {
   private static final Map<String, String> SECRETS = Map.of("ADMIN_PASSWORD", "hunter2", "TOKEN", "abc");
 

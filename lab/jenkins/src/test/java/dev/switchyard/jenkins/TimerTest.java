@@ -18,6 +18,10 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+/**
+ * When a job starts by the clock. Sources, of core: hudson.scheduler.CronTabList and CronTab (lines, TZ, all five fields),
+ * hudson.triggers.Trigger.Cron (each minute once, those slept through too), hudson.triggers.TimerTrigger (the cause).
+ */
 class TimerTest {
   @TempDir Path home;
 
@@ -108,7 +112,9 @@ class TimerTest {
     assertTrue(fault("H 3 * * *").contains("H and @names are not covered"));
     assertTrue(fault("@daily").contains("H and @names are not covered"));
     assertTrue(fault("TZ=Mars/Olympus\n0 0 * * *").contains("is not a time zone"));
-    assertTrue(fault("0 0 * * *\nTZ=UTC").contains("comes before all schedules"));
+    assertTrue(fault("TZ=+02:00\n0 0 * * *").contains("is not a time zone"));
+    assertTrue(fault("0 0 * * *\nTZ=UTC").contains("stands in the first line"));
+    assertTrue(fault("# nights\nTZ=UTC\n0 0 * * *").contains("stands in the first line"));
     assertEquals("the schedule is empty", fault("# nothing\n"));
   }
 

@@ -201,7 +201,7 @@ final class Engine {
         state.strands.stream().flatMap(strand -> strand.frames.stream()).map(frame -> frame.deadline)).min(Long::compare).orElse(NEVER);
     if (next == NEVER) {
       Strand stuck = asleep.get(0);
-      // For ever, and with it what is held; an outermost agent that cannot start holds nothing, and waits alone.
+      // For ever, and with it its first agent; an outermost one that cannot start waits alone.
       if (stuck.inside().anyMatch(frame -> frame.step != null && Set.of("node", "lock").contains(frame.step.name)))
         throw new AssertionError("waits for ever for " + stuck.asleep.name + ": " + String.join("\n", trace));
       interrupt(stuck, new FlowInterruptedException("ABORTED", "Aborted by a person"));
@@ -213,6 +213,7 @@ final class Engine {
       Step step = strand.asleep;
       strand.asleep = null;
       if (step.name.equals("node")) enter(strand, step);
+      else if (step.name.equals("lock")) perform(strand, step);
       else strand.next = new Outcome(null, null);
       return true;
     }
@@ -287,12 +288,12 @@ final class Engine {
   /** What becomes of a body's end. */
   private Outcome left(Step step, Outcome outcome) {
     if (step.name.equals("lock")) {
-      state.locks.remove(step.text("resource"));
-      trace.add("unlock " + step.text("resource"));
+      step.resources().forEach(state.locks::remove);
+      trace.add("unlock " + String.join(" ", step.resources()));
       for (Strand other : state.strands) {
         if (other.waiting == null) continue;
         Step wanted = other.waiting;
-        if (state.locks.add(wanted.text("resource"))) {
+        if (acquires(wanted)) {
           other.waiting = null;
           enter(other, wanted);
         }
@@ -322,8 +323,8 @@ final class Engine {
     throw new AssertionError("the body of a step is not transformed");
   }
 
-  private static final Set<String> BLOCKS = Set.of("node", "stage", "container", "timeout", "lock", "withEnv", "withCredentials", "podTemplate", "catchError");
-  private static final Set<String> ON_A_NODE = Set.of("sh", "readFile", "writeFile", "fileExists", "stash", "unstash", "archiveArtifacts", "junit", "robot", "container");
+  private static final Set<String> BLOCKS = Set.of("node", "stage", "container", "timeout", "lock", "withEnv", "withCredentials", "podTemplate", "catchError", "dir");
+  private static final Set<String> ON_A_NODE = Set.of("sh", "readFile", "writeFile", "fileExists", "stash", "unstash", "archiveArtifacts", "junit", "robot", "container", "dir", "pwd");
 
   private void perform(Strand strand, Step step) throws Exception {
     if (BLOCKS.contains(step.name) != (step.body != null) && !step.name.equals("parallel"))
@@ -332,13 +333,38 @@ final class Engine {
       throw new IllegalStateException("Required context class hudson.FilePath is missing: " + step.name);
     if (step.name.equals("parallel")) branch(strand, step);
     else if (step.name.equals("node")) agent(strand, step);
-    else if (step.name.equals("lock") && !state.locks.add(step.text("resource"))) strand.waiting = step;
+    else if (step.name.equals("lock") && !acquires(step)) refuse(strand, step);
     else if (step.body != null) {
-      if (step.name.equals("lock")) trace.add("lock " + step.text("resource"));
+      if (step.name.equals("lock")) trace.add("lock " + String.join(" ", step.resources()));
       enter(strand, step);
     } else if (step.name.equals("sleep")) sleep(strand, step, step.seconds("SECONDS"));
     else if (step.name.equals("sh")) command(strand, step);
     else strand.next = new Outcome(answer(strand, step), null);
+  }
+
+  private boolean acquires(Step lock) {
+    if (lock.resources().stream().anyMatch(name -> state.locks.contains(name) || world.lockedUntil(name, state.now) > state.now)) return false;
+    state.strands.stream().map(strand -> strand.asleep).filter(step -> step != null && step.name.equals("node")).forEach(this::holdsWhileWaiting);
+    state.locks.addAll(lock.resources());
+    return true;
+  }
+
+  /** Whoever has the lock is waited for, unless the step says to go on without its body (lockable-resources, LockStepExecution). */
+  private void refuse(Strand strand, Step lock) {
+    if (lock.is("skipIfLocked")) {
+      trace.add("skips " + String.join(" ", lock.resources()));
+      strand.next = new Outcome(null, null);
+      return;
+    }
+    trace.add("waits for the lock " + String.join(" ", lock.resources()));
+    long free = lock.resources().stream().mapToLong(name -> world.lockedUntil(name, state.now)).max().orElse(0);
+    if (free > state.now) sleep(strand, lock, free - state.now);
+    else strand.waiting = lock;
+  }
+
+  /** Others would wait for as long as a Pod cannot start. */
+  private void holdsWhileWaiting(Step agent) {
+    throw new AssertionError("holds a lock while it waits for the agent " + agent.text("label") + ": " + String.join("\n", trace));
   }
 
   private void branch(Strand strand, Step step) {
@@ -355,8 +381,8 @@ final class Engine {
   /** An agent that never starts is waited for until somebody ends that. */
   private void agent(Strand strand, Step step) {
     String label = step.text("label");
-    List<String> held = state.locks.stream().sorted().toList();
-    agents.add(label + (credentialsOf(strand).isEmpty() ? "" : " with " + credentialsOf(strand)) + (held.isEmpty() ? "" : " holding " + held));
+    if (!state.locks.isEmpty()) holdsWhileWaiting(step);
+    agents.add(label + (credentialsOf(strand).isEmpty() ? "" : " with " + credentialsOf(strand)));
     long after = world.startsAfter(label);
     if (after == 0) {
       enter(strand, step);
@@ -371,6 +397,7 @@ final class Engine {
     String script = step.text("script");
     trace.add(place.agent() + "/" + place.container() + (place.credentials().isEmpty() ? "" : " " + place.credentials()) + "$ " + script);
     int code = world.command(place, script);
+    if (code == Scenario.DIES) throw new AbortException("the agent " + place.agent() + " was removed");
     if (code < 0) {
       trace.add("waits for " + script);
       sleep(strand, step, -1);
@@ -418,6 +445,9 @@ final class Engine {
       case "fileExists" -> {
         return read(strand, step.text("file")) != null;
       }
+      case "pwd" -> {
+        return "/home/jenkins/agent/workspace/job";
+      }
       case "readFile" -> {
         String text = read(strand, step.text("file"));
         if (text == null) throw new java.nio.file.NoSuchFileException(step.text("file"));
@@ -449,18 +479,19 @@ final class Engine {
   /** A second round of one build makes these anew. */
   private static final Set<String> REPLACED = Set.of("given", "build");
 
+  /** A file of the library; null when there is none of that name. */
+  private Script library(String name) throws Exception {
+    Path file = VARS.resolve(name + ".groovy");
+    if (!Files.exists(file)) return null;
+    if (!state.vars.containsKey(name)) state.vars.put(name, script(Files.readString(file), name));
+    return state.vars.get(name);
+  }
+
   /** What a script calls and does not define. */
   Object call(String name, Object[] arguments) {
     try {
-      Path file = VARS.resolve(name + ".groovy");
-      if (Files.exists(file)) {
-        Script var = state.vars.get(name);
-        if (var == null) {
-          var = script(Files.readString(file), name);
-          state.vars.put(name, var);
-        }
-        return InvokerHelper.getMetaClass(var).invokeMethod(var, "call", arguments);
-      }
+      Script var = library(name);
+      if (var != null) return InvokerHelper.getMetaClass(var).invokeMethod(var, "call", arguments);
       if (Step.isBinding(name)) return Step.binding(name, arguments);
       return Continuable.suspend(Step.of(name, arguments));
     } catch (RuntimeException | Error thrown) {
@@ -474,6 +505,12 @@ final class Engine {
   Object global(String name, RuntimeException missing) {
     if (name.equals("env")) return new Variables();
     if (name.equals("currentBuild")) return new CurrentBuild();
+    try {
+      Script var = library(name);
+      if (var != null) return var;
+    } catch (Exception broken) {
+      throw new IllegalStateException(broken);
+    }
     if (!name.equals("POD_LABEL")) throw missing;
     Step template = current.inside().map(frame -> frame.step).filter(step -> step != null && step.name.equals("podTemplate")).findFirst().orElseThrow(() -> missing);
     return template.text("inheritFrom").isEmpty() ? "test-pod" : template.text("inheritFrom") + " as " + template.text("serviceAccount");

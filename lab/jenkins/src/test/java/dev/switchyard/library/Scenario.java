@@ -1,6 +1,7 @@
 package dev.switchyard.library;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -10,16 +11,21 @@ import java.util.Map;
 final class Scenario implements World {
   /** An exit code for a command that never ends. */
   static final int HANGS = -1;
+  /** One for a command whose agent goes in the middle of it. */
+  static final int DIES = -2;
+
+  private record Locked(String resource, long from, long to) {}
 
   private final Map<String, Deque<Integer>> codes = new LinkedHashMap<>();
   private final Map<String, String> files = new LinkedHashMap<>(Map.of(
       ".switchyard/timeout-minutes", "10\n",
-      ".switchyard/results", "results\n",
       ".switchyard/test-pod.yaml", "kind: Pod\n",
-      ".switchyard/out/output.xml.gz", "cmVzdWx0cw==",
-      ".switchyard/out/xunit.xml.gz", "eHVuaXQ=",
+      "/carried/done", "",
+      "/carried/output.xml.gz", "cmVzdWx0cw==",
+      "/carried/xunit.xml.gz", "eHVuaXQ=",
       ".switchyard/preview/environments", "lab\nsecond\n"));
   private final Map<String, Long> late = new LinkedHashMap<>();
+  private final List<Locked> locked = new ArrayList<>();
   private final Map<String, String> publishing = new LinkedHashMap<>();
 
   /** The exit codes of commands that begin so, one after the other; the last one stays. */
@@ -47,6 +53,12 @@ final class Scenario implements World {
     return this;
   }
 
+  /** Another build has a lock between two seconds. */
+  Scenario locked(String resource, long from, long to) {
+    locked.add(new Locked(resource, from, to));
+    return this;
+  }
+
   Scenario cannot(String step, String why) {
     publishing.put(step, why);
     return this;
@@ -65,6 +77,11 @@ final class Scenario implements World {
   @Override
   public long startsAfter(String agent) {
     return late.getOrDefault(agent, 0L);
+  }
+
+  @Override
+  public long lockedUntil(String resource, long now) {
+    return locked.stream().filter(one -> one.resource.equals(resource) && one.from <= now).mapToLong(Locked::to).max().orElse(0);
   }
 
   @Override

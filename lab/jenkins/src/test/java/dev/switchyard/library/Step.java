@@ -26,6 +26,8 @@ final class Step implements Serializable {
       Map.entry("writeFile", List.of("", "file", "text", "encoding")),
       Map.entry("stash", List.of("name", "allowEmpty", "excludes", "includes", "useDefaultExcludes")),
       Map.entry("unstash", List.of("name")),
+      Map.entry("pwd", List.of("tmp")),
+      Map.entry("dir", List.of("path")),
       Map.entry("sleep", List.of("time", "unit")),
       Map.entry("timeout", List.of("time", "activity", "unit")),
       Map.entry("withEnv", List.of("overrides")),
@@ -40,7 +42,7 @@ final class Step implements Serializable {
       Map.entry("container", List.of("name", "shell")),
       Map.entry("podTemplate", List.of("", "cloud", "inheritFrom", "label", "name", "namespace", "serviceAccount", "showRawYaml", "yaml")),
       // junit, robot
-      Map.entry("junit", List.of("testResults", "allowEmptyResults", "keepLongStdio", "skipPublishingChecks")),
+      Map.entry("junit", List.of("testResults", "allowEmptyResults", "keepLongStdio", "skipMarkingBuildUnstable", "skipPublishingChecks")),
       Map.entry("robot", List.of("outputPath", "passThreshold", "unstableThreshold", "outputFileName", "reportFileName", "logFileName")));
 
   /** What `withCredentials` takes: no steps, so they do not suspend (credentials-binding, by their symbols). */
@@ -95,6 +97,18 @@ final class Step implements Serializable {
     if (value instanceof GString) return value.toString();
     if (value instanceof List<?> list) return new ArrayList<>(list.stream().map(Step::plain).toList());
     return value;
+  }
+
+  /** Resources of a lock: all at once, or none (lockable-resources, LockStep.getResources). */
+  List<String> resources() {
+    List<String> names = new ArrayList<>();
+    if (parameters.containsKey("resource")) names.add(text("resource"));
+    if (parameters.get("extra") instanceof List<?> extra)
+      for (Object one : extra) {
+        if (!(one instanceof Map<?, ?> resource) || !resource.keySet().equals(Set.of("resource"))) throw new IllegalArgumentException("lock: extra takes [resource: name], not " + one);
+        names.add(resource.get("resource").toString());
+      }
+    return names;
   }
 
   String text(String parameter) {

@@ -4,11 +4,16 @@ import java.util.Map;
 
 /** What a run of the library meets: agents, commands and what they leave. */
 interface World {
-  /** The exit code of a command; negative when it does not end by itself. */
+  /** The exit code of a command; negative when it does not end by itself, or its agent dies. */
   int command(Place place, String script);
 
   /** Seconds after which an agent of this kind starts; negative when it never does. */
   default long startsAfter(String agent) {
+    return 0;
+  }
+
+  /** The second at which another build lets go of a lock; one that is past when none has it. */
+  default long lockedUntil(String resource, long now) {
     return 0;
   }
 

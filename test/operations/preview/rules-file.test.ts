@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseCatalog } from '../../../catalog/load';
 import { violationSchema } from '../../../delivery/preview/note';
-import { openRecord } from '../../../operations/preview/record';
+import { writeBrokenRules } from '../../../operations/preview/rules-file';
 import { catalogTexts, testModel } from '../../support/model';
 
 let folder: string;
@@ -12,10 +12,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const rules = () => JSON.parse(readFileSync(join(folder, 'rules.json'), 'utf8'));
+const file = () => join(folder, 'rules.json');
+const rules = () => JSON.parse(readFileSync(file(), 'utf8'));
 
-test('broken rules stand in the record as delivery reads them, and none when all hold', () => {
-  openRecord(folder).rules(testModel());
+test('broken rules are written as delivery reads them, and none when all hold', () => {
+  writeBrokenRules(file(), testModel());
   expect(rules()).toEqual([]);
   const catalog = parseCatalog({
     ...catalogTexts,
@@ -23,7 +24,7 @@ test('broken rules stand in the record as delivery reads them, and none when all
       'shop.yaml': `${catalogTexts.modules['shop.yaml']}environment: { DB_PASSWORD: hunter2 }\n`,
     },
   });
-  openRecord(folder).rules(testModel({ catalog, modules: catalog.modules }));
+  writeBrokenRules(file(), testModel({ catalog, modules: catalog.modules }));
   const found = rules();
   expect(found).toHaveLength(1);
   expect(violationSchema.parse(found[0])).toEqual(found[0]);
@@ -32,14 +33,4 @@ test('broken rules stand in the record as delivery reads them, and none when all
     what: 'DB_PASSWORD is a plain value.',
     remedy: 'Put it into a Secret and use valueFrom.secretKeyRef.',
   });
-});
-
-test('events are lines; those of an earlier run go', () => {
-  writeFileSync(join(folder, 'events.jsonl'), 'of yesterday\n');
-  const record = openRecord(folder);
-  record.event({ sequence: 1, timestamp: 2 });
-  record.event({ sequence: 2, timestamp: 3 });
-  expect(readFileSync(join(folder, 'events.jsonl'), 'utf8')).toBe(
-    '{"sequence":1,"timestamp":2}\n{"sequence":2,"timestamp":3}\n',
-  );
 });

@@ -1,0 +1,8 @@
+import type { Model } from '../model';
+
+/** Whether any module of the environment has an autoscaler. */
+export const scales = ({ modules }: Pick<Model, 'modules'>): boolean =>
+  modules.some(({ production }) => production.scaling !== undefined);
+
+/** Name of the API that autoscalers ask, which a cluster has once. */
+export const CUSTOM_METRICS = 'v1beta2.custom.metrics.k8s.io';

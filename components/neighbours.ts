@@ -1,0 +1,115 @@
+import { type Catalog, type Module, modulesOf } from '../catalog/load';
+import type { Problem } from '../catalog/problems';
+import { folded } from '../catalog/shapes';
+import type { Clusters } from '../stacks/clusters';
+import { namespacesOf } from '../stacks/namespaces';
+import type { StackSettings } from '../stacks/schema';
+import { CUSTOM_METRICS, scales } from './autoscaling/scales';
+
+/** What an environment takes for itself where others may be: in a cluster, or in a GitLab. */
+interface Own {
+  readonly kind: 'namespace' | 'api' | 'port' | 'group';
+  /** The same for all that share the place. */
+  readonly place: string;
+  readonly name: string;
+  /** Module whose file says it. @default the stack's */
+  readonly module?: string;
+  readonly key: string;
+}
+
+function inCluster(settings: StackSettings, modules: readonly Module[], role: keyof Clusters): Own[] {
+  const { autoscaling, clusters, jenkins, registry } = settings;
+  const { context, kubeconfig } = clusters[role];
+  const place = JSON.stringify([context, kubeconfig]);
+  const own = (kind: Own['kind'], name: string | number, key: string, module?: string): Own => ({
+    kind,
+    place,
+    name: String(name),
+    key,
+    module,
+  });
+  const ports = (numbers: readonly (readonly [port: number | undefined, key: string, module?: string])[]) =>
+    numbers.flatMap(([port, key, module]) => (port === undefined ? [] : [own('port', port, key, module)]));
+  const { test, production, ...shared } = namespacesOf(settings);
+  const namespaces = (names: readonly string[]) =>
+    names.map((name) => own('namespace', name, `config.clusters.${role}.context`));
+  if (role === 'ci')
+    return [
+      ...namespaces([...Object.values(shared), ...modules.map(({ name }) => test(name))]),
+      ...ports([
+        [jenkins.existing ? undefined : jenkins.nodePort, 'config.jenkins.nodePort'],
+        [registry.existing ? undefined : registry.nodePort, 'config.registry.nodePort'],
+      ]),
+    ];
+  return [
+    ...namespaces([shared.deploy, shared.autoscaling, ...modules.map(({ name }) => production(name))]),
+    ...ports(modules.map(({ name, production: { nodePort } }) => [nodePort, 'production.nodePort', name])),
+    ...(scales({ modules }) && !autoscaling.existing
+      ? [own('api', CUSTOM_METRICS, 'config.autoscaling')]
+      : []),
+  ];
+}
+
+function ownOf(settings: StackSettings, modules: readonly Module[]): Own[] {
+  const { url, group, groupExists } = settings.gitlab;
+  return [
+    ...inCluster(settings, modules, 'ci'),
+    ...inCluster(settings, modules, 'production'),
+    ...(groupExists
+      ? []
+      : [
+          {
+            kind: 'group',
+            place: new URL(url).href.replace(/\/+$/, ''),
+            name: folded(group),
+            key: 'config.gitlab.group',
+          } as const,
+        ]),
+  ];
+}
+
+/** What to say of something that two have, and what to do about it. */
+const told: Readonly<Record<Own['kind'], (name: string, other: string) => readonly [string, string]>> = {
+  namespace: (name, other) => [
+    `is the cluster of environment "${other}" as well, and both have the namespace "${name}".`,
+    'Give one of the two another namespacePrefix.',
+  ],
+  api: (name, other) => [
+    `environment "${other}" makes ${name} in the same cluster, which has it once.`,
+    'Write autoscaling.existing in one of the two: see docs/autoscaling.md.',
+  ],
+  port: (name, other) => [
+    `${name} is taken by environment "${other}" in the same cluster.`,
+    'Choose another port of 30000 to 32767.',
+  ],
+  group: (name, other) => [
+    `"${name}" is the group of environment "${other}" on the same GitLab.`,
+    'Name another group in one of the two.',
+  ],
+};
+
+/**
+ * What an environment and its neighbours, the other stack files, would each make for themselves, and take from each other.
+ * As far as names tell: a context is a cluster, and an address a GitLab.
+ */
+export function neighbourFaults(
+  settings: StackSettings,
+  catalog: Catalog,
+  others: readonly StackSettings[],
+): Problem[] {
+  const own = ownOf(settings, modulesOf(catalog, settings.modules));
+  const idOf = ({ kind, place, name }: Own): string => `${kind}\n${place}\n${name}`;
+  return others.flatMap((other) => {
+    const theirs = new Set(ownOf(other, modulesOf(catalog, other.modules)).map(idOf));
+    const both = own.filter((each) => theirs.has(idOf(each)));
+    // Who shares one namespace shares most.
+    const [first] = both.filter(({ kind }) => kind === 'namespace');
+    return both
+      .filter((each) => (first ? each === first || each.kind === 'group' : true))
+      .map(({ kind, name, module, key }): Problem => {
+        const [what, remedy] = told[kind](name, other.environment);
+        const file = module ? `catalog/modules/${module}.yaml` : `stacks/Pulumi.${settings.environment}.yaml`;
+        return { file, key, what, remedy };
+      });
+  });
+}

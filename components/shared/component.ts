@@ -1,0 +1,70 @@
+import * as pulumi from '@pulumi/pulumi';
+import type { ResourceByType } from './constructors';
+import type { Declaration, ResourceType } from './declaration';
+import type { Handle } from './handle';
+import { inOrder } from './order';
+import { isTemplate } from './references';
+import { Registrar } from './registrar';
+import type { Versions } from './secrets';
+
+/** What a component that stands alone is given besides its own arguments. */
+export interface StandaloneArgs {
+  /**
+   * Root of the passwords that the component derives, so that the same program makes the same ones again. Text that nobody
+   * can guess, e.g. 64 random hexadecimal characters from the stack's encrypted configuration. Another seed is another
+   * password for everything.
+   */
+  readonly seed: pulumi.Input<string>;
+}
+
+/** What a component of a topology is given besides its own arguments. */
+export interface SharedArgs {
+  /** Registers the resources of all components, so that they can use each other's. */
+  readonly registrar: Registrar;
+}
+
+/** Where a component's secrets come from: a seed of its own, or the topology that it is part of. */
+export type RuntimeArgs = StandaloneArgs | SharedArgs;
+
+/** What a component derives its secrets by. */
+interface Derivation {
+  readonly environment: string;
+  readonly versions?: Versions;
+}
+
+const registrarOf = (args: RuntimeArgs & Derivation): Registrar => {
+  if ('registrar' in args) return args.registrar;
+  const { seed, environment, versions } = args;
+  return new Registrar({ seed: pulumi.secret(seed), environment, versions });
+};
+
+/** A component whose children are the declarations of a pure function. */
+export class Component extends pulumi.ComponentResource {
+  private readonly registrar: Registrar;
+
+  /**
+   * @param token type of the component, as in `switchyard:registry:Registry`
+   * @param declarations in whatever order reads best: each is registered after those that it needs
+   */
+  constructor(
+    token: string,
+    name: string,
+    declarations: readonly Declaration[],
+    args: RuntimeArgs & Derivation,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    super(token, name, {}, opts);
+    this.registrar = registrarOf(args);
+    for (const declaration of inOrder(declarations)) this.registrar.register(declaration, this);
+  }
+
+  /** What a reference of its declarations becomes, e.g. a derived password. */
+  protected output(value: pulumi.Input<string>): pulumi.Output<string> {
+    return isTemplate(value) ? this.registrar.output(value) : pulumi.output(value);
+  }
+
+  /** The resource that a declaration of this component became. */
+  protected resource<T extends ResourceType>(declared: Handle<T>): ResourceByType[T] {
+    return this.registrar.resource(declared);
+  }
+}

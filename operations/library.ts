@@ -1,0 +1,33 @@
+import { type Place, placeOf } from '../catalog/place';
+import { defaultFolders } from '../components/load';
+import program from '../index';
+import { checkAll } from './check';
+
+// What a repository of one's own imports from the package `switchyard`.
+
+function placeIn(folder: string): Place {
+  const { product, project } = placeOf(__dirname, folder);
+  if (project !== undefined) return { product, project };
+  throw new Error(
+    `${folder}: neither this folder nor one around it has Pulumi.yaml, catalog/ and stacks/. Pass the repository's folder, as in topology(__dirname).`,
+  );
+}
+
+/**
+ * The whole topology of a repository, as Pulumi's program.
+ * @param folder the repository: `__dirname` of its `index.ts`
+ * @returns addresses that people need, to be the stack's outputs
+ */
+export async function topology(folder: string): Promise<Record<string, string>> {
+  return program(placeIn(folder));
+}
+
+/**
+ * Checks the catalog, every stack file and every rule, as `switchyard check` does.
+ * @param folder the repository, or a folder in it
+ * @throws an Error with one line a fault
+ */
+export function check(folder: string): void {
+  const { product, project } = placeIn(folder);
+  checkAll(defaultFolders(product, project));
+}

@@ -1,0 +1,57 @@
+import type { Outcome } from '../outcome';
+import { EXIT } from '../refusal';
+import { columns, plainText } from '../table';
+import type { ModuleQueue } from './read';
+
+export interface QueueFacts {
+  readonly environment: string;
+  /** GitLab's clock. */
+  readonly at: string;
+  readonly modules: readonly ModuleQueue[];
+  /** Modules that keep no queue. */
+  readonly without: readonly string[];
+  /** What could not be read. */
+  readonly problems: readonly string[];
+}
+
+/** How long ago, in the largest unit that fits. */
+export function ago(since: string, now: string): string {
+  const minutes = Math.max(0, Math.floor((Date.parse(now) - Date.parse(since)) / 60_000));
+  if (minutes < 120) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / (24 * 60))} d`;
+}
+
+function moduleLines({ module, project, window, most, main, requests }: ModuleQueue, now: string): string[] {
+  const queued = requests.filter(({ place }) => place !== undefined).length;
+  const head = `${module} (${project}): ${queued} in the queue; ${window} tested side by side, ${most} at most; main ${main.slice(0, 12)}`;
+  const rows = requests.map((one) => [
+    one.place === undefined ? '-' : `${one.place}`,
+    `!${one.mergeRequest}`,
+    one.since ? ago(one.since, now) : '-',
+    one.author ? plainText(one.author) : '-',
+    plainText(one.first ? `put first by ${one.first}; ${one.says}` : one.says),
+    plainText(one.title).slice(0, 60),
+  ]);
+  if (rows.length === 0) return [head];
+  return [
+    head,
+    ...columns([['place', 'mr', 'ready', 'author', 'what', 'title'], ...rows]).map((line) => `  ${line}`),
+  ];
+}
+
+export function queueOutcome({ environment, at, modules, without, problems }: QueueFacts): Outcome {
+  const shown = modules.filter(({ requests }) => requests.length > 0);
+  const idle = modules.filter(({ requests }) => requests.length === 0).map(({ module }) => module);
+  return {
+    document: { at, modules, without, problems },
+    lines: [
+      ...(shown.length === 0 && problems.length === 0
+        ? [`no merge request is open in ${environment}`]
+        : shown.flatMap((module) => moduleLines(module, at))),
+      ...(shown.length > 0 && idle.length > 0 ? [`nothing open: ${idle.join(', ')}`] : []),
+      ...(without.length > 0 ? [`no queue is kept: ${without.join(', ')} (docs/gate.md)`] : []),
+      ...problems.map((problem) => `not read: ${plainText(problem)}`),
+    ],
+    ...(problems.length > 0 ? { exitCode: EXIT.unread } : {}),
+  };
+}

@@ -1,0 +1,71 @@
+import * as pulumi from '@pulumi/pulumi';
+import { topologyBoxes } from '../../components/boxes';
+import type { Model } from '../../components/model';
+import { typeToken } from '../../components/shared/naming';
+import { needsOf } from '../../components/shared/order';
+import { Topology } from '../../components/topology';
+import { modelOf } from '../support/model';
+import { registeredBy } from '../support/registered';
+
+// The classes register what the pure functions declare: what `render` prints and the rules read is what `up` makes.
+
+const ONE = 'ci: { context: one }, production: { context: one }';
+const models: Readonly<Record<string, Model>> = {
+  'one cluster': modelOf({ clusters: ONE, backup: 'repository: /backup, claim: { storage: 1Gi }' }),
+  'two clusters': modelOf({
+    backup: 'repository: "s3:https://s3.test/b/p", credentialsFrom: { accessKey: AK, secretKey: SK }',
+  }),
+  'an existing Jenkins': modelOf({ jenkins: 'existing: { namespace: tools, serviceAccount: controller }' }),
+  'an existing registry': modelOf({
+    registry: 'existing: { pull: { user: a, passwordFrom: PULL }, push: { user: b, passwordFrom: PUSH } }',
+  }),
+};
+/** As the stand-ins make it: of the parents' types only the nearest. */
+const urnOf = (box: string, type: string, name: string): string =>
+  `urn:pulumi:stack::project::${typeToken(box)}$${type}::${name}`;
+
+/** A secret for every variable that anything names. */
+const given = new Proxy(
+  {},
+  { get: (_target, name) => (typeof name === 'string' ? pulumi.secret(`value of ${name}`) : undefined) },
+) as Readonly<Record<string, pulumi.Output<string>>>;
+
+test.each(Object.entries(models))(
+  'with %s, each declaration is registered below its component, after what it needs',
+  async (_what, model) => {
+    const registered = await registeredBy(
+      () =>
+        new Topology('switchyard', {
+          model,
+          seed: pulumi.secret('a seed for tests, long enough to be one'),
+          gitlabToken: pulumi.secret('root-token'),
+          given,
+          found: { 'server:production': 'https://two.test' },
+          reach: async () => undefined,
+        }),
+    );
+    const boxes = topologyBoxes(model);
+    const urns = new Map(
+      boxes.flatMap(({ box, declarations }) =>
+        declarations.map(({ type, name }) => [name, urnOf(box, type, name)] as const),
+      ),
+    );
+    const declared = boxes.flatMap(({ box, name: parent, declarations }) =>
+      declarations.map((declaration) => ({
+        name: declaration.name,
+        type: declaration.type,
+        parent: `urn:pulumi:stack::project::${typeToken('index', 'Topology')}$${typeToken(box)}::${parent}`,
+        dependencies: [...new Set(needsOf(declaration).map((name) => urns.get(name)))].sort(),
+      })),
+    );
+    const made = registered
+      .filter(({ type }) => /^(kubernetes|gitlab|docker):/.test(type))
+      .map(({ name, type, parent, dependencies }) => ({ name, type, parent, dependencies }));
+    const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+    expect(made.sort(byName)).toEqual(declared.sort(byName));
+    const components = registered.filter(
+      ({ type }) => type.startsWith('switchyard:') && !type.includes(':index:'),
+    );
+    expect(components.map(({ name }) => name).sort()).toEqual(boxes.map(({ name }) => name).sort());
+  },
+);

@@ -1,0 +1,215 @@
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { QUARANTINE_FILE } from '../../../catalog/quarantine';
+import { GITLAB_URL } from '../../../lab/gitlab';
+import { type Change, mergeRequest, openMergeRequest } from '../../../lab/journey';
+import { sleep } from '../../../lab/machine/process';
+import { openLog } from '../../../lab/steps';
+import { JENKINS_URL, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import { scaled } from '../../support/scale';
+import { shownNotes, until } from './running';
+
+// The merge queue by real builds, by night: how much faster eight at once are than one after the other, in one run and on the
+// same main, and what a culprit in the middle of five costs. Its tests sleep, which takes no processor.
+jest.setTimeout(3_600_000);
+
+const log = openLog('e2e-queue');
+const ENVIRONMENT = 'lab';
+const MODULE = 'mailer';
+const PROJECT = `projects/${encodeURIComponent(`switchyard/${MODULE}`)}`;
+const JOB = `${JENKINS_URL}/job/switchyard/job/${MODULE}`;
+/** Eight builds with a second agent each, and room for one that deploys: half of them may be `delivery`. */
+const AGENTS = 18;
+const AT_ONCE = 8;
+const TEST_SECONDS = 30;
+const RUN = Date.now();
+
+let folder: string;
+
+const up = async (stacks?: string): Promise<void> => {
+  const [command, all] = switchyard(['up', ENVIRONMENT, '--yes']);
+  const env = { ...labEnvironment(), ...(stacks ? { SWITCHYARD_STACKS: stacks } : {}) };
+  await log.exec(command, all, { cwd: REPOSITORY, env });
+};
+
+const gitlab = async <T>(path: string): Promise<T> => {
+  const answer = await fetch(`${GITLAB_URL}/api/v4/${path}`, { headers: { 'PRIVATE-TOKEN': rootToken() } });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+};
+
+const statuses = async (sha: string) =>
+  (
+    await gitlab<{ id: number; name: string; status: string; description: string | null }[]>(
+      `${PROJECT}/repository/commits/${sha}/statuses?all=true&per_page=100`,
+    )
+  )
+    .filter(({ name }) => name === 'switchyard')
+    .sort((a, b) => a.id - b.id);
+
+/** Tests that were begun, by head: what `delivery source` says of each in the log of its build. */
+async function testsBegun(): Promise<(sha: string) => number> {
+  const answer = await fetch(`${JOB}/api/json?tree=builds[number]`);
+  const { builds } = (await answer.json()) as { builds: { number: number }[] };
+  const begun = new Map<string, number>();
+  for (const { number } of builds) {
+    const text = await (await fetch(`${JOB}/${number}/consoleText`)).text();
+    for (const [, head = ''] of text.matchAll(/merge result [0-9a-f]{40}: ([0-9a-f]{40}) into /g))
+      begun.set(head, (begun.get(head) ?? 0) + 1);
+  }
+  return (sha) => begun.get(sha) ?? 0;
+}
+
+const opened = (branch: string, change: Change) =>
+  openMergeRequest(log, branch, branch, change, MODULE) as Promise<number>;
+const file =
+  (name: string): Change =>
+  (checkout) =>
+    writeFileSync(join(checkout, `${name}.txt`), `${RUN}\n`);
+
+const states = (iids: readonly number[]) => Promise.all(iids.map((iid) => mergeRequest(iid, MODULE)));
+const allMerged = (iids: readonly number[], seconds: number) =>
+  until(`the merge of ${iids.map((iid) => `!${iid}`).join(', ')}`, seconds, async () => {
+    const now = await states(iids);
+    return now.every(({ state }) => state === 'merged') ? now : undefined;
+  });
+
+/** Brings one change to main, and waits for it. */
+const merged = async (branch: string, change: Change): Promise<void> => {
+  await allMerged([await opened(branch, change)], 600);
+};
+
+const SUITE = join('tests', 'sleeps.robot');
+const SLEEPS = `*** Test Cases ***
+It Takes Its Time
+    Sleep    ${TEST_SECONDS}s
+`;
+
+scaled({ usual: describe.skip, all: describe })('the merge queue, by night', () => {
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'switchyard-queue-'));
+    const stacks = join(folder, 'stacks');
+    mkdirSync(stacks);
+    cpSync(join(REPOSITORY, 'stacks'), stacks, { recursive: true, filter: (path) => !path.endsWith('.ts') });
+    const path = join(stacks, `Pulumi.${ENVIRONMENT}.yaml`);
+    const stack = parse(readFileSync(path, 'utf8')) as { config: Record<string, Record<string, unknown>> };
+    const set = (key: string, more: Record<string, unknown>) => {
+      stack.config[`switchyard:${key}`] = { ...stack.config[`switchyard:${key}`], ...more };
+    };
+    set('jenkins', { maximumAgents: AGENTS });
+    set('gitlab', { queue: { window: AT_ONCE } });
+    set('testing', { parallel: AT_ONCE });
+    writeFileSync(path, stringify(stack));
+    await up(stacks);
+    await merged(`sleeps-${RUN}`, (checkout) => writeFileSync(join(checkout, SUITE), SLEEPS));
+  });
+  afterAll(async () => {
+    await merged(`wakes-${RUN}`, (checkout) => rmSync(join(checkout, SUITE), { force: true }));
+    await up();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('eight at once are merged three times as fast as one after the other', async () => {
+    let begin = Date.now();
+    for (let at = 0; at < AT_ONCE; at++) await merged(`serial-${at}`, file(`serial-${at}`));
+    const serial = Date.now() - begin;
+    begin = Date.now();
+    const iids = await Promise.all(
+      Array.from({ length: AT_ONCE }, (_, at) => opened(`at-once-${at}`, file(`at-once-${at}`))),
+    );
+    const ended = await allMerged(iids, 900);
+    const atOnce = Date.now() - begin;
+    const begun = await testsBegun();
+    const tests = ended.map(({ sha }) => begun(String(sha)));
+    log.line(
+      `one after the other ${Math.round(serial / 1000)} s, ${AT_ONCE} at once ${Math.round(atOnce / 1000)} s: ${(serial / atOnce).toFixed(1)} times; ${AGENTS} agents; tests of each: ${tests.join(', ')}`,
+    );
+    for (const { sha } of ended)
+      expect((await statuses(String(sha))).filter(({ status }) => status === 'failed')).toEqual([]);
+    expect(serial / atOnce).toBeGreaterThanOrEqual(3);
+  });
+
+  test('a culprit in the middle of five is taken out, and costs those behind it one more test', async () => {
+    const broken = `*** Settings ***
+Library    OperatingSystem
+
+*** Test Cases ***
+The First Is Not There
+    File Should Not Exist    \${CURDIR}/../culprit-0.txt
+`;
+    const changes: Change[] = [0, 1, 2, 3, 4].map((at) =>
+      at === 2
+        ? (checkout) => appendFileSync(join(checkout, 'tests', `culprit-${RUN}.robot`), broken)
+        : file(`culprit-${at}`),
+    );
+    const iids: number[] = [];
+    // They are ready in the order in which they come.
+    for (const [at, change] of changes.entries()) {
+      iids.push(await opened(`culprit-${at}`, change));
+      await sleep(3000);
+    }
+    const ended = await until('the end of all five', 900, async () => {
+      const now = await states(iids);
+      const [left, ...more] = now.filter(({ state }) => state !== 'merged');
+      if (!left || more.length > 0) return undefined;
+      return (await statuses(String(left.sha))).at(-1)?.status === 'failed' ? now : undefined;
+    });
+    const out = ended.filter(({ state }) => state !== 'merged');
+    expect(out.map(({ source_branch }) => source_branch)).toEqual(['culprit-2']);
+    const [note] = await shownNotes(Number(out[0]?.iid), MODULE);
+    expect(note?.body).toContain('taken out of the merge queue');
+    expect(note?.body).toContain('The First Is Not There');
+    const begun = await testsBegun();
+    const tests = ended.map(({ sha }) => begun(String(sha)));
+    log.line(`tests of each of five, the third of which breaks with the first: ${tests.join(', ')}`);
+    // Its own, that of its place, and one more of that without the culprit.
+    const [before, behind] = [tests.slice(0, 2), tests.slice(3)];
+    expect(Math.max(...before)).toBeLessThanOrEqual(2);
+    expect(Math.max(...behind)).toBeLessThanOrEqual(3);
+    await fetch(`${GITLAB_URL}/api/v4/${PROJECT}/merge_requests/${out[0]?.iid}`, {
+      method: 'PUT',
+      headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json' },
+      body: JSON.stringify({ state_event: 'close' }),
+    });
+  });
+
+  test('a quarantined test fails and blocks nobody: merged, its note names it, its build is green', async () => {
+    const test = 'Tests.Wobbles.It Fails';
+    const lastDay = new Date(RUN + 7 * 86_400_000).toISOString().slice(0, 10);
+    const suite = join('tests', 'wobbles.robot');
+    await merged(`quarantine-${RUN}`, (checkout) => {
+      mkdirSync(join(checkout, '.switchyard'), { recursive: true });
+      const entry = { test, reason: 'made to fail by the suite that looks at it', until: lastDay };
+      writeFileSync(join(checkout, QUARANTINE_FILE), stringify({ tests: [entry] }));
+    });
+    const iid = await opened(`wobbles-${RUN}`, (checkout) =>
+      writeFileSync(join(checkout, suite), '*** Test Cases ***\nIt Fails\n    Fail    not today\n'),
+    );
+    const [{ sha } = { sha: undefined }] = await allMerged([iid], 600);
+    expect((await statuses(String(sha))).map(({ status }) => status)).not.toContain('failed');
+    const [note] = await shownNotes(iid, MODULE);
+    expect(note?.body).toContain(test);
+    expect(note?.body).toContain(lastDay);
+    const results = await until('the end of its builds', 120, async () => {
+      const answer = await fetch(`${JOB}/api/json?tree=builds[number,building,result]`);
+      const { builds } = (await answer.json()) as {
+        builds: { number: number; building: boolean; result: string | null }[];
+      };
+      const ofIt = [];
+      for (const build of builds) {
+        const text = await (await fetch(`${JOB}/${build.number}/consoleText`)).text();
+        if (text.includes(`: ${sha} into `)) ofIt.push(build);
+      }
+      return ofIt.length > 0 && ofIt.every(({ building }) => !building)
+        ? ofIt.map(({ result }) => result)
+        : undefined;
+    });
+    expect(results).toEqual(results.map(() => 'SUCCESS'));
+    await merged(`steady-${RUN}`, (checkout) => {
+      rmSync(join(checkout, QUARANTINE_FILE));
+      rmSync(join(checkout, suite));
+    });
+  });
+});

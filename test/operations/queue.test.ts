@@ -1,0 +1,143 @@
+import { FIRST_LABEL } from '../../catalog/status';
+import type { Outcome } from '../../operations/outcome';
+import { printChanges, readQueues } from '../../operations/queue';
+import { ago, queueOutcome } from '../../operations/queue/tell';
+import { EXIT } from '../../operations/refusal';
+import { red, sha } from '../delivery/certificates';
+import { gitlabOf, PROJECT, queued, request, type Scene } from '../delivery/queue/asked';
+import { modelOf, soon } from '../support/model';
+
+// `switchyard queue`: what a person sees of it, by their own token.
+
+const MODEL = modelOf({
+  gitlab: `botTokenExpires: "${soon}", projects: { shop: { existing: "${PROJECT}" } }`,
+});
+
+const look = (scene: Scene) => readQueues(MODEL, gitlabOf({ asker: 7, ...scene }).gitlab);
+const status = (description: string, more = {}) => ({
+  id: 1,
+  status: 'running',
+  name: 'switchyard',
+  ref: 'b',
+  target_url: 'https://jenkins.test/job/1/',
+  description,
+  created_at: '1970-01-01T01:00:00.000Z',
+  ...more,
+});
+
+const rows = ({ document }: Outcome) =>
+  (document.modules as { requests: Record<string, unknown>[] }[]).flatMap(({ requests }) => requests);
+
+it('has in their order those that queue, with what each is tested with, then those that do not', async () => {
+  const people = (username: string) => ({ author: { username } });
+  const outcome = await look({
+    open: [
+      request(5, { title: 'Draft: later', draft: true }),
+      request(2, { title: 'second', ...people('bob') }),
+      request(1, { title: 'first \u001b[31m', ...people('ann') }),
+      request(3, { title: 'hot', labels: [FIRST_LABEL] }),
+    ],
+    certificates: [queued(1, { baseSha: sha('b') }), queued(2, {}, red), queued(3, { baseSha: sha('b') })],
+    labelled: ['+cleo'],
+  });
+  expect(rows(outcome)).toMatchObject([
+    {
+      place: 1,
+      mergeRequest: 3,
+      state: 'testing',
+      with: [],
+      first: 'cleo',
+      since: '1970-01-01T00:00:03.000Z',
+    },
+    { place: 2, mergeRequest: 1, state: 'testing', with: [3], author: 'ann' },
+    { place: 3, mergeRequest: 2, with: [3, 1], author: 'bob' },
+    { mergeRequest: 5, state: 'held', why: 'it is a draft' },
+  ]);
+  expect(outcome.exitCode).toBeUndefined();
+  const text = outcome.lines.join('\n');
+  expect(text).toContain('3 in the queue; 4 tested side by side, 8 at most');
+  expect(text).toMatch(/^ {2}1 +!3 +83 min +- +put first by cleo; to be tested/m);
+  // What its author wrote moves no cursor.
+  expect(text).not.toContain('\u001b');
+});
+
+it('says what a build says now, and not what one said when it came to wait', async () => {
+  const scene = { open: [request(1)], certificates: [queued(1, { baseSha: sha('b') })] };
+  const says = async (statuses: Scene['statuses']) => rows(await look({ ...scene, statuses }))[0]?.says;
+  expect(await says([status('testing the merge result with main, !4')])).toBe(
+    'testing the merge result with main, !4',
+  );
+  expect(await says([status('in the queue: place 3 of 3; passed')])).toMatch(/^to be tested/);
+  expect(await says([status('red', { status: 'failed' })])).toMatch(/^to be tested/);
+});
+
+it('is no queue where people merge, and what cannot be read hides nothing else', async () => {
+  const { gitlab } = gitlabOf({ asker: 7 });
+  const broken = {
+    ...gitlab,
+    openMergeRequests: () => Promise.reject(new Error('GitLab answered 403.\nmore')),
+  };
+  const outcome = await readQueues(MODEL, broken);
+  expect(outcome).toMatchObject({ exitCode: EXIT.unread, document: { modules: [] } });
+  expect(outcome.lines.join('\n')).toContain('GitLab answered 403.');
+  expect(outcome.lines.join('\n')).not.toContain('more');
+  const idle = { environment: 'lab', at: '2026-01-01T00:00:00.000Z', problems: [], modules: [] };
+  expect(queueOutcome({ ...idle, without: ['orders'] }).lines).toEqual([
+    'no merge request is open in lab',
+    'no queue is kept: orders (docs/gate.md)',
+  ]);
+});
+
+it('a watch prints what has changed, as JSON one document a line, and goes on after a fault', async () => {
+  const outcomes: (Outcome | Error)[] = [
+    { document: { a: 1 }, lines: ['one'] },
+    { document: { a: 2 }, lines: ['one'] },
+    new Error('GitLab is away\nmore'),
+    new Error('GitLab is away\nmore'),
+    { document: { a: 3 }, lines: ['two'], exitCode: EXIT.unread },
+  ];
+  const printed = async (json: boolean) => {
+    const said: string[] = [];
+    const left = [...outcomes];
+    await printChanges(
+      'lab',
+      { json },
+      {
+        look: async () => {
+          const next = left.shift();
+          if (!next || next instanceof Error) throw next;
+          return next;
+        },
+        terminal: {
+          result: (text) => said.push(text),
+          note: (text) => said.push(`note: ${text}`),
+          clear: () => said.push('clear'),
+        },
+        sleep: async () => undefined,
+        looks: outcomes.length,
+      },
+    );
+    return said;
+  };
+  expect(await printed(false)).toEqual(['clear', 'one\n', 'note: GitLab is away', 'clear', 'two\n']);
+  const documents = await printed(true);
+  expect(documents).toHaveLength(3);
+  expect(JSON.parse(documents[2] ?? '')).toMatchObject({
+    kind: 'Queue',
+    environment: 'lab',
+    a: 3,
+    exitCode: EXIT.unread,
+  });
+});
+
+it('times are told in the largest unit that fits', () => {
+  const now = '2026-01-10T00:00:00.000Z';
+  expect(
+    [
+      '2026-01-10T00:00:30.000Z',
+      '2026-01-09T23:58:00.000Z',
+      '2026-01-09T20:00:00.000Z',
+      '2026-01-01T00:00:00.000Z',
+    ].map((since) => ago(since, now)),
+  ).toEqual(['0 min', '2 min', '4 h', '9 d']);
+});
