@@ -7,17 +7,19 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
 import { download } from './download';
 import { findGo, goIsAtHand } from './go';
 import { packageStep } from './packages';
-import { PARTS, type Part, type Program, SUITE_PARTS } from './parts';
+import { type Mend, PARTS, type Part, type Program, SUITE_PARTS } from './parts';
 
 /**
  * What every part is compiled with: the same for all, so that one finds in Go's cache what another has compiled. No
@@ -43,6 +45,7 @@ function partHash(part: Part): Promise<string> {
       JSON.stringify(part.stamps ?? {}),
       process.arch,
       ...(part.embeds || part.instead ? [JSON.stringify([part.embeds, part.instead])] : []),
+      ...(part.mends ? [JSON.stringify(part.mends)] : []),
       ...(part.tags ? [JSON.stringify(part.tags)] : []),
     ],
   );
@@ -163,7 +166,7 @@ async function withSources<T>(
   use: (sources: string) => Promise<T>,
 ): Promise<T> {
   const own = join(__dirname, part.name);
-  if (!part.embeds && !part.instead) return use(own);
+  if (!part.embeds && !part.instead && !part.mends) return use(own);
   const copy = mkdtempSync(join(cacheHome(), 'builds', `.${part.name}-sources-`));
   try {
     cpSync(own, copy, { recursive: true });
@@ -171,14 +174,19 @@ async function withSources<T>(
       const folder = await moduleFolder(go, part, module, log);
       for (const file of files) copyFileSync(join(folder, file), join(copy, basename(file)));
     }
-    for (const [module, files] of Object.entries(part.instead ?? {})) {
+    const changed = new Set([...Object.keys(part.instead ?? {}), ...Object.keys(part.mends ?? {})]);
+    for (const module of changed) {
       // Go lets nobody replace a file in its cache of modules, which is read-only.
       const copied = `./modules/${module}`;
       mkdirSync(dirname(join(copy, copied)), { recursive: true });
       const folder = await moduleFolder(go, part, module, log);
       await log.exec('cp', ['-r', '--no-preserve=mode', folder, join(copy, copied)]);
-      for (const [file, ours] of Object.entries(files)) {
+      for (const [file, ours] of Object.entries(part.instead?.[module] ?? {})) {
         copyFileSync(join(own, ours), join(copy, copied, file));
+      }
+      for (const [file, mend] of Object.entries(part.mends?.[module] ?? {})) {
+        const path = join(copy, copied, file);
+        writeFileSync(path, mended(readFileSync(path, 'utf8'), mend, `${module}/${file}`));
       }
       await log.exec(go, ['mod', 'edit', '-replace', `${module}=${copied}`], {
         cwd: copy,
@@ -189,6 +197,21 @@ async function withSources<T>(
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+/**
+ * A module's file with a {@link Mend} in it.
+ * @throws {Error} If its line does not stand there exactly once: the module is another than it was written for.
+ */
+export function mended(text: string, { before, put }: Mend, file: string): string {
+  const lines = text.split('\n');
+  const places = lines.flatMap((line, at) => (line === before ? [at] : []));
+  const [place] = places;
+  if (place === undefined || places.length > 1)
+    throw new Error(
+      `${file}: "${before.trim()}" stands there ${places.length} times, not once. Read it anew.`,
+    );
+  return [...lines.slice(0, place), put, ...lines.slice(place)].join('\n');
 }
 
 async function build(part: Part, folder: string, log: StepLog): Promise<void> {

@@ -13,6 +13,8 @@ export interface Part {
   embeds?: Record<string, string[]>;
   /** Files of modules that are compiled from files of ours: module → path in it → path in the part's folder. */
   instead?: Record<string, Record<string, string>>;
+  /** Faults of a module that a later version, which is not to be had here, is free of: module → path in it. */
+  mends?: Record<string, Record<string, Mend>>;
   /** Build tags. */
   tags?: string[];
   /** `-X` settings that the linker writes in: package variable to value. */
@@ -26,6 +28,12 @@ export interface Part {
    * in the output of `args`.
    */
   installed?: { program: string; args: string[]; match: RegExp };
+}
+
+/** Lines of ours, put before a line of a module's file that stands there once. */
+export interface Mend {
+  readonly before: string;
+  readonly put: string;
 }
 
 export interface Program {
@@ -130,6 +138,20 @@ export const PARTS: Part[] = [
     instead: {
       'github.com/pulumi/pulumi-kubernetes/sdk/v4': {
         'go/kubernetes/yaml/v2/kinds.go': 'instead/kinds.go',
+      },
+    },
+    mends: {
+      'github.com/pulumi/pulumi-kubernetes/provider/v4': {
+        // Mended in 4.26.0 (#4094): a StatefulSet was taken for rolled out by the status of its former generation.
+        'pkg/await/statefulset.go': {
+          before: '\tvar updateStrategyType string',
+          put: [
+            '\tseen, _, err := unstructured.NestedInt64(statefulset.Object, "status", "observedGeneration")',
+            '\tif err != nil || seen < sia.currentGeneration {',
+            '\t\treturn',
+            '\t}',
+          ].join('\n'),
+        },
       },
     },
     // .goreleaser.yml of pulumi/pulumi-kubernetes.

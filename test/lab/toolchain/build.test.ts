@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Work } from '../../../lab/estimate';
 import { openLog, type StepLog } from '../../../lab/steps';
-import { buildPart, fetchPart, toolchainSteps, toolPath } from '../../../lab/toolchain';
+import { buildPart, fetchPart, mended, toolchainSteps, toolPath } from '../../../lab/toolchain';
 import { PARTS } from '../../../lab/toolchain/parts';
 
 /** A `go` that says what it was called with, and "compiles" three packages for each program. */
@@ -113,4 +113,20 @@ test('a part whose file somebody took away is not done, and comes back', async (
   expect(await fetchPart(part('coredns'), log)).toBe(false);
   await buildPart(part('coredns'), log);
   expect(await step?.done?.()).toBe(true);
+});
+
+describe('a mended file', () => {
+  const mend = { before: '\tb', put: '\tnew' };
+
+  test('has the lines before the one that is named', () => {
+    expect(mended('a\n\tb\nc\n', mend, 'm/f.go')).toBe('a\n\tnew\n\tb\nc\n');
+  });
+  test.each([
+    ['not at all', 'a\nb\n', 0],
+    ['twice', '\tb\n\tb\n', 2],
+  ])('is refused where that line stands there %s', (_, text, times) => {
+    expect(() => mended(text, mend, 'm/f.go')).toThrow(
+      `m/f.go: "b" stands there ${times} times, not once. Read it anew.`,
+    );
+  });
 });
