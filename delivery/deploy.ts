@@ -163,7 +163,7 @@ export function decideLedger(
     ? { do: 'skip', why: `${live}, which is newer, is in the ledger already` }
     : {
         do: 'refuse',
-        why: `${live} in the ledger is not part of this branch's history; use --rollback if it must go`,
+        why: `${live} in the ledger is not part of this branch's history. Was this project made anew? Take the module out of the ledger's file, and build again`,
       };
 }
 

@@ -1,6 +1,7 @@
 import './node';
 
 import { Command, CommanderError } from 'commander';
+import { goOnWithoutReader } from '../text/arguments';
 import { cancel } from './commands/cancel';
 import { check } from './commands/check';
 import { completion } from './commands/completion';
@@ -78,12 +79,7 @@ function exitCodeOf(error: unknown): number {
 
 /** Does what the process's own arguments say; the exit code tells how it went. */
 export async function main(): Promise<void> {
-  // Whoever reads may go away (`… | head`): what is under way goes on without a reader.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  goOnWithoutReader();
   try {
     await cli().parseAsync();
   } catch (error) {
