@@ -4,7 +4,9 @@ import { parseCatalog } from '../../catalog/load';
 import { type BoxDeclaration, topologyBoxes } from '../../components/boxes';
 import { parseStack } from '../../stacks/load';
 import { catalogTexts, stackWith, testModel } from '../support/model';
-import { IDENTITIES, identityTable, SYSTEMS } from './e2e/identities-data';
+import { IDENTITIES, identityTable, MADE, SYSTEMS } from './e2e/identities-data';
+import { requestOf } from './e2e/kubernetes-request';
+import { metricsAccountManifests } from './e2e/metrics-accounts';
 
 const doc = readFileSync(join(__dirname, '..', '..', 'docs', 'security.md'), 'utf8');
 
@@ -36,8 +38,8 @@ test('every identity is there once; what is tried says who, and tries something 
       'apply',
       'drift',
     ],
-    ...['reaper', 'reconciler', 'release backup', 'backup', 'autoscaling', 'Jenkins controller'],
-    ...['bot token', 'registry users', 'people'],
+    ...['reaper', 'reconciler', 'release backup', 'backup', 'Prometheus', 'metrics adapter'],
+    ...['Jenkins controller', 'bot token', 'registry users', 'people'],
   ]);
   for (const identity of IDENTITIES)
     for (const system of SYSTEMS) {
@@ -46,7 +48,7 @@ test('every identity is there once; what is tried says who, and tries something 
       // Who may everything is refused nothing.
       else if (!/^(everything|both buckets)/.test(identity[system].says)) expect(mayNot).not.toEqual([]);
       const form = {
-        kubernetes: /^[a-z]+ [a-z./0-9]+( [a-z-]+)?$/,
+        kubernetes: /^[a-z]+ [a-z./0-9]+( [a-z-]+){0,2}$/,
         stores: /^GET (state|backups)$/,
         registry: /^(GET|POST|PUT|DELETE) \/\S*$/,
         gitlab: /^(GET|POST|PUT|DELETE) \/\S*$/,
@@ -85,17 +87,16 @@ interface Args {
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly rules?: readonly { resources?: string[]; verbs: string[] }[];
   readonly roleRef?: { readonly kind: string; readonly name: string };
-  readonly subjects?: readonly { readonly name: string; readonly namespace: string }[];
+  readonly subjects?: readonly { readonly kind: string; readonly name: string; readonly namespace: string }[];
 }
 const objects = whole().flatMap(({ declarations }) =>
   declarations.flatMap(({ type, args }) =>
     type.startsWith('kubernetes:') ? [{ type: type as string, args: args as unknown as Args }] : [],
   ),
 );
+/** The identity that tries an account, or one that is made for it. */
 const known = (account: string) =>
-  IDENTITIES.find(
-    ({ kubernetes: { as, untried = [] } }) => as === account || (untried as string[]).includes(account),
-  );
+  IDENTITIES.find(({ kubernetes: { as } }) => as === account || as === `${MADE}-${account}`);
 
 test('every account of the topology, whichever box brings it, is one of the identities', () => {
   const accounts = objects.flatMap(({ type, args: { metadata } }) =>
@@ -109,6 +110,111 @@ test('every account of the topology, whichever box brings it, is one of the iden
     ]),
   );
   expect(accounts.filter((account) => !known(account))).toEqual([]);
+});
+
+test('the topology binds roles to accounts by their names, to no group or user', () => {
+  const kinds = objects.flatMap(({ args: { subjects = [] } }) => subjects.map(({ kind }) => kind));
+  expect([...new Set(kinds)]).toEqual(['ServiceAccount']);
+});
+
+describe('the accounts that the lab lacks', () => {
+  const made = metricsAccountManifests();
+  const rows = IDENTITIES.flatMap(({ kubernetes }) =>
+    kubernetes.as?.startsWith(`${MADE}-`) ? [kubernetes] : [],
+  );
+
+  test('are made as the topology declares them, with what binds them and nothing else', () => {
+    expect(
+      made.map(({ kind, metadata: { namespace, name } }) => `${kind} ${namespace ?? ''}/${name}`).sort(),
+    ).toEqual([
+      'ClusterRoleBinding /identities-autoscaling-delegator',
+      'Namespace /identities-autoscaling',
+      'Namespace /identities-prod-shop',
+      'Role identities-prod-shop/metrics-reader',
+      'RoleBinding identities-prod-shop/metrics-reader',
+      'RoleBinding kube-system/identities-autoscaling-authentication',
+      'ServiceAccount identities-autoscaling/metrics-adapter',
+      'ServiceAccount identities-autoscaling/prometheus',
+    ]);
+    const name = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
+      `${metadata.namespace ?? ''}/${metadata.name}`;
+    const declared = new Map(
+      objects.map(({ type, args }) => [`${type.split(':').at(-1)} ${name(args)}`, args]),
+    );
+    // What differs is named after the prefix, the environment or the module.
+    const plain = (one: object) =>
+      JSON.parse(JSON.stringify(one).replaceAll(`${MADE}-`, '').replaceAll('prod-shop', 'prod-orders'));
+    const granted = made.filter(({ kind }) => kind !== 'Namespace');
+    for (const { apiVersion: _, kind, metadata, ...rest } of granted) {
+      const { metadata: __, ...given } = declared.get(`${kind} ${name(plain({ metadata }))}`) ?? {};
+      expect([kind, plain(rest)]).toEqual([kind, given]);
+    }
+  });
+
+  test('have a row each, which tries what every binding gives', () => {
+    const accounts = made.flatMap(({ kind, metadata: { namespace, name } }) =>
+      kind === 'ServiceAccount' ? [`${namespace}/${name}`] : [],
+    );
+    expect(rows.map(({ as }) => as).sort()).toEqual([...accounts].sort());
+    const given = (account: string) =>
+      made.flatMap(({ roleRef, subjects = [] }) =>
+        subjects.some(({ namespace, name }) => `${namespace}/${name}` === account)
+          ? (roleRef?.name ?? [])
+          : [],
+      );
+    const tries: Readonly<Record<string, RegExp>> = {
+      'metrics-reader': /^list pods identities-prod-shop$/,
+      'system:auth-delegator': /^create (tokenreviews|subjectaccessreviews)\./,
+      'extension-apiserver-authentication-reader':
+        /^get configmaps kube-system extension-apiserver-authentication$/,
+    };
+    for (const { as = '', may = [] } of rows)
+      for (const [role, pattern] of Object.entries(tries))
+        expect([as, role, may.some((what) => pattern.test(what))]).toEqual([
+          ...[as, role, given(as).includes(role)],
+        ]);
+    expect(rows.flatMap(({ as = '' }) => given(as)).filter((role) => !(role in tries))).toEqual([]);
+  });
+
+  test('are asked in no namespace of the prefix that is not made, and removed by the label of all', () => {
+    const namespaces = made.flatMap(({ kind, metadata: { name } }) => (kind === 'Namespace' ? [name] : []));
+    const asked = IDENTITIES.flatMap(({ kubernetes: { may = [], mayNot = [] } }) => [...may, ...mayNot])
+      .flatMap((what) => what.split(' ')[2] ?? [])
+      .filter((namespace) => namespace.startsWith(MADE));
+    expect([...new Set(asked)].sort()).toEqual([...namespaces].sort());
+    for (const { metadata } of made) expect(metadata.labels?.['switchyard.dev/environment']).toBe(MADE);
+  });
+});
+
+test.each([
+  ['list secrets', 'GET', '/api/v1/secrets', {}],
+  ['get nodes/proxy', 'GET', '/api/v1/nodes/identities-absent/proxy', {}],
+  ['create pods ci', 'POST', '/api/v1/namespaces/ci/pods?dryRun=All', {}],
+  ['create pods/exec ci', 'POST', '/api/v1/namespaces/ci/pods/identities-absent/exec?command=true', {}],
+  [
+    'update roles.rbac.authorization.k8s.io ci own',
+    'PUT',
+    '/apis/rbac.authorization.k8s.io/v1/namespaces/ci/roles/own?dryRun=All',
+    {},
+  ],
+  ['impersonate users', 'GET', '/version', { 'impersonate-user': 'identities-absent' }],
+  [
+    'impersonate serviceaccounts ci',
+    'GET',
+    '/version',
+    { 'impersonate-user': 'system:serviceaccount:ci:identities-absent' },
+  ],
+])('"%s" is asked by %s %s', (what, method, path, headers) => {
+  expect(requestOf(what)).toEqual({ method, path, headers });
+});
+
+test('every request of the table can be asked, and none changes anything', () => {
+  for (const { kubernetes } of IDENTITIES)
+    for (const what of [...(kubernetes.may ?? []), ...(kubernetes.mayNot ?? [])]) {
+      const { method, path } = requestOf(what);
+      expect(`${method} ${path}`).toMatch(/^GET |\?dryRun=All$|\/exec\?command=true$/);
+    }
+  expect(() => requestOf('escalate roles ci')).toThrow('nothing says how to ask for "escalate roles ci"');
 });
 
 test('an account that may read Secrets where a login of the registry lies has a row that says what that login reaches', () => {

@@ -3,8 +3,8 @@
  * `identities.test.ts` tries each cell that has something to try on the running lab: all that an identity may, and as
  * much that it may not.
  *
- * A Kubernetes request is `verb resource[.group] [namespace]`; one to the stores `GET state` or `GET backups`, a look into
- * that bucket; any other is `METHOD path`.
+ * A Kubernetes request is `verb resource[/part][.group] [namespace [name]]`; one to the stores `GET state` or
+ * `GET backups`, a look into that bucket; any other is `METHOD path`.
  */
 export interface Cell {
   /** For people. */
@@ -17,8 +17,6 @@ export interface Cell {
   readonly as?: string;
   readonly may?: readonly string[];
   readonly mayNot?: readonly string[];
-  /** Accounts of the identity that the lab does not have. */
-  readonly untried?: readonly string[];
 }
 
 export const SYSTEMS = ['kubernetes', 'registry', 'gitlab', 'jenkins', 'stores'] as const;
@@ -29,6 +27,9 @@ export interface Identity extends Readonly<Record<System, Cell>> {
   /** What it is, and what it holds. */
   readonly is: string;
 }
+
+/** Prefix of the namespaces of accounts that the lab lacks, which are made for the time of the test. */
+export const MADE = 'identities';
 
 const none: Cell = { says: 'nothing' };
 /** An account without a role, and no Pod of its own has its token. */
@@ -49,6 +50,54 @@ const nothing = (as: string): Cell => ({
     'create clusterrolebindings.rbac.authorization.k8s.io',
   ],
 });
+
+const MEASURING = `${MADE}-autoscaling`;
+/** Production of a module that scales. */
+const SCALED = `${MADE}-prod-shop`;
+/** Public certificates by which an aggregated API server knows who asks. */
+const AUTHENTICATION = 'configmaps kube-system extension-apiserver-authentication';
+const ASKS_ABOUT_OTHERS = [
+  'create tokenreviews.authentication.k8s.io',
+  'create subjectaccessreviews.authorization.k8s.io',
+];
+const at = (namespace: string, ...asked: readonly string[]): string[] =>
+  asked.map((what) => `${what} ${namespace}`);
+const READS_PODS = at(SCALED, 'list pods', 'get pods');
+const OTHERS = 'prod-orders test-orders ci ci-deploy ci-apply registry backup kube-system'.split(' ');
+/** What somebody would try who has taken over a Pod that measures. */
+const MEASURES_ONLY = [
+  // Everywhere at once.
+  ...['list secrets', 'list configmaps', 'list pods', 'list namespaces', 'list nodes', 'get nodes/proxy'],
+  // Where other things are.
+  ...OTHERS.flatMap((namespace) => at(namespace, 'list secrets', 'list pods', 'create pods')),
+  ...at('kube-system', 'list configmaps', 'get configmaps'),
+  `update ${AUTHENTICATION}`,
+  // With the Pods that they see, and beside these.
+  ...at(SCALED, 'get pods/log', 'get pods/exec', 'create pods/exec', 'create pods/portforward'),
+  ...at(SCALED, 'get pods/proxy', 'create pods', 'update pods', 'delete pods'),
+  ...at(SCALED, 'update pods/ephemeralcontainers'),
+  ...at(SCALED, 'list secrets', 'list configmaps', 'update services', 'update deployments.apps'),
+  // At home, where the adapter's key is.
+  ...at(MEASURING, 'list secrets', 'get secrets', 'list configmaps', 'update configmaps', 'list pods'),
+  ...at(MEASURING, 'create pods', 'create pods/exec', 'get services/proxy', 'update deployments.apps'),
+  // To become more, or somebody else.
+  `update roles.rbac.authorization.k8s.io ${SCALED} metrics-reader`,
+  ...[SCALED, MEASURING, 'kube-system', 'prod-orders'].flatMap((namespace) =>
+    at(namespace, 'create rolebindings.rbac.authorization.k8s.io'),
+  ),
+  'create clusterroles.rbac.authorization.k8s.io',
+  'update clusterroles.rbac.authorization.k8s.io',
+  'create clusterrolebindings.rbac.authorization.k8s.io',
+  ...[MEASURING, 'ci-apply', 'kube-system'].flatMap((namespace) =>
+    at(namespace, 'create serviceaccounts/token'),
+  ),
+  ...['impersonate users', 'impersonate serviceaccounts ci-apply'],
+  'create certificatesigningrequests.certificates.k8s.io',
+  // To stand in the way of what others ask.
+  'update apiservices.apiregistration.k8s.io',
+  'create mutatingwebhookconfigurations.admissionregistration.k8s.io',
+  ...['create namespaces', 'update namespaces'],
+];
 
 const ORDERS = '/projects/switchyard%2Forders';
 const LEDGER = '/projects/switchyard%2Frelease-ledger';
@@ -473,11 +522,27 @@ export const IDENTITIES: readonly Identity[] = [
     },
   },
   {
-    name: 'autoscaling',
-    is: 'where a module scales: Prometheus and prometheus-adapter, in `autoscaling`, each with an account; `scaling` tries them by night',
+    name: 'Prometheus',
+    is: 'where a module scales, in `autoscaling`: asks its Pods for their load',
     kubernetes: {
-      says: 'Pods, to list, in the namespaces of modules that scale; the adapter asks the API server who asks it',
-      untried: ['autoscaling/prometheus', 'autoscaling/metrics-adapter'],
+      says: 'Pods, to read, in the namespaces of modules that scale',
+      as: `${MEASURING}/prometheus`,
+      may: READS_PODS,
+      mayNot: [...MEASURES_ONLY, ...ASKS_ABOUT_OTHERS, `get ${AUTHENTICATION}`],
+    },
+    registry: none,
+    gitlab: none,
+    jenkins: none,
+    stores: none,
+  },
+  {
+    name: 'metrics adapter',
+    is: 'prometheus-adapter, beside it: answers autoscalers; the key of its own certificate',
+    kubernetes: {
+      says: 'the same; it asks the API server whose a token is and who may what, and reads the public certificates by which it knows who asks',
+      as: `${MEASURING}/metrics-adapter`,
+      may: [...READS_PODS, ...ASKS_ABOUT_OTHERS, `get ${AUTHENTICATION}`],
+      mayNot: MEASURES_ONLY,
     },
     registry: none,
     gitlab: none,

@@ -20,13 +20,14 @@ import { sleep } from '../../../lab/machine/process';
 import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, rootToken } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
-import { IDENTITIES, type System } from './identities-data';
-import { kubectl, PUSH_OF_NO_BRANCH } from './running';
+import { IDENTITIES, MADE, type System } from './identities-data';
+import { ABSENT, requestOf } from './kubernetes-request';
+import { MADE_LABEL, metricsAccountManifests } from './metrics-accounts';
+import { kubectl, PUSH_OF_NO_BRANCH, until } from './running';
 
 // Each cell of the table in docs/security.md, with the credential that the identity has.
 
-/** A name that nothing has: who may would be told that it is not there. */
-const ABSENT = 'identities-absent';
+type Outcome = 'may' | 'may not' | number;
 
 interface Access {
   readonly server: string;
@@ -45,46 +46,42 @@ function access(): Access {
   };
 }
 
-const METHODS: Readonly<Record<string, string>> = {
-  get: 'GET',
-  list: 'GET',
-  create: 'POST',
-  update: 'PUT',
-  delete: 'DELETE',
-};
-
-/** Where the API server takes a request; a dry run, should it be one that changes something. */
-function pathOf(verb: string, resource: string, namespace: string | undefined): string {
-  const [whole = '', ...group] = resource.split('.');
-  const [kind, part] = whole.split('/');
-  const api = group.length === 0 ? '/api/v1' : `/apis/${group.join('.')}/v1`;
-  const place = `${api}${namespace ? `/namespaces/${namespace}` : ''}/${kind}`;
-  const one = part !== undefined || ['get', 'update', 'delete'].includes(verb);
-  const query = part === 'exec' ? '?command=true' : '?dryRun=All';
-  return `${place}${one ? `/${ABSENT}` : ''}${part ? `/${part}` : ''}${METHODS[verb] === 'GET' ? '' : query}`;
-}
-
 /** How the API server refuses what one may ask for: there is none such, or it is no object (500 of a binding to no role). */
 const JUDGED: readonly number[] = [200, 201, 400, 404, 405, 415, 422, 500];
 
 /** What the API server answers to an object of no kind: 403 before it looks at it, anything else after. */
 function askKubernetes({ server, ca }: Access, token: string, what: string): Promise<number> {
-  const [verb = '', resource = '', namespace] = what.split(' ');
+  const { method, path, headers } = requestOf(what);
   return new Promise((resolve, reject) => {
-    const sent = request(`${server}${pathOf(verb, resource, namespace)}`, {
+    const sent = request(`${server}${path}`, {
       ca,
       // A connection of its own: what is upgraded or refused early leaves one in which answers no longer fit.
       agent: false,
-      method: METHODS[verb],
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      method,
+      headers: { ...headers, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     });
     sent.once('error', reject);
     sent.once('response', (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });
-    sent.end(METHODS[verb] === 'GET' ? undefined : '{}');
+    sent.end(method === 'GET' ? undefined : '{}');
   });
+}
+
+const accounts = new Map<string, string>();
+/** A token of a service account, `namespace/name`. */
+function tokenFor(as: string): string {
+  const [namespace = '', name = ''] = as.split('/');
+  const token = accounts.get(as) ?? kubectl('-n', namespace, 'create', 'token', name).trim();
+  accounts.set(as, token);
+  return token;
+}
+
+/** What the API server says to an account; its status where that is neither. */
+async function outcomeOf(as: string, what: string): Promise<Outcome> {
+  const status = await askKubernetes(access(), tokenFor(as), what);
+  return status === 403 ? 'may not' : JUDGED.includes(status) ? 'may' : status;
 }
 
 const dataOf = (namespace: string, name: string): Record<string, string> => {
@@ -145,6 +142,30 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const id of made) await gitlab('DELETE', `/users/${id}?hard_delete=true`);
 });
+
+/** Removes the accounts that are there for this suite only, a former run's as well. */
+const removeAccounts = (): string =>
+  kubectl(
+    ...['delete', 'rolebindings,clusterrolebindings,clusterroles,namespaces', '--all-namespaces'],
+    ...['--selector', MADE_LABEL, '--ignore-not-found', '--timeout=100s'],
+  );
+
+beforeAll(async () => {
+  removeAccounts();
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: metricsAccountManifests() });
+  const apply = ['apply', '--server-side', '-f', '-'];
+  execFileSync(toolPath('kubectl'), ['--kubeconfig', kubeconfigPath(), ...apply], { input: list });
+  // A refusal says nothing before the API server knows of every binding.
+  for (const { kubernetes } of IDENTITIES) {
+    const { as = '', may = [] } = kubernetes;
+    if (!as.startsWith(`${MADE}-`)) continue;
+    for (const what of may)
+      await until(`${as}: ${what}`, 30, async () =>
+        (await outcomeOf(as, what)) === 'may' ? true : undefined,
+      );
+  }
+}, 180_000);
+afterAll(removeAccounts, 120_000);
 
 const basic = (user: string, password: string) =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
@@ -262,7 +283,7 @@ function askStore(as: string, what: string): number {
   );
 }
 
-type Tried = readonly [as: string, what: string, outcome: 'may' | 'may not' | number];
+type Tried = readonly [as: string, what: string, outcome: Outcome];
 const wanted = (system: System): Tried[] =>
   IDENTITIES.flatMap(({ [system]: { as, may = [], mayNot = [] } }) =>
     as === undefined
@@ -274,18 +295,10 @@ const wanted = (system: System): Tried[] =>
   );
 
 test('each account of the cluster may what the table says, and nothing that it refuses', async () => {
-  const api = access();
-  const accounts = new Map<string, string>();
   const found: Tried[] = [];
-  for (const [as, what] of wanted('kubernetes')) {
-    const [namespace = '', name = ''] = as.split('/');
-    if (!accounts.has(as)) accounts.set(as, kubectl('-n', namespace, 'create', 'token', name).trim());
-    const status = await askKubernetes(api, accounts.get(as) ?? '', what);
-    const outcome = status === 403 ? 'may not' : JUDGED.includes(status) ? 'may' : status;
-    found.push([as, what, outcome]);
-  }
+  for (const [as, what] of wanted('kubernetes')) found.push([as, what, await outcomeOf(as, what)]);
   expect(found).toEqual(wanted('kubernetes'));
-}, 60_000);
+}, 120_000);
 
 test.each(['registry', 'gitlab', 'jenkins', 'stores'] as const)(
   'each login of the %s may what the table says, and nothing that it refuses',
