@@ -16,18 +16,19 @@ const metadataSchema = z.object({
 /** What an object is known by: all that clean-up ever reads of it. */
 export type Metadata = z.infer<typeof metadataSchema>;
 
-const objectsSchema = z.object({ items: z.array(z.unknown()).nullish() });
-
 const listSchema = z.object({
-  metadata: z.object({ continue: z.string().optional() }),
+  metadata: z.object({ continue: z.string().optional() }).default({}),
   // An empty list of metadata alone comes as null.
   items: z
-    .array(z.object({ metadata: metadataSchema }))
+    .array(z.unknown())
     .nullish()
     .transform((items) => items ?? []),
 });
+const partialSchema = z.object({ metadata: metadataSchema });
 
 export type Kind = 'pods' | 'persistentvolumeclaims' | 'configmaps';
+
+type Selecting = { readonly labelSelector: string } | { readonly fieldSelector: string };
 
 export interface ClusterOptions {
   /** @default `https://kubernetes.default.svc` */
@@ -92,40 +93,39 @@ export class Cluster {
     );
   }
 
-  /**
-   * Whole Pods or events of a namespace, 250 at most.
-   * @param selecting `labelSelector` or `fieldSelector`
-   */
-  async objects(
-    kind: 'pods' | 'events',
+  /** All pages of a list, with what each object must be. */
+  private async pages<T>(
+    kind: Kind | 'events',
     namespace: string,
-    selecting: { readonly labelSelector: string } | { readonly fieldSelector: string },
-  ): Promise<readonly unknown[]> {
-    const query = new URLSearchParams({ ...selecting, limit: '250' });
-    const path = `namespaces/${namespace}/${kind}?${query}`;
-    const parsed = objectsSchema.safeParse((await this.request('GET', path, 'application/json', [])).body);
-    if (!parsed.success)
-      throw new Failure(exitCode.red, `Kubernetes: the list of ${kind} in ${namespace} is not one.`);
-    return parsed.data.items ?? [];
+    selecting: Selecting,
+    { accept, item }: { readonly accept: string; readonly item: z.ZodType<T> },
+  ): Promise<T[]> {
+    const found: T[] = [];
+    let next = '';
+    do {
+      const query = new URLSearchParams({ ...selecting, limit: '250' });
+      if (next) query.set('continue', next);
+      const path = `namespaces/${namespace}/${kind}?${query}`;
+      const body = listSchema.safeParse((await this.request('GET', path, accept, [])).body);
+      const items = z.array(item).safeParse(body.data?.items);
+      if (!body.success || !items.success)
+        throw new Failure(exitCode.red, `Kubernetes: the list of ${kind} in ${namespace} is not one.`);
+      found.push(...items.data);
+      next = body.data.metadata.continue ?? '';
+    } while (next);
+    return found;
+  }
+
+  /** Whole Pods or events of a namespace. */
+  objects(kind: 'pods' | 'events', namespace: string, selecting: Selecting): Promise<readonly unknown[]> {
+    return this.pages(kind, namespace, selecting, { accept: 'application/json', item: z.unknown() });
   }
 
   /** Metadata of the objects that a label selector finds. What Secrets hold never travels. */
-  async list(kind: Kind, namespace: string, selector: string): Promise<Metadata[]> {
-    const found: Metadata[] = [];
-    let next = '';
-    do {
-      const query = new URLSearchParams({ labelSelector: selector, limit: '250' });
-      if (next) query.set('continue', next);
-      const path = `namespaces/${namespace}/${kind}?${query}`;
-      const accept = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
-      const parsed = listSchema.safeParse((await this.request('GET', path, accept, [])).body);
-      if (!parsed.success) {
-        throw new Failure(exitCode.red, `Kubernetes: the list of ${kind} in ${namespace} is not one.`);
-      }
-      found.push(...parsed.data.items.map(({ metadata }) => metadata));
-      next = parsed.data.metadata.continue ?? '';
-    } while (next);
-    return found;
+  async list(kind: Kind, namespace: string, labelSelector: string): Promise<Metadata[]> {
+    const accept = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+    const found = await this.pages(kind, namespace, { labelSelector }, { accept, item: partialSchema });
+    return found.map(({ metadata }) => metadata);
   }
 
   /**

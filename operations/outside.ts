@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askText } from '../clients/ask';
 import { answered } from '../clients/kubernetes';
-import { wholeOf } from '../clients/pages';
-import { isTransient, retry, retryAfterMs } from '../clients/retry';
+import { type Page, wholeOf } from '../clients/pages';
 import { kubeconfigFor } from '../delivery/kubeconfig';
 import type { StackSettings } from '../stacks/schema';
 
@@ -148,19 +148,11 @@ export async function patchObject(
 export interface Gitlab {
   /** Body of an API path, of a list all its pages; undefined when GitLab answers 404. */
   readonly get: (path: string) => Promise<unknown>;
+  /** The same, but of a list the one page that the path names. */
+  readonly page: (path: string) => Promise<unknown>;
   /** @returns the body of the answer */
   readonly post: (path: string, body: Readonly<Record<string, unknown>>) => Promise<unknown>;
   readonly remove: (path: string) => Promise<void>;
-}
-
-class Answered extends Error {
-  constructor(
-    readonly status: number,
-    readonly after: number | undefined,
-    asked: string,
-  ) {
-    super(`GitLab answers ${status} to ${asked}`);
-  }
 }
 
 /** The environment's GitLab. */
@@ -169,38 +161,25 @@ export function gitlabOf(settings: StackSettings, token: string): Gitlab {
     method: string,
     path: string,
     body?: Readonly<Record<string, unknown>>,
-  ): Promise<Response | undefined> => {
-    const response = await fetch(`${settings.gitlab.url}/api/v4/${path}`, {
-      method,
-      headers: { 'PRIVATE-TOKEN': token, ...(body ? { 'content-type': 'application/json' } : {}) },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-      signal: AbortSignal.timeout(PATIENCE),
-    });
-    if (response.status === 404) return undefined;
-    if (!response.ok) {
-      const after = retryAfterMs(response.headers.get('retry-after'), Date.now());
-      throw new Answered(response.status, after, `${method} ${path.split('?')[0]}`);
-    }
-    return response;
+  ): Promise<Page | undefined> => {
+    const headers = { 'PRIVATE-TOKEN': token, ...(body ? { 'content-type': 'application/json' } : {}) };
+    const asked = await askText(
+      `${settings.gitlab.url}/api/v4/${path}`,
+      { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) },
+      { policy: { attempts: 4, attemptMs: PATIENCE } },
+    );
+    const { status, ok } = asked.response;
+    if (status === 404) return undefined;
+    if (!ok) throw new Error(`GitLab answers ${status} to ${method} ${path.split('?')[0]}`);
+    const said = asked.body === '' ? undefined : (JSON.parse(asked.body) as unknown);
+    return { body: said, next: asked.response.headers.get('x-next-page') };
   };
-  /** Reading changes nothing, and neither does removing what is gone: both may be tried again. */
-  const again = <T>(work: () => Promise<T>): Promise<T> =>
-    retry(work, {
-      again: (error) => !(error instanceof Answered) || isTransient(error.status),
-      after: (error) => (error instanceof Answered ? error.after : undefined),
-      policy: { attempts: 4 },
-    });
   return {
-    get: (path) =>
-      wholeOf(path, (page) =>
-        again(async () => {
-          const response = await ask('GET', page);
-          return response && { body: await response.json(), next: response.headers.get('x-next-page') };
-        }),
-      ),
-    post: async (path, body) => (await ask('POST', path, body))?.json(),
+    get: (path) => wholeOf(path, (page) => ask('GET', page)),
+    page: async (path) => (await ask('GET', path))?.body,
+    post: async (path, body) => (await ask('POST', path, body))?.body,
     remove: async (path) => {
-      await again(() => ask('DELETE', path));
+      await ask('DELETE', path);
     },
   };
 }

@@ -35,7 +35,7 @@ function witnessesOf({ model }: Session, token: string): Witnesses {
   return {
     object: (cluster, object) => readObject(settings, cluster, object),
     // An edition without audit events, or a token that may not read them, answers 403.
-    gitlab: (path) => gitlab.get(path).catch(() => undefined),
+    gitlab: (path) => gitlab.page(path).catch(() => undefined),
   };
 }
 

@@ -377,6 +377,26 @@ test('an API server is asked for the Pods of one run, and for the events of one 
   }
 });
 
+test('the newest events are read also where there are more than an API server gives at once', async () => {
+  const rows = Array.from({ length: 251 }, (_, at) => ({ at }));
+  const server = createServer((request, response) => {
+    const asked = new URL(request.url ?? '', 'http://x').searchParams;
+    const from = Number(asked.get('continue') ?? 0);
+    const end = from + Number(asked.get('limit'));
+    const items = rows.slice(from, end);
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ metadata: end < rows.length ? { continue: String(end) } : {}, items }));
+  }).listen(0, '127.0.0.1');
+  try {
+    await new Promise((listening) => server.once('listening', listening));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const cluster = new Cluster({ url, token: 't' });
+    expect(await cluster.objects('events', 'ci-agents', { fieldSelector: 'type=Warning' })).toEqual(rows);
+  } finally {
+    server.close();
+  }
+});
+
 test('what the watch of a build sees is left for its verdict and said, and nothing is left once the tests ended', async () => {
   const workspace = mkdtempSync(join(tmpdir(), 'watch-'));
   const event = {
