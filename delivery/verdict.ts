@@ -328,6 +328,23 @@ const differ = (a: Counts, b: Counts): boolean =>
 const counts = ({ passed, failed, skipped }: Counts): string =>
   `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
+/**
+ * In what two readings of one run differ, as each has it: in counts, or in the first failing test that the other has not.
+ * Robot gives a test the same full name in both files, `xunit.xml` in two parts (robot/reporting/xunitwriter.py).
+ */
+function difference(a: Found, b: Found): readonly [string, string] | undefined {
+  if (differ(a, b)) return [counts(a), counts(b)];
+  const first = ({ failing }: Found, other: Found): string | undefined => {
+    const theirs = new Set(other.failing.map(({ name }) => name));
+    return failing.find(({ name }) => !theirs.has(name))?.name;
+  };
+  const [ours, theirs] = [first(a, b), first(b, a)];
+  if (ours === undefined && theirs === undefined) return undefined;
+  const say = (name: string | undefined): string =>
+    name === undefined ? 'nothing else that failed' : `"${name}" as failed`;
+  return [say(ours), say(theirs)];
+}
+
 /** Counts one result file's tests. Text that is cut off or of another kind is a fault, never "no failures". */
 export function readResults(
   xml: string,
@@ -460,7 +477,7 @@ export const testsAsKept = (tests: Tests, shown: (text: string) => string): Test
 
 /**
  * Reads the results of each folder: `output.xml`, or `xunit.xml` when Robot left none. Where both are there, they must
- * count the same.
+ * count the same, and name the same tests as failed.
  * @param shown how faults name a folder. @default its path
  * @param wanted names of tests of which more is to be known than that they failed
  */
@@ -490,9 +507,11 @@ export async function readFolders(
     } else if ('tests' in output) {
       tests = addTests(tests, output.tests);
       for (const [name, more] of output.seen ?? []) seen.set(name, addCounts(seen.get(name) ?? none, more));
-      if (xunit && 'tests' in xunit && differ(output.tests, xunit.tests)) {
+      const apart = xunit && 'tests' in xunit ? difference(output.tests, xunit.tests) : undefined;
+      if (apart) {
+        const [ours, theirs] = apart;
         faults.push(
-          `${shown(folder)}: output.xml holds ${counts(output.tests)}, and xunit.xml ${counts(xunit.tests)}; both must be of one run.`,
+          `${shown(folder)}: output.xml holds ${ours}, and xunit.xml ${theirs}; both must be of one run.`,
         );
       }
     }

@@ -184,6 +184,27 @@ describe('the folder of results', () => {
     ]);
   });
 
+  it('is green only where output.xml and xunit.xml name the same tests as failed', async () => {
+    const robot = (failing: string): string =>
+      `<robot><suite name="S">${['A', 'B']
+        .map((name) => `<test name="${name}"><status status="${name === failing ? 'FAIL' : 'PASS'}"/></test>`)
+        .join('')}<status status="FAIL"/></suite></robot>`;
+    const junit = (failing: string): string =>
+      `<testsuite tests="2" failures="1">${['A', 'B']
+        .map(
+          (name) =>
+            `<testcase classname="S" name="${name}">${name === failing ? '<failure/>' : ''}</testcase>`,
+        )
+        .join('')}</testsuite>`;
+    put('output.xml', robot('A'));
+    put('xunit.xml', junit('A'));
+    expect((await readFolders([folder])).faults).toEqual([]);
+    put('xunit.xml', junit('B'));
+    expect((await readFolders([folder], () => 'results')).faults).toEqual([
+      'results: output.xml holds "S.A" as failed, and xunit.xml "S.B" as failed; both must be of one run.',
+    ]);
+  });
+
   it('is read packed, as the pipeline carries it', async () => {
     put('output.xml.gz', gzipSync(output));
     put('xunit.xml.gz', gzipSync(xunit(false)));
