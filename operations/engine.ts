@@ -393,7 +393,32 @@ export class Engine {
     if (!changing) return this.runNow(operation, inputs);
     return this.claimed(inputs.targets, async () => {
       await inputs.before?.();
-      return this.runNow(operation, inputs);
+      const unfinished = new Set<string>();
+      const onEvent = (event: EngineEvent) => {
+        const { op, urn } = event.resOpFailedEvent?.metadata ?? {};
+        if (op === 'update' && urn !== undefined) unfinished.add(urn);
+        inputs.onEvent(event);
+      };
+      try {
+        return await this.runNow(operation, { ...inputs, onEvent });
+      } catch (error) {
+        await this.readUnfinished([...unfinished]);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Reads what a run began to change and did not finish. Told to end, the Kubernetes provider tells nothing of what it had
+   * sent by then (its Update reads the object by a client that is cancelled, provider/pkg/provider/provider.go), so the
+   * state would say what was there before, and a program that goes back to that would find no change.
+   */
+  private async readUnfinished(urns: readonly string[]): Promise<void> {
+    if (urns.length === 0) return;
+    const { environment, note } = this.inputs;
+    await this.stack.refresh({ target: [...urns], runProgram: false }).catch((error: Error) => {
+      const [said = ''] = error.message.split('\n');
+      note(`What was under way could not be read (${said}): say switchyard refresh ${environment} first.`);
     });
   }
 

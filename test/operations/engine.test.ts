@@ -12,7 +12,7 @@ jest.setTimeout(30_000);
 const pulumi = `#!/bin/sh
 echo "$PULUMI_BACKEND_URL $*" >> "$CALLS"
 case "$*" in
-  version*) echo v3.259.0 ;;
+  version*) echo "v\${VERSION:-3.259.0}" ;;
   *"stack select"*) [ -z "$MISSING" ] || { echo "error: no stack named 'test' found" >&2; exit 255; } ;;
   *--help*) echo --run-program ;;
   *"stack export --show-secrets"*) echo '{"version":3,"deployment":{"resources":[],"note":"opened"}}' ;;
@@ -22,7 +22,13 @@ case "$*" in
   *"stack output"*) echo '{"jenkins":"http://jenkins.test","token":"[secret]"}' ;;
   *"stack ls"*) echo '[]' ;;
   *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
-  refresh*--target*) ;;
+  refresh*--target*) [ -z "$AWAY" ] || { echo 'error: no answer' >&2; exit 255; } ;;
+  up*) [ -z "$FAILED" ] || {
+    log=\${*##*--event-log }; log=\${log%% *}
+    echo "$FAILED" >>"$log"
+    echo '{"sequence":9,"timestamp":9,"cancelEvent":{}}' >>"$log"
+    exit 255
+  } ;;
   refresh*)
     echo "error: the stack is currently locked by 1 lock(s). file:///l.json: created by ada@there (pid 12) at 2026-11-24T11:00:00Z" >&2
     exit 255 ;;
@@ -143,6 +149,44 @@ test('what a killed run was changing or deleting is read anew before anything el
     (call) => /(?:^|\s)(refresh .*|stack import)/.exec(call)?.[1]?.match(/stack import|urn:\w+/g) ?? [],
   );
   expect(settling).toEqual(['urn:updating', 'urn:deleting', 'stack import', 'urn:creating']);
+});
+
+describe('an up that fails in the middle', () => {
+  const failed = (op: string, urn: string) =>
+    JSON.stringify({
+      sequence: 1,
+      timestamp: 1,
+      resOpFailedEvent: { metadata: { op, urn, type: 't', provider: '' }, status: 0, steps: 0 },
+    });
+  // Up to there Pulumi writes its events into a file (automation/stack.ts).
+  beforeEach(() => {
+    process.env.VERSION = '3.205.0';
+  });
+  const fails = async () => {
+    const engine = await open();
+    await expect(engine.run('up', { onEvent: () => {} })).rejects.toThrow('255');
+    await engine.close();
+    return calls().filter((call) => call.includes('refresh'));
+  };
+
+  test('is followed by a look at what it was changing', async () => {
+    process.env.FAILED = [failed('update', 'urn:changed'), failed('create', 'urn:made')].join('\n');
+    const [looked = '', ...others] = await fails();
+    expect(looked).toContain('--target urn:changed');
+    expect(looked).not.toContain('urn:made');
+    expect(others).toEqual([]);
+  });
+  test('looks at nothing where it changed nothing', async () => {
+    process.env.FAILED = failed('create', 'urn:made');
+    expect(await fails()).toEqual([]);
+  });
+  test('says what to do where that look fails', async () => {
+    Object.assign(process.env, { FAILED: failed('update', 'urn:changed'), AWAY: '1' });
+    await fails();
+    expect(notes.at(-1)).toMatch(
+      /^What was under way could not be read \(.*\): say switchyard refresh test first\.$/,
+    );
+  });
 });
 
 test('a limited run settles only what is all its own', async () => {
