@@ -60,8 +60,8 @@ let login: string;
 beforeAll(() => {
   login = pullLogin();
 });
+afterEach(() => setPullLogin(login));
 afterAll(async () => {
-  setPullLogin(login);
   for (const iid of opened) await close(iid);
 });
 
