@@ -47,7 +47,8 @@ export interface Scene {
   readonly certificates?: readonly Certificate[];
   /** Number of one that was left to people. */
   readonly left?: number;
-  readonly statuses?: readonly CommitStatus[];
+  /** Of every head, or by its number. */
+  readonly statuses?: readonly CommitStatus[] | { readonly [iid: number]: readonly CommitStatus[] };
   readonly approvedAt?: string;
   /** User names, oldest first: `+ann` put it first, `-ann` took that back. */
   readonly labelled?: readonly string[];
@@ -96,7 +97,10 @@ export function gitlabOf(scene: Scene): {
           project === PROJECT ? scene.others?.find((one) => one.iid === iid) : undefined,
         ),
       branchHead: () => said('head', sha('a')),
-      statuses: () => said('statuses', [...(scene.statuses ?? [])]),
+      statuses: (_project, head) => {
+        const { statuses = [] } = scene;
+        return said('statuses', [...('length' in statuses ? statuses : (statuses[Number(head[0])] ?? []))]);
+      },
       notes: (_project, iid) =>
         said(
           'notes',

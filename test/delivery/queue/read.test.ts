@@ -2,6 +2,7 @@ import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import type { CommitStatus, MergeRequest } from '../../../delivery/gitlab';
 import { type Proof, readWorld } from '../../../delivery/queue/read';
+import { askTurns } from '../../../delivery/reconcile/turns';
 import { BROKE_OFF, brokeOff } from '../../../delivery/status';
 import { green, red, sha } from '../certificates';
 import { gitlabOf, PROJECT, PROOF, queued, request, type Scene } from './asked';
@@ -147,6 +148,78 @@ test('the ends make the window, in the order of time, and a head that nobody’s
   });
   const brought = { ...scene, merged: [at(1, '1970-01-01T00:00:01Z', sha('a'))] };
   expect((await look(brought)).target.pushed).toBe(false);
+});
+
+describe('test Pods that first tests have or wait for', () => {
+  const posted = (state: string, description: string, created_at = '1970-01-01T01:00:00Z') => [
+    { id: 1, status: state, name: 'switchyard', ref: 'b', target_url: null, description, created_at },
+  ];
+  const testing = posted('running', 'testing the merge result with main');
+  const taken = async (scene: Scene, more: Parameters<typeof look>[1] = { proof: PROOF }) =>
+    (await look(scene, more)).target.taken;
+
+  it('are those of the heads without a verdict whose status runs, or waits for a build, by whoever asks', async () => {
+    const open = [1, 2, 3, 4, 5, 6].map((iid) => request(iid));
+    const statuses = {
+      // It queues, and is tested in its turn.
+      1: testing,
+      2: testing,
+      3: posted('pending', 'testing the merge result with main; then it waits for an approval'),
+      4: posted(
+        'pending',
+        'waits for its build, which the reconciler started: its hook did not start a build',
+      ),
+      5: posted('canceled', `${BROKE_OFF}the test Pod was lost`),
+      6: [],
+    };
+    const scene = { open, statuses, certificates: [queued(1)] };
+    expect(await taken(scene)).toBe(3);
+    expect(await taken(scene, {})).toBe(3);
+    expect(await taken({ ...scene, asker: 7 }, { asPerson: true })).toBe(3);
+  });
+
+  it.each<[string, Scene]>([
+    ['a draft', { open: [request(1, { draft: true })] }],
+    ['a fork', { open: [request(1, { source_project_id: 2 })] }],
+    ['one that was tested', { open: [request(1)], certificates: [queued(1, { gate: undefined }, red)] }],
+    [
+      'one that is held in the queue',
+      { open: [request(1)], certificates: [queued(1, { policy: 'reviewed' })] },
+    ],
+  ])('are none of %s', async (_what, scene) => {
+    expect(await taken({ ...scene, statuses: testing })).toBe(0);
+  });
+
+  it('are none where the status says that it queues, and none of a status that no build posts any more', async () => {
+    const open = [request(1)];
+    expect(await taken({ open, statuses: posted('running', 'in the queue: place 2 of 3') })).toBe(0);
+    const old = posted('running', 'testing', '1969-12-31T20:00:00Z');
+    expect(await taken({ open, statuses: old })).toBe(0);
+  });
+
+  it('are counted again where the note is of an older head, of another target branch, or of tests that came to no end', async () => {
+    const { tests: _tests, ...untested } = green;
+    for (const certificate of [
+      queued(1, { headSha: sha('f') }),
+      queued(1, { targetBranch: 'next' }),
+      queued(1, { gate: undefined }, untested),
+    ])
+      expect(await taken({ open: [request(1)], statuses: testing, certificates: [certificate] })).toBe(1);
+  });
+
+  it('leave the queue of a build and that of the reconciler the same number', async () => {
+    const open = [1, 2, 3, 4].map((iid) => request(iid));
+    const scene: Scene = {
+      open,
+      statuses: { 3: testing, 4: testing },
+      certificates: [queued(1, { baseSha: sha('e') }), queued(2, { baseSha: sha('e') })],
+    };
+    const { gitlab } = gitlabOf(scene);
+    const ask = askTurns(gitlab, 'https://gitlab.example.com');
+    const due = async (most: number) => [...(await ask({ project: PROJECT, branch: 'main', most })).keys()];
+    expect(await due(4)).toEqual([1, 2]);
+    expect(await due(3)).toEqual([1]);
+  });
 });
 
 test('tests in a row that broke off are counted from the statuses, whatever words they went on with', () => {
