@@ -300,7 +300,7 @@ export class Simulated {
           on: build.on ?? '',
           by: url,
         };
-        request.note = noteOf(commit, '', 'what comes of it is decided next');
+        request.note = noteOf(commit, '', 'its tests have ended');
       } else if (isHead) {
         delete request.queued;
         request.note = noteOf(commit, 'taken out');
