@@ -22,7 +22,7 @@ type Event =
   | { readonly do: 'close' | 'reopen' | 'retarget' | 'draft' | 'approve' | 'label'; readonly which: number }
   | { readonly do: 'depend' | 'together'; readonly which: number; readonly other: number }
   | { readonly do: 'push main'; readonly project: number; readonly shared: number; readonly bad: boolean }
-  | { readonly do: 'finish' | 'break off' | 'complete' | 'arrive'; readonly which: number }
+  | { readonly do: 'finish' | 'break off' | 'lose' | 'complete' | 'arrive'; readonly which: number }
   | {
       readonly do: 'look';
       readonly fates: readonly Fate[];
@@ -72,7 +72,7 @@ const byPeople: fc.Arbitrary<Event> = fc.oneof(
 );
 const byMachines: fc.Arbitrary<Event> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('finish' as const), which }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('break off' as const), which }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('break off' as const, 'lose' as const), which }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('complete' as const), which }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('arrive' as const), which }) },
 );
@@ -122,10 +122,12 @@ class History {
         world.pushMain(pick(world.projects, given.project)?.project ?? '', given.shared, given.bad);
         break;
       case 'finish':
-      case 'break off': {
+      case 'break off':
+      case 'lose': {
         const found = pick(world.live, given.which);
         if (!found) return;
         if (given.do === 'finish') world.finish(found.change, found.run);
+        else if (given.do === 'lose') world.lose(found.change, found.run);
         else world.breakOff(found.change, found.run);
         break;
       }
