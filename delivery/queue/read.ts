@@ -1,4 +1,5 @@
 import type { Module } from '../../catalog/load';
+import { folded } from '../../catalog/shapes';
 import { FIRST_LABEL, STATUS_NAME } from '../../catalog/status';
 import { type Certificate, isGreen, isQueued } from '../certificate';
 import { type CommitStatus, type GitLab, isUsername, type MergeRequest } from '../gitlab';
@@ -8,8 +9,7 @@ import { whyOtherImage } from '../state';
 import { brokeOff, isOpenState, QUEUED } from '../status';
 import type { Request, Target } from './decide';
 import { dependsOn } from './depends';
-import type { Need } from './order';
-import { nameOf } from './order';
+import { type Need, nameOf, type Ref } from './order';
 
 // The world of one project as GitLab tells it. Merge requests come first and the branch's head last: one that is merged in
 // between is then in both, and merging it once more gives the same tree. The other way round it would be in none, and all
@@ -123,8 +123,15 @@ const saysTesting = (newest: CommitStatus | undefined, now: number): boolean =>
   !newest.description?.startsWith(QUEUED) &&
   now - Date.parse(newest.created_at) < LONGEST_MS;
 
+/** Merge requests that are followed to see whether they lead back: more is no dependency but a plan. */
+const MOST_FOLLOWED = 20;
+
+const isSame = (a: Ref, b: Ref): boolean => folded(a.project) === folded(b.project) && a.iid === b.iid;
+
 class Reading {
   private readonly needs = new Map<string, Promise<Need>>();
+  /** Merge requests that are none of the open ones here. */
+  private readonly others = new Map<string, Promise<MergeRequest | undefined>>();
   /** By a user's number: whether notes of theirs are ours. */
   private readonly ours = new Map<number, Promise<boolean>>();
   readonly certificates = new Map<number, Certificate>();
@@ -148,14 +155,39 @@ class Reading {
     return found;
   }
 
-  private async askNeed(ref: { readonly project: string; readonly iid: number }): Promise<Need> {
+  private find(ref: Ref): Promise<MergeRequest | undefined> {
+    const found = this.others.get(nameOf(ref)) ?? this.gitlab.findMergeRequest(ref.project, ref.iid);
+    this.others.set(nameOf(ref), found);
+    return found;
+  }
+
+  private async askNeed(ref: Ref): Promise<Need> {
     const { project, branch } = this.where;
     const own = ref.project === project;
     if (own && this.open.some(({ iid }) => iid === ref.iid)) return { ...ref, state: 'open' };
-    const found = await this.gitlab.findMergeRequest(ref.project, ref.iid);
+    const found = await this.find(ref);
     if (!found || (own && found.target_branch !== branch)) return { ...ref, state: 'foreign' };
     if (found.state === 'merged' || found.state === 'closed') return { ...ref, state: found.state };
     return { ...ref, state: 'open' };
+  }
+
+  /**
+   * The way from one merge request to another by what each says it depends on, whatever project it is of. What is merged or
+   * closed depends on nothing any more.
+   */
+  private async wayTo(to: Ref, at: Ref, passed: Set<string>): Promise<readonly Ref[] | undefined> {
+    if (isSame(at, to)) return [to];
+    if (passed.has(nameOf(at)) || passed.size >= MOST_FOLLOWED) return undefined;
+    passed.add(nameOf(at));
+    const open = at.project === this.where.project && this.open.find(({ iid }) => iid === at.iid);
+    const found = open || (await this.find(at));
+    if (!found || found.state === 'merged' || found.state === 'closed') return undefined;
+    const { gitlabUrl } = this.where;
+    for (const need of dependsOn(found.description ?? '', { gitlabUrl, project: at.project }).needs) {
+      const way = await this.wayTo(to, need, passed);
+      if (way) return [at, ...way];
+    }
+    return undefined;
   }
 
   private isOurs(user: number): Promise<boolean> {
@@ -211,10 +243,16 @@ class Reading {
     const asked = dependsOn(found.description ?? '', { gitlabUrl: this.where.gitlabUrl, project });
     if (asked.faults[0] !== undefined) return { ...held(asked.faults.join('; ')), certificate };
     const needs = await Promise.all(asked.needs.map((need) => this.need(need.project, need.iid)));
-    // Of another project's queue nothing is known here but how it ends.
+    // Of another project's queue nothing is known here but how it ends, and whether that can come.
     const elsewhere = needs.find((need) => need.project !== project && need.state === 'open');
-    if (elsewhere)
-      return { ...held(`it waits for ${nameOf(elsewhere)}, which is not merged yet`), certificate };
+    if (elsewhere) {
+      const self = { project, iid: found.iid };
+      const way = await this.wayTo(self, elsewhere, new Set());
+      const why = way
+        ? `it depends on itself: ${[self, ...way].map(nameOf).join(' → ')}`
+        : `it waits for ${nameOf(elsewhere)}, which is not merged yet`;
+      return { ...held(why), certificate };
+    }
     // An approval that comes late does not overtake those that are tested already.
     return { ready: { since: Math.max(since, review?.at ?? 0) }, needs, certificate };
   }

@@ -44,6 +44,8 @@ export interface Scene {
   readonly locked?: readonly MergeRequest[];
   readonly merged?: readonly MergeRequest[];
   readonly others?: readonly MergeRequest[];
+  /** Of other projects, by name: `switchyard/billing!2`. */
+  readonly elsewhere?: Readonly<Record<string, MergeRequest>>;
   readonly certificates?: readonly Certificate[];
   /** Number of one that was left to people. */
   readonly left?: number;
@@ -94,7 +96,9 @@ export function gitlabOf(scene: Scene): {
       findMergeRequest: (project, iid) =>
         said(
           `find ${project}!${iid}`,
-          project === PROJECT ? scene.others?.find((one) => one.iid === iid) : undefined,
+          project === PROJECT
+            ? scene.others?.find((one) => one.iid === iid)
+            : scene.elsewhere?.[`${project}!${iid}`],
         ),
       branchHead: () => said('head', sha('a')),
       statuses: (_project, head) => {

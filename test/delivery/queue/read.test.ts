@@ -1,6 +1,7 @@
 import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import type { CommitStatus, MergeRequest } from '../../../delivery/gitlab';
+import { inOrder } from '../../../delivery/queue/order';
 import { type Proof, readWorld } from '../../../delivery/queue/read';
 import { askTurns } from '../../../delivery/reconcile/turns';
 import { BROKE_OFF, brokeOff } from '../../../delivery/status';
@@ -132,6 +133,113 @@ test('dependencies: open, merged, closed, elsewhere and not there; each is asked
   expect(requests[1]?.needs.map(({ state }) => state)).toEqual(['merged']);
   expect(requests[2]?.ready).toMatchObject({ why: expect.stringContaining('is no merge request') });
   expect(calls.filter((call) => call === `find ${PROJECT}!3`)).toHaveLength(1);
+});
+
+describe('a dependency of another project', () => {
+  const BILLING = 'switchyard/billing';
+  const needs = (text: string) => ({
+    description: text
+      .split(', ')
+      .map((one) => `Depends-On: ${one}`)
+      .join('\n'),
+  });
+  const scene = (other: MergeRequest | undefined, more: Scene = {}): Scene => ({
+    open: [request(1, needs(`${BILLING}!2`))],
+    certificates: [queued(1)],
+    ...(other ? { elsewhere: { [`${BILLING}!2`]: other } } : {}),
+    ...more,
+  });
+  const first = async (of: Scene) => (await look(of)).requests[0];
+
+  it.each(['opened', 'locked'])('is waited for by name while it is %s', async (state) => {
+    const other = request(2, { state: state as 'opened' });
+    expect((await first(scene(other)))?.ready).toEqual({
+      why: `it waits for ${BILLING}!2, which is not merged yet`,
+    });
+  });
+
+  it('is none any more when it is merged', async () => {
+    expect(await first(scene(request(2, { state: 'merged' })))).toMatchObject({
+      ready: { since: 1000 },
+      needs: [{ project: BILLING, iid: 2, state: 'merged' }],
+    });
+  });
+
+  it.each([
+    ['closed', request(2, { state: 'closed' }), 'closed', `it depends on ${BILLING}!2, which is closed`],
+    ['not there', undefined, 'foreign', `it depends on ${BILLING}!2, which is none that queues here`],
+  ])('is told when it is %s', async (_how, other, state, why) => {
+    const seen = await first(scene(other));
+    expect(seen).toMatchObject({ needs: [{ state }] });
+    expect(inOrder(seen ? [seen] : []).held.map((one) => one.why)).toEqual([why]);
+  });
+
+  it('holds those behind it in its own project, with the whole reason', async () => {
+    const open = [request(1, needs(`${BILLING}!2`)), request(3, needs('!1'))];
+    const { requests } = await look({ ...scene(request(2)), open, certificates: [queued(1), queued(3)] });
+    expect(inOrder(requests).held.map(({ why }) => why)).toEqual([
+      `it waits for ${BILLING}!2, which is not merged yet`,
+      `it waits for ${PROJECT}!1, which does not queue (it waits for ${BILLING}!2, which is not merged yet)`,
+    ]);
+  });
+
+  it.each<[string, Record<string, MergeRequest>, string]>([
+    [
+      'at once',
+      { [`${BILLING}!2`]: request(2, needs(`${PROJECT}!1`)) },
+      `${PROJECT}!1 → ${BILLING}!2 → ${PROJECT}!1`,
+    ],
+    [
+      'through a third project, and with another name of ours',
+      {
+        [`${BILLING}!2`]: request(2, needs('!9, a/b!4')),
+        'a/b!4': request(4, needs('https://gitlab.example.com/Switchyard/Orders/-/merge_requests/1')),
+      },
+      `${PROJECT}!1 → ${BILLING}!2 → a/b!4 → ${PROJECT}!1`,
+    ],
+  ])('that leads back %s is told as a circle', async (_how, elsewhere, way) => {
+    expect((await first(scene(undefined, { elsewhere })))?.ready).toEqual({
+      why: `it depends on itself: ${way}`,
+    });
+  });
+
+  it('that leads back through another one of ours is told to both', async () => {
+    const open = [request(1, needs(`${BILLING}!2`)), request(3, needs('!1'))];
+    const elsewhere = { [`${BILLING}!2`]: request(2, needs(`${PROJECT}!3`)) };
+    const { requests } = await look({ open, elsewhere, certificates: [queued(1), queued(3)] });
+    expect(inOrder(requests).held.map(({ why }) => why)).toEqual([
+      `it depends on itself: ${PROJECT}!1 → ${BILLING}!2 → ${PROJECT}!3 → ${PROJECT}!1`,
+      expect.stringContaining(`it waits for ${PROJECT}!1, which does not queue (it depends on itself`),
+    ]);
+  });
+
+  it('that goes round elsewhere, or was merged on the way, is no circle of this one', async () => {
+    const round = {
+      [`${BILLING}!2`]: request(2, needs('!4')),
+      [`${BILLING}!4`]: request(4, needs('!2')),
+    };
+    const merged = {
+      [`${BILLING}!2`]: request(2, needs('!4')),
+      [`${BILLING}!4`]: request(4, { ...needs(`${PROJECT}!1`), state: 'merged' }),
+    };
+    for (const elsewhere of [round, merged])
+      expect((await first(scene(undefined, { elsewhere })))?.ready).toEqual({
+        why: `it waits for ${BILLING}!2, which is not merged yet`,
+      });
+  });
+
+  it('is asked for once, however many depend on it, and not followed for ever', async () => {
+    const chain = Object.fromEntries(
+      Array.from({ length: 60 }, (_, at) => [`${BILLING}!${at + 2}`, request(at + 2, needs(`!${at + 3}`))]),
+    );
+    const open = [request(1, needs(`${BILLING}!2`)), request(3, needs(`${BILLING}!2`))];
+    const { gitlab, calls } = gitlabOf({ open, elsewhere: chain, certificates: [queued(1), queued(3)] });
+    const where = { gitlabUrl: 'https://g', project: PROJECT, branch: 'main', most: 8, proof: PROOF };
+    await readWorld(gitlab, where);
+    const found = calls.filter((call) => call.startsWith('find '));
+    expect(new Set(found).size).toBe(found.length);
+    expect(found.length).toBeLessThanOrEqual(21);
+  });
 });
 
 test('the ends make the window, in the order of time, and a head that nobody’s merge brought was pushed', async () => {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
@@ -10,6 +11,7 @@ import { REMOVED } from '../../../delivery/pod-start';
 import { mergeInTurn } from '../../../delivery/queue/merge';
 import { type Gate, isInQueue, tellTesting, turnOf, waitInQueue } from '../../../delivery/queue/turn';
 import { endStatus, QueueWatch, type Useless } from '../../../delivery/queue/watch';
+import { askTurns } from '../../../delivery/reconcile/turns';
 import { BROKE_OFF, postBegun, STARTED } from '../../../delivery/status';
 import { enterQueue, goOn, merge, report, takeSource, testedBefore } from '../../../delivery/verify';
 import { nightly } from '../../support/scale';
@@ -738,6 +740,70 @@ describe('what stands in the queue by nobody’s leave', () => {
       expect((await statusOf(circle))?.description).toContain('depends on itself');
     },
   );
+});
+
+it('a dependency of another project is waited for without a build, and merged after it; closed, or in a circle, it is told', async () => {
+  const group = await world.api('GET', '/groups/switchyard');
+  const about = { name: 'billing', path: 'billing', namespace_id: group.id, default_branch: 'main' };
+  await world.api('POST', '/projects', about);
+  const billing = `/projects/${encodeURIComponent('switchyard/billing')}`;
+  const commit = (branch: string, file: string, more: object = {}) =>
+    world.api('POST', `${billing}/repository/commits`, {
+      ...more,
+      branch,
+      commit_message: file,
+      actions: [{ action: 'create', file_path: file, content: 'x' }],
+    });
+  await commit('main', 'first.txt');
+  const other = async (name: string, description = '') => {
+    await commit(name, `${name}.txt`, { start_branch: 'main' });
+    const wanted = { source_branch: name, target_branch: 'main', title: name, description };
+    return (await world.api('POST', `${billing}/merge_requests`, wanted)).iid;
+  };
+  const [needed, dead] = [await other('needed'), await other('dead')];
+  const dependent = (on: number) => ({ description: `Depends-On: switchyard/billing!${on}` });
+  const waits = await opened('waits', dependent(needed));
+  const build = new Build(waits);
+  expect(await build.upToReport()).toBe(0);
+  expect(await build.merge()).toBe(exitCode.queued);
+  const status = {
+    status: 'running',
+    description: `in the queue: held: it waits for switchyard/billing!${needed}, which is not merged yet`,
+  };
+  expect(await statusOf(waits)).toMatchObject(status);
+  // A build that is started meanwhile does no more, and others pass by.
+  expect(await new Build(waits).run()).toBe(exitCode.queued);
+  expect(await new Build(await opened('passes-by')).run()).toBe(0);
+  // The reconciler sees by itself that nothing is due, and then that something is.
+  const due = async () => [
+    ...(
+      await askTurns(world.context.gitlab, world.url)({ project: PROJECT, branch: 'main', most: 8 })
+    ).keys(),
+  ];
+  expect(await due()).toEqual([]);
+  const first = (): Promise<{ detailed_merge_status?: string; sha?: string }> =>
+    world.api('GET', `${billing}/merge_requests/${needed}`);
+  while ((await first()).detailed_merge_status !== 'mergeable') await sleep(20);
+  await world.api('PUT', `${billing}/merge_requests/${needed}/merge`, { sha: (await first()).sha });
+  expect(await due()).toEqual([waits]);
+  expect(await new Build(waits).run()).toBe(0);
+  expect(await stateOf(waits)).toBe('merged');
+
+  const late = await opened('late', dependent(dead));
+  await world.api('PUT', `${billing}/merge_requests/${dead}`, { state_event: 'close' });
+  expect(await new Build(late).run()).toBe(exitCode.queued);
+  expect((await statusOf(late))?.description).toBe(
+    `in the queue: held: it depends on switchyard/billing!${dead}, which is closed`,
+  );
+  const round = await opened('round');
+  const back = await other('back', `Depends-On: ${PROJECT}!${round}`);
+  const path = `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${round}`;
+  await world.api('PUT', path, dependent(back));
+  expect(await new Build(round).run()).toBe(exitCode.queued);
+  expect((await statusOf(round))?.description).toContain(
+    `it depends on itself: ${PROJECT}!${round} → switchyard/billing!${back} → ${PROJECT}!${round}`,
+  );
+  expect((await noteOf(round))?.body).toContain('it depends on itself');
 });
 
 nightly('a direct push to main: all are tested on it, and merged', async () => {
