@@ -249,3 +249,62 @@ test('where nothing fails and nobody interferes, each is tested twice at most: w
     { numRuns: 100 },
   );
 });
+
+test('a hot fix that is put first while main moves goes by one test of its own, and nobody is merged before it', () => {
+  let overtaken = 0;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(fc.nat({ max: 9 }), { maxLength: 40 }),
+      fc.array(fc.nat({ max: 1 }), { maxLength: 3 }),
+      fc.array(fc.nat({ max: 9 }), { maxLength: 20 }),
+      (others, before, pushes, after) => {
+        const world = new Simulated(['g/a']);
+        const act = (step: number): void => {
+          const found = pick(world.live, step);
+          world.now += 1000;
+          if (found && step % 2 === 0) world.finish(found.change, found.run);
+          for (const action of world.look().actions) world.perform(action);
+          for (const change of world.changes) world.complete(change);
+        };
+        for (let i = 0; i < others; i++) {
+          world.open('g/a');
+          world.now += 1000;
+        }
+        world.check();
+        for (const step of before) act(step);
+
+        const hot = world.open('g/a');
+        hot.first = true;
+        world.check();
+        // While it is checked, main moves: by people, and by the queue.
+        for (const shared of pushes) {
+          world.pushMain('g/a', shared, false);
+          act(1);
+        }
+        for (const run of [...hot.runs]) world.finish(hot, run);
+        for (const change of world.changes) world.complete(change);
+        const merges = world.merges.length;
+        const waiting = world.changes.filter(({ state }) => state === 'opened').length - 1;
+
+        for (let round = 0; hot.state === 'opened'; round++) {
+          if (round > 5) throw new Error('it waits');
+          for (const action of world.look().actions) world.perform(action);
+          // What is stopped stops at once; whoever else is tested comes to an end or does not.
+          for (const { change, run } of world.live)
+            if (run.stopping || change === hot || (after[round] ?? 0) % 2 === 0) world.finish(change, run);
+          for (const change of world.changes) world.complete(change);
+        }
+        expect(world.merges).toHaveLength(merges + 1);
+        expect(
+          world.started.filter((line) => line.startsWith(`${hot.project}!${hot.iid} `)).length,
+        ).toBeLessThanOrEqual(1);
+        if (waiting > 0) overtaken += 1;
+        world.settle();
+        expect(world.changes.map(({ state }) => state)).toEqual(world.changes.map(() => 'merged'));
+      },
+    ),
+    { numRuns: scaled({ usual: 200, all: 2_000 }) },
+  );
+  expect(overtaken).toBeGreaterThan(20);
+});

@@ -1075,6 +1075,38 @@ describe('where GitLab makes no merge commits and the bot rebases who is first',
   });
 });
 
+// The certificate does not name the method: whichever GitLab merges by, what it names is what main has.
+it.each([
+  ['merge', 'never'],
+  ['merge', 'always'],
+  ['ff', 'never'],
+  ['ff', 'always'],
+  ['rebase_merge', 'always'],
+])(
+  '%s, squash %s: main has the tree that the certificate names, by the commit of its note',
+  async (method, squash) => {
+    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}`, {
+      merge_method: method,
+      squash_option: squash,
+    });
+    const rebases = method === 'merge' ? {} : { rebases: true };
+    await world.push('change', { 'change.txt': '1\n' }, 'origin/main');
+    await world.push('change', { 'change.txt': '2\n', 'more.txt': '2\n' }, 'origin/change');
+    const iid = await world.open('change');
+    const build = new Build(iid, rebases);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.run()).toBe(0);
+    const { body = '' } = (await noteOf(iid)) ?? {};
+    const reading = readNote(body, KEY);
+    if (!('certificate' in reading)) throw new Error('no certificate');
+    await world.git('fetch', '--quiet', 'origin');
+    expect(await world.git('rev-parse', 'origin/main^{tree}')).toBe(reading.certificate.treeSha);
+    expect(body).toContain(`merged as ${(await world.git('rev-parse', 'origin/main')).slice(0, 12)}`);
+  },
+);
+
 nightly('what is squashed is merged as the tested tree, by each way to merge', async () => {
   const path = `/projects/${encodeURIComponent(PROJECT)}`;
   for (const [method, more] of [
