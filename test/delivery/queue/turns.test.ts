@@ -14,7 +14,7 @@ import { endStatus, QueueWatch, type Useless } from '../../../delivery/queue/wat
 import { askTurns } from '../../../delivery/reconcile/turns';
 import { BROKE_OFF, postBegun, STARTED } from '../../../delivery/status';
 import { enterQueue, goOn, merge, report, takeSource, testedBefore } from '../../../delivery/verify';
-import { nightly } from '../../support/scale';
+import { nightly, scaled } from '../../support/scale';
 import { KEY } from '../certificates';
 import { makeWorld, PROJECT, type World } from '../world';
 
@@ -1076,13 +1076,16 @@ describe('where GitLab makes no merge commits and the bot rebases who is first',
 });
 
 // The certificate does not name the method: whichever GitLab merges by, what it names is what main has.
-it.each([
-  ['merge', 'never'],
-  ['merge', 'always'],
-  ['ff', 'never'],
-  ['ff', 'always'],
-  ['rebase_merge', 'always'],
-])(
+const METHODS: readonly (readonly [string, string])[] = scaled({
+  usual: [
+    ['merge', 'never'],
+    ['ff', 'always'],
+  ],
+  all: ['merge', 'ff', 'rebase_merge'].flatMap((method) =>
+    ['never', 'always'].map((squash): [string, string] => [method, squash]),
+  ),
+});
+it.each(METHODS)(
   '%s, squash %s: main has the tree that the certificate names, by the commit of its note',
   async (method, squash) => {
     await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}`, {
