@@ -130,6 +130,10 @@ export const isGreen = (certificate: Certificate): boolean =>
 export const isInfrastructure = ({ tests, conflicts, start }: Certificate): boolean =>
   !tests && !conflicts && start?.infrastructure === true;
 
+/** Its test Pod was removed, nobody says by whom: nothing was found out of it, and nobody is to blame. */
+export const isRemoved = ({ tests, conflicts, start }: Certificate): boolean =>
+  !tests && !conflicts && start?.lost === true && !start.infrastructure;
+
 /** Whether its merge request is in the merge queue by it, green or red. */
 export const isQueued = ({ gate }: Certificate): boolean => gate !== undefined && gate.out === undefined;
 

@@ -44,7 +44,7 @@ import { patienceOf, RUN_FILE, runOf, watchTestPod } from './pod-start';
 import { addPreviewCommands } from './preview/commands';
 import { applyQuarantine, faultsBrought, namedIn, readQuarantines } from './quarantine';
 import { mergeInTurn } from './queue/merge';
-import { type Gate, isInQueue, mayQueue, turnOf, waitInQueue } from './queue/turn';
+import { type Gate, isInQueue, mayQueue, tellTesting, turnOf, waitInQueue } from './queue/turn';
 import { COPY, ENDED_FILE, endStatus, QueueWatch, watchQueue } from './queue/watch';
 import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
@@ -173,7 +173,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       '\nExit codes: 0 done; 1 red (tests failed, or something was refused); 2 wrong input;\n' +
-        '3 another tree is to be tested; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it; 9 the test Pod does not start, or was lost.',
+        '3 another tree is to be tested; 4 nothing to do; 5 drift;\n6 tested by an earlier build: merge; 7 undone by an earlier build: roll out what was before;\n8 in the merge queue: started anew when something is to be done for it; 9 the test Pod does not start, or was lost;\n10 to be built again; 11 nothing was found out: it is tested again by itself.',
     )
     .showHelpAfterError()
     .exitOverride();
@@ -227,6 +227,8 @@ export function program(): Command {
       writeCertificate(workspace, certificate, options);
       if (certificate.conflicts)
         throw new Failure(exitCode.red, `!${certificate.mergeRequest} ${verdictLine(certificate)}.`);
+      if (queue && turn?.do === 'test' && turn.look)
+        await tellTesting(towards, queue, turn.look, certificate);
       result(
         certificate,
         `merge result ${certificate.treeSha}: ${certificate.headSha} into ${certificate.targetBranch} at ${certificate.baseSha}`,
@@ -363,7 +365,7 @@ export function program(): Command {
       ]);
       const { startMinutes } = loadStack(SWITCHYARD_STACKS, SWITCHYARD_ENVIRONMENT).testing;
       const { workspace } = common();
-      // Jenkins ends it when the tests' agent is gone: why that is so is asked once more.
+      // Jenkins ends it with the build: whether the Pod was taken away is asked once more.
       let stopped = false;
       process.once('SIGTERM', () => {
         stopped = true;
@@ -372,7 +374,7 @@ export function program(): Command {
         new Cluster({ token: podToken() }),
         { workspace, namespace: options.namespace },
         patienceOf(startMinutes),
-        { say, sleep, ended: () => stopped },
+        { say, sleep, stopped: () => stopped },
       );
       if (!words) return;
       throw new Failure(
@@ -500,7 +502,9 @@ export function program(): Command {
 
   top
     .command('report')
-    .description('Post the final status and the note. Exit 1 when the certificate is not green.')
+    .description(
+      'Post the final status and the note. Exit 1 when the certificate is not green, 11 when it is tested again by itself.',
+    )
     .option('--module <name>', 'posts a failed status even when `source` left no certificate')
     .option('--merge-request <iid>', 'default: gitlabMergeRequestIid')
     .action(async (options: { module?: string; mergeRequest?: string }) => {

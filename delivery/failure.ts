@@ -24,6 +24,8 @@ export const exitCode = {
   stuck: 9,
   /** The registry has not, or no more, what was built: it has to be built again. */
   lost: 10,
+  /** Nothing was found out, and nobody is red for it: it is tested again by itself. */
+  brokeOff: 11,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

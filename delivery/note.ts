@@ -5,6 +5,7 @@ import {
   type Certificate,
   certificateSchema,
   isGreen,
+  isRemoved,
   isSignedBy,
   parseJson,
   sign,
@@ -24,8 +25,11 @@ export type Progress =
   | { readonly state: 'tested' }
   /** Nothing was found out, for the infrastructure's sake. @property times so far, of so many at most */
   | { readonly state: 'tried again'; readonly times: number; readonly most: number }
-  /** @property place where it stands in the merge queue, as people read it */
-  | { readonly state: 'queued'; readonly place: string }
+  /**
+   * @property place where it stands in the merge queue, as people read it
+   * @property build address of the build that tests it
+   */
+  | { readonly state: 'queued'; readonly place: string; readonly build?: string }
   | { readonly state: 'taken out'; readonly why: string }
   | { readonly state: 'left'; readonly why: string }
   | { readonly state: 'merged'; readonly commit: string }
@@ -244,7 +248,10 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
       'Again',
       `by itself (${progress.times} of ${progress.most} times so far): this merge request has no part in it`,
     ]);
-  if (progress.state === 'queued') rows.push(['Queue', inert(progress.place)]);
+  else if (isRemoved(certificate))
+    rows.push(['Again', 'not by itself: find out what removes its test Pods, then start its build']);
+  if (progress.state === 'queued')
+    rows.push(['Queue', `${inert(progress.place)}${progress.build ? ` ([build](${progress.build}))` : ''}`]);
   if (certificate.gate?.first)
     rows.push(['Order', `put first by ${inert(certificate.gate.first)}, by the label ${inert(FIRST_LABEL)}`]);
   const after = progressLine(progress);

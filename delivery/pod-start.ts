@@ -10,8 +10,13 @@ import { leaveStartWords } from './start-words';
 // Whether the test Pod of a build starts, and stays. Jenkins' Kubernetes plugin makes one that does not anew for ever (KubernetesLauncher),
 // and a build outside the namespace of its cloud never hears why (Reaper).
 
-/** Written by the pipeline when the tests' agent has ended, however it did. */
+/** Written by the pipeline when the tests' agent has ended, however it did: holds what {@link Ended} says. */
 export const ENDED_FILE = '.switchyard/start/ended';
+/** How it ended. `over`: the tests did, or their time, or the build; `broke off`: it went by itself. */
+export type Ended = 'over' | 'broke off';
+
+/** Why a Pod is lost that nobody says to have removed. */
+export const REMOVED = 'it was removed while its tests ran';
 
 /** Where in the workspace stands by which run a test Pod is found. */
 export const RUN_FILE = '.switchyard/run';
@@ -54,6 +59,7 @@ const time = z.union([z.string(), z.date()]);
 const end = z.looseObject({
   reason: z.string().default(''),
   exitCode: z.number(),
+  finishedAt: time.nullish(),
   message: z.string().nullish(),
 });
 const containerSchema = z.looseObject({
@@ -75,6 +81,7 @@ const podSchema = z.looseObject({
     uid: z.string(),
     creationTimestamp: time,
     deletionTimestamp: time.optional(),
+    deletionGracePeriodSeconds: z.number().nullish(),
   }),
   status: z
     .looseObject({
@@ -129,21 +136,49 @@ export interface StartFacts {
   readonly name: string;
   readonly uid: string;
   readonly ready: boolean;
+  /** How often each service was started again. */
+  readonly restarts: ReadonlyMap<string, number>;
   /** The gravest first. */
   readonly troubles: readonly Trouble[];
 }
 
-const podsOf = (objects: readonly unknown[]): z.infer<typeof podSchema>[] =>
+const podsOf = (objects: readonly unknown[]): Pod[] =>
   objects.flatMap((object) => podSchema.safeParse(object).data ?? []);
 
+type Pod = z.infer<typeof podSchema>;
+
 /** Why a Pod was taken away by its cluster; undefined where it was not. */
-function takenAway({ status }: z.infer<typeof podSchema>): string | undefined {
+function takenAway({ status }: Pod): string | undefined {
   const disrupted = status.conditions?.find(
     ({ type, status: is }) => type === 'DisruptionTarget' && is === 'True',
   );
   const reason = reasonWord(status.reason);
   if (disrupted) return reasonWord(disrupted.reason) || reason || 'no reason';
   return status.phase === 'Failed' && BY_NODE.test(reason) ? reason : undefined;
+}
+
+/** Exit codes by which a container ends that is told to, and that is killed when it does not. */
+const TOLD = [143, 137];
+
+/** Whether an end is the container's own error: whoever removes a Pod ends its containers, too. */
+function isOwnError({ reason, exitCode, finishedAt }: z.infer<typeof end>, { metadata }: Pod): boolean {
+  if (exitCode === 0) return false;
+  const { deletionTimestamp: gone, deletionGracePeriodSeconds: grace } = metadata;
+  if (gone === undefined || reason === 'OOMKilled') return true;
+  if (TOLD.includes(exitCode)) return false;
+  return !finishedAt || new Date(finishedAt).getTime() < new Date(gone).getTime() - (grace ?? 0) * 1000;
+}
+
+/** Whether a Pod that had started failed by itself. @param before how often each service had been started again then */
+function failedItself(pod: Pod, before: StartFacts['restarts']): boolean {
+  const { phase, initContainerStatuses, containerStatuses } = pod.status;
+  const ends = [
+    ...(containerStatuses ?? []).map(({ state }) => state.terminated),
+    ...(initContainerStatuses ?? []).map(({ name, restartCount, state, lastState }) =>
+      restartCount > (before.get(name) ?? 0) ? (state.terminated ?? lastState.terminated) : state.terminated,
+    ),
+  ];
+  return phase === 'Failed' || ends.some((one) => one !== undefined && isOwnError(one, pod));
 }
 
 export function startOf(objects: readonly unknown[]): StartFacts | undefined {
@@ -184,6 +219,7 @@ export function startOf(objects: readonly unknown[]): StartFacts | undefined {
     name: pod.metadata.name,
     uid: pod.metadata.uid,
     ready: conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false,
+    restarts: new Map((initContainerStatuses ?? []).map(({ name, restartCount }) => [name, restartCount])),
     troubles: troubles.sort((a, b) => GRAVEST.indexOf(a.is) - GRAVEST.indexOf(b.is)),
   };
 }
@@ -206,8 +242,8 @@ export interface StartSources {
   readonly pods: () => Promise<readonly unknown[]>;
   /** Events of one Pod, by its uid. */
   readonly events: (uid: string) => Promise<readonly string[]>;
-  /** Whether nobody waits for the Pod any more. */
-  readonly ended: () => boolean;
+  /** Whether nobody waits for the Pod any more, and why. */
+  readonly ended: () => Ended | undefined;
   readonly say: (line: string) => void;
   readonly sleep: (milliseconds: number) => Promise<void>;
 }
@@ -215,12 +251,14 @@ export interface StartSources {
 const PAUSE_MS = 2000;
 /** Between looks at a Pod that has started: less than it is given to end. */
 const STARTED_MS = 4000;
+/** How long a Pod is removed before it counts as lost: the pipeline removes it when its tests have ended, and says so then. */
+const REMOVED_MS = 10_000;
 /** Between looks at an API server that does not answer. */
 const AWAY_MS = 30_000;
 
 /**
  * Looks at the Pods of a build until none is waited for any more, or it is known that none starts, or that the one which did was
- * taken away. While there is no Pod (every agent is in use, the quota is full) the time does not count.
+ * taken away or removed. While there is no Pod (every agent is in use, the quota is full) the time does not count.
  * @returns what to tell of a Pod that does not start, or that was lost
  */
 export async function watchStart(
@@ -245,28 +283,37 @@ export async function watchStart(
       },
     ],
   });
-  let started: { readonly name: string; readonly uid: string } | undefined;
-  const lost = async (objects: readonly unknown[]): Promise<PodWords | undefined> => {
-    const pod = podsOf(objects).find(({ metadata }) => metadata.uid === started?.uid);
-    const why = pod && takenAway(pod);
-    if (!pod || why === undefined) return undefined;
-    const { name, uid } = pod.metadata;
-    return {
-      why: `it was taken away (${why})`,
-      infrastructure: true,
-      lost: true,
-      pods: [{ name, events: [...(await events(uid).catch(() => []))], log: [] }],
-    };
+  let started: StartFacts | undefined;
+  /** It ended by an error of its own: whoever removes it then took nothing. */
+  let failed = false;
+  let removed = 0;
+  const lost = async ({ name, uid }: StartFacts, why: string): Promise<PodWords> => ({
+    why,
+    ...(why === REMOVED ? {} : { infrastructure: true }),
+    lost: true,
+    pods: [{ name, events: [...(await events(uid).catch(() => []))], log: [] }],
+  });
+  /** Why the Pod that had started is lost; what removed it may not be known. */
+  const whyLost = (objects: readonly unknown[]): string | undefined => {
+    if (!started) return undefined;
+    const { uid, restarts } = started;
+    const pod = podsOf(objects).find(({ metadata }) => metadata.uid === uid);
+    const taken = pod && takenAway(pod);
+    if (taken !== undefined) return `it was taken away (${taken})`;
+    failed ||= pod !== undefined && failedItself(pod, restarts);
+    return failed || (pod && pod.metadata.deletionTimestamp === undefined) ? undefined : REMOVED;
   };
   while (!ended()) {
     let pause = PAUSE_MS;
     try {
       const objects = await pods();
-      const words = await lost(objects);
-      if (words) return words;
+      const why = whyLost(objects);
+      if (started && why !== undefined && (why !== REMOVED || removed >= REMOVED_MS))
+        return await lost(started, why);
       const pod = started ? undefined : startOf(objects);
       if (pod?.ready) started = pod;
-      if (started) pause = STARTED_MS;
+      removed = why === REMOVED ? removed + PAUSE_MS : 0;
+      if (started && !removed) pause = STARTED_MS;
       else if (pod) {
         const gravest = pod.troubles[0]?.is;
         if (gravest === 'ended' || (gravest === 'cannot' && cannot >= cannotMs)) return await giveUp(pod, '');
@@ -284,7 +331,10 @@ export async function watchStart(
     for (let slept = 0; slept < pause && !ended(); slept += PAUSE_MS) await sleep(PAUSE_MS);
   }
   // The tests' agent may have told of it first.
-  return started ? lost(await pods().catch(() => [])) : undefined;
+  const objects = started && (await pods().catch(() => undefined));
+  const why = objects && whyLost(objects);
+  if (!started || why === undefined || (why === REMOVED && ended() !== 'broke off')) return undefined;
+  return lost(started, why);
 }
 
 const gravestOf = (troubles: readonly Trouble[]): readonly Trouble[] =>
@@ -297,7 +347,16 @@ const whyOf = (troubles: readonly Trouble[]): string =>
     .map(({ why }) => why)
     .join(', ');
 
-/** {@link watchStart} of the test Pod of a workspace's build; leaves what it returns for `delivery verdict`. */
+/** What the pipeline left of how the tests' agent ended; undefined while it goes on. */
+function howEnded(file: string): Ended | undefined {
+  if (!existsSync(file)) return undefined;
+  return readFileSync(file, 'utf8').trim() === 'broke off' ? 'broke off' : 'over';
+}
+
+/**
+ * {@link watchStart} of the test Pod of a workspace's build; leaves what it returns for `delivery verdict`.
+ * @param stopped whether the build ends the watch
+ */
 export async function watchTestPod(
   cluster: Pick<Cluster, 'objects'>,
   { workspace, namespace }: { readonly workspace: string; readonly namespace: string },
@@ -305,8 +364,8 @@ export async function watchTestPod(
   {
     say,
     sleep,
-    ended = () => false,
-  }: Pick<StartSources, 'say' | 'sleep'> & Partial<Pick<StartSources, 'ended'>>,
+    stopped = () => false,
+  }: Pick<StartSources, 'say' | 'sleep'> & { readonly stopped?: () => boolean },
 ): Promise<PodWords | undefined> {
   const run = readFileSync(join(workspace, RUN_FILE), 'utf8').trim();
   const words = await watchStart(
@@ -317,7 +376,7 @@ export async function watchTestPod(
           await cluster.objects('events', namespace, { fieldSelector: `involvedObject.uid=${uid}` }),
           uid,
         ),
-      ended: () => ended() || existsSync(join(workspace, ENDED_FILE)),
+      ended: () => howEnded(join(workspace, ENDED_FILE)) ?? (stopped() ? 'over' : undefined),
       say,
       sleep,
     },

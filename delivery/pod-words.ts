@@ -14,7 +14,7 @@ export const podWordsSchema = z.strictObject({
   why: z.string().regex(/^[A-Za-z0-9 ,()-]{1,200}$/),
   /** It is the infrastructure's: an image that does not come, a node, a service, an agent. What is tested has no part in it. */
   infrastructure: z.literal(true).optional(),
-  /** The Pod had started, and was taken away. */
+  /** The Pod had started, and was taken away by its cluster (`infrastructure`), or removed by nobody knows whom. */
   lost: z.literal(true).optional(),
   pods: z
     .array(

@@ -5,6 +5,8 @@ import type { CommitStatus, GitLab } from './gitlab';
 
 /** Of a build that ended without a verdict. */
 export const BROKE_OFF = 'broke off: ';
+/** Test Pods of a head in a row that may be removed by nobody knows whom, before people are asked. */
+export const MOST_REMOVED = 3;
 /** Builds in a row that may end by their infrastructure before people are asked; in the merge queue there is no end. */
 export const MOST_TRIED = 6;
 /** Milliseconds before a test that broke off without a verdict is tried again, doubled each time. */
@@ -117,16 +119,21 @@ const waitsAgain = (one: CommitStatus): boolean =>
 export const isOpenState = (state: string | undefined): state is 'pending' | 'running' =>
   state === 'pending' || state === 'running';
 
-/** Tests of a head in a row that broke off, and when the last one did. */
-export function brokeOff(
-  statuses: readonly CommitStatus[],
-): { readonly times: number; readonly at: number } | undefined {
+/** Statuses of a head that broke off, in a row up to now, oldest first. */
+export function brokenOff(statuses: readonly CommitStatus[]): readonly CommitStatus[] {
   // What goes on now has no end yet.
   const ended = statuses.filter(
     ({ status, description }) => !isOpenState(status) && !runsOn(description ?? ''),
   );
   const other = ended.findLastIndex(({ description }) => !description?.startsWith(BROKE_OFF));
-  const row = ended.slice(other + 1);
+  return ended.slice(other + 1);
+}
+
+/** Tests of a head in a row that broke off, and when the last one did. */
+export function brokeOff(
+  statuses: readonly CommitStatus[],
+): { readonly times: number; readonly at: number } | undefined {
+  const row = brokenOff(statuses);
   const last = row.at(-1);
   return last ? { times: row.length, at: Date.parse(last.finished_at ?? last.created_at) } : undefined;
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
-import { type Certificate, isGreen, isInfrastructure, isQueued } from './certificate';
+import { type Certificate, isGreen, isInfrastructure, isQueued, isRemoved } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
@@ -15,10 +15,11 @@ import { whyOtherImage } from './state';
 import {
   AGAIN,
   BROKE_OFF,
-  brokeOff,
+  brokenOff,
   eachStep,
   GOES_ON,
   isOpenState,
+  MOST_REMOVED,
   MOST_TRIED,
   postBegun,
   STARTED,
@@ -312,31 +313,38 @@ function isOfAnother(body: string, { headSha, build }: Certificate, key: string)
 }
 
 /**
- * How often in a row a test ended without a verdict, this time among them, where it is tried again. What the infrastructure
- * did takes nobody out of the queue.
+ * How often in a row a test ended without a verdict, this time among them, and how often it may, where it is tried again. What
+ * the infrastructure did takes nobody out of the queue.
  * @param again a reconciler starts builds again
  */
 async function triedAgain(
   { gitlab }: Context,
   certificate: Certificate,
   again: boolean,
-): Promise<number | undefined> {
+): Promise<{ readonly times: number; readonly most: number } | undefined> {
   const { project, headSha, sourceBranch, image, tests } = certificate;
   const outside = isInfrastructure(certificate);
+  const removed = isRemoved(certificate);
   const queued = isQueued(certificate);
-  const may = queued ? outside || (!tests && image !== undefined) : outside && again;
+  const may = queued ? outside || (!tests && image !== undefined) : (outside || removed) && again;
   if (!may) return undefined;
-  const posted = await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME);
-  const times = (brokeOff(posted)?.times ?? 0) + 1;
-  const most = outside ? (queued ? Number.POSITIVE_INFINITY : MOST_TRIED) : MOST_UNENDED;
-  return times < most ? times : undefined;
+  const row = brokenOff(await gitlab.statuses(project, headSha, sourceBranch, STATUS_NAME));
+  const times = row.length + 1;
+  if (!queued && times >= MOST_TRIED) return undefined;
+  if (removed) {
+    const words = `${BROKE_OFF}${verdictLine(certificate)}`;
+    const lost = row.filter(({ description }) => description === words).length + 1;
+    return lost < MOST_REMOVED ? { times: lost, most: MOST_REMOVED } : undefined;
+  }
+  if (outside) return { times, most: MOST_TRIED };
+  return times < MOST_UNENDED ? { times, most: MOST_UNENDED } : undefined;
 }
 
 /**
  * Posts the note, and the final status unless it waits for an approval or in the merge queue.
  * @param again a reconciler starts what broke off again
  * @returns whether the certificate is green
- * @throws Failure 4 where another build has merged it meanwhile, 1 where the tests ended without a verdict and are tried again
+ * @throws Failure 4 where another build has merged it meanwhile, 11 where the tests ended without a verdict and are tried again
  */
 export async function report(
   context: Context,
@@ -357,11 +365,11 @@ export async function report(
   if (tried !== undefined) {
     // Nothing was found out: in the queue what its note says holds. Whoever waits for the first test is told why.
     if (!isQueued(certificate)) {
-      const progress = { state: 'tried again' as const, times: tried, most: MOST_TRIED };
+      const progress = { state: 'tried again' as const, ...tried };
       await putNote(context, certificate, progress, key).catch((error: Error) => context.say(error.message));
     }
     await post('canceled', `${BROKE_OFF}${verdictLine(certificate)}`);
-    throw new Failure(exitCode.red, `broke off: ${verdictLine(certificate)}; it is tested again.`);
+    throw new Failure(exitCode.brokeOff, `broke off: ${verdictLine(certificate)}; it is tested again.`);
   }
   const queued = isQueued(certificate);
   const noted = await ownNote(gitlab, certificate.project, certificate.mergeRequest, marker);
@@ -375,7 +383,7 @@ export async function report(
   // The note first: whoever sees the status, `merge` and `deploy` among them, finds the certificate.
   try {
     const progress = queued
-      ? { state: 'queued' as const, place: 'what comes of it is decided next' }
+      ? { state: 'queued' as const, place: 'its tests have ended; its build decides now what comes of them' }
       : { state: 'tested' as const };
     await putNote(context, certificate, progress, key);
   } catch (error) {

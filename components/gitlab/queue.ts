@@ -14,18 +14,29 @@ export const mayReconcile = ({ settings: { jenkins } }: Pick<Model, 'settings'>)
   !jenkins.existing && (jenkins.anonymousRead || !jenkins.login);
 
 /**
- * Whether a merge queue is kept for a module. People merge by hand with `merge: manual`; where no reconciler starts what waits,
- * nothing may wait; without merge commits the bot has to rebase who is first, which takes an approval's object away; and what a
- * project that was there before merges by is its own.
+ * Why no merge queue is kept for a module; undefined where one is. People merge by hand with `merge: manual`; where no reconciler
+ * starts what waits, nothing may wait; without merge commits the bot has to rebase who is first, which takes an approval's object
+ * away; and what a project that was there before merges by is its own.
  */
-export const keepsQueue = (model: Pick<Model, 'settings'>, { name, merge }: Module): boolean => {
-  const { mergeMethod, rebase, projects } = model.settings.gitlab;
-  const mayMerge =
-    mergeMethod === 'merge' ||
-    (rebase === 'bot' && merge === 'automatic') ||
-    entryOf(projects, name) !== undefined;
-  return merge !== 'manual' && mayMerge && mayReconcile(model);
-};
+export function whyNoQueue(model: Pick<Model, 'settings'>, { name, merge }: Module): string | undefined {
+  const { jenkins, gitlab } = model.settings;
+  const { mergeMethod, rebase, projects } = gitlab;
+  if (merge === 'manual') return 'merge: manual leaves each merge to people';
+  if (!mayReconcile(model))
+    return jenkins.existing
+      ? 'no reconciler runs beside a Jenkins that was there before (jenkins.existing)'
+      : 'no reconciler runs where only people whom a provider knows may read (jenkins.login without jenkins.anonymousRead)';
+  if (mergeMethod === 'merge' || entryOf(projects, name) !== undefined) return undefined;
+  const only = `gitlab.mergeMethod: ${mergeMethod} merges only what stands on main's head`;
+  if (rebase !== 'bot') return `${only}, and gitlab.rebase: ${rebase} leaves that to people`;
+  return merge === 'automatic'
+    ? undefined
+    : `${only}, and an approval (merge: ${merge}) is of no commit that the bot makes`;
+}
+
+/** Whether a merge queue is kept for a module. */
+export const keepsQueue = (model: Pick<Model, 'settings'>, module: Module): boolean =>
+  whyNoQueue(model, module) === undefined;
 
 /** What puts a merge request first in a module's queue. */
 export const queueLabels = (model: Model, module: Module, name: string): Declaration[] =>

@@ -18,7 +18,7 @@ export interface Target {
   readonly ends: readonly End[];
   /** Test Pods that the quota holds. */
   readonly most: number;
-  /** Test Pods that tests outside of the gate have or wait for. */
+  /** Test Pods that first tests have or wait for, which are outside of the gate. */
   readonly taken: number;
 }
 

@@ -10,23 +10,11 @@ import type { Look } from './look';
 import { nameOf } from './order';
 import { placeText } from './place';
 import { whyNotQueued } from './read';
-import { actionOf, type Gate, lookFor, placeOf, waitsForPeople } from './turn';
+import { actionOf, certificateOf, type Gate, lookFor, placedFirst, placeOf, waitsForPeople } from './turn';
 
 type Ending = Extract<Action, { do: 'merge' | 'take out' }>;
 
 const keyOf = (action: Ending): string => `${action.do} ${action.request.iid} ${action.head} ${action.base}`;
-
-/** The certificate of a merge request with what is to be told of its place. */
-function certificateOf(look: Look, iid: number): Certificate | undefined {
-  const certificate = look.certificates.get(iid);
-  return certificate && placedFirst(certificate, placeOf(look, iid)?.first);
-}
-
-function placedFirst(certificate: Certificate, by: string | undefined): Certificate {
-  if (!certificate.gate || certificate.gate.first === by) return certificate;
-  const { first: _first, ...gate } = certificate.gate;
-  return { ...certificate, gate: by === undefined ? gate : { ...gate, first: by } };
-}
 
 /** Ends a merge request's way through the queue: what was red or in conflict with nothing before it. */
 export async function takeOut(
@@ -119,6 +107,12 @@ async function notMerged(
     const { source_branch: ref } =
       look.found.get(mergeRequest) ?? (await gitlab.mergeRequest(project, mergeRequest));
     const newest = (await gitlab.statuses(project, action.head, ref, STATUS_NAME)).at(-1);
+    const noted = certificateOf(look, mergeRequest);
+    const place = placeOf(look, mergeRequest);
+    if (noted && place) {
+      const progress = { state: 'queued' as const, place: placeText(place, look) };
+      await putNote(context, noted, progress, proof.key).catch((error: Error) => context.say(error.message));
+    }
     // Its next agent may be long in coming: what runs says so.
     if (newest?.status === 'running' && newest.target_url) {
       const about = { ref, targetUrl: newest.target_url, description: `${AGAIN}${how}` };

@@ -1,3 +1,4 @@
+import type { Certificate } from '../certificate';
 import type { Place } from './decide';
 import type { Look } from './look';
 import type { Ref } from './order';
@@ -27,10 +28,26 @@ function standing({ state, with: before, why = '' }: Place): string {
   }
 }
 
+/** `place 2 of 5; put first by ann; `, or nothing for what does not queue. */
+function ordered({ at, first }: Place, { places }: Pick<Look, 'places'>): string {
+  if (at === undefined) return '';
+  const queued = places.filter((place) => place.at !== undefined).length;
+  return `place ${at} of ${queued}; ${first ? `put first by ${first}; ` : ''}`;
+}
+
 /** Where a merge request stands, as people read it: `place 2 of 5; passed with !4; it waits for g/p!4`. */
-export function placeText(place: Place, { places }: Pick<Look, 'places'>): string {
-  const queued = places.filter(({ at }) => at !== undefined).length;
-  const at = place.at === undefined ? '' : `place ${place.at} of ${queued}; `;
-  const first = place.at !== undefined && place.first ? `put first by ${place.first}; ` : '';
-  return `${at}${first}${standing(place)}`;
+export const placeText = (place: Place, look: Pick<Look, 'places'>): string =>
+  `${ordered(place, look)}${standing(place)}`;
+
+/** Likewise of one whose test begins: what is merged into what. */
+export function testingText(
+  place: Place,
+  look: Pick<Look, 'places'>,
+  { headSha, targetBranch, baseSha, ahead }: Certificate,
+): string {
+  const on = `${targetBranch} at ${(ahead?.onto ?? baseSha).slice(0, 12)}`;
+  const before = ahead
+    ? ` with ${ahead.requests.map(({ mergeRequest }) => `!${mergeRequest}`).join(', ')}`
+    : '';
+  return `${ordered(place, look)}its tests run now, of ${headSha.slice(0, 12)} merged into ${on}${before}`;
 }

@@ -1,15 +1,15 @@
 import type { Module } from '../../catalog/load';
+import { folded } from '../../catalog/shapes';
 import { FIRST_LABEL, STATUS_NAME } from '../../catalog/status';
 import { type Certificate, isGreen, isQueued } from '../certificate';
-import { type GitLab, isUsername, type MergeRequest } from '../gitlab';
+import { type CommitStatus, type GitLab, isUsername, type MergeRequest } from '../gitlab';
 import { isConcluded, marker, readHint, readNote, verdictLine } from '../note';
 import { readReview } from '../review';
 import { whyOtherImage } from '../state';
-import { brokeOff } from '../status';
+import { brokeOff, isOpenState, QUEUED } from '../status';
 import type { Request, Target } from './decide';
 import { dependsOn } from './depends';
-import type { Need } from './order';
-import { nameOf } from './order';
+import { type Need, nameOf, type Ref } from './order';
 
 // The world of one project as GitLab tells it. Merge requests come first and the branch's head last: one that is merged in
 // between is then in both, and merging it once more gives the same tree. The other way round it would be in none, and all
@@ -53,8 +53,6 @@ export interface Where {
   readonly branch: string;
   /** Test Pods that the quota holds. */
   readonly most: number;
-  /** Test Pods that tests outside of the queue have or wait for. @default 0 */
-  readonly taken?: number;
   /** @default notes are taken as hints: enough to start a build by, and for nothing else */
   readonly proof?: Proof;
   /** Window at the beginning. */
@@ -85,6 +83,10 @@ function whyNone(found: MergeRequest): string | undefined {
   return found.draft ? 'it is a draft' : undefined;
 }
 
+/** Whether a certificate says of a merge request as it is now what its tests came to. */
+const isVerdict = ({ headSha, targetBranch, tests, conflicts }: Certificate, found: MergeRequest): boolean =>
+  headSha === found.sha && targetBranch === found.target_branch && (tests ?? conflicts) !== undefined;
+
 /** Why a note's certificate does not put a merge request into the queue, or undefined when it does. */
 export function whyNotQueued(
   certificate: Certificate,
@@ -111,13 +113,32 @@ export function whyNotQueued(
     : undefined;
 }
 
+/** Milliseconds after which a status that still runs is no test's: no build takes so long. */
+const LONGEST_MS = 4 * 3_600_000;
+
+/** Whether the newest status of a head without a verdict says that its first test goes on, or is about to. */
+const saysTesting = (newest: CommitStatus | undefined, now: number): boolean =>
+  newest !== undefined &&
+  isOpenState(newest.status) &&
+  !newest.description?.startsWith(QUEUED) &&
+  now - Date.parse(newest.created_at) < LONGEST_MS;
+
+/** Merge requests that are followed to see whether they lead back: more is no dependency but a plan. */
+const MOST_FOLLOWED = 20;
+
+const isSame = (a: Ref, b: Ref): boolean => folded(a.project) === folded(b.project) && a.iid === b.iid;
+
 class Reading {
   private readonly needs = new Map<string, Promise<Need>>();
+  /** Merge requests that are none of the open ones here. */
+  private readonly others = new Map<string, Promise<MergeRequest | undefined>>();
   /** By a user's number: whether notes of theirs are ours. */
   private readonly ours = new Map<number, Promise<boolean>>();
   readonly certificates = new Map<number, Certificate>();
   /** By number: when it was taken out. */
   readonly outs = new Map<number, number>();
+  /** Test Pods that first tests have or wait for. */
+  taken = 0;
 
   constructor(
     private readonly gitlab: Asked,
@@ -134,14 +155,39 @@ class Reading {
     return found;
   }
 
-  private async askNeed(ref: { readonly project: string; readonly iid: number }): Promise<Need> {
+  private find(ref: Ref): Promise<MergeRequest | undefined> {
+    const found = this.others.get(nameOf(ref)) ?? this.gitlab.findMergeRequest(ref.project, ref.iid);
+    this.others.set(nameOf(ref), found);
+    return found;
+  }
+
+  private async askNeed(ref: Ref): Promise<Need> {
     const { project, branch } = this.where;
     const own = ref.project === project;
     if (own && this.open.some(({ iid }) => iid === ref.iid)) return { ...ref, state: 'open' };
-    const found = await this.gitlab.findMergeRequest(ref.project, ref.iid);
+    const found = await this.find(ref);
     if (!found || (own && found.target_branch !== branch)) return { ...ref, state: 'foreign' };
     if (found.state === 'merged' || found.state === 'closed') return { ...ref, state: found.state };
     return { ...ref, state: 'open' };
+  }
+
+  /**
+   * The way from one merge request to another by what each says it depends on, whatever project it is of. What is merged or
+   * closed depends on nothing any more.
+   */
+  private async wayTo(to: Ref, at: Ref, passed: Set<string>): Promise<readonly Ref[] | undefined> {
+    if (isSame(at, to)) return [to];
+    if (passed.has(nameOf(at)) || passed.size >= MOST_FOLLOWED) return undefined;
+    passed.add(nameOf(at));
+    const open = at.project === this.where.project && this.open.find(({ iid }) => iid === at.iid);
+    const found = open || (await this.find(at));
+    if (!found || found.state === 'merged' || found.state === 'closed') return undefined;
+    const { gitlabUrl } = this.where;
+    for (const need of dependsOn(found.description ?? '', { gitlabUrl, project: at.project }).needs) {
+      const way = await this.wayTo(to, need, passed);
+      if (way) return [at, ...way];
+    }
+    return undefined;
   }
 
   private isOurs(user: number): Promise<boolean> {
@@ -172,21 +218,23 @@ class Reading {
     readonly ready: Request['ready'];
     readonly needs: readonly Need[];
     readonly certificate?: Certificate;
+    /** Its newest commit has no verdict on this target branch. */
+    readonly untested?: boolean;
   }> {
     const { project, proof, own } = this.where;
-    const held = (why: string) => ({ ready: { why }, needs: [] });
+    const held = (why: string, untested = false) => ({ ready: { why }, needs: [], untested });
     const none = whyNone(found);
     if (none) return held(none);
     const notes = await this.gitlab.notes(project, found.iid);
     const marked = notes.filter(({ system, body }) => !system && body.startsWith(marker));
     const isOurs = await Promise.all(marked.map(({ author }) => this.isOurs(author.id)));
     const note = marked.find((_, index) => isOurs[index]);
-    if (!note) return held('it has no verdict yet');
+    if (!note) return held('it has no verdict yet', true);
     const certificate = this.certified(note.body);
-    if (!certificate) return held('its certificate does not hold');
+    if (!certificate) return held('its certificate does not hold', true);
     if (certificate.gate?.out !== undefined) this.outs.set(found.iid, certificate.gate.out);
     const why = whyNotQueued(certificate, found, project, proof);
-    if (why) return held(why);
+    if (why) return held(why, !isVerdict(certificate, found));
     if (found.iid !== own && isConcluded(note.body, certificate.headSha)) return held('it is left to people');
     const { since = 0 } = certificate.gate ?? {};
     const review =
@@ -195,10 +243,16 @@ class Reading {
     const asked = dependsOn(found.description ?? '', { gitlabUrl: this.where.gitlabUrl, project });
     if (asked.faults[0] !== undefined) return { ...held(asked.faults.join('; ')), certificate };
     const needs = await Promise.all(asked.needs.map((need) => this.need(need.project, need.iid)));
-    // Of another project's queue nothing is known here but how it ends.
+    // Of another project's queue nothing is known here but how it ends, and whether that can come.
     const elsewhere = needs.find((need) => need.project !== project && need.state === 'open');
-    if (elsewhere)
-      return { ...held(`it waits for ${nameOf(elsewhere)}, which is not merged yet`), certificate };
+    if (elsewhere) {
+      const self = { project, iid: found.iid };
+      const way = await this.wayTo(self, elsewhere, new Set());
+      const why = way
+        ? `it depends on itself: ${[self, ...way].map(nameOf).join(' → ')}`
+        : `it waits for ${nameOf(elsewhere)}, which is not merged yet`;
+      return { ...held(why), certificate };
+    }
     // An approval that comes late does not overtake those that are tested already.
     return { ready: { since: Math.max(since, review?.at ?? 0) }, needs, certificate };
   }
@@ -206,12 +260,13 @@ class Reading {
   async request(found: MergeRequest): Promise<Request> {
     const { project } = this.where;
     const head = found.sha ?? '';
-    const { ready, needs, certificate } = await this.ready(found);
+    const { ready, needs, certificate, untested } = await this.ready(found);
     if (certificate) this.certificates.set(found.iid, certificate);
     const queues = certificate !== undefined && 'since' in ready;
-    const broke = queues
-      ? brokeOff(await this.gitlab.statuses(project, head, found.source_branch, STATUS_NAME))
-      : undefined;
+    const statuses =
+      queues || untested ? await this.gitlab.statuses(project, head, found.source_branch, STATUS_NAME) : [];
+    if (untested && saysTesting(statuses.at(-1), this.gitlab.time)) this.taken += 1;
+    const broke = queues ? brokeOff(statuses) : undefined;
     const first = queues ? await this.first(found) : undefined;
     return {
       project,
@@ -233,7 +288,7 @@ class Reading {
 
 /** What GitLab says of one project's merge requests into one branch. */
 export async function readWorld(gitlab: Asked, where: Where): Promise<Seen> {
-  const { project, branch, most, taken = 0, start, asPerson } = where;
+  const { project, branch, most, start, asPerson } = where;
   const listed = [
     ...(await gitlab.openMergeRequests(project, branch)),
     ...(await gitlab.lockedMergeRequests(project, branch)),
@@ -257,7 +312,7 @@ export async function readWorld(gitlab: Asked, where: Where): Promise<Seen> {
       pushed: merged.length > 0 && !came,
       ends: ends.slice(-20).map(({ end }) => end),
       most,
-      taken,
+      taken: reading.taken,
     },
     ...(start === undefined ? {} : { start }),
     requests,

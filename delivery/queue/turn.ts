@@ -1,4 +1,4 @@
-import type { Certificate } from '../certificate';
+import { type Certificate, isQueued } from '../certificate';
 import { exitCode, Failure } from '../failure';
 import { WorkingCopy } from '../git';
 import type { MergeRequest } from '../gitlab';
@@ -6,10 +6,10 @@ import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';
 import { readReview } from '../review';
 import { postRunning, QUEUED } from '../status';
-import { type Context, cloneUrl, type QueueTurn } from '../verify';
+import { type Context, cloneUrl, putNote, type QueueTurn } from '../verify';
 import type { Action, Place } from './decide';
 import { type Look, type LookOptions, lookAt } from './look';
-import { placeText } from './place';
+import { placeText, testingText } from './place';
 import { type Proof, type Where, whyNotQueued } from './read';
 
 /** One merge request, as its build asks about it. */
@@ -29,8 +29,8 @@ export interface Gate {
 
 /** What a build of a merge request has to do. */
 export type Turn =
-  /** Test it; without `turn` on the target branch, as one that does not queue. */
-  | { readonly do: 'test'; readonly turn?: QueueTurn }
+  /** Test it; without `turn` on the target branch, as one that does not queue. @property look by which it is its turn */
+  | { readonly do: 'test'; readonly turn?: QueueTurn; readonly look?: Look }
   /** A result is there, its own or another's: what comes of it is `merge`'s to decide. */
   | { readonly do: 'merge' }
   | { readonly do: 'wait'; readonly place: string };
@@ -40,6 +40,18 @@ export const placeOf = ({ places }: Look, iid: number): Place | undefined =>
 
 export const actionOf = ({ actions }: Look, iid: number): Action | undefined =>
   actions.find(({ request, do: what }) => request.iid === iid && what !== 'stop');
+
+/** The certificate of a merge request with what is to be told of its place. */
+export function certificateOf(look: Look, iid: number): Certificate | undefined {
+  const certificate = look.certificates.get(iid);
+  return certificate && placedFirst(certificate, placeOf(look, iid)?.first);
+}
+
+export function placedFirst(certificate: Certificate, by: string | undefined): Certificate {
+  if (!certificate.gate || certificate.gate.first === by) return certificate;
+  const { first: _first, ...gate } = certificate.gate;
+  return { ...certificate, gate: by === undefined ? gate : { ...gate, first: by } };
+}
 
 /** Whether people have the next word on it: then it is as one that does not queue. */
 export async function waitsForPeople(
@@ -118,6 +130,7 @@ export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
     }));
     return {
       do: 'test',
+      look,
       turn: {
         head: action.head,
         gate: since,
@@ -130,6 +143,34 @@ export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
   if (!place || (place.state === 'held' && (await waitsForPeople(context, gate, found))))
     return { do: 'test' };
   return { do: 'wait', place: placeText(place, look) };
+}
+
+/**
+ * Has the note of a merge request that queues say that its tests run, and of what. It keeps the verdict by which it queues.
+ * What GitLab does not take is said, and stops nothing.
+ * @param testing what its build tests
+ */
+export async function tellTesting(
+  context: Context,
+  { project, mergeRequest, proof }: Gate,
+  look: Look,
+  testing: Certificate,
+): Promise<void> {
+  const noted = certificateOf(look, mergeRequest);
+  const place = placeOf(look, mergeRequest);
+  if (!noted || !place || !isQueued(testing)) return;
+  try {
+    const { state, sha } = await context.gitlab.mergeRequest(project, mergeRequest);
+    if (state !== 'opened' || sha !== noted.headSha) return;
+    const progress = {
+      state: 'queued' as const,
+      place: testingText(place, look, testing),
+      build: testing.build,
+    };
+    await putNote(context, noted, progress, proof.key);
+  } catch (error) {
+    context.say((error as Error).message);
+  }
 }
 
 /** Says by the status where a merge request stands, and ends the build. */

@@ -67,14 +67,8 @@ export interface ReconcilerOptions {
   readonly watched: readonly Watched[];
   /** The environment's ledger. */
   readonly ledger: () => Promise<Ledger>;
-  /**
-   * Who in a project's merge queue something is to be done for.
-   * @param live numbers of the merge requests that Jenkins has a build of
-   */
-  readonly turns: (
-    where: Pick<Where, 'project' | 'branch' | 'most' | 'start'>,
-    live: readonly number[],
-  ) => Promise<Turns>;
+  /** Who in a project's merge queue something is to be done for. */
+  readonly turns: (where: Pick<Where, 'project' | 'branch' | 'most' | 'start'>) => Promise<Turns>;
   /** Address of Jenkins' jobs as builds post it, with a slash at its end: `https://jenkins.example.com/job/switchyard/job/`. */
   readonly jobsUrl: string;
   /** Path of a job's hook, as GitLab has it: `/project/switchyard/orders`. */
@@ -154,22 +148,13 @@ class Look {
     return this.asked;
   }
 
-  async live(): Promise<Build[]> {
-    return (await this.builds()).hooked.filter(isLive);
-  }
-
   /** Whose turn it is in a project's merge queue. */
-  turnsOf({ job, project, branch, requests }: Watched): Promise<Turns> {
+  turnsOf({ project, branch, requests }: Watched): Promise<Turns> {
     const asked =
       this.turns.get(project) ??
-      this.askTurns(job, { project, branch, ...(requests.queue ?? { most: 0, start: 1 }) });
+      this.options.turns({ project, branch, ...(requests.queue ?? { most: 0, start: 1 }) });
     this.turns.set(project, asked);
     return asked;
-  }
-
-  private async askTurns(job: string, where: Parameters<ReconcilerOptions['turns']>[0]): Promise<Turns> {
-    const live = (await this.live()).filter((build) => build.job === job);
-    return this.options.turns(where, [...new Set(live.flatMap(({ mergeRequest }) => mergeRequest ?? []))]);
   }
 
   ledger(): Promise<Ledger> {

@@ -24,20 +24,16 @@ export const dueIn = (seen: Seen, steps: readonly Step[], now: number): Turns =>
     ),
   );
 
-/**
- * Asks GitLab whose turn it is.
- * @param live numbers of the merge requests that Jenkins has a build of: those that do not queue hold a test Pod each
- */
+/** Asks GitLab whose turn it is. */
 export function askTurns(gitlab: Asked & Pick<GitLab, 'commit'>, gitlabUrl: string) {
   const stepsTo = new Parents(gitlab);
-  return async (
-    { project, branch, most, start }: Pick<Where, 'project' | 'branch' | 'most' | 'start'>,
-    live: readonly number[],
-  ): Promise<Turns> => {
+  return async ({
+    project,
+    branch,
+    most,
+    start,
+  }: Pick<Where, 'project' | 'branch' | 'most' | 'start'>): Promise<Turns> => {
     const seen = await readWorld(gitlab, { gitlabUrl, project, branch, most, start });
-    const queued = seen.requests.filter(({ ready }) => 'since' in ready).map(({ iid }) => iid);
-    const taken = live.filter((iid) => !queued.includes(iid)).length;
-    const steps = await stepsTo.of(project, seen);
-    return dueIn({ ...seen, target: { ...seen.target, taken } }, steps, gitlab.time);
+    return dueIn(seen, await stepsTo.of(project, seen), gitlab.time);
   };
 }

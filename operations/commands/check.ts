@@ -11,9 +11,12 @@ export const check: AddCommand = (program) => {
         const environments = checkAll(foldersHere(), environment);
         return {
           document: { environments },
-          lines: environments.map(
-            ({ name, modules, rules: held }) => `${name}: ${modules} modules, all ${held} rules hold`,
-          ),
+          lines: environments.flatMap(({ name, modules, rules: held, unqueued }) => [
+            `${name}: ${modules} modules, all ${held} rules hold`,
+            ...unqueued.map(
+              ({ module, why }) => `${name}: ${module} has no merge queue (docs/gate.md): ${why}`,
+            ),
+          ]),
         };
       }),
     );

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keepsQueue } from '../../components/gitlab/queue';
+import { keepsQueue, whyNoQueue } from '../../components/gitlab/queue';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { GitLab } from '../../delivery/gitlab';
@@ -39,7 +39,10 @@ export async function readQueues(
     environment,
     at: new Date(gitlab.time).toISOString(),
     modules: queues,
-    without: modules.filter((module) => !keeps.includes(module)).map(({ name }) => name),
+    without: modules.flatMap((module) => {
+      const why = whyNoQueue({ settings }, module);
+      return why === undefined ? [] : [{ module: module.name, why }];
+    }),
     problems,
   });
 }

@@ -8,8 +8,8 @@ export interface QueueFacts {
   /** GitLab's clock. */
   readonly at: string;
   readonly modules: readonly ModuleQueue[];
-  /** Modules that keep no queue. */
-  readonly without: readonly string[];
+  /** Modules that keep no queue, and why. */
+  readonly without: readonly { readonly module: string; readonly why: string }[];
   /** What could not be read. */
   readonly problems: readonly string[];
 }
@@ -49,7 +49,7 @@ export function queueOutcome({ environment, at, modules, without, problems }: Qu
         ? [`no merge request is open in ${environment}`]
         : shown.flatMap((module) => moduleLines(module, at))),
       ...(shown.length > 0 && idle.length > 0 ? [`nothing open: ${idle.join(', ')}`] : []),
-      ...(without.length > 0 ? [`no queue is kept: ${without.join(', ')} (docs/gate.md)`] : []),
+      ...without.map(({ module, why }) => `no queue is kept for ${module} (docs/gate.md): ${why}`),
       ...problems.map((problem) => `not read: ${plainText(problem)}`),
     ],
     ...(problems.length > 0 ? { exitCode: EXIT.unread } : {}),

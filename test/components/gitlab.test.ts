@@ -1,4 +1,5 @@
 import { topologyBoxes } from '../../components/boxes';
+import { whyNoQueue } from '../../components/gitlab/queue';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { secretRef, shown } from '../../components/shared/references';
@@ -159,6 +160,29 @@ const queueLabelsOf = (model: Model) =>
   topologyBoxes(model)
     .flatMap(({ declarations }) => declarations.map(({ name }) => name))
     .filter((name) => name.endsWith('-label-first'));
+
+test.each([
+  ['', 'automatic', ''],
+  ['', 'reviewed', ''],
+  ['', 'manual', 'merge: manual leaves each merge to people'],
+  ['mergeMethod: ff, rebase: bot', 'automatic', ''],
+  ['mergeMethod: ff, projects: { shop: { existing: old/shop } }', 'reviewed', ''],
+  [
+    'mergeMethod: ff',
+    'automatic',
+    "gitlab.mergeMethod: ff merges only what stands on main's head, and gitlab.rebase: people leaves that to people",
+  ],
+  [
+    'mergeMethod: rebase_merge, rebase: bot',
+    'reviewed',
+    "gitlab.mergeMethod: rebase_merge merges only what stands on main's head, and an approval (merge: reviewed) is of no commit that the bot makes",
+  ],
+] as const)('why no merge queue is kept is said: {%s} with merge: %s', (gitlab, merge, why) => {
+  const model = modelOf({ gitlab });
+  const [module] = model.modules;
+  if (!module) throw new Error('no module');
+  expect(whyNoQueue(model, { ...module, merge }) ?? '').toBe(why);
+});
 
 test('a label puts one first in the queue of each module that keeps one, and only there', () => {
   const label = 'gitlab-shop-label-first';

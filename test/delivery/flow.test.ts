@@ -283,7 +283,7 @@ describe('a merge request whose test Pod does not start for the infrastructure',
     const status = async () => (await world.statuses(certificate.headSha)).at(-1);
     for (let times = 1; times < 6; times++) {
       expect(await ended(report(world.context, certificate, KEY, true))).toMatchObject({
-        code: exitCode.red,
+        code: exitCode.brokeOff,
       });
       expect(await status()).toMatchObject({
         status: 'canceled',

@@ -10,7 +10,9 @@ import { exitCode } from '../../delivery/failure';
 import { readNote, renderNote } from '../../delivery/note';
 import {
   ENDED_FILE,
+  type Ended,
   patienceOf,
+  REMOVED,
   RUN_FILE,
   RUN_LABEL,
   runOf,
@@ -70,6 +72,7 @@ const unscheduled = pod(
 async function watched(
   at: (minute: number) => object | Error | undefined,
   end = Number.POSITIVE_INFINITY,
+  how: Ended = 'over',
 ): Promise<{ words: PodWords | undefined; minutes: number; said: string[] }> {
   let now = 0;
   const said: string[] = [];
@@ -81,7 +84,7 @@ async function watched(
         return found ? [found] : [];
       },
       events: async (uid) => [`Failed: of ${uid}`],
-      ended: () => now / MINUTE >= end,
+      ended: () => (now / MINUTE >= end ? how : undefined),
       say: (line) => said.push(line),
       sleep: async (milliseconds) => {
         now += milliseconds;
@@ -233,14 +236,92 @@ describe('a Pod that has started', () => {
     expect(podWordsSchema.parse(words)).toEqual(words);
   });
 
+  const removed = { why: REMOVED, lost: true, pods: [expect.objectContaining({ name: 'orders-1-abcde' })] };
+  const ON_ITS_WAY = { deletionTimestamp: '2026-11-29T10:05:05Z', deletionGracePeriodSeconds: 5 };
+  /** A Pod that is being removed since 10:05:00. */
+  const going = (containers: Container[], services: Container[] = []) => {
+    const object = pod({ containers, services }, { status: { phase: 'Running' } });
+    return { ...object, metadata: { ...object.metadata, ...ON_ITS_WAY } };
+  };
+  const endedAt = (exitCode: number, finishedAt: string, reason = 'Error') => ({
+    state: { terminated: { reason, exitCode, finishedAt } },
+  });
+
+  it.each([
+    ['is removed', lost({ phase: 'Running' }, { deleted: true })],
+    ['is gone at once', undefined],
+    ['has containers that end by that', going([endedAt(143, '2026-11-29T10:05:00Z'), { name: 'robot' }])],
+    ['has one that the end of its time killed', going([endedAt(137, '2026-11-29T10:05:05Z')])],
+    ['has one that ends otherwise by that', going([endedAt(1, '2026-11-29T10:05:01Z')])],
+    ['has one that had ended well', going([endedAt(0, '2026-11-29T10:04:00Z', 'Completed')])],
+    [
+      'has a service that did not start at once',
+      going([], [{ restartCount: 0, lastState: ended(1), state: { running: {} } }]),
+    ],
+  ])('and %s before its tests ended, is lost, and the infrastructure is not blamed', async (_how, object) => {
+    const { words, minutes } = await watched((minute) => (minute < 3 ? READY : object));
+    expect(words).toEqual(removed);
+    expect(podWordsSchema.parse(words)).toEqual(words);
+    // Whoever removed it may have been the pipeline, whose tests ended at that moment.
+    expect(minutes * 60 - 180).toBeGreaterThanOrEqual(10);
+    expect(minutes * 60 - 180).toBeLessThanOrEqual(20);
+  });
+
   it.each([
     ['ends by itself', lost({ phase: 'Failed', reason: 'Evicted' })],
+    ['takes longer than it may', lost({ phase: 'Failed', reason: 'DeadlineExceeded' })],
     ['has a container that ended', pod({ containers: [{ state: ended(137) }] })],
-    ['is removed', lost({ phase: 'Running' }, { deleted: true })],
-    ['is gone', undefined],
-    ['is beside another one that is lost', lost(disrupted('PreemptionByScheduler'), { name: 'other' })],
-  ])('and %s, is not', async (_how, object) => {
+  ])('and %s, is not, whatever becomes of it then', async (_how, object) => {
+    const words = async (then: object | undefined) =>
+      (await watched((minute) => (minute < 3 ? READY : minute < 5 ? object : then), 9)).words;
+    expect(await words(object)).toBeUndefined();
+    expect(await words(undefined)).toBeUndefined();
+    expect(await words(lost({ phase: 'Running' }, { deleted: true }))).toBeUndefined();
+  });
+
+  it.each([
+    ['was killed for its memory', going([endedAt(137, '2026-11-29T10:05:03Z', 'OOMKilled')])],
+    ['had failed before', going([endedAt(1, '2026-11-29T10:04:59Z')])],
+    [
+      'is a service that was killed for its memory',
+      going([], [{ restartCount: 1, lastState: { terminated: { reason: 'OOMKilled', exitCode: 137 } } }]),
+    ],
+    ['is a service that failed', going([], [{ restartCount: 1, lastState: ended(1) }])],
+  ])('and is removed with a container that %s, is not lost', async (_how, object) => {
     expect((await watched((minute) => (minute < 3 ? READY : object), 9)).words).toBeUndefined();
+  });
+
+  it('is not lost by another one that is', async () => {
+    const other = lost(disrupted('PreemptionByScheduler'), { name: 'other' });
+    let now = 0;
+    const words = await watchStart(
+      {
+        pods: async () => (now < 3 * MINUTE ? [READY] : [READY, other]),
+        events: async () => [],
+        ended: () => (now >= 9 * MINUTE ? 'broke off' : undefined),
+        say: () => undefined,
+        sleep: async (milliseconds) => {
+          now += milliseconds;
+        },
+      },
+      patienceOf(5),
+    );
+    expect(words).toBeUndefined();
+  });
+
+  it('is removed by the pipeline itself when its tests have ended', async () => {
+    const gone = (minute: number) => (minute < 3 ? READY : undefined);
+    for (const end of [3, 3.05, 3.1]) expect((await watched(gone, end, 'over')).words).toBeUndefined();
+    // Their agent went first.
+    for (const end of [3, 3.05, 3.1]) expect((await watched(gone, end, 'broke off')).words).toEqual(removed);
+  });
+
+  it('is not known to be gone while the API server does not answer', async () => {
+    expect(
+      (await watched((minute) => (minute < 3 ? READY : new Error('away')), 9, 'broke off')).words,
+    ).toBeUndefined();
+    const back = (minute: number) => (minute < 3 || minute > 4 ? READY : new Error('away'));
+    expect((await watched(back, 9)).words).toBeUndefined();
   });
 
   it('is looked at once more when its tests have ended', async () => {
@@ -432,7 +513,7 @@ test('what the watch of a build sees is left for its verdict and said, and nothi
       'events test-orders involvedObject.uid=uid-orders-1-abcde',
     ]);
     rmSync(join(workspace, START_FILE));
-    writeFileSync(join(workspace, ENDED_FILE), '');
+    writeFileSync(join(workspace, ENDED_FILE), 'over');
     expect(await watch()).toBeUndefined();
     expect(readPodWords(join(workspace, START_FILE))).toBeUndefined();
   } finally {

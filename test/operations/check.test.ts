@@ -53,10 +53,16 @@ const declareFaulty = (): void =>
     '[{ kind: redis, version: "7.4" }, { kind: redis, version: "7.4", name: other }]',
   );
 
-test('check holds every stack against every rule', () => {
+const UNQUEUED =
+  "production: orders has no merge queue (docs/gate.md): gitlab.mergeMethod: ff merges only what stands on main's head, and gitlab.rebase: people leaves that to people";
+
+test('check holds every stack against every rule, and says who has no merge queue', () => {
   declare('');
   expect(switchyard('check')).toEqual({
-    out: stackNames(join(root, 'stacks')).map((name) => `${name}: 1 modules, all ${rules.length} rules hold`),
+    out: stackNames(join(root, 'stacks')).flatMap((name) => [
+      `${name}: 1 modules, all ${rules.length} rules hold`,
+      ...(name === 'production' ? [UNQUEUED] : []),
+    ]),
     err: [''],
     status: 0,
   });

@@ -1,11 +1,13 @@
 // Arranges stages and Pods, and nothing else: every decision is made by the `delivery` command, whose exit
 // codes are 0 done, 1 red, 2 wrong input, 3 another tree to test, 4 nothing to do, 6 tested by an earlier build,
-// 7 undone by an earlier build, 8 in the merge queue, 9 no test Pod starts, 10 to be built again; `switchyard judge` ends with 7 where a rollout
-// does not hold, `switchyard up` with 8 where the state has to be cut first.
+// 7 undone by an earlier build, 8 in the merge queue, 9 no test Pod starts or stays, 10 to be built again, 11 tested again by
+// itself; `switchyard judge` ends with 7 where a rollout does not hold, `switchyard up` with 8 where the state has to be cut first.
 // Commands that need credentials run by `trusted`. Never bind one around a Pod: what a merge request brings (its
 // tests) runs here too, and a bound credential stands in the environment of every step inside.
 // A Pod that cannot start is made anew for ever: `onAgent` ends that for each second agent, `delivery test-pod-watch` for tests.
 // No agent is waited for under a lock.
+
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 def call(Map settings) {
     String module = settings.module
@@ -69,8 +71,8 @@ int verifyOnce(String module, Map place) {
                 stage('Report') {
                     container('delivery') {
                         int reported = trusted("delivery report --module ${module}")
-                        // What is red in the merge queue may be so by others: what comes of it is decided there.
-                        if (code == 0 || reported == 8) {
+                        // What is red in the merge queue may be so by others: what comes of it is decided there. What broke off is not red.
+                        if (code == 0 || reported == 8 || reported == 11) {
                             code = reported
                         }
                     }
@@ -93,6 +95,9 @@ int verifyOnce(String module, Map place) {
         // It waits without an agent, and without a build.
         currentBuild.result = 'NOT_BUILT'
         echo('modulePipeline: it waits in the merge queue; the reconciler starts it again when something is to be done')
+    } else if (code == 11) {
+        currentBuild.result = 'NOT_BUILT'
+        echo('modulePipeline: nothing was found out, and nobody is red for it; the reconciler starts it again')
     } else if (stopped && code == 4) {
         currentBuild.result = 'NOT_BUILT'
     } else if (code != 0 && code != 3 && code != 4) {
@@ -213,20 +218,27 @@ int imageOnce(String module, Map place) {
     return code
 }
 
-// Beside the tests runs a watch of their Pod, which ends both when none starts, and leaves what it saw to `delivery verdict`.
-// A watch that breaks off says nothing of the tests.
+// Beside the tests runs a watch of their Pod, which ends both when none starts or stays, and leaves what it saw to `delivery verdict`.
+// A watch that breaks off says nothing of the tests. It has the last word where their agent breaks off: only it can tell why. That
+// nobody else took the Pod is so where the tests ended, and where Jenkins ended them: at their time, or with the build.
 Map<String, String> testWatched(Map place, int minutes) {
     Map<String, String> left = [:]
-    boolean stuck = false
+    Map run = [stuck: false, broken: null]
     try {
         parallel(
             failFast: true,
             tests: {
+                String how = 'over'
                 try {
                     left = test(place, readFile('.switchyard/test-pod.yaml'), minutes)
+                } catch (FlowInterruptedException stopped) {
+                    throw stopped
+                } catch (Exception broken) {
+                    how = 'broke off'
+                    run.broken = broken
                 } finally {
                     // The watch waits for this.
-                    writeFile(file: '.switchyard/start/ended', text: '')
+                    writeFile(file: '.switchyard/start/ended', text: how)
                 }
             },
             start: {
@@ -236,9 +248,9 @@ Map<String, String> testWatched(Map place, int minutes) {
                     String watch = "timeout ${(minutes + 25) * 60} delivery test-pod-watch --namespace ${place.namespace}"
                     code = sh(script: "${authority} ${watch}", returnStatus: true)
                 }
-                stuck = code == 9
-                if (stuck) {
-                    error('modulePipeline: the test Pod does not start; its events stand above')
+                run.stuck = code == 9
+                if (run.stuck) {
+                    error('modulePipeline: the test Pod does not start, or was lost; its events stand above')
                 }
                 if (code != 0) {
                     echo("modulePipeline: whether the test Pod starts is not watched any more (exit code ${code})")
@@ -246,9 +258,12 @@ Map<String, String> testWatched(Map place, int minutes) {
             }
         )
     } catch (Exception broken) {
-        if (!stuck) {
+        if (!run.stuck) {
             throw broken
         }
+    }
+    if (run.broken != null && !run.stuck) {
+        throw run.broken
     }
     return left
 }

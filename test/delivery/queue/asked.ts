@@ -44,10 +44,13 @@ export interface Scene {
   readonly locked?: readonly MergeRequest[];
   readonly merged?: readonly MergeRequest[];
   readonly others?: readonly MergeRequest[];
+  /** Of other projects, by name: `switchyard/billing!2`. */
+  readonly elsewhere?: Readonly<Record<string, MergeRequest>>;
   readonly certificates?: readonly Certificate[];
   /** Number of one that was left to people. */
   readonly left?: number;
-  readonly statuses?: readonly CommitStatus[];
+  /** Of every head, or by its number. */
+  readonly statuses?: readonly CommitStatus[] | { readonly [iid: number]: readonly CommitStatus[] };
   readonly approvedAt?: string;
   /** User names, oldest first: `+ann` put it first, `-ann` took that back. */
   readonly labelled?: readonly string[];
@@ -93,10 +96,15 @@ export function gitlabOf(scene: Scene): {
       findMergeRequest: (project, iid) =>
         said(
           `find ${project}!${iid}`,
-          project === PROJECT ? scene.others?.find((one) => one.iid === iid) : undefined,
+          project === PROJECT
+            ? scene.others?.find((one) => one.iid === iid)
+            : scene.elsewhere?.[`${project}!${iid}`],
         ),
       branchHead: () => said('head', sha('a')),
-      statuses: () => said('statuses', [...(scene.statuses ?? [])]),
+      statuses: (_project, head) => {
+        const { statuses = [] } = scene;
+        return said('statuses', [...('length' in statuses ? statuses : (statuses[Number(head[0])] ?? []))]);
+      },
       notes: (_project, iid) =>
         said(
           'notes',

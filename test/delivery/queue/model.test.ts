@@ -22,7 +22,7 @@ type Event =
   | { readonly do: 'close' | 'reopen' | 'retarget' | 'draft' | 'approve' | 'label'; readonly which: number }
   | { readonly do: 'depend' | 'together'; readonly which: number; readonly other: number }
   | { readonly do: 'push main'; readonly project: number; readonly shared: number; readonly bad: boolean }
-  | { readonly do: 'finish' | 'break off' | 'complete' | 'arrive'; readonly which: number }
+  | { readonly do: 'finish' | 'break off' | 'lose' | 'complete' | 'arrive'; readonly which: number }
   | {
       readonly do: 'look';
       readonly fates: readonly Fate[];
@@ -72,7 +72,7 @@ const byPeople: fc.Arbitrary<Event> = fc.oneof(
 );
 const byMachines: fc.Arbitrary<Event> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('finish' as const), which }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('break off' as const), which }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('break off' as const, 'lose' as const), which }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('complete' as const), which }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('arrive' as const), which }) },
 );
@@ -122,10 +122,12 @@ class History {
         world.pushMain(pick(world.projects, given.project)?.project ?? '', given.shared, given.bad);
         break;
       case 'finish':
-      case 'break off': {
+      case 'break off':
+      case 'lose': {
         const found = pick(world.live, given.which);
         if (!found) return;
         if (given.do === 'finish') world.finish(found.change, found.run);
+        else if (given.do === 'lose') world.lose(found.change, found.run);
         else world.breakOff(found.change, found.run);
         break;
       }
@@ -246,4 +248,63 @@ test('where nothing fails and nobody interferes, each is tested twice at most: w
     ),
     { numRuns: 100 },
   );
+});
+
+test('a hot fix that is put first while main moves goes by one test of its own, and nobody is merged before it', () => {
+  let overtaken = 0;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(fc.nat({ max: 9 }), { maxLength: 40 }),
+      fc.array(fc.nat({ max: 1 }), { maxLength: 3 }),
+      fc.array(fc.nat({ max: 9 }), { maxLength: 20 }),
+      (others, before, pushes, after) => {
+        const world = new Simulated(['g/a']);
+        const act = (step: number): void => {
+          const found = pick(world.live, step);
+          world.now += 1000;
+          if (found && step % 2 === 0) world.finish(found.change, found.run);
+          for (const action of world.look().actions) world.perform(action);
+          for (const change of world.changes) world.complete(change);
+        };
+        for (let i = 0; i < others; i++) {
+          world.open('g/a');
+          world.now += 1000;
+        }
+        world.check();
+        for (const step of before) act(step);
+
+        const hot = world.open('g/a');
+        hot.first = true;
+        world.check();
+        // While it is checked, main moves: by people, and by the queue.
+        for (const shared of pushes) {
+          world.pushMain('g/a', shared, false);
+          act(1);
+        }
+        for (const run of [...hot.runs]) world.finish(hot, run);
+        for (const change of world.changes) world.complete(change);
+        const merges = world.merges.length;
+        const waiting = world.changes.filter(({ state }) => state === 'opened').length - 1;
+
+        for (let round = 0; hot.state === 'opened'; round++) {
+          if (round > 5) throw new Error('it waits');
+          for (const action of world.look().actions) world.perform(action);
+          // What is stopped stops at once; whoever else is tested comes to an end or does not.
+          for (const { change, run } of world.live)
+            if (run.stopping || change === hot || (after[round] ?? 0) % 2 === 0) world.finish(change, run);
+          for (const change of world.changes) world.complete(change);
+        }
+        expect(world.merges).toHaveLength(merges + 1);
+        expect(
+          world.started.filter((line) => line.startsWith(`${hot.project}!${hot.iid} `)).length,
+        ).toBeLessThanOrEqual(1);
+        if (waiting > 0) overtaken += 1;
+        world.settle();
+        expect(world.changes.map(({ state }) => state)).toEqual(world.changes.map(() => 'merged'));
+      },
+    ),
+    { numRuns: scaled({ usual: 200, all: 2_000 }) },
+  );
+  expect(overtaken).toBeGreaterThan(20);
 });

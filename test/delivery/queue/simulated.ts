@@ -1,6 +1,8 @@
+import { REMOVED } from '../../../delivery/pod-start';
 import type { Action, Place, Request, Result, Target, Test } from '../../../delivery/queue/decide';
 import { type Need, nameOf, type Ref } from '../../../delivery/queue/order';
 import type { End } from '../../../delivery/queue/window';
+import { MOST_REMOVED } from '../../../delivery/status';
 import { type Edit, Git } from './memory';
 
 /** A test Pod's run: at the gate, or of a new head before it queues. */
@@ -31,6 +33,8 @@ export interface Change extends Ref {
   /** What its one note holds. */
   result?: Result;
   broke?: { times: number; at: number };
+  /** Test Pods of this head in a row that nobody knows who removed. */
+  removed?: number;
   runs: Run[];
   /** GitLab merges it: into what main is when it comes to it. */
   merging?: { base: string; tree: string };
@@ -123,6 +127,7 @@ export class Simulated {
     delete change.out;
     delete change.result;
     delete change.broke;
+    delete change.removed;
   }
 
   /** Somebody pushes to main itself. */
@@ -183,6 +188,7 @@ export class Simulated {
     this.tested.set(`${change.project} ${run.tree}`, green);
     if (run.head !== change.head || change.state !== 'opened') return;
     delete change.broke;
+    delete change.removed;
     change.result = { tree: run.tree, green, why: green ? '' : `${change.content} fails` };
     if (green) change.greenAt ??= this.now;
     else if (run.kind === 'check') change.out = change.result.why;
@@ -193,6 +199,22 @@ export class Simulated {
     this.ended(change, run);
     if (run.stopping || run.head !== change.head || run.kind === 'check') return;
     change.broke = { times: (change.broke?.times ?? 0) + 1, at: this.now };
+  }
+
+  /** A run's Pod is removed, nobody knows by whom: tried again, and told to people as red in the end. */
+  lose(change: Change, run: Run): void {
+    const removed = (change.removed ?? 0) + 1;
+    if (run.stopping || run.head !== change.head || removed < MOST_REMOVED) {
+      this.breakOff(change, run);
+      if (!run.stopping && run.head === change.head) change.removed = removed;
+      return;
+    }
+    this.ended(change, run);
+    if (change.state !== 'opened') return;
+    delete change.broke;
+    delete change.removed;
+    change.result = { tree: run.tree, green: false, why: REMOVED };
+    if (run.kind === 'check') change.out = REMOVED;
   }
 
   /** GitLab comes to a merge that it was asked for. */
@@ -310,7 +332,7 @@ export class Simulated {
       return;
     }
     const merged = this.git.merge(target.commit, change.head);
-    expect('conflicts' in merged || !this.passes(merged.tree)).toBe(true);
+    expect('conflicts' in merged || !this.passes(merged.tree) || action.why === REMOVED).toBe(true);
     expect(action.why).not.toBe('');
     change.out = action.why;
     target.ends.push('taken out');

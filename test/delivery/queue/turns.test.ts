@@ -1,17 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FIRST_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
 import { exitCode, Failure } from '../../../delivery/failure';
 import { GitLabError } from '../../../delivery/gitlab';
 import { marker, readNote, renderNote } from '../../../delivery/note';
+import { REMOVED } from '../../../delivery/pod-start';
 import { mergeInTurn } from '../../../delivery/queue/merge';
-import { type Gate, isInQueue, turnOf, waitInQueue } from '../../../delivery/queue/turn';
+import { type Gate, isInQueue, tellTesting, turnOf, waitInQueue } from '../../../delivery/queue/turn';
 import { endStatus, QueueWatch, type Useless } from '../../../delivery/queue/watch';
+import { askTurns } from '../../../delivery/reconcile/turns';
 import { BROKE_OFF, postBegun, STARTED } from '../../../delivery/status';
 import { enterQueue, goOn, merge, report, takeSource, testedBefore } from '../../../delivery/verify';
-import { nightly } from '../../support/scale';
+import { nightly, scaled } from '../../support/scale';
 import { KEY } from '../certificates';
 import { makeWorld, PROJECT, type World } from '../world';
 
@@ -59,7 +62,7 @@ beforeEach(() => {
 /** One build of a merge request's job. */
 class Build {
   private static counter = 0;
-  private readonly url = `http://jenkins.example/job/switchyard/job/orders/${++Build.counter}/`;
+  readonly url = `http://jenkins.example/job/switchyard/job/orders/${++Build.counter}/`;
   private certificate: Certificate | undefined;
   private readonly gate: Gate;
 
@@ -101,23 +104,24 @@ class Build {
         turn: turn.turn,
       });
       if (this.certificate.conflicts) throw new Failure(exitCode.red, 'conflicts');
+      if (turn.look) await tellTesting(world.context, this.gate, turn.look, this.certificate);
       return undefined;
     });
   }
 
-  /** @param verdict `none`: the tests do not come to their end; `lost`: their Pod is taken away */
-  test(verdict: 'as they are' | 'none' | 'lost' = 'as they are'): void {
+  /** @param verdict `none`: the tests do not come to their end; `lost`: their Pod is taken away; `removed`: nobody knows by whom */
+  test(verdict: 'as they are' | 'none' | 'lost' | 'removed' = 'as they are'): void {
     if (!this.certificate?.treeSha) throw new Error('nothing to test');
     const { treeSha: tree, ahead } = this.certificate;
     const image = { repository: `${REGISTRY}/modules/orders`, tag: 'mr', digest: `sha256:${'d'.repeat(64)}` };
     if (verdict !== 'as they are') {
+      const lost = { lost: true as const, pods: [] };
       const words = {
-        why: 'it was taken away (NodeShutdown)',
-        infrastructure: true as const,
-        lost: true as const,
-        pods: [],
-      };
-      this.certificate = { ...this.certificate, image, ...(verdict === 'lost' ? { start: words } : {}) };
+        none: undefined,
+        lost: { ...lost, why: 'it was taken away (NodeShutdown)', infrastructure: true as const },
+        removed: { ...lost, why: REMOVED },
+      }[verdict];
+      this.certificate = { ...this.certificate, image, ...(words ? { start: words } : {}) };
       return;
     }
     const has = (file: string) => existsSync(join(this.gate.folder, file));
@@ -134,11 +138,12 @@ class Build {
     this.certificate = { ...this.certificate, image, tests };
   }
 
-  report(): Promise<number> {
+  /** @param again a reconciler runs */
+  report(again = false): Promise<number> {
     return this.code(async () => {
       if (!this.certificate) throw new Error('nothing to report');
       this.certificate = enterQueue(this.certificate, world.context.gitlab.time);
-      const green = await report(world.context, this.certificate, KEY);
+      const green = await report(world.context, this.certificate, KEY, again);
       if (!green) throw new Failure(isQueued(this.certificate) ? exitCode.queued : exitCode.red, 'red');
     });
   }
@@ -328,6 +333,44 @@ it('two that pass alone and break together: the first is merged, the second take
   // Started again, it is tested as a new one, and its red is its own.
   expect(await new Build(two).run()).toBe(exitCode.red);
   expect(await stateOf(two)).toBe('opened');
+});
+
+it('the note says what is tested on what while that goes on, and keeps the verdict by which it queues', async () => {
+  const iids = [await opened('first'), await opened('second'), await opened('third')];
+  const [first, second, third] = iids.map((iid) => new Build(iid)) as [Build, Build, Build];
+  /** The row of the queue, as people see it. */
+  const row = async (iid: number) =>
+    /^\| Queue \| (.*) \|$/m
+      .exec((await noteOf(iid))?.body ?? '')?.[1]
+      ?.replace(/&#(\d+);(<span><\/span>)?/g, (_, code) => String.fromCodePoint(Number(code)));
+  for (const build of [first, second, third]) expect(await build.upToReport()).toBe(0);
+  expect(await row(second.iid)).toBe('its tests have ended; its build decides now what comes of them');
+  expect(await first.merge()).toBe(0);
+  const main = (await world.context.gitlab.branchHead(PROJECT, 'main')).slice(0, 12);
+  for (const build of [second, third]) expect(await build.merge()).toBe(exitCode.again);
+  expect(await row(second.iid)).toBe('place 1 of 2; to be tested with the target branch as it is');
+  expect(await row(third.iid)).toBe(`place 2 of 2; to be tested with !${second.iid}`);
+  for (const build of [second, third]) expect(await build.source()).toBe(0);
+  const head = async (iid: number) => (await headOf(iid)).slice(0, 12);
+  expect(await row(second.iid)).toBe(
+    `place 1 of 2; its tests run now, of ${await head(second.iid)} merged into main at ${main} ([build](${second.url}))`,
+  );
+  expect(await row(third.iid)).toBe(
+    `place 2 of 2; its tests run now, of ${await head(third.iid)} merged into main at ${main} with !${second.iid} ([build](${third.url}))`,
+  );
+  expect((await noteOf(third.iid))?.body).toContain('1 tests passed');
+  // It queues on by it, though it is edited.
+  expect(await third.watch()).toBeUndefined();
+  // What GitLab does not take stops nothing.
+  const { gitlab } = world.context;
+  const edit = gitlab.editNote;
+  gitlab.editNote = () => Promise.reject(new GitLabError(502, '', 'GitLab: PUT notes answered 502.'));
+  expect(await second.source()).toBe(0);
+  gitlab.editNote = edit;
+  second.test();
+  expect(await second.report()).toBe(0);
+  expect(await second.merge()).toBe(0);
+  expect(await row(second.iid)).toBeUndefined();
 });
 
 it('a note that GitLab does not take keeps no status from being posted', async () => {
@@ -699,6 +742,70 @@ describe('what stands in the queue by nobody’s leave', () => {
   );
 });
 
+it('a dependency of another project is waited for without a build, and merged after it; closed, or in a circle, it is told', async () => {
+  const group = await world.api('GET', '/groups/switchyard');
+  const about = { name: 'billing', path: 'billing', namespace_id: group.id, default_branch: 'main' };
+  await world.api('POST', '/projects', about);
+  const billing = `/projects/${encodeURIComponent('switchyard/billing')}`;
+  const commit = (branch: string, file: string, more: object = {}) =>
+    world.api('POST', `${billing}/repository/commits`, {
+      ...more,
+      branch,
+      commit_message: file,
+      actions: [{ action: 'create', file_path: file, content: 'x' }],
+    });
+  await commit('main', 'first.txt');
+  const other = async (name: string, description = '') => {
+    await commit(name, `${name}.txt`, { start_branch: 'main' });
+    const wanted = { source_branch: name, target_branch: 'main', title: name, description };
+    return (await world.api('POST', `${billing}/merge_requests`, wanted)).iid;
+  };
+  const [needed, dead] = [await other('needed'), await other('dead')];
+  const dependent = (on: number) => ({ description: `Depends-On: switchyard/billing!${on}` });
+  const waits = await opened('waits', dependent(needed));
+  const build = new Build(waits);
+  expect(await build.upToReport()).toBe(0);
+  expect(await build.merge()).toBe(exitCode.queued);
+  const status = {
+    status: 'running',
+    description: `in the queue: held: it waits for switchyard/billing!${needed}, which is not merged yet`,
+  };
+  expect(await statusOf(waits)).toMatchObject(status);
+  // A build that is started meanwhile does no more, and others pass by.
+  expect(await new Build(waits).run()).toBe(exitCode.queued);
+  expect(await new Build(await opened('passes-by')).run()).toBe(0);
+  // The reconciler sees by itself that nothing is due, and then that something is.
+  const due = async () => [
+    ...(
+      await askTurns(world.context.gitlab, world.url)({ project: PROJECT, branch: 'main', most: 8 })
+    ).keys(),
+  ];
+  expect(await due()).toEqual([]);
+  const first = (): Promise<{ detailed_merge_status?: string; sha?: string }> =>
+    world.api('GET', `${billing}/merge_requests/${needed}`);
+  while ((await first()).detailed_merge_status !== 'mergeable') await sleep(20);
+  await world.api('PUT', `${billing}/merge_requests/${needed}/merge`, { sha: (await first()).sha });
+  expect(await due()).toEqual([waits]);
+  expect(await new Build(waits).run()).toBe(0);
+  expect(await stateOf(waits)).toBe('merged');
+
+  const late = await opened('late', dependent(dead));
+  await world.api('PUT', `${billing}/merge_requests/${dead}`, { state_event: 'close' });
+  expect(await new Build(late).run()).toBe(exitCode.queued);
+  expect((await statusOf(late))?.description).toBe(
+    `in the queue: held: it depends on switchyard/billing!${dead}, which is closed`,
+  );
+  const round = await opened('round');
+  const back = await other('back', `Depends-On: ${PROJECT}!${round}`);
+  const path = `/projects/${encodeURIComponent(PROJECT)}/merge_requests/${round}`;
+  await world.api('PUT', path, dependent(back));
+  expect(await new Build(round).run()).toBe(exitCode.queued);
+  expect((await statusOf(round))?.description).toContain(
+    `it depends on itself: ${PROJECT}!${round} → switchyard/billing!${back} → ${PROJECT}!${round}`,
+  );
+  expect((await noteOf(round))?.body).toContain('it depends on itself');
+});
+
 nightly('a direct push to main: all are tested on it, and merged', async () => {
   const [a, b] = [await opened('a'), await opened('b')];
   const [first, second] = [new Build(a), new Build(b)];
@@ -723,7 +830,7 @@ nightly(
     expect(await build.merge()).toBe(exitCode.again);
     expect(await build.source()).toBe(0);
     build.test('none');
-    expect(await build.report()).toBe(exitCode.red);
+    expect(await build.report()).toBe(exitCode.brokeOff);
     expect(await statusOf(iid)).toMatchObject({
       status: 'canceled',
       description: expect.stringContaining(BROKE_OFF),
@@ -756,7 +863,7 @@ it('what the infrastructure does takes nobody out, however often', async () => {
   expect(await build.source()).toBe(0);
   for (let times = 1; times < 8; times++) {
     build.test('lost');
-    expect(await build.report()).toBe(exitCode.red);
+    expect(await build.report()).toBe(exitCode.brokeOff);
     expect(await statusOf(iid)).toMatchObject({
       status: 'canceled',
       description: `${BROKE_OFF}the test Pod was lost: it was taken away (NodeShutdown)`,
@@ -768,6 +875,90 @@ it('what the infrastructure does takes nobody out, however often', async () => {
   expect(await build.report()).toBe(0);
   expect(await build.merge()).toBe(0);
   expect(await stateOf(iid)).toBe('merged');
+});
+
+describe('a test Pod that was removed while its tests ran', () => {
+  const LOST = `the test Pod was lost: ${REMOVED}`;
+  const goesOn = async (iid: number, description: string) =>
+    world.context.gitlab.setStatus(PROJECT, await headOf(iid), {
+      ref: 'unlucky',
+      description,
+      state: 'running',
+    });
+
+  it('is tried again twice before anybody is red, with nobody to blame, and then told to people', async () => {
+    const iid = await opened('unlucky');
+    const build = new Build(iid);
+    expect(await build.source()).toBe(0);
+    for (const times of [1, 2]) {
+      build.test('removed');
+      expect(await build.report(true)).toBe(exitCode.brokeOff);
+      expect(await statusOf(iid)).toMatchObject({ status: 'canceled', description: `${BROKE_OFF}${LOST}` });
+      const { body = '' } = (await noteOf(iid)) ?? {};
+      expect(body).toContain('**Switchyard: not tested yet**');
+      expect(body).toContain(`| Again | by itself (${times} of 3 times so far)`);
+      // What broke off otherwise in between is another matter.
+      await goesOn(iid, `again ${times}`);
+      build.test('lost');
+      expect(await build.report(true)).toBe(exitCode.brokeOff);
+      await goesOn(iid, `once more ${times}`);
+    }
+    build.test('removed');
+    expect(await build.report(true)).toBe(exitCode.red);
+    expect(await statusOf(iid)).toMatchObject({ status: 'failed', description: LOST });
+    expect((await noteOf(iid))?.body).toContain(
+      '| Again | not by itself: find out what removes its test Pods',
+    );
+    expect(await stateOf(iid)).toBe('opened');
+  });
+
+  it('and was tested whole in between, begins anew', async () => {
+    const iid = await opened('unlucky');
+    const build = new Build(iid);
+    expect(await build.source()).toBe(0);
+    for (let round = 0; round < 2; round++) {
+      for (const times of [1, 2]) {
+        build.test('removed');
+        expect(await build.report(true)).toBe(exitCode.brokeOff);
+        await goesOn(iid, `again ${round} ${times}`);
+      }
+      const about = { ref: 'unlucky', description: 'red for another reason', state: 'failed' as const };
+      await world.context.gitlab.setStatus(PROJECT, await headOf(iid), about);
+      await goesOn(iid, `anew ${round}`);
+    }
+  });
+
+  it('in the queue takes nobody out at once: its verdict stays, and the third time in a row it is told', async () => {
+    const iid = await opened('unlucky');
+    const build = new Build(iid);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.source()).toBe(0);
+    for (const times of [1, 2]) {
+      build.test('removed');
+      expect(await build.report(true)).toBe(exitCode.brokeOff);
+      expect(await statusOf(iid)).toMatchObject({ status: 'canceled', description: `${BROKE_OFF}${LOST}` });
+      expect((await noteOf(iid))?.body).toContain('1 tests passed');
+      await goesOn(iid, `again ${times}`);
+    }
+    build.test('removed');
+    expect(await build.report(true)).toBe(exitCode.queued);
+    expect(await build.merge()).toBe(exitCode.red);
+    expect(await statusOf(iid)).toMatchObject({ status: 'failed', description: LOST });
+    const { body = '' } = (await noteOf(iid)) ?? {};
+    expect(body).toContain('taken out of the merge queue');
+    expect(body).toContain('| Again | not by itself');
+  });
+
+  it('is red at once where no reconciler starts it again', async () => {
+    const iid = await opened('unlucky');
+    const build = new Build(iid);
+    expect(await build.source()).toBe(0);
+    build.test('removed');
+    expect(await build.report()).toBe(exitCode.red);
+    expect(await statusOf(iid)).toMatchObject({ status: 'failed', description: LOST });
+  });
 });
 
 it('where GitLab makes no merge commits nothing is tested ahead of its turn', async () => {
@@ -883,6 +1074,41 @@ describe('where GitLab makes no merge commits and the bot rebases who is first',
     expect(await statusOf(iid)).toMatchObject({ status: 'success' });
   });
 });
+
+// The certificate does not name the method: whichever GitLab merges by, what it names is what main has.
+const METHODS: readonly (readonly [string, string])[] = scaled({
+  usual: [
+    ['merge', 'never'],
+    ['ff', 'always'],
+  ],
+  all: ['merge', 'ff', 'rebase_merge'].flatMap((method) =>
+    ['never', 'always'].map((squash): [string, string] => [method, squash]),
+  ),
+});
+it.each(METHODS)(
+  '%s, squash %s: main has the tree that the certificate names, by the commit of its note',
+  async (method, squash) => {
+    await world.api('PUT', `/projects/${encodeURIComponent(PROJECT)}`, {
+      merge_method: method,
+      squash_option: squash,
+    });
+    const rebases = method === 'merge' ? {} : { rebases: true };
+    await world.push('change', { 'change.txt': '1\n' }, 'origin/main');
+    await world.push('change', { 'change.txt': '2\n', 'more.txt': '2\n' }, 'origin/change');
+    const iid = await world.open('change');
+    const build = new Build(iid, rebases);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    expect(await build.run()).toBe(0);
+    const { body = '' } = (await noteOf(iid)) ?? {};
+    const reading = readNote(body, KEY);
+    if (!('certificate' in reading)) throw new Error('no certificate');
+    await world.git('fetch', '--quiet', 'origin');
+    expect(await world.git('rev-parse', 'origin/main^{tree}')).toBe(reading.certificate.treeSha);
+    expect(body).toContain(`merged as ${(await world.git('rev-parse', 'origin/main')).slice(0, 12)}`);
+  },
+);
 
 nightly('what is squashed is merged as the tested tree, by each way to merge', async () => {
   const path = `/projects/${encodeURIComponent(PROJECT)}`;

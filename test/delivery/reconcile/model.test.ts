@@ -10,7 +10,7 @@ const MINUTE = 60_000;
 
 type Event =
   | { readonly do: 'open' | 'restart' }
-  | { readonly do: 'push' | 'step' | 'red' | 'outage' | 'crash'; readonly which: number }
+  | { readonly do: 'push' | 'step' | 'red' | 'outage' | 'removal' | 'crash'; readonly which: number }
   | { readonly do: 'hook'; readonly which: number; readonly how: 'once' | 'twice' | 'never' }
   | { readonly do: 'look'; readonly after: number };
 
@@ -23,6 +23,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: which.map((at): Event => ({ do: 'red', which: at })) },
   { weight: 2, arbitrary: which.map((at): Event => ({ do: 'crash', which: at })) },
   { weight: 2, arbitrary: which.map((at): Event => ({ do: 'outage', which: at })) },
+  { weight: 2, arbitrary: which.map((at): Event => ({ do: 'removal', which: at })) },
   {
     weight: 4,
     arbitrary: fc
@@ -51,11 +52,12 @@ function happen(world: Simulated, given: Event): void {
     case 'step':
     case 'red':
     case 'outage':
+    case 'removal':
     case 'crash': {
       const build = pick(world.live, given.which);
       if (!build) return;
       if (given.do === 'crash') world.crash(build);
-      else if (given.do === 'outage') world.outage(build);
+      else if (given.do === 'outage' || given.do === 'removal') world.outage(build, given.do === 'removal');
       else world.step(build, given.do === 'step');
       return;
     }
@@ -244,7 +246,7 @@ test('where hooks arrive and builds come to their end, the reconciler starts not
       const world = new Simulated();
       const reconciler = world.reconciler();
       for (const given of events) {
-        if (given.do === 'crash' || given.do === 'outage' || given.do === 'restart') continue;
+        if (['crash', 'outage', 'removal', 'restart'].includes(given.do)) continue;
         if (given.do === 'look') {
           for (const hook of world.hooks.splice(0)) world.arrive(hook);
           world.now += given.after;

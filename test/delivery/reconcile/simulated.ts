@@ -10,8 +10,9 @@ import {
   AGAIN,
   AGENTLESS,
   BROKE_OFF,
-  brokeOff,
+  brokenOff,
   GOES_ON,
+  MOST_REMOVED,
   MOST_TRIED,
   QUEUED,
   STARTED,
@@ -300,7 +301,7 @@ export class Simulated {
           on: build.on ?? '',
           by: url,
         };
-        request.note = noteOf(commit, '', 'what comes of it is decided next');
+        request.note = noteOf(commit, '', 'its tests have ended');
       } else if (isHead) {
         delete request.queued;
         request.note = noteOf(commit, 'taken out');
@@ -319,18 +320,27 @@ export class Simulated {
     build.stage = at === 0 ? 'waiting' : 'over';
   }
 
-  /** A build whose test Pod does not start, or is lost: as `delivery report` has it, it is tried again, and in the queue without an end. */
-  outage(build: Build): void {
+  /**
+   * A build whose test Pod does not start, or is lost: as `delivery report` has it, it is tried again, and in the queue without an end.
+   * @param removed nobody knows by whom: there is an end to that in the queue, too
+   */
+  outage(build: Build, removed = false): void {
     const request = this.requests[(build.iid ?? 0) - 1];
     if (!request || build.stage !== 'testing') return;
     const commit = build.taken ?? '';
     const { source_branch: ref } = request;
-    const times =
-      (brokeOff(this.posted.filter((one) => one.sha === commit && one.ref === ref))?.times ?? 0) + 1;
-    const again = this.queue.includes(request) || times < MOST_TRIED;
+    const row = brokenOff(this.posted.filter((one) => one.sha === commit && one.ref === ref));
+    const words = `the test Pod was lost${removed ? ': it was removed' : ''}`;
+    const alike = row.filter(({ description }) => description === `${BROKE_OFF}${words}`).length;
+    const again =
+      (this.queue.includes(request) || row.length + 1 < MOST_TRIED) &&
+      !(removed && alike + 1 >= MOST_REMOVED);
     const url = `${JOBS}orders/${build.number}/`;
-    if (again) this.post(commit, ref, 'canceled', url, `${BROKE_OFF}the test Pod was lost`);
-    else this.post(commit, ref, 'failed', url, 'the test Pod was lost');
+    if (again) this.post(commit, ref, 'canceled', url, `${BROKE_OFF}${words}`);
+    else if (removed) {
+      this.step(build, false);
+      return;
+    } else this.post(commit, ref, 'failed', url, words);
     Object.assign(build, { stage: 'over', endedAt: this.now });
   }
 

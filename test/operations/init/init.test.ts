@@ -74,7 +74,7 @@ test('the same input makes the same bytes, in a new folder and in an empty one',
 test('its catalog and its stack file hold, with the services that come with Switchyard and the first module', async () => {
   make('own', { environment: 'live' });
   const folders = defaultFolders(root, join(work, 'own'));
-  expect(checkAll(folders)).toEqual([{ name: 'live', modules: 0, rules: rules.length }]);
+  expect(checkAll(folders)).toEqual([{ name: 'live', modules: 0, rules: rules.length, unqueued: [] }]);
   const into = join(work, 'shop');
   await newModule(
     'shop',
@@ -84,7 +84,7 @@ test('its catalog and its stack file hold, with the services that come with Swit
   expect(contentOf('own')['catalog/modules/shop.yaml']).toContain(
     '# yaml-language-server: $schema=../../node_modules/switchyard/schemas/module.schema.json\n',
   );
-  expect(checkAll(folders)).toEqual([{ name: 'live', modules: 1, rules: rules.length }]);
+  expect(checkAll(folders)).toEqual([{ name: 'live', modules: 1, rules: rules.length, unqueued: [] }]);
 });
 
 test('another address of Switchyard stands as it was said', () => {

@@ -455,6 +455,7 @@ final class Engine {
       }
       case "writeFile" -> {
         nodeOf(strand).files.put(step.text("file"), step.text("text"));
+        world.wrote(step.text("file"), step.text("text"));
         trace.add(nodeOf(strand).step.text("label") + " writes " + step.text("file"));
       }
       case "stash" -> {

@@ -205,6 +205,39 @@ class LibraryTest {
   }
 
   @Test
+  void aTestPodThatGoesDuringItsTestsHasTheLastWordOfItsWatchAndNobodyIsRed() throws Exception {
+    for (long seed = 0; seed < 8; seed++) {
+      Scenario scenario = new Scenario().exits("sh .switchyard/given/run.sh", Scenario.DIES).exits(WATCH, 9).exits("delivery verdict", 1).exits(REPORT, 11);
+      Run run = Engine.run(MODULE, MERGE, scenario, seed);
+      assertNull(run.error(), () -> run.error() + "\n" + String.join("\n", run.trace()));
+      assertEquals("NOT_BUILT", run.result());
+      assertEquals(List.of("delivery verdict", REPORT), run.commands().subList(run.commands().size() - 2, run.commands().size()));
+      assertTrue(run.trace().contains("echo modulePipeline: nothing was found out, and nobody is red for it; the reconciler starts it again"));
+    }
+    // Where it breaks off too, what broke the tests off is told.
+    for (int code : List.of(0, 1, 137)) {
+      Run run = merge(new Scenario().exits("sh .switchyard/given/run.sh", Scenario.DIES).exits(WATCH, code));
+      red("the agent test-pod was removed", run);
+      assertEquals(REPORT, run.commands().get(run.commands().size() - 1));
+      assertFalse(run.commands().contains("delivery verdict"));
+    }
+  }
+
+  @Test
+  void theWatchIsToldWhetherTheTestsEndedOrTheirAgentWent() throws Exception {
+    String ended = ".switchyard/start/ended";
+    Map<Integer, String> how = Map.of(0, "over", 1, "over", Scenario.HANGS, "over", Scenario.DIES, "broke off");
+    for (Map.Entry<Integer, String> each : how.entrySet()) {
+      Scenario scenario = new Scenario().exits("sh .switchyard/given/run.sh", each.getKey());
+      merge(scenario);
+      assertEquals(each.getValue(), scenario.written.get(ended));
+    }
+    Scenario stopped = new Scenario().exits("sh .switchyard/given/run.sh", Scenario.HANGS).exits(WATCH, Scenario.HANGS).exits(STOPS, 4);
+    merge(stopped);
+    assertTrue(List.of("over", "").contains(stopped.written.getOrDefault(ended, "")));
+  }
+
+  @Test
   void workMayTakeLongerThanAnAgentMayToStart() throws Exception {
     Run build = merge(new Scenario().startsAfter("build", 600).exits("sh .switchyard/build/run.sh", Scenario.HANGS).exits("delivery build &&", 1));
     assertEquals("ABORTED", build.result());
@@ -813,7 +846,7 @@ class LibraryTest {
         return List.of(Scenario.HANGS, Scenario.DIES, script.contains("apply-run") ? 3 : 8, 1, 1, 1, 1).get(random.nextInt(7)) * (random.nextInt(2));
       if (script.startsWith("switchyard judge")) return List.of(0, 0, 1, 7, Scenario.HANGS).get(random.nextInt(5));
       int chance = random.nextInt(24);
-      int code = chance < 8 ? chance : 0;
+      int code = chance < 8 ? chance : chance == 8 && script.equals(REPORT) ? 11 : 0;
       if (script.startsWith("delivery source") && code != 4 && code != 6) announced++;
       return code;
     }

@@ -27,6 +27,8 @@ final class Scenario implements World {
   private final Map<String, Long> late = new LinkedHashMap<>();
   private final List<Locked> locked = new ArrayList<>();
   private final Map<String, String> publishing = new LinkedHashMap<>();
+  /** What was written last, by its path. */
+  final Map<String, String> written = new LinkedHashMap<>();
 
   /** The exit codes of commands that begin so, one after the other; the last one stays. */
   Scenario exits(String command, Integer... codes) {
@@ -87,6 +89,11 @@ final class Scenario implements World {
   @Override
   public String file(Place place, String path) {
     return path.endsWith("/record.parcel") ? files.getOrDefault(path, "cGFyY2Vs") : files.get(path);
+  }
+
+  @Override
+  public void wrote(String path, String text) {
+    written.put(path, text);
   }
 
   @Override

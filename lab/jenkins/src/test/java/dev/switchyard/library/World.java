@@ -20,6 +20,9 @@ interface World {
   /** What a command, or nobody, has left in the workspace; null when there is no such file. */
   String file(Place place, String path);
 
+  /** Is told what is written into a workspace. */
+  default void wrote(String path, String text) {}
+
   /** What `junit`, `robot` or `archiveArtifacts` answers: an error's text, or null. */
   default String publishing(String step) {
     return null;
