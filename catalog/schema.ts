@@ -128,8 +128,8 @@ export const serviceUseSchema = z.strictObject({
         .refine(
           (name) => !isClosedToModules(name),
           say(
-            'is a variable of the topology itself, whose value no module may get',
-            "Give the service's password in a variable of its own.",
+            'is a variable of the topology itself or of a program that it runs, whose value no module may get',
+            'Give the service\'s password in a variable of its own, such as "ORDERS_MYSQL_PASSWORD".',
           ),
         ),
     })
