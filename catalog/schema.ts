@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { holdsLogin } from './logins';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -18,7 +17,6 @@ import {
   imageName,
   ingressHost,
   ingressPath,
-  LOGIN,
   limitsHold,
   MOST_EACH,
   MOST_WAYS,
@@ -255,7 +253,10 @@ export const moduleSchema = z.strictObject({
   test: z
     .strictObject({
       /** Shell command, run in the Robot container in a checkout of the merge result. */
-      command: z.string().default('robot --outputdir results --xunit xunit.xml tests'),
+      command: z
+        .string()
+        .refine((text) => text.trim() !== '', say('is blank', 'Write what runs the tests.'))
+        .default('robot --outputdir results --xunit xunit.xml tests'),
       /** Folder in which the command leaves `output.xml` and `xunit.xml`. */
       results: checkoutPath('results').default('results'),
       /** Minutes after which a test run counts as failed. */
@@ -348,6 +349,13 @@ const timings = {
   timeoutSeconds: z.number().int().min(1).max(300).default(5),
 };
 
+/** A refinement of a program and its arguments: the program has a name. */
+function namesProgram([program = '-']: readonly string[], context: z.RefinementCtx): void {
+  if (program.trim() !== '') return;
+  const message = say('names no program', 'Begin with one, and its arguments behind it.');
+  context.addIssue({ code: 'custom', path: [0], message });
+}
+
 const probeSchema = z.union(
   [
     z.strictObject({
@@ -360,7 +368,8 @@ const probeSchema = z.union(
       exec: z
         .array(z.string())
         .min(1)
-        .max(...entries()),
+        .max(...entries())
+        .superRefine(namesProgram),
       ...timings,
     }),
     z.strictObject({
@@ -393,7 +402,8 @@ const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 const argv = z
   .array(z.string().min(1))
   .min(1, say('is empty', 'Name a program and its arguments.'))
-  .max(...entries());
+  .max(...entries())
+  .superRefine(namesProgram);
 
 const backupOfService = z.union(
   [
@@ -447,6 +457,7 @@ export const serviceSchema = z
     command: z
       .array(z.string())
       .max(...entries())
+      .superRefine(namesProgram)
       .optional(),
     /** Arguments in place of the image's own. @default the image's */
     args: z
@@ -576,8 +587,6 @@ export const serviceSchema = z
     };
     for (const [part, words = []] of Object.entries(run)) {
       for (const [index, text] of words.entries()) {
-        if (holdsLogin(text, 'shell'))
-          context.addIssue({ code: 'custom', path: [...part.split('.'), index], message: LOGIN });
         const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
         if (found) {
           fault(
@@ -604,11 +613,6 @@ export const serviceSchema = z
           fault(path, `names {${word}}, which nothing fills in`, didYouMean(word, placeholders));
         }
       }
-    }
-    // Those that a shell may read; `variables` has looked at the others.
-    for (const [path, text] of [...texts, ...open]) {
-      if (path[0] === 'environment' || path[0] === 'moduleEnvironment') continue;
-      if (holdsLogin(text, 'shell')) context.addIssue({ code: 'custom', path, message: LOGIN });
     }
     for (const [path, text] of open) {
       if (/(?<!\$)\{password\}/.test(text)) {

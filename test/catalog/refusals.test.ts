@@ -283,12 +283,12 @@ test.each<[string, string, string]>([
   [
     'a login in GitLab’s address',
     stackText.replace('https://gitlab', 'https://ada:pw@gitlab'),
-    'gitlab.url: holds credentials.',
+    'gitlab.url: holds a credential in an address.',
   ],
   [
     'a user in Jenkins’ address',
     stackText.replace('https://jenkins', 'https://ada@jenkins'),
-    'jenkins.url: holds credentials.',
+    'jenkins.url: holds a credential in an address.',
   ],
   [
     'a query in an address',
@@ -298,7 +298,7 @@ test.each<[string, string, string]>([
   [
     'a login in a server’s address',
     stackText.replace('https://two', 'https://ada:pw@two'),
-    'clusters.production.server: holds credentials.',
+    'clusters.production.server: holds a credential in an address.',
   ],
   [
     'lots of memory',
