@@ -203,6 +203,40 @@ export const scalingSchema = z
       fault('concurrency', 'is unused: with metric there is no proxy', 'Leave one of the two out.');
   });
 
+/**
+ * Annotations that are a part of the ingress controller's configuration, as it stands: `…-snippet` of ingress-nginx, F5's and
+ * HAProxy Technologies', `config-…` of HAProxy Ingress (https://haproxy-ingress.github.io/docs/configuration/keys/).
+ */
+const CONFIGURATION = /-snippets?$|\/config-[a-z-]+$/i;
+
+/**
+ * Annotations that are an address, which ingress-nginx writes into its configuration; nginx ends a word at a blank, and a
+ * block at a brace: https://github.com/kubernetes/ingress-nginx/blob/main/docs/user-guide/nginx-configuration/annotations-risk.md
+ */
+const ADDRESS =
+  /\/(?:app-root|auth-signin|auth-tls-error-page|auth-url|mirror-host|mirror-target|permanent-redirect|temporal-redirect)$/i;
+const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
+
+/** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
+function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
+  for (const [key, value] of Object.entries(given)) {
+    const fault = (what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (CONFIGURATION.test(key))
+      fault(
+        "is text of the ingress controller's configuration, which is not the module's own",
+        'Set it in the controller, or use an annotation that does one thing.',
+      );
+    else if (/\p{Cc}/u.test(value))
+      fault(
+        'has a line break or another control character, behind which a controller may read what is not the value',
+        'Write it in one line; in YAML ">-" makes one of several.',
+      );
+    else if (ADDRESS.test(key) && NO_ADDRESS.test(value))
+      fault('has a character that no address has', 'Write it as "%" and its two digits.');
+  }
+}
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: about.max(
@@ -311,18 +345,11 @@ export const moduleSchema = z.strictObject({
           className: subdomain.optional(),
           /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
           tlsSecret: subdomain.optional(),
-          /** Further annotations, for the ingress controller or cert-manager; none that is its configuration's own text. */
-          annotations: annotations.superRefine((given, context) => {
-            for (const key of Object.keys(given).filter((name) => /-snippets?$/i.test(name)))
-              context.addIssue({
-                code: 'custom',
-                path: [key],
-                message: say(
-                  "is text of the ingress controller's configuration, which is not the module's own",
-                  'Set it in the controller, or use an annotation that does one thing.',
-                ),
-              });
-          }),
+          /**
+           * Further annotations, each in one line, for the ingress controller or cert-manager; none that is its
+           * configuration's own text, or names what is not of the module's namespace.
+           */
+          annotations: annotations.superRefine(onlyItsOwn),
         })
         .optional(),
     })

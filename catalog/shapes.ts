@@ -204,6 +204,12 @@ export const annotations = z
   .superRefine((given, context) => {
     for (const [key, value] of Object.entries(given)) {
       loginFault(key, value, context);
+      if (/[^\P{Cc}\t\n\r]/u.test(value))
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: say('has a control character in it', 'Remove it: nobody sees it.'),
+        });
       if (isQualifiedName(key.toLowerCase())) continue;
       context.addIssue({
         code: 'custom',
