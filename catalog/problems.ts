@@ -7,6 +7,7 @@ import {
   isSeq,
   LineCounter,
   Parser,
+  type Scalar,
   type YAMLMap,
   YAMLParseError,
 } from 'yaml';
@@ -14,6 +15,7 @@ import type { z } from 'zod';
 import { unicodeEscape } from '../text/unicode';
 import { FOREIGN } from '../text/yaml';
 import { entryOf } from './entry';
+import { findLogin, LOGIN } from './logins';
 
 /** One fault in a file that a person wrote: where, what, and what to do about it. */
 export interface Problem {
@@ -21,6 +23,8 @@ export interface Problem {
   readonly file: string;
   /** 1-based line; absent when the fault has no place in the text. */
   readonly line?: number;
+  /** 1-based column, where no key says which part of the line is meant. */
+  readonly column?: number;
   /** Dotted key, e.g. `services.0.version`; absent for faults of the whole file. */
   readonly key?: string;
   readonly what: string;
@@ -28,7 +32,7 @@ export interface Problem {
 }
 
 export function describeProblem(problem: Problem): string {
-  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}`;
+  const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
   const key = problem.key ? ` ${problem.key}:` : '';
   return `${place}:${key} ${problem.what} ${problem.remedy}`.trimEnd();
 }
@@ -194,6 +198,31 @@ function unkeepable(text: string): Omit<Problem, 'file'> | undefined {
     : undefined;
 }
 
+interface Placed {
+  readonly node: unknown;
+  /** Of a key with the key itself. */
+  readonly path: Path;
+  readonly isKey: boolean;
+}
+
+/** Everything in a document, keys too; nothing calls itself, however deep it is. */
+function* nodesOf(document: Document): Generator<Placed> {
+  const open: Placed[] = [{ node: document.contents, path: [], isKey: false }];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    yield next;
+    const { node, path } = next;
+    if (isSeq(node))
+      open.push(...node.items.map((item, index) => ({ node: item, path: [...path, index], isKey: false })));
+    if (!isMap(node)) continue;
+    for (const { key, value } of node.items) {
+      const here = [...path, isScalar(key) ? String(key.value) : ''];
+      open.push({ node: key, path: here, isKey: true }, { node: value, path: here, isKey: false });
+    }
+  }
+}
+
+const byLine = (a: Problem, b: Problem): number => (a.line ?? 0) - (b.line ?? 0);
+
 /** Keys that stand twice, and texts that cannot be kept; linear, where the parser's own look for twins is not. */
 function textFaults(document: Document, places: Places, file: string): Problem[] {
   const faults: Problem[] = [];
@@ -201,28 +230,64 @@ function textFaults(document: Document, places: Places, file: string): Problem[]
     const range = (node as Ranged).range;
     faults.push({ file, line: range ? places.line(range[0]) : 1, key: path.map(shown).join('.'), ...found });
   };
-  const open: [node: unknown, path: Path][] = [[document.contents, []]];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const [node, path] = next;
-    if (isSeq(node)) open.push(...node.items.map((item, index): [unknown, Path] => [item, [...path, index]]));
-    else if (isMap(node)) {
+  for (const { node, path, isKey } of nodesOf(document)) {
+    if (isMap(node)) {
       const seen = new Set<unknown>();
-      for (const { key, value } of node.items) {
-        const name: PropertyKey = isScalar(key) ? String(key.value) : '';
-        const here = [...path, name];
-        const bad = isScalar(key) && typeof key.value === 'string' ? unkeepable(key.value) : undefined;
-        if (bad) fault(key, here, bad);
-        if (isScalar(key) && seen.has(key.value))
-          fault(key, here, { what: 'stands twice.', remedy: 'Keep one of the two.' });
-        if (isScalar(key)) seen.add(key.value);
-        open.push([value, here]);
+      for (const { key } of node.items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value))
+          fault(key, [...path, String(key.value)], { what: 'stands twice.', remedy: 'Keep one of the two.' });
+        seen.add(key.value);
       }
-    } else if (isScalar(node) && typeof node.value === 'string' && node.value !== '__proto__') {
+    } else if (isScalar(node) && typeof node.value === 'string' && (isKey || node.value !== '__proto__')) {
       const bad = unkeepable(node.value);
       if (bad) fault(node, path, bad);
     }
   }
-  return faults.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return faults.sort(byLine);
+}
+
+/** Where the text of a scalar begins: a block's header may have a comment behind it. */
+function textStart({ range, type }: Scalar, text: string): number {
+  const start = range?.[0] ?? 0;
+  return type?.startsWith('BLOCK') ? text.indexOf('\n', start) : start;
+}
+
+/** A part of a path that may be shown: a key may hold what nobody is told. */
+const openPart = (part: PropertyKey): PropertyKey =>
+  findLogin(String(part), 'shell') === undefined ? part : '\u2026';
+
+/**
+ * Credentials in addresses, wherever they stand: everyone may read the file as it is. Scalars are read as YAML has them, and
+ * what is no scalar, comments above all, as it was written. Who fills in variables is not known here, so that those of a
+ * shell are none.
+ */
+function loginFaults(text: string, document: Document, counter: LineCounter, file: string): Problem[] {
+  const faults: Problem[] = [];
+  const fault = (offset: number, path?: Path): void => {
+    const { line, col: column } = counter.linePos(offset);
+    const place = path ? { key: path.map(openPart).map(shown).join('.') } : { column };
+    faults.push({ file, line, ...place, what: `${LOGIN.what}.`, remedy: LOGIN.remedy });
+  };
+  const scalars: [start: number, end: number][] = [];
+  for (const { node, path } of nodesOf(document)) {
+    if (!isScalar(node) || !node.range) continue;
+    const [start, end] = [textStart(node, text), node.range[1]];
+    scalars.push([start, end]);
+    if (typeof node.value !== 'string' || findLogin(node.value, 'shell') === undefined) continue;
+    // Behind escapes it is not there in the text.
+    fault(start + (findLogin(text.slice(start, end), 'shell') ?? 0), path);
+  }
+  scalars.sort(([a], [b]) => a - b).push([text.length, text.length]);
+  let from = 0;
+  for (const [start, end] of scalars) {
+    for (const { 0: line, index } of text.slice(from, start).matchAll(/.+/g)) {
+      const login = findLogin(line, 'shell');
+      if (login !== undefined) fault(from + index + login);
+    }
+    from = end;
+  }
+  return faults.sort(byLine).slice(0, MOST_FAULTS);
 }
 
 /** A key as a message shows it: without what cannot be printed. */
@@ -342,9 +407,9 @@ function foreignFaults(text: string, file: string): Problem[] {
 /**
  * Parses YAML text against a schema. Never throws: every fault comes back located.
  * @param file name used in the problems
- * @param at path inside the document at which the schema applies, e.g. `['config']`
+ * @param open whether credentials in it are told, as of what everyone may read. @default true
  */
-export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
+export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>, open = true): Parsed<T> {
   const foreign = foreignFaults(text, file).slice(0, MOST_FAULTS);
   if (foreign.length > 0) return { problems: foreign };
   const counter = new LineCounter();
@@ -365,6 +430,9 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   const places = new Places(document, counter);
   const kept = textFaults(document, places, file);
   if (kept.length > 0) return { problems: kept };
+  // Nothing else is told then: what is said of a text may show it.
+  const logins = open ? loginFaults(text, document, counter, file) : [];
+  if (logins.length > 0) return { problems: logins };
   let data: unknown;
   try {
     data = document.toJS({ maxAliasCount: 100 });

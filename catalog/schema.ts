@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { holdsLogin } from './logins';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -18,7 +17,6 @@ import {
   imageName,
   ingressHost,
   ingressPath,
-  LOGIN,
   limitsHold,
   MOST_EACH,
   MOST_WAYS,
@@ -128,8 +126,8 @@ export const serviceUseSchema = z.strictObject({
         .refine(
           (name) => !isClosedToModules(name),
           say(
-            'is a variable of the topology itself, whose value no module may get',
-            "Give the service's password in a variable of its own.",
+            'is a variable of the topology itself or of a program that it runs, whose value no module may get',
+            'Give the service\'s password in a variable of its own, such as "ORDERS_MYSQL_PASSWORD".',
           ),
         ),
     })
@@ -205,6 +203,40 @@ export const scalingSchema = z
       fault('concurrency', 'is unused: with metric there is no proxy', 'Leave one of the two out.');
   });
 
+/**
+ * Annotations that are a part of the ingress controller's configuration, as it stands: `…-snippet` of ingress-nginx, F5's and
+ * HAProxy Technologies', `config-…` of HAProxy Ingress (https://haproxy-ingress.github.io/docs/configuration/keys/).
+ */
+const CONFIGURATION = /-snippets?$|\/config-[a-z-]+$/i;
+
+/**
+ * Annotations that are an address, which ingress-nginx writes into its configuration; nginx ends a word at a blank, and a
+ * block at a brace: https://github.com/kubernetes/ingress-nginx/blob/main/docs/user-guide/nginx-configuration/annotations-risk.md
+ */
+const ADDRESS =
+  /\/(?:app-root|auth-signin|auth-tls-error-page|auth-url|mirror-host|mirror-target|permanent-redirect|temporal-redirect)$/i;
+const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
+
+/** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
+function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
+  for (const [key, value] of Object.entries(given)) {
+    const fault = (what: string, remedy: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+    if (CONFIGURATION.test(key))
+      fault(
+        "is text of the ingress controller's configuration, which is not the module's own",
+        'Set it in the controller, or use an annotation that does one thing.',
+      );
+    else if (/\p{Cc}/u.test(value))
+      fault(
+        'has a line break or another control character, behind which a controller may read what is not the value',
+        'Write it in one line; in YAML ">-" makes one of several.',
+      );
+    else if (ADDRESS.test(key) && NO_ADDRESS.test(value))
+      fault('has a character that no address has', 'Write it as "%" and its two digits.');
+  }
+}
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: about.max(
@@ -255,7 +287,10 @@ export const moduleSchema = z.strictObject({
   test: z
     .strictObject({
       /** Shell command, run in the Robot container in a checkout of the merge result. */
-      command: z.string().default('robot --outputdir results --xunit xunit.xml tests'),
+      command: z
+        .string()
+        .refine((text) => text.trim() !== '', say('is blank', 'Write what runs the tests.'))
+        .default('robot --outputdir results --xunit xunit.xml tests'),
       /** Folder in which the command leaves `output.xml` and `xunit.xml`. */
       results: checkoutPath('results').default('results'),
       /** Minutes after which a test run counts as failed. */
@@ -310,18 +345,11 @@ export const moduleSchema = z.strictObject({
           className: subdomain.optional(),
           /** TLS Secret of the module's namespace; cert-manager makes it if `annotations` ask for it. */
           tlsSecret: subdomain.optional(),
-          /** Further annotations, for the ingress controller or cert-manager; none that is its configuration's own text. */
-          annotations: annotations.superRefine((given, context) => {
-            for (const key of Object.keys(given).filter((name) => /-snippets?$/i.test(name)))
-              context.addIssue({
-                code: 'custom',
-                path: [key],
-                message: say(
-                  "is text of the ingress controller's configuration, which is not the module's own",
-                  'Set it in the controller, or use an annotation that does one thing.',
-                ),
-              });
-          }),
+          /**
+           * Further annotations, each in one line, for the ingress controller or cert-manager; none that is its
+           * configuration's own text, or names what is not of the module's namespace.
+           */
+          annotations: annotations.superRefine(onlyItsOwn),
         })
         .optional(),
     })
@@ -348,6 +376,13 @@ const timings = {
   timeoutSeconds: z.number().int().min(1).max(300).default(5),
 };
 
+/** A refinement of a program and its arguments: the program has a name. */
+function namesProgram([program = '-']: readonly string[], context: z.RefinementCtx): void {
+  if (program.trim() !== '') return;
+  const message = say('names no program', 'Begin with one, and its arguments behind it.');
+  context.addIssue({ code: 'custom', path: [0], message });
+}
+
 const probeSchema = z.union(
   [
     z.strictObject({
@@ -360,7 +395,8 @@ const probeSchema = z.union(
       exec: z
         .array(z.string())
         .min(1)
-        .max(...entries()),
+        .max(...entries())
+        .superRefine(namesProgram),
       ...timings,
     }),
     z.strictObject({
@@ -393,7 +429,8 @@ const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 const argv = z
   .array(z.string().min(1))
   .min(1, say('is empty', 'Name a program and its arguments.'))
-  .max(...entries());
+  .max(...entries())
+  .superRefine(namesProgram);
 
 const backupOfService = z.union(
   [
@@ -447,6 +484,7 @@ export const serviceSchema = z
     command: z
       .array(z.string())
       .max(...entries())
+      .superRefine(namesProgram)
       .optional(),
     /** Arguments in place of the image's own. @default the image's */
     args: z
@@ -576,8 +614,6 @@ export const serviceSchema = z
     };
     for (const [part, words = []] of Object.entries(run)) {
       for (const [index, text] of words.entries()) {
-        if (holdsLogin(text, 'shell'))
-          context.addIssue({ code: 'custom', path: [...part.split('.'), index], message: LOGIN });
         const found = /(?<!\$)\{(host|port|user|password|database)\}/.exec(text);
         if (found) {
           fault(
@@ -604,11 +640,6 @@ export const serviceSchema = z
           fault(path, `names {${word}}, which nothing fills in`, didYouMean(word, placeholders));
         }
       }
-    }
-    // Those that a shell may read; `variables` has looked at the others.
-    for (const [path, text] of [...texts, ...open]) {
-      if (path[0] === 'environment' || path[0] === 'moduleEnvironment') continue;
-      if (holdsLogin(text, 'shell')) context.addIssue({ code: 'custom', path, message: LOGIN });
     }
     for (const [path, text] of open) {
       if (/(?<!\$)\{password\}/.test(text)) {

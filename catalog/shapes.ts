@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isClosed } from './addresses';
-import { holdsLogin } from './logins';
+import { holdsLogin, LOGIN } from './logins';
 
 // Shapes that files of the catalog and of the stacks share. What Kubernetes has a rule for follows that rule, no
 // narrower and no wider: k8s.io/apimachinery 0.37 pkg/util/validation, and pkg/apis/*/validation of Kubernetes 1.37.
@@ -190,6 +190,12 @@ export function isQualifiedName(key: string): boolean {
   return name !== '' && name.length <= 63 && prefix.length <= 253;
 }
 
+/** `parseYaml` refuses what a shell could not fill in either; here no shell reads the value. */
+function loginFault(key: string, value: string, context: z.RefinementCtx): void {
+  if (!holdsLogin(value)) return;
+  context.addIssue({ code: 'custom', path: [key], message: say(LOGIN.what, LOGIN.remedy) });
+}
+
 /** Annotations that people add, e.g. for an ingress controller. */
 export const annotations = z
   .record(z.string(), z.string())
@@ -197,7 +203,13 @@ export const annotations = z
   .meta(FEW)
   .superRefine((given, context) => {
     for (const [key, value] of Object.entries(given)) {
-      if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
+      loginFault(key, value, context);
+      if (/[^\P{Cc}\t\n\r]/u.test(value))
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: say('has a control character in it', 'Remove it: nobody sees it.'),
+        });
       if (isQualifiedName(key.toLowerCase())) continue;
       context.addIssue({
         code: 'custom',
@@ -238,11 +250,6 @@ export const variableOfContainer = z
     say('is what a password reaches its container by in production', 'Choose another name.'),
   );
 
-export const LOGIN = say(
-  'holds a credential in an address',
-  'Take it out: everyone may read this file. Passwords come by `services`.',
-);
-
 /** A name or a title. GitLab and others strip it, and take none of which nothing is left. */
 export const title = z
   .string()
@@ -259,11 +266,8 @@ export const reason = (what: string, remedy: string) =>
     .min(10, first(what, remedy))
     .refine((text) => text.trim().length >= 10, say(what, remedy));
 
-/** A text that everyone reads who may look. */
-export const openText = z.string().refine((text) => !holdsLogin(text), LOGIN);
-
 /** What something is: in a block of YAML it ends with a line break. */
-export const about = openText.refine((text) => text.trim() !== '', say('is blank', 'Say it in one line.'));
+export const about = z.string().refine((text) => text.trim() !== '', say('is blank', 'Say it in one line.'));
 
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
@@ -276,7 +280,7 @@ export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
     .meta(FEW)
     .superRefine((given, context) => {
       for (const [key, value] of Object.entries(given)) {
-        if (holdsLogin(value)) context.addIssue({ code: 'custom', path: [key], message: LOGIN });
+        loginFault(key, value, context);
         const size = Buffer.byteLength(`${key}=${value}`);
         if (size <= LONGEST_ARGUMENT) continue;
         context.addIssue({

@@ -5,6 +5,7 @@ import { diskBounded, rootReadOnly } from './disk';
 import { driftOnlyReads } from './drift';
 import type { Facts } from './facts';
 import { imagesPinned, releasesByDigest, releasesOwn, serviceVersionsAgree } from './images';
+import { ingressWithin } from './ingress';
 import { namespaceDeny, namespaceLimits, namespaceQuota, noWayToMetadata, podSecurity } from './namespaces';
 import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
@@ -36,6 +37,7 @@ export const rules: readonly Rule[] = [
   namespaceLimits,
   namespaceDeny,
   noWayToMetadata,
+  ingressWithin,
   podSecurity,
   privilegedAlone,
   rootReadOnly,

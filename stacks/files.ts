@@ -67,6 +67,8 @@ export function textOf(files: RepositoryFiles, file: string): string | undefined
     : undefined;
 }
 
-/** The text of a stack file with our keys as the settings have them, line by line. */
+/** The text of a stack file with our keys as the settings have them; all else stays at its line and column. */
 export const withoutPrefix = (text: string): string =>
-  text.replace(/^([ \t]+)["']?switchyard:([A-Za-z]+)["']?:/gm, '$1$2:');
+  text.replace(/^([ \t]+)["']?switchyard:([A-Za-z]+)["']?:/gm, (whole, indent: string, key: string) =>
+    `${indent}${key}:`.padEnd(whole.length),
+  );

@@ -23,7 +23,8 @@ const encrypted = z.looseObject({ secure: z.string() });
  * @throws ProblemsError with every fault
  */
 export function parseStack(text: string, file: string, name: string): StackSettings {
-  const outer = parseYaml(text, file, stackFileSchema);
+  // What everyone may read is looked at once, below, where our keys are those of the settings.
+  const outer = parseYaml(text, file, stackFileSchema, false);
   if ('problems' in outer) throw new ProblemsError(outer.problems);
   // Our keys carry the project's prefix; other namespaces (gitlab:, kubernetes:) belong to providers.
   const ours = withoutPrefix(text);

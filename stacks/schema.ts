@@ -20,7 +20,7 @@ import {
   subdomain,
   title,
 } from '../catalog/shapes';
-import { isOwnVariable } from '../catalog/variables';
+import { isOwnVariable, opensBackups } from '../catalog/variables';
 import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
 import { clusterSchemas, isOneCluster } from './clusters';
@@ -99,6 +99,15 @@ const existingJenkins = z.strictObject({
   /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
   agentsUrl: httpUrl.optional(),
 });
+
+/** A variable that reaches Pods which roll out or preview. */
+const apartFromBackups = variableName.refine(
+  (name) => !opensBackups(name),
+  say(
+    'opens the backups, which what rolls out must not reach',
+    'Leave it out: restic has its key by itself.',
+  ),
+);
 
 const backendUrl = z.string().superRefine((url, context) => {
   const fault = backendFault(url);
@@ -382,7 +391,7 @@ export const stackSchema = z
      * what is its module's own.
      */
     deployEnvironment: z
-      .array(variableName)
+      .array(apartFromBackups)
       .max(...entries())
       .default(['PULUMI_CONFIG_PASSPHRASE', 'SWITCHYARD_SEED']),
     /**
@@ -415,7 +424,7 @@ export const stackSchema = z
               /** Variable that `up` of that environment needs: variable of whoever runs `up` of this one that holds it. */
               variables: z
                 .record(
-                  variableName,
+                  apartFromBackups,
                   // The token of a GitLab that both share may be one; what opens this environment's state is its own.
                   variableName.refine(
                     (name) => name === secretSources.gitlabToken || !isOwnVariable(name),

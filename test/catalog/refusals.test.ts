@@ -184,6 +184,29 @@ test.each<[string, string]>([
     'production: { ingress: { host: a.b, path: "/x {} } location /y { return 200; " } }',
     'production.ingress.path: has a character that no request has.',
   ],
+  ...(
+    [
+      ['nginx.ingress.kubernetes.io/auth-url', '"x;}\\n#"', 'has a line break or another control character'],
+      ['alb.ingress.kubernetes.io/actions.a', '"{\\t}"', 'has a line break or another control character'],
+      ['a.test/b', '"x\\r"', 'has a line break or another control character'],
+      [
+        'nginx.ingress.kubernetes.io/auth-url',
+        '"http://a.test/;} location /x {"',
+        'has a character that no address',
+      ],
+      [
+        'nginx.ingress.kubernetes.io/mirror-target',
+        '"https://a.test$request_uri;"',
+        'has a character that no address',
+      ],
+      ['nginx.ingress.kubernetes.io/auth-signin', '"https://a.test/}"', 'has a character that no address'],
+      ['haproxy-ingress.github.io/config-backend', 'x', "is text of the ingress controller's configuration"],
+      ['haproxy.org/backend-config-snippet', 'x', "is text of the ingress controller's configuration"],
+    ] as const
+  ).map(([key, value, says]): [string, string] => [
+    `production: { ingress: { host: a.b, annotations: { ${key}: ${value} } } }`,
+    `production.ingress.annotations.${key}: ${says}`,
+  ]),
   [
     'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/server-snippet: x } } }',
     "production.ingress.annotations.nginx.ingress.kubernetes.io/server-snippet: is text of the ingress controller's configuration",
@@ -229,6 +252,9 @@ test.each([
   `production: { ingress: { host: ${'a'.repeat(63)}.test, tlsSecret: ${'s'.repeat(253)} } }`,
   'probes: { ready: "/health?deep=1&x=%20é;v=2", live: /~a/$b }',
   'production: { ingress: { host: a.b, path: /x/.well-known, annotations: { "Nginx.org/Mode": "on", plain: x } } }',
+  'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/auth-url: "https://$host/auth?a=${request_uri}", nginx.ingress.kubernetes.io/auth-signin: "https://a.test/start?rd=$scheme://$host$escaped_request_uri" } } }',
+  'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/proxy-cookie-path: "/ \\"/; Secure\\"", nginx.ingress.kubernetes.io/rewrite-target: /$2 } } }',
+  `production: { ingress: { host: a.b, annotations: { alb.ingress.kubernetes.io/actions.a: '{"Type":"redirect"}' } } }`,
   'environment: { discovery.type: single-node, constructor: x, toString: y, _: z }',
   'resources: { cpu: "0.001", memory: 1024Ti, cpuLimit: 1m, memoryLimit: 1024Ti }',
   'image: { dockerfile: docker/Dockerfile.release }',
@@ -283,12 +309,12 @@ test.each<[string, string, string]>([
   [
     'a login in GitLab’s address',
     stackText.replace('https://gitlab', 'https://ada:pw@gitlab'),
-    'gitlab.url: holds credentials.',
+    'gitlab.url: holds a credential in an address.',
   ],
   [
     'a user in Jenkins’ address',
     stackText.replace('https://jenkins', 'https://ada@jenkins'),
-    'jenkins.url: holds credentials.',
+    'jenkins.url: holds a credential in an address.',
   ],
   [
     'a query in an address',
@@ -298,7 +324,7 @@ test.each<[string, string, string]>([
   [
     'a login in a server’s address',
     stackText.replace('https://two', 'https://ada:pw@two'),
-    'clusters.production.server: holds credentials.',
+    'clusters.production.server: holds a credential in an address.',
   ],
   [
     'lots of memory',
@@ -344,6 +370,19 @@ test.each<[string, string, string]>([
   const [first = ''] = stackFaults(text);
   expect(first).toMatch(/^stacks\/Pulumi\.test\.yaml:\d+: config\./);
   expect(first).toContain(`config.${fault}`);
+});
+
+test('annotations of a stack are the site’s own: lines, but nothing that nobody sees', () => {
+  const annotated = (value: string) =>
+    stackFaults(
+      stackWith({ jenkins: `ingress: { host: jenkins.test, annotations: { a.test/snippet: ${value} } }` }),
+    );
+  expect(annotated('"a;\\n\\tb;\\n"')).toEqual([]);
+  expect(annotated('"a\\u0001b"')).toEqual([
+    expect.stringContaining(
+      'config.jenkins.ingress.annotations.a.test/snippet: has a control character in it.',
+    ),
+  ]);
 });
 
 test('names in a stack follow Kubernetes, which takes longer ones, and dots, than modules have', () => {

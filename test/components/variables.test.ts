@@ -37,15 +37,20 @@ test.each([
   'AWS_SECRET_ACCESS_KEY',
   'AZURE_STORAGE_KEY',
   'GOOGLE_CREDENTIALS',
+  'RESTIC_PASSWORD',
+  'BACKUP_ACCESS_KEY',
+  'HTTPS_PROXY',
 ])('a module that names %s as a password is refused at its line', (variable) => {
   expect(
     problemsOf(() => parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': moduleFile(variable) } })),
   ).toEqual([
-    "catalog/modules/shop.yaml:6: services.0.existing.credentialsFrom: is a variable of the topology itself, whose value no module may get. Give the service's password in a variable of its own.",
+    'catalog/modules/shop.yaml:6: services.0.existing.credentialsFrom: is a variable of the topology itself or of a program that it runs, whose value no module may get. Give the service\'s password in a variable of its own, such as "ORDERS_MYSQL_PASSWORD".',
   ]);
 });
 
 const OWN = 'is a variable of the topology itself. Give this secret in a variable of its own.';
+const OPENS =
+  'opens the backups, which what rolls out must not reach. Leave it out: restic has its key by itself.';
 const other = (keys: string) => ({
   topologyProject: `environments: [test, staging], credentials: { staging: { ${keys} } }`,
 });
@@ -73,6 +78,19 @@ test.each([
     OWN,
   ],
   [
+    'registry.s3.credentialsFrom.secretKey',
+    {
+      registry:
+        's3: { bucket: abc, region: r, credentialsFrom: { accessKey: A, secretKey: RESTIC_PASSWORD } }',
+    },
+    OWN,
+  ],
+  [
+    'topologyProject.credentials.staging.variables.RESTIC_PASSWORD',
+    other('variables: { RESTIC_PASSWORD: A }, previewKubeconfig: A'),
+    OPENS,
+  ],
+  [
     'registry.existing.pull.passwordFrom',
     {
       registry:
@@ -97,6 +115,13 @@ test.each([
   const problems = problemsOf(() => parseStack(stackWith(keys), 'stacks/Pulumi.test.yaml', 'test'));
   expect(problems).toEqual([expect.stringMatching(/^stacks\/Pulumi\.test\.yaml:\d+: /)]);
   expect(problems[0]).toContain(`config.${key}: ${says}`);
+});
+
+test('a stack gives what opens the backups to no deploy', () => {
+  const text = `${stackWith({})}  switchyard:deployEnvironment: [DB, RESTIC_PASSWORD]\n`;
+  expect(problemsOf(() => parseStack(text, 'stacks/Pulumi.test.yaml', 'test'))).toEqual([
+    `stacks/Pulumi.test.yaml:8: config.deployEnvironment.1: ${OPENS}`,
+  ]);
 });
 
 describe('beside a stack and other modules', () => {

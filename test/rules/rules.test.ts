@@ -934,6 +934,43 @@ const cases: readonly Case[] = [
         `production-shop-workload (Deployment prod-shop/shop), container "module": ${name} is a plain value. Put it into a Secret and use valueFrom.secretKeyRef.`,
     ),
   },
+  {
+    rule: 'ingress-within-namespace',
+    when: 'annotations name a Secret, a ConfigMap, a middleware, a certificate and a file of elsewhere',
+    items: added(whole, {
+      ...ingress('shop', 'shop-web', 'shop.test'),
+      args: {
+        metadata: {
+          namespace: 'prod-shop',
+          name: 'shop',
+          labels: { 'switchyard.dev/module': 'shop' },
+          annotations: {
+            'nginx.ingress.kubernetes.io/auth-secret': 'ci/gitlab-bot',
+            'nginx.ingress.kubernetes.io/custom-headers': 'prod-till/headers',
+            'haproxy-ingress.github.io/secure-crt-secret': 'secret://ci/x, prod-shop/own',
+            'haproxy-ingress.github.io/auth-tls-secret': 'file:///etc/passwd',
+            'projectcontour.io/tls-cert-namespace': 'ci',
+            'traefik.ingress.kubernetes.io/router.middlewares':
+              'prod-shop-a@kubernetescrd, prod-till-a@kubernetescrd,auth@file',
+          },
+        },
+      },
+    }),
+    says: [
+      ['nginx.ingress.kubernetes.io/auth-secret', 'names "ci/gitlab-bot"'],
+      ['nginx.ingress.kubernetes.io/custom-headers', 'names "prod-till/headers"'],
+      ['haproxy-ingress.github.io/secure-crt-secret', 'names "secret://ci/x"'],
+      [
+        'haproxy-ingress.github.io/auth-tls-secret',
+        'names a file of the ingress controller, "file:///etc/passwd"',
+      ],
+      ['projectcontour.io/tls-cert-namespace', 'names "ci"'],
+      ['traefik.ingress.kubernetes.io/router.middlewares', 'names "prod-till-a@kubernetescrd"'],
+    ].map(
+      ([key, what]) =>
+        `shop-web (Ingress prod-shop/shop), annotation "${key}": ${what}, which is not of prod-shop. Keep what the ingress controller is to read in prod-shop, and name that.`,
+    ),
+  },
 ];
 
 test.each(rules.map((rule) => [rule.id, rule] as const))('%s holds in a sound topology', (_id, rule) => {

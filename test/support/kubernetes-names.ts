@@ -50,7 +50,7 @@ export const TAKEN = [
   { annotation: `Example.COM/${long(63)}` },
   { annotation: `${long(253)}/a_b.c-D9` },
   { annotation: 'nginx.ingress.kubernetes.io/proxy-body-size', value: '' },
-  { annotation: 'a', value: `${long(200_000)}\n"'{}\u00e9` },
+  { annotation: 'a', value: `${long(200_000)}"'{}\u00e9` },
   { annotation: 'kubernetes.io/ingress.class', value: 'nginx' },
   { className: 'nginx', annotation: 'kubernetes.io/ingress.class', value: 'nginx' },
 ].map(row);
@@ -98,6 +98,11 @@ export const NARROWER = [
   { host: '256.1.1.1' },
   // Text of the controller's configuration.
   { annotation: 'nginx.ingress.kubernetes.io/server-snippet' },
+  { annotation: 'haproxy-ingress.github.io/config-backend' },
+  { annotation: 'nginx.ingress.kubernetes.io/auth-url', value: 'http://a;' },
+  // Controllers write values into lines of a configuration.
+  { annotation: 'a', value: 'b\nc' },
+  { annotation: 'a', value: 'b\tc' },
 ].map(row);
 
 /** The example as the rest of a module's file has it. */
