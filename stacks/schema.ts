@@ -505,7 +505,10 @@ export const stackSchema = z
     /** Where images come from. */
     images: z
       .strictObject({
-        /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */
+        /**
+         * Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. Builds, whose
+         * code is foreign, reach it without a login, so it must refuse whoever pushes without one; `up` asks it.
+         */
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
