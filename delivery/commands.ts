@@ -276,7 +276,13 @@ export function program(): Command {
       'Take what the build’s Pod makes, look at it, and publish it as the module’s image. Exit 10 when the registry lost it.',
     )
     .action(async () => {
-      const settings = readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP']);
+      const settings = readSettings([
+        'REGISTRY',
+        'REGISTRY_PLAIN_HTTP',
+        'SWITCHYARD_HANDED',
+        'SWITCHYARD_BUILD_MOST',
+        'SWITCHYARD_UNRELEASED_MOST',
+      ]);
       const { workspace } = common();
       const certificate = readCertificate(workspace);
       const module = moduleOf(certificate.module);
@@ -285,7 +291,15 @@ export function program(): Command {
       try {
         const token = readGateToken(workspace);
         const repository = repositoryName(module.name);
-        const gate = await openGate({ registry, repository, token, imageTag: tag, say });
+        const gate = await openGate({
+          registry,
+          repository,
+          token,
+          imageTag: tag,
+          folder: join(settings.SWITCHYARD_HANDED || join(workspace, '.switchyard'), 'handed'),
+          most: { build: settings.SWITCHYARD_BUILD_MOST, unreleased: settings.SWITCHYARD_UNRELEASED_MOST },
+          say,
+        });
         try {
           const built = waitForBuild(workspace).catch((ended) => {
             throw gate.blame(ended);

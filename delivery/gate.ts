@@ -1,16 +1,17 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GATE_PORT } from '../stacks/builds';
 import { exitCode, Failure } from './failure';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
 import { type Manifest, type Registry, RegistryAway } from './registry';
+import { unreleasedBlobs } from './unreleased';
 
 /** User of the gate: its password is made for one build. */
 export const GATE_USER = 'build';
-/** Bytes that one build may hand over, image and cache together. */
-const MOST_BYTES = 32 * 2 ** 30;
 const MOST_UPLOADS = 5000;
 const MOST_MANIFESTS = 100;
 
@@ -29,7 +30,7 @@ export interface GateOptions {
   /** With a login for this module's repository, and for no other one's. */
   readonly registry: Pick<
     Registry,
-    'waitForLogin' | 'resolve' | 'manifest' | 'blob' | 'hasBlob' | 'putBlob' | 'putManifest'
+    'waitForLogin' | 'resolve' | 'tagged' | 'manifest' | 'blob' | 'hasBlob' | 'putFile' | 'putManifest'
   >;
   /** The module's repository, without the registry's address: `modules/orders`. */
   readonly repository: string;
@@ -37,6 +38,14 @@ export interface GateOptions {
   readonly token: string;
   /** Tag that the image gets. */
   readonly imageTag: string;
+  /** Where what the build hands over waits; it goes when the gate closes. No other gate has it. */
+  readonly folder: string;
+  readonly most: {
+    /** Bytes that one build may hand over, image and cache together. */
+    readonly build: number;
+    /** Bytes that what is not released may take of the module's repository. */
+    readonly unreleased: number;
+  };
   readonly say: (line: string) => void;
 }
 
@@ -46,7 +55,8 @@ export interface Gate {
   readonly ready: Promise<void>;
   /**
    * @returns the digest of the image that was published
-   * @throws Failure (exit 10) where the registry lost what the build handed over, or did not take it: building again mends that
+   * @throws Failure (exit 10) where the registry lost what the build handed over, or did not take it: building again mends that;
+   *   (exit 1) where there is no room for it among what is not released
    */
   publish(): Promise<string>;
   /** What ended the build: the fault that it ended with, unless the registry failed it before. */
@@ -64,6 +74,8 @@ class Refused extends Error {
   }
 }
 
+const gibibytes = (bytes: number): string => `${Math.round((bytes / 2 ** 30) * 10) / 10} GiB`;
+
 const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 interface Received extends Manifest {
@@ -72,8 +84,8 @@ interface Received extends Manifest {
 
 /**
  * The one way out of a build: as much of the distribution API (v2) as BuildKit needs to hand over one image of one
- * module and its cache, and to read that module's cache. Blobs go on to the registry, which proves their digests;
- * manifests stay here until the build has ended and they have been looked at. Nothing else of the registry can be seen.
+ * module and its cache, and to read that module's cache. All of it stays here until the build has ended and it has been
+ * looked at: what ends otherwise leaves nothing in the registry. Nothing else of the registry can be seen.
  * Source of what BuildKit asks: containerd 2.4, core/remotes/docker/pusher.go.
  */
 class BuildGate {
@@ -81,6 +93,8 @@ class BuildGate {
   private readonly tags = new Map<string, string>();
   /** What this build may name and read: what it sent, and what the module's cache holds. */
   private readonly blobs = new Map<string, number>();
+  /** What this build sent, each in a file by its digest. */
+  private readonly sent = new Map<string, number>();
   private readonly uploads = new Set<string>();
   private cache: (Manifest & { readonly digest: string }) | undefined;
   private bytes = 0;
@@ -202,7 +216,8 @@ class BuildGate {
     const size = this.blobs.get(digest);
     // What else lies in the repository is another build's: that it is there is no business of this one.
     if (size === undefined) throw new Refused(404, 'BLOB_UNKNOWN', `there is no ${digest}`);
-    if (method === 'HEAD' && !(await registry.hasBlob(repository, digest))) {
+    const sent = this.sent.has(digest);
+    if (method === 'HEAD' && !sent && !(await registry.hasBlob(repository, digest))) {
       throw new Refused(404, 'BLOB_UNKNOWN', `${digest} is gone`);
     }
     const headers = {
@@ -214,9 +229,11 @@ class BuildGate {
       response.writeHead(200, headers).end();
       return;
     }
-    const body = await registry.blob(repository, digest);
+    const body = sent
+      ? createReadStream(this.fileOf(digest))
+      : Readable.fromWeb(await registry.blob(repository, digest));
     response.writeHead(200, headers);
-    await pipeline(Readable.fromWeb(body), response);
+    await pipeline(body, response);
   }
 
   /** Without a look at `mount` and `from`: no other repository's blob comes in here. */
@@ -234,17 +251,89 @@ class BuildGate {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { registry, repository } = this.options;
+    const { most } = this.options;
     if (!this.uploads.delete(id)) throw new Refused(404, 'BLOB_UPLOAD_UNKNOWN', 'nobody began this upload');
     if (!DIGEST.test(digest)) throw new Refused(400, 'DIGEST_INVALID', 'name the digest of the blob');
     const length = request.headers['content-length'] ?? '';
     if (!/^\d{1,15}$/.test(length)) throw new Refused(411, 'SIZE_INVALID', 'say how long the blob is');
     const size = Number(length);
-    if (this.bytes + size > MOST_BYTES) throw new Refused(413, 'SIZE_INVALID', 'this build is too large');
+    if (this.bytes + size > most.build) {
+      const why = `this build hands over more than ${gibibytes(most.build)} (registry.builds.each)`;
+      this.options.say(`gate: ${why}`);
+      throw new Refused(413, 'SIZE_INVALID', why);
+    }
     this.bytes += size;
-    await registry.putBlob(repository, digest, size, Readable.toWeb(request) as ReadableStream<Uint8Array>);
+    try {
+      await this.keep(id, digest, request);
+      this.sent.set(digest, size);
+    } catch (error) {
+      this.bytes -= size;
+      throw error;
+    }
     this.blobs.set(digest, size);
     response.writeHead(201, { 'docker-content-digest': digest, location: request.url ?? '' }).end();
+  }
+
+  private readonly fileOf = (name: string): string => join(this.options.folder, name.replace(':', '-'));
+
+  /** Writes what comes into a file, and proves that it is what it says. */
+  private async keep(id: string, digest: string, request: IncomingMessage): Promise<void> {
+    const file = this.fileOf(`upload-${id}`);
+    const hash = createHash('sha256');
+    try {
+      await pipeline(
+        request,
+        async function* (chunks: AsyncIterable<Buffer>) {
+          for await (const chunk of chunks) {
+            hash.update(chunk);
+            yield chunk;
+          }
+        },
+        createWriteStream(file),
+      );
+      if (`sha256:${hash.digest('hex')}` !== digest) {
+        throw new Refused(400, 'DIGEST_INVALID', `what came is not ${digest}`);
+      }
+      // The same twice takes its place once.
+      this.bytes -= this.sent.get(digest) ?? 0;
+      renameSync(file, this.fileOf(digest));
+    } catch (error) {
+      rmSync(file, { force: true });
+      throw error;
+    }
+  }
+
+  /** Blobs of manifests that came, or of an index of them, that this build sent. */
+  private sentFor(digest: string): string[] {
+    const built = this.received.get(digest)?.built;
+    if (!built) return [];
+    if (built.kind === 'index') {
+      return [...built.images, ...built.statements].flatMap((inner) => this.sentFor(inner.digest));
+    }
+    return built.blobs.map((blob) => blob.digest).filter((blob) => this.sent.has(blob));
+  }
+
+  /** Gives the registry the blobs that these manifests name and it has not, where there is room for them. */
+  private async putBlobs(manifests: readonly string[]): Promise<void> {
+    const { registry, repository, most } = this.options;
+    const unreleased = await unreleasedBlobs(registry, repository);
+    const missing: string[] = [];
+    for (const digest of new Set(manifests.flatMap((manifest) => this.sentFor(manifest)))) {
+      if (unreleased.has(digest) || (await registry.hasBlob(repository, digest))) continue;
+      missing.push(digest);
+      unreleased.set(digest, this.sent.get(digest) ?? 0);
+    }
+    const bytes = [...unreleased.values()].reduce((sum, size) => sum + size, 0);
+    if (missing.length > 0 && bytes > most.unreleased) {
+      throw new Failure(
+        exitCode.red,
+        `registry: with this build the merge requests of ${repository} would keep ${gibibytes(bytes)}, and they may keep ${gibibytes(most.unreleased)} (registry.builds.unreleased).`,
+        'What ended leaves it after registry.retention.days: raise the one or lower the other. Tags of merge requests may be deleted by hand.',
+      );
+    }
+    for (const digest of missing) {
+      await registry.putFile(repository, digest, this.sent.get(digest) ?? 0, this.fileOf(digest));
+    }
   }
 
   private async put(digest: string, reference = digest): Promise<void> {
@@ -285,12 +374,14 @@ class BuildGate {
     }
     const why = this.whyNoImage(image.built);
     if (why) throw new Failure(exitCode.red, `the build handed over ${digest}, which ${why}.`);
+    const made = this.tags.get(cacheTag(imageTag));
+    const cache = made && this.received.get(made)?.built.kind === 'cache' ? made : undefined;
+    await this.putBlobs([digest, ...(cache ? [cache] : [])]);
     if (image.built.kind === 'index') {
       for (const part of [...image.built.images, ...image.built.statements]) await this.put(part.digest);
     }
     await this.move(imageTag, digest);
-    const cache = this.tags.get(cacheTag(imageTag));
-    if (cache && this.received.get(cache)?.built.kind === 'cache') await this.move(cacheTag(imageTag), cache);
+    if (cache) await this.move(cacheTag(imageTag), cache);
     say(`published ${repository}@${digest}`);
     return digest;
   }
@@ -310,6 +401,9 @@ class BuildGate {
 
 /** Opens the gate. @param port 0: any free one */
 export async function openGate(options: GateOptions, port: number = GATE_PORT): Promise<Gate> {
+  // What a gate left here that was killed.
+  rmSync(options.folder, { recursive: true, force: true });
+  mkdirSync(options.folder, { recursive: true });
   const gate = new BuildGate(options);
   const server: Server = createServer((request, response) => {
     gate.answer(request, response).catch((error: Error) => {
@@ -323,7 +417,7 @@ export async function openGate(options: GateOptions, port: number = GATE_PORT): 
       }
       if (!refused) options.say(`gate: ${fault}`);
       const code = refused ? error.code : 'UNKNOWN';
-      const message = refused ? error.message : 'the registry did not take it';
+      const message = refused ? error.message : 'it could not be taken';
       // What is still to come of a refused body is not read.
       response.writeHead(refused ? error.status : 502, {
         'content-type': 'application/json',
@@ -346,9 +440,9 @@ export async function openGate(options: GateOptions, port: number = GATE_PORT): 
     publish: () => gate.publish(),
     blame: (ended) => gate.blame(ended),
     close: () =>
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
-      }),
+      }).then(() => rmSync(options.folder, { recursive: true, force: true })),
   };
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ask, type Unanswered } from '../clients/ask';
-import { isTransient, type Policy } from '../clients/retry';
+import { isTransient, type Policy, retry } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 import type { StoredImage } from './retention';
@@ -257,24 +258,27 @@ export class Registry {
       .sort();
   }
 
-  /** Everything of a repository that has a tag, by digest. */
-  async images(repository: string): Promise<StoredImage[]> {
+  /** Every tag of a repository with its manifest; one whose manifest goes meanwhile is left out. */
+  async *tagged(
+    repository: string,
+  ): AsyncGenerator<Manifest & { readonly tag: string; readonly digest: string }> {
     const pages = await this.pages(
       `${this.at(repository)}/tags/list?n=1000`,
       z.looseObject({ tags: z.array(z.string()).nullish() }),
       // A repository whose last tag went is still listed, and has none.
       [404],
     );
-    const byDigest = new Map<string, { tags: string[]; parts: string[] }>();
     for (const tag of pages.flatMap(({ tags }) => tags ?? []).sort()) {
-      const response = await this.request('GET', `${this.at(repository)}/manifests/${tag}`, {
-        headers: { accept: manifestTypes },
-        // Its manifest went by another tag.
-        allowed: [404],
-      });
-      if (!response.ok) continue;
-      const { bytes } = response;
-      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const found = await this.resolve(repository, tag);
+      // Its manifest went by another tag.
+      if (found) yield { tag, ...found };
+    }
+  }
+
+  /** Everything of a repository that has a tag, by digest. */
+  async images(repository: string): Promise<StoredImage[]> {
+    const byDigest = new Map<string, { tags: string[]; parts: string[] }>();
+    for await (const { tag, digest, bytes } of this.tagged(repository)) {
       const parsed = indexSchema.safeParse(parseJson(bytes.toString('utf8')));
       const known = byDigest.get(digest);
       if (known) known.tags.push(tag);
@@ -417,6 +421,13 @@ export class Registry {
     const type = { 'content-type': 'application/octet-stream', 'content-length': String(size) };
     const upload = `${location.pathname.slice('/v2/'.length)}${location.search}`;
     await this.request('PUT', upload, { headers: type, body, timeout: BLOB_MS });
+  }
+
+  /** Uploads a file as a blob, from its beginning each time that the registry is away. */
+  async putFile(path: string, digest: string, size: number, file: string): Promise<void> {
+    const put = () =>
+      this.putBlob(path, digest, size, Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>);
+    await retry(put, { again: (error) => error instanceof RegistryAway, policy: this.options.policy });
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bytesOf, storage } from '../catalog/shapes';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
 
@@ -7,6 +8,9 @@ const flag = z
   .enum(['true', 'false'], 'is neither true nor false | Write true or false.')
   .default('false')
   .transform((value) => value === 'true');
+
+/** Bytes, written as the stack writes them. */
+const amount = (otherwise: string) => storage.default(otherwise).transform(bytesOf);
 
 /** A project that the reconciler watches: see `reconcile/reconciler.ts`. */
 const watched = z.strictObject({
@@ -59,6 +63,12 @@ const variables = {
   SWITCHYARD_POD_IP: required('Give the address of this Pod (status.podIP).'),
   /** Docker's config.json with the logins of registries that builds may pull base images from. */
   SWITCHYARD_BASES_LOGIN: z.string().default(''),
+  /** Folder in which what a build hands over waits, out of reach of the agent; empty for one in the workspace. */
+  SWITCHYARD_HANDED: z.string().default(''),
+  /** What one build may hand over, as `registry.builds.each`. */
+  SWITCHYARD_BUILD_MOST: amount('4Gi'),
+  /** What a module's merge requests may keep in the registry, as `registry.builds.unreleased`. */
+  SWITCHYARD_UNRELEASED_MOST: amount('16Gi'),
   SWITCHYARD_CATALOG: required('Give the folder that holds modules/ and services/.'),
   SWITCHYARD_STACKS: required('Give the folder that holds Pulumi.<environment>.yaml.'),
   SWITCHYARD_LIBRARY: required('Give the folder of the pipeline library.'),

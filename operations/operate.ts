@@ -18,6 +18,7 @@ import {
   seedProblems,
   stackVariables,
 } from '../stacks/secrets';
+import { anonymousPushes } from './anonymous';
 import { confirmationText, countsText, questionFor } from './confirm';
 import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
 import { explain } from './explain';
@@ -76,6 +77,12 @@ function refuseGuessable({ stacks }: Folders, environment: string): void {
   if (passphrase === undefined) return;
   const file = readFileSync(join(stacks, stackFile(environment)), 'utf8');
   const problems = passphraseProblems(environment, passphrase, isSalted(file));
+  if (problems.length > 0) throw new ProblemsError(problems);
+}
+
+/** @throws ProblemsError naming each registry that builds reach and may push to without a login */
+async function refuseOpenRegistries(settings: Model['settings']): Promise<void> {
+  const problems = await anonymousPushes(settings);
   if (problems.length > 0) throw new ProblemsError(problems);
 }
 
@@ -319,6 +326,8 @@ export async function operate(
       refuseGuessable(folders, environment);
       // A deploy changes no volume.
       if (!only) growing = await growth(model);
+      // The Pods of a merge request reach no registry, and this one changes nothing.
+      if (operation === 'up' && !only) await refuseOpenRegistries(model.settings);
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image; images may be left out.

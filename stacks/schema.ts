@@ -3,6 +3,7 @@ import { didYouMean } from '../catalog/problems';
 import { dnsLabel, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
 import {
   annotations,
+  bytesOf,
   cpu,
   entries,
   FEW,
@@ -308,6 +309,29 @@ export const stackSchema = z
               .optional(),
           })
           .optional(),
+        /** What image builds may bring into it: whoever opens merge requests decides what they hand over. */
+        builds: z
+          .strictObject({
+            /** Image and cache that one build may hand over, together; they wait on the disk of its `delivery` agent. */
+            each: quantity.default('4Gi'),
+            /**
+             * What images and caches of one module's merge requests may take, releases apart, until their `retention.days`
+             * are over: a build that would go beyond it fails.
+             */
+            unreleased: quantity.default('16Gi'),
+          })
+          .superRefine(({ each, unreleased }, context) => {
+            if (bytesOf(each) <= bytesOf(unreleased)) return;
+            context.addIssue({
+              code: 'custom',
+              path: ['each'],
+              message: say(
+                `is more than unreleased, "${unreleased}", which all builds of a module share`,
+                'Lower it, or raise unreleased.',
+              ),
+            });
+          })
+          .prefault({}),
         /** `retain`: no `destroy` deletes the volume of images; it stops and says so. */
         onDelete,
         /** When images go that no ledger names. Whatever a ledger names stays. */
@@ -514,7 +538,10 @@ export const stackSchema = z
     /** Where images come from. */
     images: z
       .strictObject({
-        /** Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. */
+        /**
+         * Address put in front of every image that has none: a mirror or an air-gapped site changes this one key. Builds, whose
+         * code is foreign, reach it without a login, so it must refuse whoever pushes without one; `up` asks it.
+         */
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),

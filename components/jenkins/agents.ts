@@ -26,6 +26,7 @@ import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { names } from '../shared/naming';
+import { bytes, wholeGibibytes } from '../shared/quantities';
 import { type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
 import { kubeconfigVolume } from './deploy-access';
@@ -53,14 +54,20 @@ const LONGEST_LOOK = 3600;
 
 const scratch = [emptyDir('tmp', '2Gi'), ...agentVolumes];
 
-const agentContainer = (name: string, image: Ref, env: readonly object[], mounts: readonly object[]) => ({
+const agentContainer = (
+  name: string,
+  image: Ref,
+  env: readonly object[],
+  mounts: readonly object[],
+  disk: string = AGENT_DISK,
+) => ({
   name,
   image,
   command: ['sleep'],
   args: ['infinity'],
   env: [{ name: 'HOME', value: AGENT_HOME }, ...env],
   // No limit on CPU: a build may take what the node has to spare; its request keeps it from starving others.
-  resources: withDisk({ requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }, AGENT_DISK),
+  resources: withDisk({ requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }, disk),
   securityContext: { ...restrictedContainer, runAsUser: AGENT_USER },
   volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }, ...mounts],
 });
@@ -124,6 +131,17 @@ function topologyEnvironment({
 /** What one `delivery` command leaves for the next: the agent beside it, which unpacks stashes, does not reach it. */
 const STATE = '/state';
 
+/** Where what an image build hands over waits for its end; nor does the agent reach that. */
+const HANDED = '/handed';
+
+/** What lies there at most, and what a file system takes for so many files. */
+const handedDisk = ({ registry }: StackSettings): string =>
+  wholeGibibytes(bytes(registry.builds.each) + bytes('64Mi'));
+
+/** What the container `delivery` may fill. */
+export const deliveryDisk = (settings: StackSettings): string =>
+  wholeGibibytes(bytes(AGENT_DISK) + bytes(handedDisk(settings)));
+
 /** Where Kubernetes mounts the token of an account by itself. */
 const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 
@@ -157,6 +175,9 @@ function deliveryPod(model: Model, images: Images): string | Ref {
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
           { name: 'SWITCHYARD_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
           { name: 'SWITCHYARD_STATE', value: STATE },
+          { name: 'SWITCHYARD_HANDED', value: HANDED },
+          { name: 'SWITCHYARD_BUILD_MOST', value: settings.registry.builds.each },
+          { name: 'SWITCHYARD_UNRELEASED_MOST', value: settings.registry.builds.unreleased },
           ...fileVariables,
           ...existingProjects(settings.gitlab),
           ...rebasing(settings.gitlab),
@@ -166,9 +187,11 @@ function deliveryPod(model: Model, images: Images): string | Ref {
         [
           ...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []),
           { name: 'state', mountPath: STATE },
+          { name: 'handed', mountPath: HANDED },
           { name: 'account', mountPath: ACCOUNT_FOLDER, readOnly: true },
           ...fileMounts,
         ],
+        deliveryDisk(settings),
       ),
       jnlpContainer(images),
     ],
@@ -186,6 +209,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
         : []),
       ...fileVolumes(model.files),
       emptyDir('state', '64Mi'),
+      emptyDir('handed', handedDisk(settings)),
       accountVolume,
       ...scratch,
     ],
@@ -247,9 +271,6 @@ const backupPod = (model: Model, images: Images): string | Ref =>
             { name: 'docker', mountPath: PULL_LOGIN, readOnly: true },
             { name: 'scratch', mountPath: SCRATCH },
           ],
-        ),
-        resources: withDisk(
-          { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } },
           RELEASE_DISK.all,
         ),
         envFrom: [{ secretRef: { name: RELEASE_SECRET } }],

@@ -11,6 +11,7 @@ import { fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
 import { registryEndpoint } from '../shared/registry-login';
+import { deliveryDisk } from './agents';
 import { buildDisk } from './buildkit';
 import { deliveryAccount } from './names';
 import {
@@ -59,7 +60,7 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
   const namespaces = namespacesOf(model.settings);
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
   const agentNamespaces = [
-    ['agents', namespaces.agents, AGENT_DISK, deliveryWaysOut(model)],
+    ['agents', namespaces.agents, deliveryDisk(model.settings), deliveryWaysOut(model)],
     ['deploy', namespaces.deploy, AGENT_DISK, changingWaysOut(model)],
     ...(backsUpReleases(backup)
       ? ([

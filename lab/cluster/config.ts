@@ -4,6 +4,7 @@ import {
   CLUSTER_DOMAIN,
   DNS_IP,
   MIRROR,
+  MIRROR_PUSH,
   NODE_IP,
   NODE_NAME,
   POD_BRIDGE,
@@ -161,19 +162,24 @@ export function kubeProxyConfig(home: string): object {
   };
 }
 
-/** config.yml of the mirror (docker-registry 2.8). */
-export function mirrorConfig(folder: string): object {
-  return {
-    version: 0.1,
-    log: { level: 'warn' },
-    storage: {
-      filesystem: { rootdirectory: folder },
-      delete: { enabled: true },
-      cache: { blobdescriptor: 'inmemory' },
-    },
-    http: { addr: MIRROR },
-  };
-}
+/** config.yml of a registry of the mirror (docker-registry 2.8), which asks nobody for a login. */
+const mirrorPart = (folder: string, addr: string, maintenance: object): object => ({
+  version: 0.1,
+  log: { level: 'warn' },
+  storage: {
+    filesystem: { rootdirectory: folder },
+    cache: { blobdescriptor: 'inmemory' },
+    maintenance,
+  },
+  http: { addr },
+});
+
+/** What Pods and nodes reach of the mirror: it is read, whoever asks. */
+export const mirrorConfig = (folder: string): object =>
+  mirrorPart(folder, MIRROR, { readonly: { enabled: true }, uploadpurging: { enabled: false } });
+
+/** The registry over the same folder that takes what the lab pushes; it deletes nothing. */
+export const mirrorPushConfig = (folder: string): object => mirrorPart(folder, MIRROR_PUSH, {});
 
 /** daemon.json of dockerd. Its bridge serves `RUN` steps of images; nothing is forwarded out of the machine. */
 export function dockerConfig(home: string): object {
@@ -192,7 +198,7 @@ export function dockerConfig(home: string): object {
     'userland-proxy': false,
     'storage-driver': 'overlay2',
     'cgroup-parent': `${CGROUP_ROOT}/docker`,
-    'insecure-registries': PLAIN_REGISTRIES,
+    'insecure-registries': [...PLAIN_REGISTRIES, MIRROR_PUSH],
     'oom-score-adjust': 0,
     'live-restore': false,
   };

@@ -8,6 +8,7 @@ import {
   BACKUP_BUCKET,
   BACKUP_ENDPOINT,
   MIRROR,
+  MIRROR_PUSH,
   NODE_IP,
   NODE_NAME,
   S3_ENDPOINT,
@@ -28,6 +29,7 @@ import {
   kubeProxyConfig,
   lacksSysResource,
   mirrorConfig,
+  mirrorPushConfig,
   PLAIN_REGISTRIES,
 } from './config';
 import { adminTls, pki } from './pki';
@@ -45,20 +47,31 @@ function write(file: string, text: string): string {
 /** Socket of the lab's dockerd, for DOCKER_HOST as `unix://…`. */
 export const dockerSocket = (): string => home('run', 'docker.sock');
 
-/** The registry that stands for the upstream mirror of an air-gapped site. */
-export function mirrorDaemon(): Daemon {
-  const config = write(home('mirror.json'), json(mirrorConfig(join(cacheHome(), 'mirror'))));
+function mirrorPart(
+  name: string,
+  network: Daemon['network'],
+  address: string,
+  config: (folder: string) => object,
+): Daemon {
+  const file = home(`${name}.json`);
   return {
-    name: 'mirror',
+    name,
     command: 'docker-registry',
-    args: ['serve', home('mirror.json')],
+    args: ['serve', file],
     // The telemetry exporter that newer versions carry looks for a collector on the network.
     env: { OTEL_TRACES_EXPORTER: 'none' },
-    network: 'lab',
-    config,
-    ready: () => answers(`http://${MIRROR}/v2/`),
+    network,
+    config: write(file, json(config(join(cacheHome(), 'mirror')))),
+    ready: () => answers(`http://${address}/v2/`),
   };
 }
+
+/** The registry that stands for the upstream mirror of an air-gapped site. */
+export const mirrorDaemon = (): Daemon => mirrorPart('mirror', 'lab', MIRROR, mirrorConfig);
+
+/** Where the lab pushes what that one serves. */
+export const mirrorPushDaemon = (): Daemon =>
+  mirrorPart('mirror-push', 'host', MIRROR_PUSH, mirrorPushConfig);
 
 /** The Docker engine: only builds and pushes images. */
 export function dockerDaemon(): Daemon {
@@ -289,7 +302,7 @@ export function firewallDaemon(): Daemon {
 
 /** What images are made with and kept in, in the order of its start. */
 export function storageDaemons(): Daemon[] {
-  return [mirrorDaemon(), dockerDaemon()];
+  return [mirrorDaemon(), mirrorPushDaemon(), dockerDaemon()];
 }
 
 /** Where Pulumi's state and the backups are kept. */

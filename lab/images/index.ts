@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MIRROR, MIRROR_PUSH } from '../machine/addresses';
 import { cacheHome, hashFiles, LabError, labHome, type Step, type StepLog } from '../steps';
 import { partOf } from '../toolchain/parts';
 import { hostSources, sourcesList } from './apt';
@@ -10,17 +11,24 @@ import { BASE, IMAGES, type ImageDefinition, SUITE_IMAGES, type Suite } from './
 import { CONTENT_LABEL, contentInMirror } from './mirror';
 
 export interface ImageOptions {
-  /** Registry to push to, plain http, host:port. @default 198.18.0.2:5000, the lab's mirror */
+  /** Registry that images are read from, plain http, host:port. @default the lab's mirror */
   mirror?: string;
+  /** Where what that one serves is pushed. @default where the lab's mirror takes it */
+  mirrorPush?: string;
   /** Address of the engine. @default the lab's own engine */
   dockerHost?: string;
 }
 
 const ROOTFS = join(__dirname, 'debian', 'rootfs.sh');
 
+interface Image {
+  readonly name: string;
+  readonly tag: string;
+}
+
 /** Docker as the lab uses it: its own engine, its own client configuration, builds by BuildKit. */
 function docker(options: ImageOptions) {
-  const mirror = options.mirror ?? '198.18.0.2:5000';
+  const { mirror = MIRROR, mirrorPush = MIRROR_PUSH } = options;
   const env = {
     DOCKER_HOST: options.dockerHost ?? `unix://${join(labHome(), 'run', 'docker.sock')}`,
     DOCKER_CONFIG: join(labHome(), 'docker-client'),
@@ -28,13 +36,23 @@ function docker(options: ImageOptions) {
     DOCKER_CONTEXT: '',
   };
   let client: string | undefined;
+  const exec = (log: StepLog, ...args: string[]) => {
+    client ??= findClient();
+    mkdirSync(env.DOCKER_CONFIG, { recursive: true });
+    return log.exec(client, args, { env, timeoutSeconds: 1200 });
+  };
+  const reference = (image: Image) => `${mirror}/${image.name}:${image.tag}`;
   return {
-    reference: (image: { name: string; tag: string }) => `${mirror}/${image.name}:${image.tag}`,
+    reference,
     mirror,
-    exec: (log: StepLog, ...args: string[]) => {
-      client ??= findClient();
-      mkdirSync(env.DOCKER_CONFIG, { recursive: true });
-      return log.exec(client, args, { env, timeoutSeconds: 1200 });
+    exec,
+    /** Brings an image that the engine has into the mirror, which takes no push by the name that it is read by. */
+    push: async (log: StepLog, image: Image) => {
+      const pushed = `${mirrorPush}/${image.name}:${image.tag}`;
+      await exec(log, 'tag', reference(image), pushed);
+      await exec(log, 'push', '--quiet', pushed);
+      // The image stays, by its other name.
+      await exec(log, 'rmi', pushed);
     },
   };
 }
@@ -76,7 +94,7 @@ async function forgetOnNode(log: StepLog, reference: string): Promise<void> {
 async function keep(
   log: StepLog,
   engine: ReturnType<typeof docker>,
-  image: { name: string; tag: string; base?: true },
+  image: Image & { readonly base?: true },
 ): Promise<void> {
   log.line('the mirror has it in this very content');
   if (image.base) await engine.exec(log, 'pull', '--quiet', engine.reference(image));
@@ -116,7 +134,7 @@ function baseStep(options: ImageOptions): Step {
         archive,
         engine.reference(BASE),
       );
-      await engine.exec(log, 'push', '--quiet', engine.reference(BASE));
+      await engine.push(log, BASE);
       await forgetOnNode(log, engine.reference(BASE));
     },
   };
@@ -163,7 +181,7 @@ function imageStep(image: ImageDefinition, hash: () => Promise<string>, options:
       } finally {
         rmSync(secrets, { recursive: true, force: true });
       }
-      await engine.exec(log, 'push', '--quiet', engine.reference(image));
+      await engine.push(log, image);
       await forgetOnNode(log, engine.reference(image));
     },
   };

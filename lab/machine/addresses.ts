@@ -17,8 +17,13 @@ export const API_SERVICE_IP = '198.19.0.1';
 export const DNS_IP = '198.19.0.10';
 export const CLUSTER_DOMAIN = 'cluster.local';
 export const API_SERVER = `https://${NODE_IP}:6443`;
-/** Upstream image registry of the lab, plain HTTP. */
+/** Upstream image registry of the lab, plain HTTP. Whoever reaches it reads: images of foreign code start from it. */
 export const MIRROR = `${NODE_IP}:5000`;
+/**
+ * Where the lab pushes what {@link MIRROR} serves: the host's own loopback, to which neither Pods nor nodes have a way. Docker
+ * speaks plain HTTP to 127.0.0.0/8.
+ */
+export const MIRROR_PUSH = '127.198.18.2:5001';
 /** The topology's own registry (NodePort), plain HTTP. */
 export const REGISTRY = `${NODE_IP}:30500`;
 export const S3_ENDPOINT = `http://${NODE_IP}:9000`;

@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exitCode, Failure } from '../../delivery/failure';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
@@ -44,10 +47,14 @@ function makeRepository() {
       if (!found) throw new Error('no such blob');
       return new Response(new Uint8Array(found)).body as ReadableStream<Uint8Array>;
     },
-    putBlob: async (_path: string, digest: string, _size: number, body: ReadableStream<Uint8Array>) => {
-      const bytes = Buffer.from(await new Response(body).arrayBuffer());
+    async *tagged() {
+      for (const [tag, found] of manifests)
+        if (!tag.startsWith('sha256:')) yield { tag, digest: digestOf(found.bytes), ...found };
+    },
+    putFile: async (_path: string, digest: string, size: number, file: string) => {
+      const bytes = readFileSync(file);
       // As Distribution does.
-      if (digestOf(bytes) !== digest) throw new Error('digest invalid');
+      if (digestOf(bytes) !== digest || bytes.length !== size) throw new Error('digest invalid');
       blobs.set(digest, bytes);
     },
     putManifest: async (
@@ -63,14 +70,19 @@ function makeRepository() {
 let repository: ReturnType<typeof makeRepository>;
 let gate: Gate;
 const said: string[] = [];
+const home = mkdtempSync(join(tmpdir(), 'gate-'));
+const folder = join(home, 'handed');
+afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-async function open(): Promise<void> {
+async function open(most = { build: 1000, unreleased: 1000 }): Promise<void> {
   gate = await openGate(
     {
       registry: repository,
       repository: 'modules/orders',
       token: TOKEN,
       imageTag: TAG,
+      folder,
+      most,
       say: (line) => said.push(line),
     },
     0,
@@ -182,7 +194,7 @@ describe('a build', () => {
   test('without an image, or with a cache in its place, is refused', async () => {
     await expect(gate.publish()).rejects.toThrow('handed over no image');
     // The build's own fault, whatever it sends.
-    expect((await upload('config', digestOf('other'))).status).toBe(502);
+    expect((await upload('config', digestOf('other'))).status).toBe(400);
     await expect(gate.publish()).rejects.toThrow('handed over no image');
     for (const text of ['list', 'layer']) await upload(text);
     await putManifest(TAG, manifest({ config: part('list', CACHE_CONFIG) }));
@@ -199,10 +211,14 @@ describe('a build that failed', () => {
   });
 
   test('is to be made again where the registry had not done what it was asked for', async () => {
-    repository.putBlob = async () => {
+    await gate.close();
+    const cache = manifest({ config: part('list', CACHE_CONFIG), layers: [part('known')] });
+    repository.manifests.set(CACHE_TAG, { mediaType: TYPE, bytes: Buffer.from(cache) });
+    await open();
+    repository.blob = async () => {
       throw new RegistryAway('the registry did not answer', 'registry: it cannot be reached (ECONNREFUSED).');
     };
-    expect((await upload('config')).status).toBe(502);
+    expect((await ask('GET', `${OWN}/blobs/${digestOf('known')}`)).status).toBe(502);
     expect(gate.blame(red)).toMatchObject({
       code: exitCode.lost,
       message: expect.stringContaining('ECONNREFUSED'),
@@ -281,7 +297,7 @@ describe('whoever took over a build', () => {
   });
 
   test('cannot upload under a digest of something else, nor without end', async () => {
-    expect((await upload('config', digestOf('other'))).status).toBe(502);
+    expect((await upload('config', digestOf('other'))).status).toBe(400);
     const begun = await ask('POST', `${OWN}/blobs/uploads/`);
     const path = (begun.headers.get('location') ?? '').slice('/v2/'.length);
     const body = new Response('x').body as ReadableStream;
@@ -326,19 +342,96 @@ describe('a manifest', () => {
   });
 });
 
-test('a registry that is away while a build hands over is blamed for its end, and a build that sends nonsense is not', async () => {
+test('a build that sends nonsense is to blame for its end, not the registry', async () => {
   const ended = new Error('the build ended');
-  expect((await upload('config', digestOf('other'))).status).toBe(502);
+  expect((await upload('config', digestOf('other'))).status).toBe(400);
   expect(gate.blame(ended)).toBe(ended);
-  const put = repository.putBlob;
-  repository.putBlob = async () => {
-    throw new RegistryAway('the registry answered 503', 'registry: PUT answered 503.');
+});
+
+describe('the room in the registry', () => {
+  /** An image of this many bytes under a tag, in the repository. */
+  const lies = (tag: string, name: string, size: number) => {
+    const layer = { mediaType: LAYER, digest: digestOf(name), size };
+    repository.blobs.set(digestOf(name), Buffer.from(name));
+    repository.manifests.set(tag, { mediaType: TYPE, bytes: Buffer.from(manifest({ layers: [layer] })) });
   };
-  expect((await upload('layer')).status).toBe(502);
-  expect(gate.blame(ended)).toMatchObject({ code: exitCode.lost });
-  // It came through in the end.
-  repository.putBlob = put;
-  for (const text of ['layer', 'config']) expect((await upload(text)).status).toBe(201);
-  expect((await putManifest(TAG, manifest())).status).toBe(201);
-  expect(await gate.publish()).toMatch(/^sha256:/);
+  const handOver = async (layer: string) => {
+    for (const text of ['config', layer]) expect((await upload(text)).status).toBe(201);
+    expect((await putManifest(TAG, manifest({ layers: [part(layer)] }))).status).toBe(201);
+  };
+  const kept = () => [...repository.blobs.keys()].sort();
+
+  test('nothing of a build comes there before it is published, nor what its image does not name', async () => {
+    await handOver('layer');
+    await upload('flood');
+    expect(kept()).toEqual([]);
+    // It is read back from here.
+    expect(await (await ask('GET', `${OWN}/blobs/${digestOf('flood')}`)).text()).toBe('flood');
+    expect((await ask('HEAD', `${OWN}/blobs/${digestOf('layer')}`)).status).toBe(200);
+    await gate.publish();
+    expect(kept()).toEqual([digestOf('config'), digestOf('layer')].sort());
+  });
+
+  test('a build that ends without an image leaves nothing, there or here', async () => {
+    await upload('flood');
+    expect(existsSync(folder)).toBe(true);
+    await expect(gate.publish()).rejects.toThrow('handed over no image');
+    await gate.close();
+    expect([kept(), existsSync(folder)]).toEqual([[], false]);
+  });
+
+  test('a build hands over so much and no more; what was refused, or came twice, takes nothing of it', async () => {
+    await gate.close();
+    await open({ build: 20, unreleased: 1000 });
+    expect((await upload('x'.repeat(12))).status).toBe(201);
+    const refused = await upload('y'.repeat(9));
+    expect([refused.status, await codeOf(refused)]).toEqual([413, 'SIZE_INVALID']);
+    expect(said.at(-1)).toContain('registry.builds.each');
+    expect((await upload('z'.repeat(8), digestOf('other'))).status).toBe(400);
+    expect((await upload('z'.repeat(8))).status).toBe(201);
+    await gate.close();
+    await open({ build: 20, unreleased: 1000 });
+    for (let time = 0; time < 3; time++) expect((await upload('x'.repeat(10))).status).toBe(201);
+    expect((await upload('y'.repeat(10))).status).toBe(201);
+    expect((await upload('z')).status).toBe(413);
+  });
+
+  test('what merge requests keep and do not release has an end, whatever their number', async () => {
+    lies('mr-1-aaaaaaaa', 'one', 400);
+    lies('mr-2-aaaaaaaa-cache', 'two', 400);
+    lies('mr-2-aaaaaaaa-was-00000000', 'three', 195);
+    const before = kept();
+    await handOver('layer');
+    await expect(gate.publish()).rejects.toMatchObject({
+      code: exitCode.red,
+      message: expect.stringContaining('registry.builds.unreleased'),
+    });
+    expect(kept()).toEqual(before);
+    expect(repository.manifests.has(TAG)).toBe(false);
+  });
+
+  test('what a release or the cache of main keeps takes none of it, nor what is there already', async () => {
+    lies('mr-1-aaaaaaaa', 'one', 900);
+    lies('release-aaaaaaaaaaaa', 'one', 900);
+    lies('mr-2-aaaaaaaa', 'two', 900);
+    lies(CACHE_TAG, 'two', 900);
+    lies('mr-3-aaaaaaaa', 'layer', 5);
+    await handOver('layer');
+    expect(await gate.publish()).toMatch(/^sha256:/);
+  });
+
+  test('an index is measured by what its images are made of', async () => {
+    lies('sha256:inner', 'inner', 1200);
+    const inner = repository.manifests.get('sha256:inner');
+    if (!inner) throw new Error('it was put there');
+    repository.manifests.delete('sha256:inner');
+    repository.manifests.set(digestOf(inner.bytes), inner);
+    const index = JSON.stringify({
+      schemaVersion: 2,
+      manifests: [{ mediaType: TYPE, digest: digestOf(inner.bytes), size: inner.bytes.length }],
+    });
+    repository.manifests.set('mr-1-aaaaaaaa', { mediaType: INDEX, bytes: Buffer.from(index) });
+    await handOver('layer');
+    await expect(gate.publish()).rejects.toThrow('registry.builds.unreleased');
+  });
 });

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCode } from '../../delivery/failure';
@@ -33,23 +33,48 @@ afterEach(() => {
 const digestOf = (bytes: Buffer | string): string =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** Bytes below a folder. */
+/** Bytes below a folder; none where it was never made. */
 const sizeOf = (path: string): number =>
-  statSync(path).isDirectory()
-    ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
-    : statSync(path).size;
+  !existsSync(path)
+    ? 0
+    : statSync(path).isDirectory()
+      ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
+      : statSync(path).size;
+
+/** Bytes that what is not released may take. */
+let unreleased = 100 * MEGABYTE;
+let builds = 0;
 
 /**
  * A build with a layer of a megabyte and a cache of another, and beside the image a statement where `attested`.
  * @param meanwhile what happens when all is handed over and nothing published
+ * @param sent what happens when the registry has the blobs, and no manifest yet
  */
-async function build(tag: string, attested = false, meanwhile = async () => {}): Promise<string> {
+async function build(
+  tag: string,
+  attested = false,
+  meanwhile = async () => {},
+  sent = async () => {},
+): Promise<string> {
+  const registry = new Registry({
+    host: server.host,
+    plainHttp: true,
+    policy: { ...PATIENT, capMs: 500 },
+  });
+  const putManifest = registry.putManifest.bind(registry);
+  registry.putManifest = async (...given) => {
+    await sent();
+    sent = async () => {};
+    return putManifest(...given);
+  };
   const gate = await openGate(
     {
-      registry: new Registry({ host: server.host, plainHttp: true, policy: { ...PATIENT, capMs: 500 } }),
+      registry,
       repository: REPOSITORY,
       token: 'token',
       imageTag: tag,
+      folder: join(folder, `handed-${builds++}`),
+      most: { build: 3 * MEGABYTE, unreleased },
       say: () => undefined,
     },
     0,
@@ -183,11 +208,12 @@ test('what builds push while the job runs, and what a ledger names meanwhile, is
 test.each([[false], [true]])(
   'a build of which the collector took the blobs is to be made again, and then whole (attested: %s)',
   async (attested) => {
-    const lost = build(TAG, attested, async () => {
+    const collected = async () => {
       server.stop();
       server.collect();
       server.start();
-    });
+    };
+    const lost = build(TAG, attested, undefined, collected);
     await expect(lost).rejects.toMatchObject({ code: exitCode.lost });
     const digest = await build(TAG, attested);
     expect((await server.registry.resolve(REPOSITORY, TAG))?.digest).toBe(digest);
@@ -202,4 +228,36 @@ test('a build waits for a registry that is away, from the first blob to the last
     setTimeout(() => server.start(), 1500);
   });
   expect((await server.registry.resolve(REPOSITORY, TAG))?.digest).toBe(digest);
+});
+
+test('a build waits for a registry that goes away between its blobs', async () => {
+  const digest = await build(TAG, false, async () => {
+    server.stop();
+    setTimeout(() => server.start(), 1500);
+  });
+  expect(await missingOf(digest)).toEqual([]);
+});
+
+test('a build that fails leaves nothing on the disk, and those that pass no more than they may', async () => {
+  const before = sizeOf(server.data);
+  for (let round = 0; round < 5; round++) {
+    const failed = build(`mr-${round + 1}-0123abcd`, false, () => Promise.reject(new Error('it ended')));
+    await expect(failed).rejects.toThrow('it ended');
+  }
+  expect(sizeOf(server.data)).toBe(before);
+  unreleased = 5 * MEGABYTE;
+  try {
+    const ends: string[] = [];
+    for (let round = 0; round < 5; round++) {
+      const ended = build(`mr-${round + 1}-0123abcd`).then(
+        () => 'published',
+        ({ message }: Error) => (message.includes('registry.builds.unreleased') ? 'refused' : message),
+      );
+      ends.push(await ended);
+    }
+    expect(ends).toEqual(['published', 'published', 'refused', 'refused', 'refused']);
+    expect(sizeOf(server.data) - before).toBeLessThan(4.1 * MEGABYTE);
+  } finally {
+    unreleased = 100 * MEGABYTE;
+  }
 });

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { bundleProgram } from '../../operations/build';
 import { rules } from '../../rules';
 import { stackNames } from '../../stacks/load';
 import { root } from '../support/model';
+import { startRegistry } from '../support/registry';
 
 /** The CLI in one file: each start of its sources would compile them anew. */
 const program = join(mkdtempSync(join(tmpdir(), 'switchyard-cli-')), 'switchyard.js');
@@ -28,7 +29,8 @@ const declare = (extra: string, services = '[{ kind: redis, version: "7.4" }]'):
     `description: sells\nowners: [ada]\nservices: ${services}\n${extra}`,
   );
 
-function switchyard(...args: string[]) {
+const switchyard = (...args: string[]) => switchyardWith({}, ...args);
+function switchyardWith(variables: Record<string, string>, ...args: string[]) {
   const { stdout, stderr, status } = spawnSync(process.execPath, [program, ...args], {
     cwd: root,
     encoding: 'utf8',
@@ -38,6 +40,7 @@ function switchyard(...args: string[]) {
       PULUMI_BACKEND_URL: `file://${join(folder, 'state')}`,
       SWITCHYARD_SEED: 'a seed for tests, long enough to be one',
       GITLAB_TOKEN: 'none',
+      ...variables,
     },
   });
   return { out: stdout.trim().split('\n'), err: stderr.trim().split('\n'), status };
@@ -81,3 +84,31 @@ test.each(['preview', 'up'])(
     expect(readdirSync(join(folder, 'state'))).toEqual([]);
   },
 );
+
+test('up of a topology whose mirror takes pushes without a login ends with 2, and does not start the engine', async () => {
+  declare('');
+  const stacks = join(folder, 'stacks');
+  mkdirSync(stacks);
+  const registry = await startRegistry(folder);
+  try {
+    const lab = readFileSync(join(root, 'stacks', 'Pulumi.lab.yaml'), 'utf8');
+    writeFileSync(join(stacks, 'Pulumi.lab.yaml'), lab.replace(/^( +mirror:) .*/m, `$1 ${registry.host}`));
+    const brought = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'BACKUP_ACCESS_KEY', 'BACKUP_SECRET_KEY'];
+    const variables = {
+      SWITCHYARD_STACKS: stacks,
+      KUBECONFIG: join(folder, 'none'),
+      PULUMI_CONFIG_PASSPHRASE: 'of a test, and of no other use',
+      ...Object.fromEntries(brought.map((name) => [name, 'for tests'])),
+    };
+    expect(switchyardWith(variables, 'up', 'lab', '--yes')).toEqual({
+      out: [''],
+      err: [
+        `stacks/Pulumi.lab.yaml: config.images.mirror: ${registry.host} takes pushes without a login, and every build reaches it: a merge request nobody approved could replace what all modules start from. Have it refuse whoever pushes without a login.`,
+      ],
+      status: 2,
+    });
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+  } finally {
+    registry.stop();
+  }
+});

@@ -76,6 +76,18 @@ test.each([
   );
 });
 
+test('one build may not hand over more than all of a module share', () => {
+  const told = (builds: string) =>
+    messageOf(() =>
+      parse(stackText.replace('"registry.test:5000"', `"registry.test:5000", builds: { ${builds} }`)),
+    );
+  expect(told('each: 1Ti')).toMatch(
+    /^stacks\/Pulumi\.test\.yaml:\d+: config\.registry\.builds\.each: is more than unreleased, "16Gi", which all builds of a module share\. Lower it, or raise unreleased\.$/,
+  );
+  expect(told('each: 1Ti, unreleased: 1Ti')).toBe('');
+  expect(parse(stackText).registry.builds).toEqual({ each: '4Gi', unreleased: '16Gi' });
+});
+
 test('a secret that Pulumi encrypted is no setting, and one in plain text is refused at its line', () => {
   const settings = parse(`${stackText}  switchyard:seed: { secure: "v1:abc:def" }\n`);
   expect(settings).not.toHaveProperty('seed');

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { casc as cascOf, cascText, cascYaml } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
+import { parseStack } from '../../../stacks/load';
 import { defaultImages } from '../../../stacks/schema';
-import { root, testModel } from '../../support/model';
-import { modelWith } from './support';
+import { root, stackWith, testModel } from '../../support/model';
+import { argsOf, modelWith } from './support';
 
 interface Template {
   readonly name: string;
@@ -172,6 +173,35 @@ describe('agents', () => {
       ['deploy', []],
       ['jnlp', []],
     ]);
+  });
+
+  test('keep what a build hands over there too, so much as the registry takes of one, and may fill no more', () => {
+    const settings = parseStack(
+      stackWith({ registry: 'builds: { each: 6Gi, unreleased: 20Gi }' }),
+      'stacks/Pulumi.test.yaml',
+      'test',
+    );
+    const model = testModel({ settings });
+    const [delivery] = cloud(model).templates.map(({ yaml }) => parse(yaml) as AgentPod);
+    const containers = delivery?.spec.containers ?? [];
+    const holders = containers.filter(({ volumeMounts }) =>
+      volumeMounts.some(({ name, mountPath }) => name === 'handed' && mountPath === '/handed'),
+    );
+    expect(holders.map(({ name }) => name)).toEqual(['delivery']);
+    expect(holders[0]).toMatchObject({
+      env: expect.arrayContaining([
+        { name: 'SWITCHYARD_HANDED', value: '/handed' },
+        { name: 'SWITCHYARD_BUILD_MOST', value: '6Gi' },
+        { name: 'SWITCHYARD_UNRELEASED_MOST', value: '20Gi' },
+      ]),
+      // Beside what each agent may fill.
+      resources: { limits: { 'ephemeral-storage': '11Gi' } },
+    });
+    expect(delivery?.spec.volumes).toContainEqual({ name: 'handed', emptyDir: { sizeLimit: '7Gi' } });
+    // So many agents, each with this container and the one beside it.
+    expect(argsOf('kubernetes:core/v1:ResourceQuota', model, 'agents-quota')).toMatchObject({
+      spec: { hard: { 'limits.ephemeral-storage': `${settings.jenkins.maximumAgents * (11 + 10)}Gi` } },
+    });
   });
 
   test('are limited in every container, and only a rollout, and who watches test Pods, has a service account', () => {

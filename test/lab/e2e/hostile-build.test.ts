@@ -10,7 +10,14 @@ import {
   openMergeRequest,
   productionVersion,
 } from '../../../lab/journey';
-import { API_SERVICE_IP, MIRROR, NODE_IP, REGISTRY } from '../../../lab/machine/addresses';
+import {
+  API_SERVICE_IP,
+  HOST_IP,
+  MIRROR,
+  MIRROR_PUSH,
+  NODE_IP,
+  REGISTRY,
+} from '../../../lab/machine/addresses';
 import { holder } from '../../../lab/machine/holder';
 import { inMachine } from '../../../lab/machine/network';
 import { sleep } from '../../../lab/machine/process';
@@ -53,6 +60,13 @@ const ALLOWED: Record<string, string> = {
   'registry, which asks for a login': REGISTRY,
 };
 
+/** Where the lab pushes base images, as a Pod would name it: nobody but the host itself has a way. */
+const PUSH_PORT = MIRROR_PUSH.split(':')[1];
+const PUSHING: Record<string, string> = {
+  'where base images are pushed, host': `${HOST_IP}:${PUSH_PORT}`,
+  'where base images are pushed, node': `${NODE_IP}:${PUSH_PORT}`,
+};
+
 const TARGETS = JSON.stringify({ ...FORBIDDEN, ...ALLOWED });
 
 /** At which a step of the build beside listens, on all addresses of its Pod. */
@@ -89,13 +103,34 @@ def try_logins(logins, own, other, digest):
         say(here + ": the cache of main", ask(host, login, "PUT", "modules/%s/manifests/buildcache" % own, b"{}"))
 `;
 
+/** Tries to change what every module's image starts from; a manifest with a blank more is another that a registry would take. */
+const TRY_MIRROR = `
+def try_mirror(mirror):
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    def send(method, path, body=None):
+        request = urllib.request.Request("http://%s/v2/python/%s" % (mirror, path), data=body, method=method)
+        request.add_header("Accept", kind)
+        request.add_header("Content-Type", kind)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, b""
+    status, manifest = send("GET", "manifests/3.11")
+    say("mirror: read a base", status)
+    say("mirror: upload", send("POST", "blobs/uploads/", b"")[0])
+    say("mirror: another image by a base's name", send("PUT", "manifests/3.11", manifest + b" ")[0])
+    # Of nothing, lest a mirror that takes it lose a base.
+    say("mirror: remove an image", send("DELETE", "manifests/sha256:" + 64 * "0")[0])
+`;
+
 /** What a build has of logins, asked in its place: the logins, its module, another one and a digest of that one's. */
 const ASK_LOGINS = `${ASKING}
 time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
 try_logins(json.loads(sys.argv[1]), *sys.argv[2:5])
 `;
 
-const PROBE = String.raw`${ASKING}
+const PROBE = String.raw`${ASKING}${TRY_MIRROR}
 # A policy holds a moment after its Pod is there.
 time.sleep(float(os.environ.get("PROBE_WAIT", "0")))
 def reach(target):
@@ -138,6 +173,7 @@ if len(sys.argv) > 2:
     say("logins", sorted("gate" if host.endswith(":8099") else host for host in logins))
 
     try_logins(logins, "orders", "billing", digest)
+    try_mirror(sys.argv[5])
     # Another build: its gate, with no password and with this build's, and what listens in its Pod.
     gate, pod = sys.argv[3], sys.argv[4]
     say("another build's gate", ask(gate, None, "GET", ""))
@@ -169,6 +205,14 @@ const withSteps =
     const text = readFileSync(dockerfile, 'utf8');
     writeFileSync(dockerfile, text.replace('\nENV PYTHONUNBUFFERED', `\n${steps}\nENV PYTHONUNBUFFERED`));
   };
+
+/** What base images of this name are now. */
+async function baseDigest(): Promise<string> {
+  const accept = 'application/vnd.docker.distribution.manifest.v2+json';
+  const found = await fetch(`http://${MIRROR}/v2/python/manifests/3.11`, { headers: { accept } });
+  expect(found.status).toBe(200);
+  return found.headers.get('docker-content-digest') ?? '';
+}
 
 async function releasedDigest(module: Example): Promise<string> {
   const image = await kubectl([
@@ -263,6 +307,15 @@ test('what a build must not reach does answer to a Pod that nothing fences', asy
   expect(answers).toMatchObject({ ...expected('open', others), ...expected('open', ALLOWED) });
 });
 
+test('where the lab pushes base images answers on the host, and to no Pod at all', async () => {
+  expect((await fetch(`http://${MIRROR_PUSH}/v2/`)).status).toBe(200);
+  await openNamespace('e2e-unfenced');
+  expect(await probedIn('e2e-unfenced', { ...PUSHING, ...ALLOWED })).toEqual({
+    ...expected('shut', PUSHING),
+    ...expected('open', ALLOWED),
+  });
+});
+
 // Foreign code runs there: a merge request's tests, and the program of one on the topology.
 test('nor does what runs in a test namespace reach any of it, and no registry either', async () => {
   expect(await probedIn('test-orders', { ...FORBIDDEN, ...ALLOWED })).toEqual({
@@ -328,9 +381,11 @@ describe('a Dockerfile that tries to get out', () => {
   let text: string;
   let neighbourHas: { readonly logins: Record<string, string>; readonly answers: Record<string, unknown> };
   let before: string | undefined;
+  let base: string;
 
   beforeAll(async () => {
     before = await productionVersion();
+    base = await baseDigest();
     // Another build at the same time, with a secret in a cache of the same name.
     const neighbour = await openMergeRequest(
       log,
@@ -360,7 +415,7 @@ describe('a Dockerfile that tries to get out', () => {
     const gate = Object.keys(logins).find((host) => host.endsWith(':8099')) ?? '';
     const steps = [
       'COPY probe.py /probe.py',
-      `RUN PROBE_WAIT=3 python3 /probe.py '${TARGETS.replaceAll("'", `'\\''`)}' ${await releasedDigest('billing')} ${gate} ${ip}`,
+      `RUN PROBE_WAIT=3 python3 /probe.py '${TARGETS.replaceAll("'", `'\\''`)}' ${await releasedDigest('billing')} ${gate} ${ip} ${MIRROR}`,
       'RUN --mount=type=cache,id=shared,target=/shared echo "probe [\\"shared cache\\", \\"$(cat /shared/secret 2>/dev/null)\\"]"',
       'RUN false',
     ].join('\n');
@@ -385,6 +440,17 @@ describe('a Dockerfile that tries to get out', () => {
 
   test('finds no account and no secret, in no process that it sees', () => {
     expect(probes(text)).toMatchObject({ token: [], variables: [] });
+  });
+
+  test('reads what images start from, and changes nothing of it', async () => {
+    expect(probes(text)).toMatchObject({
+      'mirror: read a base': 200,
+      'mirror: upload': 405,
+      "mirror: another image by a base's name": 405,
+      'mirror: remove an image': 405,
+    });
+    expect(base).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(await baseDigest()).toBe(base);
   });
 
   test('sees its own BuildKit only, and nothing of the build beside it', async () => {

@@ -24,6 +24,7 @@ const DAEMONS = [
   'kube-scheduler',
   'kubelet',
   'mirror',
+  'mirror-push',
   's3',
 ];
 

@@ -6,6 +6,7 @@ import * as gitlab from '@pulumi/gitlab';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { type GitLab, startGitLab } from '../../../lab/gitlab/server';
+import { MIRROR_PUSH } from '../../../lab/machine/addresses';
 import { buildPlugins } from '../../../lab/plugins/build';
 import { cacheHome, labHome } from '../../../lab/steps';
 
@@ -13,7 +14,6 @@ import { cacheHome, labHome } from '../../../lab/steps';
 jest.setTimeout(900_000);
 
 const TOKEN = 'glpat-root-0123456789abcdef';
-const MIRROR = '198.18.0.2:5000';
 let folder: string;
 let server: GitLab;
 let stack: Stack;
@@ -94,7 +94,7 @@ async function program(): Promise<Record<string, unknown>> {
   const image = new docker.Image(
     'image',
     {
-      imageName: `${MIRROR}/e2e/plugins:1`,
+      imageName: `${MIRROR_PUSH}/e2e/plugins:1`,
       build: { context: inFolder('context'), platform: 'linux/amd64' },
     },
     { provider: engine },
@@ -137,7 +137,7 @@ test('up makes everything; a second up and a refresh change nothing', async () =
   expect(first.summary.resourceChanges).toEqual({ create: 12 });
   expect(first.outputs.token?.secret).toBe(true);
   expect(String(first.outputs.image?.value)).toMatch(
-    /^198\.18\.0\.2:5000\/e2e\/plugins@sha256:[0-9a-f]{64}$/,
+    /^127\.198\.18\.2:5001\/e2e\/plugins@sha256:[0-9a-f]{64}$/,
   );
   expect((await stack.up()).summary.resourceChanges).toEqual({ same: 12 });
   const refreshed = await stack.refresh();

@@ -195,6 +195,39 @@ describe('the look into the mirror', () => {
   });
 });
 
+test('what is made goes to where the lab pushes, and keeps the name by which it is read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'images-push-'));
+  const before = { ...process.env };
+  Object.assign(process.env, { XDG_CACHE_HOME: folder, SWITCHYARD_LAB_HOME: join(folder, 'lab') });
+  try {
+    const [step] = baseImageSteps({ mirror: '127.0.0.1:1', mirrorPush: '127.0.0.1:2' });
+    const content = String(await step?.inputs());
+    mkdirSync(join(folder, 'switchyard', 'images'), { recursive: true });
+    writeFileSync(
+      join(folder, 'switchyard', 'images', `debian-bookworm-${content.slice(0, 16)}.tar`),
+      'made before',
+    );
+    const asked: string[] = [];
+    await step?.run({
+      path: '',
+      line: () => undefined,
+      exec: async (_docker, args) => {
+        asked.push(args.join(' '));
+        return { code: 0, stdout: '', stderr: '' };
+      },
+    });
+    expect(asked[0]).toMatch(/^import .* 127\.0\.0\.1:1\/debian:bookworm$/);
+    expect(asked.slice(1)).toEqual([
+      'tag 127.0.0.1:1/debian:bookworm 127.0.0.1:2/debian:bookworm',
+      'push --quiet 127.0.0.1:2/debian:bookworm',
+      'rmi 127.0.0.1:2/debian:bookworm',
+    ]);
+  } finally {
+    process.env = before;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 describe('the shell scripts', () => {
   const scripts = IMAGES.flatMap((image) => {
     const folder = imageFolder(image);

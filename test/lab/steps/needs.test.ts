@@ -87,7 +87,7 @@ test('a step that keeps daemons running needs the machine that they run in', () 
   for (const name of ['storage', 'state-store', 'cluster', 'gitlab']) {
     expect([...needsOf(name)]).toEqual(expect.arrayContaining(['packages', 'machine']));
   }
-  expect(storageDaemons().map(({ name }) => name)).toEqual(['mirror', 'dockerd']);
+  expect(storageDaemons().map(({ name }) => name)).toEqual(['mirror', 'mirror-push', 'dockerd']);
   const { command } = s3Daemon();
   expect(stateStoreDaemons().map((daemon) => daemon.command)).toEqual([command, command]);
   expect([...needsOf('cluster')]).toContain('certificates');
