@@ -129,7 +129,7 @@ const variables = {
     return z.NEVER;
   }),
 
-  GITLAB_TOKEN: required('Bind the credential gitlab-bot-token.'),
+  GITLAB_TOKEN: required('Bind the credential gitlab-bot-token, or gitlab-reader-token for what only reads.'),
   SWITCHYARD_CERTIFICATE_KEY: required('Bind the credential certificate-key.').min(
     32,
     'is shorter than 32 characters | Use a long random key.',

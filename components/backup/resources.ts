@@ -1,5 +1,5 @@
 import { BACKUP_FOLDER, type BackupKind } from '../../stacks/backup';
-import { lifetime } from '../gitlab/access';
+import { readingToken } from '../gitlab/access';
 import type { Declaration } from '../shared/declaration';
 import { execRole } from '../shared/exec-role';
 import { repositoryFiles } from '../shared/files';
@@ -45,17 +45,15 @@ const claimHandle = (name: string) => handle('kubernetes:core/v1:PersistentVolum
 const accountHandle = (prefix: string) => handle('kubernetes:core/v1:ServiceAccount', `${prefix}-account`);
 const accessHandle = (prefix: string) => handle('kubernetes:core/v1:Secret', `${prefix}-access`);
 
-/** The only token that reads all projects; it may change nothing. */
+/** The jobs' own token: it reads all projects, and may change nothing. */
 const reader = (name: string, { gitlab, group }: BackupSpec): Declaration => ({
   ...readerHandle(name),
   provider: 'gitlab',
-  args: {
+  args: readingToken(gitlab, {
     group: inputRef('group', group),
     name: 'switchyard-backup',
     accessLevel: 'reporter',
-    scopes: ['read_api', 'read_repository'],
-    ...lifetime(gitlab),
-  },
+  }),
 });
 
 function claim(name: string, spec: BackupSpec): Declaration[] {

@@ -5,10 +5,11 @@ import { handle, outputOf } from '../shared/handle';
 import { foundRef } from '../shared/references';
 import { group, numeric, projectHandle } from './projects';
 
+const TOKEN = 'gitlab:index/groupAccessToken:GroupAccessToken';
+type TokenArgs = ArgsByType[typeof TOKEN];
+
 /** When a token of ours ends: on a day, or by rotation. */
-export function lifetime({
-  botToken,
-}: GitLabSettings): Partial<ArgsByType['gitlab:index/groupAccessToken:GroupAccessToken']> {
+function lifetime({ botToken }: GitLabSettings): Partial<TokenArgs> {
   return 'expires' in botToken
     ? { expiresAt: botToken.expires }
     : {
@@ -19,15 +20,24 @@ export function lifetime({
       };
 }
 
-const TOKEN = 'gitlab:index/groupAccessToken:GroupAccessToken';
+/** Arguments of a token that reads what its role may see, and changes nothing. */
+export const readingToken = (
+  gitlab: GitLabSettings,
+  given: Pick<TokenArgs, 'group' | 'name' | 'accessLevel'>,
+): TokenArgs => ({ ...given, scopes: ['read_api', 'read_repository'], ...lifetime(gitlab) });
+
 const botHandle = handle(TOKEN, 'gitlab-bot');
 const readerHandle = handle(TOKEN, 'gitlab-reader');
+const watcherHandle = handle(TOKEN, 'gitlab-watcher');
 
 /** The bot's token. */
 export const botToken = outputOf(botHandle, 'token');
 
-/** The token of what looks for drift. */
+/** The token of the bot's commands that only read. */
 export const readerToken = outputOf(readerHandle, 'token');
+
+/** The token of what looks for drift. */
+export const watcherToken = outputOf(watcherHandle, 'token');
 
 /** One bot for all posts: GitLab takes a status of the same name from another user for a retry. */
 export const bot = (gitlab: GitLabSettings): Declaration => ({
@@ -43,19 +53,23 @@ export const bot = (gitlab: GitLabSettings): Declaration => ({
 });
 
 /**
- * What looks for drift: it may read as a maintainer does, hooks and protection among it, and this repository's program,
- * and change nothing. Tokens of the group are for its owners' eyes.
+ * What Jenkins binds around commands that only read: the ledger, merge requests and repositories. Neither hooks nor CI
+ * variables, which GitLab shows to maintainers.
  */
 export const reader = (gitlab: GitLabSettings): Declaration => ({
   ...readerHandle,
   provider: 'gitlab',
-  args: {
-    group,
-    name: 'switchyard-reader',
-    accessLevel: 'maintainer',
-    scopes: ['read_api', 'read_repository'],
-    ...lifetime(gitlab),
-  },
+  args: readingToken(gitlab, { group, name: 'switchyard-reader', accessLevel: 'reporter' }),
+});
+
+/**
+ * What looks for drift: it may read as a maintainer does, hooks and protection among it, and this repository's program,
+ * and change nothing. Tokens of the group are for its owners' eyes.
+ */
+export const watcher = (gitlab: GitLabSettings): Declaration => ({
+  ...watcherHandle,
+  provider: 'gitlab',
+  args: readingToken(gitlab, { group, name: 'switchyard-watcher', accessLevel: 'maintainer' }),
 });
 
 /** Members of the group, by role. */

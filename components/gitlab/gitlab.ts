@@ -10,7 +10,7 @@ export interface GitLabArgs extends SharedArgs {
   readonly model: Model;
 }
 
-/** The group, the bot, the release ledger and the pipeline library: what all modules share. Part of a topology only. */
+/** The group, the bot and its reader, the release ledger and the pipeline library: what all modules share. Part of a topology only. */
 export class GitLab extends Component {
   /** Id of the group. */
   readonly group: pulumi.Output<string>;

@@ -5,7 +5,7 @@ import type { Declaration } from '../shared/declaration';
 import { outputOf } from '../shared/handle';
 import { names } from '../shared/naming';
 import { foundRef } from '../shared/references';
-import { bot, deployKeys, groupMembers, labels, ownerMembers } from './access';
+import { bot, deployKeys, groupMembers, labels, ownerMembers, reader } from './access';
 import { approvalResources } from './approvals';
 import { hookTokenPurpose, hookUrl } from './hooks';
 import {
@@ -37,7 +37,7 @@ function groupItself({ settings: { gitlab } }: Model): Declaration {
   };
 }
 
-/** The group, the bot, the release ledger and the pipeline library, and the topology's own project. */
+/** The group, the bot and its reader, the release ledger and the pipeline library, and the topology's own project. */
 export function gitlabDeclarations(model: Model): Declaration[] {
   return [...sharedDeclarations(model), ...topologyProjectDeclarations(model)];
 }
@@ -48,6 +48,7 @@ function sharedDeclarations(model: Model): Declaration[] {
   return [
     groupItself(model),
     bot(gitlab),
+    reader(gitlab),
     ...groupMembers(gitlab),
     project(gitlab, 'gitlab-ledger', 'What runs where: one file an environment', names.ledgerProject),
     protectedMain('gitlab-ledger-main', 'gitlab-ledger', { push: 'maintainer' }),

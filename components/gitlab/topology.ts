@@ -1,6 +1,6 @@
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { reader } from './access';
+import { watcher } from './access';
 import { approvalResources } from './approvals';
 import { hookTokenPurpose, hookUrl } from './hooks';
 import { hook, mergeSettings, project, protectedMain } from './projects';
@@ -23,6 +23,6 @@ export function topologyProjectDeclarations(model: Model): Declaration[] {
     protectedMain(`${name}-main`, name, { push: 'maintainer', merge: gitlab.mergeRole }),
     hook(name, hookUrl(model, path), hookTokenPurpose(path)),
     ...approvalResources(gitlab, name),
-    reader(gitlab),
+    watcher(gitlab),
   ];
 }

@@ -3,7 +3,7 @@ import { namespacesOf } from '../../stacks/namespaces';
 import { buildsLogIn } from '../../stacks/registry';
 import type { StackSettings } from '../../stacks/schema';
 import { deployVariables, PASSPHRASE_VARIABLE, secretSources } from '../../stacks/secrets';
-import { botToken } from '../gitlab/access';
+import { botToken, readerToken } from '../gitlab/access';
 import type { Model } from '../model';
 import { modulePurpose } from '../production/access';
 import type { Declaration } from '../shared/declaration';
@@ -50,6 +50,7 @@ export function credentials(model: Model): Declaration[] {
   const { registry } = model.settings;
   return [
     credential('jenkins-bot-token', credentialIds.botToken, 'secretText', { text: botToken }),
+    credential('jenkins-reader-token', credentialIds.readerToken, 'secretText', { text: readerToken }),
     credential('jenkins-bot-login', credentialIds.botLogin, 'usernamePassword', {
       username: 'oauth2',
       password: botToken,

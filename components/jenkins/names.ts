@@ -22,6 +22,8 @@ export const cascSecrets = {
 /** Ids of the credentials that builds use; each is a labelled Secret of the same name. */
 export const credentialIds = {
   botToken: 'gitlab-bot-token',
+  /** Of the commands that only read. */
+  readerToken: 'gitlab-reader-token',
   botLogin: 'gitlab-bot',
   certificateKey: 'certificate-key',
   /** Login at the registry for one module's repository. */

@@ -3,7 +3,7 @@ import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { deployVariables, neededSecrets, stackVariables } from '../../stacks/secrets';
 import { yamlText } from '../../text/yaml';
 import { scales } from '../autoscaling/scales';
-import { readerToken } from '../gitlab/access';
+import { watcherToken } from '../gitlab/access';
 import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
@@ -215,7 +215,7 @@ function driftResources(model: Model): Declaration[] {
       'drift-environment',
       'ci',
       { namespace, name: 'drift-environment', labels: common },
-      { stringData: { GITLAB_TOKEN: readerToken } },
+      { stringData: { GITLAB_TOKEN: watcherToken } },
       { dependsOn: ['drift-namespace'] },
     ),
   ];

@@ -1,4 +1,4 @@
-import { lifetime } from '../gitlab/access';
+import { readingToken } from '../gitlab/access';
 import { existingProjects } from '../gitlab/projects';
 import type { Declaration } from '../shared/declaration';
 import { handle, outputOf } from '../shared/handle';
@@ -30,14 +30,12 @@ export function registryRetentionDeclarations(spec: RegistryRetentionSpec): Decl
     {
       ...ledgerReader,
       provider: 'gitlab',
-      args: {
+      // It reads the ledger and how merge requests ended, and may change nothing.
+      args: readingToken(gitlab, {
         group: inputRef('group', spec.group),
         name: 'switchyard-retention',
-        // It reads the ledger and how merge requests ended, and may change nothing.
         accessLevel: 'reporter',
-        scopes: ['read_api', 'read_repository'],
-        ...lifetime(gitlab),
-      },
+      }),
     },
     object(
       'kubernetes:core/v1:Secret',

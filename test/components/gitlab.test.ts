@@ -18,7 +18,7 @@ const namesOf = (keys = ''): string[] =>
 
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjyd5AEq/fcQpVO46dXWPKitUBaUFedCmKGwzViz8bI mirror';
 
-test('on free, with nothing chosen, GitLab has the group, its bot, three projects, their main branches and a hook and a label', () => {
+test('on free, with nothing chosen, GitLab has the group, its bot and reader, three projects, their main branches and a hook and a label', () => {
   expect(namesOf()).toEqual([
     'gitlab-bot',
     'gitlab-group',
@@ -27,6 +27,7 @@ test('on free, with nothing chosen, GitLab has the group, its bot, three project
     'gitlab-library',
     'gitlab-library-main',
     'gitlab-library-vars-modulePipeline-groovy',
+    'gitlab-reader',
     'gitlab-shop',
     'gitlab-shop-hook',
     'gitlab-shop-label-first',
@@ -89,6 +90,23 @@ test('the bot rotates by rule, or ends on a day: never both', () => {
     rotationConfiguration: { expirationDays: 90, rotateBeforeDays: 14 },
   });
   expect(argsOf('gitlab-bot', 'botTokenExpires: "2030-01-01"')).toEqual({
+    ...common,
+    expiresAt: '2030-01-01',
+  });
+});
+
+test('what only reads has a token of its own, which a reporter could have, and which ends as the bot’s does', () => {
+  const common = {
+    group: '«output:gitlab-group:id»',
+    name: 'switchyard-reader',
+    accessLevel: 'reporter',
+    scopes: ['read_api', 'read_repository'],
+  };
+  expect(argsOf('gitlab-reader', 'botTokenRotation: { days: 90, before: 14 }')).toEqual({
+    ...common,
+    rotationConfiguration: { expirationDays: 90, rotateBeforeDays: 14 },
+  });
+  expect(argsOf('gitlab-reader', 'botTokenExpires: "2030-01-01"')).toEqual({
     ...common,
     expiresAt: '2030-01-01',
   });

@@ -53,7 +53,7 @@ const podOf = (model: Model, name: string) => {
 
 test('a stack that does not ask for it has none of it', () => {
   const without = testModel();
-  expect(all(without).filter(({ name }) => /topology|preview|apply|drift|gitlab-reader/.test(name))).toEqual(
+  expect(all(without).filter(({ name }) => /topology|preview|apply|drift|gitlab-watcher/.test(name))).toEqual(
     [],
   );
   expect(JSON.stringify(casc(without))).not.toMatch(/topologyPipeline|topologyDrift|SWITCHYARD_TOPOLOGY/);
@@ -236,9 +236,12 @@ describe('the look for drift', () => {
   });
 
   test('has a token of GitLab and an account of the cluster that may read, and nothing else', () => {
-    expect(named(on, 'gitlab-reader')?.args).toMatchObject({ scopes: ['read_api', 'read_repository'] });
+    expect(named(on, 'gitlab-watcher')?.args).toMatchObject({
+      accessLevel: 'maintainer',
+      scopes: ['read_api', 'read_repository'],
+    });
     const { stringData } = argsOf<{ stringData: object }>(on, 'drift-environment');
-    expect(stringData).toEqual({ GITLAB_TOKEN: '«output:gitlab-reader:token»' });
+    expect(stringData).toEqual({ GITLAB_TOKEN: '«output:gitlab-watcher:token»' });
     const spec = podOf(on, 'drift')?.spec;
     expect(spec).toMatchObject({ serviceAccountName: 'watcher' });
     expect(JSON.stringify(spec).match(/"secret(Ref|Name|KeyRef)":[^}]*/g)).toEqual([

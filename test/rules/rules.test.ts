@@ -116,9 +116,9 @@ const cases: readonly Case[] = [
   {
     rule: 'drift-only-reads',
     when: 'its token of GitLab may write',
-    items: changed(watched, 'gitlab-reader', ['scopes'], ['read_api', 'api']),
+    items: changed(watched, 'gitlab-watcher', ['scopes'], ['read_api', 'api']),
     says: [
-      'drift-environment (Secret ci-drift/drift-environment): gives gitlab-reader, a token with the scope api, to what looks for drift. Give it a token that may read.',
+      'drift-environment (Secret ci-drift/drift-environment): gives gitlab-watcher, a token with the scope api, to what looks for drift. Give it a token that may read.',
     ],
   },
   {

@@ -388,6 +388,7 @@ test('credentials are Secrets with the label that makes them so, and hold refere
     }),
   ).toEqual([
     ['gitlab-bot-token', 'secretText', { text: '«output:gitlab-bot:token»' }],
+    ['gitlab-reader-token', 'secretText', { text: '«output:gitlab-reader:token»' }],
     ['gitlab-bot', 'usernamePassword', { username: 'oauth2', password: '«output:gitlab-bot:token»' }],
     ['certificate-key', 'secretText', { text: '«secret:certificate/test»' }],
     ['registry-shop', 'usernamePassword', { username: 'push-shop', password: '«secret:registry/push-shop»' }],

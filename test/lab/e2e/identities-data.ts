@@ -105,6 +105,23 @@ const LIBRARY = '/projects/switchyard%2Fpipeline-library';
 const TOPOLOGY = '/projects/switchyard%2Ftopology';
 const JOB = '/job/switchyard/job/orders';
 
+/** What Jenkins binds around the commands that only read. */
+const reading: Cell = {
+  says: 'the group’s projects as a Reporter sees them, to read',
+  as: 'reader',
+  may: [`GET ${ORDERS}`, `GET ${ORDERS}/merge_requests`, `GET ${LEDGER}`, `GET ${TOPOLOGY}`],
+  mayNot: [
+    `POST ${ORDERS}/repository/commits`,
+    `POST ${LEDGER}/repository/commits`,
+    `POST ${LIBRARY}/repository/commits`,
+    `POST ${ORDERS}/issues`,
+    `GET ${ORDERS}/hooks`,
+    `GET ${ORDERS}/variables`,
+    'GET /groups/switchyard/access_tokens',
+    'PUT /groups/switchyard',
+  ],
+};
+
 export const IDENTITIES: readonly Identity[] = [
   {
     name: 'module author',
@@ -179,7 +196,7 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'delivery',
-    is: 'the commands that merge and release, in `ci-agents`; bot token, certificate key and one module’s registry login, bound around single commands',
+    is: 'the commands that merge and release, in `ci-agents`; a token of GitLab’s, the certificate key and one module’s registry login, bound around single commands',
     kubernetes: {
       says: 'to tell why a Pod does not start: lists Pods and events in test namespaces, events in those of agents; nothing else',
       as: 'ci-agents/delivery',
@@ -221,13 +238,15 @@ export const IDENTITIES: readonly Identity[] = [
         'GET /v2/switchyard/delivery/tags/list',
       ],
     },
-    gitlab: { says: 'as the bot' },
+    gitlab: {
+      says: 'as the bot, around what writes or knows the bot’s notes; as who only reads around `preview-watch`; nothing around what speaks with a build',
+    },
     jenkins: { says: 'its own agent’s connection' },
     stores: none,
   },
   {
     name: 'deploy',
-    is: '`switchyard up --only`, in `ci-deploy`, with the account of one module; what `deployEnvironment` names, and around `up` the keys of that module’s production and what opens its part of the state; no login at the backups’ store',
+    is: '`switchyard up --only`, in `ci-deploy`, with the account of one module; what `deployEnvironment` names, around its commands a token of GitLab’s that reads, and around `up` the keys of that module’s production and what opens its part of the state; no login at the backups’ store',
     kubernetes: {
       says: 'the module’s production namespace: workloads, Services, Secrets, ConfigMaps; its Pods to look at; no claims, roles; no other module’s',
       as: 'ci-deploy/deployer-orders',
@@ -267,7 +286,7 @@ export const IDENTITIES: readonly Identity[] = [
         'DELETE /v2/modules/orders/manifests/identities',
       ],
     },
-    gitlab: { says: 'as the bot' },
+    gitlab: reading,
     jenkins: { says: 'its own agent’s connection' },
     stores: {
       says: 'the state’s bucket: it opens its module’s part there; no backups',
@@ -278,7 +297,7 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'state',
-    is: 'what takes the secrets out of the state for previews and drift, and cuts it for deploys, in `ci-deploy`; what opens the whole state, and the environment’s key',
+    is: 'what takes the secrets out of the state for previews and drift, and cuts it for deploys, in `ci-deploy`; what opens the whole state, the environment’s key, and around its commands a token of GitLab’s that reads',
     kubernetes: {
       says: 'kinds without secrets, to read',
       as: 'ci-deploy/state',
@@ -296,7 +315,10 @@ export const IDENTITIES: readonly Identity[] = [
       as: 'ci-deploy/state-environment',
       may: ['GET /v2/_catalog', 'GET /v2/modules/billing/tags/list', 'GET /v2/switchyard/delivery/tags/list'],
     },
-    gitlab: { says: 'as the bot' },
+    gitlab: {
+      ...reading,
+      says: `${reading.says}; the state that it opens holds the bot’s token, and that of whoever ran \`up\``,
+    },
     jenkins: {
       says: 'everything: it has the environment’s key',
       as: 'ci-deploy/state-environment',
@@ -404,7 +426,7 @@ export const IDENTITIES: readonly Identity[] = [
     registry: none,
     gitlab: {
       says: 'the group’s projects as a Maintainer sees them, to read',
-      as: 'reader',
+      as: 'watcher',
       may: [`GET ${ORDERS}/hooks`, `GET ${LEDGER}`, `GET ${TOPOLOGY}`],
       mayNot: [
         `POST ${ORDERS}/repository/commits`,
@@ -464,7 +486,7 @@ export const IDENTITIES: readonly Identity[] = [
   },
   {
     name: 'release backup',
-    is: 'the copy of what was released, in `ci-backup`; the key of all backups and the bucket’s',
+    is: 'the copy of what was released, in `ci-backup`; the key of all backups and the bucket’s, and around its command a token of GitLab’s that reads',
     kubernetes: nothing('ci-backup/default'),
     registry: {
       says: 'images, to read',
@@ -472,7 +494,7 @@ export const IDENTITIES: readonly Identity[] = [
       may: ['GET /v2/modules/orders/tags/list'],
       mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
     },
-    gitlab: { says: 'as the bot' },
+    gitlab: reading,
     jenkins: { says: 'its own agent’s connection' },
     stores: {
       says: 'the backups’ bucket: reads, adds, deletes',

@@ -134,7 +134,8 @@ const tokens: Record<string, string> = {};
 
 beforeAll(async () => {
   tokens.bot = secretOf('ci', 'gitlab-bot-token', 'text');
-  tokens.reader = secretOf('ci-drift', 'drift-environment', 'GITLAB_TOKEN');
+  tokens.reader = secretOf('ci', 'gitlab-reader-token', 'text');
+  tokens.watcher = secretOf('ci-drift', 'drift-environment', 'GITLAB_TOKEN');
   tokens.retention = secretOf('registry', 'registry-retention', 'gitlabToken');
   tokens.author = await developer('identities-author', 'switchyard/orders');
   tokens['topology-author'] = await developer('identities-topology', 'switchyard/topology');

@@ -61,11 +61,11 @@ class LibraryTest {
     String bot = "[gitlab-bot-token, certificate-key]";
     assertEquals(List.of(
         "delivery/delivery " + bot + "$ " + SOURCE,
-        "delivery/delivery " + bot + "$ delivery build-plan",
+        "delivery/delivery [certificate-key]$ delivery build-plan",
         "stash build .switchyard/build/**",
         "build unstashes build",
         "build/buildkitd$ sh .switchyard/build/run.sh",
-        "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery build && delivery test-pod",
+        "delivery/delivery [certificate-key, registry-orders]$ delivery build && delivery test-pod",
         "delivery writes .switchyard/build/ended",
         "stash given .switchyard/given/**",
         "test-pod unstashes given",
@@ -402,11 +402,11 @@ class LibraryTest {
         "unlock deploy-orders",
         "lock deploy-orders",
         "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
-        POD + "[gitlab-bot-token]$ " + JUDGE,
+        POD + "[gitlab-reader-token, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-reader-token]$ " + JUDGE,
         "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
         "unlock deploy-orders",
-        "backup/backup [gitlab-bot-token]$ timeout 300 delivery backup --kind repositories --kind registry --module orders"), run.trace());
+        "backup/backup [gitlab-reader-token]$ timeout 300 delivery backup --kind repositories --kind registry --module orders"), run.trace());
   }
 
   @Test
@@ -496,16 +496,16 @@ class LibraryTest {
         "unlock deploy-orders",
         "lock deploy-orders",
         recorded,
-        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-reader-token, keys-orders, part-orders]$ " + ROLLOUT,
         "unlock deploy-orders",
-        "state/state [gitlab-bot-token]$ " + cut,
+        "state/state [gitlab-reader-token]$ " + cut,
         "lock deploy-orders",
         "unlock deploy-orders",
         "lock deploy-orders",
         // Said again: meanwhile another may have gone out.
         recorded,
-        POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
-        POD + "[gitlab-bot-token]$ " + JUDGE,
+        POD + "[gitlab-reader-token, keys-orders, part-orders]$ " + ROLLOUT,
+        POD + "[gitlab-reader-token]$ " + JUDGE,
         "delivery/delivery [gitlab-bot-token, certificate-key]$ delivery rollout --exit-code 0",
         "unlock deploy-orders"), run.trace().subList(0, 15));
     assertEquals(List.of("delivery", "deploy as deployer-orders", "state", "deploy as deployer-orders", "backup"), run.agents());
@@ -533,12 +533,12 @@ class LibraryTest {
           "unlock deploy-orders",
           "lock deploy-orders",
           "delivery/delivery [gitlab-bot-token, certificate-key, registry-orders]$ delivery deploy --module orders",
-          POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
-          POD + "[gitlab-bot-token]$ " + JUDGE,
+          POD + "[gitlab-reader-token, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + "[gitlab-reader-token]$ " + JUDGE,
           "delivery writes " + WORDS,
           "delivery/delivery " + bot + "delivery undo",
-          POD + "[gitlab-bot-token, keys-orders, part-orders]$ " + ROLLOUT,
-          POD + "[gitlab-bot-token]$ " + JUDGE,
+          POD + "[gitlab-reader-token, keys-orders, part-orders]$ " + ROLLOUT,
+          POD + "[gitlab-reader-token]$ " + JUDGE,
           "delivery/delivery " + bot + "delivery rollout --exit-code 0",
           "unlock deploy-orders"), run.trace());
     }
@@ -815,8 +815,43 @@ class LibraryTest {
   void whereAllDeploysWorkOnOneStateTheyWaitForEachOtherAndForTheLook() throws Exception {
     Run run = Engine.run("topologyDrift(environment: 'lab')", Map.of(), new Scenario(), 1);
     green(run);
-    assertEquals(List.of("lock deploy", "state/state [gitlab-bot-token]$ " + LOOK.get(0), "unlock deploy"), run.trace().subList(0, 3));
+    assertEquals(List.of("lock deploy", "state/state [gitlab-reader-token]$ " + LOOK.get(0), "unlock deploy"), run.trace().subList(0, 3));
     assertTrue(Engine.run("modulePipeline(module: 'orders')", MAIN, new Scenario(), 1).trace().contains("lock deploy"));
+  }
+
+  // Credentials.
+
+  @Test
+  void aCommandThatStandsInNoListIsNotRun() throws Exception {
+    List<String> unlisted = List.of("delivery reap", "delivery sources", "switchyard destroy lab", "sh -c 'delivery source'",
+        "timeout 300 delivery reap", "timeout 300 env delivery source", "delivery build && delivery unheard", "delivery", "");
+    for (String command : unlisted) {
+      Run run = Engine.run("node('delivery') { container('delivery') { trusted(\"" + command + "\") } }", Map.of(), new Scenario(), 1);
+      red("stands in none of the lists", run);
+      assertEquals(List.of(), run.commands());
+    }
+  }
+
+  @Test
+  void ofTwoCommandsTheTokenIsWhatTheMoreOfThemNeeds() throws Exception {
+    for (String command : List.of("delivery build && delivery source", "delivery source && delivery backup", "delivery backup && delivery source")) {
+      Run run = Engine.run("node('delivery') { container('delivery') { trusted('" + command + "') } }", Map.of(), new Scenario(), 1);
+      green(run);
+      assertEquals(List.of("delivery/delivery [gitlab-bot-token, certificate-key]$ " + command), run.trace());
+    }
+  }
+
+  @Test
+  void whatReadsTheStateOrOnlyLooksHasTheTokenThatReads() throws Exception {
+    List<String> all = new ArrayList<>();
+    for (Run run : List.of(Engine.run(TOPOLOGY, MERGE, new Scenario(), 1), Engine.run(TOPOLOGY, MAIN, new Scenario(), 1), drift(new Scenario()))) {
+      green(run);
+      all.addAll(run.trace());
+    }
+    List<String> reading = all.stream().filter(line -> line.contains("$ switchyard ") || line.endsWith("$ delivery preview-watch")).toList();
+    // Another environment's Pod has a token of its own.
+    Set<String> credentials = new HashSet<>(reading.stream().map(line -> line.substring(0, line.indexOf('$'))).toList());
+    assertEquals(Set.of("state/state [gitlab-reader-token]", "state-second/state", "delivery/delivery [gitlab-reader-token, certificate-key]"), credentials);
   }
 
   // What holds whatever happens.
