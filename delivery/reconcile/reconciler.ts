@@ -7,7 +7,20 @@ import { isConcluded, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
 import type { Where } from '../queue/read';
-import { AGENTLESS, BROKE_OFF, brokeOff, GOES_ON, goesOn, isOpenState, QUEUED, STARTED } from '../status';
+import {
+  AGENTLESS,
+  BROKE_OFF,
+  brokeOff,
+  GOES_ON,
+  goesOn,
+  isOpenState,
+  QUEUED,
+  type Row,
+  runsOn,
+  STARTED,
+  stopped,
+  targetOf,
+} from '../status';
 import { whyNotTest } from '../verify';
 import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
@@ -409,18 +422,20 @@ export class Reconciler {
   } {
     const newest = statuses.at(-1);
     const live = builds.filter(isLive);
-    const broke = brokeOff(statuses);
+    const { time } = this.options.gitlab;
+    const inARow = (row: Row | undefined) => row && { times: row.times, age: time - row.at };
+    const isCanceled = newest?.status === 'canceled';
     const says = (words: string): boolean => newest?.description?.startsWith(words) ?? false;
     const posted: Posted | undefined = newest && {
       state: newest.status as CommitState,
-      age: ageOf(newest.created_at, this.options.gitlab.time),
+      age: ageOf(newest.created_at, time),
       build: this.buildOf(watched, newest.target_url, live),
       started: says(STARTED),
       agentless: says(AGENTLESS),
       queues: newest.status === 'running' && says(QUEUED),
-      ...(broke && says(BROKE_OFF)
-        ? { broke: { times: broke.times, age: this.options.gitlab.time - broke.at } }
-        : {}),
+      cut: isCanceled && runsOn(newest.description ?? ''),
+      broke: says(BROKE_OFF) ? inARow(brokeOff(statuses)) : undefined,
+      stopped: isCanceled ? inARow(stopped(statuses)) : undefined,
     };
     const known = {
       live: live.some(isItsOwn),
@@ -515,11 +530,12 @@ export class Reconciler {
       const queues = item.queue && request && notes.some((body) => saysQueued(body, commit));
       // Of the newest verdict: an edited note stays one.
       const verdict = notes.map(readHint).find((hint) => hint?.headSha === commit);
+      const target = verdict?.targetBranch ?? targetOf(own?.description);
       const asksPeople = concluded && watched.requests.reviewed && own?.status === 'pending';
       return {
         ...item,
         concluded,
-        retargeted: verdict !== undefined && verdict.targetBranch !== branch,
+        retargeted: target !== undefined && target !== branch,
         ...(asksPeople && request ? { approved: await this.approvedSince(watched, request, own) } : {}),
         queued: queues ? await this.queued(watched, request, look, own) : 'no',
       };
