@@ -225,7 +225,7 @@ export function decideLeft({
   const { age } = posted;
   return age < GRACE_MS
     ? { do: 'wait', ms: GRACE_MS - age }
-    : { do: 'end', why: `${WORDLESS}, and a newer commit has taken its place` };
+    : { do: 'end', why: `${WORDLESS}, and nobody waits for it any more` };
 }
 
 /** Green, and not merged. */

@@ -75,6 +75,7 @@ export interface ReconcilerOptions {
     | 'hooks'
     | 'testHook'
     | 'approvals'
+    | 'versions'
   >;
   readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
   readonly watched: readonly Watched[];
@@ -295,29 +296,57 @@ export class Reconciler {
     const waits: number[] = [];
     const recent = this.now() - SWEPT_MS;
     for (const build of (await look.builds()).hooked) {
-      const { job, endedAt, action, commit } = build;
+      const { job, endedAt, action } = build;
       const key = keyOf(build);
       const status = statusOf(watched, action);
       if (job !== watched.job || endedAt === undefined || endedAt < recent || this.swept.has(key) || !status)
         continue;
       const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
-      // What is looked at as a head is judged as one.
-      if (look.seen.has(`${commit} ${ref}`)) continue;
-      const statuses = await this.statusesLeft(watched.project, commit, ref, status);
-      const isItsOwn = (one: Build): boolean =>
-        one.job === job && one.action === action && one.commit === commit;
-      const { hooked } = await look.builds();
-      const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
-      const decision = decideLeft(known);
-      if (decision.do === 'wait') waits.push(decision.ms);
-      else this.swept.add(key);
-      if (decision.do !== 'end') continue;
-      const what = `${watched.project} ${ref}`;
-      const subject = { watched, what, commit, ref, status, newest };
-      if (await this.isStill(subject, isItsOwn))
-        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+      const young: number[] = [];
+      for (const commit of await this.commitsOf(watched, build)) {
+        // What is looked at as a head is judged as one.
+        if (look.seen.has(`${commit} ${ref}`)) continue;
+        young.push(
+          ...(await this.sweepCommit(
+            { watched, what: `${watched.project} ${ref}`, commit, ref, status },
+            action,
+            look,
+          )),
+        );
+      }
+      if (young.length === 0) this.swept.add(key);
+      waits.push(...young);
     }
     return waits;
+  }
+
+  /** @returns how long to wait, if its status is too young */
+  private async sweepCommit(
+    about: Omit<Subject, 'item'>,
+    action: Build['action'],
+    look: Look,
+  ): Promise<number[]> {
+    const { watched, commit, ref, status } = about;
+    const statuses = await this.statusesLeft(watched.project, commit, ref, status);
+    const isItsOwn = (one: Build): boolean =>
+      one.job === watched.job && one.action === action && one.commit === commit;
+    const { hooked } = await look.builds();
+    const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
+    const decision = decideLeft(known);
+    if (decision.do === 'wait') return [decision.ms];
+    const subject = { ...about, newest };
+    if (decision.do === 'end' && (await this.isStill(subject, isItsOwn)))
+      await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    return [];
+  }
+
+  /** Commits that a build may have said something of: it takes the newest head of its merge request, whichever its hook was of. */
+  private async commitsOf({ project }: Watched, { commit, mergeRequest }: Build): Promise<string[]> {
+    if (mergeRequest === undefined) return [commit];
+    const versions = (await unlessGone(this.options.gitlab.versions(project, mergeRequest))) ?? [];
+    const heads = versions.map(({ head_commit_sha: head }) => head);
+    const first = heads.lastIndexOf(commit);
+    return [...new Set([commit, ...heads.slice(0, first < 0 ? heads.length : first)])];
   }
 
   /** Statuses of a commit that a force-push may have taken away: then it has none. */

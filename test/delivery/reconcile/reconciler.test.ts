@@ -587,7 +587,7 @@ test('looking is light: two requests a project to GitLab and three to Jenkins in
     expect(calls.filter((to) => to === 'Jenkins').length).toBeLessThanOrEqual(1);
   }
   // The tenth looks at hooks, and once more at what had its end.
-  expect(perLook[9]?.filter((to) => to === 'GitLab').length).toBeLessThanOrEqual(6);
+  expect(perLook[9]?.filter((to) => to === 'GitLab').length).toBeLessThanOrEqual(7);
 });
 
 test('the next look is a minute after the last began, or as soon as something is old enough', () => {

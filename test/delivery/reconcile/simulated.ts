@@ -57,7 +57,7 @@ interface Status extends CommitStatus {
 
 interface Request extends MergeRequest {
   sha: string;
-  /** All heads that it had. */
+  /** Its heads, one after the other. */
   readonly heads: string[];
   note?: string;
   /** When people approved it, in milliseconds since 1970, and whether that counts. */
@@ -173,7 +173,7 @@ export class Simulated {
   push(request: Request, head = sha(`head ${request.iid}.${this.counter++}`)): void {
     if (request.state !== 'opened' || request.sha === head) return;
     request.sha = head;
-    if (!request.heads.includes(head)) request.heads.push(head);
+    request.heads.push(head);
     this.tell(request);
   }
 
@@ -539,6 +539,12 @@ export class Simulated {
             author_email: 'ann@example.com',
             parent_ids: [],
           })),
+        versions: (_project, iid) =>
+          this.answer('GitLab', () =>
+            (this.requests[iid - 1]?.heads ?? [])
+              .map((head, id) => ({ id, head_commit_sha: head, created_at: this.time() }))
+              .reverse(),
+          ),
         approvals: (_project, iid) =>
           this.answer('GitLab', () => {
             const { approved } = this.requests[iid - 1] ?? {};
