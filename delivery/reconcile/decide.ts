@@ -229,10 +229,11 @@ export function decideLeft({
 }
 
 /** Green, and not merged. */
-function unmerged({ merges, concluded, green }: OpenRequest, posted: Posted): Decision {
+function unmerged({ age, merges, concluded, green }: OpenRequest, posted: Posted): Decision {
   if (!merges || concluded) return { do: 'settle' };
   if (concluded === undefined) return { do: 'ask' };
-  const young = wait(posted.age);
+  // What opened it again, or took it out of draft, may have sent a hook.
+  const young = wait(Math.min(age, posted.age));
   if (young) return young;
   return green < MOST_TRIES
     ? { do: 'start', why: 'it is green, and its build ended before it was merged', end: false }

@@ -3,7 +3,7 @@ import type { Ledger } from '../../catalog/ledger';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
-import { isConcluded, readHint, saysQueued } from '../note';
+import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
 import type { Where } from '../queue/read';
@@ -555,7 +555,7 @@ export class Reconciler {
     const { project, branch } = watched;
     if (item.kind === 'merge request') {
       const notes = request ? await this.ownNotes(project, request.iid) : [];
-      const concluded = notes.some((body) => isConcluded(body, commit));
+      const concluded = notes.some((body) => isConcluded(body, commit) && !isLeftForPast(body, commit));
       const queues = item.queue && request && notes.some((body) => saysQueued(body, commit));
       // Of the newest verdict: an edited note stays one.
       const verdict = notes.map(readHint).find((hint) => hint?.headSha === commit);

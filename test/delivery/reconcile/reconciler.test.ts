@@ -132,6 +132,28 @@ describe('what waits for an approval', () => {
   });
 });
 
+describe('what was green and not merged for what is over by now', () => {
+  it.each(['!1 is closed', '!1 is a draft', '!1 has a newer commit, which has its own build'])(
+    'is merged though no hook told that it is: %s',
+    async (why) => {
+      const { world, reconciler, request, build } = building();
+      world.step(build);
+      world.step(build);
+      world.crash(build);
+      const certificate = { ...green, headSha: request.sha };
+      request.note = renderNote(certificate, { state: 'left', why }, KEY);
+      request.updated_at = new Date(world.now).toISOString();
+      world.now += 9_000;
+      expect(await reconciler.look()).toBe(1_000);
+      expect(world.starts).toEqual([]);
+      world.now += 1_000;
+      await reconciler.look();
+      finish(world);
+      expect(request.state).toBe('merged');
+    },
+  );
+});
+
 describe('a new target branch', () => {
   it.each(['success', 'failed'] as const)(
     'of what was tested for another one (%s) is tested within a minute, once, though no hook starts a build',

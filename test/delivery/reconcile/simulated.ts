@@ -278,7 +278,12 @@ export class Simulated {
       build.stage = green ? 'reported' : 'over';
     } else {
       build.stage = 'over';
-      if (request.state !== 'opened' || request.sha !== build.taken) return;
+      if (request.state !== 'opened' || request.sha !== build.taken) {
+        const why = request.state === 'closed' ? 'is closed' : 'has a newer commit, which has its own build';
+        if (request.state !== 'merged')
+          request.note = noteOf(build.taken ?? '', `not merged: !${request.iid} ${why}`);
+        return;
+      }
       if (request.target_branch !== build.target) {
         build.stage = 'waiting';
         return;
@@ -394,6 +399,8 @@ export class Simulated {
       this.mergeNow(first);
     }
     const at = this.queue.indexOf(request);
+    // Another head has its place: what it said of its own stands.
+    if (at < 0) this.crashed.add(url);
     if (at > 0) this.runOn(request.sha, request.source_branch, url, `${QUEUED}place ${at + 1}`);
     if (at === 0) this.runOn(request.sha, request.source_branch, url, `${AGAIN}on main as it is now`);
     build.stage = at === 0 ? 'waiting' : 'over';
