@@ -302,6 +302,13 @@ Signature: \`${sign(certificate, key)}\`
  */
 export const isConcluded = (body: string, headSha: string): boolean => hasRow(/^\| Then \| /m, body, headSha);
 
+/** Whether it was left for what is over where it is open with that head and no draft: it was closed, a draft, or had another head. */
+export const isLeftForPast = (body: string, headSha: string): boolean => hasRow(PAST, body, headSha);
+
+/** Words of `decideMerge`. */
+const PAST =
+  /^\| Then \| not merged: \S+ (?:is closed|is a draft|has a newer commit, which has its own build) \|$/m;
+
 /** Whether a note of ours says that a commit stands in the merge queue. It is no proof either. */
 export const saysQueued = (body: string, headSha: string): boolean => hasRow(/^\| Queue \| /m, body, headSha);
 

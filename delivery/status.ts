@@ -31,6 +31,13 @@ export const STARTED = 'waits for its build, which the reconciler started: ';
 /** Of one whose build gets no agent. */
 export const AGENTLESS = 'not begun: ';
 
+/** Of a preview: the branch that its merge result is with. A branch's name has neither blank nor colon. */
+export const into = (branch: string): string => `into ${branch}: `;
+
+/** The target branch that a status names; undefined for one that names none, as those of before there was {@link into}. */
+export const targetOf = (description: string | null | undefined): string | undefined =>
+  /^into ([^\s:]+): /.exec(description ?? '')?.[1];
+
 /**
  * Has a status run, or wait, with these words and this link, whatever it was: so it is seen of each build whether it has begun.
  * GitLab takes neither for what is so already ("Cannot transition status via :run from :running",
@@ -119,21 +126,38 @@ const waitsAgain = (one: CommitStatus): boolean =>
 export const isOpenState = (state: string | undefined): state is 'pending' | 'running' =>
   state === 'pending' || state === 'running';
 
+/** Builds of a head that ended alike, one after the other, the last among them. */
+export interface Row {
+  readonly times: number;
+  /** When the last one did, in milliseconds since 1970. */
+  readonly at: number;
+}
+
+const saysBrokeOff = ({ description }: CommitStatus): boolean => description?.startsWith(BROKE_OFF) ?? false;
+
 /** Statuses of a head that broke off, in a row up to now, oldest first. */
-export function brokenOff(statuses: readonly CommitStatus[]): readonly CommitStatus[] {
+export const brokenOff = (statuses: readonly CommitStatus[]): readonly CommitStatus[] =>
+  lastAlike(statuses, saysBrokeOff);
+
+/** Tests of a head in a row that broke off. */
+export const brokeOff = (statuses: readonly CommitStatus[]): Row | undefined => rowOf(brokenOff(statuses));
+
+/** Builds of a head in a row that were stopped, as their merge request was closed, or had another head or target, then. */
+export const stopped = (statuses: readonly CommitStatus[]): Row | undefined =>
+  rowOf(lastAlike(statuses, (one) => one.status === 'canceled' && !saysBrokeOff(one)));
+
+function lastAlike(
+  statuses: readonly CommitStatus[],
+  isOfIt: (status: CommitStatus) => boolean,
+): readonly CommitStatus[] {
   // What goes on now has no end yet.
   const ended = statuses.filter(
     ({ status, description }) => !isOpenState(status) && !runsOn(description ?? ''),
   );
-  const other = ended.findLastIndex(({ description }) => !description?.startsWith(BROKE_OFF));
-  return ended.slice(other + 1);
+  return ended.slice(ended.findLastIndex((one) => !isOfIt(one)) + 1);
 }
 
-/** Tests of a head in a row that broke off, and when the last one did. */
-export function brokeOff(
-  statuses: readonly CommitStatus[],
-): { readonly times: number; readonly at: number } | undefined {
-  const row = brokenOff(statuses);
+function rowOf(row: readonly CommitStatus[]): Row | undefined {
   const last = row.at(-1);
   return last ? { times: row.length, at: Date.parse(last.finished_at ?? last.created_at) } : undefined;
 }

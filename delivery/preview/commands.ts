@@ -221,7 +221,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         await checkCurrent(context, session);
       } catch (error) {
         const superseded = error instanceof Failure && error.code === exitCode.nothing;
-        if (superseded) await cancelPreview(context, session, 'a newer commit has its own preview');
+        if (superseded) await cancelPreview(context, session, error.message);
         throw error;
       }
       const verdicts = session.environments.flatMap((environment) => {

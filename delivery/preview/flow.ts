@@ -10,7 +10,7 @@ import { WorkingCopy } from '../git';
 import type { CommitState, MergeRequest } from '../gitlab';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
-import { eachStep, isOpenState, postRunning } from '../status';
+import { eachStep, into, isOpenState, postRunning } from '../status';
 import { type Context, cloneUrl, whyNotTest } from '../verify';
 import { affectedEnvironments, type Covered } from './affected';
 import { capacityOf, type Node, readNodes, readUnasked } from './capacity';
@@ -33,9 +33,12 @@ import { previewPaths, readAbout, readUntrusted, type Session } from './session'
 export const statusName = (environment?: string): string =>
   environment === undefined ? 'switchyard/preview' : `switchyard/preview/${environment}`;
 
+/** What the statuses of a preview say of it, whatever they say. */
+type Posted = Pick<Session, 'project' | 'headSha' | 'sourceBranch' | 'targetBranch' | 'build'>;
+
 const post = (
   { gitlab }: Pick<Context, 'gitlab'>,
-  session: Pick<Session, 'project' | 'headSha' | 'sourceBranch' | 'build'>,
+  session: Posted,
   state: CommitState,
   description: string,
   environment?: string,
@@ -44,7 +47,8 @@ const post = (
     state,
     ref: session.sourceBranch,
     targetUrl: session.build,
-    description,
+    // By the aggregate's the reconciler sees whether it was of another target than the merge request's (delivery/reconcile).
+    description: environment === undefined ? `${into(session.targetBranch)}${description}` : description,
     name: statusName(environment),
   });
 
@@ -63,7 +67,7 @@ const firstLine = (error: unknown): string => (error as Error).message.split('\n
 /** Ends all statuses of a preview. */
 const endPreview = (
   context: Pick<Context, 'gitlab'>,
-  session: Pick<Session, 'project' | 'headSha' | 'sourceBranch' | 'build' | 'environments'>,
+  session: Posted & Pick<Session, 'environments'>,
   state: CommitState,
   why: string,
 ): Promise<void> =>
@@ -101,12 +105,13 @@ export async function startPreview(
     await postRunning(context.gitlab, about.project, about.headSha, {
       ref: about.sourceBranch,
       targetUrl: about.build,
-      description: `previewing the merge result with ${found.target_branch}`,
+      description: `${into(found.target_branch)}previewing the merge result`,
       name: statusName(),
     });
     session = await checkOutResult(context, request, about);
     for (const environment of session.environments)
       await post(context, session, 'pending', 'waits for its preview', environment);
+    await endUnaffected(context, session, request.covered);
     await handOver(session);
     return session;
   } catch (error) {
@@ -117,6 +122,23 @@ export async function startPreview(
       (unposted: Error) => context.say(unposted.message),
     );
     throw error;
+  }
+}
+
+/** What an earlier preview of this commit, with another target, said of what is not affected now blocks nobody. */
+async function endUnaffected(
+  context: Pick<Context, 'gitlab'>,
+  session: Session,
+  covered: readonly Covered[],
+): Promise<void> {
+  const { project, headSha, sourceBranch, targetBranch, environments } = session;
+  for (const { name } of covered) {
+    if (environments.includes(name)) continue;
+    const [newest] = (await context.gitlab.statuses(project, headSha, sourceBranch, statusName(name))).slice(
+      -1,
+    );
+    if (newest && newest.status !== 'success')
+      await post(context, session, 'success', `not affected by the merge result with ${targetBranch}`, name);
   }
 }
 
@@ -283,6 +305,7 @@ export function reportOfRecord(workspace: string, session: Session, environment:
     capacity: plan.finished && plan.faults.length === 0 ? capacity : [],
     build: session.build,
     artifact: `preview-${environment}.md`,
+    targetBranch: session.targetBranch,
     seen,
   };
 }

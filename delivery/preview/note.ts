@@ -24,6 +24,8 @@ export interface Report {
   readonly capacity: readonly Capacity[];
   /** Why the preview itself failed, when it did; one line. */
   readonly broken?: string;
+  /** Branch that the merge result is with. */
+  readonly targetBranch: string;
   readonly seen: SeenPlan;
   /** Address of the build, ending in `/`. */
   readonly build: string;
@@ -143,7 +145,7 @@ function capacityTable(capacity: readonly Capacity[]): string[] {
 }
 
 function render(report: Report, key: string, shown: number, violationsShown: number): string {
-  const { environment, plan, violations, seen, build } = report;
+  const { environment, plan, violations, targetBranch, seen, build } = report;
   const whole = `the whole stands in [${report.artifact}](${build}artifact/${report.artifact})`;
   const endangered = plan.changes.filter(endangersData).length;
   const faults = [...(report.broken === undefined ? [] : [report.broken]), ...plan.faults];
@@ -152,7 +154,7 @@ function render(report: Report, key: string, shown: number, violationsShown: num
     previewMarker(environment),
     `**Switchyard preview of ${inert(environment, 60)}: ${inert(previewLine(report), 400)}**`,
     '',
-    `${seen.headSha.slice(0, 12)} into ${seen.baseSha.slice(0, 12)}, on the recorded state ${seen.state.slice(0, 12)}; ${plan.unchanged} unchanged ([log](${build}))`,
+    `${seen.headSha.slice(0, 12)} into ${inert(targetBranch, 120)} at ${seen.baseSha.slice(0, 12)}, on the recorded state ${seen.state.slice(0, 12)}; ${plan.unchanged} unchanged ([log](${build}))`,
     '',
     ...(endangered > 0 ? [`**${endangered} resource(s) that hold data are replaced or deleted.**`, ''] : []),
     ...(faults.length > 0

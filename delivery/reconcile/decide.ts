@@ -25,8 +25,18 @@ export interface Posted {
   readonly agentless?: boolean;
   /** It says that the merge request waits in the merge queue: its build came to its end. */
   readonly queues?: boolean;
-  /** It says that a build broke off, as so many before it in a row did, and ended so many milliseconds ago. */
-  readonly broke?: { readonly times: number; readonly age: number };
+  /** It was ended to go on with other words, and whoever did so died before they were posted. */
+  readonly cut?: boolean;
+  /** It says that a build broke off. */
+  readonly broke?: InARow;
+  /** It says that a build was stopped. */
+  readonly stopped?: InARow;
+}
+
+/** So many builds ended alike, one after the other, the last one so many milliseconds ago. */
+interface InARow {
+  readonly times: number;
+  readonly age: number;
 }
 
 interface Common {
@@ -57,7 +67,7 @@ export interface OpenRequest extends Common {
   readonly concluded?: boolean;
   /** A merge queue is kept for its project. */
   readonly queue?: boolean;
-  /** Its verdict is of another target branch. Asked for where there is a verdict. */
+  /** Its verdict, or preview, is of another target branch. Asked for where there is one. */
   readonly retargeted?: boolean;
   /**
    * Milliseconds since somebody approved it after its status was posted; `false` where nobody did. Asked with `concluded`, where
@@ -126,9 +136,12 @@ function decidePosted(item: Item, posted: Posted): Decision {
     if (item.concluded === undefined) return wait(posted.age) ?? { do: 'ask' };
     if (item.concluded) return item.approved === undefined ? { do: 'settle' } : approved(item.approved);
   }
-  if (isOpenState(posted.state) || posted.agentless) return unended(item, posted);
-  if (item.kind === 'merge request' && posted.state === 'canceled' && posted.broke)
-    return again(posted.broke);
+  if (isOpenState(posted.state) || posted.agentless || posted.cut) return unended(item, posted);
+  if (posted.state === 'canceled') {
+    if (item.kind === 'head') return posted.broke ? unended(item, posted) : { do: 'settle' };
+    if (posted.broke) return again(posted.broke);
+    if (posted.stopped) return open(item, posted.stopped);
+  }
   if (item.kind === 'head' || posted.state !== 'success') return { do: 'settle' };
   return unmerged(item, posted);
 }
@@ -172,7 +185,9 @@ function unended({ brokeOff }: Common, posted: Posted): Decision {
   if (posted.build !== 'over') return { do: 'watch' };
   const young = wait(posted.age);
   if (young) return young;
-  if (brokeOff + 1 < MOST_TRIES) return { do: 'start', why: WORDLESS, end: true };
+  // One that is canceled was ended already, by a start that came no further.
+  const end = posted.state !== 'canceled' || posted.cut === true;
+  if (brokeOff + Number(end) < MOST_TRIES) return { do: 'start', why: WORDLESS, end };
   return {
     do: 'give up',
     why: `${MOST_TRIES} builds of it ended without a word; see the log of the last one`,
@@ -191,6 +206,16 @@ function again({ times, age }: NonNullable<Posted['broke']>): Decision {
   return { do: 'start', why: 'its test broke off', end: false };
 }
 
+/** What was stopped, as it was closed or had another head or target then, and is to be tested all the same. */
+function open({ age }: OpenRequest, { times, age: ended }: InARow): Decision {
+  // What opened it again, or brought its head back, may have sent a hook.
+  const left = Math.max(GRACE_MS - age, pauseAfter(times) - ended);
+  if (left > 0) return { do: 'wait', ms: left };
+  if (times >= MOST_TRIES)
+    return { do: 'give up', why: `${times} builds of it were stopped; start one when the cause is mended` };
+  return { do: 'start', why: 'its build was stopped, and it is open', end: false };
+}
+
 /** What is to be done with the status of a commit that is no head any more, after a build of it ended. */
 export function decideLeft({
   live,
@@ -200,14 +225,15 @@ export function decideLeft({
   const { age } = posted;
   return age < GRACE_MS
     ? { do: 'wait', ms: GRACE_MS - age }
-    : { do: 'end', why: `${WORDLESS}, and a newer commit has taken its place` };
+    : { do: 'end', why: `${WORDLESS}, and nobody waits for it any more` };
 }
 
 /** Green, and not merged. */
-function unmerged({ merges, concluded, green }: OpenRequest, posted: Posted): Decision {
+function unmerged({ age, merges, concluded, green }: OpenRequest, posted: Posted): Decision {
   if (!merges || concluded) return { do: 'settle' };
   if (concluded === undefined) return { do: 'ask' };
-  const young = wait(posted.age);
+  // What opened it again, or took it out of draft, may have sent a hook.
+  const young = wait(Math.min(age, posted.age));
   if (young) return young;
   return green < MOST_TRIES
     ? { do: 'start', why: 'it is green, and its build ended before it was merged', end: false }

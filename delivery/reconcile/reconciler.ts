@@ -3,11 +3,24 @@ import type { Ledger } from '../../catalog/ledger';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
-import { isConcluded, readHint, saysQueued } from '../note';
+import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
 import type { Where } from '../queue/read';
-import { AGENTLESS, BROKE_OFF, brokeOff, GOES_ON, goesOn, isOpenState, QUEUED, STARTED } from '../status';
+import {
+  AGENTLESS,
+  BROKE_OFF,
+  brokeOff,
+  GOES_ON,
+  goesOn,
+  isOpenState,
+  QUEUED,
+  type Row,
+  runsOn,
+  STARTED,
+  stopped,
+  targetOf,
+} from '../status';
 import { whyNotTest } from '../verify';
 import { type Decision, decide, decideHook, decideLeft, type Item, type Posted } from './decide';
 import { mergeRequestHook, pushHook } from './hook';
@@ -62,6 +75,7 @@ export interface ReconcilerOptions {
     | 'hooks'
     | 'testHook'
     | 'approvals'
+    | 'versions'
   >;
   readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
   readonly watched: readonly Watched[];
@@ -267,29 +281,57 @@ export class Reconciler {
     const waits: number[] = [];
     const recent = this.now() - SWEPT_MS;
     for (const build of (await look.builds()).hooked) {
-      const { job, endedAt, action, commit } = build;
+      const { job, endedAt, action } = build;
       const key = keyOf(build);
       const status = statusOf(watched, action);
       if (job !== watched.job || endedAt === undefined || endedAt < recent || this.swept.has(key) || !status)
         continue;
       const ref = action === 'MERGE' ? build.sourceBranch : watched.branch;
-      // What is looked at as a head is judged as one.
-      if (look.seen.has(`${commit} ${ref}`)) continue;
-      const statuses = await this.statusesLeft(watched.project, commit, ref, status);
-      const isItsOwn = (one: Build): boolean =>
-        one.job === job && one.action === action && one.commit === commit;
-      const { hooked } = await look.builds();
-      const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
-      const decision = decideLeft(known);
-      if (decision.do === 'wait') waits.push(decision.ms);
-      else this.swept.add(key);
-      if (decision.do !== 'end') continue;
-      const what = `${watched.project} ${ref}`;
-      const subject = { watched, what, commit, ref, status, newest };
-      if (await this.isStill(subject, isItsOwn))
-        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+      const young: number[] = [];
+      for (const commit of await this.commitsOf(watched, build)) {
+        // What is looked at as a head is judged as one.
+        if (look.seen.has(`${commit} ${ref}`)) continue;
+        young.push(
+          ...(await this.sweepCommit(
+            { watched, what: `${watched.project} ${ref}`, commit, ref, status },
+            action,
+            look,
+          )),
+        );
+      }
+      if (young.length === 0) this.swept.add(key);
+      waits.push(...young);
     }
     return waits;
+  }
+
+  /** @returns how long to wait, if its status is too young */
+  private async sweepCommit(
+    about: Omit<Subject, 'item'>,
+    action: Build['action'],
+    look: Look,
+  ): Promise<number[]> {
+    const { watched, commit, ref, status } = about;
+    const statuses = await this.statusesLeft(watched.project, commit, ref, status);
+    const isItsOwn = (one: Build): boolean =>
+      one.job === watched.job && one.action === action && one.commit === commit;
+    const { hooked } = await look.builds();
+    const { newest, known } = this.known(watched, statuses, hooked, isItsOwn);
+    const decision = decideLeft(known);
+    if (decision.do === 'wait') return [decision.ms];
+    const subject = { ...about, newest };
+    if (decision.do === 'end' && (await this.isStill(subject, isItsOwn)))
+      await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    return [];
+  }
+
+  /** Commits that a build may have said something of: it takes the newest head of its merge request, whichever its hook was of. */
+  private async commitsOf({ project }: Watched, { commit, mergeRequest }: Build): Promise<string[]> {
+    if (mergeRequest === undefined) return [commit];
+    const versions = (await unlessGone(this.options.gitlab.versions(project, mergeRequest))) ?? [];
+    const heads = versions.map(({ head_commit_sha: head }) => head);
+    const first = heads.lastIndexOf(commit);
+    return [...new Set([commit, ...heads.slice(0, first < 0 ? heads.length : first)])];
   }
 
   /** Statuses of a commit that a force-push may have taken away: then it has none. */
@@ -394,18 +436,20 @@ export class Reconciler {
   } {
     const newest = statuses.at(-1);
     const live = builds.filter(isLive);
-    const broke = brokeOff(statuses);
+    const { time } = this.options.gitlab;
+    const inARow = (row: Row | undefined) => row && { times: row.times, age: time - row.at };
+    const isCanceled = newest?.status === 'canceled';
     const says = (words: string): boolean => newest?.description?.startsWith(words) ?? false;
     const posted: Posted | undefined = newest && {
       state: newest.status as CommitState,
-      age: ageOf(newest.created_at, this.options.gitlab.time),
+      age: ageOf(newest.created_at, time),
       build: this.buildOf(watched, newest.target_url, live),
       started: says(STARTED),
       agentless: says(AGENTLESS),
       queues: newest.status === 'running' && says(QUEUED),
-      ...(broke && says(BROKE_OFF)
-        ? { broke: { times: broke.times, age: this.options.gitlab.time - broke.at } }
-        : {}),
+      cut: isCanceled && runsOn(newest.description ?? ''),
+      broke: says(BROKE_OFF) ? inARow(brokeOff(statuses)) : undefined,
+      stopped: isCanceled ? inARow(stopped(statuses)) : undefined,
     };
     const known = {
       live: live.some(isItsOwn),
@@ -496,15 +540,16 @@ export class Reconciler {
     const { project, branch } = watched;
     if (item.kind === 'merge request') {
       const notes = request ? await this.ownNotes(project, request.iid) : [];
-      const concluded = notes.some((body) => isConcluded(body, commit));
+      const concluded = notes.some((body) => isConcluded(body, commit) && !isLeftForPast(body, commit));
       const queues = item.queue && request && notes.some((body) => saysQueued(body, commit));
       // Of the newest verdict: an edited note stays one.
       const verdict = notes.map(readHint).find((hint) => hint?.headSha === commit);
+      const target = verdict?.targetBranch ?? targetOf(own?.description);
       const asksPeople = concluded && watched.requests.reviewed && own?.status === 'pending';
       return {
         ...item,
         concluded,
-        retargeted: verdict !== undefined && verdict.targetBranch !== branch,
+        retargeted: target !== undefined && target !== branch,
         ...(asksPeople && request ? { approved: await this.approvedSince(watched, request, own) } : {}),
         queued: queues ? await this.queued(watched, request, look, own) : 'no',
       };

@@ -37,6 +37,7 @@ export function reportOf(changes: readonly Change[], over: Partial<Report> = {})
     capacity: [],
     build: 'http://jenkins.example/job/switchyard/job/topology/4/',
     artifact: 'preview-lab.md',
+    targetBranch: 'main',
     seen: {
       version: 1,
       environment: 'lab',

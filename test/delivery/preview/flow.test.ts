@@ -227,6 +227,63 @@ describe('a preview of a merge request', () => {
     });
   });
 
+  it('names its target from its beginning to its end, whatever that is, in its note as well', async () => {
+    const said = async (commit: string) =>
+      (await world.statuses(commit))
+        .filter(({ name }) => name === 'switchyard/preview')
+        .map(({ description }) => description);
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 52\n' });
+    const folder = workspace();
+    const session = await start(iid, folder);
+    expect(await said(head)).toEqual(['into main: previewing the merge result']);
+    leave(folder, 'staging', [done]);
+    await reportPreview(world.context, folder, session, 'staging', KEY);
+    expect((await world.notes(iid))[0]?.body).toContain(
+      `${head.slice(0, 12)} into main at ${session.baseSha.slice(0, 12)}, on the recorded state`,
+    );
+    await finishPreview(world.context, session, { staging: true });
+    expect(await said(head)).toEqual(['into main: previewed: staging']);
+
+    const removing = await opened({ 'stacks/Pulumi.staging.yaml': undefined });
+    await ended(start(removing.iid, workspace()));
+    expect(await said(removing.head)).toEqual([expect.stringMatching(/^into main: removes the stack file/)]);
+
+    const docs = await opened({ 'docs/target.md': 'x' });
+    const unaffecting = await start(docs.iid, workspace());
+    await cancelPreview(world.context, unaffecting, 'the preview is cancelled');
+    expect(await said(docs.head)).toEqual(['into main: the preview is cancelled']);
+  });
+
+  it('with another target ends what was said of an environment that it does not affect', async () => {
+    const branch = `target-${counter++}`;
+    await world.push(branch, { 'stacks/Pulumi.production.yaml': 'a: 70\n' }, 'origin/main');
+    const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': 'a: 71\n' });
+    const project = encodeURIComponent(PROJECT);
+    const retarget = (target_branch: string) =>
+      world.api('PUT', `/projects/${project}/merge_requests/${iid}`, { target_branch });
+    const covering = (name: string) => [{ name, stacks: ['staging'], modules: undefined }];
+    const preview = (covered: Parameters<typeof startPreview>[1]['covered']) =>
+      startPreview(world.context, {
+        project: PROJECT,
+        mergeRequest: iid,
+        build: BUILD,
+        folder: join(workspace(), 'source'),
+        covered,
+      });
+    await retarget(branch);
+    const first = await preview(covering('staging'));
+    await finishPreview(world.context, first, {});
+    expect(await latest(head)).toMatchObject({ 'switchyard/preview/staging': 'failed' });
+    await retarget('main');
+    const second = await preview([{ name: 'staging', stacks: ['production'], modules: [] }]);
+    expect(second).toMatchObject({ targetBranch: 'main', environments: [] });
+    await finishPreview(world.context, second, {});
+    expect(await latest(head)).toEqual({
+      'switchyard/preview': 'success',
+      'switchyard/preview/staging': 'success',
+    });
+  });
+
   it('is refused where it removes the stack file of an environment', async () => {
     const { iid, head } = await opened({ 'stacks/Pulumi.staging.yaml': undefined });
     const failure = await ended(start(iid, workspace()));

@@ -132,6 +132,28 @@ describe('what waits for an approval', () => {
   });
 });
 
+describe('what was green and not merged for what is over by now', () => {
+  it.each(['!1 is closed', '!1 is a draft', '!1 has a newer commit, which has its own build'])(
+    'is merged though no hook told that it is: %s',
+    async (why) => {
+      const { world, reconciler, request, build } = building();
+      world.step(build);
+      world.step(build);
+      world.crash(build);
+      const certificate = { ...green, headSha: request.sha };
+      request.note = renderNote(certificate, { state: 'left', why }, KEY);
+      request.updated_at = new Date(world.now).toISOString();
+      world.now += 9_000;
+      expect(await reconciler.look()).toBe(1_000);
+      expect(world.starts).toEqual([]);
+      world.now += 1_000;
+      await reconciler.look();
+      finish(world);
+      expect(request.state).toBe('merged');
+    },
+  );
+});
+
 describe('a new target branch', () => {
   it.each(['success', 'failed'] as const)(
     'of what was tested for another one (%s) is tested within a minute, once, though no hook starts a build',
@@ -157,6 +179,132 @@ describe('a new target branch', () => {
       expect(request.state).toBe('merged');
       for (let looks = 0; looks < 12; looks++) await look();
       expect(world.starts.filter(({ hook: { action } }) => action === 'MERGE')).toHaveLength(1);
+    },
+  );
+});
+
+describe('a preview of the topology', () => {
+  /** An open merge request that was previewed with a target, or is so half. */
+  function previewed({ target = 'main', steps = 2, text = true } = {}) {
+    const world = Object.assign(new Simulated(), { previews: true });
+    const request = world.open({ target_branch: target });
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    for (let step = 0; step < steps; step++) for (const build of world.live) world.step(build);
+    if (!text) for (const one of world.posted) one.description = 'previewed: lab';
+    const reconciler = world.reconciler();
+    const look = async (looks: number) => {
+      for (let at = 0; at < looks; at++) {
+        world.now += MINUTE;
+        await reconciler.look();
+        finish(world);
+      }
+    };
+    const newest = () => world.newest(request.sha, request.source_branch);
+    return { world, request, look, newest };
+  }
+
+  it('with another target is made anew within a minute, once, though no hook starts a build', async () => {
+    const { world, request, look, newest } = previewed({ target: 'release' });
+    await look(3);
+    expect(world.starts).toEqual([]);
+    world.retarget(request, 'main');
+    await look(1);
+    expect(world.words.map(({ description }) => description)).toContainEqual(
+      expect.stringContaining('it has another target branch now'),
+    );
+    expect(newest()).toMatchObject({ status: 'success', description: 'into main: previewed: lab' });
+    await look(24);
+    expect(world.starts).toHaveLength(1);
+  });
+
+  it('of before there were such words names no target, and stays as it is', async () => {
+    const { world, look } = previewed({ text: false });
+    await look(24);
+    expect(world.starts).toEqual([]);
+    expect(world.builds).toHaveLength(1);
+  });
+
+  it('that was stopped as its target was another one for a while is made anew', async () => {
+    const { world, request, look, newest } = previewed({ steps: 1 });
+    world.retarget(request, 'release');
+    finish(world);
+    expect(newest()).toMatchObject({ status: 'canceled' });
+    world.retarget(request, 'main');
+    await look(12);
+    expect(world.starts).toHaveLength(1);
+    expect(newest()).toMatchObject({ status: 'success', description: 'into main: previewed: lab' });
+  });
+
+  it('that was stopped as it was closed is made anew when it is open again and no hook told of it', async () => {
+    const { world, request, look, newest } = previewed({ steps: 1 });
+    world.close(request);
+    finish(world);
+    await look(12);
+    expect(world.starts).toEqual([]);
+    world.reopen(request);
+    lose(world);
+    await look(12);
+    expect(world.starts).toHaveLength(1);
+    expect(newest()).toMatchObject({ status: 'success' });
+  });
+
+  it('that has its verdict is not made anew when it is open again', async () => {
+    const { world, request, look } = previewed();
+    world.close(request);
+    await look(1);
+    world.reopen(request);
+    lose(world);
+    await look(12);
+    expect(world.starts).toEqual([]);
+  });
+
+  it('whose build died after it was closed does not say for ever that it goes on', async () => {
+    const { world, request, look, newest } = previewed({ steps: 1 });
+    world.close(request);
+    for (const build of world.live) world.crash(build);
+    await look(2);
+    expect(world.starts).toEqual([]);
+    expect(newest()).toMatchObject({
+      status: 'canceled',
+      description: expect.stringMatching(`^${BROKE_OFF}`),
+    });
+  });
+
+  it('whose hook comes twice has two builds, and none of the reconciler’s', async () => {
+    const { world, request, look } = previewed();
+    world.push(request);
+    for (const hook of world.hooks.splice(0)) for (let times = 0; times < 2; times++) world.arrive(hook);
+    await look(12);
+    expect(world.starts).toEqual([]);
+    expect(world.builds).toHaveLength(3);
+  });
+});
+
+describe('a reconciler that dies in the midst of a start', () => {
+  it.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])(
+    'has the next one start it: a deploy that broke off, at request %d',
+    async (requests) => {
+      for (const heard of [false, true]) {
+        const { world } = building();
+        finish(world);
+        world.arrive({ action: 'PUSH', commit: world.main });
+        for (const build of world.live) {
+          world.step(build);
+          world.crash(build);
+        }
+        world.now += MINUTE;
+        world.dies = { requests, heard };
+        await world.reconciler().look();
+        world.dies = undefined;
+        const reconciler = world.reconciler();
+        for (let look = 0; look < 5; look++) {
+          world.now += MINUTE;
+          await reconciler.look();
+          finish(world);
+        }
+        expect(world.ledger).toBe(world.main);
+        for (const { beside } of world.starts) expect(beside).toEqual([]);
+      }
     },
   );
 });
@@ -461,7 +609,7 @@ test('looking is light: two requests a project to GitLab and three to Jenkins in
     expect(calls.filter((to) => to === 'Jenkins').length).toBeLessThanOrEqual(1);
   }
   // The tenth looks at hooks, and once more at what had its end.
-  expect(perLook[9]?.filter((to) => to === 'GitLab').length).toBeLessThanOrEqual(6);
+  expect(perLook[9]?.filter((to) => to === 'GitLab').length).toBeLessThanOrEqual(7);
 });
 
 test('the next look is a minute after the last began, or as soon as something is old enough', () => {
@@ -569,13 +717,40 @@ describe('decisions', () => {
       request({ posted: posted('failed'), retargeted: true, live: true }),
       'watch',
     ],
-    ['canceled is an end', request({ posted: posted('canceled') }), 'settle'],
+    [
+      'what was stopped is started where it is open',
+      request({ posted: { ...posted('canceled'), stopped: { times: 1, age: 10_000 } } }),
+      'start',
+    ],
+    [
+      'what was stopped and opened at this moment has its hook',
+      request({ age: 9_999, posted: { ...posted('canceled'), stopped: { times: 1, age: MINUTE } } }),
+      'wait',
+    ],
+    [
+      'what is stopped again pauses longer',
+      request({ posted: { ...posted('canceled'), stopped: { times: 2, age: 19_999 } } }),
+      'wait',
+    ],
+    [
+      'what was stopped three times is given up',
+      request({ posted: { ...posted('canceled'), stopped: { times: 3, age: MINUTE } } }),
+      'give up',
+    ],
+    ['what was to go on and does not', request({ posted: { ...posted('canceled'), cut: true } }), 'start'],
+    [
+      'a deploy that was to go on and does not',
+      head({ posted: { ...posted('canceled'), cut: true } }),
+      'start',
+    ],
+    ['a deploy that was stopped', head({ posted: posted('canceled') }), 'settle'],
     ['what broke off pauses', request({ posted: broke(2, 19_999) }), 'wait'],
     ['what broke off is tried again', request({ posted: broke(2, 20_000) }), 'start'],
     ['what broke off often pauses longer', request({ posted: broke(5, 159_999) }), 'wait'],
     ['what broke off six times is given up', request({ posted: broke(6, 0) }), 'give up'],
     ['a draft is not tried again', request({ posted: broke(1, MINUTE), untested: 'it is a draft' }), 'watch'],
-    ['a deploy is not', head({ posted: broke(1, MINUTE) }), 'settle'],
+    ['a start of a deploy that came no further', head({ posted: broke(1, MINUTE), brokeOff: 1 }), 'start'],
+    ['a third of these', head({ posted: broke(3, MINUTE), brokeOff: 3 }), 'give up'],
     ['green asks what became of it', request({ posted: posted('success'), green: 1 }), 'ask'],
     ['green and left to people', request({ posted: posted('success'), concluded: true, green: 1 }), 'settle'],
     [

@@ -12,16 +12,20 @@ import {
   BROKE_OFF,
   brokenOff,
   GOES_ON,
+  into,
   MOST_REMOVED,
   MOST_TRIED,
   QUEUED,
   STARTED,
 } from '../../../delivery/status';
 import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/statuses';
+import { green } from '../certificates';
 
 export const PROJECT = 'switchyard/orders';
 const JOBS = 'https://jenkins.example.com/job/switchyard/job/';
 const BOT = 9;
+/** What the reconciler says of a look in which it died. */
+export const DIED = 'it died';
 
 /** An event of an agent's Pod, as Kubernetes has it. */
 const FAILED = {
@@ -40,6 +44,13 @@ export const watchedOrders: Watched = {
   heads: { status: 'switchyard', module: 'orders' },
 };
 
+/** The topology's own project, whose statuses have the same name here. */
+export const watchedPreviews: Watched = {
+  ...watchedOrders,
+  requests: { status: 'switchyard', merges: false, drafts: true },
+  heads: { status: 'switchyard' },
+};
+
 interface Status extends CommitStatus {
   sha: string;
   status: JobState;
@@ -47,6 +58,8 @@ interface Status extends CommitStatus {
 
 interface Request extends MergeRequest {
   sha: string;
+  /** Its heads, one after the other. */
+  readonly heads: string[];
   note?: string;
   /** When people approved it, in milliseconds since 1970, and whether that counts. */
   approved?: { readonly at: number; readonly counts: boolean };
@@ -76,6 +89,8 @@ interface Build {
   taken?: string;
   /** Main that it is tested on. */
   on?: string;
+  /** Branch that it is tested with. */
+  target?: string;
 }
 
 interface Hook {
@@ -108,6 +123,12 @@ export class Simulated {
   between: () => void = () => undefined;
   private counter = 0;
 
+  /** What becomes of a request of the reconciler's after so many: it dies before it is heard, or after. */
+  dies: { requests: number; readonly heard: boolean } | undefined;
+
+  /** Builds are previews of the topology's own project: people merge what is green. */
+  previews = false;
+
   /** Agents at a time. */
   most = 0;
   /** No agent starts. */
@@ -128,12 +149,14 @@ export class Simulated {
 
   open(more: Partial<Request> = {}): Request {
     const iid = this.requests.length + 1;
+    const head = more.sha ?? sha(`head ${iid}.${this.counter++}`);
     const request: Request = {
       id: 100 + iid,
       iid,
       state: 'opened',
       draft: false,
-      sha: sha(`head ${iid}.${this.counter++}`),
+      sha: head,
+      heads: [head],
       title: `change ${iid}`,
       source_branch: `change-${iid}`,
       target_branch: 'main',
@@ -147,11 +170,37 @@ export class Simulated {
     return request;
   }
 
-  push(request: Request): void {
-    if (request.state !== 'opened') return;
-    request.sha = sha(`head ${request.iid}.${this.counter++}`);
+  /** @param head @default a new one */
+  push(request: Request, head = sha(`head ${request.iid}.${this.counter++}`)): void {
+    if (request.state !== 'opened' || request.sha === head) return;
+    request.sha = head;
+    request.heads.push(head);
+    this.tell(request);
+  }
+
+  /** A change of a merge request by which GitLab's hook starts a build. */
+  private tell(request: Request): void {
     request.updated_at = this.time();
     this.hooks.push({ action: 'MERGE', iid: request.iid, commit: request.sha });
+  }
+
+  close(request: Request): void {
+    if (request.state !== 'opened') return;
+    request.state = 'closed';
+    request.updated_at = this.time();
+  }
+
+  reopen(request: Request): void {
+    if (request.state !== 'closed') return;
+    request.state = 'opened';
+    this.tell(request);
+  }
+
+  /** Its hook starts nothing: it brings no new commit. */
+  retarget(request: Request, branch: string): void {
+    if (request.state !== 'opened') return;
+    request.target_branch = branch;
+    request.updated_at = this.time();
   }
 
   /** A hook arrives at Jenkins. */
@@ -202,12 +251,16 @@ export class Simulated {
       this.stepInQueue(build, request, url, green);
       return;
     }
+    if (this.previews) {
+      this.stepOfPreview(build, request, url, green);
+      return;
+    }
     if (build.stage === 'waiting') {
       if (request.state !== 'opened') {
         build.stage = 'over';
         return;
       }
-      build.taken = request.sha;
+      Object.assign(build, { taken: request.sha, target: request.target_branch });
       const isTested = this.reviewed && request.note !== undefined && isConcluded(request.note, request.sha);
       if (this.reviewed && !isTested)
         this.post(request.sha, request.source_branch, 'pending', url, 'testing');
@@ -215,13 +268,27 @@ export class Simulated {
       build.stage = isTested ? 'reported' : 'testing';
     } else if (build.stage === 'testing') {
       const commit = build.taken ?? '';
-      request.note = noteOf(commit, '');
+      if (request.state === 'closed' || request.sha !== commit) {
+        this.post(commit, request.source_branch, 'canceled', url, 'nobody waits for it');
+        build.stage = 'over';
+        return;
+      }
+      request.note = noteOf(commit, '', '', build.target);
       if (!green || !this.reviewed)
         this.post(commit, request.source_branch, green ? 'success' : 'failed', url);
       build.stage = green ? 'reported' : 'over';
     } else {
       build.stage = 'over';
-      if (request.state !== 'opened' || request.sha !== build.taken) return;
+      if (request.state !== 'opened' || request.sha !== build.taken) {
+        const why = request.state === 'closed' ? 'is closed' : 'has a newer commit, which has its own build';
+        if (request.state !== 'merged')
+          request.note = noteOf(build.taken ?? '', `not merged: !${request.iid} ${why}`);
+        return;
+      }
+      if (request.target_branch !== build.target) {
+        build.stage = 'waiting';
+        return;
+      }
       if (this.reviewed && !request.approved?.counts) this.waitForPeople(request, url);
       else {
         if (this.reviewed) this.post(request.sha, request.source_branch, 'success', url);
@@ -238,10 +305,28 @@ export class Simulated {
     this.post(commit, ref, 'pending', url, 'waits for an approval');
   }
 
+  /** A preview of the topology's: source, and what it shows, which people judge. */
+  private stepOfPreview(build: Build, request: Request, url: string, green: boolean): void {
+    const { source_branch: ref } = request;
+    if (build.stage === 'waiting') {
+      build.stage = request.state === 'opened' ? 'testing' : 'over';
+      if (request.state !== 'opened') return;
+      Object.assign(build, { taken: request.sha, target: request.target_branch });
+      this.runOn(request.sha, ref, url, `${into(request.target_branch)}previewing the merge result`);
+      return;
+    }
+    const { taken = '', target = '' } = build;
+    const isWanted = request.state === 'opened' && request.sha === taken && request.target_branch === target;
+    if (isWanted) this.post(taken, ref, green ? 'success' : 'failed', url, `${into(target)}previewed: lab`);
+    else this.post(taken, ref, 'canceled', url, `${into(target)}the preview is cancelled`);
+    build.stage = 'over';
+  }
+
   mergeNow(request: Request): void {
     request.state = 'merged';
     request.merged_at = this.time();
     request.note = noteOf(request.sha, 'merged');
+    if (request.target_branch !== 'main') return;
     const commit = sha(`merge of ${request.sha}`);
     request.merge_commit_sha = commit;
     this.merged.set(commit, request);
@@ -315,6 +400,8 @@ export class Simulated {
       this.mergeNow(first);
     }
     const at = this.queue.indexOf(request);
+    // Another head has its place: what it said of its own stands.
+    if (at < 0) this.crashed.add(url);
     if (at > 0) this.runOn(request.sha, request.source_branch, url, `${QUEUED}place ${at + 1}`);
     if (at === 0) this.runOn(request.sha, request.source_branch, url, `${AGAIN}on main as it is now`);
     build.stage = at === 0 ? 'waiting' : 'over';
@@ -326,7 +413,7 @@ export class Simulated {
    */
   outage(build: Build, removed = false): void {
     const request = this.requests[(build.iid ?? 0) - 1];
-    if (!request || build.stage !== 'testing') return;
+    if (!request || this.previews || build.stage !== 'testing') return;
     const commit = build.taken ?? '';
     const { source_branch: ref } = request;
     const row = brokenOff(this.posted.filter((one) => one.sha === commit && one.ref === ref));
@@ -378,10 +465,10 @@ export class Simulated {
   }
 
   private noteAgents(iid: number, body: string): Promise<void> {
-    this.calls.push('GitLab');
-    const request = this.requests[iid - 1];
-    if (request) request.agents = body;
-    return Promise.resolve();
+    return this.heard('GitLab', () => {
+      const request = this.requests[iid - 1];
+      if (request) request.agents = body;
+    });
   }
 
   private time(): string {
@@ -391,9 +478,18 @@ export class Simulated {
   // What the reconciler sees.
 
   private answer<T>(call: string, value: () => T): Promise<T> {
-    this.calls.push(call);
     this.between();
-    return Promise.resolve(structuredClone(value()));
+    return this.heard(call, () => structuredClone(value()));
+  }
+
+  private async heard<T>(call: string, take: () => T): Promise<T> {
+    this.calls.push(call);
+    const death = this.dies && this.dies.requests-- <= 0 ? this.dies : undefined;
+    if (death) this.dies = undefined;
+    if (death?.heard === false) throw new Error(DIED);
+    const answer = take();
+    if (death) throw new Error(DIED);
+    return answer;
   }
 
   reconciler(more: Partial<ReconcilerOptions> = {}): Reconciler {
@@ -418,19 +514,18 @@ export class Simulated {
         branchHead: () => this.answer('GitLab', () => this.main),
         statuses: (_project, commit, ref) =>
           this.answer('GitLab', () => this.posted.filter((one) => one.sha === commit && one.ref === ref)),
-        setStatus: (_project, commit, { state, ref, targetUrl = '', description }) => {
-          this.calls.push('GitLab');
-          const isOpen = this.requests.some((one) => one.sha === commit && one.state === 'opened');
-          if (isOpen && description.startsWith(BROKE_OFF) && /\/\d+\/$/.test(targetUrl)) {
-            if (!this.crashed.has(targetUrl)) this.wronged.push(targetUrl);
-          }
-          if (description.startsWith(AGENTLESS)) {
-            const build = this.builds.find(({ number }) => targetUrl === `${JOBS}orders/${number}/`);
-            if (build) this.told.push({ build: structuredClone(build), at: this.now });
-          }
-          this.post(commit, ref, state, targetUrl, description);
-          return Promise.resolve();
-        },
+        setStatus: (_project, commit, { state, ref, targetUrl = '', description }) =>
+          this.heard('GitLab', () => {
+            const isOpen = this.requests.some((one) => one.sha === commit && one.state === 'opened');
+            if (isOpen && description.startsWith(BROKE_OFF) && /\/\d+\/$/.test(targetUrl)) {
+              if (!this.crashed.has(targetUrl)) this.wronged.push(targetUrl);
+            }
+            if (description.startsWith(AGENTLESS)) {
+              const build = this.builds.find(({ number }) => targetUrl === `${JOBS}orders/${number}/`);
+              if (build) this.told.push({ build: structuredClone(build), at: this.now });
+            }
+            this.post(commit, ref, state, targetUrl, description);
+          }),
         notes: (_project, iid) =>
           this.answer('GitLab', () => {
             const { note, agents } = this.requests[iid - 1] ?? {};
@@ -442,9 +537,8 @@ export class Simulated {
         editNote: (_project, iid, _note, body) => this.noteAgents(iid, body),
         mergeRequestsOf: (_project, commit) =>
           this.answer('GitLab', () => [this.merged.get(commit)].flatMap((one) => one ?? [])),
-        project: () => {
-          this.calls.push('GitLab');
-          return Promise.resolve({
+        project: () =>
+          this.heard('GitLab', () => ({
             id: 1,
             name: 'orders',
             path_with_namespace: PROJECT,
@@ -452,19 +546,22 @@ export class Simulated {
             ssh_url_to_repo: `git@gitlab.example.com:${PROJECT}.git`,
             http_url_to_repo: `https://gitlab.example.com/${PROJECT}.git`,
             namespace: { name: 'switchyard' },
-          });
-        },
-        commit: (_project, id): Promise<CommitDetails> => {
-          this.calls.push('GitLab');
-          return Promise.resolve({
+          })),
+        commit: (_project, id): Promise<CommitDetails> =>
+          this.heard('GitLab', () => ({
             id,
             title: 't',
             message: 't',
             author_name: 'Ann',
             author_email: 'ann@example.com',
             parent_ids: [],
-          });
-        },
+          })),
+        versions: (_project, iid) =>
+          this.answer('GitLab', () =>
+            (this.requests[iid - 1]?.heads ?? [])
+              .map((head, id) => ({ id, head_commit_sha: head, created_at: this.time() }))
+              .reverse(),
+          ),
         approvals: (_project, iid) =>
           this.answer('GitLab', () => {
             const { approved } = this.requests[iid - 1] ?? {};
@@ -504,29 +601,30 @@ export class Simulated {
             ),
           }));
         },
-        hook: (_job, event, _token, payload) => {
-          this.calls.push('Jenkins');
-          const given = payload as {
-            after?: string;
-            object_attributes?: { iid: number; last_commit: { id: string } };
-          };
-          const request = given.object_attributes;
-          const hook: Hook = request
-            ? { action: 'MERGE', iid: request.iid, commit: request.last_commit.id }
-            : { action: 'PUSH', commit: given.after ?? '' };
-          expect(event).toBe(request ? 'Merge Request Hook' : 'Push Hook');
-          const beside = this.live.filter(
-            (one) => one.action === hook.action && one.iid === hook.iid && one.commit === hook.commit,
-          );
-          this.starts.push({ hook, beside: structuredClone(beside), at: this.now });
-          this.arrive(hook);
-          return Promise.resolve();
-        },
+        hook: (_job, event, _token, payload) =>
+          this.heard('Jenkins', () => {
+            const given = payload as {
+              after?: string;
+              object_attributes?: { iid: number; last_commit: { id: string } };
+            };
+            const request = given.object_attributes;
+            const hook: Hook = request
+              ? { action: 'MERGE', iid: request.iid, commit: request.last_commit.id }
+              : { action: 'PUSH', commit: given.after ?? '' };
+            expect(event).toBe(request ? 'Merge Request Hook' : 'Push Hook');
+            const beside = this.live.filter(
+              (one) => one.action === hook.action && one.iid === hook.iid && one.commit === hook.commit,
+            );
+            this.starts.push({ hook, beside: structuredClone(beside), at: this.now });
+            this.arrive(hook);
+          }),
       },
       watched: [
         this.queues
           ? { ...watchedOrders, requests: { ...watchedOrders.requests, queue: { most: 4, start: 4 } } }
-          : watchedOrders,
+          : this.previews
+            ? watchedPreviews
+            : watchedOrders,
       ],
       turns: () =>
         this.answer('GitLab', () => {
@@ -568,5 +666,9 @@ export class Simulated {
 
 export const sha = (text: string): string => createHash('sha1').update(text).digest('hex');
 
-const noteOf = (commit: string, then: string, queue = ''): string =>
-  `${marker}\n**Switchyard: passed**\n\n${queue ? `| Queue | ${queue} |\n` : ''}${then ? `| Then | ${then} |\n` : ''}\n"headSha": "${commit}"\n`;
+/** What the reconciler reads of a module's note, which it takes for a hint: it is not signed. */
+const noteOf = (headSha: string, then: string, queue = '', targetBranch = 'main'): string => {
+  const certificate = JSON.stringify({ ...green, headSha, targetBranch }, null, 2);
+  const rows = `${queue ? `| Queue | ${queue} |\n` : ''}${then ? `| Then | ${then} |\n` : ''}`;
+  return `${marker}\n**Switchyard: passed**\n\n${rows}\n\`\`\`json\n${certificate}\n\`\`\`\n\nSignature: \`${'0'.repeat(64)}\`\n`;
+};

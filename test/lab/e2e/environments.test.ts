@@ -214,7 +214,7 @@ test("a change of one environment's stack file gets one note and one status; the
   );
   expect(await ended(opened.head)).toMatchObject({
     status: 'success',
-    description: `previewed: ${ENVIRONMENT}`,
+    description: `into main: previewed: ${ENVIRONMENT}`,
   });
   expect(await outcomes(opened.head)).toEqual({
     [PREVIEW]: 'success',
@@ -284,7 +284,7 @@ test('where live state of the first moved since the preview, merging stops there
   });
   expect(await ended(opened.head)).toMatchObject({
     status: 'success',
-    description: `previewed: ${ENVIRONMENT}, ${SECOND}`,
+    description: `into main: previewed: ${ENVIRONMENT}, ${SECOND}`,
   });
   // Its schedule; its stack file in the two namespaces whose Pods work from it; the program.
   expect(await noteOf(SECOND)).toContain('0 to create, 4 to change, 0 to replace, 0 to delete');
@@ -323,7 +323,7 @@ test('merging what is green in both applies the first, then the second', async (
   });
   expect(await ended(request.head)).toMatchObject({
     status: 'success',
-    description: `previewed: ${ENVIRONMENT}, ${SECOND}`,
+    description: `into main: previewed: ${ENVIRONMENT}, ${SECOND}`,
   });
   const { sha, first } = await mergeAndApply(request);
   expect(first).toMatchObject({ status: 'success', description: 'applied as previewed' });

@@ -124,7 +124,7 @@ describe('a merge request that changes replicas and resources', () => {
   test('gets one note per affected environment: counts, table, capacity against the nodes, picture', async () => {
     opened = await open('more-billing', withReplicas('billing', 2));
     const status = await ended(opened.head);
-    expect(status).toMatchObject({ status: 'success', description: `previewed: ${ENVIRONMENT}` });
+    expect(status).toMatchObject({ status: 'success', description: `into main: previewed: ${ENVIRONMENT}` });
     const own = (await statusesOf(opened.head)).get(`${PREVIEW}/${ENVIRONMENT}`);
     expect(own).toMatchObject({
       status: 'success',
