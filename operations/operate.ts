@@ -45,6 +45,8 @@ export interface OperateOptions {
   readonly withoutImages?: boolean;
   /** Minutes to wait for whoever changes the environment or deploys to it. @default 20 for a deploy, 0 for all else */
   readonly lockTimeout?: number;
+  /** What it claims lapses when its process is gone: see `EngineInputs.lease`. */
+  readonly lease?: boolean;
   /** Of an `up`: see {@link assertBasis}. */
   readonly basis?: string;
 }
@@ -137,6 +139,8 @@ export async function withSession<T>(
     readonly part?: string;
     /** See {@link OperateOptions.lockTimeout}. */
     readonly lockTimeout?: number;
+    /** See {@link OperateOptions.lease}. */
+    readonly lease?: boolean;
   } = {},
 ): Promise<T> {
   const folders = foldersHere();
@@ -157,6 +161,7 @@ export async function withSession<T>(
       program,
       existing: options.existing,
       part: options.part,
+      lease: options.lease,
       ...(options.lockTimeout === undefined ? {} : { patienceMs: options.lockTimeout * 60_000 }),
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
       untilEnded: async (change) => untilEnded(change, worldOf(settings, await gitlabToken())),
@@ -376,6 +381,6 @@ export async function operate(
         lines: [...listed, ...warned, ...growing.map(growthLine), `${title}: ${countsText(result.changes)}`],
       };
     },
-    { before: prepare, only, part, lockTimeout: options.lockTimeout },
+    { before: prepare, only, part, lockTimeout: options.lockTimeout, lease: options.lease },
   );
 }

@@ -12,6 +12,7 @@ export interface RunOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly withoutImages?: boolean;
   readonly lockTimeout?: number;
+  readonly lease?: boolean;
   readonly basis?: string;
 }
 
@@ -57,6 +58,10 @@ export const lockTimeout = (command: Command): Command =>
     'wait so long for whoever changes the environment, or deploys to it',
     wholeNumber,
   );
+
+/** Of a Pod: nobody looks at what is left of one that was killed. */
+export const lease = (command: Command): Command =>
+  command.option('--lease', 'let others go on a while after this process was killed: for a Pod, not for people');
 
 export const withoutImages = (command: Command): Command =>
   command.option('--without-images', 'leave the images that the topology builds as they are');
