@@ -159,7 +159,7 @@ export class Claims {
     const { claims } = this.places;
     try {
       await claims.forget(name, { backups: true });
-    } catch (error) {
+    } catch {
       if (!(await claims.stacks()).some((one) => one.name === name)) return;
       // Its owner was killed while Pulumi wrote it, or another one removes it too.
       await claims.cancel(name);

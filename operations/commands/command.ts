@@ -61,7 +61,10 @@ export const lockTimeout = (command: Command): Command =>
 
 /** Of a Pod: nobody looks at what is left of one that was killed. */
 export const lease = (command: Command): Command =>
-  command.option('--lease', 'let others go on a while after this process was killed: for a Pod, not for people');
+  command.option(
+    '--lease',
+    'let others go on a while after this process was killed: for a Pod, not for people',
+  );
 
 export const withoutImages = (command: Command): Command =>
   command.option('--without-images', 'leave the images that the topology builds as they are');

@@ -1,5 +1,12 @@
 import fc from 'fast-check';
-import { type ClaimOptions, Claims, LAPSED_MS, LONGEST_MS, LOST_MS, RENEWED_MS } from '../../operations/claims';
+import {
+  type ClaimOptions,
+  Claims,
+  LAPSED_MS,
+  LONGEST_MS,
+  LOST_MS,
+  RENEWED_MS,
+} from '../../operations/claims';
 import { EXIT } from '../../operations/refusal';
 import { ClaimStore } from '../support/claims';
 import { scaled } from '../support/scale';

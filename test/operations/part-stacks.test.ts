@@ -251,7 +251,9 @@ test('a deploy that looks for what was cut while it is cut anew by who only look
   let asked = 0;
   jest
     .spyOn(command, 'tag')
-    .mockImplementation((name, of) => (of === CUT_FOR && asked++ === 0 ? Promise.resolve(undefined) : tag(name, of)));
+    .mockImplementation((name, of) =>
+      of === CUT_FOR && asked++ === 0 ? Promise.resolve(undefined) : tag(name, of),
+    );
   await begin('orders');
   jest.restoreAllMocks();
   expect(asked).toBe(2);
@@ -346,7 +348,13 @@ test('who looks with patience waits for the deploy, brings in what it did, and l
     await working.release();
   };
   const note = (text: string) => notes.push(text);
-  const look = new Claims(store.places(), 'lab', { lease: true, patienceMs: 600_000, renewedMs: 0, note, pause });
+  const look = new Claims(store.places(), 'lab', {
+    lease: true,
+    patienceMs: 600_000,
+    renewedMs: 0,
+    note,
+    pause,
+  });
   await parts(look).gatherForLook();
   expect(paused.length).toBeGreaterThanOrEqual(8);
   expect(runs('orders')).toBe('two');
