@@ -114,14 +114,18 @@ test('the image may come late: whatever builds it is waited for', async () => {
 test('before its first release there is all but the workload', async () => {
   const registered = await registeredBy(
     () =>
-      new ModuleProduction('orders', {
-        environment: 'production',
-        namespace: 'orders',
-        module: findModule(catalog, 'orders'),
-        services: catalog.services,
-        registry: { address: 'harbor.example.com', pull: { user: 'robot', password: 'hunter2' } },
-        seed: SEED,
-      }),
+      new ModuleProduction(
+        'orders',
+        {
+          environment: 'production',
+          namespace: 'orders',
+          module: findModule(catalog, 'orders'),
+          services: catalog.services,
+          registry: { address: 'harbor.example.com', pull: { user: 'robot', password: 'hunter2' } },
+          seed: SEED,
+        },
+        { provider: new k8s.Provider('cluster', { context: 'somewhere', ...IN_PLACE }) },
+      ),
   );
   const names = registered.map(({ name }) => name);
   expect(names).toContain('orders-cache-workload');

@@ -340,13 +340,13 @@ function started(
     {
       env: {
         ...process.env,
+        ...env,
         PULUMI_BACKEND_URL: backend,
         GITLAB_TOKEN: 'a token',
         SWITCHYARD_CATALOG: path.join(own, 'catalog'),
         SWITCHYARD_STACKS: path.join(own, 'stacks'),
         SWITCHYARD_LEDGER_FILE: path.join(own, 'ledger.yaml'),
         SWITCHYARD_FOUND_FILE: path.join(own, 'found.json'),
-        ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
@@ -375,8 +375,9 @@ const rollOut = (number: string) =>
 /** What `delivery apply-run` says. */
 const applyRun = (number: string) =>
   started(number, ['--lock-timeout', '20', '--lease', '--without-images'], {
-    SWITCHYARD_SEED: SEED,
     ...Object.fromEntries(model.settings.deployEnvironment.map((name) => [name, `value of ${name}`])),
+    PULUMI_CONFIG_PASSPHRASE: process.env.PULUMI_CONFIG_PASSPHRASE,
+    SWITCHYARD_SEED: SEED,
   });
 
 /** Does something with a process while the cluster is at work on what it changes. */
