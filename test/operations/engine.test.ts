@@ -26,6 +26,8 @@ case "$*" in
       */claims) [ ! -f "$CALLS.claim" ] || { echo "[{\\"name\\":\\"$(cat "$CALLS.claim")\\"}]"; exit 0; } ;;
     esac
     echo '[]' ;;
+  *"tag get switchyard:cut-for"*) [ -z "$CUT_FOR" ] || { echo "$CUT_FOR"; exit 0; }
+    echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) [ -z "$AWAY" ] || { echo 'error: no answer' >&2; exit 255; } ;;
   up*) [ -z "$FAILED" ] || {
@@ -134,6 +136,16 @@ test('what a Pod claims to change an environment is a lease', async () => {
   await engine.run('up', { before, onEvent: () => {} });
   await engine.close();
   expect(claimed).toEqual([expect.stringContaining('Z, lease 0 --stack test.')]);
+});
+
+test('who only looks and cuts the state anew, as `switchyard cut` does in a Pod, claims by a lease too', async () => {
+  process.env.CUT_FOR = 'another update';
+  const engine = await open({ existing: true });
+  await engine.close();
+  expect(calls().filter((call) => call.includes('stack tag set'))).toEqual([
+    expect.stringMatching(/switchyard:claim created by .*Z, lease 0 --stack test\./),
+    expect.stringContaining('switchyard:cut-for never --stack test '),
+  ]);
 });
 
 test('with a second backend the state goes there, and no file stays on the machine', async () => {
