@@ -14,6 +14,7 @@ import { Production } from './production/production';
 import { Registry } from './registry/registry';
 import { RegistryRetention } from './registry/registry-retention';
 import type { ProviderRole } from './shared/declaration';
+import { IN_PLACE } from './shared/in-place';
 import { names, typeToken } from './shared/naming';
 import { type Brought, Registrar } from './shared/registrar';
 import { loginPurpose } from './shared/registry-login';
@@ -46,15 +47,6 @@ export interface TopologyArgs {
   readonly reach?: (url: string) => Promise<void>;
 }
 
-/** How objects of either cluster are changed. */
-export const OBJECTS = {
-  enableServerSideApply: true,
-  // Else a change deletes the ConfigMap and makes it anew, and a Pod that starts meanwhile has none.
-  enableConfigMapMutable: true,
-  // So with Secrets, which Jenkins' credentials and the registry's users are read from.
-  enableSecretMutable: true,
-} as const;
-
 function provider(
   role: ProviderRole,
   { model: { settings }, gitlabToken, given }: TopologyArgs,
@@ -72,7 +64,7 @@ function provider(
             `${role}-cluster`,
             {
               context,
-              ...OBJECTS,
+              ...IN_PLACE,
               ...(text ? { kubeconfig: text } : {}),
               // Other credentials for the same cluster are no reason to make everything in it anew.
               ...(kubeconfig === undefined ? {} : { clusterIdentifier: context }),

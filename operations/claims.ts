@@ -4,41 +4,56 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PulumiCommand } from './pulumi';
 import { EXIT, Refusal } from './refusal';
 
-/** Tag of an environment's stack while somebody changes all of it. */
-const CHANGING = 'switchyard:changing';
-/** Tag of a part while a deploy works on it. */
-const DEPLOYING = 'switchyard:deploying';
+/**
+ * Pulumi's project that keeps the claims, each as a stack of its own. Tags of one stack are one file, which whoever writes a
+ * tag reads and writes whole, without a lock (pkg/backend/diy/stack_tags.go of Pulumi 3.259): of two at once one is lost. So a
+ * claim is a file that only its owner writes, and whose name never comes again.
+ */
+export const CLAIMS_PROJECT = 'switchyard-claims';
+/** Tag of a claim's stack: who holds it, since when, and how often a lease was renewed. */
+const CLAIM = 'switchyard:claim';
+/** A claim holds no secret. */
+const NO_PASSPHRASE = '';
 
 /** How long a deploy waits for its turn, and how often whoever waits asks, in milliseconds. */
 export const LONGEST_MS = 20 * 60_000;
 const PAUSE_MS = 5000;
+/** Who raised a flag at the same moment as others waits so long for them to lower theirs, in milliseconds. */
+const TURN_MS = 30_000;
 
 /** A lease is renewed so often. */
 export const RENEWED_MS = 20_000;
 /** One that stood unchanged for so long, by the watch of whoever waits, is a dead process's: no two clocks are compared. */
 export const LAPSED_MS = 100_000;
 /** Its holder stops by itself before that. */
-const LOST_MS = 60_000;
+export const LOST_MS = 60_000;
 
 /** Stands before the count of a lease's renewals. */
 const LEASE = ', lease ';
 
-/** Who holds a lock and since when, in the words of Pulumi's own locks. */
+/** Who holds a claim and since when, in the words of Pulumi's own locks. */
 const holder = (): string =>
   `created by ${userInfo().username}@${hostname()} (pid ${process.pid}) at ${new Date().toISOString()}`;
 
-/** Tells apart two of the same moment. */
-const MARK = ' #';
+/** Who holds a claim, as people read it; one who has just raised it did not write that yet. */
+const shown = (text: string | undefined): string =>
+  text?.split(LEASE)[0] ?? 'by somebody who has just come for it';
 
-/** Whose a claim is, and as people read it. */
-const ownerOf = (claim: string): string => claim.split(LEASE)[0] ?? claim;
-const shown = (claim: string): string => claim.split(MARK)[0] ?? claim;
+/** What a claim is of: an environment, or a part. */
+const scopeOf = (name: string): string => name.slice(0, name.lastIndexOf('.'));
 
-type Command = Pick<PulumiCommand, 'tag' | 'setTag' | 'removeTag' | 'cancel'>;
+/** Where claims are kept, and what is claimed. */
+export interface ClaimPlaces {
+  /** On {@link CLAIMS_PROJECT}. */
+  readonly claims: Pick<PulumiCommand, 'stacks' | 'make' | 'forget' | 'cancel' | 'tag' | 'setTag'>;
+  readonly states: Pick<PulumiCommand, 'cancel'>;
+}
 
 interface Held {
-  readonly stack: string;
-  readonly tag: string;
+  /** The claim's stack. */
+  readonly name: string;
+  /** See {@link scopeOf}. */
+  readonly scope: string;
   readonly who: string;
   renewals: number;
   /** When it was last known to stand, by `performance.now()`. */
@@ -47,8 +62,8 @@ interface Held {
 
 export interface ClaimOptions {
   /**
-   * Of a deploy, or of whoever only looks: its claims are leases, which lapse when its process is gone. People's are not:
-   * a change of the whole environment that was killed is theirs to look at (`switchyard cancel`).
+   * Of a Pod, or of whoever only looks: its claims are leases, which lapse when its process is gone. People's are not: a
+   * change of the whole environment that was killed is theirs to look at (`switchyard cancel`).
    * @default false
    */
   readonly lease?: boolean;
@@ -65,19 +80,23 @@ export interface ClaimOptions {
 
 /**
  * Keeps changes of an environment and deploys of its modules apart: they work on states of their own, for which Pulumi's
- * lock of one stack does not reach. Both sides raise their flag before they look for the other's, so that of two that
- * meet at least one goes away.
+ * lock of one stack does not reach. A claim is a flag of one's own, raised before one looks for others', and whoever goes on
+ * has looked while no other of the same was up: so of those that meet one at most goes on, in whatever order a backend shows
+ * what was written before somebody looked.
  */
 export class Claims {
   private readonly held: Held[] = [];
+  /** Claims of processes that are gone → as they stood while they were watched. */
+  private readonly dead = new Map<string, string | undefined>();
   private timer: NodeJS.Timeout | undefined;
   private renewing: Promise<void> = Promise.resolve();
+  private busy = false;
   private lost = false;
   /** Milliseconds of waiting in all. */
   private paused = 0;
 
   constructor(
-    private readonly command: Command,
+    private readonly places: ClaimPlaces,
     private readonly name: string,
     private readonly options: ClaimOptions = {},
   ) {}
@@ -87,53 +106,99 @@ export class Claims {
     return (this.options.pause ?? sleep)(milliseconds);
   }
 
-  private refusal(what: string, who: string): Refusal {
+  private refusal(what: string, who: string | undefined): Refusal {
     return new Refusal(
       `${what} is locked, ${shown(who)}. Wait for it; when that process is gone, say: switchyard cancel ${this.name}`,
       EXIT.locked,
     );
   }
 
-  /**
-   * Two that raise the same flag at once: the later one's stands. The other finds so now, or when it renews its lease; a
-   * backend has no way to write only where nothing stands, so that Pulumi's own lock of the state comes last.
-   * @returns `gone`: there is no such stack; `taken`: by another
-   */
-  private async raise(stack: string, tag: string): Promise<'raised' | 'gone' | 'taken'> {
-    const who = `${holder()}${MARK}${randomBytes(4).toString('hex')}`;
-    const value = this.options.lease ? `${who}${LEASE}0` : who;
-    if (!(await this.command.setTag(stack, tag, value))) return 'gone';
-    const found = await this.command.tag(stack, tag);
-    if (found !== undefined && found !== value) return 'taken';
-    this.held.push({ stack, tag, who, renewals: 0, known: performance.now() });
+  private textOf(name: string): Promise<string | undefined> {
+    return this.places.claims.tag(name, CLAIM);
+  }
+
+  /** Claims of this environment and of its parts that others hold, by name. */
+  private async others(): Promise<string[]> {
+    const all = (await this.places.claims.stacks()).map(({ name }) => name);
+    const own = this.held.map(({ name }) => name);
+    const ours = (scope: string): boolean => scope === this.name || scope.startsWith(`${this.name}.`);
+    return all.filter((name) => ours(scopeOf(name)) && !own.includes(name)).sort();
+  }
+
+  private async othersOf(scope: string): Promise<string[]> {
+    return (await this.others()).filter((name) => scopeOf(name) === scope);
+  }
+
+  private async raise(scope: string): Promise<Held> {
+    // Never the name of another claim, also not of one that is gone: so what is taken away is what was meant.
+    const name = `${scope}.${randomBytes(8).toString('hex')}`;
+    const who = holder();
+    try {
+      await this.places.claims.make(name, NO_PASSPHRASE);
+      await this.places.claims.setTag(name, CLAIM, this.options.lease ? `${who}${LEASE}0` : who);
+    } catch (error) {
+      await this.remove(name).catch(() => undefined);
+      throw error;
+    }
+    const one = { name, scope, who, renewals: 0, known: performance.now() };
+    this.held.push(one);
     this.renewRegularly();
-    return 'raised';
+    return one;
+  }
+
+  private async lower(one: Held): Promise<void> {
+    const at = this.held.indexOf(one);
+    if (at >= 0) this.held.splice(at, 1);
+    // One that is written meanwhile would come back.
+    await this.renewing;
+    await this.remove(one.name);
+  }
+
+  /** @param name of a claim; one that is gone stays so */
+  private async remove(name: string): Promise<void> {
+    const { claims } = this.places;
+    try {
+      await claims.forget(name, { backups: true });
+    } catch {
+      if (!(await claims.stacks()).some((one) => one.name === name)) return;
+      // Its owner was killed while Pulumi wrote it, or another one removes it too.
+      await claims.cancel(name);
+      await claims.forget(name, { backups: true });
+    }
   }
 
   private renewRegularly(): void {
     const { lease, renewedMs = RENEWED_MS } = this.options;
     if (!lease || this.timer || renewedMs === 0) return;
-    this.timer = setInterval(() => void this.renew(), renewedMs);
+    this.timer = setInterval(() => {
+      // Also while a renewal hangs.
+      for (const one of [...this.held])
+        if (performance.now() - one.known > LOST_MS) this.lose(one, 'it cannot be renewed');
+      if (!this.busy) void this.renew();
+    }, renewedMs);
     this.timer.unref();
   }
 
   /** Shows that this process lives; one renewal at a time, and none after a release. */
   renew(): Promise<void> {
-    this.renewing = this.renewing.then(() => this.renewNow());
+    this.renewing = this.renewing.then(async () => {
+      this.busy = true;
+      await this.renewNow();
+      this.busy = false;
+    });
     return this.renewing;
   }
 
   private async renewNow(): Promise<void> {
+    const { claims } = this.places;
     for (const one of [...this.held]) {
+      const begun = performance.now();
       try {
-        const found = await this.command.tag(one.stack, one.tag);
-        if (found === undefined || ownerOf(found) !== one.who) {
-          this.lose(one, 'somebody took it away');
-          continue;
-        }
-        one.renewals++;
-        await this.command.setTag(one.stack, one.tag, `${one.who}${LEASE}${one.renewals}`);
-        one.known = performance.now();
+        const text = `${one.who}${LEASE}${++one.renewals}`;
+        const stands = await claims.setTag(one.name, CLAIM, text);
+        // What was removed while it was written is not there to be read.
+        if (stands && (await this.textOf(one.name)) === text) one.known = begun;
+        else this.lose(one, 'somebody took it away');
       } catch (error) {
         const [said = ''] = (error as Error).message.split('\n');
         if (performance.now() - one.known > LOST_MS) this.lose(one, `it cannot be renewed (${said})`);
@@ -142,48 +207,111 @@ export class Claims {
   }
 
   private lose(one: Held, why: string): void {
-    this.held.splice(this.held.indexOf(one), 1);
+    const at = this.held.indexOf(one);
+    if (at < 0) return;
+    this.held.splice(at, 1);
     this.lost = true;
-    this.options.note?.(`The claim of ${one.stack} is lost: ${why}. Stopping.`);
+    this.options.note?.(`The claim of ${one.scope} is lost: ${why}. Stopping.`);
     this.options.lost?.();
   }
 
   /**
-   * Whether a claim is of a process that is gone, and out of the way now. A person's is never; a lease is watched for as
-   * long as a living one would take to be renewed.
+   * Whether a claim is of a process that is gone. A person's is never; a lease is watched for as long as a living one would
+   * take to be renewed. So is one that says nothing yet: its owner writes who it is before it does anything.
    */
-  private async lapsed(stack: string, tag: string, seen: string): Promise<boolean> {
-    if (!seen.includes(LEASE)) return false;
+  private async isDead(name: string, seen: string | undefined): Promise<boolean> {
+    if (this.dead.has(name)) {
+      if (this.dead.get(name) === seen) return true;
+      this.dead.delete(name);
+    }
+    if (seen !== undefined && !seen.includes(LEASE)) return false;
     for (let watched = 0; watched < LAPSED_MS; watched += PAUSE_MS) {
       await this.pause(PAUSE_MS);
-      const now = await this.command.tag(stack, tag);
-      if (now === undefined) return true;
-      if (now !== seen) return false;
+      if ((await this.textOf(name)) !== seen) return false;
+      if (seen === undefined && !(await this.others()).includes(name)) return false;
     }
     this.options.note?.(
-      `${stack} was claimed by a deploy that is gone (${shown(seen)}): its claim is taken away.`,
+      `${scopeOf(name)} was claimed by a process that is gone (${shown(seen)}): its claim is taken away.`,
     );
-    // Pulumi's own lock first: while the claim stands, nobody else begins.
-    await this.command.cancel(stack);
-    if ((await this.command.tag(stack, tag)) === seen) await this.command.removeTag(stack, tag);
+    this.dead.set(name, seen);
     return true;
   }
 
   /**
-   * Waits for the end of a claim.
-   * @throws Refusal when it did not come within this one's patience
+   * Waits until none but the dead claim something.
+   * @returns whether there are any of these
+   * @throws Refusal when that did not come within this one's patience
    */
-  private async untilFree(stack: string, tag: string): Promise<void> {
+  private async untilDead(scope: string): Promise<boolean> {
     const begun = this.paused;
     let told = false;
     for (;;) {
-      const other = await this.command.tag(stack, tag);
-      if (other === undefined || (await this.lapsed(stack, tag, other))) return;
-      if (this.paused - begun >= (this.options.patienceMs ?? 0)) throw this.refusal(stack, other);
-      if (!told) this.options.note?.(`${stack} is locked, ${shown(other)}: waiting for its end.`);
+      const found = await this.othersOf(scope);
+      let other: { readonly text: string | undefined } | undefined;
+      for (const name of found) {
+        const text = await this.textOf(name);
+        if (await this.isDead(name, text)) continue;
+        // Whoever was watched may have gone in good order.
+        if ((await this.othersOf(scope)).includes(name)) other ??= { text };
+      }
+      if (!other) return found.some((name) => this.dead.has(name));
+      if (this.paused - begun >= (this.options.patienceMs ?? 0)) throw this.refusal(scope, other.text);
+      if (!told) this.options.note?.(`${scope} is locked, ${shown(other.text)}: waiting for its end.`);
       told = true;
       await this.pause(PAUSE_MS);
     }
+  }
+
+  /** Whether its flag is up and no living one of the same beside it. The dead must be as they were while they were watched. */
+  private async isAlone({ name, scope }: Held): Promise<boolean> {
+    for (let waited = 0; ; waited += PAUSE_MS) {
+      const up = (await this.places.claims.stacks()).map((one) => one.name);
+      if (!up.includes(name)) return false;
+      const own = this.held.map((one) => one.name);
+      const living: string[] = [];
+      for (const other of up) {
+        if (own.includes(other) || scopeOf(other) !== scope) continue;
+        const isGone = this.dead.has(other) && this.dead.get(other) === (await this.textOf(other));
+        if (!isGone) living.push(other);
+      }
+      if (living.length === 0) return true;
+      // Of those that came at once the last ones of the list make way; one that has it already does not.
+      if (waited >= TURN_MS || living.some((other) => other < name)) return false;
+      await this.pause(PAUSE_MS);
+    }
+  }
+
+  /**
+   * Claims one thing, and takes over what the dead left of it: Pulumi's own lock, then their claims.
+   * @throws Refusal when its turn did not come
+   */
+  private async take(scope: string): Promise<Held> {
+    for (;;) {
+      await this.untilDead(scope);
+      const own = await this.raise(scope);
+      if (await this.isAlone(own)) {
+        await this.bury(scope);
+        return own;
+      }
+      await this.lower(own);
+    }
+  }
+
+  /** Takes away what the dead left of what is claimed. */
+  private async bury(scope: string): Promise<void> {
+    if (this.dead.size === 0) return;
+    const left = (await this.othersOf(scope)).filter((name) => this.dead.has(name));
+    // Who wrote nothing yet had begun nothing.
+    if (left.some((name) => this.dead.get(name) !== undefined)) await this.places.states.cancel(scope);
+    for (const name of left) await this.remove(name);
+  }
+
+  /**
+   * Waits for the end of a claim, and takes over what the dead left of it.
+   * @throws Refusal when it did not come within this one's patience
+   */
+  private async untilFree(scope: string): Promise<void> {
+    if (await this.untilDead(scope)) await this.lower(await this.take(scope));
   }
 
   /**
@@ -191,20 +319,7 @@ export class Claims {
    * @throws Refusal when somebody else has it
    */
   async environment(): Promise<void> {
-    if (this.held.length > 0) return;
-    for (;;) {
-      await this.untilFree(this.name, CHANGING);
-      // Of two that raise it at once one goes round again, and finds the other's.
-      if ((await this.raise(this.name, CHANGING)) !== 'taken') return;
-    }
-  }
-
-  /**
-   * Waits until nobody changes the environment.
-   * @throws Refusal when its turn did not come
-   */
-  untilUnchanging(): Promise<void> {
-    return this.untilFree(this.name, CHANGING);
+    if (this.held.length === 0) await this.take(this.name);
   }
 
   /** Whether it waits for its turn. */
@@ -217,34 +332,30 @@ export class Claims {
     if (this.lost) throw new Refusal(`The claim of ${this.name} was lost. Say the same again.`, EXIT.locked);
   }
 
-  /** Who changes the environment. */
-  changing(): Promise<string | undefined> {
-    return this.command.tag(this.name, CHANGING);
+  /** Whether another one changes the environment. */
+  async isChanging(): Promise<boolean> {
+    return (await this.othersOf(this.name)).length > 0;
   }
 
   /**
-   * Claims a part for a deploy. Whoever has the part or the environment is waited for; a claim that a killed deploy left is
-   * taken away.
-   * @returns false when the part is gone, or may be by now
+   * Claims a part for a deploy, whether there is such a stack yet or not. Whoever has the part or the environment is waited
+   * for; a claim that a killed process left is taken away.
    * @throws Refusal when its turn did not come
    */
-  async deploy(part: string): Promise<boolean> {
+  async deploy(part: string): Promise<void> {
     for (;;) {
-      await this.untilFree(part, DEPLOYING);
-      const raised = await this.raise(part, DEPLOYING);
-      if (raised === 'gone') return false;
-      if (raised === 'raised') break;
+      await this.untilFree(this.name);
+      const own = await this.take(part);
+      if (!(await this.isChanging())) return;
+      // Lowered while it waits: else of two that met both would go away.
+      await this.lower(own);
     }
-    if ((await this.changing()) === undefined) return true;
-    // Lowered while it waits: else of two that met both would go away.
-    await this.release();
-    await this.untilFree(this.name, CHANGING);
-    return false;
   }
 
-  /** Who deploys to a part. */
-  deploying(part: string): Promise<string | undefined> {
-    return this.command.tag(part, DEPLOYING);
+  /** Parts that deploys work on, or are about to. */
+  async deployed(): Promise<string[]> {
+    const parts = (await this.others()).map(scopeOf).filter((scope) => scope !== this.name);
+    return [...new Set(parts)];
   }
 
   /**
@@ -252,24 +363,18 @@ export class Claims {
    * @throws Refusal when its turn did not come
    */
   untilDeployed(part: string): Promise<void> {
-    return this.untilFree(part, DEPLOYING);
+    return this.untilFree(part);
   }
 
-  /** Gives back what this process claimed, and nothing that is another's by now. */
+  /** Gives back what this process claimed, and nothing that is another's. */
   async release(): Promise<void> {
     clearInterval(this.timer);
     this.timer = undefined;
-    const held = this.held.splice(0);
-    await this.renewing;
-    for (const { stack, tag, who } of held) {
-      const now = await this.command.tag(stack, tag);
-      if (now !== undefined && ownerOf(now) === who) await this.command.removeTag(stack, tag);
-    }
+    for (const one of [...this.held]) await this.lower(one);
   }
 
-  /** Takes away the claims of processes that are gone. */
-  async break(parts: readonly string[]): Promise<void> {
-    await this.command.removeTag(this.name, CHANGING);
-    for (const part of parts) await this.command.removeTag(part, DEPLOYING);
+  /** Takes away the claims of all others on the environment and its parts: of processes that are gone. */
+  async break(): Promise<void> {
+    for (const name of await this.others()) await this.remove(name);
   }
 }

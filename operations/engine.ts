@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EngineEvent, LocalWorkspace, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
@@ -6,7 +14,7 @@ import { keepsParts } from '../stacks/backend';
 import { isSalted, stackFile, withoutSecrets } from '../stacks/load';
 import { partName } from '../stacks/names';
 import { yamlText } from '../text/yaml';
-import { Claims, LONGEST_MS } from './claims';
+import { CLAIMS_PROJECT, Claims, LONGEST_MS } from './claims';
 import { Parts } from './part-stacks';
 import { PulumiCommand, type State, withPassphrase } from './pulumi';
 import {
@@ -47,6 +55,11 @@ export interface EngineInputs {
    * @default 20 minutes for a deploy, 0 for all else
    */
   readonly patienceMs?: number;
+  /**
+   * What it claims are leases, which lapse when its process is gone: of a Pod, after which nobody looks.
+   * @default those of a deploy are, those of a change of the whole environment stay until somebody takes them away
+   */
+  readonly lease?: boolean;
   /** What a creation made that was under way when a run was killed; undefined when it made nothing. */
   readonly settle: (create: PendingCreate) => Promise<Existing | undefined>;
   /** Waits for the end of a deletion that was under way when a run was killed. */
@@ -101,6 +114,14 @@ function projectFolder({ root, project = root }: EngineInputs, backend: string):
     if (existsSync(join(from, folder))) symlinkSync(join(from, folder), join(workDir, folder));
   }
   return workDir;
+}
+
+/** Pulumi's commands on the claims, which are stacks of a project of their own. */
+function claimsCommand(workDir: string, backend: string): PulumiCommand {
+  const folder = join(workDir, 'claims');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'Pulumi.yaml'), yamlText({ name: CLAIMS_PROJECT, runtime: 'nodejs' }, {}));
+  return new PulumiCommand(folder, backend);
 }
 
 interface StackRequest {
@@ -192,13 +213,14 @@ export class Engine {
   ) {}
 
   static async open(inputs: EngineInputs): Promise<Engine> {
-    const { backend, environment, existing, part, note } = inputs;
+    const { backend, environment, existing, part, note, lease = part !== undefined } = inputs;
     const workDir = projectFolder(inputs, backend);
     const command = new PulumiCommand(workDir, backend);
     const lost = new AbortController();
     const claiming = { note, lost: () => lost.abort() };
     const patienceMs = inputs.patienceMs ?? (part === undefined ? 0 : LONGEST_MS);
-    const claims = new Claims(command, environment, { ...claiming, patienceMs, lease: part !== undefined });
+    const places = { claims: claimsCommand(workDir, backend), states: command };
+    const claims = new Claims(places, environment, { ...claiming, patienceMs, lease });
     const parts = keepsParts(backend) ? new Parts(command, claims, environment, note) : undefined;
     try {
       const cut = part === undefined ? undefined : await parts?.open(part);
@@ -210,7 +232,7 @@ export class Engine {
       );
       if (!cut && parts) {
         // Of whoever is killed while it only looks, nothing is left to look at.
-        const looking = new Claims(command, environment, { ...claiming, patienceMs, lease: true });
+        const looking = new Claims(places, environment, { ...claiming, patienceMs, lease: true });
         await new Parts(command, looking, environment, note).gatherForLook();
       }
       const engine = new Engine(inputs, workDir, stack, command, claims, parts);

@@ -1,24 +1,30 @@
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
 import { quantity } from '../catalog/quantity';
+import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import type { Model } from '../components/model';
 import { namespacesOf } from '../stacks/namespaces';
-import type { ObjectName } from './outside';
+import type { ClusterRole, ObjectName } from './outside';
 
 // Kubernetes forbids changing a StatefulSet's volume, so that the size of a service's volume is changed at the claim itself,
 // which its class must allow (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims).
+// A claim that the topology declares is changed by the engine: its size in place, and by another class it makes it anew,
+// with a volume that holds nothing (`.spec.storageClassName` in pkg/provider/diff.go of pulumi-kubernetes).
 
-/** The claim of one service's volume, and how large its module's file wants it. */
+/** The claim of a volume, and what the files want of it. */
 export interface Wanted {
+  readonly role: ClusterRole;
   readonly namespace: string;
   readonly claim: string;
   readonly storage: string;
-  readonly module: string;
-  /** Place in the module's file. */
+  /** Class that it must be of. @default any: a StatefulSet's volume stays what it was made as */
+  readonly declared?: { readonly storageClass: string | undefined; readonly key: string };
+  /** File in which its size is written, and the place there. */
+  readonly file: string;
   readonly key: string;
 }
 
-/** A claim that is to grow. */
+/** A claim that is to grow, which the engine does not do. */
 export interface Growth {
   readonly namespace: string;
   readonly claim: string;
@@ -26,77 +32,146 @@ export interface Growth {
   readonly to: string;
 }
 
-/** The claims that the topology's services have in production, as their StatefulSets call them. */
-export function wantedClaims({ modules, settings }: Pick<Model, 'modules' | 'settings'>): Wanted[] {
-  return modules.flatMap((module) =>
-    module.services.flatMap((use, index): Wanted[] =>
-      use.existing
-        ? []
-        : [
-            {
-              namespace: namespacesOf(settings).production(module.name),
-              claim: `${use.name}-data-${use.name}-0`,
-              storage: use.storage,
-              module: module.name,
-              key: `services.${index}.storage`,
-            },
-          ],
-    ),
-  );
-}
-
 const claimSchema = z.looseObject({
-  metadata: z.looseObject({ name: z.string(), namespace: z.string() }),
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string(),
+    managedFields: z
+      .array(z.looseObject({ manager: z.string().optional(), fieldsV1: z.unknown().optional() }))
+      .default([]),
+  }),
   spec: z.looseObject({
     storageClassName: z.string().optional(),
     resources: z.looseObject({ requests: z.looseObject({ storage: z.string() }) }),
   }),
 });
+const classFieldSchema = z.looseObject({ 'f:spec': z.looseObject({ 'f:storageClassName': z.unknown() }) });
+
+type Claim = z.infer<typeof claimSchema>;
+
+/** Whether a claim was made with a class: one that the cluster chose by itself is nobody's, or its controller's. */
+const namedClass = ({ metadata }: Claim): boolean =>
+  metadata.managedFields.some(
+    ({ manager, fieldsV1 }) =>
+      manager !== 'kube-controller-manager' &&
+      classFieldSchema.safeParse(fieldsV1).data?.['f:spec']['f:storageClassName'] !== undefined,
+  );
+
+/** Place in the stack's file where a box's volume stands. */
+const placeOf = ({ box }: BoxDeclaration): string =>
+  box === 'backup' ? 'config.backup.claim' : `config.${box}`;
+
+/** The claims that the topology declares itself. */
+function declaredClaims(model: Model): Wanted[] {
+  const file = `stacks/Pulumi.${model.settings.environment}.yaml`;
+  return topologyBoxes(model).flatMap((box) =>
+    box.declarations.flatMap(({ type, provider, args }): Wanted[] => {
+      if (type !== 'kubernetes:core/v1:PersistentVolumeClaim') return [];
+      const { metadata, spec } = claimSchema.parse(args);
+      return [
+        {
+          role: provider === 'production' ? 'production' : 'ci',
+          namespace: metadata.namespace,
+          claim: metadata.name,
+          storage: spec.resources.requests.storage,
+          declared: { storageClass: spec.storageClassName, key: `${placeOf(box)}.storageClass` },
+          file,
+          key: `${placeOf(box)}.storage`,
+        },
+      ];
+    }),
+  );
+}
+
+/** Every claim that the topology has: those that it declares, and those that its services' StatefulSets make. */
+export function wantedClaims(model: Model): Wanted[] {
+  const { modules, settings } = model;
+  const services = modules.flatMap((module) =>
+    module.services.flatMap((use, index): Wanted[] =>
+      use.existing
+        ? []
+        : [
+            {
+              role: 'production',
+              namespace: namespacesOf(settings).production(module.name),
+              claim: `${use.name}-data-${use.name}-0`,
+              storage: use.storage,
+              file: `catalog/modules/${module.name}.yaml`,
+              key: `services.${index}.storage`,
+            },
+          ],
+    ),
+  );
+  return [...declaredClaims(model), ...services];
+}
+
+/** What the clusters say of volumes. */
+export interface Volumes {
+  /** A claim that is wanted, as it is; undefined where it is not there yet, or could not be asked for. */
+  readonly claimOf: (wanted: Wanted) => unknown;
+  /** Whether a class lets its volumes grow. */
+  readonly expandable: (role: ClusterRole, storageClass: string) => Promise<boolean>;
+}
+
+/** What is wrong with a class; undefined where nothing is. */
+function classProblem({ declared, file, namespace, claim }: Wanted, there: Claim): Problem | undefined {
+  const existing = there.spec.storageClassName;
+  if (!declared || !existing) return undefined;
+  const { storageClass, key } = declared;
+  if (storageClass === existing || (storageClass === undefined && !namedClass(there))) return undefined;
+  return {
+    file,
+    key,
+    what: `${storageClass === undefined ? `is not there any more, and the volume of ${namespace}/${claim} has the class "${existing}"` : `"${storageClass}" is not the class "${existing}" that the volume of ${namespace}/${claim} has`}: the claim would be made anew, without what it holds.`,
+    remedy: `Write ${existing}. For another class copy what it holds, delete the claim by hand, and copy it back.`,
+  };
+}
 
 /**
- * What is to grow, given the claims that are there.
- * @param expandable whether a class lets its volumes grow
- * @throws ProblemsError for a volume that cannot grow, and for one that would have to shrink
+ * What is to grow beside what the engine does, given the claims that are there.
+ * @throws ProblemsError for a volume that cannot grow, one that would have to shrink, and one that would be made anew
  */
 export async function growthOf(
   wanted: readonly Wanted[],
-  claims: readonly unknown[],
-  expandable: (storageClass: string) => Promise<boolean>,
+  { claimOf, expandable }: Volumes,
 ): Promise<Growth[]> {
-  const there = new Map(
-    claims.flatMap((claim) => {
-      const { data } = claimSchema.safeParse(claim);
-      return data ? [[`${data.metadata.namespace}/${data.metadata.name}`, data.spec] as const] : [];
-    }),
-  );
   const growing: Growth[] = [];
   const problems: Problem[] = [];
-  for (const { namespace, claim, storage, module, key } of wanted) {
-    const spec = there.get(`${namespace}/${claim}`);
-    const from = spec?.resources.requests.storage ?? storage;
+  for (const one of wanted) {
+    const { role, namespace, claim, storage, declared, file, key } = one;
+    const { data } = claimSchema.safeParse(claimOf(one));
+    if (!data) continue;
+    const { spec } = data;
+    const other = classProblem(one, data);
+    if (other) problems.push(other);
+    const from = spec.resources.requests.storage;
     const [before, after] = [quantity(from), quantity(storage)];
     if (before === undefined || after === undefined || before === after) continue;
     const fault = (what: string, remedy: string): void => {
-      problems.push({ file: `catalog/modules/${module}.yaml`, key, what, remedy });
+      problems.push({ file, key, what, remedy });
     };
     if (after < before)
       fault(
         `"${storage}" is less than the ${from} that its volume has, and no volume shrinks.`,
         `Write ${from}.`,
       );
-    else if (spec?.storageClassName === undefined || !(await expandable(spec.storageClassName)))
+    else if (spec.storageClassName === undefined || !(await expandable(role, spec.storageClassName)))
       fault(
-        `"${storage}" is more than the ${from} that its volume has, and its class "${spec?.storageClassName ?? ''}" lets no volume grow.`,
-        `Set allowVolumeExpansion on the class if its driver can; else write ${from}, or move the data to a new instance of another "name" by its backup.`,
+        `"${storage}" is more than the ${from} that its volume has, and its class "${spec.storageClassName ?? ''}" lets no volume grow.`,
+        `Set allowVolumeExpansion on the class if its driver can; else write ${from}, or ${declared ? 'copy what it holds, delete the claim by hand, and copy it back' : 'move the data to a new instance of another "name" by its backup'}.`,
       );
-    else growing.push({ namespace, claim, from, to: storage });
+    else if (!declared) growing.push({ namespace, claim, from, to: storage });
   }
   if (problems.length > 0) throw new ProblemsError(problems);
   return growing;
 }
 
 /** A claim that asks for more: what is sent of it. */
-export const grown = ({ namespace, claim, to }: Growth): ObjectName & { readonly spec: object } => ({
+export const grown = ({
+  namespace,
+  claim,
+  to,
+}: Omit<Growth, 'from'>): ObjectName & { readonly spec: object } => ({
   apiVersion: 'v1',
   kind: 'PersistentVolumeClaim',
   metadata: { namespace, name: claim },

@@ -5,6 +5,8 @@ import { checkAll } from './check';
 
 // What a repository of one's own imports from the package `switchyard`.
 
+export { IN_PLACE } from '../components/shared/in-place';
+
 function placeIn(folder: string): Place {
   const { product, project } = placeOf(__dirname, folder);
   if (project !== undefined) return { product, project };

@@ -23,11 +23,11 @@ import { confirmationText, countsText, questionFor } from './confirm';
 import { Engine, type EngineOperation, type Operation, type OperationResult, type RunInputs } from './engine';
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
-import { type Growth, grown, growthLine, growthOf, wantedClaims } from './growth';
+import { type Growth, grown, growthLine } from './growth';
 import { layOutImage } from './lay-out';
 import { lockHolders } from './lock';
 import { FailedRun, type Outcome } from './outcome';
-import { listObjects, patchObject, readObject } from './outside';
+import { patchObject } from './outside';
 import { backendOf, foldersHere } from './place';
 import { basisOf } from './preview/basis';
 import { programHere } from './program';
@@ -36,6 +36,7 @@ import { settle, untilEnded, worldOf } from './repair';
 import { losing, type Step, StepGatherer } from './steps';
 import type { Terminal } from './terminal';
 import { imageUrns, productionUrns, replaceUrns } from './urns';
+import { growingVolumes } from './volumes';
 
 export interface OperateOptions {
   readonly only?: string;
@@ -45,6 +46,8 @@ export interface OperateOptions {
   readonly withoutImages?: boolean;
   /** Minutes to wait for whoever changes the environment or deploys to it. @default 20 for a deploy, 0 for all else */
   readonly lockTimeout?: number;
+  /** What it claims lapses when its process is gone: see `EngineInputs.lease`. */
+  readonly lease?: boolean;
   /** Of an `up`: see {@link assertBasis}. */
   readonly basis?: string;
 }
@@ -137,6 +140,8 @@ export async function withSession<T>(
     readonly part?: string;
     /** See {@link OperateOptions.lockTimeout}. */
     readonly lockTimeout?: number;
+    /** See {@link OperateOptions.lease}. */
+    readonly lease?: boolean;
   } = {},
 ): Promise<T> {
   const folders = foldersHere();
@@ -157,6 +162,7 @@ export async function withSession<T>(
       program,
       existing: options.existing,
       part: options.part,
+      lease: options.lease,
       ...(options.lockTimeout === undefined ? {} : { patienceMs: options.lockTimeout * 60_000 }),
       settle: async (create) => settle(create, worldOf(settings, await gitlabToken())),
       untilEnded: async (change) => untilEnded(change, worldOf(settings, await gitlabToken())),
@@ -256,29 +262,6 @@ const stepLine = ({ operation, kind, name, properties, data }: Step): string => 
 };
 
 /**
- * Volumes of production that are smaller than their modules' files say. Where the cluster cannot be asked, the engine will
- * say so.
- * @throws ProblemsError for those that cannot be made so
- */
-async function growth({ modules, settings }: Model): Promise<Growth[]> {
-  const claims = await listObjects(
-    settings,
-    'production',
-    'v1',
-    'PersistentVolumeClaim',
-    'app.kubernetes.io/component=service',
-  ).catch(() => []);
-  return growthOf(wantedClaims({ modules, settings }), claims, async (name) => {
-    const found = await readObject(settings, 'production', {
-      apiVersion: 'storage.k8s.io/v1',
-      kind: 'StorageClass',
-      metadata: { name },
-    });
-    return (found as { allowVolumeExpansion?: boolean } | undefined)?.allowVolumeExpansion === true;
-  });
-}
-
-/**
  * Holds what is recorded against what was compared. A plan is of one state and one ledger: on others the same program would do
  * something else than its reviewers saw.
  * @throws Refusal where something was released or changed since
@@ -325,7 +308,7 @@ export async function operate(
       requireSecrets(folders, model, only);
       refuseGuessable(folders, environment);
       // A deploy changes no volume.
-      if (!only) growing = await growth(model);
+      if (!only) growing = await growingVolumes(model, (text) => terminal.note(text));
       // The Pods of a merge request reach no registry, and this one changes nothing.
       if (operation === 'up' && !only) await refuseOpenRegistries(model.settings);
     }
@@ -376,6 +359,6 @@ export async function operate(
         lines: [...listed, ...warned, ...growing.map(growthLine), `${title}: ${countsText(result.changes)}`],
       };
     },
-    { before: prepare, only, part, lockTimeout: options.lockTimeout },
+    { before: prepare, only, part, lockTimeout: options.lockTimeout, lease: options.lease },
   );
 }

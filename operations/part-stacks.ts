@@ -107,18 +107,31 @@ export class Parts {
    * @throws Refusal when its turn did not come, or nothing that agrees with the environment was cut for it
    */
   async open(module: string): Promise<Cut> {
-    const part = partName(this.environment, module);
-    for (;;) {
-      await this.claims.untilUnchanging();
+    for (let first = true; ; first = false) {
+      await this.claims.deploy(partName(this.environment, module));
       try {
-        const cut = await this.ready(module);
-        // Whoever was waited for may have gathered it.
-        if (await this.claims.deploy(part)) return cut;
+        return await this.ready(module);
       } catch (error) {
-        // Somebody began to change the environment meanwhile: what was found, or not found any more, says nothing.
-        if ((await this.claims.changing()) === undefined) throw error;
+        if (!first) throw error;
+        // Who only looks does not wait for a deploy, and what it cuts anew is not there for a moment: it is waited for.
+        await this.claims.release();
       }
     }
+  }
+
+  /** Does something to a part, or to what was cut, that is claimed: who still has Pulumi's lock of it was killed. */
+  private async unlocked<T>(stack: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Error) || lockHolders(error.message).length === 0) throw error;
+      await this.command.cancel(stack);
+      return work();
+    }
+  }
+
+  private forget(stack: string): Promise<void> {
+    return this.unlocked(stack, () => this.command.forget(stack));
   }
 
   private async ready(module: string): Promise<Cut> {
@@ -158,8 +171,8 @@ export class Parts {
     };
     try {
       // One that a killed run did not finish.
-      await this.command.forget(part);
-      await this.command.make(part);
+      await this.forget(part);
+      await this.unlocked(part, () => this.command.make(part));
       await this.command.import(part, state);
     } catch (error) {
       if (!isWrongPassphrase(error)) throw error;
@@ -182,8 +195,10 @@ export class Parts {
   async gather(
     settle: (part: string, salt: string, passphrase: string | undefined) => Promise<void>,
   ): Promise<readonly string[]> {
+    // Also of deploys that have yet to make their part.
+    for (const part of await this.claims.deployed()) await this.claims.untilDeployed(part);
     const { parts: names } = await this.all();
-    for (const name of names) await this.claims.untilDeployed(name);
+    this.claims.assertKept();
     // From here on no deploy begins, also when this is killed.
     await this.command.removeTag(this.environment, CUT_FOR);
     if (names.length === 0) return [];
@@ -205,31 +220,31 @@ export class Parts {
    */
   async gatherForLook(): Promise<void> {
     const { environment } = this;
-    const [{ parts: found }, agrees, changing] = await Promise.all([
+    const [{ parts: found }, agrees, isChanging] = await Promise.all([
       this.all(),
       this.agrees(),
-      this.claims.changing(),
+      this.claims.isChanging(),
     ]);
-    if (found.length === 0 && agrees && changing === undefined) return;
+    if (found.length === 0 && agrees && !isChanging) return;
     try {
       await this.claims.environment();
       // Only now no deploy begins any more.
+      const left: string[] = [];
+      for (const part of await this.claims.deployed()) if (!(await this.rests(part))) left.push(part);
       const { parts: names } = await this.all();
       const parts: Part[] = [];
-      const left: string[] = [];
-      for (const name of names) {
-        const part = (await this.rests(name)) ? await this.read(name) : undefined;
-        if (part && !isOpen(part.state.deployment)) parts.push(part);
-        else {
-          this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
-          left.push(name);
-        }
+      for (const name of names.filter((one) => !left.includes(one))) {
+        const part = await this.read(name);
+        if (isOpen(part.state.deployment)) left.push(name);
+        else parts.push(part);
       }
+      for (const name of left)
+        this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
       // What changed the environment until now may have cut it.
       if (parts.length === 0 && (await this.agrees())) return;
       await this.command.removeTag(environment, CUT_FOR);
       const brought = parts.length === 0 || (await this.bring(parts, await this.passphrases()));
-      await this.cut(brought ? left : names);
+      await this.cut(brought ? left : [...left, ...names]);
     } catch (error) {
       if (!(error instanceof Error) || lockHolders(error.message).length === 0) throw error;
       this.note(`${environment} is locked: what deploys did since it was changed shows as a change.`);
@@ -245,9 +260,9 @@ export class Parts {
     return cutFor === newest || (cutFor === undefined && newest === NEVER);
   }
 
-  /** Whether no deploy works on a part, once it was waited for. */
+  /** Whether no deploy works on a part that one had claimed, once it was waited for. */
   private async rests(part: string): Promise<boolean> {
-    if (!this.claims.isPatient) return (await this.claims.deploying(part)) === undefined;
+    if (!this.claims.isPatient) return false;
     try {
       await this.claims.untilDeployed(part);
       return true;
@@ -296,7 +311,7 @@ export class Parts {
     }
     this.claims.assertKept();
     await this.command.import(environment, { version, deployment: gathered });
-    for (const { name } of parts) await this.command.forget(name);
+    for (const { name } of parts) await this.forget(name);
     return true;
   }
 
@@ -307,6 +322,7 @@ export class Parts {
    */
   async cut(left: readonly string[] = []): Promise<void> {
     const { environment, command } = this;
+    this.claims.assertKept();
     const [{ version, deployment }, before, newest] = await Promise.all([
       command.open(environment),
       this.all(),
@@ -323,8 +339,9 @@ export class Parts {
       ...before.cut.filter((one) => !kept.includes(one)).map(({ name }) => name),
       ...before.parts.filter((name) => !left.includes(name)),
     ];
-    await each(gone, (name) => command.forget(name));
+    await each(gone, (name) => this.forget(name));
     await each(fresh, (one) => this.makeCut(one, version));
+    this.claims.assertKept();
     await command.setTag(environment, CUT_FOR, newest);
   }
 
@@ -338,6 +355,6 @@ export class Parts {
   async unlock(): Promise<void> {
     const { parts } = await this.all();
     for (const part of parts) await this.command.cancel(part);
-    await this.claims.break(parts);
+    await this.claims.break();
   }
 }

@@ -49,6 +49,9 @@ async function whereThere(said: Promise<string>): Promise<string | undefined> {
   }
 }
 
+/** How often a list is begun. */
+const LISTED = 5;
+
 /** Milliseconds for one command: each reads or writes a state, and none touches what it stands for. */
 const STATE_MS = 600_000;
 
@@ -87,7 +90,14 @@ export class PulumiCommand {
 
   /** The project's stacks. */
   async stacks(): Promise<StackSummary[]> {
-    return stacksSchema.parse(JSON.parse(await this.run('stack', 'ls', '--json')));
+    for (let tries = 1; ; tries++) {
+      try {
+        return stacksSchema.parse(JSON.parse(await this.run('stack', 'ls', '--json')));
+      } catch (error) {
+        // A list of a folder ends at the first file that somebody removes meanwhile (ListPaged of gocloud.dev's fileblob).
+        if (tries === LISTED || !/no such file or directory/.test(String(error))) throw error;
+      }
+    }
   }
 
   async export(stack: string): Promise<State> {
@@ -135,14 +145,18 @@ export class PulumiCommand {
     return saltedSchema.parse(parse(readFileSync(file, 'utf8'))).encryptionsalt;
   }
 
-  /** Forgets a stack, where there is one, with all that it holds; what its resources stand for stays. */
-  async forget(stack: string): Promise<void> {
-    await whereThere(this.run('stack', 'rm', stack, '--force', '--yes', '--preserve-config'));
+  /**
+   * Forgets a stack, where there is one, with all that it holds; what its resources stand for stays.
+   * @param also the copies that Pulumi keeps of its state. @default they stay
+   */
+  async forget(stack: string, also: { readonly backups?: boolean } = {}): Promise<void> {
+    const backups = also.backups ? ['--remove-backups'] : [];
+    await whereThere(this.run('stack', 'rm', stack, '--force', '--yes', '--preserve-config', ...backups));
   }
 
-  /** Breaks the lock of a run that is gone. */
+  /** Breaks the lock of a run that is gone, where there is such a stack. */
   async cancel(stack: string): Promise<void> {
-    await this.run('cancel', stack, '--yes');
+    await whereThere(this.run('cancel', stack, '--yes'));
   }
 
   /** When a stack's newest update began, as Pulumi writes it; empty where there was none. */

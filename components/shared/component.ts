@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { ResourceByType } from './constructors';
 import type { Declaration, ResourceType } from './declaration';
 import type { Handle } from './handle';
+import { warnUnlessInPlace } from './in-place';
 import { inOrder } from './order';
 import { isTemplate } from './references';
 import { Registrar } from './registrar';
@@ -32,6 +33,9 @@ interface Derivation {
   readonly versions?: Versions;
 }
 
+/** What a provider may have to delete for a change. */
+const MUTABLE: readonly ResourceType[] = ['kubernetes:core/v1:ConfigMap', 'kubernetes:core/v1:Secret'];
+
 const registrarOf = (args: RuntimeArgs & Derivation): Registrar => {
   if ('registrar' in args) return args.registrar;
   const { seed, environment, versions } = args;
@@ -55,6 +59,9 @@ export class Component extends pulumi.ComponentResource {
   ) {
     super(token, name, {}, opts);
     this.registrar = registrarOf(args);
+    if (!('registrar' in args) && declarations.some(({ type }) => MUTABLE.includes(type))) {
+      warnUnlessInPlace(this, name);
+    }
     for (const declaration of inOrder(declarations)) this.registrar.register(declaration, this);
   }
 

@@ -288,7 +288,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     .action(async ({ environment }: { environment: string }) => {
       const source = join(shell.workspace(), SOURCE);
       const basis = readBasis(previewPaths(shell.workspace(), environment).basis);
-      const how = ['--lock-timeout', '20', '--yes', '--without-images', '--basis', basis];
+      const how = ['--lock-timeout', '20', '--lease', '--yes', '--without-images', '--basis', basis];
       const code = await runMerged(source, ['up', environment, ...how]);
       if (code === MOVED)
         throw new Failure(exitCode.again, `${environment} was changed since it was compared.`);

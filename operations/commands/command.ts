@@ -12,6 +12,7 @@ export interface RunOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly withoutImages?: boolean;
   readonly lockTimeout?: number;
+  readonly lease?: boolean;
   readonly basis?: string;
 }
 
@@ -56,6 +57,13 @@ export const lockTimeout = (command: Command): Command =>
     '--lock-timeout <minutes>',
     'wait so long for whoever changes the environment, or deploys to it',
     wholeNumber,
+  );
+
+/** Of a Pod: nobody looks at what is left of one that was killed. */
+export const lease = (command: Command): Command =>
+  command.option(
+    '--lease',
+    'let others go on a while after this process was killed: for a Pod, not for people',
   );
 
 export const withoutImages = (command: Command): Command =>

@@ -1,10 +1,12 @@
-import { type AddCommand, basis, operationCommand, replace, withoutImages, yes } from './command';
+import { type AddCommand, basis, lease, operationCommand, replace, withoutImages, yes } from './command';
 
 export const up: AddCommand = (program) => {
-  basis(
-    yes(
-      withoutImages(
-        replace(operationCommand(program, 'up', 'make the environment what catalog and stack say')),
+  lease(
+    basis(
+      yes(
+        withoutImages(
+          replace(operationCommand(program, 'up', 'make the environment what catalog and stack say')),
+        ),
       ),
     ),
   );

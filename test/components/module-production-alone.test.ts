@@ -2,6 +2,7 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { findModule, parseCatalog } from '../../catalog/load';
 import { ModuleProduction } from '../../components/production/module-production';
+import { IN_PLACE } from '../../components/shared/in-place';
 import { Secrets } from '../../components/shared/secrets';
 import { released } from '../support/model';
 import { registeredBy, secretTexts, waitsFor } from '../support/registered';
@@ -43,7 +44,7 @@ const program = (image: pulumi.Input<string>, namespace = 'orders') =>
       },
       seed: pulumi.secret(SEED),
     },
-    { provider: new k8s.Provider('cluster', { context: 'somewhere' }) },
+    { provider: new k8s.Provider('cluster', { context: 'somewhere', ...IN_PLACE }) },
   );
 
 interface Pod {
@@ -52,12 +53,16 @@ interface Pod {
 
 test('a module alone: everything that it is made of, below its component, by the provider that it was given', async () => {
   let host: string | undefined;
+  const warn = jest.spyOn(pulumi.log, 'warn');
   const registered = await registeredBy(() => {
     const orders = program(released.image);
     host = orders.host;
     return orders;
   });
   expect(host).toBe('orders.orders.svc');
+  // Secrets and ConfigMaps are changed in place by what it was given.
+  expect(warn).not.toHaveBeenCalled();
+  warn.mockRestore();
   const children = registered.filter(({ type }) => type.startsWith('kubernetes:'));
   expect(children.map(({ name }) => name).sort()).toEqual([
     'orders-allow-6379',
@@ -109,14 +114,18 @@ test('the image may come late: whatever builds it is waited for', async () => {
 test('before its first release there is all but the workload', async () => {
   const registered = await registeredBy(
     () =>
-      new ModuleProduction('orders', {
-        environment: 'production',
-        namespace: 'orders',
-        module: findModule(catalog, 'orders'),
-        services: catalog.services,
-        registry: { address: 'harbor.example.com', pull: { user: 'robot', password: 'hunter2' } },
-        seed: SEED,
-      }),
+      new ModuleProduction(
+        'orders',
+        {
+          environment: 'production',
+          namespace: 'orders',
+          module: findModule(catalog, 'orders'),
+          services: catalog.services,
+          registry: { address: 'harbor.example.com', pull: { user: 'robot', password: 'hunter2' } },
+          seed: SEED,
+        },
+        { provider: new k8s.Provider('cluster', { context: 'somewhere', ...IN_PLACE }) },
+      ),
   );
   const names = registered.map(({ name }) => name);
   expect(names).toContain('orders-cache-workload');

@@ -2,17 +2,45 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { Registry } from '../../components/registry/registry';
 import { registryDeclarations } from '../../components/registry/resources';
+import { IN_PLACE } from '../../components/shared/in-place';
 import { Secrets } from '../../components/shared/secrets';
 import { registeredBy, secretTexts, settled, waitsFor } from '../support/registered';
 
 const SEED = 'a seed for tests, long enough to be one';
 const ARGS = { environment: 'production', namespace: 'images', address: 'registry.example.com' };
 
+const warned: string[] = [];
+beforeEach(() => {
+  warned.length = 0;
+  jest.spyOn(pulumi.log, 'warn').mockImplementation(async (text) => void warned.push(text));
+});
+afterEach(() => jest.restoreAllMocks());
+
+test.each([
+  [
+    'a provider without the options',
+    () => ({ provider: new k8s.Provider('cluster', { context: 'somewhere' }) }),
+    /^images: the provider of its cluster has no enableConfigMapMutable and no enableSecretMutable, .* \.\.\.IN_PLACE/,
+  ],
+  [
+    'one with half of them',
+    () => ({ provider: new k8s.Provider('cluster', { enableConfigMapMutable: true }) }),
+    /has no enableSecretMutable, /,
+  ],
+  ['the default one', () => ({}), /has no enableConfigMapMutable and no enableSecretMutable, /],
+])('that %s deletes Secrets to change them is told', async (_which, opts, text) => {
+  await registeredBy(() => new Registry('images', { ...ARGS, seed: SEED }, opts()));
+  expect(warned).toEqual([expect.stringMatching(text)]);
+});
+
 test('a registry alone: its children stand below it, by the provider that it was given', async () => {
   const registered = await registeredBy(() => {
-    const provider = new k8s.Provider('cluster', { context: 'somewhere' });
+    const provider = new k8s.Provider('cluster', { context: 'somewhere', ...IN_PLACE });
     return new Registry('images', { ...ARGS, seed: SEED }, { provider });
   });
+  expect(warned).toEqual([]);
+  const { inputs } = registered.find(({ type }) => type === 'pulumi:providers:kubernetes') ?? {};
+  expect(inputs).toMatchObject({ enableSecretMutable: 'true', enableConfigMapMutable: 'true' });
   const children = registered.filter(({ type }) => type.startsWith('kubernetes:'));
   expect(children.map(({ name }) => name).sort()).toEqual(
     registryDeclarations('images', ARGS)

@@ -60,6 +60,7 @@ export const STAGES: readonly Stage[] = [
         'programs/preview-compile',
         'programs/preview-engine',
         'programs/refusals',
+        'programs/growth',
       ],
     ],
   },

@@ -1,30 +1,24 @@
-import { type ClaimOptions, Claims, LAPSED_MS, LONGEST_MS } from '../../operations/claims';
+import fc from 'fast-check';
+import {
+  type ClaimOptions,
+  Claims,
+  LAPSED_MS,
+  LONGEST_MS,
+  LOST_MS,
+  RENEWED_MS,
+} from '../../operations/claims';
 import { EXIT } from '../../operations/refusal';
+import { ClaimStore } from '../support/claims';
+import { scaled } from '../support/scale';
 
-/** The tags of all stacks, as a backend keeps them. */
-let tags: Map<string, string>;
+let store: ClaimStore;
 beforeEach(() => {
-  tags = new Map();
+  store = new ClaimStore();
 });
 
-let cancelled: string[];
-beforeEach(() => {
-  cancelled = [];
-});
-
-const command = {
-  tag: async (stack: string, name: string) => tags.get(`${stack} ${name}`),
-  setTag: async (stack: string, name: string, value: string) => {
-    if (stack === 'lab.gone') return false;
-    tags.set(`${stack} ${name}`, value);
-    return true;
-  },
-  removeTag: async (stack: string, name: string) => void tags.delete(`${stack} ${name}`),
-  cancel: async (stack: string) => void cancelled.push(stack),
-};
 const hurried = async () => undefined;
 const someone = (options: ClaimOptions = {}) =>
-  new Claims(command, 'lab', { pause: hurried, renewedMs: 0, ...options });
+  new Claims(store.places(), 'lab', { pause: hurried, renewedMs: 0, ...options });
 /** A deploy, whose claims are leases, and who waits its turn. */
 const deployer = (options: ClaimOptions = {}) => someone({ lease: true, patienceMs: LONGEST_MS, ...options });
 /** Whoever waits sees the claims of these renewed. */
@@ -50,10 +44,17 @@ test('an environment is claimed by one at a time, and the other learns by whom a
   await someone().environment();
 });
 
+test('another environment of the same backend is another’s', async () => {
+  await new Claims(store.places(), 'lab2', { pause: hurried }).environment();
+  await someone().environment();
+  await someone().break();
+  expect(store.scopes).toEqual(['lab2']);
+});
+
 test('deploys of two modules go on at once; of one module the second waits its turn, and says so', async () => {
   const first = deployer();
-  expect(await first.deploy('lab.orders')).toBe(true);
-  expect(await deployer().deploy('lab.billing')).toBe(true);
+  await first.deploy('lab.orders');
+  await deployer().deploy('lab.billing');
   const notes: string[] = [];
   let rounds = 0;
   const second = deployer({
@@ -63,7 +64,7 @@ test('deploys of two modules go on at once; of one module the second waits its t
       if (++rounds === 6) await first.release();
     },
   });
-  expect(await second.deploy('lab.orders')).toBe(true);
+  await second.deploy('lab.orders');
   expect(notes).toEqual([
     expect.stringMatching(/^lab\.orders is locked, created by \S+@.*: waiting for its end\.$/),
   ]);
@@ -76,38 +77,35 @@ test('a deploy waits for whoever changes the environment, and leaves no flag whe
   const up = someone();
   await up.environment();
   let rounds = 0;
-  // Who changed it may have gathered the part, so that the deploy begins anew.
   const deploy = deployer({
     pause: async () => {
       rounds++;
       // Lowered while it waits: who changes the environment must not be turned away by it.
-      expect(await someone().deploying('lab.orders')).toBeUndefined();
+      expect(await up.deployed()).toEqual([]);
       if (rounds === 3) await up.release();
     },
   });
-  expect([await deploy.deploy('lab.orders'), rounds]).toEqual([false, 3]);
-  expect(await deploy.deploy('lab.orders')).toBe(true);
+  await deploy.deploy('lab.orders');
+  expect([rounds, store.scopes]).toEqual([3, ['lab.orders']]);
 
   await someone().environment();
   const error = await refused(deployer().deploy('lab.billing'));
   expect(error).toMatchObject({ code: EXIT.locked, message: expect.stringMatching(/^lab is locked/) });
-  expect(await someone().deploying('lab.billing')).toBeUndefined();
-});
-
-test('a part that was gathered meanwhile is not claimed', async () => {
-  expect(await deployer().deploy('lab.gone')).toBe(false);
-  expect(tags.size).toBe(0);
+  expect(store.scopes).toEqual(['lab', 'lab.orders']);
 });
 
 test('nobody changes an environment while a living deploy works on a part of it', async () => {
   const deploy = deployer();
   await deploy.deploy('lab.orders');
-  expect(await refused(someone({ pause: alive(deploy) }).untilDeployed('lab.orders'))).toMatchObject({
+  const up = someone({ pause: alive(deploy) });
+  await up.environment();
+  expect(await up.deployed()).toEqual(['lab.orders']);
+  expect(await refused(up.untilDeployed('lab.orders'))).toMatchObject({
     code: EXIT.locked,
     message: expect.stringMatching(/^lab\.orders is locked, created by [^,]+\. Wait/),
   });
-  await someone().untilDeployed('lab.billing');
-  expect(cancelled).toEqual([]);
+  await up.untilDeployed('lab.billing');
+  expect(store.cancelled).toEqual([]);
 });
 
 test('who has patience waits for deploys and for a change as long as it has, and no longer', async () => {
@@ -134,16 +132,86 @@ test('who has patience waits for deploys and for a change as long as it has, and
   expect(waited).toBeGreaterThanOrEqual(60_000);
 });
 
-test('whoever lost a lease writes nothing any more', async () => {
-  const deploy = deployer();
-  await deploy.deploy('lab.orders');
-  deploy.assertKept();
-  await command.removeTag('lab.orders', 'switchyard:deploying');
-  await deploy.renew();
-  expect(() => deploy.assertKept()).toThrow('The claim of lab was lost');
+describe('of those that come at the same moment', () => {
+  /** Both find nothing before either has raised its flag; then one is held back there until the other has what it wants. */
+  async function meet(claim: (claims: Claims) => Promise<unknown>, options: ClaimOptions) {
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    let once = true;
+    const late = async (command: string) => {
+      if (command !== 'init' || !once) return;
+      once = false;
+      await held;
+    };
+    const first = someone(options);
+    const second = new Claims(store.places(late), 'lab', { pause: hurried, renewedMs: 0, ...options });
+    const seconds = refused(claim(second));
+    while (once) await new Promise((resolve) => setImmediate(resolve));
+    await claim(first);
+    go();
+    return { first, seconds };
+  }
+
+  it('one has the environment, and the other is told by whom it is kept out', async () => {
+    const { first, seconds } = await meet((claims) => claims.environment(), {});
+    expect(await seconds).toMatchObject({ code: EXIT.locked });
+    first.assertKept();
+    expect(store.scopes).toEqual(['lab']);
+  });
+
+  it('one deploys, and the other waits until it is kept out', async () => {
+    const { seconds } = await meet((claims) => claims.deploy('lab.orders'), { patienceMs: 60_000 });
+    expect(await seconds).toMatchObject({ code: EXIT.locked });
+    expect(store.scopes).toEqual(['lab.orders']);
+  });
+
+  /** A process that is gone left these. */
+  const graves = { none: [], lease: ['created by a@b (pid 1) at 2026, lease 4'], untold: [undefined] };
+
+  it.each(Object.entries(graves))(
+    'never two go on, in whatever order their commands are done, and each has its turn (left by the dead: %s)',
+    (_name, left) =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.scheduler(),
+          fc.array(fc.constantFrom('up', 'orders', 'billing'), { minLength: 2, maxLength: 4 }),
+          fc.constantFrom('lab', 'lab.orders'),
+          async (scheduler, kinds, where) => {
+            store = new ClaimStore();
+            for (const text of left) store.claims.set(`${where}.0000000000000000`, text);
+            const step = (command: string) => scheduler.schedule(Promise.resolve(), command);
+            const at: string[] = [];
+            const work = async (kind: string) => {
+              const claims = new Claims(store.places(step), 'lab', {
+                pause: () => step('pause'),
+                patienceMs: Number.POSITIVE_INFINITY,
+              });
+              if (kind === 'up') {
+                await claims.environment();
+                for (const part of await claims.deployed()) await claims.untilDeployed(part);
+              } else await claims.deploy(`lab.${kind}`);
+              expect(at.filter((other) => kind === 'up' || other === 'up' || other === kind)).toEqual([]);
+              at.push(kind);
+              await step(`${kind} works`);
+              at.splice(at.indexOf(kind), 1);
+              await claims.release();
+              return kind;
+            };
+            expect(await scheduler.waitFor(Promise.all(kinds.map(work)))).toEqual(kinds);
+            // What nobody came for stays.
+            const cameFor = where === 'lab' || kinds.includes('up') || kinds.includes('orders');
+            expect(store.claims.size).toBe(cameFor ? 0 : left.length);
+            expect(new Set(store.cancelled).size).toBeLessThanOrEqual(left[0] === undefined ? 0 : 1);
+          },
+        ),
+        { numRuns: scaled({ usual: 40, all: 2000 }) },
+      ),
+  );
 });
 
-describe('a killed deploy', () => {
+describe('a killed process', () => {
   it('keeps no other deploy and no `up` out: its lease lapses, and with it Pulumi’s own lock', async () => {
     await deployer().deploy('lab.orders');
     const notes: string[] = [];
@@ -153,78 +221,149 @@ describe('a killed deploy', () => {
     };
     await someone({ note: (text) => notes.push(text), pause }).untilDeployed('lab.orders');
     expect(waited).toBeGreaterThanOrEqual(LAPSED_MS);
-    expect([tags.size, cancelled, notes]).toEqual([
-      0,
+    expect([store.scopes, store.cancelled, notes]).toEqual([
+      [],
       ['lab.orders'],
       [
         expect.stringMatching(
-          /^lab\.orders was claimed by a deploy that is gone \(created by .*\): its claim/,
+          /^lab\.orders was claimed by a process that is gone \(created by .*\): its claim/,
         ),
       ],
     ]);
     await deployer().deploy('lab.orders');
-    expect(await deployer().deploy('lab.orders')).toBe(true);
+    await deployer().deploy('lab.orders');
   });
 
-  it('that worked on the whole environment is no different', async () => {
-    await deployer().environment();
-    await someone().environment();
-    expect(cancelled).toEqual(['lab']);
-  });
+  it.each(['another change', 'a deploy'])(
+    'that changed the whole environment, in a Pod, does not keep %s out',
+    async (next) => {
+      await deployer().environment();
+      if (next === 'a deploy') await deployer().deploy('lab.orders');
+      else await someone().environment();
+      expect(store.cancelled).toEqual(['lab']);
+      expect(store.scopes).toEqual([next === 'a deploy' ? 'lab.orders' : 'lab']);
+    },
+  );
 
-  it('a person’s `up` that was killed is theirs to look at, however long it stood', async () => {
+  it('that was a person’s `up` is theirs to look at, however long it stood', async () => {
     await someone().environment();
     expect(await refused(someone().environment())).toMatchObject({ code: EXIT.locked });
     expect(await refused(deployer().environment())).toMatchObject({ code: EXIT.locked });
-    expect([tags.size, cancelled]).toEqual([1, []]);
+    expect([store.scopes, store.cancelled]).toEqual([['lab'], []]);
+  });
+
+  it('takes nobody’s claim along: of two that watched it, the second finds the first one’s', async () => {
+    await deployer().deploy('lab.orders');
+    const first = deployer();
+    let both: Promise<unknown> = Promise.resolve();
+    let rounds = 0;
+    const second = deployer({
+      pause: async () => {
+        // Right before its watch ends.
+        if (++rounds === 19) await first.deploy('lab.orders');
+        await first.renew();
+        if (rounds === 40) both = first.release();
+      },
+    });
+    await second.deploy('lab.orders');
+    await both;
+    expect([rounds >= 40, store.scopes, store.cancelled]).toEqual([true, ['lab.orders'], ['lab.orders']]);
+  });
+
+  it('that comes back finds its claim gone and stops, or has it still', async () => {
+    const back = deployer();
+    await back.deploy('lab.orders');
+    let raised = 0;
+    const step = async (command: string) => {
+      // Its renewal comes after the watch of whoever takes it for dead.
+      if (command === 'init' && raised++ === 0) await back.renew();
+    };
+    const pause = async () => {
+      if (raised > 0) await back.renew();
+    };
+    const other = new Claims(store.places(step), 'lab', { pause, renewedMs: 0 });
+    expect(await refused(other.deploy('lab.orders'))).toMatchObject({ code: EXIT.locked });
+    expect(store.cancelled).toEqual([]);
+    back.assertKept();
+    await deployer().untilDeployed('lab.orders');
+    await back.renew();
+    expect(() => back.assertKept()).toThrow('The claim of lab was lost');
   });
 });
 
-test('of two that claim at the same moment one has it, and the other waits for its end', async () => {
-  // Each finds nothing before either has written.
-  let asked = 0;
-  let both = (): void => undefined;
-  const met = new Promise<void>((resolve) => {
-    both = resolve;
+describe('a lease', () => {
+  it('that was taken away stops its holder, who takes nothing away in turn', async () => {
+    let lost = 0;
+    const deploy = deployer({ lost: () => lost++ });
+    await deploy.deploy('lab.orders');
+    await deploy.renew();
+    expect(lost).toBe(0);
+    deploy.assertKept();
+    await someone().break();
+    await deployer().deploy('lab.orders');
+    await deploy.renew();
+    expect(lost).toBe(1);
+    expect(() => deploy.assertKept()).toThrow('The claim of lab was lost');
+    await deploy.release();
+    expect(store.scopes).toEqual(['lab.orders']);
   });
-  const meeting = {
-    ...command,
-    tag: async (stack: string, name: string) => {
-      const found = tags.get(`${stack} ${name}`);
-      if (asked++ < 2) {
-        if (asked === 2) both();
-        await met;
-      }
-      return found;
-    },
-    setTag: async (stack: string, name: string, value: string) => {
-      tags.set(`${stack} ${name}`, value);
-      await new Promise((resolve) => setImmediate(resolve));
-      return true;
+
+  it('that cannot be renewed stops its holder before others may take it, also where the backend hangs', async () => {
+    jest.useFakeTimers();
+    try {
+      let hangs = false;
+      const step = (): Promise<unknown> => (hangs ? new Promise(() => undefined) : Promise.resolve());
+      const notes: string[] = [];
+      let lostAt: number | undefined;
+      const begun = performance.now();
+      const claims = new Claims(store.places(step), 'lab', {
+        lease: true,
+        note: (text) => notes.push(text),
+        lost: () => {
+          lostAt = performance.now() - begun;
+        },
+      });
+      await claims.environment();
+      await jest.advanceTimersByTimeAsync(2 * RENEWED_MS);
+      expect([...store.claims.values()]).toEqual([expect.stringMatching(/, lease 2$/)]);
+      hangs = true;
+      await jest.advanceTimersByTimeAsync(LAPSED_MS);
+      expect(lostAt).toBeLessThanOrEqual(2 * RENEWED_MS + LOST_MS + RENEWED_MS);
+      expect(notes).toEqual(['The claim of lab is lost: it cannot be renewed. Stopping.']);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+});
+
+test('a claim that could not be written whole is not left', async () => {
+  const step = async (command: string) => {
+    if (command === 'set') throw new Error('the bucket is away');
+  };
+  await expect(new Claims(store.places(step), 'lab', {}).environment()).rejects.toThrow('the bucket is away');
+  expect(store.scopes).toEqual([]);
+});
+
+test('a claim that Pulumi was killed over is taken away with the lock that it left', async () => {
+  store.claims.set('lab.0000000000000000', undefined);
+  const { claims, states } = store.places();
+  let locked = true;
+  const places = {
+    states,
+    claims: {
+      ...claims,
+      forget: async (name: string) => {
+        if (locked) throw new Error('the stack is currently locked by 1 lock(s)');
+        await claims.forget(name);
+      },
+      cancel: async () => {
+        locked = false;
+      },
     },
   };
-  const claims = [1, 2].map(() => new Claims(meeting, 'lab', { pause: hurried }));
-  const ends = await Promise.all(claims.map((claim) => refused(claim.environment())));
-  expect(ends.filter((end) => end === undefined)).toHaveLength(1);
-  expect(ends).toContainEqual(expect.objectContaining({ code: EXIT.locked }));
-  expect(tags.size).toBe(1);
-});
-
-test('a lease that was taken away, or cannot be renewed, stops its holder', async () => {
-  let lost = 0;
-  const deploy = deployer({ lost: () => lost++ });
-  await deploy.deploy('lab.orders');
-  await deploy.renew();
-  expect(lost).toBe(0);
-  tags.set(
-    'lab.orders switchyard:deploying',
-    'created by another@host (pid 1) at 2026-01-01T00:00:00Z, lease 3',
-  );
-  await deploy.renew();
-  expect(lost).toBe(1);
-  // Not ours to give back.
-  await deploy.release();
-  expect(tags.size).toBe(1);
+  await new Claims(places, 'lab', { pause: hurried }).environment();
+  expect(store.scopes).toEqual(['lab']);
+  expect(locked).toBe(false);
 });
 
 test('release gives back only what this process claimed; break takes away all', async () => {
@@ -232,10 +371,10 @@ test('release gives back only what this process claimed; break takes away all', 
   await deploy.deploy('lab.orders');
   await deploy.renew();
   await someone().release();
-  expect(tags.size).toBe(1);
+  expect(store.scopes).toEqual(['lab.orders']);
   await deploy.release();
-  expect(tags.size).toBe(0);
+  expect(store.scopes).toEqual([]);
   await deployer().deploy('lab.orders');
-  await someone().break(['lab.orders']);
-  expect(tags.size).toBe(0);
+  await someone().break();
+  expect(store.scopes).toEqual([]);
 });

@@ -20,7 +20,14 @@ case "$*" in
     echo '{"version":3,"deployment":{"resources":[{"urn":"a","type":"pulumi:pulumi:Stack"}]}}' ;;
   *"stack history"*) echo '[]' ;;
   *"stack output"*) echo '{"jenkins":"http://jenkins.test","token":"[secret]"}' ;;
-  *"stack ls"*) echo '[]' ;;
+  *"stack init"*) echo 'encryptionsalt: salt' > "Pulumi.$3.yaml"; echo "$3" > "$CALLS.claim" ;;
+  *"stack rm"*) rm -f "$CALLS.claim" ;;
+  *"stack ls"*) case "$PWD" in
+      */claims) [ ! -f "$CALLS.claim" ] || { echo "[{\\"name\\":\\"$(cat "$CALLS.claim")\\"}]"; exit 0; } ;;
+    esac
+    echo '[]' ;;
+  *"tag get switchyard:cut-for"*) [ -z "$CUT_FOR" ] || { echo "$CUT_FOR"; exit 0; }
+    echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) [ -z "$AWAY" ] || { echo 'error: no answer' >&2; exit 255; } ;;
   up*) [ -z "$FAILED" ] || {
@@ -104,13 +111,41 @@ test('what comes before a change comes when it is claimed, and may end it', asyn
   const engine = await open();
   const claimed: string[] = [];
   const before = async () => {
-    claimed.push(...calls().filter((call) => call.includes('stack tag set switchyard:changing')));
+    claimed.push(...calls().filter((call) => call.includes('stack tag set switchyard:claim')));
     throw new Error('another one');
   };
   await expect(engine.run('up', { before, onEvent: () => {} })).rejects.toThrow('another one');
   await engine.close();
-  expect(claimed).toHaveLength(1);
+  // A person's, which nobody but people take away.
+  expect(claimed).toEqual([
+    expect.stringMatching(
+      /switchyard:claim created by \S+ \(pid \d+\) at \S+Z --stack test\.[0-9a-f]{16} --non-interactive$/,
+    ),
+  ]);
+  const [, claim = ''] = /--stack (\S+)/.exec(claimed[0] ?? '') ?? [];
+  expect(calls().filter((call) => call.includes(`stack rm ${claim} `))).toHaveLength(1);
   expect(calls().filter((call) => call.includes(' up '))).toEqual([]);
+});
+
+test('what a Pod claims to change an environment is a lease', async () => {
+  const engine = await open({ lease: true });
+  const claimed: string[] = [];
+  const before = async () => {
+    claimed.push(...calls().filter((call) => call.includes('stack tag set switchyard:claim')));
+  };
+  await engine.run('up', { before, onEvent: () => {} });
+  await engine.close();
+  expect(claimed).toEqual([expect.stringContaining('Z, lease 0 --stack test.')]);
+});
+
+test('who only looks and cuts the state anew, as `switchyard cut` does in a Pod, claims by a lease too', async () => {
+  process.env.CUT_FOR = 'another update';
+  const engine = await open({ existing: true });
+  await engine.close();
+  expect(calls().filter((call) => call.includes('stack tag set'))).toEqual([
+    expect.stringMatching(/switchyard:claim created by .*Z, lease 0 --stack test\./),
+    expect.stringContaining('switchyard:cut-for never --stack test '),
+  ]);
 });
 
 test('with a second backend the state goes there, and no file stays on the machine', async () => {

@@ -3,6 +3,7 @@ import { Parts } from '../../operations/part-stacks';
 import { partOwner } from '../../operations/parts';
 import type { PulumiCommand, State } from '../../operations/pulumi';
 import { EXIT } from '../../operations/refusal';
+import { ClaimStore } from '../support/claims';
 
 // Pulumi's commands on a backend in memory. What encrypts a stack is the passphrase that it was written with; the names of
 // states, secrets and stacks are the real ones. With the real engine: test/lab/programs/parts.test.ts.
@@ -16,6 +17,7 @@ interface Stack {
   readonly tags: Map<string, string>;
 }
 let stacks: Map<string, Stack>;
+let store: ClaimStore;
 let update: string;
 /** What this process has. */
 let mine: string;
@@ -114,7 +116,7 @@ function change(
 
 const notes: string[] = [];
 const claims = (deploy: boolean) =>
-  new Claims(command, 'lab', {
+  new Claims(store.places(), 'lab', {
     lease: deploy,
     patienceMs: deploy ? LONGEST_MS : 0,
     renewedMs: 0,
@@ -139,6 +141,9 @@ async function begin(module: string, passphrase = `${module}’s`) {
   mine = passphrase;
   try {
     await parts(own).open(module);
+  } catch (error) {
+    await own.release();
+    throw error;
   } finally {
     mine = WHOLE;
   }
@@ -160,6 +165,7 @@ const one = { billing: 'one', orders: 'one' };
 
 beforeEach(async () => {
   stacks = new Map([['lab', { state: empty(), passphrase: WHOLE, tags: new Map() }]]);
+  store = new ClaimStore();
   update = 'update 0';
   mine = WHOLE;
   killedAt = undefined;
@@ -213,33 +219,107 @@ test('a deploy that came while the environment was changed begins with what was 
   expect(resourcesOf(of('lab.orders')).at(-1)?.modified).toBe('three');
 });
 
-test('a deploy that finds the environment being changed waits, whatever it found so far', async () => {
+test('a deploy that comes while the environment is changed waits, and begins with what it is then', async () => {
   const own = claims(false);
   const all = parts(own);
+  await own.environment();
+  await all.gather(async () => undefined);
+  change({ billing: 'one', orders: 'two' });
   let pauses = 0;
   const pause = async () => {
     pauses++;
     if (pauses < 3) return;
+    mine = WHOLE;
     await all.cut();
     await own.release();
+    mine = 'orders’s';
   };
-  const deploy = new Claims(command, 'lab', { lease: true, patienceMs: LONGEST_MS, renewedMs: 0, pause });
-  const untilUnchanging = deploy.untilUnchanging.bind(deploy);
-  // It begins between the look at the environment's claim and the look at what was cut.
-  deploy.untilUnchanging = async () => {
-    deploy.untilUnchanging = untilUnchanging;
-    await own.environment();
-    await all.gather(async () => undefined);
-    change({ billing: 'one', orders: 'two' });
-  };
+  const deploy = new Claims(store.places(), 'lab', {
+    lease: true,
+    patienceMs: LONGEST_MS,
+    renewedMs: 0,
+    pause,
+  });
   mine = 'orders’s';
-  // Who changes the environment has another passphrase than who deploys.
-  const { open } = command;
-  jest.spyOn(command, 'open').mockImplementation((name, passphrase) => open(name, passphrase ?? WHOLE));
   await parts(deploy).open('orders');
-  jest.restoreAllMocks();
   expect(pauses).toBe(3);
   expect(resourcesOf(of('lab.orders')).at(-1)?.modified).toBe('two');
+});
+
+test('a deploy that looks for what was cut while it is cut anew by who only looks, looks again', async () => {
+  const { tag } = command;
+  let asked = 0;
+  jest
+    .spyOn(command, 'tag')
+    .mockImplementation((name, of) =>
+      of === CUT_FOR && asked++ === 0 ? Promise.resolve(undefined) : tag(name, of),
+    );
+  await begin('orders');
+  jest.restoreAllMocks();
+  expect(asked).toBe(2);
+  expect(names()).toContain('lab.orders');
+});
+
+test('of two deploys of one module the second finds the part of the first, and never makes it anew under it', async () => {
+  const first = await begin('orders');
+  release('orders', 'two');
+  said.length = 0;
+  const pause = async () => {
+    await first.renew();
+    if (said.push('waits') === 3) await first.release();
+  };
+  const second = new Claims(store.places(), 'lab', {
+    lease: true,
+    patienceMs: LONGEST_MS,
+    renewedMs: 0,
+    pause,
+  });
+  mine = 'orders’s';
+  await parts(second).open('orders');
+  expect(said).toEqual(['waits', 'waits', 'waits']);
+  expect(resourcesOf(of('lab.orders')).at(-1)?.modified).toBe('two');
+});
+
+test('a deploy that has yet to make its part is under way: no `up` begins, and who looks leaves it', async () => {
+  const deploy = claims(true);
+  await deploy.deploy('lab.orders');
+  const pause = () => deploy.renew();
+  const own = new Claims(store.places(), 'lab', { pause });
+  await own.environment();
+  await expect(parts(own).gather(async () => undefined)).rejects.toMatchObject({ code: EXIT.locked });
+  await own.release();
+  change(one);
+  await parts().gatherForLook();
+  expect(notes.join()).toContain('A deploy works on lab.orders');
+  expect(store.scopes).toEqual(['lab.orders']);
+});
+
+test('Pulumi’s own lock that a killed run left on a part, or on what was cut, keeps nobody out', async () => {
+  const locked = new Set<string>();
+  const { forget } = command;
+  jest.spyOn(command, 'forget').mockImplementation(async (name) => {
+    if (locked.has(name)) throw new Error('locked: created by ada@there (pid 12) at 2026-11-24T11:00:00Z');
+    return forget(name);
+  });
+  jest.spyOn(command, 'cancel').mockImplementation(async (name) => void locked.delete(name));
+  for (const name of [...stacks.keys(), 'lab.orders']) if (name !== 'lab') locked.add(name);
+  await (await begin('orders')).release();
+  for (const name of stacks.keys()) if (name !== 'lab') locked.add(name);
+  await up({ billing: 'two', orders: 'two' });
+  jest.restoreAllMocks();
+  expect(names()).toEqual(CLEAN);
+});
+
+test('who lost its claim writes nothing any more', async () => {
+  const own = new Claims(store.places(), 'lab', { lease: true, renewedMs: 0 });
+  const all = parts(own);
+  await own.environment();
+  const left = await all.gather(async () => undefined);
+  await claims(false).break();
+  await own.renew();
+  said.length = 0;
+  await expect(all.cut(left)).rejects.toThrow('The claim of lab was lost');
+  expect(said).toEqual([]);
 });
 
 test('who looks leaves the part that a deploy works on, and what was cut beside it', async () => {
@@ -268,7 +348,13 @@ test('who looks with patience waits for the deploy, brings in what it did, and l
     await working.release();
   };
   const note = (text: string) => notes.push(text);
-  const look = new Claims(command, 'lab', { lease: true, patienceMs: 600_000, renewedMs: 0, note, pause });
+  const look = new Claims(store.places(), 'lab', {
+    lease: true,
+    patienceMs: 600_000,
+    renewedMs: 0,
+    note,
+    pause,
+  });
   await parts(look).gatherForLook();
   expect(paused.length).toBeGreaterThanOrEqual(8);
   expect(runs('orders')).toBe('two');
@@ -281,7 +367,7 @@ test('who looks while the environment is changed says that it did not wait', asy
   await up.environment();
   await parts().gatherForLook();
   expect(notes.join()).toContain('lab is locked: what deploys did since it was changed shows as a change.');
-  expect(await up.changing()).toBeDefined();
+  expect(store.scopes).toEqual(['lab']);
 });
 
 test.each([

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
-import { OBJECTS } from '../../../components/topology';
+import { IN_PLACE } from '../../../components/shared/in-place';
 import { MIRROR } from '../../../lab/machine/addresses';
 import { cacheHome, labHome } from '../../../lab/steps';
 
@@ -45,7 +45,7 @@ const restricted = {
 };
 
 async function program(): Promise<Record<string, unknown>> {
-  const provider = new k8s.Provider('lab', { kubeconfig: KUBECONFIG, context: 'lab', ...OBJECTS });
+  const provider = new k8s.Provider('lab', { kubeconfig: KUBECONFIG, context: 'lab', ...IN_PLACE });
   const namespace = new k8s.core.v1.Namespace('space', { metadata: { name: NAMESPACE } }, { provider });
   const inside = { provider, parent: namespace };
   const metadata = { namespace: namespace.metadata.name };

@@ -1,5 +1,4 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { notesOf } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
@@ -8,6 +7,7 @@ import { labSteps } from '../../../lab/sequence';
 import { lockLab } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, REPOSITORY, switchyard } from '../../../lab/topology';
+import { killSession } from '../session';
 
 /** The running lab's cluster, as root asks it. */
 export const kubectl = (...args: string[]): string =>
@@ -61,20 +61,6 @@ export async function wholeLab(): Promise<void> {
   }
 }
 
-/** Processes of a session: the engine and its plug-ins have process groups of their own, but no session. */
-const membersOf = (session: number): number[] =>
-  readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return [];
-    try {
-      const fields = readFileSync(`/proc/${entry}/stat`, 'utf8')
-        .replace(/^.*\) /, '')
-        .split(' ');
-      return Number(fields[3]) === session && fields[0] !== 'Z' ? [Number(entry)] : [];
-    } catch {
-      return [];
-    }
-  });
-
 /**
  * Starts `up` and ends all of its processes at once, with kill -9, when the moment has come.
  * @param env beside that of this process
@@ -90,16 +76,7 @@ export async function killedUp(
   const over = new Promise((resolve) => child.once('exit', resolve));
   const session = child.pid as number;
   const underWay = await Promise.race([over.then(() => false), moment().then(() => true)]);
-  for (let left = membersOf(session); left.length > 0; left = membersOf(session)) {
-    for (const pid of left) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended in between.
-      }
-    }
-    await sleep(10);
-  }
+  await killSession(session);
   await over;
   return underWay;
 }

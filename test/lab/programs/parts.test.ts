@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalWorkspace } from '@pulumi/pulumi/automation';
 import type { Model } from '../../../components/model';
 import { Secrets } from '../../../components/shared/secrets';
+import { CLAIMS_PROJECT, Claims } from '../../../operations/claims';
 import { Engine } from '../../../operations/engine';
 import { cutPart, partBase, saltOf } from '../../../operations/parts';
 import { PulumiCommand } from '../../../operations/pulumi';
@@ -22,6 +23,7 @@ import { productionUrns } from '../../../operations/urns';
 import { fullyReleased } from '../../../rules/model';
 import { twoModules } from '../../rules/support';
 import { catalogTexts, root, stackText } from '../../support/model';
+import { killSession } from '../session';
 import { type AcceptingPlace, acceptingPlace, acceptingTopology, SEED } from './accepting';
 
 // Deploys under the real engine, with their states in files: each works on a part of the environment's state, and has no
@@ -38,6 +40,8 @@ let place: AcceptingPlace;
 const notes: string[] = [];
 let model: Model;
 let command: PulumiCommand;
+/** On the project that keeps the claims. */
+let claims: PulumiCommand;
 /** Last digits of the digest that the ledger has for `shop`. */
 let release = '0';
 
@@ -47,6 +51,9 @@ beforeAll(async () => {
   mkdirSync(path.join(work, 'plain'));
   writeFileSync(path.join(work, 'plain', 'Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
   command = new PulumiCommand(path.join(work, 'plain'), backend);
+  mkdirSync(path.join(work, 'claims'));
+  writeFileSync(path.join(work, 'claims', 'Pulumi.yaml'), `name: ${CLAIMS_PROJECT}\nruntime: nodejs\n`);
+  claims = new PulumiCommand(path.join(work, 'claims'), backend);
 });
 afterAll(() => place.close());
 
@@ -115,6 +122,15 @@ const deploy = (number: string, module = 'shop') =>
 
 const whole = (operation: 'up' | 'preview') =>
   on(undefined, async (engine) => (await engine.run(operation, { onEvent: () => undefined })).changes);
+
+/** What is claimed, and by whom. */
+const claimed = async (): Promise<[scope: string, text: string | undefined][]> =>
+  Promise.all(
+    (await claims.stacks()).map(async ({ name }) => [
+      name.replace(/\.[0-9a-f]{16}$/, ''),
+      await claims.tag(name, 'switchyard:claim'),
+    ]),
+  );
 
 /** Last digits of the digest that a stack's state has for `shop`. */
 async function deployed(stack: string): Promise<string | undefined> {
@@ -248,11 +264,9 @@ test('a part of an older program, which has the environment’s passphrase, is g
 
 test('an `up` goes away while a deploy is under way, changes nothing, and says who to wait for', async () => {
   await deploy('11');
-  await command.setTag(
-    'test.shop',
-    'switchyard:deploying',
-    'created by ada@there (pid 12) at 2026-11-24T11:00:00Z',
-  );
+  const claim = `test.shop.${'0'.repeat(16)}`;
+  await claims.make(claim);
+  await claims.setTag(claim, 'switchyard:claim', 'created by ada@there (pid 12) at 2026-11-24T11:00:00Z');
   const state = readFileSync(stateFile('test'), 'utf8');
   await expect(whole('up')).rejects.toMatchObject({
     code: EXIT.locked,
@@ -295,8 +309,12 @@ test('a session that changed the environment lets deploys in between, and knows 
   expect(await stacks()).toEqual(['test', 'test.shop.*', 'test.till.*']);
 });
 
-/** The rollout of a release of `shop` as its Pod has it: the command, the module's keys, its part's passphrase. */
-function rollOut(number: string): {
+/** `switchyard up` as a Pod has it, on the catalog and the stack of {@link model} with a release of `shop`. */
+function started(
+  number: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): {
   child: ChildProcess;
   ended: Promise<{ code: number | null; said: string }>;
 } {
@@ -318,13 +336,12 @@ function rollOut(number: string): {
   writeFileSync(path.join(own, 'found.json'), '{}');
   const child = spawn(
     process.execPath,
-    [path.join(root, 'bin', 'switchyard.js'), 'up', 'test', '--only', 'shop', '--yes'],
+    [path.join(root, 'bin', 'switchyard.js'), 'up', 'test', '--yes', ...args],
     {
       env: {
         ...process.env,
+        ...env,
         PULUMI_BACKEND_URL: backend,
-        PULUMI_CONFIG_PASSPHRASE: passphraseOf('shop', versions.shop),
-        SWITCHYARD_SEED: keysOf('shop'),
         GITLAB_TOKEN: 'a token',
         SWITCHYARD_CATALOG: path.join(own, 'catalog'),
         SWITCHYARD_STACKS: path.join(own, 'stacks'),
@@ -332,6 +349,7 @@ function rollOut(number: string): {
         SWITCHYARD_FOUND_FILE: path.join(own, 'found.json'),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     },
   );
   let said = '';
@@ -341,17 +359,36 @@ function rollOut(number: string): {
     });
   }
   const ended = new Promise<{ code: number | null; said: string }>((resolve) =>
-    child.once('close', (code) => resolve({ code, said })),
+    // Not its output's end: a plug-in may live on a while with it.
+    child.once('exit', (code) => setTimeout(() => resolve({ code, said }), 1000)),
   );
   return { child, ended };
 }
 
-test('a rollout that is told to end in its middle saves what it did and gives back what it claimed; the next one goes on', async () => {
-  await whole('up');
+/** The rollout of a release of `shop`: the command, the module's keys, its part's passphrase. */
+const rollOut = (number: string) =>
+  started(number, ['--only', 'shop'], {
+    PULUMI_CONFIG_PASSPHRASE: passphraseOf('shop', versions.shop),
+    SWITCHYARD_SEED: keysOf('shop'),
+  });
+
+/** What `delivery apply-run` says. */
+const applyRun = (number: string) =>
+  started(number, ['--lock-timeout', '20', '--lease', '--without-images'], {
+    ...Object.fromEntries(model.settings.deployEnvironment.map((name) => [name, `value of ${name}`])),
+    PULUMI_CONFIG_PASSPHRASE: process.env.PULUMI_CONFIG_PASSPHRASE,
+    SWITCHYARD_SEED: SEED,
+  });
+
+/** Does something with a process while the cluster is at work on what it changes. */
+async function inItsMiddle(
+  { child, ended }: ReturnType<typeof started>,
+  act: (child: ChildProcess) => Promise<void>,
+): Promise<Awaited<typeof ended>> {
   const hold = path.join(work, 'js', 'kubernetes.js.hold');
   writeFileSync(hold, '');
+  rmSync(`${hold}ing`, { force: true });
   try {
-    const { child, ended } = rollOut('14');
     const early = ended.then(({ code, said }) => {
       throw new Error(`it ended with ${code} before: ${said}`);
     });
@@ -360,13 +397,21 @@ test('a rollout that is told to end in its middle saves what it did and gives ba
       while (!existsSync(`${hold}ing`)) await sleep(100);
     };
     await Promise.race([underWay(), early]);
-    expect(await command.tag('test.shop', 'switchyard:deploying')).toContain(`(pid ${child.pid})`);
-    child.kill('SIGTERM');
-    expect(await ended).toMatchObject({ code: EXIT.failed });
+    await act(child);
+    return await ended;
   } finally {
     rmSync(hold, { force: true });
   }
-  expect(await command.tag('test.shop', 'switchyard:deploying')).toBeUndefined();
+}
+
+test('a rollout that is told to end in its middle saves what it did and gives back what it claimed; the next one goes on', async () => {
+  await whole('up');
+  const end = await inItsMiddle(rollOut('14'), async (child) => {
+    expect(await claimed()).toEqual([['test.shop', expect.stringContaining(`(pid ${child.pid})`)]]);
+    child.kill('SIGTERM');
+  });
+  expect(end).toMatchObject({ code: EXIT.failed });
+  expect(await claimed()).toEqual([]);
   const locks = path.join(work, 'state', '.pulumi', 'locks');
   const left = existsSync(locks) ? readdirSync(locks, { recursive: true, encoding: 'utf8' }) : [];
   expect(left.filter((name) => name.endsWith('.json'))).toEqual([]);
@@ -377,4 +422,40 @@ test('a rollout that is told to end in its middle saves what it did and gives ba
   release = '14';
   expect(await whole('up')).toEqual({});
   expect(await deployed('test')).toBe('14');
+});
+
+test('an apply Pod that is killed without a word locks nobody out: the next deploy, the cut and the next `up` go on', async () => {
+  await whole('up');
+  await inItsMiddle(applyRun('15'), async (child) => {
+    expect(await claimed()).toEqual([['test', expect.stringMatching(/, lease \d+$/)]]);
+    await killSession(child.pid as number);
+  });
+  expect(await claimed()).toHaveLength(1);
+  notes.length = 0;
+  // What its Pod is told, for which the pipeline says `switchyard cut` in another.
+  await expect(deploy('16')).rejects.toMatchObject({ code: EXIT.uncut });
+  expect(notes.join('\n')).toContain('test was claimed by a process that is gone');
+  expect(await claimed()).toEqual([]);
+  await on(undefined, async () => undefined);
+  expect(await deploy('17', 'till')).toMatchObject({ stack: 'test.till' });
+  release = '16';
+  await whole('up');
+  expect(await deployed('test')).toBe('16');
+  expect(await deploy('17')).toMatchObject({ stack: 'test.shop' });
+});
+
+test('of several that come at once under the real Pulumi one goes on at a time, and all have their turn', async () => {
+  let at = 0;
+  let turns = 0;
+  const come = async () => {
+    const own = new Claims({ claims, states: command }, 'test', { patienceMs: 600_000 });
+    await own.environment();
+    expect(++at).toBe(1);
+    turns++;
+    await sleep(500);
+    at--;
+    await own.release();
+  };
+  await Promise.all(Array.from({ length: 4 }, come));
+  expect([turns, await claimed()]).toEqual([4, []]);
 });

@@ -1,0 +1,56 @@
+import type { Model } from '../components/model';
+import { type Growth, growthOf, type Wanted, wantedClaims } from './growth';
+import { type ClusterRole, listObjects, readObject } from './outside';
+
+const SERVICES = 'app.kubernetes.io/component=service';
+
+const nameOf = ({ namespace, claim }: Wanted): string => `${namespace}/${claim}`;
+
+/**
+ * Volumes that are smaller than the files say and that the engine does not let grow.
+ * @param note gets what could not be looked at: the engine, or the cluster, will say what is wrong there
+ * @throws ProblemsError for those that cannot be made so, and for one that would be made anew without what it holds
+ */
+export async function growingVolumes(model: Model, note: (text: string) => void): Promise<Growth[]> {
+  const { settings } = model;
+  const unseen = (what: string) => (error: unknown) => {
+    const [said = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    note(
+      `${what} could not be looked at (${said}): whether they can be as the files say shows in its change.`,
+    );
+  };
+  const wanted = wantedClaims(model);
+  const found = new Map<string, unknown>();
+  const take = async (role: ClusterRole): Promise<void> => {
+    const mine = wanted.filter((one) => one.role === role);
+    for (const one of mine.filter(({ declared }) => declared)) {
+      const { namespace, claim: name } = one;
+      const kind = 'PersistentVolumeClaim';
+      found.set(
+        `${role} ${nameOf(one)}`,
+        await readObject(settings, role, { apiVersion: 'v1', kind, metadata: { namespace, name } }),
+      );
+    }
+    if (mine.every(({ declared }) => declared)) return;
+    for (const claim of await listObjects(settings, role, 'v1', 'PersistentVolumeClaim', SERVICES)) {
+      const { metadata } = claim as { metadata?: { namespace?: string; name?: string } };
+      found.set(`${role} ${metadata?.namespace}/${metadata?.name}`, claim);
+    }
+  };
+  const roles = [...new Set(wanted.map(({ role }) => role))];
+  await Promise.all(roles.map((role) => take(role).catch(unseen(`Volumes of the cluster ${role}`))));
+  return growthOf(wanted, {
+    claimOf: (one) => found.get(`${one.role} ${nameOf(one)}`),
+    expandable: async (role, name) => {
+      const metadata = { name };
+      const kind = 'StorageClass';
+      try {
+        const it = await readObject(settings, role, { apiVersion: 'storage.k8s.io/v1', kind, metadata });
+        return (it as { allowVolumeExpansion?: boolean } | undefined)?.allowVolumeExpansion === true;
+      } catch (error) {
+        unseen(`Class ${name} of the cluster ${role}`)(error);
+        return true;
+      }
+    },
+  });
+}
