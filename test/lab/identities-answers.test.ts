@@ -81,7 +81,8 @@ describe('GitLab’s cells on the stand-in', () => {
     tokens.bot = await group('bot', 40, ['api', 'read_repository', 'write_repository']);
     tokens['ci/gitlab-bot'] = tokens.bot;
     tokens['ci-reconciler/reconciler'] = tokens.bot;
-    tokens.reader = await group('reader', 40, ['read_api', 'read_repository']);
+    tokens.reader = await group('reader', 20, ['read_api', 'read_repository']);
+    tokens.watcher = await group('watcher', 40, ['read_api', 'read_repository']);
     tokens.retention = await group('retention', 20, ['read_api', 'read_repository']);
     tokens['backup/backup'] = await group('backup', 20, ['read_api', 'read_repository']);
   });

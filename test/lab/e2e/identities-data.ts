@@ -34,6 +34,9 @@ export interface Identity extends Readonly<Record<System, Cell>> {
 export const MADE = 'identities';
 
 const none: Cell = { says: 'nothing' };
+const agent: Cell = {
+  says: 'its own agent’s connection, by a secret that is no other agent’s and no login (tried in `hostile-build`, of a build and of delivery)',
+};
 /** An account without a role, and no Pod of its own has its token. */
 const nothing = (as: string): Cell => ({
   says: 'nothing',
@@ -180,7 +183,7 @@ export const IDENTITIES: readonly Identity[] = [
     kubernetes: nothing('test-orders/tests'),
     registry: { says: 'nothing; nodes pull its images' },
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -198,7 +201,7 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -249,7 +252,7 @@ export const IDENTITIES: readonly Identity[] = [
     gitlab: {
       says: 'as the bot, around what writes or knows the bot’s notes; as who only reads around `preview-watch`; nothing around what speaks with a build',
     },
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -295,7 +298,7 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     gitlab: reading,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: {
       says: 'the state’s bucket, to change as well: it opens its module’s part there; no backups',
       as: 'ci-deploy/deploy-environment',
@@ -374,7 +377,7 @@ export const IDENTITIES: readonly Identity[] = [
     },
     registry: none,
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -442,7 +445,7 @@ export const IDENTITIES: readonly Identity[] = [
         'GET /groups/switchyard/access_tokens',
       ],
     },
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -503,7 +506,7 @@ export const IDENTITIES: readonly Identity[] = [
       mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
     },
     gitlab: reading,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: {
       says: 'the backups’ bucket: reads, adds, overwrites, deletes; no state',
       as: 'ci-backup/backup-access',
