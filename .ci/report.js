@@ -3,8 +3,9 @@
  *
  *   node .ci/report.js suites <report>…             each test file's seconds, slowest first
  *   node .ci/report.js failures <report> [<log>]    the end of each red suite's own log; of <log> where none is red
- *   node .ci/report.js summary <folder> <stages>    the stages' table, the failed tests in two lines each, then the counts of all
- *                                                   runners as the last line: who sees the end only sees what is wrong
+ *   node .ci/report.js summary <folder> <stages>    the stages' table, what was skipped and the failed tests in two lines each,
+ *                                                   then the counts of all runners as the last line: who sees the end
+ *                                                   only sees what is wrong, and what was not asked
  *
  * A report is the JSON of jest, or a *.log of lab/jenkins/test.sh. <stages> has a line for each stage: its seconds, its
  * exit code and its name, tabs between. `summary` ends with 1 unless something passed and nothing failed.
@@ -73,6 +74,29 @@ function failedTests(file) {
   });
 }
 
+/** Each skipped test of a report, and its reason where that is said. */
+function skippedTests(file) {
+  if (!file.endsWith('.json')) return [];
+  return JSON.parse(readFileSync(file, 'utf8')).testResults.flatMap(({ name, assertionResults = [] }) =>
+    assertionResults
+      .filter((test) => test.status === 'pending')
+      .map(({ fullName, failureMessages }) => ({
+        test: `${relative(root, name)} › ${fullName}`,
+        said: firstWords(failureMessages.join('\n')),
+      })),
+  );
+}
+
+/** The first of some tests, each with what was said of it. */
+function list(title, tests) {
+  if (tests.length > 0) console.log(`\n== ${title}`);
+  for (const { test, said } of tests.slice(0, NAMED)) {
+    console.log(test.slice(0, WIDTH));
+    if (said) console.log(`    ${said.slice(0, WIDTH)}`);
+  }
+  if (tests.length > NAMED) console.log(`and ${tests.length - NAMED} more, above`);
+}
+
 function firstWords(message) {
   const lines = stripVTControlCharacters(message)
     .split('\n')
@@ -129,13 +153,8 @@ function summary(folder, stagesFile) {
   for (const report of reports) {
     for (const [kind, count] of Object.entries(countsOf(report))) total[kind] += count;
   }
-  const red = reports.flatMap(failedTests);
-  if (red.length > 0) console.log('\n== what failed');
-  for (const { test, said } of red.slice(0, NAMED)) {
-    console.log(test.slice(0, WIDTH));
-    if (said) console.log(`    ${said.slice(0, WIDTH)}`);
-  }
-  if (red.length > NAMED) console.log(`and ${red.length - NAMED} more, above`);
+  list('what was skipped', reports.flatMap(skippedTests));
+  list('what failed', reports.flatMap(failedTests));
   // A stage may fail without a failed test: types, the lab itself, what it leaves behind.
   if (total.failed === 0) total.failed = stages.filter(([, code]) => code !== '0').length;
   const skipped = total.skipped ? `, ${total.skipped} skipped` : '';

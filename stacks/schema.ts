@@ -594,22 +594,29 @@ export const stackSchema = z
 
 export type StackSettings = z.infer<typeof stackSchema>;
 
-/** Default images by role, and what for. Digests are for a mirror to pin: a stack may replace each. */
+/**
+ * Default images by role, and what for; a stack may replace each. The digest is that of the index of all platforms. Those
+ * without one: `test/ci/supply.test.ts` says why.
+ */
 export const defaultImages = {
   /** Base of the Jenkins image that the topology builds. */
-  jenkins: 'jenkins/jenkins:2.568.3-jdk21',
+  jenkins:
+    'jenkins/jenkins:2.568.3-jdk21@sha256:c1e4c349365f6d16d88595b2c5f7e8ff39b8ae1d061f62420bac193b4b9616d0',
   /** Jenkins' own inbound agent, beside whatever else an agent's Pod runs. */
-  inboundAgent: 'jenkins/inbound-agent:3355.v388858a_47b_33-14-jdk21',
+  inboundAgent:
+    'jenkins/inbound-agent:3355.v388858a_47b_33-14-jdk21@sha256:c3d5dd3c9ca922032daccf8c6226cb877a13b45a4e2e3953c443b4aa9af55e81',
   /** Base of the delivery image: Node 22, git, restic, buildctl, kubectl and the Pulumi CLI; no Java. Recipe: delivery/image/agent.Dockerfile. */
   agent: 'switchyard/agent:1',
-  registry: 'registry:3.1.2',
+  registry: 'registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8',
   /** nginx without root, for `registry.access: separate` and `registry.tlsSecret`. */
-  registryProxy: 'nginxinc/nginx-unprivileged:1.28.0',
+  registryProxy:
+    'nginxinc/nginx-unprivileged:1.28.0@sha256:fb17edf0ea5eeea200ca39312e0aa2d4a443c7d2e979cd4ba02e1ba7725c23b4',
   buildkit: 'moby/buildkit:v0.34.2-rootless',
   /** Counts the requests of modules with `production.scaling`, in their own Pods. */
   haproxy: 'haproxy:3.0.20-alpine',
   /** What autoscalers ask: made where a module has `production.scaling`. */
-  prometheus: 'prom/prometheus:v3.5.3',
+  prometheus:
+    'prom/prometheus:v3.5.3@sha256:ddc2493835a1509976d5e4e0c94199c4f843ce1f42dd6bcfc8231ba734a93ff7',
   prometheusAdapter: 'registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0',
   /** Robot Framework with its libraries, tar and gzip. Recipe: delivery/image/robot.Dockerfile. */
   robot: 'switchyard/robot:7.5',

@@ -39,6 +39,7 @@ test('every identity is there once; what is tried says who, and tries something 
       'drift',
     ],
     ...['reaper', 'reconciler', 'release backup', 'backup', 'Prometheus', 'metrics adapter'],
+    ...['deploy, in a cluster of its own', 'backup, in a cluster of its own', 'another environment'],
     ...['Jenkins controller', 'bot token', 'registry users', 'people'],
   ]);
   for (const identity of IDENTITIES)
@@ -49,7 +50,7 @@ test('every identity is there once; what is tried says who, and tries something 
       else if (!/^(everything|both buckets)/.test(identity[system].says)) expect(mayNot).not.toEqual([]);
       const form = {
         kubernetes: /^[a-z]+ [a-z./0-9]+( [a-z-]+){0,2}$/,
-        stores: /^GET (state|backups)$/,
+        stores: /^(LIST|GET|PUT|DELETE) (state|backups)$/,
         registry: /^(GET|POST|PUT|DELETE) \/\S*$/,
         gitlab: /^(GET|POST|PUT|DELETE) \/\S*$/,
         jenkins: /^(GET|POST|PUT|DELETE) \/\S*$/,
@@ -60,7 +61,10 @@ test('every identity is there once; what is tried says who, and tries something 
 });
 
 /** The topology with everything that brings an account: as the lab has it, and a module that scales. */
-function whole(): BoxDeclaration[] {
+function whole(
+  clusters = 'ci: { context: one }, production: { context: one }',
+  prefix?: string,
+): BoxDeclaration[] {
   const catalog = parseCatalog({
     ...catalogTexts,
     modules: {
@@ -68,7 +72,8 @@ function whole(): BoxDeclaration[] {
     },
   });
   const stack = stackWith({
-    clusters: 'ci: { context: one }, production: { context: one }',
+    clusters,
+    ...(prefix === undefined ? {} : { prefix }),
     topologyProject: 'path: topology',
     backup: 'repository: "s3:https://s3.test/backup"',
   });
@@ -110,6 +115,50 @@ test('every account of the topology, whichever box brings it, is one of the iden
     ]),
   );
   expect(accounts.filter((account) => !known(account))).toEqual([]);
+});
+
+test('every account of a production cluster of its own has a row, which says in which suite it is tried', () => {
+  const accounts = whole(
+    'ci: { context: one }, production: { context: two, server: "https://two.test" }',
+  ).flatMap(({ declarations }) =>
+    declarations.flatMap(({ type, provider, args }) => {
+      if (type !== 'kubernetes:core/v1:ServiceAccount' || provider !== 'production') return [];
+      const { name, namespace } = (args as unknown as Args).metadata;
+      return [`${namespace}/${name}`];
+    }),
+  );
+  // Those that measure are the same in either cluster, and made in the lab.
+  const elsewhere = accounts.filter((account) => !known(account)?.kubernetes.as?.startsWith(MADE));
+  const rows = IDENTITIES.flatMap(({ kubernetes: { as, in: suite } }) => (suite ? [as] : []));
+  expect(elsewhere.sort()).toEqual(rows.sort());
+  const suites = IDENTITIES.flatMap((one) => SYSTEMS.flatMap((system) => one[system].in ?? []));
+  for (const suite of suites)
+    expect(readFileSync(join(__dirname, 'programs', `${suite}.test.ts`), 'utf8')).toContain(
+      `kubernetes.in === '${suite}'`,
+    );
+});
+
+test('an environment with a prefix binds none but its own accounts, in none but its own namespaces', () => {
+  const prefix = 'second';
+  const bindings = whole(undefined, prefix).flatMap(({ declarations }) =>
+    declarations.flatMap(({ type, args }) =>
+      /:(Cluster)?RoleBinding$/.test(type) ? [{ type, ...(args as unknown as Args) }] : [],
+    ),
+  );
+  expect(bindings.length).toBeGreaterThan(10);
+  const foreign = bindings.flatMap(({ metadata, subjects = [] }) =>
+    [metadata.namespace, ...subjects.map(({ namespace }) => namespace)].filter(
+      // An aggregated API server asks there who it is that asks, wherever it runs.
+      (namespace) =>
+        namespace !== undefined && namespace !== 'kube-system' && !namespace.startsWith(`${prefix}-`),
+    ),
+  );
+  expect(foreign).toEqual([]);
+  // What holds in the whole cluster is for who looks and who applies, and for who measures to ask who it is.
+  const everywhere = bindings.filter(({ type }) => type.endsWith(':ClusterRoleBinding'));
+  expect(
+    [...new Set(everywhere.flatMap(({ subjects = [] }) => subjects.map(({ name }) => name)))].sort(),
+  ).toEqual([...['applier', 'metrics-adapter', 'previewer', 'state', 'watcher']]);
 });
 
 test('the topology binds roles to accounts by their names, to no group or user', () => {
@@ -184,6 +233,26 @@ describe('the accounts that the lab lacks', () => {
     expect([...new Set(asked)].sort()).toEqual([...namespaces].sort());
     for (const { metadata } of made) expect(metadata.labels?.['switchyard.dev/environment']).toBe(MADE);
   });
+});
+
+test('a cell that is not tried says what has no credential to try, or where it is tried', () => {
+  const untried = IDENTITIES.filter(({ name }) => name !== 'another environment').flatMap((one) =>
+    SYSTEMS.flatMap((system) => (one[system].as === undefined ? [one[system].says] : [])),
+  );
+  const reasons = [
+    /^nothing(; nodes pull its images)?$/,
+    // Another row has it.
+    /^as \*\*[a-z]+\*\*$/,
+    /^as the bot\b/,
+    // `hostile-build`.
+    /^its own agent’s connection\b/,
+    // The row of `backup` in the cluster, and the suite of that name.
+    /^its home, by a command in its Pod$/,
+    // What it is, and what it may start.
+    /^(everything: it is Jenkins|the state’s bucket through the agents that it may start)$/,
+    /^their role; merging to main asks for `mergeRole`$/,
+  ];
+  expect(untried.filter((says) => !reasons.some((reason) => reason.test(says)))).toEqual([]);
 });
 
 test.each([

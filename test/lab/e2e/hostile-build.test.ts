@@ -25,6 +25,7 @@ import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 import { fields } from '../../../rules/read';
 import { declarationsOf, modelWith } from '../../support/workloads';
+import { type Agent, agentsIn, askAsAgent, TRIES_OF_AGENT } from './agent-request';
 
 // A merge request's Dockerfile that tries to get out of its build (issue D.2), on the running lab.
 jest.setTimeout(900_000);
@@ -380,6 +381,9 @@ async function buildOf(
 describe('a Dockerfile that tries to get out', () => {
   let text: string;
   let neighbourHas: { readonly logins: Record<string, string>; readonly answers: Record<string, unknown> };
+  /** The agents of that build while it ran, and what each was answered. */
+  let agents: readonly Agent[];
+  const asAgents: [agent: string, what: string, status: number][] = [];
   let before: string | undefined;
   let base: string;
 
@@ -412,6 +416,12 @@ describe('a Dockerfile that tries to get out', () => {
     }
     const asked = [JSON.stringify(logins), 'billing', 'orders', await releasedDigest('orders')];
     neighbourHas = { logins, answers: await answersIn('ci-build', [ASK_LOGINS, ...asked]) };
+    agents = agentsIn(
+      await kubectl(['get', 'pods', '--all-namespaces', '-l', 'jenkins=slave', '-o', 'json']),
+    );
+    for (const agent of agents)
+      for (const what of Object.keys(TRIES_OF_AGENT))
+        asAgents.push([agent.name, what, await askAsAgent(JENKINS_URL, agent, agents, what)]);
     const gate = Object.keys(logins).find((host) => host.endsWith(':8099')) ?? '';
     const steps = [
       'COPY probe.py /probe.py',
@@ -481,6 +491,16 @@ describe('a Dockerfile that tries to get out', () => {
     const answers = Object.entries(found).filter(([name]) => /^(gate|registry): /.test(name));
     expect(answers).toHaveLength(5 * (found.logins as string[]).length);
     expect(REFUSED).toMatchObject(Object.fromEntries(answers));
+  });
+
+  test('is with its agent’s secret that agent, no other one and nobody’s login, as is the delivery beside it', () => {
+    const places = agents.map(({ namespace }) => namespace);
+    expect(places).toEqual(expect.arrayContaining(['ci-agents', 'ci-build']));
+    expect(asAgents).toEqual(
+      agents.flatMap(({ name }) =>
+        Object.entries(TRIES_OF_AGENT).map(([what, status]) => [name, what, status]),
+      ),
+    );
   });
 
   test('gets to nothing in the Pod of the build beside it, and is told nothing by that one’s gate', () => {

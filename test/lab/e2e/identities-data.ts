@@ -3,8 +3,8 @@
  * `identities.test.ts` tries each cell that has something to try on the running lab: all that an identity may, and as
  * much that it may not.
  *
- * A Kubernetes request is `verb resource[/part][.group] [namespace [name]]`; one to the stores `GET state` or
- * `GET backups`, a look into that bucket; any other is `METHOD path`.
+ * A Kubernetes request is `verb resource[/part][.group] [namespace [name]]`; one to the stores `LIST`, `GET`, `PUT` or
+ * `DELETE` and `state` or `backups`, that bucket or an object in it (`store-request.ts`); any other is `METHOD path`.
  */
 export interface Cell {
   /** For people. */
@@ -15,6 +15,8 @@ export interface Cell {
    * what stands in it. Without it the cell is not tried.
    */
   readonly as?: string;
+  /** Suite of `test/lab/programs` that tries it, since the lab has no such account. @default the lab's `identities` */
+  readonly in?: 'two-clusters';
   readonly may?: readonly string[];
   readonly mayNot?: readonly string[];
 }
@@ -32,6 +34,9 @@ export interface Identity extends Readonly<Record<System, Cell>> {
 export const MADE = 'identities';
 
 const none: Cell = { says: 'nothing' };
+const agent: Cell = {
+  says: 'its own agent’s connection, by a secret that is no other agent’s and no login (tried in `hostile-build`, of a build and of delivery)',
+};
 /** An account without a role, and no Pod of its own has its token. */
 const nothing = (as: string): Cell => ({
   says: 'nothing',
@@ -98,6 +103,11 @@ const MEASURES_ONLY = [
   'create mutatingwebhookconfigurations.admissionregistration.k8s.io',
   ...['create namespaces', 'update namespaces'],
 ];
+
+const ALL_OF = (store: 'state' | 'backups'): string[] =>
+  ['LIST', 'GET', 'PUT', 'DELETE'].map((verb) => `${verb} ${store}`);
+const STATE = ALL_OF('state');
+const BACKUPS = ALL_OF('backups');
 
 const ORDERS = '/projects/switchyard%2Forders';
 const LEDGER = '/projects/switchyard%2Frelease-ledger';
@@ -173,7 +183,7 @@ export const IDENTITIES: readonly Identity[] = [
     kubernetes: nothing('test-orders/tests'),
     registry: { says: 'nothing; nodes pull its images' },
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -191,7 +201,7 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -230,8 +240,9 @@ export const IDENTITIES: readonly Identity[] = [
     registry: {
       says: 'one module’s repository, to read and push; base images, to read; it deletes nothing',
       as: 'ci/registry-orders',
-      may: ['GET /v2/modules/orders/tags/list'],
+      may: ['GET /v2/modules/orders/tags/list', 'POST /v2/modules/orders/blobs/uploads/'],
       mayNot: [
+        'DELETE /v2/modules/orders/manifests/identities',
         'GET /v2/modules/billing/tags/list',
         'POST /v2/modules/billing/blobs/uploads/',
         'GET /v2/_catalog',
@@ -241,7 +252,7 @@ export const IDENTITIES: readonly Identity[] = [
     gitlab: {
       says: 'as the bot, around what writes or knows the bot’s notes; as who only reads around `preview-watch`; nothing around what speaks with a build',
     },
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -287,12 +298,12 @@ export const IDENTITIES: readonly Identity[] = [
       ],
     },
     gitlab: reading,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: {
-      says: 'the state’s bucket: it opens its module’s part there; no backups',
+      says: 'the state’s bucket, to change as well: it opens its module’s part there; no backups',
       as: 'ci-deploy/deploy-environment',
-      may: ['GET state'],
-      mayNot: ['GET backups'],
+      may: STATE,
+      mayNot: BACKUPS,
     },
   },
   {
@@ -325,10 +336,10 @@ export const IDENTITIES: readonly Identity[] = [
       may: ['GET /me/api/json'],
     },
     stores: {
-      says: 'the state’s bucket, and opens all in it; no backups',
+      says: 'the state’s bucket, to change as well, and opens all in it; no backups',
       as: 'ci-deploy/state-environment',
-      may: ['GET state'],
-      mayNot: ['GET backups'],
+      may: STATE,
+      mayNot: BACKUPS,
     },
   },
   {
@@ -366,7 +377,7 @@ export const IDENTITIES: readonly Identity[] = [
     },
     registry: none,
     gitlab: none,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -398,9 +409,9 @@ export const IDENTITIES: readonly Identity[] = [
       may: ['GET /me/api/json'],
     },
     stores: {
-      says: 'both buckets',
+      says: 'both buckets, to change as well',
       as: 'ci-apply/apply-environment',
-      may: ['GET state', 'GET backups'],
+      may: [...STATE, ...BACKUPS],
     },
   },
   {
@@ -434,7 +445,7 @@ export const IDENTITIES: readonly Identity[] = [
         'GET /groups/switchyard/access_tokens',
       ],
     },
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: none,
   },
   {
@@ -495,12 +506,12 @@ export const IDENTITIES: readonly Identity[] = [
       mayNot: ['POST /v2/modules/orders/blobs/uploads/'],
     },
     gitlab: reading,
-    jenkins: { says: 'its own agent’s connection' },
+    jenkins: agent,
     stores: {
-      says: 'the backups’ bucket: reads, adds, deletes',
+      says: 'the backups’ bucket: reads, adds, overwrites, deletes; no state',
       as: 'ci-backup/backup-access',
-      may: ['GET backups'],
-      mayNot: ['GET state'],
+      may: BACKUPS,
+      mayNot: STATE,
     },
   },
   {
@@ -538,9 +549,9 @@ export const IDENTITIES: readonly Identity[] = [
     },
     jenkins: { says: 'its home, by a command in its Pod' },
     stores: {
-      says: 'both buckets; it opens no state',
+      says: 'both buckets, to change as well; it opens no state (tried with all that it holds)',
       as: 'backup/backup',
-      may: ['GET state', 'GET backups'],
+      may: [...STATE, ...BACKUPS],
     },
   },
   {
@@ -570,6 +581,89 @@ export const IDENTITIES: readonly Identity[] = [
     gitlab: none,
     jenkins: none,
     stores: none,
+  },
+  {
+    name: 'deploy, in a cluster of its own',
+    is: 'where `clusters.production` is another cluster than `ci`: one account there, of the rollouts of all modules; its token is a Secret of `ci-deploy` in the ci cluster',
+    kubernetes: {
+      says: 'in that cluster the modules’ production namespaces, as **deploy** its one; in the ci cluster nothing: its token is none there',
+      as: 'ci-deploy/deployer',
+      in: 'two-clusters',
+      may: at(
+        'prod-shop',
+        ...[
+          'create deployments.apps',
+          'delete statefulsets.apps',
+          'list secrets',
+          'list pods',
+          'list deployments.apps',
+        ],
+      ),
+      mayNot: [
+        ...['list secrets', 'list pods', 'list deployments.apps', 'list namespaces', 'list nodes'],
+        ...at('prod-shop', 'create pods', 'create pods/exec', 'delete persistentvolumeclaims'),
+        ...at('prod-shop', 'create rolebindings.rbac.authorization.k8s.io', 'create serviceaccounts/token'),
+        ...['ci-deploy', 'backup', 'kube-system'].flatMap((namespace) =>
+          at(
+            namespace,
+            'list secrets',
+            'create pods',
+            'create deployments.apps',
+            'create serviceaccounts/token',
+          ),
+        ),
+        ...[
+          'create namespaces',
+          'delete namespaces',
+          'impersonate users',
+          'impersonate serviceaccounts backup',
+        ],
+        'create clusterrolebindings.rbac.authorization.k8s.io',
+      ],
+    },
+    registry: { says: 'as **deploy**' },
+    gitlab: { says: 'as **deploy**' },
+    jenkins: { says: 'as **deploy**' },
+    stores: { says: 'as **deploy**' },
+  },
+  {
+    name: 'backup, in a cluster of its own',
+    is: 'the scheduled backup of what production has there, in `backup`',
+    kubernetes: {
+      says: 'as **backup**, in that cluster',
+      as: 'backup/backup',
+      in: 'two-clusters',
+      may: at('prod-shop', 'list pods'),
+      mayNot: [
+        ...['list secrets', 'list pods', 'list namespaces', 'list nodes'],
+        ...at(
+          'prod-shop',
+          'create pods/exec',
+          'create pods',
+          'delete pods',
+          'list secrets',
+          'update deployments.apps',
+        ),
+        ...at('ci-deploy', 'list secrets', 'create serviceaccounts/token'),
+        ...at('backup', 'list secrets', 'create pods', 'create serviceaccounts/token'),
+        ...['create namespaces', 'impersonate users', 'create clusterrolebindings.rbac.authorization.k8s.io'],
+      ],
+    },
+    registry: { says: 'as **backup**' },
+    gitlab: { says: 'as **backup**' },
+    jenkins: none,
+    stores: { says: 'as **backup**' },
+  },
+  {
+    name: 'another environment',
+    is: 'its accounts and logins are these rows again, in its own cluster, or with a `namespacePrefix` in this one',
+    kubernetes: {
+      says: 'nothing of this one: each of its bindings, but those of **apply** and of who looks, names its own accounts in its own namespaces (held by `test/lab/identities.test.ts` on what is declared; `environments` runs one beside the lab)',
+    },
+    registry: { says: 'its own logins, derived from its own key; the registry’s where `registry` is shared' },
+    gitlab: { says: 'its own group' },
+    jenkins: { says: 'its own' },
+    stores: { says: 'its own login, or its own part of a bucket, which the store does not hold apart' },
   },
   {
     name: 'Jenkins controller',
@@ -676,13 +770,13 @@ export const IDENTITIES: readonly Identity[] = [
   },
 ];
 
-const shown = ({ says, as, may = [], mayNot = [] }: Cell): string => {
+const shown = ({ says, as, in: suite, may = [], mayNot = [] }: Cell): string => {
   if (as === undefined) return says;
   const counts = [
     ...(may.length > 0 ? [`${may.length} allowed`] : []),
     ...(mayNot.length > 0 ? [`${mayNot.length} refused`] : []),
   ];
-  return `${says} _(tried: ${counts.join(', ')})_`;
+  return `${says} _(tried${suite ? ` in \`${suite}\`` : ''}: ${counts.join(', ')})_`;
 };
 
 /** The table of docs/security.md. */

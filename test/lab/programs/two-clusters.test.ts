@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AppsV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { AppsV1Api, CoreV1Api, KubeConfig, RbacAuthorizationV1Api } from '@kubernetes/client-node';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { parse, stringify } from 'yaml';
@@ -11,6 +11,9 @@ import { Topology } from '../../../components/topology';
 import { toolPath } from '../../../lab/toolchain';
 import { productionUrns } from '../../../operations/urns';
 import { modelOf, released } from '../../support/model';
+import { kubernetesOutcome, type Outcome } from '../e2e/answers';
+import { IDENTITIES } from '../e2e/identities-data';
+import { askKubernetes } from '../e2e/kubernetes-ask';
 import { acceptingProviders } from './accepting';
 import { type HollowCluster, startHollowCluster } from './hollow-cluster';
 
@@ -38,6 +41,7 @@ const model = (): Model => {
     clusters: `ci: { context: tools }, production: { context: shops, server: "${production.server}" }`,
     jenkins: 'onDelete: delete',
     registry: 'onDelete: delete',
+    backup: 'repository: "s3:https://s3.test/backup"',
   });
   const { settings } = made;
   const kept = { ...settings.production, onDelete: 'delete' as const };
@@ -193,6 +197,75 @@ test('with what the ci cluster keeps for deploy jobs, a release reaches producti
   const apps = deployer.makeApiClient(AppsV1Api);
   await expect(apps.listNamespacedDeployment({ namespace: 'prod-shop' })).resolves.toBeDefined();
   await expect(apps.listDeploymentForAllNamespaces()).rejects.toMatchObject(refused);
+});
+
+describe('the accounts of a production cluster of its own, as the identities’ table has them', () => {
+  const rows = IDENTITIES.flatMap(({ kubernetes }) => (kubernetes.in === 'two-clusters' ? [kubernetes] : []));
+
+  /** What the ci cluster keeps for deploys; else a token of the account, as its Pods have one. */
+  async function tokenOf(as: string): Promise<string> {
+    if (as === 'ci-deploy/deployer') {
+      await deployersKubeconfig();
+      return readFileSync(inFolder('deploy', 'token'), 'utf8');
+    }
+    const [namespace = '', name = ''] = as.split('/');
+    const { status } = await production.core.createNamespacedServiceAccountToken({
+      namespace,
+      name,
+      body: { spec: { audiences: [] } },
+    });
+    return status?.token ?? '';
+  }
+  const of = ({ server }: HollowCluster, name: string) => ({
+    server,
+    ca: readFileSync(inFolder(name, 'ca.crt')),
+  });
+
+  test('are all in the table', async () => {
+    const { items } = await production.core.listServiceAccountForAllNamespaces();
+    const accounts = items.map(({ metadata }) => `${metadata?.namespace}/${metadata?.name}`);
+    expect(accounts.filter((name) => !/^kube-|^default\/|\/default$/.test(name)).sort()).toEqual(
+      rows.map(({ as }) => as).sort(),
+    );
+  });
+
+  test.each(rows.map(({ as = '' }) => as))('%s may what it says, and nothing that it refuses', async (as) => {
+    const { may = [], mayNot = [] } = rows.find((row) => row.as === as) ?? {};
+    const token = await tokenOf(as);
+    const found: [string, Outcome][] = [];
+    for (const what of [...may, ...mayNot])
+      found.push([what, kubernetesOutcome(await askKubernetes(of(production, 'shops'), token, what))]);
+    expect(found).toEqual([...may.map((what) => [what, 'may']), ...mayNot.map((what) => [what, 'may not'])]);
+    // The other cluster does not know whom it asks for.
+    expect(await askKubernetes(of(ci, 'tools'), token, 'list pods')).toBe(401);
+  });
+
+  test('are refused nothing that an administrator is', async () => {
+    const admin = 'kube-system/identities-administrator';
+    const [namespace = '', name = ''] = admin.split('/');
+    const rbac = production.kubeconfig.makeApiClient(RbacAuthorizationV1Api);
+    const metadata = { name };
+    await production.core.createNamespacedServiceAccount({ namespace, body: { metadata } });
+    await rbac.createClusterRoleBinding({
+      body: {
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+        subjects: [{ kind: 'ServiceAccount', namespace, name }],
+      },
+    });
+    try {
+      const token = await tokenOf(admin);
+      const access = of(production, 'shops');
+      for (const what of new Set(rows.flatMap(({ mayNot = [] }) => mayNot)))
+        expect([what, kubernetesOutcome(await askKubernetes(access, token, what))]).not.toEqual([
+          what,
+          'may not',
+        ]);
+    } finally {
+      await rbac.deleteClusterRoleBinding({ name });
+      await production.core.deleteNamespacedServiceAccount({ namespace, name });
+    }
+  });
 });
 
 test("after the deploy a person's up has nothing to do", async () => {

@@ -4,11 +4,15 @@ import com.fasterxml.jackson.core.type.TypeReference;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.SecureRandom;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +24,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.logging.Logger;
 import java.util.stream.Stream;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** Jobs, queue and builds, kept in JENKINS_HOME. */
@@ -92,6 +98,39 @@ final class Controller {
   String rootUrl() {
     String url = (String) Casc.at(casc, "unclassified.location").getOrDefault("url", "http://localhost:8080/");
     return url.endsWith("/") ? url : url + "/";
+  }
+
+  // ---- agents ----
+
+  private byte[] agentKey;
+
+  /**
+   * By what an agent proves its name: an HMAC of it (core: JnlpAgentReceiver.SLAVE_SECRET), whose key stays in the home. It
+   * is nobody's password and no API token.
+   */
+  synchronized String agentSecret(String name) {
+    try {
+      if (agentKey == null) {
+        Path file = home.resolve("secrets/jenkins.slaves.JnlpSlaveAgentProtocol.secret");
+        if (!Files.exists(file)) {
+          byte[] made = new byte[32];
+          new SecureRandom().nextBytes(made);
+          Files.createDirectories(file.getParent());
+          Build.write(file, made);
+        }
+        agentKey = Files.readAllBytes(file);
+      }
+      Mac mac = Mac.getInstance("HmacSHA256");
+      mac.init(new SecretKeySpec(agentKey, "HmacSHA256"));
+      return HexFormat.of().formatHex(mac.doFinal(name.getBytes(StandardCharsets.UTF_8)));
+    } catch (IOException | GeneralSecurityException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Is that an agent of a build that runs? */
+  boolean hasAgent(String name) {
+    return jobs.keySet().stream().flatMap(job -> builds(job).stream()).anyMatch(build -> build.building && build.agents.contains(name));
   }
 
   /** Agents that there are, of all builds. */

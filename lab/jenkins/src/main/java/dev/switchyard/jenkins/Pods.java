@@ -193,6 +193,16 @@ final class Pods {
     return pod;
   }
 
+  /** Sets a variable of the agent's own container. */
+  static void give(Map<String, Object> pod, String name, String value) {
+    for (Map<String, Object> container : maps(child(pod, "spec").get("containers")))
+      if ("jnlp".equals(container.get("name"))) {
+        List<Object> env = new ArrayList<>(maps(container.get("env")));
+        env.add(Map.of("name", name, "value", value));
+        container.put("env", env);
+      }
+  }
+
   /** The part of a template that is not yaml. */
   private static Map<String, Object> fields(Map<String, Object> t) {
     Map<String, Object> spec = new LinkedHashMap<>();

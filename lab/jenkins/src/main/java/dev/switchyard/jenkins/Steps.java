@@ -831,6 +831,8 @@ final class Steps {
         String name = prefix + "-" + Pods.random(5);
         Map<String, Object> pod = Pods.pod(cloud, template, name, label, inner == template ? runUrl : null, controller.rootUrl());
         if (!Boolean.FALSE.equals(template.get("showRawYaml"))) log(new org.yaml.snakeyaml.Yaml(blockStyle()).dump(pod).stripTrailing());
+        // After its yaml was shown: the plugin masks it there.
+        Pods.give(pod, "JENKINS_SECRET", controller.agentSecret(name));
         boolean reaped = namespace.equals(orDefault(nonEmpty(cloud.get("namespace")), controller.ownNamespace()));
         return onAgent(Pods.start(controller.kubernetes(), namespace, pod, label, timeout, reaped, retention, build, this::log), body);
       } catch (Pods.Anew e) {

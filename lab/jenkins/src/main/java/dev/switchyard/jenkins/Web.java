@@ -250,9 +250,11 @@ final class Web {
       if (!Boolean.FALSE.equals(Casc.at(controller.casc, "unclassified.prometheusConfiguration").getOrDefault("useAuthenticatedEndpoint", false))) mayRead(r);
       return text(200, metrics());
     }
+    if (is(p, "wsagents")) return agent(r);
     mayRead(r);
     if (is(p, "me", "api", "json")) {
-      if (r.user == null) throw html(404, "Not Found");
+      // Core, Jenkins.getMe: AccessDeniedException.
+      if (r.user == null) throw html(403, "/me is not available when not logged in");
       return json(r, ordered("_class", "hudson.model.User", "absoluteUrl", controller.rootUrl() + "user/" + r.user, "description", null, "fullName", r.user, "id", r.user));
     }
     if (p.isEmpty()) return html(200, "Jenkins " + VERSION + " (stand-in)");
@@ -278,6 +280,20 @@ final class Web {
     if (p.size() == 5 && p.get(0).equals("user") && is(p.subList(2, 5), "descriptorByName", "jenkins.security.ApiTokenProperty", "generateNewToken")) return newToken(r, p.get(1));
     if (p.get(0).equals("job")) return job(r);
     throw html(404, "Not Found");
+  }
+
+  /**
+   * Where an agent connects by WebSocket: for anybody, without a login (core: WebSocketAgents.doIndex). Agents over remoting are
+   * not covered, so that one with the right secret is told just that, where Jenkins would upgrade the connection.
+   */
+  private Reply agent(Request r) {
+    String name = r.header("Node-Name");
+    String secret = r.header("Secret-Key");
+    if (name == null || secret == null || r.header("X-Remoting-Capability") == null)
+      throw html(400, "This endpoint is only for use from agent.jar in WebSocket mode");
+    if (!controller.hasAgent(name)) throw html(400, "no such agent");
+    if (!same(controller.agentSecret(name), secret)) throw html(403, "Forbidden");
+    throw html(501, "the stand-in speaks no remoting");
   }
 
   private Reply newToken(Request r, String user) throws IOException {

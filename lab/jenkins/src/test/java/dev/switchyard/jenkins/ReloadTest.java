@@ -122,6 +122,47 @@ class ReloadTest {
     return answer;
   }
 
+  private int agent(String name, String secret) throws Exception {
+    return send("GET", "/wsagents/", "Node-Name", name, "Secret-Key", secret, "X-Remoting-Capability", "x").statusCode();
+  }
+
+  /** Core, WebSocketAgents.doIndex and JnlpAgentReceiver: the secret is an HMAC of the agent's name. */
+  @Test
+  void anAgentsSecretIsGoodForItsOwnNameAndNoLogin() throws Exception {
+    Build build = controller.startedAs(controller.enqueue(controller.jobs.get("switchyard/orders"), Map.of(), Map.of(), "test", null, 0).id);
+    for (int i = 0; build == null && i < 400; i++) {
+      Thread.sleep(25);
+      build = controller.build("switchyard/orders", 1);
+    }
+    finished(build);
+    build.agents.add("build-one");
+    build.agents.add("build-two");
+    String own = controller.agentSecret("build-one");
+    assertTrue(own.matches("[0-9a-f]{64}"), own);
+    assertEquals(400, agent("build-one", own), "its build has ended");
+    build.building = true;
+    try {
+      assertEquals(501, agent("build-one", own));
+      assertEquals(403, agent("build-two", own));
+      assertEquals(403, agent("build-one", controller.agentSecret("build-two")));
+      assertEquals(403, agent("build-one", ""));
+      assertEquals(400, agent("another", controller.agentSecret("another")), "no such agent");
+      assertEquals(400, send("GET", "/wsagents/", "Node-Name", "build-one").statusCode());
+    } finally {
+      build.building = false;
+    }
+    for (String user : new String[] {"admin", "build-one"}) {
+      String pair = Base64.getEncoder().encodeToString((user + ":" + own).getBytes());
+      assertEquals(401, send("GET", "/me/api/json", "Authorization", "Basic " + pair).statusCode());
+    }
+    assertEquals(own, new Controller(folder.resolve("home"), ConfigurationTest.ALL).agentSecret("build-one"), "a restart keeps it");
+  }
+
+  @Test
+  void whoIsNotLoggedInIsNobody() throws Exception {
+    assertEquals(403, send("GET", "/me/api/json").statusCode());
+  }
+
   private int hook(String module, String token) throws Exception {
     return send("POST", "/project/switchyard/" + module, "X-Gitlab-Event", "Push Hook", "X-Gitlab-Token", token).statusCode();
   }
