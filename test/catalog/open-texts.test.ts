@@ -169,7 +169,7 @@ test('ordinary texts are taken, in comments and in texts', () => {
       const text = `# ${said.join(' ')}\n${shop}test: { command: ${JSON.stringify(command.join(' '))} }\n`;
       expect(faultsOf('module', text)).toEqual([]);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 

@@ -294,6 +294,9 @@ test('settings that would fail at night are refused by day', () => {
   expect(problems('repository: "s3:https://key:secret@s3.test/bucket"')[0]).toContain(
     'config.backup.repository: holds a credential in an address.',
   );
+  expect(problems('repository: "s3:s3.test/bucket"')[0]).toContain(
+    'config.backup.repository: is neither a bucket nor a folder below /backup.',
+  );
   expect(problems('repository: /backup')).toEqual([
     'config.backup.repository: is a folder without a volume. Add claim: { storage: 100Gi }, or name a bucket.',
   ]);
