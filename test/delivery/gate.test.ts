@@ -103,7 +103,8 @@ function ask(
 ): Promise<Response> {
   return fetch(`http://127.0.0.1:${gate.port}/v2/${path}`, {
     method,
-    headers: { authorization: login(TOKEN), ...headers },
+    // The gate does not read what it refused: a connection that both used again could be cut under the next request.
+    headers: { authorization: login(TOKEN), connection: 'close', ...headers },
     body,
   });
 }

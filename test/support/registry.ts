@@ -63,7 +63,12 @@ http: { addr: "127.0.0.1:${port}" }
       server.kill();
     },
     start: () => {
-      server = serve();
+      const begin = () => {
+        server = serve();
+      };
+      // On a busy machine the one before may still hold the port.
+      if (server.exitCode === null && server.signalCode === null) server.once('exit', begin);
+      else begin();
     },
   };
 }
