@@ -415,6 +415,8 @@ export class Engine {
     if (!changing) return this.runNow(operation, inputs);
     return this.claimed(inputs.targets, async () => {
       await inputs.before?.();
+      // Taken away before the engine listens: it would begin all the same.
+      this.claims.assertKept();
       const unfinished = new Set<string>();
       const onEvent = (event: EngineEvent) => {
         const { op, urn } = event.resOpFailedEvent?.metadata ?? {};
@@ -424,6 +426,8 @@ export class Engine {
       try {
         return await this.runNow(operation, { ...inputs, onEvent });
       } catch (error) {
+        // Whoever took it away goes on with the state.
+        this.claims.assertKept();
         await this.readUnfinished([...unfinished]);
         throw error;
       }

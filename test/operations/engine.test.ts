@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import type { Claims } from '../../operations/claims';
 import { Engine, type EngineInputs } from '../../operations/engine';
 import { engineFailure } from '../../operations/operate';
 import { EXIT } from '../../operations/refusal';
@@ -136,6 +137,19 @@ test('what a Pod claims to change an environment is a lease', async () => {
   await engine.run('up', { before, onEvent: () => {} });
   await engine.close();
   expect(claimed).toEqual([expect.stringContaining('Z, lease 0 --stack test.')]);
+});
+
+test('a lease that is lost before the engine begins keeps it from beginning', async () => {
+  const engine = await open({ lease: true });
+  const before = async () => {
+    // As whoever takes it for dead does: the stand-in finds no tag of a claim either.
+    rmSync(join(folder, 'calls.claim'));
+    const { claims } = engine as unknown as { claims: Claims };
+    await claims.renew();
+  };
+  await expect(engine.run('up', { before, onEvent: () => {} })).rejects.toThrow('The claim of test was lost');
+  await engine.close();
+  expect(calls().filter((call) => call.includes(' up '))).toEqual([]);
 });
 
 test('who only looks and cuts the state anew, as `switchyard cut` does in a Pod, claims by a lease too', async () => {
