@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { root } from '../support/model';
 
+// npm takes ten seconds to ask by itself, a minute where much else runs.
+jest.setTimeout(240_000);
+
 // `.ci/audit.js` against registries that answer npm's question (POST /-/npm/v1/security/advisories/bulk) in each way.
 
 let folder: string;

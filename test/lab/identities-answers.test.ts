@@ -12,6 +12,9 @@ import { startTestGitLab, stopAll, type TestGitLab } from './gitlab/support';
 // What the answers mean by which the lab's suite `identities` judges each cell, and GitLab's cells tried on the stand-in alone:
 // with the roles that the topology gives, and what is refused once more as an administrator.
 
+// It starts git for each of four projects, which takes a minute where much else runs.
+jest.setTimeout(240_000);
+
 test.each([
   ['registry', 'GET /v2/', 200, 'may'],
   ['registry', 'POST /v2/modules/orders/blobs/uploads/', 202, 'may'],
