@@ -7,6 +7,7 @@ import { TEST_CONTAINERS } from '../catalog/containers';
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog, type Module } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
+import { projectsOf } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import { wholeNumber } from '../text/arguments';
 import { readAgentStart } from './agent-start';
@@ -127,10 +128,16 @@ function queueOf(
   ]);
   if (!kept || policy === 'manual') return undefined;
   const settings = readSettings(['REGISTRY', 'SWITCHYARD_STACKS', 'SWITCHYARD_ENVIRONMENT']);
-  const { testing, gitlab } = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
+  const { modules } = loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG);
+  const stack = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
+  const { testing, gitlab } = stack;
   const proof = { key: certificateKey(), module: module.name, policy, declared, registry: settings.REGISTRY };
   return {
     project,
+    projects: projectsOf(
+      stack,
+      modules.map(({ name }) => name),
+    ),
     mergeRequest,
     most: testing.parallel,
     start: gitlab.queue.window,
@@ -282,6 +289,7 @@ export function program(): Command {
         'SWITCHYARD_HANDED',
         'SWITCHYARD_BUILD_MOST',
         'SWITCHYARD_UNRELEASED_MOST',
+        'SWITCHYARD_IMAGE_DISK',
       ]);
       const { workspace } = common();
       const certificate = readCertificate(workspace);
@@ -298,6 +306,7 @@ export function program(): Command {
           imageTag: tag,
           folder: join(settings.SWITCHYARD_HANDED || join(workspace, '.switchyard'), 'handed'),
           most: { build: settings.SWITCHYARD_BUILD_MOST, unreleased: settings.SWITCHYARD_UNRELEASED_MOST },
+          imageBytes: settings.SWITCHYARD_IMAGE_DISK,
           say,
         });
         try {

@@ -6,6 +6,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GATE_PORT } from '../stacks/builds';
 import { exitCode, Failure } from './failure';
+import { CONFIG_BYTES, whyNoConfig } from './image-config';
+import { countLayer, Full, LayerFault, mostOf, Tally } from './layer';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
 import { type Manifest, type Registry, RegistryAway } from './registry';
 import { unreleasedBlobs } from './unreleased';
@@ -46,6 +48,8 @@ export interface GateOptions {
     /** Bytes that what is not released may take of the module's repository. */
     readonly unreleased: number;
   };
+  /** Bytes that the image may fill where it is unpacked. */
+  readonly imageBytes: number;
   readonly say: (line: string) => void;
 }
 
@@ -56,7 +60,7 @@ export interface Gate {
   /**
    * @returns the digest of the image that was published
    * @throws Failure (exit 10) where the registry lost what the build handed over, or did not take it: building again mends that;
-   *   (exit 1) where there is no room for it among what is not released
+   *   (exit 1) where it is no image that may run, or there is no room for it among what is not released
    */
   publish(): Promise<string>;
   /** What ended the build: the fault that it ended with, unless the registry failed it before. */
@@ -81,6 +85,8 @@ const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').updat
 interface Received extends Manifest {
   readonly built: Built;
 }
+
+type Parts = Exclude<Built, { readonly kind: 'index' }>;
 
 /**
  * The one way out of a build: as much of the distribution API (v2) as BuildKit needs to hand over one image of one
@@ -374,6 +380,7 @@ class BuildGate {
     }
     const why = this.whyNoImage(image.built);
     if (why) throw new Failure(exitCode.red, `the build handed over ${digest}, which ${why}.`);
+    for (const one of this.imagesOf(image.built)) await this.look(one);
     const made = this.tags.get(cacheTag(imageTag));
     const cache = made && this.received.get(made)?.built.kind === 'cache' ? made : undefined;
     await this.putBlobs([digest, ...(cache ? [cache] : [])]);
@@ -384,6 +391,73 @@ class BuildGate {
     if (cache) await this.move(cacheTag(imageTag), cache);
     say(`published ${repository}@${digest}`);
     return digest;
+  }
+
+  private imagesOf(built: Built): readonly Parts[] {
+    if (built.kind !== 'index') return [built];
+    return built.images.flatMap(({ digest }) => {
+      const found = this.received.get(digest)?.built;
+      return found && found.kind !== 'index' ? [found] : [];
+    });
+  }
+
+  /**
+   * Looks into an image, whoever made its parts: what came from the cache is looked at as well.
+   * @throws Failure (exit 1) where no node should have it
+   */
+  private async look({ blobs: [config, ...layers] }: Parts): Promise<void> {
+    const refuse = (what: string, remedy = ''): Failure =>
+      new Failure(exitCode.red, `the build handed over an image that ${what}.`, remedy);
+    if (!config) return;
+    if (config.size > CONFIG_BYTES) throw refuse(`has a configuration of ${config.size} bytes`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of this.read(config)) chunks.push(chunk);
+    const why = whyNoConfig(Buffer.concat(chunks), layers.length);
+    if (why) throw refuse(why.what, why.remedy);
+    const tally = new Tally(mostOf(this.options.imageBytes));
+    for (const layer of layers) {
+      try {
+        await countLayer(this.read(layer), layer.mediaType, tally);
+      } catch (error) {
+        if (!(error instanceof LayerFault)) throw error;
+        throw refuse(
+          `has a layer ${layer.digest} that ${error.message}`,
+          error instanceof Full
+            ? 'Make it smaller; `jenkins.buildCache` of the stack is how much it may be.'
+            : '',
+        );
+      }
+    }
+  }
+
+  /** A blob's bytes: what this build sent is proved, the registry's is at its end. */
+  private async *read({ digest, size }: Content): AsyncGenerator<Buffer> {
+    const { registry, repository } = this.options;
+    if (this.sent.has(digest)) {
+      yield* createReadStream(this.fileOf(digest));
+      return;
+    }
+    if (!(await registry.hasBlob(repository, digest))) {
+      const what = `registry: ${digest} of ${repository} is gone.`;
+      throw new Failure(exitCode.lost, what, 'Build it again.');
+    }
+    const body = await registry.blob(repository, digest);
+    const hash = createHash('sha256');
+    let read = 0;
+    try {
+      for await (const chunk of body) {
+        read += chunk.length;
+        hash.update(chunk);
+        yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+      }
+    } catch (error) {
+      throw new RegistryAway(
+        'the registry broke off',
+        `registry: blob ${digest} of ${repository} broke off (${(error as Error).message}).`,
+      );
+    }
+    if (read === size && `sha256:${hash.digest('hex')}` === digest) return;
+    throw new Failure(exitCode.red, `registry: blob ${digest} of ${repository} is something else.`);
   }
 
   /** One image, or one with its attestations. */

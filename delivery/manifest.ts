@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from './certificate';
+import { parseOnce } from './once';
 
 /** What a manifest may weigh, in bytes: what Distribution takes. */
 export const MANIFEST_BYTES = 4 << 20;
@@ -52,11 +52,16 @@ const indexSchema = z.strictObject({
 export interface Content {
   readonly digest: string;
   readonly size: number;
+  readonly mediaType: string;
 }
 
 /** What a build hands over. */
 export type Built =
-  | { readonly kind: 'image' | 'cache' | 'statement'; readonly blobs: readonly Content[] }
+  | {
+      readonly kind: 'image' | 'cache' | 'statement';
+      /** The configuration, then the layers. */
+      readonly blobs: readonly Content[];
+    }
   | {
       readonly kind: 'index';
       readonly images: readonly Content[];
@@ -69,7 +74,7 @@ export type Built =
  */
 export function readManifest(mediaType: string, bytes: Buffer): Built | { readonly fault: string } {
   if (bytes.length > MANIFEST_BYTES) return { fault: `has ${bytes.length} bytes` };
-  const value = parseJson(bytes.toString('utf8'));
+  const value = parseOnce(bytes.toString('utf8'));
   if (INDEX_TYPES.includes(mediaType)) {
     const { data, error } = indexSchema.safeParse(value);
     if (!data) return { fault: faultOf(error) };
@@ -95,8 +100,9 @@ export function readManifest(mediaType: string, bytes: Buffer): Built | { readon
   }
   const layer = data.layers.find(({ mediaType: type }) => !LAYER.test(type));
   if (layer) return { fault: `has a layer of type ${layer.mediaType}` };
-  const statement =
-    data.layers.length > 0 && data.layers.every(({ mediaType: type }) => type.endsWith('in-toto+json'));
+  const said = data.layers.filter(({ mediaType: type }) => type.endsWith('in-toto+json'));
+  const statement = said.length > 0 && said.length === data.layers.length;
+  if (said.length > 0 && !statement && !cache) return { fault: 'mixes layers and statements' };
   return {
     kind: cache ? 'cache' : statement ? 'statement' : 'image',
     blobs: [data.config, ...data.layers],

@@ -69,6 +69,8 @@ const variables = {
   SWITCHYARD_BUILD_MOST: amount('4Gi'),
   /** What a module's merge requests may keep in the registry, as `registry.builds.unreleased`. */
   SWITCHYARD_UNRELEASED_MOST: amount('16Gi'),
+  /** What the image of a build may fill where it is unpacked; `jenkins.buildCache` of the stack. */
+  SWITCHYARD_IMAGE_DISK: amount('20Gi'),
   SWITCHYARD_CATALOG: required('Give the folder that holds modules/ and services/.'),
   SWITCHYARD_STACKS: required('Give the folder that holds Pulumi.<environment>.yaml.'),
   SWITCHYARD_LIBRARY: required('Give the folder of the pipeline library.'),

@@ -268,5 +268,17 @@ export type GitLabSettings = z.infer<typeof gitlabSchema>;
 export const projectPath = ({ group, projects }: GitLabSettings, module: string): string =>
   entryOf(projects, module)?.existing ?? `${group}/${module}`;
 
+/** Full paths of the topology's projects: those of the modules, and its own where it has one. */
+export const projectsOf = (
+  {
+    gitlab,
+    topologyProject,
+  }: { readonly gitlab: GitLabSettings; readonly topologyProject?: { readonly path: string } },
+  modules: readonly string[],
+): string[] => [
+  ...modules.map((module) => projectPath(gitlab, module)),
+  ...(topologyProject ? [`${gitlab.group}/${topologyProject.path}`] : []),
+];
+
 /** The folder in Jenkins that holds the modules' jobs: a name without "/", whatever the group's path. */
 export const jobFolder = ({ group }: GitLabSettings): string => group.replaceAll('/', '-');

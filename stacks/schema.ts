@@ -218,7 +218,7 @@ export const stackSchema = z
           })
           .superRefine(limitsHold)
           .default({ cpu: '500m', memory: '1Gi', memoryLimit: '2Gi' }),
-        /** Disk that one image build may fill; it goes with the build. */
+        /** Disk that one image build may fill; it goes with the build. An image that unpacks to more is not taken. */
         buildCache: quantity.default('20Gi'),
         /**
          * What image builds may reach besides DNS, Jenkins and the registry of base images: address ranges and TCP ports,

@@ -173,6 +173,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
           ...(bases ? [{ name: 'SWITCHYARD_BASES_LOGIN', value: '/bases/config.json' }] : []),
           { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
           { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
+          { name: 'SWITCHYARD_IMAGE_DISK', value: settings.jenkins.buildCache },
           { name: 'SWITCHYARD_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
           { name: 'SWITCHYARD_STATE', value: STATE },
           { name: 'SWITCHYARD_HANDED', value: HANDED },

@@ -12,14 +12,22 @@ const WHOLE = new RegExp(`^/((?:${SEGMENT}/)+${SEGMENT})/-/merge_requests/([1-9]
 /**
  * What a description says by lines `Depends-On: <merge request>`: `!12` of the same project, `group/project!12`, or the
  * address of the merge request's page. It is its author's text: what cannot be read is told, and nothing else comes of it.
+ * Nor is GitLab asked, by the bot's rights, for what its author may not see: other projects than the topology's are told apart
+ * from these here.
  * @param gitlabUrl GitLab's address as people open it
+ * @param projects those of the topology; the own one is always of them
  */
 export function dependsOn(
   description: string,
-  { gitlabUrl, project }: { readonly gitlabUrl: string; readonly project: string },
+  {
+    gitlabUrl,
+    project,
+    projects,
+  }: { readonly gitlabUrl: string; readonly project: string; readonly projects: readonly string[] },
 ): { readonly needs: readonly Ref[]; readonly faults: readonly string[] } {
   const needs = new Map<string, Ref>();
   const faults: string[] = [];
+  const known = new Map([...projects, project].map((path) => [folded(path), path]));
   const root = gitlabUrl.replace(/\/+$/, '');
   const lines = [...description.matchAll(LINE)].map(([, text = '']) => text);
   if (lines.length > MOST) faults.push(`${lines.length} lines Depends-On, and ${MOST} are read`);
@@ -32,8 +40,12 @@ export function dependsOn(
       );
       continue;
     }
-    const named = match[1] ?? project;
-    const ref = { project: folded(named) === folded(project) ? project : named, iid: Number(match[2]) };
+    const named = known.get(folded(match[1] ?? project));
+    if (named === undefined) {
+      faults.push(`Depends-On: ${text.slice(0, 100)} is of no project of this topology`);
+      continue;
+    }
+    const ref = { project: named, iid: Number(match[2]) };
     needs.set(`${ref.project}!${ref.iid}`, ref);
   }
   return { needs: [...needs.values()], faults };

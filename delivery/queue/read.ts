@@ -51,6 +51,8 @@ export interface Where {
   readonly gitlabUrl: string;
   readonly project: string;
   readonly branch: string;
+  /** Projects that merge requests may depend on. @default the own one alone */
+  readonly projects?: readonly string[];
   /** Test Pods that the quota holds. */
   readonly most: number;
   /** @default notes are taken as hints: enough to start a build by, and for nothing else */
@@ -182,8 +184,9 @@ class Reading {
     const open = at.project === this.where.project && this.open.find(({ iid }) => iid === at.iid);
     const found = open || (await this.find(at));
     if (!found || found.state === 'merged' || found.state === 'closed') return undefined;
-    const { gitlabUrl } = this.where;
-    for (const need of dependsOn(found.description ?? '', { gitlabUrl, project: at.project }).needs) {
+    const { gitlabUrl, project: own, projects = [] } = this.where;
+    const where = { gitlabUrl, project: at.project, projects: [...projects, own] };
+    for (const need of dependsOn(found.description ?? '', where).needs) {
       const way = await this.wayTo(to, need, passed);
       if (way) return [at, ...way];
     }
@@ -240,7 +243,8 @@ class Reading {
     const review =
       certificate.policy === 'reviewed' ? await readReview(this.gitlab, project, found) : undefined;
     if (review && 'why' in review) return { ...held(review.why), certificate };
-    const asked = dependsOn(found.description ?? '', { gitlabUrl: this.where.gitlabUrl, project });
+    const { gitlabUrl, projects = [] } = this.where;
+    const asked = dependsOn(found.description ?? '', { gitlabUrl, project, projects });
     if (asked.faults[0] !== undefined) return { ...held(asked.faults.join('; ')), certificate };
     const needs = await Promise.all(asked.needs.map((need) => this.need(need.project, need.iid)));
     // Of another project's queue nothing is known here but how it ends, and whether that can come.

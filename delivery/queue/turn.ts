@@ -15,6 +15,8 @@ import { type Proof, type Where, whyNotQueued } from './read';
 /** One merge request, as its build asks about it. */
 export interface Gate {
   readonly project: string;
+  /** Projects that it may depend on. @default the own one alone */
+  readonly projects?: readonly string[];
   readonly mergeRequest: number;
   /** Test Pods that the quota holds. */
   readonly most: number;
@@ -66,9 +68,9 @@ export async function waitsForPeople(
 /** What a merge request's build asks GitLab for. */
 export const whereOf = (
   { gitlabUrl }: Context,
-  { project, mergeRequest, most, start, proof }: Gate,
+  { project, projects, mergeRequest, most, start, proof }: Gate,
   { target_branch: branch }: MergeRequest,
-): Where => ({ gitlabUrl, project, branch, most, start, proof, own: mergeRequest });
+): Where => ({ gitlabUrl, project, projects, branch, most, start, proof, own: mergeRequest });
 
 /** Looks at the queue that a merge request is in, in a working copy of its build. */
 export async function lookFor(

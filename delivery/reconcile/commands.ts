@@ -71,7 +71,11 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
           const found = await gitlab.file(ledgerProject, path, LEDGER_BRANCH);
           return found ? parseLedger(found.text, `${ledgerProject}/${path}`) : emptyLedger;
         },
-        turns: askTurns(gitlab, gitlabUrl),
+        turns: askTurns(
+          gitlab,
+          gitlabUrl,
+          settings.SWITCHYARD_WATCHED.map(({ project }) => project),
+        ),
         jobsUrl: `${root}/job/${folder}/job/`,
         hookPath: (job) => `${new URL(root).pathname.replace(/\/$/, '')}/project/${folder}/${job}`,
         hookToken: hookTokenOf(settings.SWITCHYARD_HOOK_TOKENS),

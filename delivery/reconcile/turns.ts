@@ -24,8 +24,15 @@ export const dueIn = (seen: Seen, steps: readonly Step[], now: number): Turns =>
     ),
   );
 
-/** Asks GitLab whose turn it is. */
-export function askTurns(gitlab: Asked & Pick<GitLab, 'commit'>, gitlabUrl: string) {
+/**
+ * Asks GitLab whose turn it is.
+ * @param projects those that merge requests may depend on
+ */
+export function askTurns(
+  gitlab: Asked & Pick<GitLab, 'commit'>,
+  gitlabUrl: string,
+  projects: readonly string[] = [],
+) {
   const stepsTo = new Parents(gitlab);
   return async ({
     project,
@@ -33,7 +40,7 @@ export function askTurns(gitlab: Asked & Pick<GitLab, 'commit'>, gitlabUrl: stri
     most,
     start,
   }: Pick<Where, 'project' | 'branch' | 'most' | 'start'>): Promise<Turns> => {
-    const seen = await readWorld(gitlab, { gitlabUrl, project, branch, most, start });
+    const seen = await readWorld(gitlab, { gitlabUrl, project, projects, branch, most, start });
     return dueIn(seen, await stepsTo.of(project, seen), gitlab.time);
   };
 }

@@ -46,6 +46,7 @@ ${cri}]
   sandbox_image = "${MIRROR}/pause:3.10"
   restrict_oom_score_adj = ${restrictOomScore}
   enable_selinux = false
+  ignore_image_defined_volumes = true
 
 ${cri}.containerd]
   snapshotter = "overlayfs"

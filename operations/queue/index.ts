@@ -4,7 +4,7 @@ import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { GitLab } from '../../delivery/gitlab';
 import type { Asked } from '../../delivery/queue/read';
-import { projectPath } from '../../stacks/gitlab';
+import { projectPath, projectsOf } from '../../stacks/gitlab';
 import { secretSources } from '../../stacks/secrets';
 import { type CommonOptions, documentOf, type Outcome } from '../outcome';
 import { foldersHere } from '../place';
@@ -23,12 +23,23 @@ export async function readQueues(
 ): Promise<Outcome> {
   const { environment, testing } = settings;
   const keeps = modules.filter((module) => keepsQueue({ settings }, module));
+  const projects = projectsOf(
+    settings,
+    modules.map(({ name }) => name),
+  );
   const problems: string[] = [];
   const queues: ModuleQueue[] = [];
   for (const { name } of keeps) {
     const project = projectPath(settings.gitlab, name);
     const { url: gitlabUrl, queue } = settings.gitlab;
-    const where = { gitlabUrl, project, branch: 'main', most: testing.parallel, start: queue.window };
+    const where = {
+      gitlabUrl,
+      project,
+      projects,
+      branch: 'main',
+      most: testing.parallel,
+      start: queue.window,
+    };
     try {
       queues.push(await readQueue(gitlab, { module: name, ...where }));
     } catch (error) {

@@ -53,6 +53,8 @@ export interface QueueWhere {
   readonly module: string;
   readonly gitlabUrl: string;
   readonly project: string;
+  /** Those of the topology. */
+  readonly projects: readonly string[];
   readonly branch: string;
   readonly most: number;
   readonly start: number;

@@ -3,28 +3,48 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { exitCode, Failure } from '../../delivery/failure';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
 import { RegistryAway } from '../../delivery/registry';
+import { tarOf } from '../support/tar';
 
 const TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
-const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
+const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
 const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
 const TAG = 'mr-7-bbbbbbbb';
+/** Bytes that an image may have unpacked. */
+const MOST = 2 ** 20;
 const TOKEN = 'the-password-of-this-build';
 
 const digestOf = (bytes: Buffer | string): string =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-const part = (text: string, mediaType = LAYER) => ({ mediaType, digest: digestOf(text), size: text.length });
+const part = (bytes: Buffer | string, mediaType = LAYER) => ({
+  mediaType,
+  digest: digestOf(bytes),
+  size: bytes.length,
+});
+/** An empty tar. */
+const TAR = '\0'.repeat(1024);
+/** Configuration of an image with one layer. */
+const configOf = (config: object = {}, more: object = {}): string =>
+  JSON.stringify({
+    architecture: 'amd64',
+    os: 'linux',
+    config,
+    rootfs: { type: 'layers', diff_ids: [digestOf(TAR)] },
+    ...more,
+  });
+const IMAGE = configOf();
 const manifest = (more: object = {}): string =>
   JSON.stringify({
     schemaVersion: 2,
     mediaType: TYPE,
-    config: part('config', CONFIG),
-    layers: [part('layer')],
+    config: part(IMAGE, CONFIG),
+    layers: [part(TAR)],
     ...more,
   });
 
@@ -74,7 +94,7 @@ const home = mkdtempSync(join(tmpdir(), 'gate-'));
 const folder = join(home, 'handed');
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-async function open(most = { build: 1000, unreleased: 1000 }): Promise<void> {
+async function open(most = { build: 4 * MOST, unreleased: 4 * MOST }): Promise<void> {
   gate = await openGate(
     {
       registry: repository,
@@ -83,6 +103,7 @@ async function open(most = { build: 1000, unreleased: 1000 }): Promise<void> {
       imageTag: TAG,
       folder,
       most,
+      imageBytes: MOST,
       say: (line) => said.push(line),
     },
     0,
@@ -98,7 +119,7 @@ const login = (password: string) => `Basic ${Buffer.from(`build:${password}`).to
 function ask(
   method: string,
   path: string,
-  body?: string,
+  body?: Buffer<ArrayBuffer> | string,
   headers: Record<string, string> = {},
 ): Promise<Response> {
   return fetch(`http://127.0.0.1:${gate.port}/v2/${path}`, {
@@ -109,7 +130,7 @@ function ask(
   });
 }
 const OWN = 'modules/orders';
-async function upload(text: string, digest = digestOf(text)): Promise<Response> {
+async function upload(text: Buffer<ArrayBuffer> | string, digest = digestOf(text)): Promise<Response> {
   const begun = await ask('POST', `${OWN}/blobs/uploads/`);
   expect(begun.status).toBe(202);
   return ask('PUT', `${(begun.headers.get('location') ?? '').slice('/v2/'.length)}?digest=${digest}`, text);
@@ -126,7 +147,7 @@ describe('a build', () => {
     repository.manifests.set(TAG, before);
     repository.manifests.set(cacheTag(TAG), cached);
     const config = JSON.stringify({ layers: [], records: [] });
-    for (const text of ['config', 'layer', config]) await upload(text);
+    for (const text of [IMAGE, TAR, config]) await upload(text);
     await putManifest(TAG, manifest());
     await putManifest(cacheTag(TAG), manifest({ config: part(config, CACHE_CONFIG) }));
     const digest = await gate.publish();
@@ -141,7 +162,7 @@ describe('a build', () => {
   });
 
   test('hands over one image, which is published by the digest that the gate computed', async () => {
-    for (const text of ['config', 'layer']) expect((await upload(text)).status).toBe(201);
+    for (const text of [IMAGE, TAR]) expect((await upload(text)).status).toBe(201);
     expect((await putManifest(TAG, manifest())).status).toBe(201);
     // Nobody can pull it before somebody has looked at it.
     expect(repository.manifests.size).toBe(0);
@@ -151,7 +172,7 @@ describe('a build', () => {
   });
 
   test('with attestations hands over an index of one image and its statements', async () => {
-    for (const text of ['config', 'layer', 'sbom']) await upload(text);
+    for (const text of [IMAGE, TAR, 'sbom']) await upload(text);
     const statement = manifest({ layers: [part('sbom', 'application/vnd.in-toto+json')] });
     for (const text of [manifest(), statement]) {
       expect((await putManifest(digestOf(text), text)).status).toBe(201);
@@ -174,19 +195,20 @@ describe('a build', () => {
 
   test('writes a cache of its own, reads the one of main, and cannot change that', async () => {
     await gate.close();
-    repository.blobs.set(digestOf('known'), Buffer.from('known'));
+    const known = '\0'.repeat(2048);
+    repository.blobs.set(digestOf(known), Buffer.from(known));
     repository.blobs.set(digestOf('list'), Buffer.from('list'));
-    const cache = manifest({ config: part('list', CACHE_CONFIG), layers: [part('known')] });
+    const cache = manifest({ config: part('list', CACHE_CONFIG), layers: [part(known)] });
     repository.manifests.set(CACHE_TAG, { mediaType: TYPE, bytes: Buffer.from(cache) });
     await open();
     expect(await (await ask('GET', `${OWN}/manifests/${CACHE_TAG}`)).text()).toBe(cache);
-    expect(await (await ask('GET', `${OWN}/blobs/${digestOf('known')}`)).text()).toBe('known');
-    expect((await ask('HEAD', `${OWN}/blobs/${digestOf('known')}`)).status).toBe(200);
+    expect(await (await ask('GET', `${OWN}/blobs/${digestOf(known)}`)).text()).toBe(known);
+    expect((await ask('HEAD', `${OWN}/blobs/${digestOf(known)}`)).status).toBe(200);
     const refused = await putManifest(CACHE_TAG, cache);
     expect([refused.status, await codeOf(refused)]).toEqual([403, 'DENIED']);
     // What the cache holds may be part of the image; it is not sent twice.
-    await upload('config');
-    expect((await putManifest(TAG, manifest({ layers: [part('known')] }))).status).toBe(201);
+    await upload(IMAGE);
+    expect((await putManifest(TAG, manifest({ layers: [part(known)] }))).status).toBe(201);
     expect((await putManifest(`${TAG}-cache`, cache)).status).toBe(201);
     await gate.publish();
     expect(repository.manifests.get(`${TAG}-cache`)?.bytes.toString()).toBe(cache);
@@ -197,9 +219,183 @@ describe('a build', () => {
     // The build's own fault, whatever it sends.
     expect((await upload('config', digestOf('other'))).status).toBe(400);
     await expect(gate.publish()).rejects.toThrow('handed over no image');
-    for (const text of ['list', 'layer']) await upload(text);
+    for (const text of ['list', TAR]) await upload(text);
     await putManifest(TAG, manifest({ config: part('list', CACHE_CONFIG) }));
     await expect(gate.publish()).rejects.toThrow('is a cache');
+  });
+});
+
+/** Hands over an image and has it looked at. */
+async function handOver({
+  config = IMAGE,
+  layers = [[TAR, LAYER]],
+}: {
+  config?: string;
+  layers?: readonly (readonly [Buffer<ArrayBuffer> | string, string])[];
+}): Promise<string> {
+  for (const bytes of [config, ...layers.map(([layer]) => layer)]) {
+    expect((await upload(bytes)).status).toBe(201);
+  }
+  const text = manifest({
+    config: { ...part(config, CONFIG), size: Buffer.byteLength(config) },
+    layers: layers.map(([layer, type]) => part(layer, type)),
+  });
+  expect((await putManifest(TAG, text)).status).toBe(201);
+  return gate.publish();
+}
+
+describe('an image', () => {
+  test('may say what images say', async () => {
+    const config = {
+      User: '0',
+      Env: ['PATH=/bin'],
+      Entrypoint: ['/app'],
+      Cmd: null,
+      Volumes: {},
+      WorkingDir: '/',
+      Labels: { volumes: 'none' },
+      StopSignal: 'SIGRTMIN+3',
+      ExposedPorts: { '80/tcp': {} },
+      Healthcheck: { Test: ['NONE'] },
+      OnBuild: ['RUN true'],
+    };
+    const more = {
+      created: '2026-01-01T00:00:00Z',
+      history: [{ created_by: 'VOLUME /none', empty_layer: true }],
+    };
+    await expect(handOver({ config: configOf(config, more) })).resolves.toMatch(/^sha256:/);
+    await expect(handOver({ config: configOf({ Volumes: null, StopSignal: '9' }) })).resolves.toMatch(
+      /^sha256:/,
+    );
+  });
+
+  const VOLUMES = configOf({ Volumes: { '/flood': {} }, User: '0' });
+
+  test('with a VOLUME, which lies outside of every limit of a Pod, is not published', async () => {
+    const refused = expect(handOver({ config: VOLUMES })).rejects;
+    await refused.toMatchObject({ code: exitCode.red });
+    await expect(gate.publish()).rejects.toThrow(
+      'the build handed over an image that declares VOLUME "/flood": a folder on the node\'s own disk, which no limit holds. Take VOLUME out of the Dockerfile; where its base brings it, end with `FROM scratch` and `COPY --from=<stage> / /`, and say ENV, WORKDIR, ENTRYPOINT and CMD again.',
+    );
+    expect([repository.manifests.size, repository.blobs.size]).toEqual([0, 0]);
+  });
+
+  test('with one is not published as part of an index either, nor with parts from the cache', async () => {
+    await gate.close();
+    repository.blobs.set(digestOf(VOLUMES), Buffer.from(VOLUMES));
+    const cache = manifest({ config: part(VOLUMES, CACHE_CONFIG) });
+    repository.blobs.set(digestOf(TAR), Buffer.from(TAR));
+    repository.manifests.set(CACHE_TAG, { mediaType: TYPE, bytes: Buffer.from(cache) });
+    await open();
+    const image = manifest({ config: part(VOLUMES, CONFIG) });
+    expect((await putManifest(digestOf(image), image)).status).toBe(201);
+    const index = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [part(image, TYPE)] });
+    expect((await putManifest(TAG, index, INDEX)).status).toBe(201);
+    await expect(gate.publish()).rejects.toThrow('declares VOLUME "/flood"');
+    expect([...repository.manifests.keys()]).toEqual([CACHE_TAG]);
+  });
+
+  const VOLUME = '{"/flood":{}}';
+  test.each([
+    [
+      'that Go reads and JavaScript does not: other letters',
+      IMAGE.replace('"config":{}', `"config":{"volumes":${VOLUME}}`),
+    ],
+    ['in letters that fold', IMAGE.replace('"config":{}', `"config":{"Volumeſ":${VOLUME}}`)],
+    ['in another config', IMAGE.replace('"config":{}', `"Config":{"Volumes":${VOLUME}}`)],
+    [
+      'that a second, empty one hides',
+      IMAGE.replace('"config":{}', `"config":{"Volumes":${VOLUME},"Volumes":{}}`),
+    ],
+    [
+      'that a second config hides',
+      IMAGE.replace('"config":{}', `"config":{"Volumes":${VOLUME}},"config":{}`),
+    ],
+    [
+      'that an escaped name hides',
+      IMAGE.replace('"config":{}', `"config":{"Volumes":${VOLUME},"\\u0056olumes":{}}`),
+    ],
+    ['that is a list', configOf({ Volumes: ['/flood'] })],
+  ])('with a VOLUME %s, is not published', async (_what, config) => {
+    expect(config).not.toBe(IMAGE);
+    await expect(handOver({ config })).rejects.toThrow('a configuration that is none');
+    expect(repository.manifests.size).toBe(0);
+  });
+
+  test.each(['SIGNOTHING', '0', '65', '9999', '-9', ' TERM', 'SIGRTMIN+99'])(
+    'that asks to be stopped by %j, by which nothing can be stopped, is not published',
+    async (StopSignal) => {
+      await expect(handOver({ config: configOf({ StopSignal }) })).rejects.toThrow('declares STOPSIGNAL');
+    },
+  );
+
+  test.each([
+    ['that is no JSON', '{', 'a configuration that is none'],
+    ['of another system', configOf({}, { os: 'windows' }), 'none (os:'],
+    [
+      'for other layers',
+      configOf({}, { rootfs: { type: 'layers', diff_ids: [] } }),
+      '1 layers, and a configuration for 0',
+    ],
+    ['that each node would read for long', configOf({ Env: ['x'.repeat(2 ** 20)] }), 'a configuration of 10'],
+    [
+      'with text that would be lines of a log',
+      configOf({ Volumes: { '/\n\u202e<b>': {} } }),
+      'VOLUME "/??<b>"',
+    ],
+  ])('with a configuration %s is not published', async (_what, config, why) => {
+    await expect(handOver({ config })).rejects.toThrow(why);
+  });
+
+  test('whose layers unpack to more than it may have is not published, however small they are', async () => {
+    const half = (name: string) => gzipSync(tarOf([{ name, data: Buffer.alloc(MOST / 2) }]));
+    const gzipped = `${LAYER}+gzip`;
+    await expect(handOver({ layers: [[half('one'), gzipped]] })).resolves.toMatch(/^sha256:/);
+    const config = configOf({}, { rootfs: { type: 'layers', diff_ids: [digestOf('a'), digestOf('b')] } });
+    const layers = [half('one'), half('two')].map((layer) => [layer, gzipped] as const);
+    await expect(handOver({ config, layers })).rejects.toMatchObject({
+      code: exitCode.red,
+      message: expect.stringContaining(
+        `has a layer ${digestOf(half('two'))} that brings it to more than 0.001 GiB unpacked. Make it smaller`,
+      ),
+    });
+  });
+
+  test('with a layer that is none is not published', async () => {
+    await expect(handOver({ layers: [['layer', LAYER]] })).rejects.toThrow(
+      `${digestOf('layer')} that ends too early`,
+    );
+  });
+
+  describe('with a layer of the cache', () => {
+    const known = '\0'.repeat(2048);
+    beforeEach(async () => {
+      await gate.close();
+      repository.blobs.set(digestOf(known), Buffer.from(known));
+      const cache = manifest({ config: part('list', CACHE_CONFIG), layers: [part(known)] });
+      repository.manifests.set(CACHE_TAG, { mediaType: TYPE, bytes: Buffer.from(cache) });
+      await open();
+      await upload(IMAGE);
+      expect((await putManifest(TAG, manifest({ layers: [part(known)] }))).status).toBe(201);
+    });
+
+    test('that the registry lost, or breaks off, is to be built again', async () => {
+      repository.blobs.delete(digestOf(known));
+      await expect(gate.publish()).rejects.toMatchObject({ code: exitCode.lost });
+      repository.blobs.set(digestOf(known), Buffer.from(known));
+      const { blob } = repository;
+      repository.blob = async () =>
+        new ReadableStream({ pull: (controller) => controller.error(new TypeError('terminated')) });
+      await expect(gate.publish()).rejects.toBeInstanceOf(RegistryAway);
+      repository.blob = blob;
+      await expect(gate.publish()).resolves.toMatch(/^sha256:/);
+    });
+
+    test('that is another than its digest says is not published', async () => {
+      repository.blobs.set(digestOf(known), Buffer.from(TAR));
+      await expect(gate.publish()).rejects.toThrow('is something else');
+      expect(repository.manifests.has(TAG)).toBe(false);
+    });
   });
 });
 
@@ -284,7 +480,7 @@ describe('whoever took over a build', () => {
       expect((await ask(method, `${OWN}/manifests/mr-6-aaaaaaaa`)).status).toBe(404);
     }
     // A manifest that names it would bring it into the own image.
-    await upload('config');
+    await upload(IMAGE);
     const named = await putManifest(TAG, manifest({ layers: [part('secret')] }));
     expect([named.status, await codeOf(named)]).toEqual([404, 'MANIFEST_BLOB_UNKNOWN']);
   });
@@ -326,6 +522,14 @@ describe('a manifest', () => {
     ],
     ['with a negative size', manifest({ layers: [{ ...part('x'), size: -1 }] })],
     ['with half a digest', manifest({ layers: [{ ...part('x'), digest: 'sha256:00' }] })],
+    [
+      'with statements among its layers',
+      manifest({ layers: [part('x'), part('y', 'application/vnd.in-toto+json')] }),
+    ],
+    [
+      'with layers that a second list hides',
+      manifest().replace('"layers":', '"layers":[{"urls":["http://evil"]}],"layers":'),
+    ],
     ['that names a subject', manifest({ subject: part('x', TYPE) })],
     ['of something else', manifest({ config: part('c', 'application/vnd.cncf.helm.config.v1+json') })],
     ['that says it is an index', manifest({ mediaType: INDEX })],
@@ -356,21 +560,27 @@ describe('the room in the registry', () => {
     repository.blobs.set(digestOf(name), Buffer.from(name));
     repository.manifests.set(tag, { mediaType: TYPE, bytes: Buffer.from(manifest({ layers: [layer] })) });
   };
+  /** For an image and 989 bytes. */
+  const unreleased = 989 + IMAGE.length + TAR.length;
+  beforeEach(async () => {
+    await gate.close();
+    await open({ build: MOST, unreleased });
+  });
   const handOver = async (layer: string) => {
-    for (const text of ['config', layer]) expect((await upload(text)).status).toBe(201);
+    for (const text of [IMAGE, layer]) expect((await upload(text)).status).toBe(201);
     expect((await putManifest(TAG, manifest({ layers: [part(layer)] }))).status).toBe(201);
   };
   const kept = () => [...repository.blobs.keys()].sort();
 
   test('nothing of a build comes there before it is published, nor what its image does not name', async () => {
-    await handOver('layer');
+    await handOver(TAR);
     await upload('flood');
     expect(kept()).toEqual([]);
     // It is read back from here.
     expect(await (await ask('GET', `${OWN}/blobs/${digestOf('flood')}`)).text()).toBe('flood');
-    expect((await ask('HEAD', `${OWN}/blobs/${digestOf('layer')}`)).status).toBe(200);
+    expect((await ask('HEAD', `${OWN}/blobs/${digestOf(TAR)}`)).status).toBe(200);
     await gate.publish();
-    expect(kept()).toEqual([digestOf('config'), digestOf('layer')].sort());
+    expect(kept()).toEqual([digestOf(IMAGE), digestOf(TAR)].sort());
   });
 
   test('a build that ends without an image leaves nothing, there or here', async () => {
@@ -402,7 +612,7 @@ describe('the room in the registry', () => {
     lies('mr-2-aaaaaaaa-cache', 'two', 400);
     lies('mr-2-aaaaaaaa-was-00000000', 'three', 195);
     const before = kept();
-    await handOver('layer');
+    await handOver(TAR);
     await expect(gate.publish()).rejects.toMatchObject({
       code: exitCode.red,
       message: expect.stringContaining('registry.builds.unreleased'),
@@ -416,8 +626,8 @@ describe('the room in the registry', () => {
     lies('release-aaaaaaaaaaaa', 'one', 900);
     lies('mr-2-aaaaaaaa', 'two', 900);
     lies(CACHE_TAG, 'two', 900);
-    lies('mr-3-aaaaaaaa', 'layer', 5);
-    await handOver('layer');
+    lies('mr-3-aaaaaaaa', TAR, TAR.length);
+    await handOver(TAR);
     expect(await gate.publish()).toMatch(/^sha256:/);
   });
 
@@ -432,7 +642,7 @@ describe('the room in the registry', () => {
       manifests: [{ mediaType: TYPE, digest: digestOf(inner.bytes), size: inner.bytes.length }],
     });
     repository.manifests.set('mr-1-aaaaaaaa', { mediaType: INDEX, bytes: Buffer.from(index) });
-    await handOver('layer');
+    await handOver(TAR);
     await expect(gate.publish()).rejects.toThrow('registry.builds.unreleased');
   });
 });

@@ -7,6 +7,7 @@ import { cacheTag, openGate } from '../../delivery/gate';
 import { PATIENT, Registry } from '../../delivery/registry';
 import { collectRegistry } from '../../delivery/registry-gc';
 import { type RealRegistry, startRegistry } from '../support/registry';
+import { tarOf } from '../support/tar';
 
 // What retention leaves on the disk of a real Distribution: builds by the gate, the job's own decisions, and the
 // collector that the registry's Pod runs.
@@ -75,6 +76,7 @@ async function build(
       imageTag: tag,
       folder: join(folder, `handed-${builds++}`),
       most: { build: 3 * MEGABYTE, unreleased },
+      imageBytes: 2 ** 30,
       say: () => undefined,
     },
     0,
@@ -105,9 +107,12 @@ async function build(
     await ask('PUT', `${REPOSITORY}/manifests/${reference || digestOf(text)}`, text, mediaType);
     return { mediaType, digest: digestOf(text), size: text.length };
   };
-  const layer = () => blob(randomBytes(MEGABYTE), 'application/vnd.oci.image.layer.v1.tar+gzip');
+  const layer = () =>
+    blob(tarOf([{ data: randomBytes(MEGABYTE) }]), 'application/vnd.oci.image.layer.v1.tar');
   try {
-    const config = await blob(Buffer.from('{}'), 'application/vnd.oci.image.config.v1+json');
+    const rootfs = { type: 'layers', diff_ids: [digestOf('layer')] };
+    const text = JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs });
+    const config = await blob(Buffer.from(text), 'application/vnd.oci.image.config.v1+json');
     const image = await put(attested ? '' : tag, { config, layers: [await layer()] });
     if (attested) {
       const statement = await put('', {

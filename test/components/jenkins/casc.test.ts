@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { casc as cascOf, cascText, cascYaml } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
+import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
 import { defaultImages } from '../../../stacks/schema';
 import { root, stackWith, testModel } from '../../support/model';
@@ -264,6 +265,18 @@ describe('agents', () => {
       volumeMounts?.some(({ name }) => name === 'account'),
     );
     expect(holders.map(({ name }) => name)).toEqual(['delivery']);
+  });
+
+  test('that take a build’s image are told what it may fill: what the build itself may', () => {
+    const template = cloud(modelWith('buildCache: 30Gi')).templates.find(({ name }) => name === 'delivery');
+    const { spec } = parse(template?.yaml ?? '') as {
+      spec: { containers: { name: string; env?: object[] }[] };
+    };
+    const env = spec.containers.flatMap(({ name, env = [] }) => (name === 'delivery' ? env : []));
+    expect(env).toContainEqual({ name: 'SWITCHYARD_IMAGE_DISK', value: '30Gi' });
+    expect(readSettings(['SWITCHYARD_IMAGE_DISK'], { SWITCHYARD_IMAGE_DISK: '30Gi' })).toEqual({
+      SWITCHYARD_IMAGE_DISK: 30 * 2 ** 30,
+    });
   });
 
   test('that build images hold nothing of value, end with their build, and are neither root nor privileged', () => {

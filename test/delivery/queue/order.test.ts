@@ -143,7 +143,11 @@ describe('the window', () => {
 
 describe('Depends-On', () => {
   const read = (description: string) =>
-    dependsOn(description, { gitlabUrl: 'https://gitlab.test/root/', project: 'g/a' });
+    dependsOn(description, {
+      gitlabUrl: 'https://gitlab.test/root/',
+      project: 'g/a',
+      projects: ['g/a', 'g/sub/b', 'G2/c'],
+    });
   const refs = (description: string): string[] => read(description).needs.map(nameOf);
 
   it('names a merge request by its number, its project, or its address; each once', () => {
@@ -160,6 +164,20 @@ describe('Depends-On', () => {
     expect(read(text).faults).toEqual([]);
     expect(read('')).toEqual({ needs: [], faults: [] });
   });
+
+  it('names a project as the topology does, in whatever letters it is written', () => {
+    expect(refs('Depends-On: G/A!1\nDepends-On: g2/C!2')).toEqual(['g/a!1', 'G2/c!2']);
+  });
+
+  it.each(['other/project!5', 'g/b!1', 'https://gitlab.test/root/other/project/-/merge_requests/5'])(
+    'is told of no project but the topology’s: %j',
+    (text) => {
+      expect(read(`Depends-On: ${text}\nDepends-On: !2`)).toEqual({
+        needs: [{ project: 'g/a', iid: 2 }],
+        faults: [`Depends-On: ${text} is of no project of this topology`],
+      });
+    },
+  );
 
   it.each([
     'https://gitlab.test.evil.test/root/g/b/-/merge_requests/3',

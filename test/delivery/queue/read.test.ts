@@ -17,6 +17,7 @@ const look = (
   readWorld(gitlabOf(scene).gitlab, {
     gitlabUrl: 'https://gitlab.example.com',
     project: PROJECT,
+    projects: ['switchyard/billing', 'a/b'],
     branch: 'main',
     most: 8,
     ...more,
@@ -234,12 +235,42 @@ describe('a dependency of another project', () => {
     );
     const open = [request(1, needs(`${BILLING}!2`)), request(3, needs(`${BILLING}!2`))];
     const { gitlab, calls } = gitlabOf({ open, elsewhere: chain, certificates: [queued(1), queued(3)] });
-    const where = { gitlabUrl: 'https://g', project: PROJECT, branch: 'main', most: 8, proof: PROOF };
+    const projects = [PROJECT, BILLING];
+    const where = {
+      gitlabUrl: 'https://g',
+      project: PROJECT,
+      projects,
+      branch: 'main',
+      most: 8,
+      proof: PROOF,
+    };
     await readWorld(gitlab, where);
     const found = calls.filter((call) => call.startsWith('find '));
     expect(new Set(found).size).toBe(found.length);
     expect(found.length).toBeLessThanOrEqual(21);
   });
+});
+
+test('of other projects than the topology’s GitLab is not asked: nobody learns by the bot what is there', async () => {
+  const asked = async (projects: readonly string[]) => {
+    const open = [request(1, { description: 'Depends-On: other/project!5' })];
+    const { gitlab, calls } = gitlabOf({ open, certificates: [queued(1)] });
+    const where = {
+      gitlabUrl: 'https://g',
+      project: PROJECT,
+      branch: 'main',
+      most: 8,
+      proof: PROOF,
+      projects,
+    };
+    const { requests } = await readWorld(gitlab, where);
+    return { ready: requests[0]?.ready, found: calls.filter((call) => call.startsWith('find ')) };
+  };
+  expect(await asked([PROJECT])).toEqual({
+    ready: { why: 'Depends-On: other/project!5 is of no project of this topology' },
+    found: [],
+  });
+  expect((await asked(['Other/Project'])).found).toEqual(['find Other/Project!5']);
 });
 
 test('the ends make the window, in the order of time, and a head that nobody’s merge brought was pushed', async () => {

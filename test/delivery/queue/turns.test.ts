@@ -43,6 +43,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
+const PROJECTS = [PROJECT, 'switchyard/billing'];
 const folder = (): string => join(world.folder, `work-${folders++}`);
 
 /** Files that fail together: both in one tree, and its tests are red. */
@@ -70,7 +71,15 @@ class Build {
     readonly iid: number,
     more: Partial<Gate> = {},
   ) {
-    this.gate = { project: PROJECT, mergeRequest: iid, most: 8, proof: PROOF, folder: folder(), ...more };
+    this.gate = {
+      project: PROJECT,
+      projects: PROJECTS,
+      mergeRequest: iid,
+      most: 8,
+      proof: PROOF,
+      folder: folder(),
+      ...more,
+    };
   }
 
   private async code(run: () => Promise<unknown>): Promise<number> {
@@ -777,7 +786,7 @@ it('a dependency of another project is waited for without a build, and merged af
   // The reconciler sees by itself that nothing is due, and then that something is.
   const due = async () => [
     ...(
-      await askTurns(world.context.gitlab, world.url)({ project: PROJECT, branch: 'main', most: 8 })
+      await askTurns(world.context.gitlab, world.url, PROJECTS)({ project: PROJECT, branch: 'main', most: 8 })
     ).keys(),
   ];
   expect(await due()).toEqual([]);

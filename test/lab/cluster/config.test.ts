@@ -31,6 +31,11 @@ test('containerd keeps everything of its own and pulls its pause image from the 
   expect(text).not.toMatch(/"\/(var\/lib|etc)\/containerd/);
 });
 
+test('containerd gives no container a volume that its image declares', () => {
+  const [, cri = ''] = containerdConfig(HOME, true).split('[plugins."io.containerd.grpc.v1.cri"]');
+  expect(cri.split('\n[')[0]).toContain('\n  ignore_image_defined_volumes = true\n');
+});
+
 test('a plain registry is reached without TLS', () => {
   expect(hostsToml('198.18.0.2:5000')).toContain('[host."http://198.18.0.2:5000"]');
 });

@@ -250,7 +250,7 @@ afterAll(async () => {
   metadata?.kill();
   const machine = holder();
   if (machine) inMachine(machine, 'ip', ['address', 'delete', `${METADATA}/32`, 'dev', 'lo']);
-  const own = ['e2e-unfenced', 'e2e-everywhere'];
+  const own = ['e2e-unfenced', 'e2e-everywhere', 'e2e-volumes'];
   await kubectl(['delete', 'namespace', ...own, '--ignore-not-found', '--wait=false']);
 });
 
@@ -528,6 +528,60 @@ describe('a Dockerfile that tries to get out', () => {
     expect((await finalStatus(String(opened.sha))).state).toBe('failed');
     expect(await consoleText('orders')).toMatch(/modules\/billing[^\n]*403 Forbidden/);
   });
+
+  // What BuildKit's own volume does not hold: a hole takes nothing there, and all of it on a node.
+  test.each([
+    [
+      'a folder outside of every limit',
+      'VOLUME /flood',
+      'handed over an image that declares VOLUME "/flood"',
+    ],
+    ['what no signal stops', 'STOPSIGNAL 99', 'handed over an image that declares STOPSIGNAL "99"'],
+    ['more than it may unpack to', 'RUN truncate -s 5G /flood', 'that brings it to more than 4 GiB unpacked'],
+  ])('an image with %s is not published', async (_what, step, why) => {
+    const name = step.split(' ')[0]?.toLowerCase() ?? '';
+    const iid = await openMergeRequest(log, `hostile-${name}`, `An image with ${name}`, withSteps(step));
+    const opened = await mergeRequest(iid as number);
+    expect((await finalStatus(String(opened.sha))).state).toBe('failed');
+    const text = await consoleText('orders');
+    expect(text).toContain(why);
+    expect(text).not.toMatch(/published modules\/orders@/);
+  });
+});
+
+test('nodes give no image a volume of its own: where it declares one, its root is read-only all the same', async () => {
+  const namespace = 'e2e-volumes';
+  const within = `--namespace=${namespace}`;
+  await openNamespace(namespace);
+  const path = 'jsonpath={.spec.template.spec.containers[0].image}';
+  const image = await kubectl(['--namespace=prod-orders', 'get', 'statefulset', 'mysql', '-o', path]);
+  const script = 'if touch /var/lib/mysql/flood; then echo written; else echo refused; fi';
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'volume', namespace },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 999, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'volume',
+          image,
+          command: ['sh', '-c', script],
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ['ALL'] },
+            readOnlyRootFilesystem: true,
+          },
+        },
+      ],
+    },
+  };
+  await kubectl(['apply', '-f', '-'], JSON.stringify(pod));
+  const done = '--for=jsonpath={.status.phase}=Succeeded';
+  await kubectl([within, 'wait', done, '--timeout=180s', 'pod/volume']);
+  expect(await kubectl([within, 'logs', 'volume'])).toMatch(/refused\n$/);
 });
 
 test('afterwards the topology is as it was applied', async () => {
