@@ -401,9 +401,10 @@ export class GitLab {
     return this.found(`/projects/${encode(project)}/merge_requests/${iid}`, mergeRequestSchema);
   }
 
-  /** Statuses of one name of a commit on a branch, those that were posted anew among them, in the order of their making. */
-  async statuses(project: string, sha: string, ref: string, name: string): Promise<CommitStatus[]> {
-    const path = `/projects/${encode(project)}/repository/commits/${sha}/statuses?all=true&ref=${encode(ref)}&name=${encode(name)}`;
+  /** Statuses of a commit on a branch, of one name or of all, those that were posted anew among them, in the order of their making. */
+  async statuses(project: string, sha: string, ref: string, name?: string): Promise<CommitStatus[]> {
+    const named = name === undefined ? '' : `&name=${encode(name)}`;
+    const path = `/projects/${encode(project)}/repository/commits/${sha}/statuses?all=true&ref=${encode(ref)}${named}`;
     return (await this.all(path, statusSchema)).sort((a, b) => a.id - b.id);
   }
 

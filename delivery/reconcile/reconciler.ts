@@ -255,7 +255,7 @@ export class Reconciler {
         await this.remember(subject, look);
       }
       if (decision.do === 'end' && (await this.isStillHead(subject)))
-        await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+        await this.end(subject, 'canceled', decision.why);
       if (decision.do === 'give up') await this.giveUp(subject, decision.why);
       if (decision.do === 'tell') await this.tell(subject);
     };
@@ -321,7 +321,7 @@ export class Reconciler {
     if (decision.do === 'wait') return [decision.ms];
     const subject = { ...about, newest };
     if (decision.do === 'end' && (await this.isStill(subject, isItsOwn)))
-      await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+      await this.end(subject, 'canceled', decision.why);
     return [];
   }
 
@@ -627,6 +627,23 @@ export class Reconciler {
   }
 
   /**
+   * Ends what a build left open: its status, and before that those of single environments, `<status>/<environment>`, which a
+   * merge waits for as well.
+   */
+  private async end(subject: Omit<Subject, 'item'>, state: CommitState, why: string): Promise<void> {
+    const { watched, commit, ref, status } = subject;
+    const all = (await unlessGone(this.options.gitlab.statuses(watched.project, commit, ref))) ?? [];
+    const newest = new Map(all.map((one) => [one.name, one]));
+    const live = (await this.options.jenkins.builds()).hooked.filter(isLive);
+    for (const one of newest.values()) {
+      if (!one.name.startsWith(`${status}/`) || !isOpenState(one.status)) continue;
+      if (this.buildOf(watched, one.target_url, live) === 'over')
+        await this.post({ ...subject, status: one.name, newest: one }, 'canceled', `${BROKE_OFF}${why}`);
+    }
+    await this.post(subject, state, `${BROKE_OFF}${why}`);
+  }
+
+  /**
    * Whether all is as it was when it was decided: what came meanwhile (a late hook, a build's last word) is another's turn.
    * The statuses after Jenkins was asked: a build that ended in between has posted its end. Jenkins once more after them: a
    * build that began in between has posted nothing yet.
@@ -677,7 +694,7 @@ export class Reconciler {
     const head = await gitlab.commit(watched.project, commit);
     // Last: nothing is asked any more between this and the start.
     if (!(await this.isStillHead(subject))) return false;
-    if (decision.end) await this.post(subject, 'canceled', `${BROKE_OFF}${decision.why}`);
+    if (decision.end) await this.end(subject, 'canceled', decision.why);
     else if (subject.left)
       await this.post(subject, 'canceled', `${BROKE_OFF}it was of another merge request of this commit`);
     // GitLab gives what is open no other words.
@@ -695,7 +712,7 @@ export class Reconciler {
 
   private async giveUp(subject: Subject, why: string): Promise<void> {
     if (!(await this.isStillHead(subject))) return;
-    await this.post(subject, 'failed', `${BROKE_OFF}${why}`);
+    await this.end(subject, 'failed', why);
     this.options.say(`${subject.what}: ${subject.commit.slice(0, 12)} failed: ${why}`);
   }
 

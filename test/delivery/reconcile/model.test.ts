@@ -193,8 +193,8 @@ function expectAllEnded(world: Simulated): void {
   expect(world.queues ? world.wronged : []).toEqual([]);
   if (world.merged.size > 0) expect(world.ended(world.main, 'main')).toBe(true);
   // Nothing says for ever that it goes on, of commits that are no heads any more either.
-  for (const { sha: commit, ref } of world.posted) {
-    const left = world.newest(commit, ref ?? '');
+  for (const { sha: commit, ref, name } of world.posted) {
+    const left = world.newest(commit, ref ?? '', name);
     // Of a start in whose midst the reconciler died there is nothing to be found, once nobody waits for it.
     if (left?.description?.startsWith(STARTED) && world.said.some((line) => line.endsWith(DIED))) continue;
     expect(left?.status).not.toMatch(/pending|running/);

@@ -51,6 +51,9 @@ export const watchedPreviews: Watched = {
   heads: { status: 'switchyard' },
 };
 
+/** The status of one environment that a preview covers. */
+export const OF_LAB = 'switchyard/lab';
+
 interface Status extends CommitStatus {
   sha: string;
   status: JobState;
@@ -222,8 +225,8 @@ export class Simulated {
     return build.stage !== 'waiting' || (!this.broken && this.held.length < this.most);
   }
 
-  newest(commit: string, ref: string): Status | undefined {
-    return this.posted.filter((one) => one.sha === commit && one.ref === ref).at(-1);
+  newest(commit: string, ref: string, name = 'switchyard'): Status | undefined {
+    return this.posted.filter((one) => one.sha === commit && one.ref === ref && one.name === name).at(-1);
   }
 
   /** One stage of a build, as `delivery` does it. */
@@ -313,12 +316,15 @@ export class Simulated {
       if (request.state !== 'opened') return;
       Object.assign(build, { taken: request.sha, target: request.target_branch });
       this.runOn(request.sha, ref, url, `${into(request.target_branch)}previewing the merge result`);
+      this.post(request.sha, ref, 'pending', url, 'waits for its preview', OF_LAB);
       return;
     }
     const { taken = '', target = '' } = build;
     const isWanted = request.state === 'opened' && request.sha === taken && request.target_branch === target;
-    if (isWanted) this.post(taken, ref, green ? 'success' : 'failed', url, `${into(target)}previewed: lab`);
-    else this.post(taken, ref, 'canceled', url, `${into(target)}the preview is cancelled`);
+    const state = !isWanted ? 'canceled' : green ? 'success' : 'failed';
+    const words = isWanted ? 'previewed: lab' : 'the preview is cancelled';
+    this.post(taken, ref, state, url, words, OF_LAB);
+    this.post(taken, ref, state, url, `${into(target)}${words}`);
     build.stage = 'over';
   }
 
@@ -443,8 +449,15 @@ export class Simulated {
   readonly wronged: string[] = [];
 
   /** Posts as GitLab takes it: what cannot become of an open status is refused, and `setStatus` takes that for done. */
-  post(commit: string, ref: string, state: JobState, url: string, description = ''): void {
-    const last = this.newest(commit, ref);
+  post(
+    commit: string,
+    ref: string,
+    state: JobState,
+    url: string,
+    description = '',
+    name = 'switchyard',
+  ): void {
+    const last = this.newest(commit, ref, name);
     const open = last && isOpenState(last.status) ? last : undefined;
     const outcome = postState(open ? open.status : 'created', state as 'running');
     if ('refusal' in outcome) return;
@@ -455,7 +468,7 @@ export class Simulated {
         id: this.posted.length + 1,
         sha: commit,
         ref,
-        name: 'switchyard',
+        name,
         status: outcome.state,
         target_url: url,
         description,
@@ -512,9 +525,13 @@ export class Simulated {
             ),
           ),
         branchHead: () => this.answer('GitLab', () => this.main),
-        statuses: (_project, commit, ref) =>
-          this.answer('GitLab', () => this.posted.filter((one) => one.sha === commit && one.ref === ref)),
-        setStatus: (_project, commit, { state, ref, targetUrl = '', description }) =>
+        statuses: (_project, commit, ref, name) =>
+          this.answer('GitLab', () =>
+            this.posted.filter(
+              (one) => one.sha === commit && one.ref === ref && (name ?? one.name) === one.name,
+            ),
+          ),
+        setStatus: (_project, commit, { state, ref, targetUrl = '', description, name }) =>
           this.heard('GitLab', () => {
             const isOpen = this.requests.some((one) => one.sha === commit && one.state === 'opened');
             if (isOpen && description.startsWith(BROKE_OFF) && /\/\d+\/$/.test(targetUrl)) {
@@ -524,7 +541,7 @@ export class Simulated {
               const build = this.builds.find(({ number }) => targetUrl === `${JOBS}orders/${number}/`);
               if (build) this.told.push({ build: structuredClone(build), at: this.now });
             }
-            this.post(commit, ref, state, targetUrl, description);
+            this.post(commit, ref, state, targetUrl, description, name);
           }),
         notes: (_project, iid) =>
           this.answer('GitLab', () => {
