@@ -3,7 +3,7 @@ import { decide, type Head, type OpenRequest, type Posted } from '../../../deliv
 import { pauseAfter } from '../../../delivery/reconcile/run';
 import { BROKE_OFF } from '../../../delivery/status';
 import { green, KEY, red } from '../certificates';
-import { Simulated, watchedOrders } from './simulated';
+import { OF_LAB, Simulated, watchedOrders } from './simulated';
 
 const MINUTE = 60_000;
 
@@ -18,6 +18,7 @@ const lose = (world: Simulated): void => {
 };
 
 type Build = Simulated['builds'][number];
+type Request = Simulated['requests'][number];
 
 /** A merge request whose build has begun by its hook. */
 function building() {
@@ -587,6 +588,35 @@ describe('hooks', () => {
     expect(world.said).toEqual([expect.stringContaining('no hook that leads to its job')]);
   });
 });
+
+test.each([
+  ['a newer head', (world: Simulated, request: Request) => world.push(request), 'canceled'],
+  ['six dead builds', () => undefined, 'canceled'],
+])(
+  'what previews left open of one environment is ended with their own status: %s',
+  async (what, then, ended) => {
+    const world = Object.assign(new Simulated(), { previews: true });
+    const reconciler = world.reconciler();
+    const request = world.open();
+    const first = request.sha;
+    const times = what === 'six dead builds' ? 6 : 1;
+    for (let time = 0; time < times; time++) {
+      for (const hook of world.hooks.splice(0)) world.arrive(hook);
+      for (const build of world.live) {
+        world.step(build);
+        expect(world.newest(first, request.source_branch, OF_LAB)?.status).toBe('pending');
+        world.crash(build);
+      }
+      then(world, request);
+      world.now += MINUTE * 5;
+      await reconciler.look();
+      world.now += MINUTE * 5;
+      await reconciler.look();
+    }
+    expect(world.newest(first, request.source_branch)?.status).toMatch(/^(canceled|failed)$/);
+    expect(world.newest(first, request.source_branch, OF_LAB)?.status).toBe(ended);
+  },
+);
 
 test('looking is light: two requests a project to GitLab and three to Jenkins in all, in a minute in which nothing happens', async () => {
   const world = new Simulated();
