@@ -25,6 +25,7 @@ const watched = z.strictObject({
     queue: z.strictObject({ most: z.number().int().min(1), start: z.number().int().min(1) }).optional(),
   }),
   heads: z.strictObject({ status: z.string().min(1), module: z.string().min(1).optional() }).optional(),
+  drift: z.strictObject({ job: z.string().min(1), environment: z.string().min(1) }).optional(),
 });
 
 /**

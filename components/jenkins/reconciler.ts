@@ -17,6 +17,7 @@ import { secretRef } from '../shared/references';
 import { registryEndpoint } from '../shared/registry-login';
 import { deliveryCap } from './agents';
 import { deliveryImage } from './images';
+import { driftJob } from './jobs';
 import { hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
 
 const SECRET = 'reconciler';
@@ -26,7 +27,7 @@ const ALIVE = '/tmp/reconciled';
 
 /** Projects whose hooks start jobs, as `delivery reconcile` reads them. */
 export function watchedProjects({ modules, settings }: Model) {
-  const { gitlab, testing, topologyProject } = settings;
+  const { environment, gitlab, testing, topologyProject } = settings;
   return [
     ...modules.map(({ name, merge }) => ({
       job: name,
@@ -51,6 +52,7 @@ export function watchedProjects({ modules, settings }: Model) {
             // People merge it.
             requests: { status: `${STATUS_NAME}/preview`, merges: false, drafts: true },
             ...(topologyProject.apply === 'automatic' ? { heads: { status: `${STATUS_NAME}/apply` } } : {}),
+            drift: { job: driftJob(topologyProject.path), environment },
           },
         ]
       : []),

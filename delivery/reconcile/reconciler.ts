@@ -2,6 +2,7 @@ import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
+import { keepUnseen } from '../drift/unseen';
 import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
 import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
@@ -54,6 +55,8 @@ export interface Watched {
     /** Module by whose name the ledger knows what was released. @default the ledger is not asked */
     readonly module?: string;
   };
+  /** The job of the clock that looks for drift of an environment: its issues stand in this project. */
+  readonly drift?: { readonly job: string; readonly environment: string };
 }
 
 export interface ReconcilerOptions {
@@ -76,6 +79,10 @@ export interface ReconcilerOptions {
     | 'testHook'
     | 'approvals'
     | 'versions'
+    | 'issues'
+    | 'openIssue'
+    | 'editIssue'
+    | 'commentOnIssue'
   >;
   readonly jenkins: Pick<Jenkins, 'builds' | 'hook'>;
   readonly watched: readonly Watched[];
@@ -198,6 +205,8 @@ export class Reconciler {
   /** Hook → the look at which it was tested last. */
   private readonly tested = new Map<number, number>();
   private readonly waiting = new Waiting();
+  /** Looks for drift that get no agent, and of which people know. */
+  private readonly unseen = new Set<string>();
 
   constructor(private readonly options: ReconcilerOptions) {}
 
@@ -225,6 +234,7 @@ export class Reconciler {
         const { started, waits: more } = await this.lookAt(watched, look, before);
         waits.push(...more);
         if (full || started) await this.lookAtHook(watched);
+        if (watched.drift) await this.lookAtDrift(watched, watched.drift, look);
       } catch (error) {
         const [line = ''] = (error as Error).message.split('\n');
         if (!told.has(line)) this.options.say(`${watched.project}: ${line}`);
@@ -718,14 +728,11 @@ export class Reconciler {
 
   /** Says that a build gets no agent, and what its Pods say. It stops nothing: a build that has one at last posts over it. */
   private async tell(subject: Subject): Promise<void> {
-    const { agents, gitlab, jenkins, say } = this.options;
+    const { gitlab, jenkins, say } = this.options;
     const { watched, what, commit, stuck } = subject;
     if (!stuck) return;
     const url = this.urlOf(stuck);
-    const words = await agents.words().catch((error: Error) => {
-      say(`${what}: ${error.message}`);
-      return agentWords([], agents.minutes, 0);
-    });
+    const words = await this.words(what);
     const iid = await this.requestOf(subject);
     // The note first: whoever sees the status finds it.
     if (iid !== undefined)
@@ -739,6 +746,32 @@ export class Reconciler {
     if (!hooked.some(waits) || !(await this.isNewest(subject))) return;
     await this.post(subject, 'failed', `${AGENTLESS}${words.why}; it goes on when one does`, url);
     say(`${what}: ${commit.slice(0, 12)}: ${words.why}`);
+  }
+
+  /** What the Pods of first agents say that do not start. */
+  private words(what: string): Promise<PodWords> {
+    const { agents, say } = this.options;
+    return agents.words().catch((error: Error) => {
+      say(`${what}: ${error.message}`);
+      return agentWords([], agents.minutes, 0);
+    });
+  }
+
+  /** Keeps the issue that nobody looked for drift, where the look gets no agent. The next look that is one closes it. */
+  private async lookAtDrift(
+    { project }: Watched,
+    { job, environment }: NonNullable<Watched['drift']>,
+    look: Look,
+  ): Promise<void> {
+    const { agents, gitlab, say } = this.options;
+    for (const build of (await look.builds()).others) {
+      const vain = this.waiting.of(build, this.now());
+      if (build.job !== job || vain < agents.minutes * 60_000 || this.unseen.has(keyOf(build))) continue;
+      const start = await this.words(project);
+      await keepUnseen(gitlab, project, { environment, build: this.urlOf(build), start });
+      this.unseen.add(keyOf(build));
+      say(`${project}: ${job}: ${start.why}`);
+    }
   }
 
   /** Number of the merge request that a commit is of, or came by. */

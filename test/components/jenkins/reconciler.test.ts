@@ -107,6 +107,7 @@ test('what it watches is what its program reads', () => {
       branch: 'main',
       requests: { status: 'switchyard/preview', merges: false, drafts: true },
       heads: { status: 'switchyard/apply' },
+      drift: { job: 'topology-drift', environment: 'test' },
     },
   ]);
 });

@@ -861,6 +861,37 @@ test('a build that gets no agent is told with what its Pods say, once, and posts
   expect(request.state).toBe('merged');
 });
 
+test('a look for drift that gets no agent has the issue that says that nobody looked, once; one that waits for others has none', async () => {
+  const world = new Simulated();
+  world.most = 2;
+  const drift = { job: 'topology-drift', environment: 'lab' };
+  const reconciler = world.reconciler({ watched: [{ ...watchedOrders, drift }] });
+  const looks = async (minutes: number) => {
+    for (let minute = 0; minute < minutes; minute++) {
+      await reconciler.look();
+      world.now += MINUTE;
+    }
+  };
+  // People who roll back see their build wait.
+  world.others = [
+    { job: drift.job, number: 7 },
+    { job: 'module_rollback', number: 3 },
+  ];
+  await looks(15);
+  // Another build got an agent: its own turn comes.
+  world.others.push({ job: 'module_rollback', number: 4, hasAgent: true });
+  await looks(15);
+  expect(world.issues).toEqual([]);
+  await looks(3);
+  expect(world.issues).toEqual([
+    'Drift of lab cannot be looked for',
+    expect.stringContaining('no agent started within 15 minutes (FailedMount) ([log]('),
+  ]);
+  expect(world.issues[1]).toContain('/topology-drift/7/');
+  expect(world.issues[1]).toContain('**Pod delivery-1**');
+  expect(world.said).toEqual([expect.stringContaining('topology-drift: no agent started within 15 minutes')]);
+});
+
 test.each(['its events cannot be read', 'GitLab takes no note'])(
   'a build that gets no agent is told all the same where %s',
   async (fault) => {

@@ -4,7 +4,7 @@ import { agentWords } from '../../../delivery/agent-start';
 import type { CommitDetails, CommitStatus, MergeRequest, ProjectHook } from '../../../delivery/gitlab';
 import { GitLabError } from '../../../delivery/gitlab';
 import { isConcluded, marker } from '../../../delivery/note';
-import type { Build as JenkinsBuild } from '../../../delivery/reconcile/jenkins';
+import type { Build as JenkinsBuild, Run } from '../../../delivery/reconcile/jenkins';
 import { Reconciler, type ReconcilerOptions, type Watched } from '../../../delivery/reconcile/reconciler';
 import {
   AGAIN,
@@ -131,6 +131,11 @@ export class Simulated {
 
   /** Builds are previews of the topology's own project: people merge what is green. */
   previews = false;
+
+  /** Builds that no hook started. */
+  others: Run[] = [];
+  /** Titles of the issues that were opened or edited. */
+  readonly issues: string[] = [];
 
   /** Agents at a time. */
   most = 0;
@@ -587,6 +592,14 @@ export class Simulated {
               : [];
           }),
         hooks: () => this.answer('GitLab', () => this.hookState),
+        issues: () => this.answer('GitLab', () => []),
+        openIssue: (_project, { title, description }) =>
+          this.heard('GitLab', () => {
+            this.issues.push(title, description);
+            return 1;
+          }),
+        editIssue: () => Promise.reject(new Error('there is none to edit')),
+        commentOnIssue: () => Promise.reject(new Error('there is none to comment on')),
         testHook: (_project, id, trigger) => {
           this.calls.push('GitLab');
           this.tested.push(trigger);
@@ -602,7 +615,7 @@ export class Simulated {
         builds: () => {
           if (this.down) return Promise.reject(new Error('Jenkins cannot be reached.'));
           return this.answer('Jenkins', () => ({
-            others: [],
+            others: this.others,
             inUse: this.held.length,
             hooked: this.builds.map(
               (build): JenkinsBuild => ({
