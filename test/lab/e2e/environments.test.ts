@@ -232,7 +232,10 @@ test('one of code and catalog gets one of each per environment, and a rule that 
     withSchedule(27)(checkout);
     replacing(STACK, 'buildkit:0.34', 'buildkit:latest')(checkout);
   });
-  expect(await ended(opened.head)).toMatchObject({ status: 'failed', description: `red: ${SECOND}` });
+  expect(await ended(opened.head)).toMatchObject({
+    status: 'failed',
+    description: `into main: red: ${SECOND}`,
+  });
   expect(await outcomes(opened.head)).toEqual({
     [PREVIEW]: 'failed',
     [`${PREVIEW}/${ENVIRONMENT}`]: 'success',

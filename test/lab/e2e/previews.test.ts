@@ -177,7 +177,7 @@ describe('a merge request that must not be merged', () => {
   ): Promise<{ note: string; status: Status; head: string }> {
     const opened = openedAtOnce[branch] as Opened;
     const status = await ended(opened.head);
-    expect(status).toMatchObject({ status: 'failed', description: `red: ${ENVIRONMENT}` });
+    expect(status).toMatchObject({ status: 'failed', description: `into main: red: ${ENVIRONMENT}` });
     expect((await merge(opened)).status).toBe(405);
     const [note, ...others] = await notes(opened.iid);
     expect(others).toEqual([]);
