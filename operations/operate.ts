@@ -307,10 +307,10 @@ export async function operate(
       assertRules(model, only);
       requireSecrets(folders, model, only);
       refuseGuessable(folders, environment);
-      // A deploy changes no volume.
-      if (!only) growing = await growingVolumes(model, (text) => terminal.note(text));
       // The Pods of a merge request reach no registry, and this one changes nothing.
       if (operation === 'up' && !only) await refuseOpenRegistries(model.settings);
+      // A deploy changes no volume.
+      if (!only) growing = await growingVolumes(model, (text) => terminal.note(text));
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image; images may be left out.
