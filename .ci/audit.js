@@ -31,7 +31,7 @@ function judge({ stdout, stderr, error }) {
   }
   const said = answer.message ?? answer.error?.summary ?? 'no vulnerabilities, and no error';
   return NO_AUDITS.includes(answer.statusCode)
-    ? ['skipped', `this registry has no audits (${said}); ask registry.npmjs.org before a release`]
+    ? ['skipped', `this registry has no audits (${said}); ask the public registry before a release`]
     : ['failed', `the registry did not answer: ${said}`];
 }
 
