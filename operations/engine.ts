@@ -428,16 +428,17 @@ export class Engine {
       } catch (error) {
         // Whoever took it away goes on with the state.
         this.claims.assertKept();
-        await this.readUnfinished([...unfinished]);
+        if (this.told !== undefined) await this.readUnfinished([...unfinished]);
         throw error;
       }
     });
   }
 
   /**
-   * Reads what a run began to change and did not finish. Told to end, the Kubernetes provider tells nothing of what it had
-   * sent by then (its Update reads the object by a client that is cancelled, provider/pkg/provider/provider.go), so the
-   * state would say what was there before, and a program that goes back to that would find no change.
+   * Reads what a run that was told to end began to change. The Kubernetes provider then tells nothing of what it had sent
+   * (its Update reads the object by a client that is cancelled, provider/pkg/provider/provider.go), so the state would say
+   * what was there before, and a program that goes back to that would find no change. What was refused is not read: the
+   * state would take for its own what others have changed.
    */
   private async readUnfinished(urns: readonly string[]): Promise<void> {
     if (urns.length === 0) return;

@@ -200,7 +200,7 @@ test('what a killed run was changing or deleting is read anew before anything el
   expect(settling).toEqual(['urn:updating', 'urn:deleting', 'stack import', 'urn:creating']);
 });
 
-describe('an up that fails in the middle', () => {
+describe('an up that is told to end in the middle', () => {
   const failed = (op: string, urn: string) =>
     JSON.stringify({
       sequence: 1,
@@ -211,27 +211,34 @@ describe('an up that fails in the middle', () => {
   beforeEach(() => {
     process.env.VERSION = '3.205.0';
   });
-  const fails = async () => {
+  const ends = async (told = true) => {
     const engine = await open();
-    await expect(engine.run('up', { onEvent: () => {} })).rejects.toThrow('255');
+    const before = async () => {
+      if (told) process.emit('SIGTERM');
+    };
+    await expect(engine.run('up', { before, onEvent: () => {} })).rejects.toThrow('255');
     await engine.close();
     return calls().filter((call) => call.includes('refresh'));
   };
 
-  test('is followed by a look at what it was changing', async () => {
+  test('looks at what it was changing', async () => {
     process.env.FAILED = [failed('update', 'urn:changed'), failed('create', 'urn:made')].join('\n');
-    const [looked = '', ...others] = await fails();
+    const [looked = '', ...others] = await ends();
     expect(looked).toContain('--target urn:changed');
     expect(looked).not.toContain('urn:made');
     expect(others).toEqual([]);
   });
   test('looks at nothing where it changed nothing', async () => {
     process.env.FAILED = failed('create', 'urn:made');
-    expect(await fails()).toEqual([]);
+    expect(await ends()).toEqual([]);
+  });
+  test('looks at nothing where nobody told it: what others changed there would no longer be drift', async () => {
+    process.env.FAILED = failed('update', 'urn:refused');
+    expect(await ends(false)).toEqual([]);
   });
   test('says what to do where that look fails', async () => {
     Object.assign(process.env, { FAILED: failed('update', 'urn:changed'), AWAY: '1' });
-    await fails();
+    await ends();
     expect(notes.at(-1)).toMatch(
       /^What was under way could not be read \(.*\): say switchyard refresh test first\.$/,
     );
