@@ -131,6 +131,11 @@ test('a service’s volume grows by what `up` sends, and one that is declared by
 test('what Kubernetes would refuse is refused before, with the remedy', async () => {
   const smaller = modelWith({ service: '20Gi', registry: '20Gi' });
   const registry = found(smaller, CLAIMS.registry);
+  // What no driver has made larger yet may be taken back (RecoverVolumeExpansionFailure of Kubernetes 1.34).
+  const about = { namespace: registry.namespace, name: CLAIMS.registry };
+  const bound = await cluster.core.readNamespacedPersistentVolumeClaim(about);
+  bound.status = { ...bound.status, capacity: { storage: '30Gi' } };
+  await cluster.core.replaceNamespacedPersistentVolumeClaimStatus({ ...about, body: bound });
   await expect(sized(registry, '20Gi')).rejects.toMatchObject({ code: 422 });
   expect((await looked(smaller)).growing).toContain(
     'config.registry.storage: "20Gi" is less than the 30Gi that its volume has, and no volume shrinks. Write 30Gi.',
