@@ -180,9 +180,13 @@ beforeAll(async () => {
 
 // What the lab's checkout says is put back whatever a test left: live things and the project's main.
 afterAll(async () => {
-  await upLab(log);
-  await Promise.all([withoutSecond(), second?.stop(), repositorySteps()[0]?.run(log)]);
-  rmSync(folder, { recursive: true, force: true });
+  try {
+    await upLab(log);
+  } finally {
+    // What runs on would have the port of the next run's.
+    await Promise.all([withoutSecond(), second?.stop(), repositorySteps()[0]?.run(log)]);
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 const scheduleOfSecond = async (): Promise<string | undefined> => {
