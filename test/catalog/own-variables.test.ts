@@ -4,22 +4,10 @@ import ts from 'typescript';
 import { isClosedToModules } from '../../catalog/variables';
 import { secretVariable } from '../../stacks/shapes';
 import { root } from '../support/model';
+import { PRODUCT_FOLDERS } from '../support/product';
 
 // A module's file may name no variable that something else is told: what reads them is found in the sources, so that a
 // further one is closed to modules before anybody can forget it.
-
-const FOLDERS = [
-  'bin',
-  'catalog',
-  'clients',
-  'components',
-  'delivery',
-  'operations',
-  'policy',
-  'rules',
-  'stacks',
-  'text',
-];
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -123,7 +111,7 @@ const NONE: Readonly<Record<string, readonly string[]>> = {
 };
 
 test('every variable that the sources name is closed to modules', () => {
-  const files = [...FOLDERS.flatMap(filesBelow), 'index.ts', 'main.ts'];
+  const files = [...['bin', ...PRODUCT_FOLDERS].flatMap(filesBelow), 'index.ts', 'main.ts'];
   const named = new Map(
     files.flatMap((file) =>
       variablesIn(readFileSync(join(root, file), 'utf8')).map((name) => [name, file] as const),

@@ -1,19 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../support/model';
-
-/** Product code: what runs for a user. `lab` and `bench` drive it, `sdks` is generated. */
-const FOLDERS = [
-  'catalog',
-  'clients',
-  'components',
-  'delivery',
-  'operations',
-  'policy',
-  'rules',
-  'stacks',
-  'text',
-];
+import { PRODUCT_FOLDERS } from '../support/product';
 
 /**
  * Files that may send a request of their own, and why. All else asks by `clients/ask.ts`, which has the one policy of
@@ -54,7 +42,7 @@ const ASKS_CLUSTER =
   /makeApiClient\(|new (?:Exec|Log|Watch|Attach|PortForward|Cp|WebSocketHandler|Informer)\(/;
 const STARTS = /(?<![\w$.])(?:spawn|execFile|exec|fork)(?:Sync)?\(/;
 
-const files = FOLDERS.flatMap((folder) =>
+const files = PRODUCT_FOLDERS.flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => `${folder}/${file}`),

@@ -20,7 +20,7 @@ import { proxyConfig } from '../../components/registry/config';
 import type { RegistrySpec } from '../../components/registry/registry';
 import { certificateOf } from '../../components/shared/certificate';
 import { registrySpec } from '../../components/specs';
-import { freePort } from '../support/haproxy';
+import { freePort } from '../support/port';
 import { modelWith } from '../support/workloads';
 
 // Against Debian's real nginx, with the proxy's own configuration: only its folders and ports are those of a test.

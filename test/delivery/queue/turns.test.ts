@@ -212,6 +212,16 @@ class Build {
   }
 }
 
+/** One that was green, and is tested again in the queue, since main has moved. */
+async function testedAgain(name: string): Promise<Build> {
+  const build = new Build(await opened(name));
+  expect(await build.upToReport()).toBe(0);
+  await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+  expect(await build.merge()).toBe(exitCode.again);
+  expect(await build.source()).toBe(0);
+  return build;
+}
+
 /** Three at once: the first is merged, the others are tested one on the other, and merged as they were tested. */
 async function mergeThree(iids: readonly number[], more: Partial<Gate>): Promise<void> {
   const [a, b, c] = iids.map((iid) => new Build(iid, more)) as [Build, Build, Build];
@@ -832,12 +842,8 @@ nightly('a direct push to main: all are tested on it, and merged', async () => {
 nightly(
   'tests that end without a verdict take nobody out and leave the verdict before; the third time in a row they are red',
   async () => {
-    const iid = await opened('flaky');
-    const build = new Build(iid);
-    expect(await build.upToReport()).toBe(0);
-    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
-    expect(await build.merge()).toBe(exitCode.again);
-    expect(await build.source()).toBe(0);
+    const build = await testedAgain('flaky');
+    const { iid } = build;
     build.test('none');
     expect(await build.report()).toBe(exitCode.brokeOff);
     expect(await statusOf(iid)).toMatchObject({
@@ -864,12 +870,8 @@ nightly(
 );
 
 it('what the infrastructure does takes nobody out, however often', async () => {
-  const iid = await opened('unlucky');
-  const build = new Build(iid);
-  expect(await build.upToReport()).toBe(0);
-  await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
-  expect(await build.merge()).toBe(exitCode.again);
-  expect(await build.source()).toBe(0);
+  const build = await testedAgain('unlucky');
+  const { iid } = build;
   for (let times = 1; times < 8; times++) {
     build.test('lost');
     expect(await build.report()).toBe(exitCode.brokeOff);
@@ -938,12 +940,8 @@ describe('a test Pod that was removed while its tests ran', () => {
   });
 
   it('in the queue takes nobody out at once: its verdict stays, and the third time in a row it is told', async () => {
-    const iid = await opened('unlucky');
-    const build = new Build(iid);
-    expect(await build.upToReport()).toBe(0);
-    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
-    expect(await build.merge()).toBe(exitCode.again);
-    expect(await build.source()).toBe(0);
+    const build = await testedAgain('unlucky');
+    const { iid } = build;
     for (const times of [1, 2]) {
       build.test('removed');
       expect(await build.report(true)).toBe(exitCode.brokeOff);

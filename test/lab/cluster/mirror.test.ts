@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { mirrorConfig, mirrorPushConfig } from '../../../lab/cluster/config';
 import { mirrorDaemon, mirrorPushDaemon } from '../../../lab/cluster/daemons';
 import { MIRROR, MIRROR_PUSH } from '../../../lab/machine/addresses';
-import { freePort } from '../../support/registry';
+import { freePort } from '../../support/port';
 
 /** Both registries of the lab's mirror, of Debian's package, on loopback: who may change what every build starts from. */
 

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import {
   AppsV1Api,
@@ -12,6 +11,7 @@ import {
 } from '@kubernetes/client-node';
 import { sleep } from '../../../lab/machine/process';
 import { toolPath } from '../../../lab/toolchain';
+import { freePort } from '../../support/port';
 
 // A cluster with a real API server, etcd and controller manager, and a node that runs nothing: each Pod is said to be
 // ready as soon as it is there. Enough for everything about objects and who may change them.
@@ -23,17 +23,6 @@ export interface HollowCluster {
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
   readonly stop: () => Promise<void>;
-}
-
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, host, () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
 
 const openssl = (folder: string, ...args: string[]) =>
@@ -139,10 +128,10 @@ export async function startHollowCluster(
   createKeys(folder, name, host);
   const inFolder = (file: string) => path.join(folder, file);
   const [client, peer, api, manager] = [
-    await freePort('127.0.0.1'),
-    await freePort('127.0.0.1'),
+    await freePort(),
+    await freePort(),
     port ?? (await freePort(host)),
-    await freePort('127.0.0.1'),
+    await freePort(),
   ];
   const server = `https://${host}:${api}`;
   const token = `${name}-administrator`;
