@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { GATE_PORT } from '../stacks/builds';
 import { exitCode, Failure } from './failure';
 import { CONFIG_BYTES, whyNoConfig } from './image-config';
-import { countLayer, Full, LayerFault, mostOf, Tally } from './layer';
+import { countLayer, Full, gibibytes, LayerFault, mostOf, Tally } from './layer';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
 import { type Manifest, type Registry, RegistryAway } from './registry';
 import { unreleasedBlobs } from './unreleased';
@@ -77,8 +77,6 @@ class Refused extends Error {
     super(message);
   }
 }
-
-const gibibytes = (bytes: number): string => `${Math.round((bytes / 2 ** 30) * 10) / 10} GiB`;
 
 const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
@@ -264,7 +262,7 @@ class BuildGate {
     if (!/^\d{1,15}$/.test(length)) throw new Refused(411, 'SIZE_INVALID', 'say how long the blob is');
     const size = Number(length);
     if (this.bytes + size > most.build) {
-      const why = `this build hands over more than ${gibibytes(most.build)} (registry.builds.each)`;
+      const why = `this build hands over more than ${gibibytes(most.build, 1)} (registry.builds.each)`;
       this.options.say(`gate: ${why}`);
       throw new Refused(413, 'SIZE_INVALID', why);
     }
@@ -333,7 +331,7 @@ class BuildGate {
     if (missing.length > 0 && bytes > most.unreleased) {
       throw new Failure(
         exitCode.red,
-        `registry: with this build the merge requests of ${repository} would keep ${gibibytes(bytes)}, and they may keep ${gibibytes(most.unreleased)} (registry.builds.unreleased).`,
+        `registry: with this build the merge requests of ${repository} would keep ${gibibytes(bytes, 1)}, and they may keep ${gibibytes(most.unreleased, 1)} (registry.builds.unreleased).`,
         'What ended leaves it after registry.retention.days: raise the one or lower the other. Tags of merge requests may be deleted by hand.',
       );
     }

@@ -23,7 +23,9 @@ const INODE_RATIO = 16_384;
 /** An image that may have so many bytes gets no larger share of a node's inodes. */
 export const mostOf = (bytes: number): Most => ({ bytes, entries: Math.floor(bytes / INODE_RATIO) });
 
-const gibibytes = (bytes: number): string => `${Number((bytes / 2 ** 30).toFixed(3))} GiB`;
+/** Bytes as people read them. @param digits behind the point, at most */
+export const gibibytes = (bytes: number, digits: number): string =>
+  `${Number((bytes / 2 ** 30).toFixed(digits))} GiB`;
 
 /** Counts what the layers of one image make. */
 export class Tally {
@@ -36,7 +38,7 @@ export class Tally {
     this.bytes += bytes;
     this.entries += entries;
     if (this.bytes > this.most.bytes) {
-      throw new Full(`brings it to more than ${gibibytes(this.most.bytes)} unpacked`);
+      throw new Full(`brings it to more than ${gibibytes(this.most.bytes, 3)} unpacked`);
     }
     if (this.entries > this.most.entries) {
       throw new Full(`brings it to more than ${this.most.entries} files, folders and links`);
