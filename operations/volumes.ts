@@ -1,10 +1,12 @@
 import type { Model } from '../components/model';
-import { type Growth, growthOf, type Wanted, wantedClaims } from './growth';
+import { type Growth, growthOf, wantedClaims } from './growth';
 import { type ClusterRole, listObjects, readObject } from './outside';
 
 const SERVICES = 'app.kubernetes.io/component=service';
 
-const nameOf = ({ namespace, claim }: Wanted): string => `${namespace}/${claim}`;
+/** By what a claim is known. */
+const keyOf = (role: ClusterRole, namespace: string | undefined, name: string | undefined): string =>
+  `${role} ${namespace}/${name}`;
 
 /**
  * Volumes that are smaller than the files say and that the engine does not let grow.
@@ -27,20 +29,20 @@ export async function growingVolumes(model: Model, note: (text: string) => void)
       const { namespace, claim: name } = one;
       const kind = 'PersistentVolumeClaim';
       found.set(
-        `${role} ${nameOf(one)}`,
+        keyOf(role, namespace, name),
         await readObject(settings, role, { apiVersion: 'v1', kind, metadata: { namespace, name } }),
       );
     }
     if (mine.every(({ declared }) => declared)) return;
     for (const claim of await listObjects(settings, role, 'v1', 'PersistentVolumeClaim', SERVICES)) {
       const { metadata } = claim as { metadata?: { namespace?: string; name?: string } };
-      found.set(`${role} ${metadata?.namespace}/${metadata?.name}`, claim);
+      found.set(keyOf(role, metadata?.namespace, metadata?.name), claim);
     }
   };
   const roles = [...new Set(wanted.map(({ role }) => role))];
   await Promise.all(roles.map((role) => take(role).catch(unseen(`Volumes of the cluster ${role}`))));
   return growthOf(wanted, {
-    claimOf: (one) => found.get(`${one.role} ${nameOf(one)}`),
+    claimOf: ({ role, namespace, claim }) => found.get(keyOf(role, namespace, claim)),
     expandable: async (role, name) => {
       const metadata = { name };
       const kind = 'StorageClass';
