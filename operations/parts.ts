@@ -114,12 +114,31 @@ export function partPassphrases(deployment: unknown): Map<string, string> {
   );
 }
 
+/**
+ * A resource for comparing. Pulumi's SDK notes what it needs in the order in which that was there, which two runs of one
+ * program do not share, and the lines and the folder that it was registered from.
+ */
+function comparable({ sourcePosition: _line, stackTrace: _calls, ...resource }: Resource): Resource {
+  const needs = z.looseObject({
+    dependencies: z.array(z.string()).nullish(),
+    propertyDependencies: z.record(z.string(), z.array(z.string()).nullable()).nullish(),
+  });
+  const { dependencies, propertyDependencies } = needs.parse(resource);
+  return {
+    ...resource,
+    dependencies: dependencies?.toSorted(),
+    propertyDependencies: Object.entries(propertyDependencies ?? {})
+      .map(([property, urns]) => [property, urns?.toSorted()] as const)
+      .sort(([one], [other]) => (one < other ? -1 : 1)),
+  };
+}
+
 /** With another order of resources, or at another time, it is the same. */
 function markOf({ resources, manifest: _when, ...rest }: Record<string, unknown>, key: string): string {
   const sorted = z
     .array(resourceSchema)
     .parse(resources)
-    .map((resource) => JSON.stringify(resource))
+    .map((resource) => JSON.stringify(comparable(resource)))
     .sort();
   return createHmac('sha256', key)
     .update(JSON.stringify({ ...rest, secrets_providers: undefined, resources: sorted }))

@@ -201,6 +201,29 @@ describe('cut for the deploys of modules', () => {
     expect(names(withPassphrases(both, 'two'))[1]).not.toBe(orders);
   });
 
+  test('is called the same wherever it was registered from, in whatever order its needs were noted', () => {
+    const noted = (line: number, turned: boolean) => {
+      const state = withPassphrases(both);
+      const needs = [state.resources[0]?.urn, state.resources[1]?.urn];
+      const dependencies = turned ? needs.toReversed() : needs;
+      const byProperty = Object.entries({ spec: dependencies, metadata: [] });
+      return {
+        ...state,
+        resources: state.resources.map((resource) => ({
+          ...resource,
+          dependencies,
+          propertyDependencies: Object.fromEntries(turned ? byProperty.toReversed() : byProperty),
+          sourcePosition: `project:///index.ts#${line},1`,
+          stackTrace: [{ sourcePosition: `project:///index.ts#${line},1` }, ...(turned ? [{}] : [])],
+        })),
+      };
+    };
+    expect(names(noted(2, true))).toEqual(names(noted(1, false)));
+    const state = noted(1, false);
+    const fewer = state.resources.map((resource) => ({ ...resource, dependencies: [] }));
+    expect(names({ ...state, resources: fewer })).not.toEqual(names(state));
+  });
+
   test('says from what it was cut', () => {
     const state = withPassphrases(both);
     const part = cutPart(state, environment, 'orders');
