@@ -47,13 +47,15 @@ interface Part {
   readonly state: State;
 }
 
-/** Does something with each, some of them at once. */
-async function each<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
-  const left = [...all];
+/** Does something with each, some of them at once. @returns what came of each, in their order */
+async function each<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  const left = [...all.entries()];
   const worker = async () => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one);
+    for (let next = left.shift(); next; next = left.shift()) done[next[0]] = await work(next[1]);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return done;
 }
 
 /**
@@ -202,14 +204,15 @@ export class Parts {
     // From here on no deploy begins, also when this is killed.
     await this.command.removeTag(this.environment, CUT_FOR);
     if (names.length === 0) return [];
-    const passphrases = await this.passphrases();
+    const [passphrases, found] = await Promise.all([
+      this.passphrases(),
+      each(names, (name) => this.read(name)),
+    ]);
     const parts: Part[] = [];
-    for (const name of names) {
-      const part = await this.read(name);
-      if (part.cut && isOpen(part.state.deployment)) {
-        await settle(name, part.cut.salt, passphrases.get(part.module));
-        parts.push(await this.read(name));
-      } else parts.push(part);
+    for (const part of found) {
+      const isLeft = part.cut && isOpen(part.state.deployment);
+      if (part.cut && isLeft) await settle(part.name, part.cut.salt, passphrases.get(part.module));
+      parts.push(isLeft ? await this.read(part.name) : part);
     }
     return (await this.bring(parts, passphrases)) ? [] : names;
   }
@@ -232,12 +235,12 @@ export class Parts {
       const left: string[] = [];
       for (const part of await this.claims.deployed()) if (!(await this.rests(part))) left.push(part);
       const { parts: names } = await this.all();
-      const parts: Part[] = [];
-      for (const name of names.filter((one) => !left.includes(one))) {
-        const part = await this.read(name);
-        if (isOpen(part.state.deployment)) left.push(name);
-        else parts.push(part);
-      }
+      const found = await each(
+        names.filter((one) => !left.includes(one)),
+        (name) => this.read(name),
+      );
+      const parts = found.filter(({ state }) => !isOpen(state.deployment));
+      left.push(...found.filter((part) => !parts.includes(part)).map(({ name }) => name));
       for (const name of left)
         this.note(`A deploy works on ${name}, or was ended in the middle: what it did shows as a change.`);
       // What changed the environment until now may have cut it.
@@ -301,17 +304,21 @@ export class Parts {
     const { environment } = this;
     const { version, deployment } = await this.command.export(environment);
     if (isOpen(deployment)) return false;
+    const opened = await each(
+      parts,
+      async ({ name, module, cut }) => cut && (await this.opened(name, passphrases.get(module))),
+    );
     let gathered = deployment;
-    for (const { name, module, cut } of parts) {
+    for (const [index, { name, module, cut }] of parts.entries()) {
       if (!cut) continue;
-      const part = await this.opened(name, passphrases.get(module));
+      const part = opened[index];
       if (part === undefined)
         this.note(`${name} cannot be read any more: what deploys did is applied again.`);
       else gathered = gatherPart(gathered, part, { environment, module, base: cut.base });
     }
     this.claims.assertKept();
     await this.command.import(environment, { version, deployment: gathered });
-    for (const { name } of parts) await this.forget(name);
+    await each(parts, ({ name }) => this.forget(name));
     return true;
   }
 
