@@ -11,6 +11,9 @@ import { inOrder } from './shared/order';
 import {
   autoscalingSpec,
   backupSpec,
+  gitlabModuleSpec,
+  gitlabSpec,
+  jenkinsSpec,
   moduleProductionSpec,
   moduleTestsSpec,
   productionSpec,
@@ -51,7 +54,7 @@ function boxes(model: Model): BoxDeclaration[] {
     {
       box: 'gitlab',
       name: 'gitlab',
-      declarations: gitlabDeclarations(model),
+      declarations: gitlabDeclarations('gitlab', gitlabSpec(model)),
     },
     {
       box: 'registry',
@@ -61,7 +64,7 @@ function boxes(model: Model): BoxDeclaration[] {
     {
       box: 'jenkins',
       name: 'jenkins',
-      declarations: jenkinsDeclarations(model),
+      declarations: jenkinsDeclarations(jenkinsSpec(model)),
     },
     {
       box: 'registry',
@@ -87,7 +90,7 @@ function boxes(model: Model): BoxDeclaration[] {
         box: 'gitlab',
         module: module.name,
         name: `gitlab-module-${module.name}`,
-        declarations: gitlabModuleDeclarations(model, module),
+        declarations: gitlabModuleDeclarations(gitlabModuleSpec(model, module)),
       },
       {
         box: 'testing',

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { didYouMean, type Problem, ProblemsError } from '../catalog/problems';
+import { otherEnvironments } from '../stacks/other-environments';
 import {
   deployVariables,
   missingSecrets,
@@ -11,7 +12,6 @@ import {
   stackVariables,
 } from '../stacks/secrets';
 import { askGitLab } from './ask-gitlab';
-import { otherEnvironments } from './jenkins/environments';
 import { type Folders, loadModel } from './load';
 import type { TopologyArgs } from './topology';
 

@@ -21,6 +21,9 @@ import { loginPurpose } from './shared/registry-login';
 import {
   autoscalingSpec,
   backupSpec,
+  gitlabModuleSpec,
+  gitlabSpec,
+  jenkinsSpec,
   moduleProductionSpec,
   moduleTestsSpec,
   productionSpec,
@@ -150,16 +153,20 @@ export class Topology extends pulumi.ComponentResource {
     if (only) {
       for (const module of model.modules) if (only.includes(module.name)) production(module);
     } else {
-      new GitLab('gitlab', { model, ...shared }, child);
+      new GitLab('gitlab', { ...gitlabSpec(model), ...shared }, child);
       new Registry('registry', { ...registry, ...shared }, child);
-      new Jenkins('jenkins', { model, ...shared }, child);
+      new Jenkins('jenkins', { ...jenkinsSpec(model), ...shared }, child);
       new RegistryRetention('registry-retention', { ...registryRetentionSpec(model), ...shared }, child);
       new Testing('testing', { ...testingSpec(model), ...shared }, child);
       new Production('production', { ...productionSpec(model), ...shared }, child);
       if (autoscaling) new Autoscaling('autoscaling', { ...autoscaling, ...shared }, child);
       if (backup) new Backup('backup', { ...backup, ...shared }, child);
       for (const module of model.modules) {
-        new GitLabModule(`gitlab-module-${module.name}`, { model, module, ...shared }, child);
+        new GitLabModule(
+          `gitlab-module-${module.name}`,
+          { ...gitlabModuleSpec(model, module), ...shared },
+          child,
+        );
         const tests = moduleTestsSpec(model, module);
         new ModuleTests(`testing-${module.name}`, { ...tests, ...shared }, child);
         production(module);

@@ -1,9 +1,9 @@
 import { describeProblem, type Problem, ProblemsError } from '../catalog/problems';
-import { whyNoQueue } from '../components/gitlab/queue';
 import { type Folders, loadModel } from '../components/load';
 import { rules } from '../rules';
 import { assertRules } from '../rules/assert';
 import { stackNames, unreadStacks } from '../stacks/load';
+import { whyNoQueue } from '../stacks/merge-queue';
 
 /** An environment that is as it should be. */
 export interface Checked {
@@ -23,7 +23,7 @@ export function checkAll(folders: Folders, environment?: string): Checked[] {
       const model = loadModel(folders, name);
       assertRules(model);
       const unqueued = model.modules.flatMap((module) => {
-        const why = whyNoQueue(model, module);
+        const why = whyNoQueue(model.settings, module);
         return why === undefined ? [] : [{ module: module.name, why }];
       });
       return [{ name, modules: model.modules.length, rules: rules.length, unqueued }];

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { topologyBoxes } from '../components/boxes';
 import { cascYaml } from '../components/jenkins/casc';
 import type { Model } from '../components/model';
+import { jenkinsSpec } from '../components/specs';
 import { type OtherEnvironment, siteOf } from './render/facts';
 import { manifestFiles } from './render/manifests';
 import { topologyPage } from './render/page';
@@ -29,7 +30,7 @@ export function renderTopology(
   const boxes = topologyBoxes(model).filter((box) => module === undefined || box.module === module);
   const site = siteOf(model, boxes, module, others);
   const files = manifestFiles(boxes);
-  if (module === undefined) files.set('jenkins/casc.yaml', cascYaml(model));
+  if (module === undefined) files.set('jenkins/casc.yaml', cascYaml(jenkinsSpec(model)));
   files.set('gitlab.md', gitlabTable(site.title, boxes));
   files.set('resources.md', resourcesTable(site.title, boxes));
   files.set('topology.svg', topologySvg(site));

@@ -281,4 +281,4 @@ export const projectsOf = (
 ];
 
 /** The folder in Jenkins that holds the modules' jobs: a name without "/", whatever the group's path. */
-export const jobFolder = ({ group }: GitLabSettings): string => group.replaceAll('/', '-');
+export const jobFolder = ({ group }: Pick<GitLabSettings, 'group'>): string => group.replaceAll('/', '-');

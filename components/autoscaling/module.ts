@@ -3,12 +3,19 @@ import { containerResources, restrictedContainer } from '../../catalog/container
 import type { Module } from '../../catalog/load';
 import { behaviorOf, HANDOVER_SECONDS, PROXY_METRICS_PORT, PROXY_PORT } from '../../catalog/scaling';
 import type { Resources, Scaling } from '../../catalog/schema';
-import type { MetricsReader, ModuleProductionSpec } from '../production/module-production';
 import type { Declaration } from '../shared/declaration';
 import { namespaceHandle, object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
 import { inNamespaces } from '../shared/network';
 import { proxyConfig } from './proxy';
+
+/** Who reads how much a module has to do, for its autoscaler. */
+export interface MetricsReader {
+  /** Namespace that the Prometheus runs in. */
+  readonly namespace: string;
+  /** Whether it is the site's own, which finds Pods by their annotations. @default false: Switchyard's */
+  readonly existing?: boolean;
+}
 
 /** Requests per second of a Pod, as the custom metrics API calls it. */
 export const METRIC = 'switchyard_requests_per_second';
@@ -132,10 +139,18 @@ function prometheusPeer({ existing, namespace }: MetricsReader): types.input.net
   };
 }
 
+/** What the autoscaler of a module is made of. */
+interface ModuleAutoscalingSpec {
+  readonly environment: string;
+  readonly metrics?: MetricsReader;
+  readonly module: Module;
+  readonly namespace: string;
+}
+
 /** What a module that scales has in its own namespace: the autoscaler, and who may see how much it has to do. */
 export function moduleAutoscaling(
   name: string,
-  { environment, metrics, module, namespace }: ModuleProductionSpec,
+  { environment, metrics, module, namespace }: ModuleAutoscalingSpec,
 ): Declaration[] {
   const { scaling } = module.production;
   if (!scaling) return [];

@@ -1,7 +1,7 @@
-import type { Model } from '../model';
+import type { Module } from '../../catalog/load';
 
 /** Whether any module of the environment has an autoscaler. */
-export const scales = ({ modules }: Pick<Model, 'modules'>): boolean =>
+export const scales = ({ modules }: { readonly modules: readonly Module[] }): boolean =>
   modules.some(({ production }) => production.scaling !== undefined);
 
 /** Name of the API that autoscalers ask, which a cluster has once. */

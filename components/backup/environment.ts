@@ -1,9 +1,5 @@
-import { backupRepository } from '../../stacks/backup';
-import { repositoryRoot } from '../../stacks/registry';
-import type { StackSettings } from '../../stacks/schema';
-import { secretSources } from '../../stacks/secrets';
+import type { GitLabSettings } from '../../stacks/gitlab';
 import { existingProjects } from '../gitlab/projects';
-import type { Model } from '../model';
 import { inputRef, type Ref, secretRef } from '../shared/references';
 import type { BackupSpec } from './backup';
 
@@ -45,40 +41,25 @@ export function repositorySecrets({
   };
 }
 
-/** Where the repository is, for whatever is given {@link repositorySecrets}. */
-export function repositoryVariables({ environment, backup, metrics }: StackSettings): Variable[] {
-  if (!backup) return [];
-  return [
-    { name: 'RESTIC_REPOSITORY', value: backupRepository(backup.repository, environment) },
-    { name: 'SWITCHYARD_ENVIRONMENT', value: environment },
-    ...(metrics ? [{ name: 'METRICS_PUSHGATEWAY', value: metrics.pushgateway }] : []),
-  ];
+/** Where repositories and images are read from. */
+export interface Sources {
+  readonly gitlab: { readonly url: string; readonly group: string } & Pick<GitLabSettings, 'projects'>;
+  /** `repositories`: below which all images stand. */
+  readonly registry: { readonly repositories: string; readonly scheme: 'https' | 'http' };
+  /** The topology's own repository, where it is a project of the group. */
+  readonly topologyProject?: { readonly path: string };
 }
 
-/** Where repositories and images are read from. */
-export function sourceVariables({ gitlab, registry, topologyProject }: StackSettings): Variable[] {
+/** {@link Sources}, by the variables that `delivery` reads. */
+export function sourceVariables({ gitlab, registry, topologyProject }: Sources): Variable[] {
   return [
     { name: 'GITLAB_URL', value: gitlab.url },
-    { name: 'REGISTRY', value: repositoryRoot({ registry }) },
+    { name: 'REGISTRY', value: registry.repositories },
     { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
     { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
     ...(topologyProject ? [{ name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path }] : []),
     ...existingProjects(gitlab),
   ];
-}
-
-/**
- * Variables with which the state backend is opened: those that deploys are given, without what decrypts the state, since
- * its copy stays encrypted, and without passwords of services that stand already.
- */
-export function backendVariables(model: Model): string[] {
-  const services = model.modules.flatMap((module) =>
-    module.services.flatMap((use) => {
-      return use.existing ? [use.existing.credentialsFrom] : [];
-    }),
-  );
-  const others = new Set<string>([secretSources.seed, 'PULUMI_CONFIG_PASSPHRASE', ...services]);
-  return model.settings.deployEnvironment.filter((variable) => !others.has(variable));
 }
 
 /** A variable from each key of a Secret. */

@@ -1,11 +1,10 @@
-import type { GitLabSettings } from '../../stacks/gitlab';
 import type { Declaration } from '../shared/declaration';
 import { outputOf } from '../shared/handle';
+import type { MergeRules } from './merging';
 import { projectHandle } from './projects';
 
 /** Approvals of one module's merge requests. Premium and up: on free there is nothing to declare. */
-export function approvalResources(gitlab: GitLabSettings, name: string): Declaration[] {
-  const { approvals, tier } = gitlab;
+export function approvalResources({ approvals, tier = 'free' }: MergeRules, name: string): Declaration[] {
   if (!approvals || tier === 'free') return [];
   const project = outputOf(projectHandle(name), 'id');
   return [

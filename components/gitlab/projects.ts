@@ -1,20 +1,32 @@
+import type * as pulumi from '@pulumi/pulumi';
 import { NO_CI_CONFIG } from '../../catalog/status';
 import type { GitLabSettings } from '../../stacks/gitlab';
 import type { ArgsByType, Declaration } from '../shared/declaration';
 import { handle, outputOf } from '../shared/handle';
-import { foundRef, type Ref, secretRef } from '../shared/references';
+import { inputRef, type Ref, secretRef } from '../shared/references';
+import type { MergeRules } from './merging';
 
 export const BRANCH = 'main';
 export const projectHandle = (name: string) => handle('gitlab:index/project:Project', name);
-export const groupHandle = handle('gitlab:index/group:Group', 'gitlab-group');
-export const group = outputOf(groupHandle, 'id');
+/** The group of a {@link GitLab}, by the component's name. */
+export const groupHandle = (gitlab: string) => handle('gitlab:index/group:Group', `${gitlab}-group`);
+/** Id of a topology's group. */
+export const group = outputOf(groupHandle('gitlab'), 'id');
 
 /** An id that is known only at run time stands as a reference where the package wants a number. */
-export const numeric = (reference: Ref): Ref<number> => reference as unknown as Ref<number>;
+export const numeric = (reference: string | Ref): Ref<number> => reference as unknown as Ref<number>;
+
+/** Where projects of ours are, and what becomes of them. */
+export interface ProjectPlace {
+  /** Id of the group. */
+  readonly group: pulumi.Input<string>;
+  /** `immediate`: GitLab removes them for good. */
+  readonly deletion?: GitLabSettings['deletion'];
+}
 
 /** A project of ours in the group. */
 export function project(
-  { deletion }: GitLabSettings,
+  { group, deletion }: ProjectPlace,
   name: string,
   description: string,
   path: string,
@@ -27,7 +39,7 @@ export function project(
     args: {
       name: path,
       path,
-      namespaceId: numeric(group),
+      namespaceId: numeric(inputRef('group', group)),
       description,
       visibilityLevel: 'private',
       defaultBranch: BRANCH,
@@ -37,28 +49,28 @@ export function project(
       // Its objects would be in no build and no backup: GitLab says so at the push.
       lfsEnabled: false,
       // GitLab otherwise keeps a deleted project for weeks, under another name.
-      permanentlyDeleteOnDestroy: deletion === 'immediate',
+      permanentlyDeleteOnDestroy: (deletion ?? 'immediate') === 'immediate',
       ...settings,
     },
   };
 }
 
 /** A project that was there before: read, never changed or deleted. */
-export const existingProject = (name: string, path: string): Declaration => ({
+export const existingProject = (name: string, id: pulumi.Input<string>): Declaration => ({
   type: 'gitlab:index/project:Project',
   name,
   provider: 'gitlab',
   args: {},
-  existing: foundRef('project', path),
+  existing: inputRef('existing', id),
 });
 
 /** How merge requests of a module's project are merged. */
-export function mergeSettings(gitlab: GitLabSettings): Partial<ArgsByType['gitlab:index/project:Project']> {
+export function mergeSettings(rules: MergeRules): Partial<ArgsByType['gitlab:index/project:Project']> {
   return {
-    mergeMethod: gitlab.mergeMethod,
-    squashOption: gitlab.squash,
+    mergeMethod: rules.mergeMethod ?? 'merge',
+    squashOption: rules.squash ?? 'default_off',
     onlyAllowMergeIfPipelineSucceeds: true,
-    ...(gitlab.resolveDiscussions ? { onlyAllowMergeIfAllDiscussionsAreResolved: true } : {}),
+    ...(rules.resolveDiscussions ? { onlyAllowMergeIfAllDiscussionsAreResolved: true } : {}),
     removeSourceBranchAfterMerge: true,
     sharedRunnersEnabled: false,
     ciConfigPath: NO_CI_CONFIG,
@@ -107,11 +119,13 @@ export const hook = (projectName: string, url: string, tokenPurpose: string): De
 });
 
 /** Tells the `delivery` command that it may rebase what stands on an older main. */
-export const rebasing = ({ rebase }: GitLabSettings): { name: string; value: string }[] =>
+export const rebasing = ({ rebase }: Pick<GitLabSettings, 'rebase'>): { name: string; value: string }[] =>
   rebase === 'bot' ? [{ name: 'SWITCHYARD_GITLAB_REBASE', value: 'true' }] : [];
 
 /** Tells the `delivery` command where modules' projects are that do not lie in the group under the module's name. */
-export function existingProjects({ projects }: GitLabSettings): { name: string; value: string }[] {
+export function existingProjects({
+  projects,
+}: Pick<GitLabSettings, 'projects'>): { name: string; value: string }[] {
   const pairs = Object.entries(projects).map(([module, { existing }]) => `${module}=${existing}`);
   return pairs.length > 0 ? [{ name: 'SWITCHYARD_GITLAB_PROJECTS', value: pairs.sort().join(',') }] : [];
 }

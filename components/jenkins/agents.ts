@@ -7,33 +7,23 @@ import {
   restrictedContainer,
   withDisk,
 } from '../../catalog/containers';
-import { backsUpReleases } from '../../stacks/backup';
 import type { RepositoryFiles } from '../../stacks/files';
-import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
-import { buildsLogIn, repositoryRoot } from '../../stacks/registry';
-import type { StackSettings } from '../../stacks/schema';
 import { yamlText } from '../../text/yaml';
-import {
-  RELEASE_DISK,
-  RELEASE_SECRET,
-  repositoryVariables,
-  SCRATCH,
-  sourceVariables,
-} from '../backup/environment';
+import { RELEASE_DISK, RELEASE_SECRET, SCRATCH, sourceVariables } from '../backup/environment';
 import { existingProjects, rebasing } from '../gitlab/projects';
-import type { Model } from '../model';
 import { fileMounts, fileVariables, fileVolumes, programMount, programVolume } from '../shared/files';
 import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { names } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
 import { type Ref, written } from '../shared/references';
 import { buildPod } from './buildkit';
+import type { FullSpec } from './defaults';
 import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
-import { kubeconfigSecret, otherEnvironments, variablesSecret } from './environments';
-import { deliveryImage } from './images';
-import { agentNamespaces, BASES_SECRET, cloudName, queueing, readsState, STATE_SECRET } from './names';
+import { kubeconfigSecret, variablesSecret } from './environments';
+import { deliveryImageOf } from './images';
+import { agentNamespaces, BASES_SECRET, cloudName, queueing, STATE_SECRET } from './names';
 
 const AGENT_USER = 1000;
 /** The working directory of Jenkins' plugin. */
@@ -56,7 +46,7 @@ const scratch = [emptyDir('tmp', '2Gi'), ...agentVolumes];
 
 const agentContainer = (
   name: string,
-  image: Ref,
+  image: string | Ref,
   env: readonly object[],
   mounts: readonly object[],
   disk: string = AGENT_DISK,
@@ -77,7 +67,7 @@ const told = { command: waitForSteps(), args: [] };
 
 interface Images {
   /** With our own commands; what runs in most Pods. */
-  readonly delivery: Ref;
+  readonly delivery: string | Ref;
   /** Jenkins' own agent. */
   readonly inboundAgent: string;
 }
@@ -114,16 +104,13 @@ const agentPod = (spec: object) =>
   );
 
 /** Tells `delivery` which project is this repository, and what of it is previewed and applied. */
-function topologyEnvironment({
-  environment,
-  topologyProject,
-}: StackSettings): { name: string; value: string }[] {
+function topologyEnvironment({ topologyProject }: FullSpec): { name: string; value: string }[] {
   if (!topologyProject) return [];
   return [
     { name: 'SWITCHYARD_TOPOLOGY_PROJECT', value: topologyProject.path },
     {
       name: 'SWITCHYARD_TOPOLOGY_ENVIRONMENTS',
-      value: (topologyProject.environments ?? [environment]).join(','),
+      value: topologyProject.environments.join(','),
     },
   ];
 }
@@ -135,12 +122,12 @@ const STATE = '/state';
 const HANDED = '/handed';
 
 /** What lies there at most, and what a file system takes for so many files. */
-const handedDisk = ({ registry }: StackSettings): string =>
+const handedDisk = ({ registry }: FullSpec): string =>
   wholeGibibytes(bytes(registry.builds.each) + bytes('64Mi'));
 
 /** What the container `delivery` may fill. */
-export const deliveryDisk = (settings: StackSettings): string =>
-  wholeGibibytes(bytes(AGENT_DISK) + bytes(handedDisk(settings)));
+export const deliveryDisk = (spec: FullSpec): string =>
+  wholeGibibytes(bytes(AGENT_DISK) + bytes(handedDisk(spec)));
 
 /** Where Kubernetes mounts the token of an account by itself. */
 const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -157,9 +144,9 @@ const accountVolume = {
 };
 
 /** The Pod from which a merge request is taken through its build and tests, judged and merged. */
-function deliveryPod(model: Model, images: Images): string | Ref {
-  const { settings } = model;
-  const bases = buildsLogIn(settings);
+function deliveryPod(spec: FullSpec, images: Images): string | Ref {
+  const { gitlab, registry } = spec;
+  const bases = registry.bases !== undefined;
   return agentPod({
     serviceAccountName: names.delivery,
     containers: [
@@ -167,23 +154,23 @@ function deliveryPod(model: Model, images: Images): string | Ref {
         'delivery',
         images.delivery,
         [
-          { name: 'GITLAB_URL', value: settings.gitlab.url },
-          { name: 'REGISTRY', value: repositoryRoot(settings) },
-          { name: 'REGISTRY_PLAIN_HTTP', value: String(settings.registry.scheme === 'http') },
+          { name: 'GITLAB_URL', value: gitlab.url },
+          { name: 'REGISTRY', value: registry.repositories },
+          { name: 'REGISTRY_PLAIN_HTTP', value: String(registry.scheme === 'http') },
           ...(bases ? [{ name: 'SWITCHYARD_BASES_LOGIN', value: '/bases/config.json' }] : []),
-          { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
-          { name: 'SWITCHYARD_GITLAB_GROUP', value: settings.gitlab.group },
-          { name: 'SWITCHYARD_IMAGE_DISK', value: settings.jenkins.buildCache },
+          { name: 'SWITCHYARD_ENVIRONMENT', value: spec.environment },
+          { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
+          { name: 'SWITCHYARD_IMAGE_DISK', value: spec.buildCache },
           { name: 'SWITCHYARD_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
           { name: 'SWITCHYARD_STATE', value: STATE },
           { name: 'SWITCHYARD_HANDED', value: HANDED },
-          { name: 'SWITCHYARD_BUILD_MOST', value: settings.registry.builds.each },
-          { name: 'SWITCHYARD_UNRELEASED_MOST', value: settings.registry.builds.unreleased },
+          { name: 'SWITCHYARD_BUILD_MOST', value: registry.builds.each },
+          { name: 'SWITCHYARD_UNRELEASED_MOST', value: registry.builds.unreleased },
           ...fileVariables,
-          ...existingProjects(settings.gitlab),
-          ...rebasing(settings.gitlab),
-          ...queueing(model),
-          ...topologyEnvironment(settings),
+          ...existingProjects(gitlab),
+          ...rebasing(gitlab),
+          ...queueing(spec),
+          ...topologyEnvironment(spec),
         ],
         [
           ...(bases ? [{ name: 'bases', mountPath: '/bases', readOnly: true }] : []),
@@ -192,7 +179,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
           { name: 'account', mountPath: ACCOUNT_FOLDER, readOnly: true },
           ...fileMounts,
         ],
-        deliveryDisk(settings),
+        deliveryDisk(spec),
       ),
       jnlpContainer(images),
     ],
@@ -208,9 +195,9 @@ function deliveryPod(model: Model, images: Images): string | Ref {
             },
           ]
         : []),
-      ...fileVolumes(model.files),
+      ...fileVolumes(spec.files),
       emptyDir('state', '64Mi'),
-      emptyDir('handed', handedDisk(settings)),
+      emptyDir('handed', handedDisk(spec)),
       accountVolume,
       ...scratch,
     ],
@@ -221,7 +208,7 @@ function deliveryPod(model: Model, images: Images): string | Ref {
  * The Pod that runs `up` of one module. The pipeline starts it with that module's account, the only one that may change
  * the module's production; what opens the module's part of the state is bound around the command (delivery/library).
  */
-const deployPod = ({ files, settings }: Model, images: Images): string | Ref =>
+const deployPod = (spec: FullSpec, images: Images): string | Ref =>
   agentPod({
     automountServiceAccountToken: true,
     terminationGracePeriodSeconds: ENDING_SECONDS,
@@ -234,9 +221,9 @@ const deployPod = ({ files, settings }: Model, images: Images): string | Ref =>
             { name: 'KUBECONFIG', value: '/kubeconfig/config' },
             // Pulumi asks the password file for its home, and that one is read-only.
             { name: 'PULUMI_HOME', value: '/home/jenkins/agent/.pulumi' },
-            { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
+            { name: 'SWITCHYARD_ENVIRONMENT', value: spec.environment },
             ...fileVariables,
-            ...sourceVariables(settings),
+            ...sourceVariables(spec),
           ],
           [{ name: 'kubeconfig', mountPath: '/kubeconfig', readOnly: true }, ...fileMounts, programMount],
         ),
@@ -245,14 +232,14 @@ const deployPod = ({ files, settings }: Model, images: Images): string | Ref =>
       },
       jnlpContainer(images),
     ],
-    volumes: [kubeconfigVolume(settings), ...fileVolumes(files), programVolume, ...scratch],
+    volumes: [kubeconfigVolume(spec), ...fileVolumes(spec.files), programVolume, ...scratch],
   });
 
 /** Where the Pod that backs up a release is told how to log in to the registry. */
 const PULL_LOGIN = '/docker';
 
 /** The Pod that backs up what was released: of all agents the only one that reaches the backups. */
-const backupPod = (model: Model, images: Images): string | Ref =>
+const backupPod = (spec: FullSpec, images: Images): string | Ref =>
   agentPod({
     containers: [
       {
@@ -261,8 +248,8 @@ const backupPod = (model: Model, images: Images): string | Ref =>
           images.delivery,
           [
             ...fileVariables,
-            ...sourceVariables(model.settings),
-            ...repositoryVariables(model.settings),
+            ...sourceVariables(spec),
+            ...(spec.releaseBackup?.variables ?? []),
             { name: 'DOCKER_CONFIG', value: PULL_LOGIN },
             { name: 'RESTIC_CACHE_DIR', value: `${SCRATCH}/cache` },
             { name: 'TMPDIR', value: SCRATCH },
@@ -279,7 +266,7 @@ const backupPod = (model: Model, images: Images): string | Ref =>
       jnlpContainer(images),
     ],
     volumes: [
-      ...fileVolumes(model.files),
+      ...fileVolumes(spec.files),
       {
         name: 'docker',
         secret: {
@@ -420,13 +407,13 @@ function previewPod(images: Images, other?: string): string | Ref {
 }
 
 /** The Pod that looks for drift: an account and a token that may read, and no more. */
-const driftPod = ({ files, settings }: Model, images: Images): string | Ref =>
+const driftPod = (spec: FullSpec, images: Images): string | Ref =>
   topologyPod({
     container: 'drift',
     images,
     account: names.watcher,
-    variables: [...kubeconfigVariable, ...sourceVariables(settings)],
-    files,
+    variables: [...kubeconfigVariable, ...sourceVariables(spec)],
+    files: spec.files,
     asApplied: true,
     secret: 'drift-environment',
   });
@@ -435,7 +422,7 @@ const driftPod = ({ files, settings }: Model, images: Images): string | Ref =>
  * The Pod that takes the secrets out of a state, and out of what its preview wrote. It may read nodes, and changes nothing
  * but the state, into which it gathers what deploys did.
  */
-const statePod = ({ files, settings }: Model, images: Images, other?: string): string | Ref =>
+const statePod = (spec: FullSpec, images: Images, other?: string): string | Ref =>
   topologyPod({
     container: 'state',
     images,
@@ -445,11 +432,11 @@ const statePod = ({ files, settings }: Model, images: Images, other?: string): s
       other === undefined
         ? [
             ...topologyVariables,
-            { name: 'SWITCHYARD_ENVIRONMENT', value: settings.environment },
-            ...sourceVariables(settings),
+            { name: 'SWITCHYARD_ENVIRONMENT', value: spec.environment },
+            ...sourceVariables(spec),
           ]
         : undefined,
-    files,
+    files: spec.files,
     asApplied: other === undefined,
     changes: true,
     secret: other === undefined ? STATE_SECRET : variablesSecret(other),
@@ -477,16 +464,13 @@ const applyPod = (images: Images, other?: string): string | Ref =>
 export const deliveryCap = (maximumAgents: number): number => Math.floor(maximumAgents / 2);
 
 /** The cloud of JCasC: where agent Pods run, what they look like, how many, and who clears up what is left of them. */
-export function kubernetesCloud(model: Model) {
-  const images: Images = {
-    delivery: deliveryImage,
-    inboundAgent: imageFor(model.settings, 'inboundAgent'),
-  };
-  const { backup, jenkins, topologyProject } = model.settings;
+export function kubernetesCloud(spec: FullSpec) {
+  const images: Images = { delivery: deliveryImageOf(spec), inboundAgent: spec.images.inboundAgent };
+  const { maximumAgents, topologyProject } = spec;
   const applies = topologyProject?.apply === 'automatic';
   const template = (name: string, namespace: string, activeDeadlineSeconds: number, yaml: string | Ref) => ({
     // Without one the plugin makes up another at each load, and counts agents that survived it twice or never again.
-    id: `${cloudName(model)}-${name}`,
+    id: `${cloudName(spec)}-${name}`,
     name,
     label: name,
     namespace,
@@ -498,44 +482,42 @@ export function kubernetesCloud(model: Model) {
     yaml,
     yamlMergeStrategy: 'override',
   });
-  const namespaces = namespacesOf(model.settings);
+  const namespaces = namespacesOf(spec);
   return {
-    name: cloudName(model),
+    name: cloudName(spec),
     namespace: namespaces.agents,
-    jenkinsUrl: jenkinsEndpoint(model.settings).url,
+    jenkinsUrl: jenkinsEndpoint(spec).url,
     webSocket: true,
-    containerCapStr: String(jenkins.maximumAgents),
+    containerCapStr: String(maximumAgents),
     restrictedPssSecurityContext: true,
     // Pods whose controller has forgotten them, after a crash of Jenkins say, go after ten minutes.
     garbageCollection: {
       namespaces: [
-        ...agentNamespaces(model.settings),
-        ...model.modules.map((module) => namespaces.test(module.name)),
+        ...agentNamespaces(spec),
+        ...spec.modules.map((module) => namespaces.test(module.name)),
       ].join('\n'),
       timeout: 600,
     },
     templates: [
       {
-        ...template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(model, images)),
-        instanceCapStr: String(deliveryCap(jenkins.maximumAgents)),
+        ...template('delivery', namespaces.agents, LONGEST_BUILD, deliveryPod(spec, images)),
+        instanceCapStr: String(deliveryCap(maximumAgents)),
       },
-      template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(model, jnlpContainer(images)))),
-      template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(model, images)),
-      ...(backsUpReleases(backup)
-        ? [template('backup', namespaces.releaseBackup, LONGEST_BACKUP, backupPod(model, images))]
+      template('build', namespaces.build, LONGEST_IMAGE, agentPod(buildPod(spec, jnlpContainer(images)))),
+      template('deploy', namespaces.deploy, LONGEST_DEPLOY, deployPod(spec, images)),
+      ...(spec.releaseBackup
+        ? [template('backup', namespaces.releaseBackup, LONGEST_BACKUP, backupPod(spec, images))]
         : []),
-      ...(readsState(model.settings)
-        ? [template('state', namespaces.deploy, LONGEST_LOOK, statePod(model, images))]
-        : []),
+      ...(spec.state ? [template('state', namespaces.deploy, LONGEST_LOOK, statePod(spec, images))] : []),
       ...(topologyProject
         ? [
             template('preview', namespaces.preview, LONGEST_PREVIEW, previewPod(images)),
-            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(model, images)),
+            template('drift', namespaces.drift, LONGEST_LOOK, driftPod(spec, images)),
           ]
         : []),
       ...(applies ? [template('apply', namespaces.apply, LONGEST_APPLY, applyPod(images))] : []),
-      ...otherEnvironments(model.settings).flatMap(({ environment: other, applyKubeconfig }) => [
-        template(`state-${other}`, namespaces.deploy, LONGEST_LOOK, statePod(model, images, other)),
+      ...(topologyProject?.others ?? []).flatMap(({ environment: other, applyKubeconfig }) => [
+        template(`state-${other}`, namespaces.deploy, LONGEST_LOOK, statePod(spec, images, other)),
         template(`preview-${other}`, namespaces.preview, LONGEST_PREVIEW, previewPod(images, other)),
         ...(applies && applyKubeconfig
           ? [template(`apply-${other}`, namespaces.apply, LONGEST_APPLY, applyPod(images, other))]

@@ -1,24 +1,18 @@
 import { agentVolumes, emptyDir, restrictedContainer, WORKSPACE } from '../../catalog/containers';
-import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { StackSettings } from '../../stacks/schema';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { object } from '../shared/kubernetes';
 import { labels } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
+import type { FullSpec } from './defaults';
 
 const USER = 1000;
 const SOCKET = 'unix:///run/user/1000/buildkit/buildkitd.sock';
 /** BuildKit's own configuration file: how much it keeps, and which registries speak plain http. */
-function buildkitToml(model: Model): string {
-  const { registry, images, jenkins } = model.settings;
-  const plain = [
-    ...(registry.scheme === 'http' ? [registry.address] : []),
-    ...(images.mirror && images.mirrorInsecure ? [images.mirror] : []),
-  ].sort();
+function buildkitToml({ registry, plainRegistries, buildCache }: FullSpec): string {
+  const plain = [...(registry.scheme === 'http' ? [registry.address] : []), ...plainRegistries].sort();
   // BuildKit writes its units with a B.
-  const cache = `${jenkins.buildCache}B`;
+  const cache = `${buildCache}B`;
   return [
     `[worker.oci]\n  gc = true\n  reservedSpace = "${cache}"\n  maxUsedSpace = "${cache}"\n`,
     ...plain.map((address) => `[registry."${address}"]\n  http = true\n  insecure = true\n`),
@@ -26,40 +20,39 @@ function buildkitToml(model: Model): string {
 }
 
 /** What the Pods of builds read; each starts a BuildKit of its own (delivery/image.ts). */
-export function buildkit(model: Model): Declaration[] {
-  const { environment } = model.settings;
+export function buildkit(spec: FullSpec): Declaration[] {
+  const { environment } = spec;
   return [
     object(
       'kubernetes:core/v1:ConfigMap',
       'build-config',
       'ci',
       {
-        namespace: namespacesOf(model.settings).build,
+        namespace: namespacesOf(spec).build,
         name: 'buildkitd',
         labels: labels({ name: 'buildkitd', component: 'buildkit', environment }),
       },
-      { data: { 'buildkitd.toml': buildkitToml(model) } },
+      { data: { 'buildkitd.toml': buildkitToml(spec) } },
       { dependsOn: ['build-namespace'] },
     ),
   ];
 }
 
 /** What BuildKit may fill: its state, and what it writes beside it and into the workspace. */
-export const buildDisk = ({ jenkins }: StackSettings): string =>
-  wholeGibibytes(bytes(jenkins.buildCache) + bytes(WORKSPACE) + bytes('2Gi'));
+export const buildDisk = ({ buildCache }: FullSpec): string =>
+  wholeGibibytes(bytes(buildCache) + bytes(WORKSPACE) + bytes('2Gi'));
 
 /**
  * The Pod of one image build, with rootless BuildKit in it. A step of the Dockerfile shares BuildKit's processes and
  * network, so all of the Pod is its author's: no Secret is mounted here, no account, nothing that outlives the build.
  * @param jnlp the container of Jenkins' agent
  */
-export function buildPod(model: Model, jnlp: object): object {
-  const { settings } = model;
+export function buildPod(spec: FullSpec, jnlp: object): object {
   return {
     containers: [
       {
         name: 'buildkitd',
-        image: imageFor(settings, 'buildkit'),
+        image: spec.images.buildkit,
         // The build's script starts BuildKit, with what it alone knows.
         command: ['sleep'],
         args: ['infinity'],
@@ -76,7 +69,7 @@ export function buildPod(model: Model, jnlp: object): object {
         },
         resources: {
           requests: { cpu: '100m', memory: '256Mi', 'ephemeral-storage': '1Gi' },
-          limits: { memory: '4Gi', 'ephemeral-storage': buildDisk(settings) },
+          limits: { memory: '4Gi', 'ephemeral-storage': buildDisk(spec) },
         },
         volumeMounts: [
           { name: 'config', mountPath: '/config', readOnly: true },
@@ -94,7 +87,7 @@ export function buildPod(model: Model, jnlp: object): object {
     ],
     volumes: [
       { name: 'config', configMap: { name: 'buildkitd' } },
-      emptyDir('state', settings.jenkins.buildCache),
+      emptyDir('state', spec.buildCache),
       ...agentVolumes,
     ],
   };

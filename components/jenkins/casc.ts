@@ -1,9 +1,10 @@
 import { escapeJcasc, JcascScalar, jcascSource } from '../../text/jcasc';
 import { yamlText } from '../../text/yaml';
-import type { Model } from '../model';
 import { names } from '../shared/naming';
 import { isTemplate, type Ref, show, shownText, Template, written } from '../shared/references';
 import { kubernetesCloud } from './agents';
+import { type FullSpec, withDefaults } from './defaults';
+import type { JenkinsSpec } from './jenkins';
 import { driftJobScript, folderScript, jobScript, rollbackJobScript, topologyJobScript } from './jobs';
 import { authorizationStrategy, securityRealm } from './login';
 import { credentialIds } from './names';
@@ -12,31 +13,30 @@ import { credentialIds } from './names';
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
  * that `SECRETS` names. All of it is applied by a reload; nothing here needs a restart.
  */
-export function casc(model: Model) {
-  const { settings } = model;
-  const { jenkins, topologyProject } = settings;
+export function casc(spec: FullSpec) {
+  const { gitlab, topologyProject } = spec;
   return {
     jenkins: {
       systemMessage: 'Configured by Switchyard. Changes made here are undone by the next `up`.',
       // Builds never run beside Jenkins' own files and secrets.
       numExecutors: 0,
       mode: 'EXCLUSIVE',
-      securityRealm: securityRealm(model),
-      authorizationStrategy: authorizationStrategy(jenkins),
+      securityRealm: securityRealm(spec),
+      authorizationStrategy: authorizationStrategy(spec),
       // Its option about client addresses is gone since Jenkins 2.543, and stops the boot.
       crumbIssuer: { standard: {} },
       // Agents come by WebSocket: the TCP port stays shut.
       slaveAgentPort: -1,
-      clouds: [{ kubernetes: kubernetesCloud(model) }],
+      clouds: [{ kubernetes: kubernetesCloud(spec) }],
     },
     unclassified: {
-      location: { url: `${jenkins.url}/` },
+      location: { url: `${spec.url}/` },
       gitLabConnectionConfig: {
         useAuthenticatedEndpoint: true,
         connections: [
           {
             name: 'gitlab',
-            url: settings.gitlab.url,
+            url: gitlab.url,
             apiTokenId: credentialIds.botToken,
             clientBuilderId: 'autodetect',
             // Seconds. Without either of them the plugin fails at each use of the connection, its own default included.
@@ -58,7 +58,7 @@ export function casc(model: Model) {
               modernSCM: {
                 scm: {
                   git: {
-                    remote: `${settings.gitlab.url}/${settings.gitlab.group}/${names.libraryProject}.git`,
+                    remote: `${gitlab.url}/${gitlab.group}/${names.libraryProject}.git`,
                     credentialsId: credentialIds.botLogin,
                   },
                 },
@@ -71,7 +71,7 @@ export function casc(model: Model) {
       // The plugin answers as soon as it is installed: without `metrics` it asks for a login.
       prometheusConfiguration: {
         path: 'prometheus',
-        useAuthenticatedEndpoint: jenkins.metrics === undefined,
+        useAuthenticatedEndpoint: spec.metrics === undefined,
         collectingMetricsPeriodInSeconds: 60,
         // Walks all of Jenkins' home at every collection.
         collectDiskUsage: false,
@@ -81,13 +81,13 @@ export function casc(model: Model) {
       apiToken: { creationOfLegacyTokenEnabled: false, tokenGenerationOnCreationEnabled: false },
     },
     jobs: [
-      { script: folderScript(model) },
-      ...model.modules.map((module) => ({ script: jobScript(model, module) })),
-      ...(model.modules.length > 0 ? [{ script: rollbackJobScript(model) }] : []),
+      { script: folderScript(spec) },
+      ...spec.modules.map((module) => ({ script: jobScript(spec, module) })),
+      ...(spec.modules.length > 0 ? [{ script: rollbackJobScript(spec) }] : []),
       ...(topologyProject
         ? [
-            { script: topologyJobScript(model, topologyProject) },
-            { script: driftJobScript(model, topologyProject) },
+            { script: topologyJobScript(spec, topologyProject) },
+            { script: driftJobScript(spec, topologyProject) },
           ]
         : []),
     ],
@@ -116,4 +116,4 @@ export const cascText = (configuration: object): string | Ref =>
   );
 
 /** {@link cascText} of the whole configuration as people read it. */
-export const cascYaml = (model: Model): string => shownText(cascText(casc(model)));
+export const cascYaml = (spec: JenkinsSpec): string => shownText(cascText(casc(withDefaults(spec))));

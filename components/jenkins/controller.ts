@@ -1,14 +1,13 @@
 import { emptyDir, restrictedContainer, withDisk } from '../../catalog/containers';
-import { loginVariable } from '../../stacks/login';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { JENKINS_PORT } from '../shared/jenkins-endpoint';
 import { ingressSpec, object, restrictedPod, retained } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { givenRef, secretRef } from '../shared/references';
+import { inputRef, secretRef } from '../shared/references';
 import { casc, cascText } from './casc';
-import { controllerImage } from './images';
+import type { FullSpec } from './defaults';
+import { controllerImageOf } from './images';
 import { hasAdmin } from './login';
 import { cascSecrets, hookTokens, JENKINS_USER, RECONCILER_PURPOSE, reconcilerLogsIn } from './names';
 import { agentFiles } from './namespaces';
@@ -18,10 +17,10 @@ const SECRETS_FOLDER = '/run/secrets/jenkins';
 
 const afterNamespace = { dependsOn: ['jenkins-namespace'] };
 
-const inOwnNamespace = (model: Model) => (name: string) => ({
-  namespace: namespacesOf(model.settings).ci,
+const inOwnNamespace = (spec: FullSpec) => (name: string) => ({
+  namespace: namespacesOf(spec).ci,
   name,
-  labels: labels({ name: 'jenkins', component: 'jenkins', environment: model.settings.environment }),
+  labels: labels({ name: 'jenkins', component: 'jenkins', environment: spec.environment }),
 });
 
 /**
@@ -34,8 +33,8 @@ const reloadToken = {
 };
 
 /** Jenkins' rights in its own namespace: to read the Secrets that are its credentials. It runs no Pod there. */
-function account(model: Model): Declaration[] {
-  const within = inOwnNamespace(model);
+function account(spec: FullSpec): Declaration[] {
+  const within = inOwnNamespace(spec);
   return [
     object(
       'kubernetes:core/v1:ServiceAccount',
@@ -61,7 +60,7 @@ function account(model: Model): Declaration[] {
       within('jenkins-credentials'),
       {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'jenkins-credentials' },
-        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: namespacesOf(model.settings).ci }],
+        subjects: [{ kind: 'ServiceAccount', name: 'jenkins', namespace: namespacesOf(spec).ci }],
       },
       { dependsOn: ['jenkins-credentials-role', 'jenkins-account'] },
     ),
@@ -69,9 +68,8 @@ function account(model: Model): Declaration[] {
 }
 
 /** What Jenkins is configured from, and what it keeps. */
-function state(model: Model): Declaration[] {
-  const { jenkins } = model.settings;
-  const within = inOwnNamespace(model);
+function state(spec: FullSpec): Declaration[] {
+  const within = inOwnNamespace(spec);
   const home = within('jenkins-home');
   return [
     object(
@@ -79,10 +77,10 @@ function state(model: Model): Declaration[] {
       'jenkins-casc',
       'ci',
       within('jenkins-casc'),
-      { data: { 'jenkins.yaml': cascText(casc(model)) } },
+      { data: { 'jenkins.yaml': cascText(casc(spec)) } },
       // What a new job works with comes before the job: its secrets, and the files of its module.
       {
-        dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets', ...agentFiles(model)],
+        dependsOn: ['jenkins-namespace', 'jenkins-casc-secrets', ...agentFiles(spec)],
       },
     ),
     object(
@@ -92,14 +90,14 @@ function state(model: Model): Declaration[] {
       within('jenkins-casc-secrets'),
       {
         stringData: {
-          ...(hasAdmin(jenkins) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
-          ...(reconcilerLogsIn(model)
+          ...(hasAdmin(spec) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
+          ...(reconcilerLogsIn(spec)
             ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
             : {}),
-          ...(jenkins.login
-            ? { [cascSecrets.clientSecret]: givenRef(loginVariable(jenkins.login).variable) }
+          ...(spec.login
+            ? { [cascSecrets.clientSecret]: inputRef('login.clientSecret', spec.login.clientSecret) }
             : {}),
-          ...hookTokens(model),
+          ...hookTokens(spec),
         },
       },
       afterNamespace,
@@ -120,19 +118,19 @@ function state(model: Model): Declaration[] {
       {
         spec: {
           accessModes: ['ReadWriteOnce'],
-          ...(jenkins.storageClass ? { storageClassName: jenkins.storageClass } : {}),
-          resources: { requests: { storage: jenkins.storage } },
+          ...(spec.storageClass ? { storageClassName: spec.storageClass } : {}),
+          resources: { requests: { storage: spec.storage } },
         },
       },
-      { ...afterNamespace, ...(jenkins.onDelete === 'retain' ? retained : {}) },
+      { ...afterNamespace, ...(spec.onDelete === 'retain' ? retained : {}) },
     ),
   ];
 }
 
 /** Has changed configuration reloaded, so that Jenkins need not restart; runs from Jenkins' own image. */
-const reloader = {
+const reloader = (spec: FullSpec) => ({
   name: 'reload',
-  image: controllerImage,
+  image: controllerImageOf(spec),
   command: ['bash', '/opt/switchyard/reload-casc.sh'],
   env: [
     { name: 'JENKINS_ADDRESS', value: `http://127.0.0.1:${JENKINS_PORT}` },
@@ -145,12 +143,11 @@ const reloader = {
     { name: 'casc', mountPath: CASC_FOLDER, readOnly: true },
     { name: 'casc-secrets', mountPath: SECRETS_FOLDER, readOnly: true },
   ],
-};
+});
 
 /** The one Pod. Only what its template holds restarts it: the image, its settings, never the configuration. */
-function workload(model: Model): Declaration[] {
-  const { jenkins } = model.settings;
-  const within = inOwnNamespace(model);
+function workload(spec: FullSpec): Declaration[] {
+  const within = inOwnNamespace(spec);
   const match = selector('jenkins', 'jenkins');
   const probe = { httpGet: { path: '/login', port: JENKINS_PORT } };
   const scrape = {
@@ -175,7 +172,7 @@ function workload(model: Model): Declaration[] {
           template: {
             metadata: {
               labels: { ...within('jenkins').labels, ...match },
-              ...(jenkins.metrics ? { annotations: scrape } : {}),
+              ...(spec.metrics ? { annotations: scrape } : {}),
             },
             spec: {
               serviceAccountName: 'jenkins',
@@ -187,7 +184,7 @@ function workload(model: Model): Declaration[] {
               containers: [
                 {
                   name: 'jenkins',
-                  image: controllerImage,
+                  image: controllerImageOf(spec),
                   env: [
                     { name: 'CASC_JENKINS_CONFIG', value: CASC_FOLDER },
                     {
@@ -208,8 +205,8 @@ function workload(model: Model): Declaration[] {
                   livenessProbe: { ...probe, periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 5 },
                   resources: withDisk(
                     {
-                      requests: { cpu: jenkins.resources.cpu, memory: jenkins.resources.memory },
-                      limits: { memory: jenkins.resources.memoryLimit },
+                      requests: { cpu: spec.resources.cpu, memory: spec.resources.memory },
+                      limits: { memory: spec.resources.memoryLimit },
                     },
                     '8Gi',
                   ),
@@ -224,7 +221,7 @@ function workload(model: Model): Declaration[] {
                     { name: 'tmp', mountPath: '/tmp' },
                   ],
                 },
-                reloader,
+                reloader(spec),
               ],
               volumes: [
                 { name: 'home', persistentVolumeClaim: { claimName: 'jenkins-home' } },
@@ -249,7 +246,7 @@ function workload(model: Model): Declaration[] {
           'jenkins-bot-login',
           'jenkins-certificate-key',
           'jenkins-pull',
-          'gitlab-library-main',
+          ...spec.after,
         ],
       },
     ),
@@ -260,7 +257,7 @@ function workload(model: Model): Declaration[] {
       within('jenkins'),
       {
         // Of one Pod, a budget of one would protect nothing.
-        spec: { maxUnavailable: jenkins.evictable ? 1 : 0, selector: { matchLabels: match } },
+        spec: { maxUnavailable: spec.evictable ? 1 : 0, selector: { matchLabels: match } },
       },
       afterNamespace,
     ),
@@ -268,10 +265,9 @@ function workload(model: Model): Declaration[] {
 }
 
 /** The ways in. */
-function access(model: Model): Declaration[] {
-  const { jenkins } = model.settings;
-  const { ingress, nodePort } = jenkins;
-  const within = inOwnNamespace(model);
+function access(spec: FullSpec): Declaration[] {
+  const { ingress, nodePort } = spec;
+  const within = inOwnNamespace(spec);
   return [
     object(
       'kubernetes:core/v1:Service',
@@ -313,6 +309,6 @@ function access(model: Model): Declaration[] {
 }
 
 /** Jenkins itself. */
-export function controller(model: Model): Declaration[] {
-  return [...account(model), ...state(model), ...workload(model), ...access(model)];
+export function controller(spec: FullSpec): Declaration[] {
+  return [...account(spec), ...state(spec), ...workload(spec), ...access(spec)];
 }

@@ -1,23 +1,17 @@
-import { keepsParts } from '../../stacks/backend';
 import { namespacesOf } from '../../stacks/namespaces';
-import { buildsLogIn } from '../../stacks/registry';
-import type { StackSettings } from '../../stacks/schema';
-import { deployVariables, PASSPHRASE_VARIABLE, secretSources } from '../../stacks/secrets';
-import { botToken, readerToken } from '../gitlab/access';
-import type { Model } from '../model';
-import { modulePurpose } from '../production/access';
 import type { Declaration } from '../shared/declaration';
 import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { namespaceHandle, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { givenRef, joinedBy, keyRef, type Ref, secretRef } from '../shared/references';
-import { derivedLogin, dockerConfig, loginPurpose } from '../shared/registry-login';
+import { inputRef, type Ref, secretRef } from '../shared/references';
+import { dockerConfig } from '../shared/registry-login';
+import type { FullSpec } from './defaults';
 import { productionAccess } from './deploy-access';
 import { BASES_SECRET, credentialIds, partPurpose, partSecretName } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
-export function credentials(model: Model): Declaration[] {
-  const endpoint = jenkinsEndpoint(model.settings);
+export function credentials(spec: FullSpec): Declaration[] {
+  const endpoint = jenkinsEndpoint(spec);
   const credential = (
     name: string,
     id: string,
@@ -36,7 +30,7 @@ export function credentials(model: Model): Declaration[] {
           ...labels({
             name: 'jenkins',
             component: 'jenkins',
-            environment: model.settings.environment,
+            environment: spec.environment,
             module,
           }),
           'jenkins.io/credentials-type': type,
@@ -45,48 +39,46 @@ export function credentials(model: Model): Declaration[] {
       },
       { stringData: data },
       // Another's Jenkins has its namespace already.
-      { dependsOn: model.settings.jenkins.existing ? [] : [namespaceHandle('jenkins')] },
+      { dependsOn: spec.existing ? [] : [namespaceHandle('jenkins')] },
     );
-  const { registry } = model.settings;
+  const { gitlab, modules, parts } = spec;
+  const botToken = inputRef('gitlab.botToken', gitlab.botToken);
   return [
     credential('jenkins-bot-token', credentialIds.botToken, 'secretText', { text: botToken }),
-    credential('jenkins-reader-token', credentialIds.readerToken, 'secretText', { text: readerToken }),
+    credential('jenkins-reader-token', credentialIds.readerToken, 'secretText', {
+      text: inputRef('gitlab.readerToken', gitlab.readerToken),
+    }),
     credential('jenkins-bot-login', credentialIds.botLogin, 'usernamePassword', {
       username: 'oauth2',
       password: botToken,
     }),
     credential('jenkins-certificate-key', credentialIds.certificateKey, 'secretText', {
       // Of this environment: stacks that share a seed do not take each other's certificates.
-      text: secretRef(`certificate/${model.settings.environment}`),
+      text: secretRef(`certificate/${spec.environment}`),
     }),
-    ...model.modules.map(({ name }) => {
-      // Another's registry knows one user that pushes; who may push where is its owner's matter.
-      const user = registry.existing ? names.pushUser : names.modulePushUser(name);
-      return credential(
+    ...modules.map(({ name, push }) =>
+      credential(
         `jenkins-registry-${name}`,
         credentialIds.registry(name),
         'usernamePassword',
-        { username: registry.existing?.push.user ?? user, password: secretRef(loginPurpose(user)) },
-        name,
-      );
-    }),
-    ...model.modules.flatMap(({ name }) => [
-      credential(
-        `jenkins-keys-${name}`,
-        credentialIds.keys(name),
-        'secretText',
-        {
-          text: joinedBy(
-            ' ',
-            [modulePurpose(name), ...(registry.existing ? [] : [loginPurpose(names.pullUser)])].map((path) =>
-              keyRef(path),
-            ),
-          ),
-        },
+        { username: push.user, password: inputRef('push.password', push.password) },
         name,
       ),
+    ),
+    ...modules.flatMap(({ name, keys }) => [
+      ...(keys === undefined
+        ? []
+        : [
+            credential(
+              `jenkins-keys-${name}`,
+              credentialIds.keys(name),
+              'secretText',
+              { text: inputRef('keys', keys) },
+              name,
+            ),
+          ]),
       // At Pulumi Cloud there are no parts.
-      ...(keepsParts(model.settings.backend)
+      ...(parts
         ? [
             credential(
               partSecretName(name),
@@ -102,18 +94,19 @@ export function credentials(model: Model): Declaration[] {
 }
 
 /** Login for the images that every build may start from. It goes from the delivery Pod to builds, and into no other Pod. */
-function basesLogin({ settings }: Model, common: Record<string, string>): Declaration[] {
-  if (!buildsLogIn(settings)) return [];
+function basesLogin(spec: FullSpec, common: Record<string, string>): Declaration[] {
+  const { address, bases } = spec.registry;
+  if (!bases) return [];
   return [
     object(
       'kubernetes:core/v1:Secret',
       'agents-bases',
       'ci',
-      { namespace: namespacesOf(settings).agents, name: BASES_SECRET, labels: common },
+      { namespace: namespacesOf(spec).agents, name: BASES_SECRET, labels: common },
       {
         type: 'kubernetes.io/dockerconfigjson',
         stringData: {
-          '.dockerconfigjson': dockerConfig(settings.registry.address, derivedLogin(names.basesUser)),
+          '.dockerconfigjson': dockerConfig(address, bases),
         },
       },
       { dependsOn: ['agents-namespace'] },
@@ -121,23 +114,18 @@ function basesLogin({ settings }: Model, common: Record<string, string>): Declar
   ];
 }
 
-/** Whether a variable of deploys is the same for all modules: what opens a state and gives its secrets is not. */
-const isOfAll = ({ backend }: StackSettings, variable: string): boolean =>
-  variable !== secretSources.seed && !(keepsParts(backend) && variable === PASSPHRASE_VARIABLE);
-
 /** What the Pods of rollouts are given, and what builds may log in with to pull base images. */
-export function deployAccess(model: Model): Declaration[] {
-  const { settings } = model;
-  const about = { name: names.deployer, component: 'jenkins', environment: settings.environment };
+export function deployAccess(spec: FullSpec): Declaration[] {
+  const about = { name: names.deployer, component: 'jenkins', environment: spec.environment };
   const common = labels(about);
   const within = (name: string, module?: string) => ({
-    namespace: namespacesOf(model.settings).deploy,
+    namespace: namespacesOf(spec).deploy,
     name,
     labels: labels({ ...about, module }),
   });
   const after = { dependsOn: ['deploy-namespace'] };
   return [
-    ...model.modules.map(({ name }) =>
+    ...spec.modules.map(({ name }) =>
       object(
         'kubernetes:core/v1:ServiceAccount',
         `deploy-account-${name}`,
@@ -147,7 +135,7 @@ export function deployAccess(model: Model): Declaration[] {
         after,
       ),
     ),
-    ...productionAccess(model),
+    ...productionAccess(spec),
     object(
       'kubernetes:core/v1:Secret',
       'deploy-environment',
@@ -155,13 +143,11 @@ export function deployAccess(model: Model): Declaration[] {
       within('deploy-environment'),
       {
         stringData: Object.fromEntries(
-          deployVariables(settings).flatMap(({ variable }) =>
-            isOfAll(settings, variable) ? [[variable, givenRef(variable)]] : [],
-          ),
+          Object.entries(spec.deployEnvironment).map(([name, value]) => [name, inputRef(name, value)]),
         ),
       },
       after,
     ),
-    ...basesLogin(model, common),
+    ...basesLogin(spec, common),
   ];
 }

@@ -1,14 +1,12 @@
 import type { types } from '@pulumi/kubernetes';
-import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { StackSettings } from '../../stacks/schema';
 import { yamlText } from '../../text/yaml';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { handle, outputOf } from '../shared/handle';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { foundRef, type Ref, written } from '../shared/references';
+import { inputRef, type Ref, written } from '../shared/references';
+import type { FullSpec } from './defaults';
 
 const NAME = 'deploy-kubeconfig';
 const TOKEN = handle('kubernetes:core/v1:Secret', 'deployer-token');
@@ -18,8 +16,8 @@ const MOUNT = '/kubeconfig';
 const OWN_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** A kubeconfig whose token and authority are files, under the context that the stack names. */
-function kubeconfig(settings: StackSettings, server: string | Ref, folder: string): string | Ref {
-  const { context } = settings.clusters.production;
+function kubeconfig(spec: FullSpec, server: string | Ref, folder: string): string | Ref {
+  const { context } = spec.production;
   return written(
     {
       apiVersion: 'v1',
@@ -32,7 +30,7 @@ function kubeconfig(settings: StackSettings, server: string | Ref, folder: strin
           context: {
             cluster: 'cluster',
             user: names.deployer,
-            namespace: namespacesOf(settings).deploy,
+            namespace: namespacesOf(spec).deploy,
           },
         },
       ],
@@ -46,10 +44,10 @@ function kubeconfig(settings: StackSettings, server: string | Ref, folder: strin
  * The deployer's account in a production cluster of its own. Its token is a Secret and not a short-lived one: a token
  * that is asked for would need credentials of that cluster to ask with.
  */
-function accountElsewhere(settings: StackSettings): Declaration[] {
-  const about = { name: names.deployer, component: 'jenkins', environment: settings.environment };
+function accountElsewhere(spec: FullSpec): Declaration[] {
+  const about = { name: names.deployer, component: 'jenkins', environment: spec.environment };
   const within = (name: string, annotations?: Record<string, string>) => ({
-    namespace: namespacesOf(settings).deploy,
+    namespace: namespacesOf(spec).deploy,
     name,
     labels: labels(about),
     ...(annotations ? { annotations } : {}),
@@ -57,7 +55,7 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
   return [
     ...fencedNamespace({
       prefix: 'deployer',
-      namespace: namespacesOf(settings).deploy,
+      namespace: namespacesOf(spec).deploy,
       provider: 'production',
       labels: about,
       // An account lives here, and nothing runs.
@@ -87,20 +85,20 @@ function accountElsewhere(settings: StackSettings): Declaration[] {
  * What a deploy Pod reaches production with. In one cluster that is the Pod's own account; a production cluster of its
  * own gets an account for it, whose token is kept in the ci cluster.
  */
-export function productionAccess({ settings }: Model): Declaration[] {
+export function productionAccess(spec: FullSpec): Declaration[] {
   const where = {
-    namespace: namespacesOf(settings).deploy,
+    namespace: namespacesOf(spec).deploy,
     name: NAME,
-    labels: labels({ name: names.deployer, component: 'jenkins', environment: settings.environment }),
+    labels: labels({ name: names.deployer, component: 'jenkins', environment: spec.environment }),
   };
   const after = { dependsOn: ['deploy-namespace'] };
-  if (isOneCluster(settings.clusters)) {
-    const config = kubeconfig(settings, 'https://kubernetes.default.svc', OWN_ACCOUNT);
+  const { server } = spec.production;
+  if (server === undefined) {
+    const config = kubeconfig(spec, 'https://kubernetes.default.svc', OWN_ACCOUNT);
     return [object('kubernetes:core/v1:ConfigMap', NAME, 'ci', where, { data: { config } }, after)];
   }
-  const server = settings.clusters.production.server ?? foundRef('server', 'production');
   return [
-    ...accountElsewhere(settings),
+    ...accountElsewhere(spec),
     object(
       'kubernetes:core/v1:Secret',
       NAME,
@@ -109,7 +107,7 @@ export function productionAccess({ settings }: Model): Declaration[] {
       {
         // Both come from a Secret's `data`, so they are base64 already.
         data: { token: outputOf(TOKEN, 'data', 'token'), 'ca.crt': outputOf(TOKEN, 'data', 'ca.crt') },
-        stringData: { config: kubeconfig(settings, server, MOUNT) },
+        stringData: { config: kubeconfig(spec, inputRef('production.server', server), MOUNT) },
       },
       after,
     ),
@@ -117,7 +115,7 @@ export function productionAccess({ settings }: Model): Declaration[] {
 }
 
 /** The volume that holds what {@link productionAccess} made. */
-export const kubeconfigVolume = ({ clusters }: StackSettings): types.input.core.v1.Volume =>
-  isOneCluster(clusters)
+export const kubeconfigVolume = ({ production }: FullSpec): types.input.core.v1.Volume =>
+  production.server === undefined
     ? { name: 'kubeconfig', configMap: { name: NAME } }
     : { name: 'kubeconfig', secret: { secretName: NAME } };

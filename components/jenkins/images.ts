@@ -1,37 +1,38 @@
 import { imageContext } from '../../catalog/program';
-import { imageFor } from '../../stacks/load';
-import { repositoryRoot } from '../../stacks/registry';
-import type { Model } from '../model';
-import { registryHandles } from '../registry/resources';
 import type { Declaration } from '../shared/declaration';
 import { handle, outputOf } from '../shared/handle';
-import { names } from '../shared/naming';
-import { secretRef } from '../shared/references';
-import { loginPurpose } from '../shared/registry-login';
+import { inputRef, type Ref } from '../shared/references';
+import type { FullSpec } from './defaults';
+import type { JenkinsSpec } from './jenkins';
 
 const deliveryImageHandle = handle('docker:index/image:Image', 'delivery-image');
 const controllerImageHandle = handle('docker:index/image:Image', 'jenkins-image');
 
-/** The delivery image, by its digest. */
+/** The delivery image of a topology, by its digest. */
 export const deliveryImage = outputOf(deliveryImageHandle, 'repoDigest');
 
-/** Jenkins with its plugins, by its digest. */
-export const controllerImage = outputOf(controllerImageHandle, 'repoDigest');
+/** Image with the commands that pipelines call. */
+export const deliveryImageOf = (spec: Pick<JenkinsSpec, 'deliveryImage'>): string | Ref =>
+  spec.deliveryImage === undefined ? deliveryImage : inputRef('deliveryImage', spec.deliveryImage);
 
-/** An image that the topology builds itself, by its own registry's name. */
+/** Jenkins with its plugins. */
+export const controllerImageOf = (spec: Pick<JenkinsSpec, 'image'>): string | Ref =>
+  spec.image === undefined ? outputOf(controllerImageHandle, 'repoDigest') : inputRef('image', spec.image);
+
+/** An image that is built here, by the registry's name. */
 function builtImage(
-  model: Model,
+  { registry }: FullSpec,
   name: string,
   repository: string,
   build: { readonly context: string; readonly dockerfile: string; readonly base: string },
 ): Declaration {
-  const { registry } = model.settings;
+  const address = `${registry.scheme}://${registry.address}`;
   return {
     type: 'docker:index/image:Image',
     name,
     provider: 'docker',
     args: {
-      imageName: `${repositoryRoot(model.settings)}/${repository}`,
+      imageName: `${registry.repositories}/${repository}`,
       build: {
         context: build.context,
         dockerfile: build.dockerfile,
@@ -39,34 +40,38 @@ function builtImage(
         platform: 'linux/amd64',
       },
       registry: {
-        server: `${registry.scheme}://${registry.address}`,
-        username: registry.existing?.push.user ?? names.pushUser,
-        password: secretRef(loginPurpose(names.pushUser)),
+        server: address,
+        username: registry.push.user,
+        password: inputRef('registry.push.password', registry.push.password),
       },
     },
-    dependsOn: registry.existing ? [] : [registryHandles('registry').service.name],
+    dependsOn: registry.after ? [registry.after.name] : [],
     // A Service exists a moment before its address answers, and the engine pushes at once when it built from its cache.
-    needsAnswer: `${registry.scheme}://${registry.address}/v2/`,
+    needsAnswer: `${address}/v2/`,
   };
 }
 
 /** Jenkins with its plugins, and the agents' image with this repository's own programs. */
-export function jenkinsImages(model: Model): Declaration[] {
-  const context = imageContext(model.settings.topologyProject !== undefined);
+export function jenkinsImages(spec: FullSpec): Declaration[] {
+  const context = imageContext(spec.topologyProject !== undefined);
   return [
-    ...(model.settings.jenkins.existing
+    ...(spec.existing || spec.image !== undefined
       ? []
       : [
-          builtImage(model, controllerImageHandle.name, 'switchyard/jenkins', {
+          builtImage(spec, controllerImageHandle.name, 'switchyard/jenkins', {
             context: 'components/jenkins/image',
             dockerfile: 'components/jenkins/image/Dockerfile',
-            base: imageFor(model.settings, 'jenkins'),
+            base: spec.images.jenkins,
           }),
         ]),
-    builtImage(model, deliveryImageHandle.name, 'switchyard/delivery', {
-      context,
-      dockerfile: `${context}/Dockerfile`,
-      base: imageFor(model.settings, 'agent'),
-    }),
+    ...(spec.deliveryImage === undefined
+      ? [
+          builtImage(spec, deliveryImageHandle.name, 'switchyard/delivery', {
+            context,
+            dockerfile: `${context}/Dockerfile`,
+            base: spec.images.agent,
+          }),
+        ]
+      : []),
   ];
 }

@@ -1,15 +1,12 @@
-import type { Module } from '../../catalog/load';
-import { keepsParts } from '../../stacks/backend';
-import { backsUpReleases } from '../../stacks/backup';
 import { jobFolder } from '../../stacks/gitlab';
 import { groovyBlock, groovyString } from '../../text/groovy';
 import { type JcascScalar, jcasc, jcascVariable } from '../../text/jcasc';
-import type { Model } from '../model';
+import type { FullSpec } from './defaults';
 import { cascSecrets, cloudName } from './names';
 
 /** Job DSL of the folder that holds all modules' jobs. */
-export const folderScript = (model: Model): string =>
-  `folder(${groovyString(jobFolder(model.settings.gitlab))}) { description('Modules') }\n`;
+export const folderScript = (spec: FullSpec): string =>
+  `folder(${groovyString(jobFolder(spec.gitlab))}) { description('Modules') }\n`;
 
 /**
  * A job that GitLab starts. Its whole pipeline is one call of the shared library, and stands here: a Jenkinsfile in the
@@ -19,7 +16,7 @@ export const folderScript = (model: Model): string =>
  * plugin's own memory of built commits needs a checkout by `scm`, which this job has not.
  */
 const gitlabJob = (
-  model: Model,
+  spec: FullSpec,
   job: {
     readonly name: string;
     readonly description: string;
@@ -28,7 +25,7 @@ const gitlabJob = (
     readonly approvals: boolean;
     readonly pipeline: string;
   },
-): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${job.name}`)}) {
+): JcascScalar => jcasc`pipelineJob(${groovyString(`${jobFolder(spec.gitlab)}/${job.name}`)}) {
   description(${groovyString(job.description)})
   logRotator { numToKeep(100) }
   quietPeriod(0)
@@ -63,16 +60,16 @@ const gitlabJob = (
 
 /** Job of this repository's own project. */
 export const topologyJobScript = (
-  model: Model,
+  spec: FullSpec,
   { path, apply }: { readonly path: string; readonly apply: string },
 ): JcascScalar =>
-  gitlabJob(model, {
+  gitlabJob(spec, {
     name: path,
     description: 'Previews and applies merge requests on the topology itself',
     drafts: true,
     approvals: false,
-    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(model.settings.environment)}${namespaces(model)}${
-      apply === 'automatic' ? `, modules: ${moduleList(model)}` : ''
+    pipeline: `topologyPipeline(apply: ${groovyString(apply)}, own: ${groovyString(spec.environment)}${namespaces(spec)}${
+      apply === 'automatic' ? `, modules: ${moduleList(spec)}` : ''
     })`,
   });
 
@@ -81,9 +78,9 @@ export const driftJob = (path: string): string => `${path}-drift`;
 
 /** A job that the clock starts: nobody waits for it, and a second one beside it would look at the same. */
 export const driftJobScript = (
-  model: Model,
+  spec: FullSpec,
   { path, drift }: { readonly path: string; readonly drift: string },
-): string => `pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${driftJob(path)}`)}) {
+): string => `pipelineJob(${groovyString(`${jobFolder(spec.gitlab)}/${driftJob(path)}`)}) {
   description('Compares what is there with what was applied, and keeps an issue about it')
   logRotator { numToKeep(100) }
   properties {
@@ -97,7 +94,7 @@ export const driftJobScript = (
   definition {
     cps {
       script(${groovyBlock(
-        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(model.settings.environment)}${namespaces(model)}${parts(model)})\n`,
+        `@Library('switchyard') _\n\ntopologyDrift(environment: ${groovyString(spec.environment)}${namespaces(spec)}${parts(spec)})\n`,
       )})
       sandbox(true)
     }
@@ -110,19 +107,19 @@ export const ROLLBACK_JOB = 'module_rollback';
 
 /** A job that people start. What they write is looked at by the library and by `delivery rollback`. */
 export const rollbackJobScript = (
-  model: Model,
-): string => `pipelineJob(${groovyString(`${jobFolder(model.settings.gitlab)}/${ROLLBACK_JOB}`)}) {
+  spec: FullSpec,
+): string => `pipelineJob(${groovyString(`${jobFolder(spec.gitlab)}/${ROLLBACK_JOB}`)}) {
   description('Puts an earlier release of a module back, in the ledger and in production')
   logRotator { numToKeep(100) }
   parameters {
-    choiceParam('MODULE', ${moduleList(model)}, 'The module')
+    choiceParam('MODULE', ${moduleList(spec)}, 'The module')
     stringParam('TO', '', 'Commit of a release, or at least 7 digits of it; empty: the one before what runs')
     booleanParam('HOLD', false, 'Keep it until a rollback without this: nothing merged takes its place')
   }
   definition {
     cps {
       script(${groovyBlock(
-        `@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD]${places(model)})\n`,
+        `@Library('switchyard') _\n\nmodulePipeline(module: params.MODULE, rollback: [to: params.TO, hold: params.HOLD]${places(spec)})\n`,
       )})
       sandbox(true)
     }
@@ -131,33 +128,33 @@ export const rollbackJobScript = (
 `;
 
 /** What a pipeline is told where its namespaces do not have their usual names. */
-const namespaces = ({ settings: { namespacePrefix } }: Model): string =>
+const namespaces = ({ namespacePrefix }: FullSpec): string =>
   namespacePrefix === undefined ? '' : `, namespacePrefix: ${groovyString(namespacePrefix)}`;
 
 /** What a module's pipeline is told of where its Pods run, where that is not the usual, and whether its rollouts have parts. */
-function places(model: Model): string {
-  const cloud = cloudName(model);
+function places(spec: FullSpec): string {
+  const cloud = cloudName(spec);
   return [
     ...(cloud === 'kubernetes' ? [] : [`, cloud: ${groovyString(cloud)}`]),
-    namespaces(model),
-    parts(model),
+    namespaces(spec),
+    parts(spec),
   ].join('');
 }
 
 /** Whether deploys of several modules can go on side by side, each on its part of the state. */
-const parts = ({ settings: { backend } }: Model): string => (keepsParts(backend) ? ', parts: true' : '');
+const parts = ({ parts: kept }: FullSpec): string => (kept ? ', parts: true' : '');
 
-const moduleList = ({ modules }: Model): string =>
+const moduleList = ({ modules }: FullSpec): string =>
   `[${modules.map(({ name }) => groovyString(name)).join(', ')}]`;
 
 /** Job DSL of one module's pipeline. */
-export const jobScript = (model: Model, module: Module): JcascScalar =>
-  gitlabJob(model, {
+export const jobScript = (spec: FullSpec, module: FullSpec['modules'][number]): JcascScalar =>
+  gitlabJob(spec, {
     name: module.name,
     description: module.description,
     drafts: false,
     approvals: module.merge === 'reviewed',
-    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(model)}${
-      backsUpReleases(model.settings.backup) ? ', backup: true' : ''
+    pipeline: `modulePipeline(module: ${groovyString(module.name)}${places(spec)}${
+      spec.releaseBackup ? ', backup: true' : ''
     })`,
   });

@@ -1,8 +1,7 @@
-import type { Login } from '../../stacks/login';
-import type { StackSettings } from '../../stacks/schema';
 import { jcascVariable } from '../../text/jcasc';
-import type { Model } from '../model';
 import { names } from '../shared/naming';
+import type { FullSpec } from './defaults';
+import type { JenkinsLogin } from './jenkins';
 import { cascSecrets, reconcilerLogsIn } from './names';
 
 /** The one user of Jenkins' own. */
@@ -20,14 +19,14 @@ const PERMISSIONS = {
 } as const;
 
 /** Whether the user `admin` is there: with GitLab's OAuth there is no way in beside it. */
-export const hasAdmin = ({ login }: StackSettings['jenkins']): boolean => login?.gitlab === undefined;
+export const hasAdmin = ({ login }: Pick<FullSpec, 'login'>): boolean => login?.gitlab === undefined;
 
 /**
  * Who people are. Keys of oic-auth 4.718 (`OicSecurityRealm`, `OicServerWellKnownConfiguration` and
  * `properties/EscapeHatch` by their constructors and setters) and of gitlab-oauth 1.30 (`GitLabSecurityRealm`, which has no
  * symbol: configuration-as-code calls it `gitLab`).
  */
-function providerRealm({ openIdConnect: oidc, gitlab: oauth }: Login, gitlabUrl: string) {
+function providerRealm({ openIdConnect: oidc, gitlab: oauth }: JenkinsLogin, gitlabUrl: string) {
   const clientSecret = jcascVariable(cascSecrets.clientSecret);
   if (oauth) {
     const address = gitlabUrl.replace(/\/+$/, '');
@@ -65,15 +64,14 @@ function providerRealm({ openIdConnect: oidc, gitlab: oauth }: Login, gitlabUrl:
 }
 
 /** JCasC: how people get in. */
-export const securityRealm = (model: Model) => {
-  const { jenkins, gitlab } = model.settings;
-  if (jenkins.login) return providerRealm(jenkins.login, gitlab.url);
+export const securityRealm = (spec: FullSpec) => {
+  if (spec.login) return providerRealm(spec.login, spec.gitlab.url);
   return {
     local: {
       allowsSignup: false,
       users: [
         { id: ADMIN, password: jcascVariable(cascSecrets.adminPassword) },
-        ...(reconcilerLogsIn(model)
+        ...(reconcilerLogsIn(spec)
           ? [{ id: names.reconciler, password: jcascVariable(cascSecrets.reconcilerPassword) }]
           : []),
       ],
@@ -82,7 +80,7 @@ export const securityRealm = (model: Model) => {
 };
 
 /** JCasC: what they may do. matrix-auth 3.3: `entries` of `group` and `user`, each with `name` and `permissions`. */
-export function authorizationStrategy({ login, anonymousRead }: StackSettings['jenkins']) {
+export function authorizationStrategy({ login, anonymousRead }: FullSpec) {
   if (!login) return { loggedInUsersCanDoAnything: { allowAnonymousRead: anonymousRead } };
   const permissions = new Map<string, Set<string>>();
   const grant = (name: string, names: readonly string[]) =>

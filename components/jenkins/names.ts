@@ -1,14 +1,11 @@
-import { keepsParts } from '../../stacks/backend';
-import { backsUpReleases } from '../../stacks/backup';
+import { mayReconcile } from '../../stacks/merge-queue';
 import { clusterWide, type NamespaceSettings, namespacesOf } from '../../stacks/namespaces';
-import type { StackSettings } from '../../stacks/schema';
-import { secretSources } from '../../stacks/secrets';
 import { hookTokenPurpose } from '../gitlab/hooks';
-import { mayReconcile } from '../gitlab/queue';
-import type { Model } from '../model';
 import type { Account } from '../shared/exec-role';
 import { names } from '../shared/naming';
-import { givenRef, keyRef, type Ref, secretRef } from '../shared/references';
+import { type Ref, secretRef } from '../shared/references';
+import type { FullSpec } from './defaults';
+import type { JenkinsSpec } from './jenkins';
 
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
@@ -34,19 +31,11 @@ export const credentialIds = {
   part: (module: string) => `part-${module}`,
 } as const;
 
-/** A variable of whoever runs `up`, as Pods get it: the seed as this environment's key, which gives no other's secrets. */
-export const ofPods = (variable: string): Ref =>
-  variable === secretSources.seed ? keyRef('') : givenRef(variable);
-
 /** Purpose of the secret that encrypts one module's part of the state. */
 export const partPurpose = (module: string): string => `part/${module}`;
 
 /** Declaration of the Secret that opens one module's part of the state. */
 export const partSecretName = (module: string): string => `jenkins-part-${module}`;
-
-/** Whether a Pod reads the whole state: for previews and drift, and to cut it for the deploys of single modules. */
-export const readsState = ({ backend, topologyProject }: StackSettings): boolean =>
-  keepsParts(backend) || topologyProject !== undefined;
 
 /** Secret with what opens the whole state. */
 export const STATE_SECRET = 'state-environment';
@@ -54,31 +43,35 @@ export const STATE_SECRET = 'state-environment';
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';
 
+type Jobs = Pick<JenkinsSpec, 'modules' | 'topologyProject'>;
+
 /** Jobs that a hook starts. */
-export const hookedJobs = ({ modules, settings: { topologyProject } }: Model): string[] => [
+export const hookedJobs = ({ modules = [], topologyProject }: Jobs): string[] => [
   ...modules.map(({ name }) => name),
   ...(topologyProject ? [topologyProject.path] : []),
 ];
 
 /** The token of each job's hook, by its file name. */
-export const hookTokens = (model: Model): Record<string, Ref> =>
+export const hookTokens = (spec: Jobs): Record<string, Ref> =>
   Object.fromEntries(
-    hookedJobs(model).map((name) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
+    hookedJobs(spec).map((name) => [cascSecrets.hookToken(name), secretRef(hookTokenPurpose(name))]),
   );
 
 /** Purpose of the secret with which the reconciler logs in to Jenkins. */
 export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 
+type Reading = Pick<JenkinsSpec, 'anonymousRead' | 'existing' | 'login'>;
+
 /** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
-export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
-  !jenkins.anonymousRead && !jenkins.login;
+export const reconcilerLogsIn = ({ anonymousRead, login }: Reading): boolean => !anonymousRead && !login;
 
 /** Whether a reconciler runs. */
-export const reconciles = (model: Model): boolean => mayReconcile(model) && hookedJobs(model).length > 0;
+export const reconciles = (spec: Reading & Jobs): boolean =>
+  mayReconcile(spec) && hookedJobs(spec).length > 0;
 
 /** Tells the `delivery` command that what waits in the merge queue is started again by somebody. */
-export const queueing = (model: Model): { name: string; value: string }[] =>
-  reconciles(model) ? [{ name: 'SWITCHYARD_QUEUE', value: 'true' }] : [];
+export const queueing = (spec: Reading & Jobs): { name: string; value: string }[] =>
+  reconciles(spec) ? [{ name: 'SWITCHYARD_QUEUE', value: 'true' }] : [];
 
 /** Account of the Pods that take a merge request through its tests. */
 export const deliveryAccount = (settings: NamespaceSettings): Account => ({
@@ -90,18 +83,18 @@ export const deliveryAccount = (settings: NamespaceSettings): Account => ({
 export const JENKINS_USER = 1000;
 
 /** Name of the Kubernetes cloud: in a Jenkins with others it must be told apart. */
-export const cloudName = ({ settings }: Model): string =>
-  settings.jenkins.existing ? clusterWide(settings, 'switchyard') : 'kubernetes';
+export const cloudName = (spec: Pick<JenkinsSpec, 'existing' | 'namespacePrefix'>): string =>
+  spec.existing ? clusterWide(spec, 'switchyard') : 'kubernetes';
 
 /** Namespaces in which agents of Jenkins' own work and image builds run; tests have one a module. */
-export function agentNamespaces(settings: StackSettings): string[] {
-  const { agents, build, deploy, releaseBackup, preview, drift, apply } = namespacesOf(settings);
-  const { topologyProject } = settings;
+export function agentNamespaces(spec: FullSpec): string[] {
+  const { agents, build, deploy, releaseBackup, preview, drift, apply } = namespacesOf(spec);
+  const { topologyProject } = spec;
   return [
     agents,
     build,
     deploy,
-    ...(backsUpReleases(settings.backup) ? [releaseBackup] : []),
+    ...(spec.releaseBackup ? [releaseBackup] : []),
     ...(topologyProject ? [preview, drift] : []),
     ...(topologyProject?.apply === 'automatic' ? [apply] : []),
   ];

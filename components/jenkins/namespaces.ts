@@ -1,8 +1,6 @@
 import { AGENT_DISK, agentResources } from '../../catalog/containers';
-import { backsUpReleases } from '../../stacks/backup';
 import { namespacesOf } from '../../stacks/namespaces';
 import { RELEASE_DISK } from '../backup/environment';
-import type { Model } from '../model';
 import { agentRole, rightIn } from '../shared/agent-access';
 import type { Declaration } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
@@ -10,9 +8,9 @@ import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { fencedNamespace, object, retained } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import { bytes, wholeGibibytes } from '../shared/quantities';
-import { registryEndpoint } from '../shared/registry-login';
 import { deliveryDisk } from './agents';
 import { buildDisk } from './buildkit';
+import type { FullSpec } from './defaults';
 import { deliveryAccount } from './names';
 import {
   buildWaysOut,
@@ -26,8 +24,8 @@ import {
 const DELIVERY_ACCOUNT = 'agents-account';
 
 /** Names of what agents cannot be without: the files that they work from, and an account. */
-export const agentFiles = (model: Model): string[] => [
-  ...jenkinsNamespaces(model).flatMap(({ type, name }) =>
+export const agentFiles = (spec: FullSpec): string[] => [
+  ...jenkinsNamespaces(spec).flatMap(({ type, name }) =>
     type === 'kubernetes:core/v1:ConfigMap' ? [name] : [],
   ),
   DELIVERY_ACCOUNT,
@@ -42,29 +40,29 @@ export const agentsDisk = (pods: number, other: string = AGENT_DISK): string =>
  * shows the secret by which its agent connects.
  */
 export const agentAccess = (
-  { settings }: Model,
+  spec: FullSpec,
   prefix: string,
   namespace: string,
   common: Record<string, string>,
 ): Declaration[] => [
-  ...agentRole(jenkinsEndpoint(settings), prefix, namespace, common),
-  ...rightIn(prefix, { namespace, labels: common }, deliveryAccount(settings), {
+  ...agentRole(jenkinsEndpoint(spec), prefix, namespace, common),
+  ...rightIn(prefix, { namespace, labels: common }, deliveryAccount(spec), {
     resources: ['events'],
     verbs: ['list'],
   }),
 ];
 
 /** Jenkins' own namespace, its agents', the rollouts', and the image builds'. */
-export function jenkinsNamespaces(model: Model): Declaration[] {
-  const { environment, registry, jenkins, backup } = model.settings;
-  const namespaces = namespacesOf(model.settings);
+export function jenkinsNamespaces(spec: FullSpec): Declaration[] {
+  const { environment, registry, maximumAgents } = spec;
+  const namespaces = namespacesOf(spec);
   const about = (name: string) => ({ name, component: 'jenkins', environment, purpose: 'ci' });
   const agentNamespaces = [
-    ['agents', namespaces.agents, deliveryDisk(model.settings), deliveryWaysOut(model)],
-    ['deploy', namespaces.deploy, AGENT_DISK, changingWaysOut(model)],
-    ...(backsUpReleases(backup)
+    ['agents', namespaces.agents, deliveryDisk(spec), deliveryWaysOut(spec)],
+    ['deploy', namespaces.deploy, AGENT_DISK, changingWaysOut(spec)],
+    ...(spec.releaseBackup
       ? ([
-          ['release-backup', namespaces.releaseBackup, RELEASE_DISK.all, releaseBackupWaysOut(model)],
+          ['release-backup', namespaces.releaseBackup, RELEASE_DISK.all, releaseBackupWaysOut(spec)],
         ] as const)
       : []),
   ] as const;
@@ -74,15 +72,15 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
     provider: 'ci',
     labels: about('jenkins'),
     quota: { pods: 4, cpu: '4', memory: '8Gi', disk: '36Gi', claims: 2 },
-    egress: controllerWaysOut(model),
-    pullFrom: registryEndpoint(registry),
+    egress: controllerWaysOut(spec),
+    pullFrom: registry,
   });
   return [
     // Another's Jenkins has its namespace already.
-    ...(jenkins.existing ? [] : own).map(
+    ...(spec.existing ? [] : own).map(
       (declaration): Declaration =>
         // A namespace takes its claims along when it goes.
-        declaration.name === 'jenkins-namespace' && jenkins.onDelete === 'retain'
+        declaration.name === 'jenkins-namespace' && spec.onDelete === 'retain'
           ? { ...declaration, ...retained }
           : declaration,
     ),
@@ -93,17 +91,17 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
         provider: 'ci',
         labels: about(prefix),
         quota: {
-          pods: jenkins.maximumAgents,
+          pods: maximumAgents,
           cpu: '16',
           memory: '32Gi',
-          disk: agentsDisk(jenkins.maximumAgents, disk),
+          disk: agentsDisk(maximumAgents, disk),
           claims: 0,
         },
         egress,
-        pullFrom: registryEndpoint(registry),
+        pullFrom: registry,
       }),
-      ...agentAccess(model, prefix, namespace, labels(about(prefix))),
-      ...repositoryFiles(model.files, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
+      ...agentAccess(spec, prefix, namespace, labels(about(prefix))),
+      ...repositoryFiles(spec.files, { prefix, namespace, provider: 'ci', labels: labels(about(prefix)) }),
     ]),
     object(
       'kubernetes:core/v1:ServiceAccount',
@@ -113,7 +111,7 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       { automountServiceAccountToken: false },
       { dependsOn: ['agents-namespace'] },
     ),
-    appliedProgram(model.program, {
+    appliedProgram(spec.program, {
       prefix: 'deploy',
       namespace: namespaces.deploy,
       provider: 'ci',
@@ -128,17 +126,17 @@ export function jenkinsNamespaces(model: Model): Declaration[] {
       // AppArmor must be off and `newuidmap` must gain capabilities (see buildkit.ts). Nothing else runs here.
       level: 'privileged',
       quota: {
-        pods: jenkins.maximumAgents,
+        pods: maximumAgents,
         cpu: '16',
         memory: '32Gi',
-        disk: agentsDisk(jenkins.maximumAgents, buildDisk(model.settings)),
+        disk: agentsDisk(maximumAgents, buildDisk(spec)),
         claims: 0,
       },
       // A step of a Dockerfile that opens ports on nodes or orders load balancers reaches beyond its Pod.
       caps: { 'services.nodeports': '0', 'services.loadbalancers': '0' },
-      egress: buildWaysOut(model),
-      pullFrom: registryEndpoint(registry),
+      egress: buildWaysOut(spec),
+      pullFrom: registry,
     }),
-    ...agentAccess(model, 'build', namespaces.build, labels({ ...about('buildkit'), component: 'jenkins' })),
+    ...agentAccess(spec, 'build', namespaces.build, labels({ ...about('buildkit'), component: 'jenkins' })),
   ];
 }

@@ -1,42 +1,22 @@
 import type { types } from '@pulumi/kubernetes';
-import { ProblemsError } from '../../catalog/problems';
-import { buildWays, GATE_PORT } from '../../stacks/builds';
-import { parseStack, stackFile } from '../../stacks/load';
+import { GATE_PORT } from '../../stacks/builds';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { StackSettings } from '../../stacks/schema';
-import { repositoryPorts } from '../backup/network';
-import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
-import { JENKINS_PORT } from '../shared/jenkins-endpoint';
+import { JENKINS_PORT, jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { object } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import {
-  apiPorts,
-  changingPorts,
-  type EgressRule,
-  gitlabPort,
-  inNamespaces,
-  outside,
-  registryPort,
-  toJenkins,
-  toJenkinsAnywhere,
-  toMetrics,
-  toNamespace,
-  toNeighbours,
-  toRange,
-  toRegistry,
-} from '../shared/network';
-import { otherEnvironments } from './environments';
+import { type EgressRule, inNamespaces, outside, portOf, toNamespace, toRange } from '../shared/network';
+import type { FullSpec } from './defaults';
 import { agentNamespaces } from './names';
 
 type Peer = types.input.networking.v1.NetworkPolicyPeer;
 
 /** Who may open connections to Jenkins, and to the gate of a build; the namespaces deny all else that comes in. */
-export function jenkinsNetwork(model: Model): Declaration[] {
-  const { environment, jenkins } = model.settings;
-  const { ci, agents, build, reconciler } = namespacesOf(model.settings);
+export function jenkinsNetwork(spec: FullSpec): Declaration[] {
+  const { environment, ingress, metrics, nodePort } = spec;
+  const { ci, agents, build, reconciler } = namespacesOf(spec);
   const peers: Peer[] = [
-    inNamespaces(...agentNamespaces(model.settings), reconciler),
+    inNamespaces(...agentNamespaces(spec), reconciler),
     {
       namespaceSelector: {
         matchLabels: { 'app.kubernetes.io/part-of': 'switchyard', 'switchyard.dev/purpose': 'test' },
@@ -45,11 +25,11 @@ export function jenkinsNetwork(model: Model): Declaration[] {
   ];
   // Only an ingress says by which way people and hooks come in. What arrives through a node's port, or through
   // something of the site's own, has an address that no selector knows.
-  const known = jenkins.ingress !== undefined && jenkins.nodePort === undefined;
+  const known = ingress !== undefined && nodePort === undefined;
   const from: Peer[] = [
     ...peers,
-    ...(jenkins.ingress ? [inNamespaces(jenkins.ingress.namespace)] : []),
-    ...(jenkins.metrics ? [inNamespaces(jenkins.metrics.namespace)] : []),
+    ...(ingress ? [inNamespaces(ingress.namespace)] : []),
+    ...(metrics ? [inNamespaces(metrics.namespace)] : []),
   ];
   const allow = (
     name: string,
@@ -77,7 +57,7 @@ export function jenkinsNetwork(model: Model): Declaration[] {
       { dependsOn: [`${name}-namespace`] },
     );
   return [
-    ...(jenkins.existing
+    ...(spec.existing
       ? []
       : [
           allow(
@@ -93,77 +73,87 @@ export function jenkinsNetwork(model: Model): Declaration[] {
   ];
 }
 
+/** An agent connects to Jenkins, not the other way round. */
+const toJenkins = (spec: FullSpec): EgressRule => toNamespace(jenkinsEndpoint(spec).namespace, JENKINS_PORT);
+
+/** Where an agent that runs no foreign code finds Jenkins, also where that is another site's. */
+const toJenkinsAnywhere = (spec: FullSpec): EgressRule[] => {
+  const url = spec.existing?.agentsUrl;
+  return [toJenkins(spec), ...(url ? [outside(portOf(url))] : [])];
+};
+
+const apiPorts = ({ cluster, production }: FullSpec): number[] => [
+  ...cluster.apiPorts,
+  ...production.apiPorts,
+];
+const gitlabPort = ({ gitlab }: FullSpec): number => portOf(gitlab.url);
+const registryPort = ({ registry }: FullSpec): number => portOf(`${registry.scheme}://${registry.address}`);
+
 /**
  * Where the Pods of image builds may connect to besides DNS. Whatever stands in a Dockerfile runs there: no way leads to
  * an API server, a node, a Service that is not named here, or a cloud's metadata.
  */
-export function buildWaysOut({ settings }: Model): EgressRule[] {
+export function buildWaysOut(spec: FullSpec): EgressRule[] {
+  const { builds = [{ cidr: '0.0.0.0/0', ports: [443] }], registry = [] } = spec.network;
   return [
-    toJenkins(settings),
-    toNamespace(namespacesOf(settings).agents, GATE_PORT),
+    toJenkins(spec),
+    toNamespace(namespacesOf(spec).agents, GATE_PORT),
     // Base images of the topology's own; its proxy shows builds nothing else.
-    ...toRegistry(settings),
-    ...buildWays(settings).map(toRange),
+    ...registry,
+    ...builds.map(toRange),
   ];
 }
 
 /** Where Jenkins connects to: GitLab, and the API server that starts its agents. */
-export const controllerWaysOut = ({ settings }: Model): EgressRule[] => [
-  ...toNeighbours(settings),
-  outside(...apiPorts(settings), gitlabPort(settings)),
+export const controllerWaysOut = (spec: FullSpec): EgressRule[] => [
+  ...(spec.network.neighbours ?? []),
+  outside(...apiPorts(spec), gitlabPort(spec)),
 ];
 
 /** Where `delivery` Pods connect to. */
-export const deliveryWaysOut = ({ settings }: Model): EgressRule[] => [
-  ...toJenkinsAnywhere(settings),
-  ...toRegistry(settings),
-  ...toNeighbours(settings),
+export const deliveryWaysOut = (spec: FullSpec): EgressRule[] => [
+  ...toJenkinsAnywhere(spec),
+  ...(spec.network.registry ?? []),
+  ...(spec.network.neighbours ?? []),
   // API servers: how test Pods start.
-  outside(...settings.clusters.ci.apiPorts, gitlabPort(settings), registryPort(settings)),
+  outside(...spec.cluster.apiPorts, gitlabPort(spec), registryPort(spec)),
 ];
 
 /** Where Pods connect to that back up what was released. */
-export const releaseBackupWaysOut = ({ settings }: Model): EgressRule[] => [
-  ...toJenkinsAnywhere(settings),
-  ...toRegistry(settings),
-  ...toMetrics(settings),
-  ...toNeighbours(settings),
-  outside(gitlabPort(settings), registryPort(settings), ...repositoryPorts(settings)),
+export const releaseBackupWaysOut = (spec: FullSpec): EgressRule[] => [
+  ...toJenkinsAnywhere(spec),
+  ...(spec.network.registry ?? []),
+  ...(spec.network.metrics ?? []),
+  ...(spec.network.neighbours ?? []),
+  outside(gitlabPort(spec), registryPort(spec), ...(spec.releaseBackup?.ports ?? [])),
 ];
 
-/** Settings of the other environments that this one's Pods work for, as far as their files can be read. */
-function othersOf({ settings, files }: Model): StackSettings[] {
-  return otherEnvironments(settings).flatMap(({ environment }) => {
-    const file = stackFile(environment);
-    try {
-      return [parseStack(files.stacks[file] ?? '', `stacks/${file}`, environment)];
-    } catch (error) {
-      // What is wrong with it is told where that environment is checked.
-      if (error instanceof ProblemsError) return [];
-      throw error;
-    }
-  });
-}
-
 /** Where Pods connect to that change this environment, or work for others: their clusters, GitLab, registry and state. */
-export const changingWaysOut = (model: Model): EgressRule[] => [
-  ...toJenkinsAnywhere(model.settings),
-  ...toRegistry(model.settings),
-  ...toNeighbours(model.settings),
-  outside(...[model.settings, ...othersOf(model)].flatMap(changingPorts)),
+export const changingWaysOut = (spec: FullSpec): EgressRule[] => [
+  ...toJenkinsAnywhere(spec),
+  ...(spec.network.registry ?? []),
+  ...(spec.network.neighbours ?? []),
+  outside(...(spec.network.changing ?? [...apiPorts(spec), gitlabPort(spec), registryPort(spec)])),
 ];
 
 /** Where a merge request's own program connects to: names, API servers by their ports, and Jenkins. */
-export const previewWaysOut = (model: Model): EgressRule[] => [
-  toJenkins(model.settings),
+export const previewWaysOut = (spec: FullSpec): EgressRule[] => [
+  toJenkins(spec),
   // Whatever else answers on 443 can be reached too: the fence that counts is that the Pod holds nothing worth sending there.
-  outside(...[model.settings, ...othersOf(model)].flatMap(apiPorts)),
+  outside(...(spec.network.previews ?? apiPorts(spec))),
 ];
 
 /** Where the look for drift goes: API servers, GitLab, Jenkins, and the Pushgateway. */
-export const driftWaysOut = ({ settings }: Model): EgressRule[] => [
-  ...toJenkinsAnywhere(settings),
-  ...toNeighbours(settings),
-  outside(...apiPorts(settings), gitlabPort(settings)),
-  ...toMetrics(settings),
+export const driftWaysOut = (spec: FullSpec): EgressRule[] => [
+  ...toJenkinsAnywhere(spec),
+  ...(spec.network.neighbours ?? []),
+  outside(...apiPorts(spec), gitlabPort(spec)),
+  ...(spec.network.metrics ?? []),
+];
+
+/** Where the reconciler goes: GitLab, the API server, and Jenkins. */
+export const reconcilerWaysOut = (spec: FullSpec): EgressRule[] => [
+  outside(gitlabPort(spec), ...spec.cluster.apiPorts),
+  toJenkins(spec),
+  ...(spec.network.neighbours ?? []),
 ];

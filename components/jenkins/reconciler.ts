@@ -2,23 +2,22 @@ import { entryOf } from '../../catalog/entry';
 import { STATUS_NAME } from '../../catalog/status';
 import { jobFolder } from '../../stacks/gitlab';
 import { namespacesOf } from '../../stacks/namespaces';
-import { botToken } from '../gitlab/access';
 import { hookTokenPurpose } from '../gitlab/hooks';
 import { BRANCH, existingProjects } from '../gitlab/projects';
-import type { Model } from '../model';
 import { rightIn } from '../shared/agent-access';
 import type { Declaration } from '../shared/declaration';
 import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { deliveryPod } from '../shared/job';
 import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { gitlabPort, outside, toJenkins, toNeighbours } from '../shared/network';
-import { secretRef } from '../shared/references';
-import { registryEndpoint } from '../shared/registry-login';
+import { inputRef, secretRef } from '../shared/references';
 import { deliveryCap } from './agents';
-import { deliveryImage } from './images';
+import { type FullSpec, withDefaults } from './defaults';
+import { deliveryImageOf } from './images';
+import type { JenkinsSpec } from './jenkins';
 import { driftJob } from './jobs';
 import { hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
+import { reconcilerWaysOut } from './network';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -26,8 +25,8 @@ const TOKENS_FOLDER = '/run/secrets/hooks';
 const ALIVE = '/tmp/reconciled';
 
 /** Projects whose hooks start jobs, as `delivery reconcile` reads them. */
-export function watchedProjects({ modules, settings }: Model) {
-  const { environment, gitlab, testing, topologyProject } = settings;
+export function watchedProjects(spec: JenkinsSpec) {
+  const { environment, gitlab, modules, queue, topologyProject } = withDefaults(spec);
   return [
     ...modules.map(({ name, merge }) => ({
       job: name,
@@ -39,7 +38,7 @@ export function watchedProjects({ modules, settings }: Model) {
         drafts: false,
         ...(merge === 'reviewed' ? { reviewed: true } : {}),
         // What people merge by hand does not queue.
-        ...(merge === 'manual' ? {} : { queue: { most: testing.parallel, start: gitlab.queue.window } }),
+        ...(merge === 'manual' ? {} : { queue }),
       },
       heads: { status: STATUS_NAME, module: name },
     })),
@@ -63,11 +62,10 @@ export function watchedProjects({ modules, settings }: Model) {
  * What makes good for lost hooks: once a minute it compares GitLab, Jenkins and the ledger. It has a namespace of its own,
  * since it holds the bot's token and may start every job. In the cluster it may know why no agent starts, and nothing else.
  */
-export function reconcilerResources(model: Model): Declaration[] {
-  const { settings } = model;
-  const { environment, gitlab, jenkins, registry } = settings;
-  if (!reconciles(model)) return [];
-  const { agents, reconciler: namespace } = namespacesOf(settings);
+export function reconcilerResources(spec: FullSpec): Declaration[] {
+  const { environment, gitlab, registry } = spec;
+  if (!reconciles(spec)) return [];
+  const { agents, reconciler: namespace } = namespacesOf(spec);
   const about = { name: names.reconciler, component: 'jenkins', environment, purpose: 'ci' };
   const common = labels(about);
   const within = (name: string) => ({ namespace, name, labels: common });
@@ -77,8 +75,8 @@ export function reconcilerResources(model: Model): Declaration[] {
     name,
     valueFrom: { secretKeyRef: { name: SECRET, key } },
   });
-  const jobs = hookedJobs(model);
-  const logsIn = reconcilerLogsIn(model);
+  const jobs = hookedJobs(spec);
+  const logsIn = reconcilerLogsIn(spec);
   return [
     ...fencedNamespace({
       prefix: 'reconciler',
@@ -86,12 +84,8 @@ export function reconcilerResources(model: Model): Declaration[] {
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [
-        outside(gitlabPort(settings), ...settings.clusters.ci.apiPorts),
-        toJenkins(settings),
-        ...toNeighbours(settings),
-      ],
-      pullFrom: registryEndpoint(registry),
+      egress: reconcilerWaysOut(spec),
+      pullFrom: registry,
     }),
     object(
       'kubernetes:core/v1:ServiceAccount',
@@ -114,7 +108,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       within(SECRET),
       {
         stringData: {
-          gitlab: botToken,
+          gitlab: inputRef('gitlab.botToken', gitlab.botToken),
           ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
         },
       },
@@ -146,7 +140,7 @@ export function reconcilerResources(model: Model): Declaration[] {
             },
             spec: deliveryPod(
               {
-                image: deliveryImage,
+                image: deliveryImageOf(spec),
                 labels: common,
                 account: names.reconciler,
                 args: ['reconcile', '--alive', ALIVE],
@@ -155,13 +149,13 @@ export function reconcilerResources(model: Model): Declaration[] {
                   { name: 'SWITCHYARD_GITLAB_GROUP', value: gitlab.group },
                   ...existingProjects(gitlab),
                   { name: 'SWITCHYARD_ENVIRONMENT', value: environment },
-                  { name: 'SWITCHYARD_JENKINS_URL', value: jenkins.url },
+                  { name: 'SWITCHYARD_JENKINS_URL', value: spec.url },
                   { name: 'SWITCHYARD_JOB_FOLDER', value: jobFolder(gitlab) },
                   { name: 'SWITCHYARD_HOOK_TOKENS', value: TOKENS_FOLDER },
-                  { name: 'SWITCHYARD_WATCHED', value: JSON.stringify(watchedProjects(model)) },
+                  { name: 'SWITCHYARD_WATCHED', value: JSON.stringify(watchedProjects(spec)) },
                   { name: 'SWITCHYARD_AGENT_NAMESPACE', value: agents },
-                  { name: 'SWITCHYARD_AGENTS', value: String(deliveryCap(jenkins.maximumAgents)) },
-                  { name: 'JENKINS_ADDRESS', value: jenkinsEndpoint(model.settings).url },
+                  { name: 'SWITCHYARD_AGENTS', value: String(deliveryCap(spec.maximumAgents)) },
+                  { name: 'JENKINS_ADDRESS', value: jenkinsEndpoint(spec).url },
                   ...(logsIn
                     ? [
                         { name: 'JENKINS_USER', value: names.reconciler },

@@ -1,18 +1,14 @@
-import { isOneCluster } from '../../stacks/clusters';
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
-import { deployVariables, neededSecrets, stackVariables } from '../../stacks/secrets';
 import { yamlText } from '../../text/yaml';
-import { scales } from '../autoscaling/scales';
-import { watcherToken } from '../gitlab/access';
-import type { Model } from '../model';
 import type { Declaration, KubernetesType } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import type { EgressRule } from '../shared/network';
-import { registryEndpoint } from '../shared/registry-login';
+import { inputRef } from '../shared/references';
+import type { FullSpec } from './defaults';
 import { otherEnvironmentSecrets } from './environments';
-import { ofPods, readsState, STATE_SECRET } from './names';
+import { STATE_SECRET } from './names';
 import { agentAccess, agentsDisk } from './namespaces';
 import { changingWaysOut, driftWaysOut, previewWaysOut } from './network';
 
@@ -73,28 +69,26 @@ const look = (scales: boolean) =>
     { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
   ].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
 
-const about = (model: Model, name: string) => ({
+const about = (spec: FullSpec, name: string) => ({
   name,
   component: 'jenkins',
-  environment: model.settings.environment,
+  environment: spec.environment,
   purpose: 'ci',
 });
 
 /** A namespace's account, and the kubeconfig that uses it, for the contexts that the stack names. */
 function accountOf(
-  model: Model,
+  spec: FullSpec,
   prefix: string,
   { namespace, account, after }: { namespace: string; account: string; after: string },
 ): Declaration[] {
   const options = { dependsOn: [after] };
-  const { clusters } = model.settings;
-  const within = (name: string) => ({ namespace, name, labels: labels(about(model, prefix)) });
+  const within = (name: string) => ({ namespace, name, labels: labels(about(spec, prefix)) });
   const mounted = '/var/run/secrets/kubernetes.io/serviceaccount';
   // A production cluster of its own is not reached from here: its context must not lead to this one.
-  const { ci, production } = clusters;
-  const contexts = isOneCluster(clusters)
-    ? [...new Set([ci.context, production.context])].sort()
-    : [ci.context];
+  const { cluster: ci, production } = spec;
+  const contexts =
+    production.server === undefined ? [...new Set([ci.context, production.context])].sort() : [ci.context];
   const kubeconfig = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -123,30 +117,29 @@ function accountOf(
 
 /** A namespace for agents of one purpose, with an account of its own and the kubeconfig that uses it. */
 function agentNamespace(
-  model: Model,
+  spec: FullSpec,
   prefix: string,
   namespace: string,
   account: string,
   egress: readonly EgressRule[],
 ): Declaration[] {
-  const { registry } = model.settings;
   return [
     ...fencedNamespace({
       prefix,
       namespace,
       provider: 'ci',
-      labels: about(model, prefix),
+      labels: about(spec, prefix),
       quota: { pods: 10, cpu: '8', memory: '16Gi', disk: agentsDisk(10), claims: 0 },
       egress,
-      pullFrom: registryEndpoint(registry),
+      pullFrom: spec.registry,
     }),
-    ...agentAccess(model, prefix, namespace, labels(about(model, prefix))),
-    ...accountOf(model, prefix, { namespace, account, after: `${prefix}-namespace` }),
+    ...agentAccess(spec, prefix, namespace, labels(about(spec, prefix))),
+    ...accountOf(spec, prefix, { namespace, account, after: `${prefix}-namespace` }),
   ];
 }
 
 function clusterBinding(
-  model: Model,
+  spec: FullSpec,
   name: string,
   role: string,
   accounts: readonly { readonly name: string; readonly namespace: string }[],
@@ -156,7 +149,7 @@ function clusterBinding(
     `kubernetes:${RBAC}/v1:ClusterRoleBinding`,
     name,
     'ci',
-    { name: clusterWide(model.settings, `switchyard-${name}`), labels: labels(about(model, name)) },
+    { name: clusterWide(spec, `switchyard-${name}`), labels: labels(about(spec, name)) },
     {
       roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
       subjects: accounts.map((account) => ({ kind: 'ServiceAccount', ...account })),
@@ -167,7 +160,7 @@ function clusterBinding(
 
 /** What an agent may look at. */
 function lookAccess(
-  model: Model,
+  spec: FullSpec,
   prefix: 'preview' | 'drift',
   allowed: {
     readonly rules: typeof READ;
@@ -175,8 +168,8 @@ function lookAccess(
     readonly accounts: readonly string[];
   },
 ): Declaration[] {
-  const reader = clusterWide(model.settings, `switchyard-${prefix}-reader`);
-  const common = labels(about(model, prefix));
+  const reader = clusterWide(spec, `switchyard-${prefix}-reader`);
+  const common = labels(about(spec, prefix));
   return [
     object(
       `kubernetes:${RBAC}/v1:ClusterRole`,
@@ -185,7 +178,7 @@ function lookAccess(
       { name: reader, labels: common },
       { rules: allowed.rules },
     ),
-    clusterBinding(model, `${prefix}-reading`, reader, allowed.subjects, [
+    clusterBinding(spec, `${prefix}-reading`, reader, allowed.subjects, [
       `${prefix}-reader`,
       ...allowed.accounts,
     ]),
@@ -196,17 +189,17 @@ function lookAccess(
  * Where drift is looked for on a schedule. Neither its account nor its token may change anything, and it is given a
  * state without secrets, as a preview is.
  */
-function driftResources(model: Model): Declaration[] {
+function driftResources(spec: FullSpec, project: TopologyProject): Declaration[] {
   const { watcher } = names;
-  const { drift: namespace } = namespacesOf(model.settings);
-  const common = labels(about(model, 'drift'));
+  const { drift: namespace } = namespacesOf(spec);
+  const common = labels(about(spec, 'drift'));
   const place = { prefix: 'drift', namespace, provider: 'ci', labels: common } as const;
   return [
-    ...agentNamespace(model, 'drift', namespace, watcher, driftWaysOut(model)),
-    ...repositoryFiles(model.files, place),
-    appliedProgram(model.program, place),
-    ...lookAccess(model, 'drift', {
-      rules: look(scales(model)),
+    ...agentNamespace(spec, 'drift', namespace, watcher, driftWaysOut(spec)),
+    ...repositoryFiles(spec.files, place),
+    appliedProgram(spec.program, place),
+    ...lookAccess(spec, 'drift', {
+      rules: look(project.autoscaled),
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
     }),
@@ -215,24 +208,26 @@ function driftResources(model: Model): Declaration[] {
       'drift-environment',
       'ci',
       { namespace, name: 'drift-environment', labels: common },
-      { stringData: { GITLAB_TOKEN: watcherToken } },
+      { stringData: { GITLAB_TOKEN: inputRef('watcherToken', project.watcherToken) } },
       { dependsOn: ['drift-namespace'] },
     ),
   ];
 }
 
+type TopologyProject = NonNullable<FullSpec['topologyProject']>;
+
+const valuesOf = (variables: TopologyProject['applyEnvironment']) =>
+  Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, inputRef(name, value)]));
+
 /** What the Pods are given that read all of the state: they take its secrets out, and cut it for its modules. */
-export function stateResources(model: Model): Declaration[] {
-  const { settings } = model;
-  if (!readsState(settings)) return [];
-  const { deploy: namespace } = namespacesOf(settings);
+export function stateResources(spec: FullSpec): Declaration[] {
+  if (!spec.state) return [];
+  const { deploy: namespace } = namespacesOf(spec);
   const after = 'deploy-namespace';
-  const where = { namespace, name: STATE_SECRET, labels: labels(about(model, names.state)) };
-  const stringData = Object.fromEntries(
-    deployVariables(settings).map(({ variable }) => [variable, ofPods(variable)]),
-  );
+  const where = { namespace, name: STATE_SECRET, labels: labels(about(spec, names.state)) };
+  const stringData = valuesOf(spec.state);
   return [
-    ...accountOf(model, 'state', { namespace, account: names.state, after }),
+    ...accountOf(spec, 'state', { namespace, account: names.state, after }),
     object(
       'kubernetes:core/v1:Secret',
       'state-environment',
@@ -248,13 +243,13 @@ export function stateResources(model: Model): Declaration[] {
  * What previews and applies merge requests on this repository itself, where the stack asks for it. The preview Pod runs
  * code that nobody has reviewed: see docs/decisions/0006-previews-hold-no-secret.md.
  */
-export function topologyPipelineResources(model: Model): Declaration[] {
-  const { topologyProject } = model.settings;
+export function topologyPipelineResources(spec: FullSpec): Declaration[] {
+  const { topologyProject } = spec;
   if (!topologyProject) return [];
-  const namespaces = namespacesOf(model.settings);
+  const namespaces = namespacesOf(spec);
   return [
-    ...agentNamespace(model, 'preview', namespaces.preview, names.previewer, previewWaysOut(model)),
-    ...lookAccess(model, 'preview', {
+    ...agentNamespace(spec, 'preview', namespaces.preview, names.previewer, previewWaysOut(spec)),
+    ...lookAccess(spec, 'preview', {
       rules: READ,
       subjects: [
         { name: names.previewer, namespace: namespaces.preview },
@@ -263,12 +258,12 @@ export function topologyPipelineResources(model: Model): Declaration[] {
       ],
       accounts: ['preview-account', 'state-account'],
     }),
-    ...driftResources(model),
+    ...driftResources(spec, topologyProject),
     ...(topologyProject.apply === 'automatic'
       ? [
-          ...agentNamespace(model, 'apply', namespaces.apply, names.applier, changingWaysOut(model)),
+          ...agentNamespace(spec, 'apply', namespaces.apply, names.applier, changingWaysOut(spec)),
           clusterBinding(
-            model,
+            spec,
             'apply-all',
             'cluster-admin',
             [{ name: names.applier, namespace: namespaces.apply }],
@@ -278,19 +273,12 @@ export function topologyPipelineResources(model: Model): Declaration[] {
             'kubernetes:core/v1:Secret',
             'apply-environment',
             'ci',
-            { namespace: namespaces.apply, name: 'apply-environment', labels: labels(about(model, 'apply')) },
-            {
-              stringData: Object.fromEntries(
-                neededSecrets(stackVariables(model.settings)).map(({ variable }) => [
-                  variable,
-                  ofPods(variable),
-                ]),
-              ),
-            },
+            { namespace: namespaces.apply, name: 'apply-environment', labels: labels(about(spec, 'apply')) },
+            { stringData: valuesOf(topologyProject.applyEnvironment) },
             { dependsOn: ['apply-namespace'] },
           ),
         ]
       : []),
-    ...otherEnvironmentSecrets(model),
+    ...otherEnvironmentSecrets(spec),
   ];
 }

@@ -2,6 +2,7 @@ import type * as pulumi from '@pulumi/pulumi';
 import type { Module } from '../../catalog/load';
 import type { Services } from '../../catalog/services';
 import type { ImageSettings } from '../../stacks/load';
+import type { MetricsReader } from '../autoscaling/module';
 import { Component, type RuntimeArgs } from '../shared/component';
 import type { Account } from '../shared/exec-role';
 import { namespaceHandle } from '../shared/kubernetes';
@@ -9,14 +10,6 @@ import { typeToken } from '../shared/naming';
 import type { RegistryEndpoint } from '../shared/registry-login';
 import type { Versions } from '../shared/secrets';
 import { moduleProductionDeclarations } from './resources';
-
-/** Who reads how much a module has to do, for its autoscaler. */
-export interface MetricsReader {
-  /** Namespace that the Prometheus runs in. */
-  readonly namespace: string;
-  /** Whether it is the site's own, which finds Pods by their annotations. @default false: Switchyard's */
-  readonly existing?: boolean;
-}
 
 /** What a {@link ModuleProduction} is made of; plain where it decides which resources exist. */
 export interface ModuleProductionSpec {

@@ -1,5 +1,4 @@
 import { namespacesOf } from '../../stacks/namespaces';
-import type { StackSettings } from '../../stacks/schema';
 
 /** Jenkins' HTTP port, for people, hooks, agents (WebSocket) and metrics alike. */
 export const JENKINS_PORT = 8080;
@@ -14,11 +13,24 @@ export interface JenkinsEndpoint {
   readonly url: string;
 }
 
-export function jenkinsEndpoint(
-  settings: Pick<StackSettings, 'jenkins' | 'namespacePrefix'>,
-): JenkinsEndpoint {
-  const { existing } = settings.jenkins;
-  const namespace = existing?.namespace ?? namespacesOf(settings).ci;
+/** A Jenkins that is there already. */
+export interface ExistingJenkins {
+  /** Namespace that Jenkins runs in. */
+  readonly namespace: string;
+  /** Service account of the controller. */
+  readonly serviceAccount: string;
+  /** Address at which agents in the cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
+  readonly agentsUrl?: string;
+}
+
+export function jenkinsEndpoint({
+  existing,
+  namespacePrefix,
+}: {
+  readonly existing?: ExistingJenkins;
+  readonly namespacePrefix?: string;
+}): JenkinsEndpoint {
+  const namespace = existing?.namespace ?? namespacesOf({ namespacePrefix }).ci;
   return {
     namespace,
     serviceAccount: existing?.serviceAccount ?? 'jenkins',

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keepsQueue, whyNoQueue } from '../../components/gitlab/queue';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { GitLab } from '../../delivery/gitlab';
 import type { Asked } from '../../delivery/queue/read';
 import { projectPath, projectsOf } from '../../stacks/gitlab';
+import { keepsQueue, whyNoQueue } from '../../stacks/merge-queue';
 import { secretSources } from '../../stacks/secrets';
 import { type CommonOptions, documentOf, type Outcome } from '../outcome';
 import { foldersHere } from '../place';
@@ -22,7 +22,7 @@ export async function readQueues(
   gitlab: Asked & Pick<GitLab, 'commit'>,
 ): Promise<Outcome> {
   const { environment, testing } = settings;
-  const keeps = modules.filter((module) => keepsQueue({ settings }, module));
+  const keeps = modules.filter((module) => keepsQueue(settings, module));
   const projects = projectsOf(
     settings,
     modules.map(({ name }) => name),
@@ -51,7 +51,7 @@ export async function readQueues(
     at: new Date(gitlab.time).toISOString(),
     modules: queues,
     without: modules.flatMap((module) => {
-      const why = whyNoQueue({ settings }, module);
+      const why = whyNoQueue(settings, module);
       return why === undefined ? [] : [{ module: module.name, why }];
     }),
     problems,

@@ -3,19 +3,19 @@ import type { Module, ServiceUse } from '../../catalog/load';
 import type { Resources } from '../../catalog/schema';
 import { dumpedServices, serviceOf } from '../../catalog/services';
 import { STATUS_NAME } from '../../catalog/status';
-import { backupKinds } from '../../components/backup/kinds';
 import type { BoxDeclaration } from '../../components/boxes';
 import { hookUrl } from '../../components/gitlab/hooks';
-import { keepsQueue } from '../../components/gitlab/queue';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { names } from '../../components/shared/naming';
 import { type Reference, referencesIn } from '../../components/shared/references';
+import { backupKinds } from '../../components/specs/backup';
 import { at, fields, list, number, push, text } from '../../rules/read';
 import { backupRepository } from '../../stacks/backup';
 import { isOneCluster } from '../../stacks/clusters';
 import { jobFolder, projectPath } from '../../stacks/gitlab';
 import { resolveImage } from '../../stacks/load';
+import { keepsQueue } from '../../stacks/merge-queue';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import { neededSecrets, stackVariables } from '../../stacks/secrets';
@@ -374,7 +374,7 @@ function moduleFacts(
     ],
     project,
     projectUrl: `${settings.gitlab.url}/${project}`,
-    hook: hookUrl(model, module.name),
+    hook: hookUrl({ url: model.settings.jenkins.url, group: model.settings.gitlab.group }, module.name),
     job: `${folder}/${module.name}`,
     jobUrl: `${settings.jenkins.url}/job/${folder}/job/${module.name}/`,
     repository: `${repositoryRoot(settings)}/modules/${module.name}`,
@@ -405,7 +405,7 @@ function partFacts(model: Model, box: string, boxes: readonly BoxDeclaration[]):
       lines: [
         `Group ${gitlab.group}${gitlab.groupExists ? ', which was there before' : ''}; ${gitlab.tier} tier.`,
         `Merge method ${gitlab.mergeMethod}; merged by the bot or a ${gitlab.mergeRole}; nobody pushes to main.`,
-        ...(model.modules.some((module) => keepsQueue(model, module))
+        ...(model.modules.some((module) => keepsQueue(model.settings, module))
           ? [
               `Merge requests of one module queue: ${counted(Math.min(gitlab.queue.window, testing.parallel), 'test')} side by side at first, never more than ${testing.parallel}; who queues now says: switchyard queue ${settings.environment}.`,
             ]

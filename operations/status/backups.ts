@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { backupKinds } from '../../components/backup/kinds';
 import type { Model } from '../../components/model';
+import { backupKinds } from '../../components/specs/backup';
 import { type Holdings, type Kind, kinds, lastSuccess } from '../../delivery/backup/snapshots';
 
 /** How a kind's backup stands. */

@@ -1,10 +1,10 @@
 import { parse } from 'yaml';
 import { topologyBoxes } from '../../components/boxes';
-import { cascYaml } from '../../components/jenkins/casc';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { needsOf } from '../../components/shared/order';
 import { shown } from '../../components/shared/references';
+import { cascYaml } from '../support/jenkins';
 import { modelOf } from '../support/model';
 
 const all = (model: Model): Declaration[] =>

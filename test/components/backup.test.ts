@@ -1,7 +1,7 @@
 import { parseCatalog } from '../../catalog/load';
-import { backupKinds } from '../../components/backup/kinds';
 import { topologyBoxes } from '../../components/boxes';
 import { referencesIn } from '../../components/shared/references';
+import { backupKinds } from '../../components/specs/backup';
 import { parseStack } from '../../stacks/load';
 import { stackVariables } from '../../stacks/secrets';
 import { catalogTexts, modelOf, stackWith, testModel } from '../support/model';

@@ -1,8 +1,8 @@
 import { topologyBoxes } from '../../components/boxes';
-import { whyNoQueue } from '../../components/gitlab/queue';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { secretRef, shown } from '../../components/shared/references';
+import { whyNoQueue } from '../../stacks/merge-queue';
 import { modelOf, testModel } from '../support/model';
 
 const gitlabOf = (keys = ''): Declaration[] =>
@@ -199,7 +199,7 @@ test.each([
   const model = modelOf({ gitlab });
   const [module] = model.modules;
   if (!module) throw new Error('no module');
-  expect(whyNoQueue(model, { ...module, merge }) ?? '').toBe(why);
+  expect(whyNoQueue(model.settings, { ...module, merge }) ?? '').toBe(why);
 });
 
 test('a label puts one first in the queue of each module that keeps one, and only there', () => {

@@ -1,8 +1,8 @@
 import { parse } from 'yaml';
 import { topologyBoxes } from '../../components/boxes';
-import { cascYaml } from '../../components/jenkins/casc';
 import type { Declaration, ResourceType } from '../../components/shared/declaration';
 import { referencesIn, shown } from '../../components/shared/references';
+import { cascYaml } from '../support/jenkins';
 import { testModel } from '../support/model';
 
 const all = (model = testModel()): Declaration[] =>

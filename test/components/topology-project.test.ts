@@ -5,13 +5,13 @@ import { parse } from 'yaml';
 import { ProblemsError } from '../../catalog/problems';
 import { askGitLab, FOUND_VARIABLE, LEDGER_VARIABLE } from '../../components/ask-gitlab';
 import { topologyBoxes } from '../../components/boxes';
-import { cascYaml } from '../../components/jenkins/casc';
 import { defaultFolders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { referencesIn, shown } from '../../components/shared/references';
 import { brokenRules } from '../../rules/assert';
 import { parseStack } from '../../stacks/load';
+import { cascYaml } from '../support/jenkins';
 import { modelOf, root, stackText, stackWith, testModel } from '../support/model';
 
 const modelWith = (setting: string): Model =>

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { cascYaml } from '../../../components/jenkins/casc';
 import type { Model } from '../../../components/model';
+import { cascYaml } from '../../support/jenkins';
 import { modelWith } from './support';
 
 /** What of a cloud decides how many agents there may be. */

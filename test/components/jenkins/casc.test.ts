@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { casc as cascOf, cascText, cascYaml } from '../../../components/jenkins/casc';
+import { cascText } from '../../../components/jenkins/casc';
 import { referencesIn } from '../../../components/shared/references';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
 import { defaultImages } from '../../../stacks/schema';
+import { casc as cascOf, cascYaml } from '../../support/jenkins';
 import { root, stackWith, testModel } from '../../support/model';
 import { argsOf, modelWith } from './support';
 

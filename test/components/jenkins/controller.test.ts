@@ -1,5 +1,5 @@
-import { jenkinsResources } from '../../../components/jenkins/resources';
 import { renderTopology } from '../../../operations/render';
+import { jenkinsResources } from '../../support/jenkins';
 import { testModel } from '../../support/model';
 import { argsOf, declarationOf, modelWith, namesOf } from './support';
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
-import { cascYaml } from '../../../components/jenkins/casc';
 import { ENDING_SECONDS, waitForSteps } from '../../../components/jenkins/ending';
 import { parseStack } from '../../../stacks/load';
+import { cascYaml } from '../../support/jenkins';
 import { stackText, testModel } from '../../support/model';
 
 interface AgentPod {

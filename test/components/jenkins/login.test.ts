@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
-import { cascYaml } from '../../../components/jenkins/casc';
 import type { Model } from '../../../components/model';
 import { stackVariables } from '../../../stacks/secrets';
+import { cascYaml } from '../../support/jenkins';
 import { argsOf, modelWith, OAUTH, OIDC } from './support';
 
 const security = (model: Model) => {

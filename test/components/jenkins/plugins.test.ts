@@ -3,8 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cascYaml } from '../../../components/jenkins/casc';
-import { jenkinsResources } from '../../../components/jenkins/resources';
+import { cascYaml, jenkinsResources } from '../../support/jenkins';
 import { root, testModel } from '../../support/model';
 import { modelWith, OAUTH, OIDC } from './support';
 

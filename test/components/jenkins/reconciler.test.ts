@@ -1,9 +1,7 @@
-import { cascYaml } from '../../../components/jenkins/casc';
-import { queueing } from '../../../components/jenkins/names';
-import { reconcilerResources, watchedProjects } from '../../../components/jenkins/reconciler';
 import { outside } from '../../../components/shared/network';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
+import { cascYaml, queueing, reconcilerResources, watchedProjects } from '../../support/jenkins';
 import { stackText, testModel } from '../../support/model';
 import { modelWith } from './support';
 

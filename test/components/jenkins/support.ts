@@ -1,8 +1,8 @@
-import { jenkinsResources } from '../../../components/jenkins/resources';
 import type { Model } from '../../../components/model';
 import type { Declaration, ResourceType } from '../../../components/shared/declaration';
 import { shown } from '../../../components/shared/references';
 import { parseStack } from '../../../stacks/load';
+import { jenkinsResources } from '../../support/jenkins';
 import { stackText, testModel } from '../../support/model';
 
 /** A model whose stack says more about Jenkins: YAML in braces, beside `url`; and about where images come from. */

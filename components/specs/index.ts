@@ -1,43 +1,34 @@
-import { entryOf } from '../catalog/entry';
-import type { Module } from '../catalog/load';
-import { backsUpReleases } from '../stacks/backup';
-import { isOneCluster } from '../stacks/clusters';
-import { imageFor } from '../stacks/load';
-import { namespacesOf, productionPriority } from '../stacks/namespaces';
-import type { AutoscalingSpec } from './autoscaling/autoscaling';
-import { scales } from './autoscaling/scales';
-import type { BackupSpec } from './backup/backup';
-import { backendVariables, repositoryVariables, sourceVariables } from './backup/environment';
-import { backupKinds } from './backup/kinds';
-import { backupEgress } from './backup/network';
-import { group } from './gitlab/projects';
-import { deliveryImage } from './jenkins/images';
-import { deliveryAccount } from './jenkins/names';
-import type { Model } from './model';
-import type { ModuleProductionSpec } from './production/module-production';
-import type { ProductionSpec } from './production/production';
-import type { ExistingRegistrySpec, RegistrySpec } from './registry/registry';
-import type { RegistryRetentionSpec } from './registry/registry-retention';
-import { registryLogins } from './registry/resources';
-import { jenkinsEndpoint } from './shared/jenkins-endpoint';
-import { namespaceHandle } from './shared/kubernetes';
-import { names } from './shared/naming';
-import {
-  apiPorts,
-  gitlabPort,
-  outside,
-  portOf,
-  registryPort,
-  toNeighbours,
-  toRegistry,
-} from './shared/network';
-import { givenRef } from './shared/references';
-import type { RegistryEndpoint } from './shared/registry-login';
-import type { ModuleTestsSpec } from './testing/module-tests';
-import type { TestingSpec } from './testing/testing';
+import { entryOf } from '../../catalog/entry';
+import type { Module } from '../../catalog/load';
+import { isOneCluster } from '../../stacks/clusters';
+import { imageFor } from '../../stacks/load';
+import { namespacesOf, productionPriority } from '../../stacks/namespaces';
+import type { AutoscalingSpec } from '../autoscaling/autoscaling';
+import { scales } from '../autoscaling/scales';
+import { group } from '../gitlab/projects';
+import { deliveryImage } from '../jenkins/images';
+import { deliveryAccount } from '../jenkins/names';
+import type { Model } from '../model';
+import type { ModuleProductionSpec } from '../production/module-production';
+import type { ProductionSpec } from '../production/production';
+import type { ExistingRegistrySpec, RegistrySpec } from '../registry/registry';
+import type { RegistryRetentionSpec } from '../registry/registry-retention';
+import { registryLogins } from '../registry/resources';
+import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
+import { names } from '../shared/naming';
+import { outside, portOf } from '../shared/network';
+import { givenRef } from '../shared/references';
+import { registryEndpoint } from '../shared/registry-login';
+import type { ModuleTestsSpec } from '../testing/module-tests';
+import type { TestingSpec } from '../testing/testing';
+import { apiPorts, gitlabPort, registryPort, toNeighbours, toRegistry } from './network';
 
 // What each component of a topology is told. The model ends here: components know nothing of stack files or of each other's
 // settings, and whoever uses one alone writes the same arguments by hand.
+
+export { backupSpec } from './backup';
+export { gitlabModuleSpec, gitlabSpec } from './gitlab';
+export { jenkinsSpec } from './jenkins';
 
 /** The registry, ours or one that is there already. */
 export function registrySpec({ settings, modules }: Model): RegistrySpec | ExistingRegistrySpec {
@@ -101,12 +92,6 @@ export const productionSpec = ({ settings }: Model): ProductionSpec => ({
   preempt: settings.production.preempt,
 });
 
-/** The registry, as those see it that pull from it. */
-const pullFrom = ({ settings: { registry } }: Model): RegistryEndpoint => ({
-  address: registry.address,
-  pull: registryLogins.pull,
-});
-
 /** One module in production. */
 export function moduleProductionSpec(model: Model, module: Module): ModuleProductionSpec {
   const { autoscaling, backup, clusters, environment, images, production, secrets } = model.settings;
@@ -117,7 +102,7 @@ export function moduleProductionSpec(model: Model, module: Module): ModuleProduc
     module,
     services: model.catalog.services,
     release: entryOf(model.releases, module.name),
-    registry: pullFrom(model),
+    registry: registryEndpoint(model.settings.registry),
     onDelete: production.onDelete,
     storageClass: production.storageClass,
     readySeconds: production.readySeconds,
@@ -137,49 +122,9 @@ export function moduleProductionSpec(model: Model, module: Module): ModuleProduc
   };
 }
 
-/** Backups, where the stack has some. */
-export function backupSpec(model: Model): BackupSpec | undefined {
-  const { settings } = model;
-  const { backend, backup, environment, gitlab, jenkins, registry, secrets } = settings;
-  if (!backup) return undefined;
-  const namespaces = namespacesOf(settings);
-  const { credentialsFrom: keys } = backup;
-  return {
-    environment,
-    namespace: namespaces.backup,
-    settings: backup,
-    credentials: keys && { accessKey: givenRef(keys.accessKey), secretKey: givenRef(keys.secretKey) },
-    kinds: backupKinds(model),
-    egress: { ci: backupEgress(settings, 'ci'), production: backupEgress(settings, 'production') },
-    deliveryImage,
-    registry: pullFrom(model),
-    releaseDays: registry.retention.releaseDays,
-    gitlab,
-    group,
-    repository: repositoryVariables(settings),
-    sources: sourceVariables(settings),
-    backend: {
-      url: backend,
-      variables: Object.fromEntries(
-        backendVariables(model).map((variable) => [variable, givenRef(variable)]),
-      ),
-    },
-    files: model.files,
-    // One that stands already is its owner's to back up.
-    jenkins: jenkins.existing
-      ? undefined
-      : { prefix: 'jenkins', namespace: namespaces.ci, pods: ['jenkins-0'] },
-    releases: backsUpReleases(backup)
-      ? { namespace: namespaces.releaseBackup, after: namespaceHandle('release-backup') }
-      : undefined,
-    versions: secrets.versions,
-    rotating: model.rotating,
-  };
-}
-
 /** The namespace of one module's tests. */
 export function moduleTestsSpec(model: Model, module: Module): ModuleTestsSpec {
-  const { environment, secrets, testing } = model.settings;
+  const { environment, jenkins, secrets, testing } = model.settings;
   const namespaces = namespacesOf(model.settings);
   return {
     environment,
@@ -187,8 +132,8 @@ export function moduleTestsSpec(model: Model, module: Module): ModuleTestsSpec {
     module,
     services: model.catalog.services,
     parallel: testing.parallel,
-    registry: pullFrom(model),
-    jenkins: jenkinsEndpoint(model.settings),
+    registry: registryEndpoint(model.settings.registry),
+    jenkins: jenkinsEndpoint({ existing: jenkins.existing, namespacePrefix: model.settings.namespacePrefix }),
     reaper: { name: names.reaper, namespace: namespaces.reaper },
     delivery: deliveryAccount(model.settings),
     versions: secrets.versions,
@@ -206,7 +151,7 @@ export function testingSpec(model: Model): TestingSpec {
     apiPorts: apiPorts(settings),
     schedule: settings.testing.reaper,
     deliveryImage,
-    registry: pullFrom(model),
+    registry: registryEndpoint(model.settings.registry),
   };
 }
 
