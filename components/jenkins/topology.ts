@@ -1,7 +1,8 @@
 import { clusterWide, namespacesOf } from '../../stacks/namespaces';
 import { yamlText } from '../../text/yaml';
-import type { Declaration, KubernetesType } from '../shared/declaration';
+import type { Declaration } from '../shared/declaration';
 import { appliedProgram, repositoryFiles } from '../shared/files';
+import { kubernetesKinds } from '../shared/kinds';
 import { fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
 import type { EgressRule } from '../shared/network';
@@ -28,41 +29,17 @@ const READ = [
   { apiGroups: [RBAC], resources: ['roles', 'rolebindings'] },
 ].map((rule) => ({ ...rule, verbs: ['get', 'list'] }));
 
-/** The API's name of each kind that the topology declares, but Secrets: every other one is looked at for drift. */
-const KINDS: Readonly<Record<Exclude<KubernetesType, 'kubernetes:core/v1:Secret'>, string>> = {
-  'kubernetes:core/v1:Namespace': 'namespaces',
-  'kubernetes:core/v1:ConfigMap': 'configmaps',
-  'kubernetes:core/v1:Service': 'services',
-  'kubernetes:core/v1:ServiceAccount': 'serviceaccounts',
-  'kubernetes:core/v1:PersistentVolumeClaim': 'persistentvolumeclaims',
-  'kubernetes:core/v1:ResourceQuota': 'resourcequotas',
-  'kubernetes:core/v1:LimitRange': 'limitranges',
-  'kubernetes:apps/v1:Deployment': 'deployments',
-  'kubernetes:apps/v1:StatefulSet': 'statefulsets',
-  'kubernetes:batch/v1:CronJob': 'cronjobs',
-  'kubernetes:scheduling.k8s.io/v1:PriorityClass': 'priorityclasses',
-  'kubernetes:rbac.authorization.k8s.io/v1:Role': 'roles',
-  'kubernetes:rbac.authorization.k8s.io/v1:RoleBinding': 'rolebindings',
-  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole': 'clusterroles',
-  'kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding': 'clusterrolebindings',
-  'kubernetes:networking.k8s.io/v1:NetworkPolicy': 'networkpolicies',
-  'kubernetes:networking.k8s.io/v1:Ingress': 'ingresses',
-  'kubernetes:policy/v1:PodDisruptionBudget': 'poddisruptionbudgets',
-  'kubernetes:autoscaling/v2:HorizontalPodAutoscaler': 'horizontalpodautoscalers',
-  'kubernetes:apiregistration.k8s.io/v1:APIService': 'apiservices',
-};
-
 /** Kinds that an environment has where a module of it scales. */
 const OF_SCALING: readonly string[] = ['horizontalpodautoscalers', 'apiservices'];
 
 /** API group of a type token; empty for the core's. */
 const groupOf = (type: string): string => type.replace(/^kubernetes:(core)?/, '').replace(/\/.*$/, '');
 
-/** What the look for drift compares with. The plug-in looks at a workload's parts too, to tell whether it is ready. */
+/** What the look for drift compares with: every kind that may be declared, but Secrets. The plug-in looks at a workload's parts too, to tell whether it is ready. */
 const look = (scales: boolean) =>
   [
-    ...Object.entries(KINDS)
-      .filter(([, resource]) => scales || !OF_SCALING.includes(resource))
+    ...kubernetesKinds()
+      .filter(([, plural]) => plural !== 'secrets' && (scales || !OF_SCALING.includes(plural)))
       .map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
     { apiGroups: [''], resources: ['pods', 'events'] },
     { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },

@@ -1,8 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
-import type { ResourceByType } from './constructors';
 import type { Declaration, ResourceType } from './declaration';
 import type { Handle } from './handle';
 import { warnUnlessInPlace } from './in-place';
+import type { ResourceByType } from './kinds';
 import { inOrder } from './order';
 import { isTemplate } from './references';
 import { Registrar } from './registrar';

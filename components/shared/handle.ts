@@ -1,6 +1,6 @@
 import type * as pulumi from '@pulumi/pulumi';
-import type { ResourceByType } from './constructors';
 import type { ResourceType } from './declaration';
+import type { ResourceByType } from './kinds';
 import { outputRef, type Ref } from './references';
 
 /** Names a declaration to others, which wait for it or take what it outputs. A declaration is one itself. */

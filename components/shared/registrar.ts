@@ -1,8 +1,11 @@
+import * as docker from '@pulumi/docker';
+import * as gitlab from '@pulumi/gitlab';
+import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { constructors, type ResourceByType } from './constructors';
 import type { Declaration, ProviderRole, ResourceType } from './declaration';
 import { EDITION, protectionArgs } from './edition';
 import type { Handle } from './handle';
+import { kindOf, type Packages, type ResourceByType } from './kinds';
 import { needsOf } from './order';
 import { untilReachable } from './reachable';
 import { isSecret, isTemplate, type Reference, type Template } from './references';
@@ -38,6 +41,8 @@ export interface RegistrarInputs {
   /** Waits until an address answers. @default {@link untilReachable} */
   readonly reach?: (url: string) => Promise<void>;
 }
+
+const packages: Packages = { docker, gitlab, k8s };
 
 /** What Pulumi takes among plain arguments. */
 const isPulumis = (value: object): boolean =>
@@ -81,14 +86,10 @@ export class Registrar {
 
   /** @throws Error when a declaration refers to one that was not registered before it: a fault of the program */
   register(declaration: Declaration, parent: pulumi.Resource): pulumi.CustomResource {
-    const construct = constructors[declaration.type] as new (
-      name: string,
-      args: never,
-      opts: pulumi.CustomResourceOptions,
-    ) => pulumi.CustomResource;
+    const Resource = kindOf(declaration.type).resource(packages);
     for (const name of needsOf(declaration)) this.find(name, declaration.name);
     const args = this.resolve(declaration.existing === undefined ? this.argsOf(declaration) : {}) as object;
-    const resource = new construct(
+    const resource = new Resource(
       declaration.name,
       (declaration.type === 'kubernetes:core/v1:Secret' ? inData(args) : args) as never,
       {
