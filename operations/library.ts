@@ -5,7 +5,15 @@ import { checkAll } from './check';
 
 // What a repository of one's own imports from the package `switchyard`.
 
+export { findModule, loadCatalog } from '../catalog/load';
+export { Backup, type BackupArgs } from '../components/backup/backup';
+export { GitLab, type GitLabArgs } from '../components/gitlab/gitlab';
+export { GitLabModule, type GitLabModuleArgs } from '../components/gitlab/gitlab-module';
+export { Jenkins, type JenkinsArgs } from '../components/jenkins/jenkins';
+export { ModuleProduction, type ModuleProductionArgs } from '../components/production/module-production';
+export { Registry, type RegistryArgs } from '../components/registry/registry';
 export { IN_PLACE } from '../components/shared/in-place';
+export { ModuleTests, type ModuleTestsArgs } from '../components/testing/module-tests';
 
 function placeIn(folder: string): Place {
   const { product, project } = placeOf(__dirname, folder);

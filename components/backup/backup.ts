@@ -1,7 +1,7 @@
 import type * as pulumi from '@pulumi/pulumi';
 import type { BackupKind, BackupSettings } from '../../stacks/backup';
 import type { RepositoryFiles } from '../../stacks/files';
-import type { GitLabSettings } from '../../stacks/gitlab';
+import type { TokenLifetime } from '../gitlab/access';
 import { Component, type RuntimeArgs } from '../shared/component';
 import type { Handle } from '../shared/handle';
 import { namespaceHandle } from '../shared/kubernetes';
@@ -38,8 +38,8 @@ export interface BackupSpec {
   readonly registry: RegistryEndpoint;
   /** Days that a release's image stays in backups. */
   readonly releaseDays: number;
-  /** The GitLab whose repositories are copied. */
-  readonly gitlab: GitLabSettings;
+  /** When the token ends by which repositories are copied. */
+  readonly gitlab: TokenLifetime;
   /** Id of the GitLab group. */
   readonly group: pulumi.Input<string>;
   /** Variables that say where the repository is. */

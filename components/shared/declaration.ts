@@ -19,6 +19,8 @@ export type Declaration = {
      * under this name is let go when the id is its own.
      */
     readonly existing?: string | Ref;
+    /** Names that it had before: what the state knows by one of them is this, so that a rename makes nothing anew. */
+    readonly aliases?: readonly string[];
     /** Names of declarations that must exist before, beyond those that the arguments refer to. */
     readonly dependsOn?: readonly string[];
     /** HTTP address that must answer, with any status, once what it depends on exists. */

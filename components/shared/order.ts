@@ -12,10 +12,15 @@ export function needsOf(declaration: Declaration): string[] {
 /**
  * Declarations in an order in which each comes after those of the same list that it needs; otherwise as given. So a
  * box lists its parts in the order that reads best.
- * @throws Error on a circle: a fault of the program
+ * @throws Error on a circle, or where the old name of one is another's by now: faults of the program
  */
 export function inOrder(declarations: readonly Declaration[]): Declaration[] {
   const byName = new Map(declarations.map((declaration) => [declaration.name, declaration]));
+  for (const { name, type, aliases = [] } of declarations) {
+    const taken = aliases.find((alias) => byName.get(alias)?.type === type);
+    if (taken !== undefined)
+      throw new Error(`"${name}" was called "${taken}" before, and so is another declaration now`);
+  }
   const placed = new Set<string>();
   const open = new Set<string>();
   const ordered: Declaration[] = [];

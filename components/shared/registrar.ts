@@ -94,6 +94,7 @@ export class Registrar {
       (declaration.type === 'kubernetes:core/v1:Secret' ? inData(args) : args) as never,
       {
         parent,
+        aliases: declaration.aliases?.map((name) => ({ name })),
         id: this.existingId(declaration),
         provider: this.provider(declaration.provider),
         dependsOn: this.dependencies(declaration),

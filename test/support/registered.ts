@@ -10,6 +10,8 @@ export interface Registered {
   readonly provider: string;
   /** URNs of what it waits for. */
   readonly dependencies: readonly string[];
+  /** Names that it had before. */
+  readonly aliases: readonly string[];
 }
 
 interface Request {
@@ -19,6 +21,7 @@ interface Request {
   getProvider(): string;
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
   getDependenciesList(): string[];
+  getAliasesList(): { getSpec(): { getName(): string } | undefined }[];
 }
 type Register = (request: Request, done: unknown) => Promise<void>;
 
@@ -42,6 +45,7 @@ async function recording(): Promise<{ readonly registered: Registered[]; readonl
       inputs: request.getObject()?.toJavaScript() ?? {},
       provider: request.getProvider(),
       dependencies: [...request.getDependenciesList()].sort(),
+      aliases: request.getAliasesList().map((alias) => alias.getSpec()?.getName() ?? ''),
     });
     return registerResource.call(this, request, done);
   };
