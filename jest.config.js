@@ -1,3 +1,5 @@
+const bundled = require('./test/support/bundled.js');
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
@@ -19,6 +21,7 @@ module.exports = {
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
   ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
+  moduleNameMapper: bundled(__dirname),
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',
