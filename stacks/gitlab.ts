@@ -11,7 +11,7 @@ import {
   twice,
   userName,
 } from '../catalog/shapes';
-import { FIRST_LABEL } from '../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../catalog/status';
 import { httpUrl, oneOf, say } from './shapes';
 import { isPublicKey } from './ssh-key';
 
@@ -226,12 +226,9 @@ function faults(given: Written, context: z.RefinementCtx): void {
     });
   };
   given.labels.forEach(({ name }, index) => {
-    if (slug(name) === slug(FIRST_LABEL))
-      fault(
-        ['labels', index, 'name'],
-        `"${name}" is too like our own "${FIRST_LABEL}"`,
-        'Choose another name.',
-      );
+    const own = [FIRST_LABEL, MERGE_LABEL].find((label) => slug(label) === slug(name));
+    if (own !== undefined)
+      fault(['labels', index, 'name'], `"${name}" is too like our own "${own}"`, 'Choose another name.');
   });
   alike(
     'labels',

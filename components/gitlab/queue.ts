@@ -1,6 +1,6 @@
 import { entryOf } from '../../catalog/entry';
 import type { Module } from '../../catalog/load';
-import { FIRST_LABEL } from '../../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../../catalog/status';
 import type { Model } from '../model';
 import type { Declaration } from '../shared/declaration';
 import { outputOf } from '../shared/handle';
@@ -14,44 +14,52 @@ export const mayReconcile = ({ settings: { jenkins } }: Pick<Model, 'settings'>)
   !jenkins.existing && (jenkins.anonymousRead || !jenkins.login);
 
 /**
- * Why no merge queue is kept for a module; undefined where one is. People merge by hand with `merge: manual`; where no reconciler
- * starts what waits, nothing may wait; without merge commits the bot has to rebase who is first, which takes an approval's object
- * away; and what a project that was there before merges by is its own.
+ * Why no merge queue is kept for a module; undefined where one is. Where no reconciler starts what waits, nothing may wait; without
+ * merge commits the bot has to rebase who is first; and what a project that was there before merges by is its own.
  */
-export function whyNoQueue(model: Pick<Model, 'settings'>, { name, merge }: Module): string | undefined {
+export function whyNoQueue(
+  model: Pick<Model, 'settings'>,
+  { name }: Pick<Module, 'name'>,
+): string | undefined {
   const { jenkins, gitlab } = model.settings;
   const { mergeMethod, rebase, projects } = gitlab;
-  if (merge === 'manual') return 'merge: manual leaves each merge to people';
   if (!mayReconcile(model))
     return jenkins.existing
       ? 'no reconciler runs beside a Jenkins that was there before (jenkins.existing)'
       : 'no reconciler runs where only people whom a provider knows may read (jenkins.login without jenkins.anonymousRead)';
   if (mergeMethod === 'merge' || entryOf(projects, name) !== undefined) return undefined;
-  const only = `gitlab.mergeMethod: ${mergeMethod} merges only what stands on main's head`;
-  if (rebase !== 'bot') return `${only}, and gitlab.rebase: ${rebase} leaves that to people`;
-  return merge === 'automatic'
+  return rebase === 'bot'
     ? undefined
-    : `${only}, and an approval (merge: ${merge}) is of no commit that the bot makes`;
+    : `gitlab.mergeMethod: ${mergeMethod} merges only what stands on main's head, and gitlab.rebase: ${rebase} leaves that to people`;
 }
 
 /** Whether a merge queue is kept for a module. */
 export const keepsQueue = (model: Pick<Model, 'settings'>, module: Module): boolean =>
   whyNoQueue(model, module) === undefined;
 
-/** What puts a merge request first in a module's queue. */
-export const queueLabels = (model: Model, module: Module, name: string): Declaration[] =>
-  keepsQueue(model, module)
-    ? [
-        {
-          type: 'gitlab:index/projectLabel:ProjectLabel',
-          name: `${name}-label-first`,
-          provider: 'gitlab',
-          args: {
-            project: outputOf(projectHandle(name), 'id'),
-            name: FIRST_LABEL,
-            color: '#d9534f',
-            description: 'Goes first in the merge queue, with all that it depends on',
-          },
-        },
-      ]
-    : [];
+/** What puts a merge request first in a module's queue, and what lets one into it that people merge. */
+export function queueLabels(model: Model, module: Module, name: string): Declaration[] {
+  if (!keepsQueue(model, module)) return [];
+  const label = (part: string, args: Readonly<Record<'name' | 'color' | 'description', string>>) => ({
+    type: 'gitlab:index/projectLabel:ProjectLabel',
+    name: `${name}-label-${part}`,
+    provider: 'gitlab' as const,
+    args: { project: outputOf(projectHandle(name), 'id'), ...args },
+  });
+  return [
+    label('first', {
+      name: FIRST_LABEL,
+      color: '#d9534f',
+      description: 'Goes first in the merge queue, with all that it depends on',
+    }),
+    ...(module.merge === 'manual'
+      ? [
+          label('merge', {
+            name: MERGE_LABEL,
+            color: '#3f9142',
+            description: 'The merge queue merges its newest commit, as who set this could by hand',
+          }),
+        ]
+      : []),
+  ];
+}

@@ -38,8 +38,7 @@ export function watchedProjects({ modules, settings }: Model) {
         merges: merge !== 'manual',
         drafts: false,
         ...(merge === 'reviewed' ? { reviewed: true } : {}),
-        // What people merge by hand does not queue.
-        ...(merge === 'manual' ? {} : { queue: { most: testing.parallel, start: gitlab.queue.window } }),
+        queue: { most: testing.parallel, start: gitlab.queue.window },
       },
       heads: { status: STATUS_NAME, module: name },
     })),

@@ -82,7 +82,7 @@ it('is no queue where people merge, and what cannot be read hides nothing else',
   expect(outcome.lines.join('\n')).toContain('GitLab answered 403.');
   expect(outcome.lines.join('\n')).not.toContain('more');
   const idle = { environment: 'lab', at: '2026-01-01T00:00:00.000Z', problems: [], modules: [] };
-  const why = 'merge: manual leaves each merge to people';
+  const why = 'no reconciler runs beside a Jenkins that was there before (jenkins.existing)';
   expect(queueOutcome({ ...idle, without: [{ module: 'orders', why }] }).lines).toEqual([
     'no merge request is open in lab',
     `no queue is kept for orders (docs/gate.md): ${why}`,
