@@ -1,6 +1,6 @@
 import { FIRST_LABEL } from '../../catalog/status';
 import type { Outcome } from '../../operations/outcome';
-import { printChanges, readQueues } from '../../operations/queue';
+import { pageWriter, printChanges, readQueues } from '../../operations/queue';
 import { ago, queueOutcome } from '../../operations/queue/tell';
 import { EXIT } from '../../operations/refusal';
 import { red, sha } from '../delivery/certificates';
@@ -13,7 +13,8 @@ const MODEL = modelOf({
   gitlab: `botTokenExpires: "${soon}", projects: { shop: { existing: "${PROJECT}" } }`,
 });
 
-const look = (scene: Scene) => readQueues(MODEL, gitlabOf({ asker: 7, ...scene }).gitlab);
+const facts = (scene: Scene) => readQueues(MODEL, gitlabOf({ asker: 7, ...scene }).gitlab);
+const look = async (scene: Scene) => queueOutcome(await facts(scene));
 const status = (description: string, more = {}) => ({
   id: 1,
   status: 'running',
@@ -77,7 +78,7 @@ it('is no queue where people merge, and what cannot be read hides nothing else',
     ...gitlab,
     openMergeRequests: () => Promise.reject(new Error('GitLab answered 403.\nmore')),
   };
-  const outcome = await readQueues(MODEL, broken);
+  const outcome = queueOutcome(await readQueues(MODEL, broken));
   expect(outcome).toMatchObject({ exitCode: EXIT.unread, document: { modules: [] } });
   expect(outcome.lines.join('\n')).toContain('GitLab answered 403.');
   expect(outcome.lines.join('\n')).not.toContain('more');

@@ -70,6 +70,25 @@ describe('with Premium', () => {
     expect(await gitlab.ok('GET', `${path}/approvals`)).toMatchObject({ approvals_left: 1 });
   });
 
+  test('a rebase by GitLab leaves approvals standing, and is a push by whoever asked for it', async () => {
+    const { project, base, path, mr } = await mergeRequest(gitlab, 'rebased');
+    await gitlab.ok('POST', `${base}/approval_rules`, RULE);
+    await gitlab.commitFile(project.id, 'main', 'main.txt', 'moved');
+    const approver = await gitlab.user('approver-of-rebased', project.id, 30);
+    await gitlab.ok('POST', `${path}/approve`, {}, approver.token);
+    await gitlab.ok('PUT', `${path}/rebase`);
+    let now = mr;
+    while (now.sha === mr.sha) now = await gitlab.ok('GET', path);
+    expect(await gitlab.ok('GET', `${path}/approvals`)).toMatchObject({
+      approvals_left: 0,
+      approved_by: [{ user: { username: 'approver-of-rebased' } }],
+    });
+    expect((await gitlab.ok('GET', `${base}/events?action=pushed`))[0]).toMatchObject({
+      author_username: 'root',
+      push_data: { action: 'pushed', ref: 'change', commit_from: mr.sha, commit_to: now.sha },
+    });
+  });
+
   test('rules can be read, changed and removed; what is not covered is refused by name', async () => {
     const { base } = await mergeRequest(gitlab, 'ruled');
     const rules = `${base}/approval_rules`;
