@@ -356,7 +356,7 @@ export const moduleSchema = z.strictObject({
     .prefault({}),
   /**
    * `reviewed` merges once all is green and someone has approved the newest commit who neither wrote, pushed nor opened
-   * it; `automatic` merges as soon as all is green; `manual` leaves the button to a person.
+   * it; `automatic` merges as soon as all is green; `manual` leaves it to people, by hand or by the label `switchyard-merge`.
    */
   merge: z
     .enum(
