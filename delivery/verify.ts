@@ -280,7 +280,7 @@ export const putNote = (
     certificate.project,
     certificate.mergeRequest,
     marker,
-    renderNote(certificate, progress, key),
+    renderNote(certificate, progress, key, context.gitlab.time),
   );
 
 /** Tests of a merge request that queues which may end without a verdict, one after the other, before that counts as red. */

@@ -40,10 +40,13 @@ export const keepsQueue = (model: Pick<Model, 'settings'>, module: Module): bool
 /** What puts a merge request first in a module's queue, and what lets one into it that people merge. */
 export function queueLabels(model: Model, module: Module, name: string): Declaration[] {
   if (!keepsQueue(model, module)) return [];
-  const label = (part: string, args: Readonly<Record<'name' | 'color' | 'description', string>>) => ({
+  const label = (
+    part: string,
+    args: Readonly<Record<'name' | 'color' | 'description', string>>,
+  ): Declaration => ({
     type: 'gitlab:index/projectLabel:ProjectLabel',
     name: `${name}-label-${part}`,
-    provider: 'gitlab' as const,
+    provider: 'gitlab',
     args: { project: outputOf(projectHandle(name), 'id'), ...args },
   });
   return [

@@ -575,7 +575,12 @@ describe('a test that nobody waits for', () => {
       code: exitCode.again,
       why: expect.stringContaining('the target branch was pushed to'),
     });
-    expect(await second.run()).toBe(0);
+    expect(await second.source()).toBe(0);
+    // Its author is told, too, in the note as long as it is tested again.
+    expect((await noteOf(two))?.body).toMatch(/\| Queue \| .*the target branch was pushed to/);
+    second.test();
+    expect(await second.report()).toBe(0);
+    expect(await second.merge()).toBe(0);
     expect(await stateOf(two)).toBe('merged');
   });
 
