@@ -251,13 +251,19 @@ export function topologyPage(site: Site, queue?: LiveQueue): string {
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy(script)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">${queue?.again !== undefined && html`
-<meta http-equiv="refresh" content="${queue.again}">`}
+<meta name="viewport" content="width=device-width, initial-scale=1">${
+    queue?.again !== undefined &&
+    html`
+<meta http-equiv="refresh" content="${queue.again}">`
+  }
 <title>Topology of ${site.title}</title>
 <style>
 ${STYLE}
-${pictureStyle('.picture ')}${queue && html`
-${queueStyle('.queue .picture ')}`}
+${pictureStyle('.picture ')}${
+  queue &&
+  html`
+${queueStyle('.queue .picture ')}`
+}
 </style>
 </head>
 <body>

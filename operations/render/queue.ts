@@ -49,6 +49,19 @@ const LEGEND: readonly (readonly [Standing, string])[] = [
 const words = (x: number, y: number, kind: string, text: string): Markup =>
   html`<text class="${kind}" x="${x}" y="${y}">${text}</text>`;
 
+/** From here on (Hangul, Chinese, emoji, …) characters are about twice as wide as others. */
+const WIDE = 0x1100;
+
+/** The text, cut to about so many characters of usual width. */
+function fitted(text: string, width: number): string {
+  let used = 0;
+  const fits = [...text].findIndex((one) => {
+    used += (one.codePointAt(0) ?? 0) >= WIDE ? 2 : 1;
+    return used > width;
+  });
+  return fits < 0 ? text : cut(text, fits);
+}
+
 const queuedOf = ({ requests }: ModuleQueue): readonly QueuedRequest[] =>
   requests.filter(({ place }) => place !== undefined);
 
@@ -85,8 +98,8 @@ function row(one: QueuedRequest, gitlab: string, project: string, y: number): Ma
     gitlab,
     project,
     one.mergeRequest,
-    words(58, y + 17, 'name', cut(`${one.place}. !${one.mergeRequest} ${plainText(one.title)}`, 62)),
-  )}${words(58, y + 34, 'soft', cut(wordsOf(one), 78))}${tree(one, y + 8)}</g>`;
+    words(58, y + 17, 'name', fitted(`${one.place}. !${one.mergeRequest} ${plainText(one.title)}`, 56)),
+  )}${words(58, y + 34, 'soft', fitted(wordsOf(one), 70))}${tree(one, y + 8)}</g>`;
 }
 
 /** One module's queue: main above, below it who comes into it in which order, and the frame of those that are tested now. */
@@ -149,7 +162,12 @@ ${shown.map((one, index) => drawing(one, gitlab.url, tops[index] ?? 0))}
 `.source;
 }
 
-function requestRow(one: QueuedRequest, { project }: ModuleQueue, { gitlab, jenkins }: Site, at: string): Part[] {
+function requestRow(
+  one: QueuedRequest,
+  { project }: ModuleQueue,
+  { gitlab, jenkins }: Site,
+  at: string,
+): Part[] {
   const { place, mergeRequest, title, author, since } = one;
   return [
     place === undefined ? '–' : String(place),

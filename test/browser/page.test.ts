@@ -273,7 +273,8 @@ test.each([
 ] as const)('the merge queue is a picture and a table, %i wide, %s', async (width, colorScheme) => {
   await page.setViewportSize({ width, height: 900 });
   await page.emulateMedia({ colorScheme });
-  const hostile = '</title></svg><script>document.title="owned"</script><img src=x onerror="document.title=1">';
+  const hostile =
+    '</title></svg><script>document.title="owned"</script><img src=x onerror="document.title=1">';
   const facts = queuesOf([
     waiting(1, { state: 'passed', title: hostile, says: hostile }),
     waiting(2, { state: 'testing' }),
@@ -288,16 +289,20 @@ test.each([
   expect(await picture.locator('circle').count()).toBe(3);
   expect(await picture.locator('.mark').allTextContents()).toEqual(['✓', '…', '✗']);
   expect(await picture.locator('.within').allTextContents()).toEqual(
-    [['main', '!1'], ['main', '!1', '!2'], ['main', '!1', '!2', '!3']].flat(),
+    [
+      ['main', '!1'],
+      ['main', '!1', '!2'],
+      ['main', '!1', '!2', '!3'],
+    ].flat(),
   );
   // No line of words runs into the blocks beside it, and none leaves the picture.
-  const overlaps = await picture.evaluate((svg) => {
-    const right = (one: Element): number => one.getBoundingClientRect().right;
-    const blocks = [...svg.querySelectorAll('.chip')].map((one) => one.getBoundingClientRect().left);
-    const edge = right(svg);
-    const told = [...svg.querySelectorAll('g .name, g .soft')].map(right);
-    return told.filter((at) => at > Math.min(...blocks)).length + [...svg.querySelectorAll('rect')].filter((one) => right(one) > edge).length;
-  });
+  const overlaps = await page.evaluate<number>(`(() => {
+    const svg = document.querySelector('#Queue figure svg');
+    const right = (one) => one.getBoundingClientRect().right;
+    const blocks = Math.min(...[...svg.querySelectorAll('.chip')].map((one) => one.getBoundingClientRect().left));
+    const words = [...svg.querySelectorAll('g .name, g .soft')].filter((one) => right(one) > blocks);
+    return words.length + [...svg.querySelectorAll('rect')].filter((one) => right(one) > right(svg)).length;
+  })()`);
   expect(overlaps).toBe(0);
   expect(await page.locator('#Queue tbody th').allTextContents()).toEqual(['1', '2', '3']);
   expect(await page.locator('#Queue tbody tr').first().textContent()).toContain(hostile);

@@ -1,6 +1,6 @@
 import { FIRST_LABEL } from '../../catalog/status';
 import type { Outcome } from '../../operations/outcome';
-import { pageWriter, printChanges, readQueues } from '../../operations/queue';
+import { printChanges, readQueues } from '../../operations/queue';
 import { ago, queueOutcome } from '../../operations/queue/tell';
 import { EXIT } from '../../operations/refusal';
 import { red, sha } from '../delivery/certificates';

@@ -77,7 +77,15 @@ async function jenkinsGoesAway(seconds: number): Promise<void> {
 
 /** The reconciler's Pod goes without a word; its Deployment makes another. */
 const killReconciler = () =>
-  kubectl('--namespace=ci-reconciler', 'delete', 'pods', '--all', '--grace-period=0', '--force', '--wait=false');
+  kubectl(
+    '--namespace=ci-reconciler',
+    'delete',
+    'pods',
+    '--all',
+    '--grace-period=0',
+    '--force',
+    '--wait=false',
+  );
 
 /** What the head of a merge request was said to be, oldest first. */
 const saidOf = async (module: string, iid: number): Promise<string[]> => {

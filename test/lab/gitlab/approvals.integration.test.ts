@@ -243,6 +243,30 @@ describe('who did what', () => {
     ]);
   });
 
+  // lib/api/protected_branches.rb, `MergeRequest#can_be_merged_by?`: by roles.
+  test('who may merge into a branch goes by its protection, and without one by the role of a Maintainer', async () => {
+    const { project, base, author } = await mergeRequest(gitlab, 'merges');
+    const { id: maintainer } = await gitlab.user('maintainer-of-merges', project.id, 40);
+    const asks = new DeliveryGitLab({ url: gitlab.url, token: ROOT_TOKEN });
+    const path = project.path_with_namespace;
+    const may = async (branch: string) => [
+      await asks.mayMerge(path, branch, author.id),
+      await asks.mayMerge(path, branch, maintainer),
+    ];
+    expect(await may('main')).toEqual([false, true]);
+    expect(await may('nobody-protects-it')).toEqual([false, true]);
+    for (const [level, expected] of [
+      [30, [true, true]],
+      [0, [false, false]],
+    ] as const) {
+      await gitlab.call('DELETE', `${base}/protected_branches/main`);
+      await gitlab.ok('POST', `${base}/protected_branches`, { name: 'main', merge_access_level: level });
+      expect(await may('main')).toEqual(expected);
+    }
+    const reader = await gitlab.user('no-member-of-merges', project.id, 20);
+    expect(await asks.mayMerge(path, 'main', reader.id)).toBe(false);
+  });
+
   test('everyone sees whether a user is a bot', async () => {
     const { author } = await mergeRequest(gitlab, 'bots');
     expect(await gitlab.ok('GET', `/users/${author.id}`, undefined, author.token)).toMatchObject({
