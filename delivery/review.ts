@@ -128,7 +128,7 @@ export interface Word {
   readonly versions: readonly Version[];
   /** Pushes to the project, newest first; needed with {@link carried} only. */
   readonly pushes: readonly Push[];
-  /** Whether whoever set it last is a person who may merge. */
+  /** Whether whoever set it last is a person, and no token's bot, who may merge. */
   readonly mayMerge: boolean;
   readonly bot: number;
   readonly carried?: Given | undefined;
@@ -154,7 +154,7 @@ export function decideWord(word: Word): Review {
   if (!set?.user || set.created_at === undefined)
     return { why: `GitLab does not say who set ${MERGE_LABEL}, or when: set it anew` };
   const { id: user, username: by } = set.user;
-  if (user === bot || !mayMerge) return { why: `${by}, who set ${MERGE_LABEL}, is no person who may merge` };
+  if (!mayMerge) return { why: `${by}, who set ${MERGE_LABEL}, is no person who may merge` };
   const at = Date.parse(set.created_at);
   const isCarried =
     carried?.user === user &&
@@ -202,9 +202,8 @@ async function readWord(
   { iid, sha, source_branch: sourceBranch, target_branch: branch, labels = [] }: MergeRequest,
   carried?: Given,
 ): Promise<Review> {
+  if (!labels.includes(MERGE_LABEL)) return { why: UNSAID };
   const asked = { head: sha ?? '', sourceBranch, labels, bot: await gitlab.ownId(), carried };
-  const none = { events: [], versions: [], pushes: [], mayMerge: false };
-  if (!labels.includes(MERGE_LABEL)) return decideWord({ ...asked, ...none });
   const events = await gitlab.labelEvents(project, iid);
   const { id } = lastSet(events, MERGE_LABEL)?.user ?? {};
   const isEnough = (found: readonly Push[]): boolean =>

@@ -139,8 +139,8 @@ const settings = z.strictObject({
   mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
   /**
    * Who rebases a merge request that stands on an older main, where `mergeMethod` asks for it (`rebase_merge`, `ff`):
-   * `people` are told before a build is spent; `bot` does as GitLab's button does: with `merge: automatic` when its turn comes in
-   * the merge queue, else before the tests, and the new commit has its own build.
+   * `people` are told before a build is spent; `bot` does as GitLab's button does: when its turn comes in the merge queue, or where
+   * none is kept before the tests, and the new commit has its own build.
    */
   rebase: z.enum(['people', 'bot']).default('people'),
   /** Whether a merge request's commits become one: GitLab's `squash_option`. */

@@ -7,7 +7,7 @@ import { code, facts, files, lines, space, table } from './page/parts';
 import { SCRIPT } from './page/script.generated';
 import { STYLE } from './page/style';
 import { wayOf } from './page/way';
-import { queueSection, queueStyle } from './queue';
+import { clock, queueSection, queueStyle } from './queue';
 import { pictureStyle, wayDrawing } from './svg';
 
 /** A section of the page; its id begins with a capital, which no module's name does. */
@@ -217,7 +217,7 @@ function sections(site: Site, queue: LiveQueue | undefined): Section[] {
           {
             id: 'Queue',
             title: 'The merge queue',
-            lead: `Who waits to be merged, on what each one is tested, and what it waits for, as GitLab said at ${queue.at}.`,
+            lead: `Who waits to be merged, on what each one is tested, and what it waits for, as GitLab said at ${clock(queue.at)}.`,
             body: queueSection(queue, site),
           },
         ]

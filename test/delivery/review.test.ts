@@ -287,7 +287,6 @@ describe('the label by which a person has the queue merge', () => {
   it.each<[string, Partial<Word>, string]>([
     ['nobody set it', { labels: ['other'] }, 'the catalog leaves the merge to people (merge: manual)'],
     ['it was set by who may not merge', { mayMerge: false }, 'cleo, who set'],
-    ['the bot set it', { events: [event('add', { id: BOT, username: 'b' }, LATER)] }, 'b, who set'],
     [
       'it was set for an older commit',
       { events: [event('add', cleo, '2026-11-28T09:30:00Z')] },

@@ -67,7 +67,7 @@ test('a frame holds those that are tested side by side, and what does not queue 
   const { place: _place, since: _since, ...unplaced } = waiting(4);
   const draft: QueuedRequest = { ...unplaced, state: 'held', with: [], says: 'held: it is a draft' };
   const { svg, page } = drawn(queuesOf([draft]));
-  expect(svg).toContain('nobody waits to be merged');
+  expect(svg).toContain('nobody waits to be merged at 2026-11-28 10:20:00 UTC');
   expect(texts(svg, 'name')).toEqual([]);
   expect(section(page)).toContain('held: it is a draft');
   expect(section(page)).not.toContain('<figure');
