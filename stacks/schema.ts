@@ -56,10 +56,14 @@ const onDelete = z
   .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
   .default('retain');
 
+const userName = z
+  .string()
+  .regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".'));
+
 /** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
 const registryLogin = z.strictObject({
   /** Name of the user. */
-  user: z.string().regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".')),
+  user: userName,
   /** Environment variable that holds the password. */
   passwordFrom: secretVariable,
 });
@@ -99,6 +103,18 @@ const existingJenkins = z.strictObject({
   serviceAccount: subdomain.default('jenkins'),
   /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
   agentsUrl: httpUrl.optional(),
+  /**
+   * As whom our reconciler looks at builds there, where `anonymousRead` does not hold. @default there is no reconciler: a lost
+   * hook starts nothing
+   */
+  reader: z
+    .strictObject({
+      /** A user of that Jenkins who may read our jobs (Overall/Read, Job/Read), and needs no other right. */
+      user: userName,
+      /** Environment variable that holds an API token of that user. */
+      tokenFrom: secretVariable,
+    })
+    .optional(),
 });
 
 /** A variable that reaches Pods which roll out or preview. */
@@ -183,7 +199,7 @@ export const stackSchema = z
          * @default one user, `admin`, whom all share
          */
         login: loginSchema.optional(),
-        /** Whether who is not logged in may read jobs and logs. */
+        /** Whether who is not logged in may read jobs and logs; of a Jenkins that is there already: whether its owner lets them. */
         anonymousRead: z.boolean().default(false),
         /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
         evictable: z.boolean().default(false),
