@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
+import { dnsLabel, projectName, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
 import {
   annotations,
   bytesOf,
@@ -17,7 +17,6 @@ import {
   MOST_WAYS,
   memory,
   namespaceName,
-  reservedProjects,
   subdomain,
   title,
 } from '../catalog/shapes';
@@ -441,12 +440,7 @@ export const stackSchema = z
     topologyProject: z
       .strictObject({
         /** Path of the project in the group. */
-        path: dnsLabel
-          .refine(
-            (path) => !reservedProjects.includes(path),
-            say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
-          )
-          .default('topology'),
+        path: projectName.default('topology'),
         /** Environments to preview and apply, in that order. @default this one */
         environments: z
           .array(dnsLabel)
