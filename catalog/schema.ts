@@ -21,8 +21,10 @@ import {
   MOST_EACH,
   MOST_WAYS,
   memory,
+  newPath,
   portName,
   reason,
+  reservedProjects,
   say,
   storage,
   subdomain,
@@ -46,6 +48,14 @@ export const dnsLabel = z
   .regex(
     /^[a-z]([a-z0-9-]*[a-z0-9])?$/,
     say('is not a DNS label', 'Use lower-case letters, digits and "-", starting with a letter.'),
+  );
+
+/** Name of a project that is to be made, as each module's is. */
+export const projectName = dnsLabel
+  .superRefine(newPath)
+  .refine(
+    (name) => !reservedProjects.includes(name),
+    say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
   );
 
 /** Build argument: a word of a Dockerfile. */

@@ -7,11 +7,12 @@ import { outputOf } from '../shared/handle';
 import { projectHandle } from './projects';
 
 /**
- * Whether a reconciler may run. Beside a Jenkins of someone else's there is none: that one's users are not ours to make. Nor
- * where people log in by a provider and not everybody may read: Jenkins has one realm, and a provider's has no user for it.
+ * Whether a reconciler may run: somebody lets it look at builds. The users of a Jenkins of someone else's are not ours to make,
+ * so its owner gives one. And where people log in by a provider and not everybody may read, there is none: Jenkins has one
+ * realm, and a provider's has no user for it.
  */
 export const mayReconcile = ({ settings: { jenkins } }: Pick<Model, 'settings'>): boolean =>
-  !jenkins.existing && (jenkins.anonymousRead || !jenkins.login);
+  jenkins.anonymousRead || (jenkins.existing ? jenkins.existing.reader !== undefined : !jenkins.login);
 
 /**
  * Why no merge queue is kept for a module; undefined where one is. Where no reconciler starts what waits, nothing may wait; without
@@ -25,7 +26,7 @@ export function whyNoQueue(
   const { mergeMethod, rebase, projects } = gitlab;
   if (!mayReconcile(model))
     return jenkins.existing
-      ? 'no reconciler runs beside a Jenkins that was there before (jenkins.existing)'
+      ? 'no reconciler runs beside a Jenkins that lets nobody look at builds (jenkins.existing without reader or anonymousRead)'
       : 'no reconciler runs where only people whom a provider knows may read (jenkins.login without jenkins.anonymousRead)';
   if (mergeMethod === 'merge' || entryOf(projects, name) !== undefined) return undefined;
   return rebase === 'bot'

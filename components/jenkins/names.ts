@@ -69,9 +69,18 @@ export const hookTokens = (model: Model): Record<string, Ref> =>
 /** Purpose of the secret with which the reconciler logs in to Jenkins. */
 export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 
-/** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
+/** Whether the reconciler has a user in our Jenkins: where everybody may read, it needs none, and gets none. */
 export const reconcilerLogsIn = ({ settings: { jenkins } }: Model): boolean =>
-  !jenkins.anonymousRead && !jenkins.login;
+  !jenkins.anonymousRead && !jenkins.login && !jenkins.existing;
+
+/** Who looks at builds for the reconciler; undefined where whoever is not logged in may. */
+export function reconcilerLogin(model: Model): { readonly user: string; readonly password: Ref } | undefined {
+  const reader = model.settings.jenkins.existing?.reader;
+  if (reader) return { user: reader.user, password: givenRef(reader.tokenFrom) };
+  return reconcilerLogsIn(model)
+    ? { user: names.reconciler, password: secretRef(RECONCILER_PURPOSE) }
+    : undefined;
+}
 
 /** Whether a reconciler runs. */
 export const reconciles = (model: Model): boolean => mayReconcile(model) && hookedJobs(model).length > 0;

@@ -12,13 +12,13 @@ import { jenkinsEndpoint } from '../shared/jenkins-endpoint';
 import { deliveryPod } from '../shared/job';
 import { contentHash, fencedNamespace, object } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
-import { gitlabPort, outside, toJenkins, toNeighbours } from '../shared/network';
+import { gitlabPort, outside, toJenkinsAnywhere, toNeighbours } from '../shared/network';
 import { secretRef } from '../shared/references';
 import { registryEndpoint } from '../shared/registry-login';
 import { deliveryCap } from './agents';
 import { deliveryImage } from './images';
 import { driftJob } from './jobs';
-import { hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
+import { hookedJobs, reconcilerLogin, reconciles } from './names';
 
 const SECRET = 'reconciler';
 const TOKENS = 'hook-tokens';
@@ -77,7 +77,7 @@ export function reconcilerResources(model: Model): Declaration[] {
     valueFrom: { secretKeyRef: { name: SECRET, key } },
   });
   const jobs = hookedJobs(model);
-  const logsIn = reconcilerLogsIn(model);
+  const login = reconcilerLogin(model);
   return [
     ...fencedNamespace({
       prefix: 'reconciler',
@@ -87,7 +87,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       quota: { pods: 2, cpu: '500m', memory: '1Gi', disk: '4Gi', claims: 0 },
       egress: [
         outside(gitlabPort(settings), ...settings.clusters.ci.apiPorts),
-        toJenkins(settings),
+        ...toJenkinsAnywhere(settings),
         ...toNeighbours(settings),
       ],
       pullFrom: registryEndpoint(registry),
@@ -114,7 +114,7 @@ export function reconcilerResources(model: Model): Declaration[] {
       {
         stringData: {
           gitlab: botToken,
-          ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
+          ...(login ? { jenkins: login.password } : {}),
         },
       },
       after,
@@ -161,11 +161,9 @@ export function reconcilerResources(model: Model): Declaration[] {
                   { name: 'SWITCHYARD_AGENT_NAMESPACE', value: agents },
                   { name: 'SWITCHYARD_AGENTS', value: String(deliveryCap(jenkins.maximumAgents)) },
                   { name: 'JENKINS_ADDRESS', value: jenkinsEndpoint(model.settings).url },
-                  ...(logsIn
-                    ? [
-                        { name: 'JENKINS_USER', value: names.reconciler },
-                        fromSecret('JENKINS_PASSWORD', 'jenkins'),
-                      ]
+                  ...(jenkins.existing ? [{ name: 'SWITCHYARD_JENKINS_SHARED', value: 'true' }] : []),
+                  ...(login
+                    ? [{ name: 'JENKINS_USER', value: login.user }, fromSecret('JENKINS_PASSWORD', 'jenkins')]
                     : []),
                   fromSecret('GITLAB_TOKEN', 'gitlab'),
                 ],
@@ -196,7 +194,7 @@ export function reconcilerResources(model: Model): Declaration[] {
           'reconciler-hook-tokens',
           'reconciler-account',
           'reconciler-pull',
-          'jenkins-service',
+          jenkins.existing ? 'jenkins-jobs' : 'jenkins-service',
         ],
       },
     ),
