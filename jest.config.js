@@ -1,3 +1,5 @@
+const bundled = require('./test/support/bundled.js');
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
@@ -7,15 +9,19 @@ module.exports = {
   testTimeout: 60_000,
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',
-  // End-to-end suites need a running lab, those of programs what it is built of, those of the page a browser:
-  // `npm run test:lab`, `test:programs`, `test:browser`.
   testPathIgnorePatterns: [
+    // `npm test` and `npm run test:integration` share what runs without a lab (docs/testing.md); by default both run.
+    ...(process.env.SWITCHYARD_TESTS === 'unit' ? ['\\.integration\\.test\\.ts$'] : []),
+    ...(process.env.SWITCHYARD_TESTS === 'integration' ? ['(?<!\\.integration)\\.test\\.ts$'] : []),
+    // End-to-end suites need a running lab, those of programs what it is built of, those of the page a browser:
+    // `npm run test:lab`, `test:programs`, `test:browser`.
     ...(process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/']),
     ...(process.env.SWITCHYARD_BROWSER ? [] : ['/test/browser/']),
   ],
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
   ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
+  moduleNameMapper: bundled(__dirname),
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',

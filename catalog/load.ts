@@ -14,7 +14,7 @@ import {
   type ServiceUseFile,
   serviceSchema,
 } from './schema';
-import { reservedProjects } from './shapes';
+import { faultOfNewPath, reservedProjects } from './shapes';
 
 export interface Service extends ServiceFile {
   readonly kind: string;
@@ -137,6 +137,13 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
   const brokenServices = new Set(Object.keys(texts.services).map((name) => basename(name, '.yaml')));
 
   for (const name of moduleFiles.keys()) {
+    const fault = faultOfNewPath(name);
+    if (fault)
+      problems.push({
+        file: `catalog/modules/${name}.yaml`,
+        what: `its name ${fault.what}.`,
+        remedy: 'Rename the module.',
+      });
     if (!reservedProjects.includes(name)) continue;
     problems.push({
       file: `catalog/modules/${name}.yaml`,

@@ -21,8 +21,10 @@ import {
   MOST_EACH,
   MOST_WAYS,
   memory,
+  newPath,
   portName,
   reason,
+  reservedProjects,
   say,
   storage,
   subdomain,
@@ -46,6 +48,14 @@ export const dnsLabel = z
   .regex(
     /^[a-z]([a-z0-9-]*[a-z0-9])?$/,
     say('is not a DNS label', 'Use lower-case letters, digits and "-", starting with a letter.'),
+  );
+
+/** Name of a project that is to be made, as each module's is. */
+export const projectName = dnsLabel
+  .superRefine(newPath)
+  .refine(
+    (name) => !reservedProjects.includes(name),
+    say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
   );
 
 /** Build argument: a word of a Dockerfile. */
@@ -356,7 +366,7 @@ export const moduleSchema = z.strictObject({
     .prefault({}),
   /**
    * `reviewed` merges once all is green and someone has approved the newest commit who neither wrote, pushed nor opened
-   * it; `automatic` merges as soon as all is green; `manual` leaves the button to a person.
+   * it; `automatic` merges as soon as all is green; `manual` leaves it to people, by hand or by the label `switchyard-merge`.
    */
   merge: z
     .enum(

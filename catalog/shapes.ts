@@ -124,14 +124,53 @@ export const ingressHost = z
   )
   .refine((host) => !isAddress(host), say('is an address', 'An Ingress goes by names: write one.'));
 
+/** What stands between two slashes of a path in GitLab, of a project that may end in a dot (its lib/gitlab/path_regex.rb). */
+const NAMESPACE_PART = /^(?:[A-Za-z0-9_.][A-Za-z0-9_.-]*[A-Za-z0-9_-]|[A-Za-z0-9_])$/;
+const PROJECT_PART = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
+
+/** Of `PROJECT_WILDCARD_ROUTES` those that have no shape of ours besides. */
+const isKept = (part: string): boolean =>
+  [...reservedProjects, 'create_dir', 'find_file'].includes(folded(part));
+
+const isPart = (part: string, form: RegExp): boolean =>
+  part.length <= 255 && form.test(part) && !/\.(git|atom)$/.test(part);
+
+/** Whether a group of GitLab's can have this full path, however old it is. */
+export const isGroupPath = (path: string): boolean =>
+  path.split('/').every((part, index) => isPart(part, NAMESPACE_PART) && (index === 0 || !isKept(part)));
+
+/** Whether a project of GitLab's can: each stands in a group, or with a person. */
+export function isProjectPath(path: string): boolean {
+  const end = path.lastIndexOf('/');
+  const last = path.slice(end + 1);
+  return end > 0 && isGroupPath(path.slice(0, end)) && isPart(last, PROJECT_PART) && !isKept(last);
+}
+
+/**
+ * Why GitLab makes no group or project of a name that is a DNS label; undefined where it does (`oci_repository_path_regex` of
+ * its lib/gitlab/regex.rb: what it makes has a place in its registry).
+ */
+export const faultOfNewPath = (
+  name: string,
+): { readonly what: string; readonly remedy: string } | undefined =>
+  name.includes('--')
+    ? {
+        what: 'has two "-" in a row, which GitLab takes in no path of a group or project',
+        remedy: 'Write one.',
+      }
+    : undefined;
+
+/** A refinement: GitLab makes what is called so. */
+export function newPath(name: string, context: z.RefinementCtx): void {
+  const fault = faultOfNewPath(name);
+  if (fault) context.addIssue({ code: 'custom', message: say(fault.what, fault.remedy) });
+}
+
 /** Name of a user of GitLab (`NAMESPACE_FORMAT_REGEX` of its lib/gitlab/path_regex.rb). */
 export const userName = z
   .string()
   .max(255, first('is longer than 255 characters', 'Write the name after "@".'))
-  .regex(
-    /^[A-Za-z0-9_.][A-Za-z0-9_.-]*[A-Za-z0-9_-]$|^[A-Za-z0-9_]$/,
-    first('is not the name of a user of GitLab', 'Write the name after "@".'),
-  )
+  .regex(NAMESPACE_PART, first('is not the name of a user of GitLab', 'Write the name after "@".'))
   .refine(
     (name) => !/\.(git|atom)$/.test(name),
     say('is not the name of a user of GitLab', 'No name ends in ".git" or ".atom".'),
@@ -152,7 +191,8 @@ export function twice(names: readonly string[]): { readonly index: number; reado
 
 /**
  * Names that GitLab keeps for addresses of its own below a project and at the top (`PROJECT_WILDCARD_ROUTES` and
- * `TOP_LEVEL_ROUTES` of its lib/gitlab/path_regex.rb), as far as they have the shape of ours.
+ * `TOP_LEVEL_ROUTES` of its lib/gitlab/path_regex.rb, and its doc/user/reserved_names.md), as far as they have the shape of
+ * ours; those of former versions, too.
  */
 export const reservedProjects: readonly string[] = [
   ...['badges', 'blame', 'blob', 'builds', 'commits', 'create', 'edit', 'files', 'new', 'preview', 'raw'],
@@ -160,8 +200,8 @@ export const reservedProjects: readonly string[] = [
 ];
 export const reservedGroups: readonly string[] = [
   ...['admin', 'api', 'assets', 'autocomplete', 'ci', 'dashboard', 'explore', 'files', 'groups', 'help'],
-  ...['import', 'invites', 'jwt', 'koding', 'oauth', 'profile', 'projects', 'public', 's', 'search'],
-  ...['snippets', 'u', 'unsubscribes', 'uploads', 'users'],
+  ...['import', 'invites', 'jwt', 'koding', 'login', 'oauth', 'profile', 'projects', 'public', 's', 'search'],
+  ...['sitemap', 'snippets', 'u', 'unsubscribes', 'uploads', 'users', 'v2'],
 ];
 
 /**
@@ -386,6 +426,18 @@ export const imageName = z
   .string()
   .max(512, first('is longer than 512 characters', 'Shorten it.'))
   .regex(
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
     first('is not the name of an image', 'Write "repository:1.2.3" or "repository@sha256:…", in lower case.'),
+  )
+  .refine(
+    (name) => pathOfImage(name).length <= 255,
+    say('has a path of more than 255 characters', 'Shorten it: no registry takes it.'),
   );
+
+/** What stands behind the registry (`splitDockerDomain` of distribution/reference): the path that has a longest length. */
+function pathOfImage(name: string): string {
+  const plain = name.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+  const [host = '', ...rest] = plain.split('/');
+  if (rest.length === 0) return `library/${plain}`;
+  return /[.:A-Z]/.test(host) || host === 'localhost' ? rest.join('/') : plain;
+}

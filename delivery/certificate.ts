@@ -31,6 +31,17 @@ const testsSchema = z.strictObject({
     .optional(),
 });
 
+/** By what people let a merge request be merged: an approval, or a label. */
+const givenSchema = z.strictObject({
+  /** GitLab's number of the user. */
+  user: z.number().int().min(1),
+  /** When, in milliseconds since 1970, as GitLab has it. */
+  at: z.number().int().min(0),
+  /** The newest commit then. */
+  of: commitId,
+});
+export type Given = Readonly<z.infer<typeof givenSchema>>;
+
 /**
  * What one run of the pipeline knows of a merge request: the merge certificate. `source` starts it, `build`
  * and `verdict` add to it, `report` signs it, `merge` and `deploy` act on nothing else.
@@ -65,6 +76,8 @@ export const certificateSchema = z.strictObject({
       out: z.number().int().min(0).optional(),
       /** Who put it first. */
       first: z.string().min(1).optional(),
+      /** By whose word the bot rebased it. It holds for the head that came of that as well: for no other's. */
+      given: givenSchema.optional(),
     })
     .optional(),
   /** Head of the source branch. */

@@ -113,8 +113,8 @@ function requestOf(module: Module, projectOf: (name: string) => string) {
 }
 
 /**
- * The merge queue that a merge request of a module may be in; undefined where none is kept. People merge by hand with `merge:
- * manual`, and where no reconciler starts what waits, nothing may wait.
+ * The merge queue that a merge request of a module may be in; undefined where none is kept: where no reconciler starts
+ * what waits, nothing may wait.
  */
 function queueOf(
   module: Module,
@@ -126,7 +126,7 @@ function queueOf(
     'SWITCHYARD_QUEUE',
     'SWITCHYARD_GITLAB_REBASE',
   ]);
-  if (!kept || policy === 'manual') return undefined;
+  if (!kept) return undefined;
   const settings = readSettings(['REGISTRY', 'SWITCHYARD_STACKS', 'SWITCHYARD_ENVIRONMENT']);
   const { modules } = loadCatalog(readSettings(['SWITCHYARD_CATALOG']).SWITCHYARD_CATALOG);
   const stack = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT);
@@ -141,8 +141,7 @@ function queueOf(
     mergeRequest,
     most: testing.parallel,
     start: gitlab.queue.window,
-    // An approval is of the newest commit: one that the bot makes has none.
-    rebases: rebase && policy === 'automatic',
+    rebases: rebase,
     proof,
     folder: join(workspace, SOURCE),
   };
@@ -215,7 +214,7 @@ export function program(): Command {
       }
       if (queue && turn?.do === 'wait') await waitInQueue(towards, queue, turn.place, settings.BUILD_URL);
       const given = turn?.do === 'test' ? turn.turn : undefined;
-      if (module.merge === 'reviewed' && !given) {
+      if (module.merge !== 'automatic' && !given) {
         const { REGISTRY } = readSettings(['REGISTRY']);
         const tested = await testedBefore(towards, request, certificateKey(), REGISTRY);
         if (tested) {

@@ -156,10 +156,25 @@ const labelEventSchema = z.object({
   action: z.enum(['add', 'remove']),
   /** Null of a label that is gone since. */
   label: z.object({ name: z.string() }).nullable(),
-  user: z.object({ username: z.string() }).nullish(),
+  user: z.object({ id: z.number(), username: z.string() }).nullish(),
+  created_at: z.iso.datetime({ offset: true }).optional(),
 });
 /** That somebody put a label on, or took it off. */
 export type LabelEvent = z.infer<typeof labelEventSchema>;
+
+/** Roles, as GitLab numbers them. */
+const DEVELOPER = 30;
+const MAINTAINER = 40;
+
+const protectionSchema = z.object({
+  merge_access_levels: z.array(
+    z.object({
+      access_level: z.number().nullable(),
+      user_id: z.number().nullish(),
+      group_id: z.number().nullish(),
+    }),
+  ),
+});
 
 const commitSchema = z.object({
   id: commitId,
@@ -522,12 +537,41 @@ export class GitLab {
   }
 
   /** Whether a user is a person who may push to the project: active, no token's bot, Developer or above. */
-  async mayPush(project: string, user: number): Promise<boolean> {
+  mayPush(project: string, user: number): Promise<boolean> {
+    return this.isPersonOf(project, user, DEVELOPER);
+  }
+
+  /**
+   * Whether a user is a person who may merge into a branch by hand, as far as its protection goes by roles: what a licence adds
+   * for single users counts for those, what it adds for groups is not asked for. Where there is no protection by this very name,
+   * or it may not be read, Maintainers may.
+   */
+  async mayMerge(project: string, branch: string, user: number): Promise<boolean> {
+    const path = `/projects/${encode(project)}/protected_branches/${encode(branch)}`;
+    const protection = await this.found(path, protectionSchema).catch((error: unknown) => {
+      if (error instanceof GitLabError && error.status === 403) return undefined;
+      throw error;
+    });
+    const levels = protection?.merge_access_levels ?? [];
+    if (levels.some(({ user_id }) => user_id === user)) return this.isPersonOf(project, user, DEVELOPER);
+    // 0: nobody.
+    const roles = levels.flatMap(({ access_level: level, user_id, group_id }) =>
+      level && !user_id && !group_id ? [level] : [],
+    );
+    if (levels.length > 0 && roles.length === 0) return false;
+    return this.isPersonOf(
+      project,
+      user,
+      roles.length > 0 ? Math.max(DEVELOPER, Math.min(...roles)) : MAINTAINER,
+    );
+  }
+
+  private async isPersonOf(project: string, user: number, level: number): Promise<boolean> {
     const member = await this.found(
       `/projects/${encode(project)}/members/all/${user}`,
       z.object({ access_level: z.number(), state: z.string() }),
     );
-    if (!member || member.access_level < 30 || member.state !== 'active') return false;
+    if (!member || member.access_level < level || member.state !== 'active') return false;
     return !(await this.isBot(user));
   }
 

@@ -113,6 +113,19 @@ function progressLine(progress: Progress): string {
   }
 }
 
+/** A moment as people read it, whatever their zone. */
+const clock = (at: number): string => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+
+/** Since when it may be merged, and when it was taken out, merged, or was as the note says. */
+function timesText({ gate }: Certificate, { state }: Progress, now: number | undefined): string {
+  const said = state === 'queued' ? 'this is of' : state === 'merged' ? 'merged at' : undefined;
+  return [
+    ...(gate?.since ? [`may be merged since ${clock(gate.since)}`] : []),
+    ...(gate?.out ? [`taken out at ${clock(gate.out)}`] : []),
+    ...(gate && said && now !== undefined ? [`${said} ${clock(now)}`] : []),
+  ].join('; ');
+}
+
 /** What it was merged into: main's commit, and those that were not merged then. */
 function baseText({ baseSha, ahead }: Certificate): string {
   if (!ahead) return baseSha.slice(0, 12);
@@ -214,8 +227,11 @@ function flakyText({ flaky, mergeRequest }: Certificate): string {
   ].join('\n');
 }
 
-/** The note. The same certificate and progress give the same text. */
-export function renderNote(certificate: Certificate, progress: Progress, key: string): string {
+/**
+ * The note. The same certificate and progress at the same time give the same text.
+ * @param now milliseconds since 1970, by GitLab's clock. @default it is not told
+ */
+export function renderNote(certificate: Certificate, progress: Progress, key: string, now?: number): string {
   const { tests } = certificate;
   const rows: [string, string][] = [
     ['Verdict', inert(verdictLine(certificate), 500)],
@@ -252,6 +268,8 @@ export function renderNote(certificate: Certificate, progress: Progress, key: st
     rows.push(['Again', 'not by itself: find out what removes its test Pods, then start its build']);
   if (progress.state === 'queued')
     rows.push(['Queue', `${inert(progress.place)}${progress.build ? ` ([build](${progress.build}))` : ''}`]);
+  const times = timesText(certificate, progress, now);
+  if (times) rows.push(['Times', times]);
   if (certificate.gate?.first)
     rows.push(['Order', `put first by ${inert(certificate.gate.first)}, by the label ${inert(FIRST_LABEL)}`]);
   const after = progressLine(progress);

@@ -105,6 +105,8 @@ const variables = {
   /** User of Jenkins that may look at builds; empty where whoever is not logged in may. */
   JENKINS_USER: z.string().default(''),
   JENKINS_PASSWORD: required('Give the password of that user, or an API token.'),
+  /** Others have jobs and agents there as well. */
+  SWITCHYARD_JENKINS_SHARED: flag,
   SWITCHYARD_JENKINS_URL: z.url('is not a URL | Give the address of Jenkins as its builds post it.'),
   SWITCHYARD_JOB_FOLDER: required('Name the folder of the jobs in Jenkins.'),
   SWITCHYARD_HOOK_TOKENS: required('Give the folder that holds the token of each job’s hook.'),

@@ -4,13 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
-import { type Certificate, isGreen, isInfrastructure, isQueued, isRemoved } from './certificate';
+import { type Certificate, type Given, isGreen, isInfrastructure, isQueued, isRemoved } from './certificate';
 import { exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
 import { ownNote, putOwnNote } from './own-note';
-import { type Review, readReview } from './review';
+import { isBotsFrom, type Review, readConsent } from './review';
 import { whyOtherImage } from './state';
 import {
   AGAIN,
@@ -280,20 +280,18 @@ export const putNote = (
     certificate.project,
     certificate.mergeRequest,
     marker,
-    renderNote(certificate, progress, key),
+    renderNote(certificate, progress, key, context.gitlab.time),
   );
 
 /** Tests of a merge request that queues which may end without a verdict, one after the other, before that counts as red. */
 const MOST_UNENDED = 3;
 
 /**
- * A certificate that has its place in the merge queue from now on, where its merge request may be merged by the pipeline.
+ * A certificate that has its place in the merge queue from now on, where it is green.
  * @param now GitLab's clock
  */
 export const enterQueue = (certificate: Certificate, now: number): Certificate =>
-  isGreen(certificate) && certificate.policy !== 'manual' && !certificate.gate
-    ? { ...certificate, gate: { since: now } }
-    : certificate;
+  isGreen(certificate) && !certificate.gate ? { ...certificate, gate: { since: now } } : certificate;
 
 /** The merge request as it is now, where another build of its head merged it meanwhile. */
 async function mergedMeanwhile(
@@ -447,14 +445,14 @@ export interface TargetNow {
 /**
  * Whether a tested merge request may be merged, given what GitLab says of it now. What was tested is a tree: it may be merged
  * into another commit than it was tested on if that gives the same tree, byte for byte.
- * @param review of its head; what is not known yet counts as none
+ * @param consent what people say of its head; what is not known yet counts as none
  */
 export function decideMerge(
   certificate: Certificate,
   request: MergeRequest,
   target: TargetNow,
   policy: Module['merge'],
-  review?: Review,
+  consent?: Review,
 ): MergeDecision {
   const name = `!${request.iid}`;
   const other = whyOther(certificate, request);
@@ -476,10 +474,10 @@ export function decideMerge(
       do: 'leave',
       why: `the catalog's merge policy is ${policy} now, and was ${certificate.policy} when it was tested`,
     };
-  if (policy === 'manual')
+  if (policy === 'manual' && !isQueued(certificate))
     return { do: 'leave', why: 'the catalog leaves the merge to people (merge: manual)' };
-  if (policy === 'reviewed' && !(review && 'by' in review))
-    return { do: 'leave', why: review?.why ?? 'nobody has asked GitLab for its approvals' };
+  if (policy !== 'automatic' && !(consent && 'by' in consent))
+    return { do: 'leave', why: consent?.why ?? 'nobody has asked GitLab what people say of it' };
   return { do: 'merge' };
 }
 
@@ -577,19 +575,52 @@ async function mergedNow(
 const LOOKS = 5;
 
 /**
+ * Whether nobody but the bot brought a merge request from one head to another. GitLab tells a push a little later than the head
+ * that came of it.
+ */
+export async function isBotsRebase(
+  { gitlab }: Context,
+  { project, sourceBranch: branch, headSha: of }: Certificate,
+  head: string,
+  patience: readonly number[] = [],
+): Promise<boolean> {
+  const about = { branch, head, of, bot: await gitlab.ownId() };
+  for (const pause of [...patience.slice(0, LOOKS), undefined]) {
+    const pushes = await gitlab.pushes(project, (found) => isBotsFrom(found, about));
+    if (isBotsFrom(pushes, about)) return true;
+    if (pause !== undefined) await sleep(pause);
+  }
+  return false;
+}
+
+/**
  * Has the bot rebase a merge request whose turn it is, where GitLab merges only what stands on the target's head. The
- * certificate is of the new head then, whose own tree has to be the tested one.
+ * certificate is of the new head then, whose own tree has to be the tested one. Where people let it through, they did so for
+ * the head before: their word goes with it into the certificate, and so with what the bot made of that head, and nobody else.
+ * @param given their word
+ * @param keep writes a certificate down. With their word it stands there before the rebase, so that whoever finds the new head
+ * after a crash has it.
  * @returns why it cannot be rebased, or the certificate
  * @throws Failure 4 where the new head is not what was tested: it has its own build
  */
 async function rebasedInTurn(
-  { gitlab, gitlabUrl, token }: Context,
-  certificate: Certificate,
-  folder: string,
-  patience: readonly number[],
+  context: Context,
+  tested: Certificate,
+  {
+    folder,
+    patience,
+    given,
+    keep,
+  }: {
+    readonly folder: string;
+    readonly patience: readonly number[];
+    readonly given: Given | undefined;
+    readonly keep: (certificate: Certificate) => Promise<void>;
+  },
 ): Promise<Certificate | { readonly why: string }> {
-  const { project, mergeRequest: iid, sourceBranch, targetBranch, headSha, treeSha } = certificate;
-  if ((await gitlab.mergeMethod(project)) === 'merge') return certificate;
+  const { gitlab, gitlabUrl, token } = context;
+  const { project, mergeRequest: iid, sourceBranch, targetBranch, headSha } = tested;
+  if ((await gitlab.mergeMethod(project)) === 'merge') return tested;
   const copy = new WorkingCopy(folder, { url: cloneUrl(gitlabUrl, project), token });
   await copy.open();
   const fetch = async (head: string) =>
@@ -598,7 +629,10 @@ async function rebasedInTurn(
       async () => (await copy.has(head)) && copy.haveCommonAncestor(head, await copy.head(targetBranch)),
     );
   await fetch(headSha);
-  if (await copy.isAncestor(await copy.head(targetBranch), headSha)) return certificate;
+  if (await copy.isAncestor(await copy.head(targetBranch), headSha)) return tested;
+  const certificate: Certificate =
+    given && tested.gate ? { ...tested, gate: { ...tested.gate, given } } : tested;
+  if (certificate !== tested) await keep(certificate);
   try {
     await gitlab.rebase(project, iid);
   } catch (error) {
@@ -619,13 +653,9 @@ async function rebasedInTurn(
       why: `GitLab did not rebase it (${now.merge_error || 'it does not say why'}); rebase it by hand`,
     };
   await fetch(now.sha);
-  const base = await copy.head(targetBranch);
-  const isTested =
-    (await copy.has(now.sha)) &&
-    (await copy.isAncestor(base, now.sha)) &&
-    (await copy.tree(now.sha)) === treeSha;
-  if (!isTested) {
-    const why = `rebased as ${now.sha.slice(0, 12)}, which is not what was tested; that commit has its own build`;
+  const rebased = await certifiedAs(context, certificate, { head: now.sha, copy, patience });
+  if ('why' in rebased) {
+    const why = `rebased as ${now.sha.slice(0, 12)}, ${rebased.why}; that commit has its own build`;
     await gitlab.setStatus(project, headSha, {
       state: 'canceled',
       ref: sourceBranch,
@@ -634,15 +664,39 @@ async function rebasedInTurn(
     });
     throw new Failure(exitCode.nothing, `not merged: !${iid} is ${why}.`);
   }
+  return rebased;
+}
+
+/**
+ * The certificate of a head that the bot made of a tested one.
+ * @param copy an open working copy that has both
+ * @returns or why the head is another matter
+ */
+export async function certifiedAs(
+  context: Context,
+  certificate: Certificate,
+  {
+    head,
+    copy,
+    patience,
+  }: { readonly head: string; readonly copy: WorkingCopy; readonly patience?: readonly number[] },
+): Promise<Certificate | { readonly why: string }> {
+  const { targetBranch, headSha, treeSha, gate } = certificate;
+  const base = await copy.head(targetBranch);
+  const isTested =
+    (await copy.has(head)) && (await copy.isAncestor(base, head)) && (await copy.tree(head)) === treeSha;
+  if (!isTested) return { why: 'which is not what was tested' };
+  if (gate?.given && !(await isBotsRebase(context, certificate, head, patience)))
+    return { why: 'and not by the bot alone' };
   const { ahead: _ahead, ...tested } = certificate;
-  return { ...tested, headSha: now.sha, baseSha: base, rebasedFrom: certificate.rebasedFrom ?? headSha };
+  return { ...tested, headSha: head, baseSha: base, rebasedFrom: certificate.rebasedFrom ?? headSha };
 }
 
 /**
  * Merges exactly what was tested: with `sha`, and only where that gives the tested tree.
  * @param patience pauses before the next try while GitLab has not judged yet (405 and 422, by its own
  * `detailed_merge_status`)
- * With `merge: reviewed` only once the review holds; the status turns green then.
+ * With `merge: reviewed` or `manual` only once people let it through; the status turns green then.
  * @returns the commit on the target branch
  * @throws Failure 3 when the target moved, 4 when it is left to people, 1 when it is refused
  */
@@ -667,21 +721,25 @@ export async function merge(
     }
     return request;
   };
+  let given: Given | undefined;
   const decide = async () => {
     const request = await unlocked();
     // Not ours to write a note on.
     const other = whyOther(certificate, request);
     if (other) throw new Failure(exitCode.red, `not merged: ${other}.`);
     const head = await gitlab.branchHead(project, certificate.targetBranch);
-    const given = (target: TargetNow) =>
+    const allowed = (target: TargetNow) =>
       decideMerge(certificate, request, target, policy, { by: 'whoever approves it' });
     let target: TargetNow = { head };
     // Asked for only where all else is well: git first, people then.
-    if (given(target).do === 'again' && request.target_branch === certificate.targetBranch)
+    if (allowed(target).do === 'again' && request.target_branch === certificate.targetBranch)
       target = await mergedNow(context, certificate, folder);
-    const otherwise = given(target);
-    if (policy !== 'reviewed' || otherwise.do !== 'merge') return otherwise;
-    return decideMerge(certificate, request, target, policy, await readReview(gitlab, project, request));
+    const otherwise = allowed(target);
+    if (policy === 'automatic' || otherwise.do !== 'merge') return otherwise;
+    const carried = certificate.gate?.given;
+    const consent = await readConsent(gitlab, project, request, { policy, carried });
+    given = consent && 'by' in consent ? consent.given : undefined;
+    return decideMerge(certificate, request, target, policy, consent);
   };
 
   const post = (state: CommitState, description: string) =>
@@ -693,7 +751,9 @@ export async function merge(
     });
   let decision = await decide();
   if (decision.do === 'merge' && isQueued(certificate)) {
-    const rebased = await rebasedInTurn(context, certificate, folder, patience);
+    const keep = (one: Certificate) =>
+      putNote(context, one, { state: 'queued', place: 'rebased now, and merged then' }, key);
+    const rebased = await rebasedInTurn(context, certificate, { folder, patience, given, keep });
     if ('why' in rebased) decision = { do: 'leave', why: rebased.why };
     else if (rebased !== certificate) {
       await post('canceled', `${GOES_ON}rebased as ${rebased.headSha.slice(0, 12)}`);

@@ -4,8 +4,12 @@ import { imageFor } from '../stacks/load';
 import { repositoryRoot } from '../stacks/registry';
 import { defaultImages, type ImageRole, type StackSettings } from '../stacks/schema';
 
-/** Time for one answer, in milliseconds: a network that drops what it does not let through answers never. */
+/**
+ * Time for an answer, in milliseconds: a network that drops what it does not let through answers never. One that passes says
+ * nothing of who may push, so that it is asked again in that time; an upload that was begun twice is removed by itself.
+ */
 const PATIENCE = 5000;
+const POLICY = { attempts: 4, baseMs: 200, capMs: 1000, attemptMs: PATIENCE, totalMs: PATIENCE };
 
 interface Asked {
   /** Setting that names it. */
@@ -51,15 +55,14 @@ function reachedByBuilds(settings: StackSettings): Asked[] {
 
 /** Begins an upload as a build could that was given no login, and gives it up. */
 async function takesPush({ url, repository }: Asked): Promise<boolean> {
-  const policy = { attempts: 1, attemptMs: PATIENCE };
   const at = `${url}/v2/${repository}/blobs/uploads/`;
   try {
-    const { response } = await askText(at, { method: 'POST' }, { policy });
+    const { response } = await askText(at, { method: 'POST' }, { policy: POLICY, repeatable: true });
     if (response.status !== 202) return false;
     const upload = new URL(response.headers.get('location') ?? '', response.url);
     // One that it keeps all the same, it removes by itself.
     if (upload.origin === new URL(response.url).origin)
-      await askText(upload.href, { method: 'DELETE' }, { policy }).catch(() => undefined);
+      await askText(upload.href, { method: 'DELETE' }, { policy: POLICY }).catch(() => undefined);
     return true;
   } catch {
     // Nodes and builds need a way to it, whoever runs this does not.

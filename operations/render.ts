@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { topologyBoxes } from '../components/boxes';
 import { cascYaml } from '../components/jenkins/casc';
@@ -6,7 +6,8 @@ import type { Model } from '../components/model';
 import { jenkinsSpec } from '../components/specs';
 import { type OtherEnvironment, siteOf } from './render/facts';
 import { manifestFiles } from './render/manifests';
-import { topologyPage } from './render/page';
+import { type LiveQueue, topologyPage } from './render/page';
+import { queueSvg } from './render/queue';
 import { topologySvg } from './render/svg';
 import { gitlabTable, resourcesTable } from './render/tables';
 
@@ -36,6 +37,30 @@ export function renderTopology(
   files.set('topology.svg', topologySvg(site));
   files.set('index.html', topologyPage(site));
   return files;
+}
+
+/**
+ * The same with the merge queues of one moment: on the page, and as a picture of their own.
+ * @param queues the same facts give equal bytes
+ */
+export function renderQueues(
+  model: Model,
+  others: readonly OtherEnvironment[],
+): (queues: LiveQueue) => Rendered {
+  const site = siteOf(model, topologyBoxes(model), undefined, others);
+  return (queues) =>
+    new Map([
+      ['index.html', topologyPage(site, queues)],
+      ['queue.svg', queueSvg(queues, site)],
+    ]);
+}
+
+/** Writes files anew so that nobody reads half of one. */
+export function rewrite(files: Rendered, out: string): void {
+  for (const [path, text] of files) {
+    writeFileSync(join(out, `${path}.new`), text);
+    renameSync(join(out, `${path}.new`), join(out, path));
+  }
 }
 
 const insideFolder = (path: string): boolean =>

@@ -5,25 +5,30 @@ import {
   entries,
   FEW,
   fewEntries,
+  isGroupPath,
+  isProjectPath,
   MOST_EACH,
+  newPath,
   reservedGroups,
   title,
   twice,
   userName,
 } from '../catalog/shapes';
-import { FIRST_LABEL } from '../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../catalog/status';
 import { httpUrl, oneOf, say } from './shapes';
 import { isPublicKey } from './ssh-key';
 
 const tiers = ['free', 'premium', 'ultimate'] as const;
 export type GitLabTier = (typeof tiers)[number];
 
-const fullPath = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/,
-    say('is not a path in GitLab', 'Write it as in the address bar, without the host: "platform/orders".'),
-  );
+const NO_PATH = {
+  error: say(
+    'is not a path in GitLab',
+    'Write it as in the address bar, without the host: "platform/orders".',
+  ),
+  abort: true,
+};
+const fullPath = z.string().regex(/^[A-Za-z0-9_.][A-Za-z0-9_.-]*(\/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*$/, NO_PATH);
 
 export const roles = ['guest', 'reporter', 'developer', 'maintainer'] as const;
 /** Roles that a person may get; a group's owner is made by hand, since it may delete what Switchyard made. */
@@ -32,15 +37,22 @@ export type MemberRole = z.infer<typeof role>;
 
 const days = (most: number) => z.number().int().min(1).max(most);
 
+/** What GitLab changes in a label's texts before it keeps them (`sanitize_value` of its app/models/label.rb). */
+const MARKUP = /<[a-z/!?]|&(?:#|[a-z])[a-z0-9]*;/i;
+const labelText = title.refine(
+  (text) => !MARKUP.test(text),
+  say('has markup, which GitLab takes out', 'Write it without "<…>" and "&…;".'),
+);
+
 const label = z.strictObject({
   /** As people see it; `scope::name` makes labels of one scope exclude each other. */
-  name: title
+  name: labelText
     .max(255, say('is longer than 255 characters', 'Shorten it.'))
     .regex(/^[^,]+$/, say('has a comma', 'Leave it out: GitLab separates labels by it.')),
   /** Six hex digits. */
   color: z.string().regex(/^#[0-9a-f]{6}$/, say('is not a colour', 'Write six small hex digits: "#1f75cb".')),
   /** What it is for. */
-  description: title.optional(),
+  description: labelText.optional(),
 });
 
 const NO_KEY = say('is not a public SSH key', 'Give the content of the .pub file, in one line.');
@@ -91,16 +103,16 @@ const queue = z.strictObject({
 const groupChoice = z
   .strictObject({
     /** Path of a group of its own at the top level. */
-    create: dnsLabel.optional(),
+    create: dnsLabel.superRefine(newPath).optional(),
     /** Full path of a group that is there and stays when Switchyard goes. */
-    existing: fullPath.optional(),
+    existing: fullPath.refine(isGroupPath, NO_PATH).optional(),
   })
   .superRefine(oneOf('create', 'existing'));
 
 /** A project of GitLab's that is there already. */
 const existingProject = z.strictObject({
   /** Its full path. */
-  existing: fullPath,
+  existing: fullPath.refine(isProjectPath, NO_PATH),
 });
 
 const rotation = z.strictObject({
@@ -120,7 +132,7 @@ const settings = z.strictObject({
    * is there already and stays when Switchyard goes.
    */
   group: z
-    .union([dnsLabel, groupChoice], {
+    .union([dnsLabel.superRefine(newPath), groupChoice], {
       error: say(
         'is neither a path nor one of create and existing',
         'Write a path, or "{ existing: team/ci }".',
@@ -139,8 +151,8 @@ const settings = z.strictObject({
   mergeMethod: z.enum(['merge', 'rebase_merge', 'ff']).default('merge'),
   /**
    * Who rebases a merge request that stands on an older main, where `mergeMethod` asks for it (`rebase_merge`, `ff`):
-   * `people` are told before a build is spent; `bot` does as GitLab's button does: with `merge: automatic` when its turn comes in
-   * the merge queue, else before the tests, and the new commit has its own build.
+   * `people` are told before a build is spent; `bot` does as GitLab's button does: when its turn comes in the merge queue, or where
+   * none is kept before the tests, and the new commit has its own build.
    */
   rebase: z.enum(['people', 'bot']).default('people'),
   /** Whether a merge request's commits become one: GitLab's `squash_option`. */
@@ -226,12 +238,9 @@ function faults(given: Written, context: z.RefinementCtx): void {
     });
   };
   given.labels.forEach(({ name }, index) => {
-    if (slug(name) === slug(FIRST_LABEL))
-      fault(
-        ['labels', index, 'name'],
-        `"${name}" is too like our own "${FIRST_LABEL}"`,
-        'Choose another name.',
-      );
+    const own = [FIRST_LABEL, MERGE_LABEL].find((label) => slug(label) === slug(name));
+    if (own !== undefined)
+      fault(['labels', index, 'name'], `"${name}" is too like our own "${own}"`, 'Choose another name.');
   });
   alike(
     'labels',

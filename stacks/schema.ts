@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { didYouMean } from '../catalog/problems';
-import { dnsLabel, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
+import { dnsLabel, projectName, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
 import {
   annotations,
   bytesOf,
@@ -17,7 +17,6 @@ import {
   MOST_WAYS,
   memory,
   namespaceName,
-  reservedProjects,
   subdomain,
   title,
 } from '../catalog/shapes';
@@ -56,10 +55,14 @@ const onDelete = z
   .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
   .default('retain');
 
+const userName = z
+  .string()
+  .regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".'));
+
 /** A user of a registry that Switchyard did not make; the password comes in an environment variable. */
 const registryLogin = z.strictObject({
   /** Name of the user. */
-  user: z.string().regex(/^[^\s:«»]+$/, say('is not a user name', 'Write it without spaces and ":".')),
+  user: userName,
   /** Environment variable that holds the password. */
   passwordFrom: secretVariable,
 });
@@ -99,6 +102,18 @@ const existingJenkins = z.strictObject({
   serviceAccount: subdomain.default('jenkins'),
   /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
   agentsUrl: httpUrl.optional(),
+  /**
+   * As whom our reconciler looks at builds there, where `anonymousRead` does not hold. @default there is no reconciler: a lost
+   * hook starts nothing
+   */
+  reader: z
+    .strictObject({
+      /** A user of that Jenkins who may read our jobs (Overall/Read, Job/Read), and needs no other right. */
+      user: userName,
+      /** Environment variable that holds an API token of that user. */
+      tokenFrom: secretVariable,
+    })
+    .optional(),
 });
 
 /** A variable that reaches Pods which roll out or preview. */
@@ -183,7 +198,7 @@ export const stackSchema = z
          * @default one user, `admin`, whom all share
          */
         login: loginSchema.optional(),
-        /** Whether who is not logged in may read jobs and logs. */
+        /** Whether who is not logged in may read jobs and logs; of a Jenkins that is there already: whether its owner lets them. */
         anonymousRead: z.boolean().default(false),
         /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
         evictable: z.boolean().default(false),
@@ -425,12 +440,7 @@ export const stackSchema = z
     topologyProject: z
       .strictObject({
         /** Path of the project in the group. */
-        path: dnsLabel
-          .refine(
-            (path) => !reservedProjects.includes(path),
-            say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
-          )
-          .default('topology'),
+        path: projectName.default('topology'),
         /** Environments to preview and apply, in that order. @default this one */
         environments: z
           .array(dnsLabel)

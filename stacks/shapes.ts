@@ -13,12 +13,15 @@ export const httpUrl = z
   .superRefine((given, context) => {
     // What is no address at all was told already.
     if (!URL.canParse(given)) return;
-    const { username, password, search, hash } = new URL(given);
+    const { username, password, hostname, search, hash } = new URL(given);
     const fault = (what: string, remedy: string): void =>
       context.addIssue({ code: 'custom', message: say(what, remedy) });
     if (username !== '' || password !== '') {
       fault('holds credentials', 'Leave out what stands before "@": everyone sees this address.');
     }
+    // GitLab asks as much of a hook's (lib/gitlab/url_blocker.rb, `validate_hostname`).
+    if (!/^[\p{L}\p{N}[]/u.test(hostname))
+      fault('has a host that begins with neither a letter nor a digit', 'Write the host.');
     if (search !== '' || hash !== '') fault('has a part after "?" or "#"', 'Leave it out.');
   });
 

@@ -1,6 +1,7 @@
 /*
  * `npm test`: first the lint, which answers in seconds; then the types beside the tests, since one of them keeps one
- * core busy. Arguments go to jest. At the end stands what each took; the exit code is 1 when any of them is red.
+ * core busy. Arguments go to jest; which suites are its own, jest.config.js says (SWITCHYARD_TESTS). At the end stands
+ * what each took; the exit code is 1 when any of them is red.
  */
 const { spawn } = require('node:child_process');
 const { join } = require('node:path');

@@ -1,4 +1,5 @@
 import type * as pulumi from '@pulumi/pulumi';
+import type { Module } from '../../catalog/load';
 import { Component, type RuntimeArgs } from '../shared/component';
 import { typeToken } from '../shared/naming';
 import type { DeployKey, Label, Person } from './access';
@@ -26,8 +27,10 @@ export interface GitLabModuleSpec extends ProjectPlace {
   readonly deployKeys?: readonly DeployKey[];
   /** Labels of its merge requests. @default none */
   readonly labels?: readonly Label[];
-  /** Whether a merge queue is kept for it, which has a label of its own. @default false */
+  /** Whether a merge queue is kept for it, which has labels of its own. @default false */
   readonly queue?: boolean;
+  /** Who merges: see the catalog's `merge`. What people merge gets into the queue by a label. @default 'reviewed' */
+  readonly merge?: Module['merge'];
 }
 
 export type GitLabModuleArgs = GitLabModuleSpec & RuntimeArgs;

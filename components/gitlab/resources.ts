@@ -17,7 +17,7 @@ import {
   projectHandle,
   protectedMain,
 } from './projects';
-import { queueLabel } from './queue';
+import { queueLabels } from './queue';
 import { topologyProjectDeclarations } from './topology';
 
 function groupItself(component: string, { group, existing }: GitLabSpec): Declaration {
@@ -96,6 +96,6 @@ export function gitlabModuleDeclarations(spec: GitLabModuleSpec): Declaration[] 
     ...ownerMembers(name, spec.owners ?? []),
     ...deployKeys(name, spec.deployKeys ?? []),
     ...labels(name, spec.labels ?? []),
-    ...(spec.queue ? [queueLabel(name)] : []),
+    ...(spec.queue ? queueLabels(name, spec.merge ?? 'reviewed') : []),
   ];
 }

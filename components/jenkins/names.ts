@@ -3,7 +3,7 @@ import { clusterWide, type NamespaceSettings, namespacesOf } from '../../stacks/
 import { hookTokenPurpose } from '../gitlab/hooks';
 import type { Account } from '../shared/exec-role';
 import { names } from '../shared/naming';
-import { type Ref, secretRef } from '../shared/references';
+import { inputRef, type Ref, secretRef } from '../shared/references';
 import type { FullSpec } from './defaults';
 import type { JenkinsSpec } from './jenkins';
 
@@ -62,8 +62,20 @@ export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 
 type Reading = Pick<JenkinsSpec, 'anonymousRead' | 'existing' | 'login'>;
 
-/** Whether the reconciler has a user of Jenkins': where everybody may read, it needs none, and gets none. */
-export const reconcilerLogsIn = ({ anonymousRead, login }: Reading): boolean => !anonymousRead && !login;
+/** Whether the reconciler has a user in our Jenkins: where everybody may read, it needs none, and gets none. */
+export const reconcilerLogsIn = ({ anonymousRead, existing, login }: Reading): boolean =>
+  !anonymousRead && !login && !existing;
+
+/** Who looks at builds for the reconciler; undefined where whoever is not logged in may. */
+export function reconcilerLogin(
+  spec: Reading,
+): { readonly user: string; readonly password: string | Ref } | undefined {
+  const reader = spec.existing?.reader;
+  if (reader) return { user: reader.user, password: inputRef('existing.reader.password', reader.password) };
+  return reconcilerLogsIn(spec)
+    ? { user: names.reconciler, password: secretRef(RECONCILER_PURPOSE) }
+    : undefined;
+}
 
 /** Whether a reconciler runs. */
 export const reconciles = (spec: Reading & Jobs): boolean =>

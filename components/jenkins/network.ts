@@ -154,6 +154,6 @@ export const driftWaysOut = (spec: FullSpec): EgressRule[] => [
 /** Where the reconciler goes: GitLab, the API server, and Jenkins. */
 export const reconcilerWaysOut = (spec: FullSpec): EgressRule[] => [
   outside(gitlabPort(spec), ...spec.cluster.apiPorts),
-  toJenkins(spec),
+  ...toJenkinsAnywhere(spec),
   ...(spec.network.neighbours ?? []),
 ];

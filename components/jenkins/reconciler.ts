@@ -16,7 +16,7 @@ import { type FullSpec, withDefaults } from './defaults';
 import { deliveryImageOf } from './images';
 import type { JenkinsSpec } from './jenkins';
 import { driftJob } from './jobs';
-import { hookedJobs, RECONCILER_PURPOSE, reconcilerLogsIn, reconciles } from './names';
+import { hookedJobs, reconcilerLogin, reconciles } from './names';
 import { reconcilerWaysOut } from './network';
 
 const SECRET = 'reconciler';
@@ -37,8 +37,7 @@ export function watchedProjects(spec: JenkinsSpec) {
         merges: merge !== 'manual',
         drafts: false,
         ...(merge === 'reviewed' ? { reviewed: true } : {}),
-        // What people merge by hand does not queue.
-        ...(merge === 'manual' ? {} : { queue }),
+        queue,
       },
       heads: { status: STATUS_NAME, module: name },
     })),
@@ -76,7 +75,7 @@ export function reconcilerResources(spec: FullSpec): Declaration[] {
     valueFrom: { secretKeyRef: { name: SECRET, key } },
   });
   const jobs = hookedJobs(spec);
-  const logsIn = reconcilerLogsIn(spec);
+  const login = reconcilerLogin(spec);
   return [
     ...fencedNamespace({
       prefix: 'reconciler',
@@ -109,7 +108,7 @@ export function reconcilerResources(spec: FullSpec): Declaration[] {
       {
         stringData: {
           gitlab: inputRef('gitlab.botToken', gitlab.botToken),
-          ...(logsIn ? { jenkins: secretRef(RECONCILER_PURPOSE) } : {}),
+          ...(login ? { jenkins: login.password } : {}),
         },
       },
       after,
@@ -156,11 +155,9 @@ export function reconcilerResources(spec: FullSpec): Declaration[] {
                   { name: 'SWITCHYARD_AGENT_NAMESPACE', value: agents },
                   { name: 'SWITCHYARD_AGENTS', value: String(deliveryCap(spec.maximumAgents)) },
                   { name: 'JENKINS_ADDRESS', value: jenkinsEndpoint(spec).url },
-                  ...(logsIn
-                    ? [
-                        { name: 'JENKINS_USER', value: names.reconciler },
-                        fromSecret('JENKINS_PASSWORD', 'jenkins'),
-                      ]
+                  ...(spec.existing ? [{ name: 'SWITCHYARD_JENKINS_SHARED', value: 'true' }] : []),
+                  ...(login
+                    ? [{ name: 'JENKINS_USER', value: login.user }, fromSecret('JENKINS_PASSWORD', 'jenkins')]
                     : []),
                   fromSecret('GITLAB_TOKEN', 'gitlab'),
                 ],
@@ -191,7 +188,7 @@ export function reconcilerResources(spec: FullSpec): Declaration[] {
           'reconciler-hook-tokens',
           'reconciler-account',
           'reconciler-pull',
-          'jenkins-service',
+          spec.existing ? 'jenkins-jobs' : 'jenkins-service',
         ],
       },
     ),

@@ -49,7 +49,7 @@ export function gitlabSpec({ settings, library }: Model): GitLabSpec {
 /** One module's project. */
 export function gitlabModuleSpec({ settings }: Model, module: Module): GitLabModuleSpec {
   const { environment, gitlab } = settings;
-  const { name, description, owners } = module;
+  const { name, description, merge, owners } = module;
   const { ownersRole: role } = gitlab;
   const existing = entryOf(gitlab.projects, name)?.existing;
   return {
@@ -65,5 +65,6 @@ export function gitlabModuleSpec({ settings }: Model, module: Module): GitLabMod
     deployKeys: gitlab.deployKeys.filter(({ modules }) => modules?.includes(name) ?? true),
     labels: gitlab.labels,
     queue: keepsQueue(settings, module),
+    merge,
   };
 }

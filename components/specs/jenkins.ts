@@ -17,7 +17,13 @@ import {
 } from '../../stacks/secrets';
 import { scales } from '../autoscaling/scales';
 import { tokenHandles } from '../gitlab/access';
-import type { JenkinsModule, JenkinsRegistry, JenkinsSpec, JenkinsTopologyProject } from '../jenkins/jenkins';
+import type {
+  JenkinsModule,
+  JenkinsOfOthers,
+  JenkinsRegistry,
+  JenkinsSpec,
+  JenkinsTopologyProject,
+} from '../jenkins/jenkins';
 import type { Model } from '../model';
 import { modulePurpose } from '../production/access';
 import { registryHandles } from '../registry/resources';
@@ -121,6 +127,12 @@ function topologyProjectOf(model: Model): JenkinsTopologyProject | undefined {
   };
 }
 
+function existingOf({ jenkins: { existing } }: StackSettings): JenkinsOfOthers | undefined {
+  if (!existing) return undefined;
+  const { reader, ...place } = existing;
+  return { ...place, reader: reader && { user: reader.user, password: givenRef(reader.tokenFrom) } };
+}
+
 /** Jenkins, ours or one that is there already. */
 export function jenkinsSpec(model: Model): JenkinsSpec {
   const { settings } = model;
@@ -132,7 +144,7 @@ export function jenkinsSpec(model: Model): JenkinsSpec {
     environment,
     namespacePrefix: settings.namespacePrefix,
     url: jenkins.url,
-    existing: jenkins.existing,
+    existing: existingOf(settings),
     modules: modulesOf(model),
     gitlab: {
       url: gitlab.url,

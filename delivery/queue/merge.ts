@@ -10,7 +10,16 @@ import type { Look } from './look';
 import { nameOf } from './order';
 import { placeText } from './place';
 import { whyNotQueued } from './read';
-import { actionOf, certificateOf, type Gate, lookFor, placedFirst, placeOf, waitsForPeople } from './turn';
+import {
+  actionOf,
+  certificateOf,
+  type Gate,
+  leftRebased,
+  lookFor,
+  placedFirst,
+  placeOf,
+  waitsForPeople,
+} from './turn';
 
 type Ending = Extract<Action, { do: 'merge' | 'take out' }>;
 
@@ -56,6 +65,8 @@ export async function mergeInTurn(
   const { project, mergeRequest, proof, folder } = gate;
   const done = new Set<string>();
   let own: string | undefined;
+  const left = await leftRebased(context, gate, await gitlab.mergeRequest(project, mergeRequest));
+  if (left) await putNote(context, left, { state: 'queued', place: 'rebased, and merged now' }, proof.key);
   for (;;) {
     const found = await gitlab.mergeRequest(project, mergeRequest);
     const look = await lookFor(context, gate, found);
@@ -131,7 +142,7 @@ async function notMerged(
   const place = placeOf(look, mergeRequest);
   const queues = place && !whyNotQueued(certificate, found, project, proof);
   // What does not queue, people have the next word on: as where there is no queue.
-  if (!queues || (place.state === 'held' && (await waitsForPeople(context, gate, found))))
+  if (!queues || (place.state === 'held' && (await waitsForPeople(context, gate, found, certificate))))
     return merge(context, certificate, proof.policy, proof.key, folder, patience);
   const text = placeText(place, look);
   const noted = placedFirst(certificate, place.first);

@@ -1,5 +1,6 @@
 import type { Certificate } from '../certificate';
 import type { CommitDetails, GitLab, MergeRequest } from '../gitlab';
+import { marker, readHint } from '../note';
 import { askKey, type Decided, decide, type Merged } from './decide';
 import { testOf } from './look';
 import type { Seen } from './read';
@@ -27,21 +28,30 @@ function naming(steps: readonly Step[]): (commit: string, heads: readonly string
   return (commit, heads) => [names.get(commit) ?? commit, ...heads].join('+');
 }
 
-/** The head of main and those below it that merge requests brought, newest first. */
+/** The commit that a merge request is on its target branch as: its own head where GitLab only moved the branch. */
+const commitOf = ({ merge_commit_sha, squash_commit_sha, sha }: MergeRequest): string | null =>
+  merge_commit_sha ?? squash_commit_sha ?? sha;
+
+/**
+ * The head of main and those below it that merge requests brought, newest first, as far as anybody's result was made on them.
+ * @param cameBy the head that was tested, and main before it; undefined where that is not known
+ * @param bases commits that results were made on
+ */
 export async function stepsOf(
   commit: string,
   merged: readonly MergeRequest[],
-  parentOf: (commit: string) => Promise<string | undefined>,
+  cameBy: (request: MergeRequest, commit: string) => Promise<Omit<Step, 'commit'> | undefined>,
+  bases: Iterable<string>,
 ): Promise<Step[]> {
   const steps: Step[] = [];
+  const left = new Set(bases);
   for (let at = commit; steps.length < MOST_STEPS; ) {
-    const request = merged.find(
-      ({ merge_commit_sha, squash_commit_sha }) => (merge_commit_sha ?? squash_commit_sha) === at,
-    );
-    const parent = request?.sha ? await parentOf(at) : undefined;
-    if (!request?.sha || parent === undefined) break;
-    steps.push({ commit: at, brought: request.sha, parent });
-    at = parent;
+    left.delete(at);
+    const request = left.size > 0 ? merged.find((one) => commitOf(one) === at) : undefined;
+    const came = request?.sha ? await cameBy(request, at) : undefined;
+    if (!came) break;
+    steps.push({ commit: at, ...came });
+    at = came.parent;
   }
   return steps;
 }
@@ -86,26 +96,70 @@ export function decideByNames(
 /** Commits that are kept in mind at most. */
 const MOST_KNOWN = 1000;
 
-/** What brought main to where it is, by GitLab's API. A commit has the same parents for ever, so each is asked for once. */
-export class Parents {
-  private readonly known = new Map<string, Promise<CommitDetails>>();
+/** What is asked for once. */
+class Kept<T> {
+  private readonly known = new Map<string, Promise<T>>();
 
-  constructor(private readonly gitlab: Pick<GitLab, 'commit'>) {}
-
-  async of(project: string, { target, merged }: Seen): Promise<Step[]> {
+  async of(key: string, ask: () => Promise<T>): Promise<T> {
     const { known } = this;
-    const steps = await stepsOf(target.commit, merged, async (commit) => {
-      const key = `${project} ${commit}`;
-      const asked = known.get(key) ?? this.gitlab.commit(project, commit);
-      known.set(key, asked);
-      try {
-        return (await asked).parent_ids[0];
-      } catch (error) {
-        known.delete(key);
-        throw error;
-      }
-    });
+    const asked = known.get(key) ?? ask();
+    known.set(key, asked);
+    try {
+      return await asked;
+    } catch (error) {
+      known.delete(key);
+      throw error;
+    }
+  }
+
+  /** Forgets what was asked for first. */
+  shrink(): void {
+    const { known } = this;
     for (const key of [...known.keys()].slice(0, Math.max(0, known.size - MOST_KNOWN))) known.delete(key);
+  }
+}
+
+/**
+ * What brought main to where it is, by GitLab's API. A commit has the same parents for ever, and what was merged was tested as
+ * it was, so each is asked for once. Where the bot rebased a head for its merge, the note names the one that was tested, and main
+ * before it, whatever the method is by which GitLab merges.
+ */
+export class Parents {
+  private readonly commits = new Kept<CommitDetails>();
+  private readonly hints = new Kept<Certificate | undefined>();
+  private readonly bots = new Kept<boolean>();
+
+  constructor(private readonly gitlab: Pick<GitLab, 'commit' | 'notes' | 'isBot'>) {}
+
+  async of(project: string, { target, merged, certificates }: Seen): Promise<Step[]> {
+    const bases = [...certificates.values()].map(({ ahead, baseSha }) => ahead?.onto ?? baseSha);
+    const cameBy = async (
+      request: MergeRequest,
+      commit: string,
+    ): Promise<Omit<Step, 'commit'> | undefined> => {
+      const { iid, sha = '', merge_commit_sha, squash_commit_sha } = request;
+      const said = await this.hints.of(`${project}!${iid} ${sha}`, () => this.hintOf(project, iid));
+      const hint = said?.headSha === sha ? said : undefined;
+      const parent =
+        (merge_commit_sha ?? squash_commit_sha)
+          ? (await this.commits.of(`${project} ${commit}`, () => this.gitlab.commit(project, commit)))
+              .parent_ids[0]
+          : hint && !hint.ahead
+            ? hint.baseSha
+            : undefined;
+      return parent === undefined ? undefined : { brought: hint?.rebasedFrom ?? sha ?? '', parent };
+    };
+    const steps = await stepsOf(target.commit, merged, cameBy, bases);
+    for (const kept of [this.commits, this.hints, this.bots]) kept.shrink();
     return steps;
+  }
+
+  /** What a bot's note says of one that is merged. */
+  private async hintOf(project: string, iid: number): Promise<Certificate | undefined> {
+    for (const { system, body, author } of await this.gitlab.notes(project, iid)) {
+      if (system || !body.startsWith(marker)) continue;
+      if (await this.bots.of(String(author.id), () => this.gitlab.isBot(author.id))) return readHint(body);
+    }
+    return undefined;
   }
 }

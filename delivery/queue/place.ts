@@ -49,5 +49,6 @@ export function testingText(
   const before = ahead
     ? ` with ${ahead.requests.map(({ mergeRequest }) => `!${mergeRequest}`).join(', ')}`
     : '';
-  return `${ordered(place, look)}its tests run now, of ${headSha.slice(0, 12)} merged into ${on}${before}`;
+  const why = place.state === 'testing' && place.why ? `; ${place.why}` : '';
+  return `${ordered(place, look)}its tests run now, of ${headSha.slice(0, 12)} merged into ${on}${before}${why}`;
 }

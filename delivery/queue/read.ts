@@ -4,7 +4,7 @@ import { FIRST_LABEL, STATUS_NAME } from '../../catalog/status';
 import { type Certificate, isGreen, isQueued } from '../certificate';
 import { type CommitStatus, type GitLab, isUsername, type MergeRequest } from '../gitlab';
 import { isConcluded, marker, readHint, readNote, verdictLine } from '../note';
-import { readReview } from '../review';
+import { type AskedOfPeople, lastSet, readConsent } from '../review';
 import { whyOtherImage } from '../state';
 import { brokeOff, isOpenState, QUEUED } from '../status';
 import type { Request, Target } from './decide';
@@ -16,25 +16,19 @@ import { type Need, nameOf, type Ref } from './order';
 // behind it would be tested again.
 
 /** What is asked of GitLab. */
-export type Asked = Pick<
-  GitLab,
-  | 'time'
-  | 'ownId'
-  | 'openMergeRequests'
-  | 'lockedMergeRequests'
-  | 'mergedOfLate'
-  | 'findMergeRequest'
-  | 'branchHead'
-  | 'statuses'
-  | 'notes'
-  | 'labelEvents'
-  | 'isBot'
-  | 'approvals'
-  | 'mayPush'
-  | 'versions'
-  | 'pushes'
-  | 'people'
->;
+export type Asked = AskedOfPeople &
+  Pick<
+    GitLab,
+    | 'time'
+    | 'openMergeRequests'
+    | 'lockedMergeRequests'
+    | 'mergedOfLate'
+    | 'findMergeRequest'
+    | 'branchHead'
+    | 'statuses'
+    | 'notes'
+    | 'isBot'
+  >;
 
 /** By what a note counts: it was made for exactly what would be merged now. */
 export interface Proof {
@@ -114,6 +108,12 @@ export function whyNotQueued(
     ? whyOtherImage(certificate.image.repository, proof.registry, proof.module)
     : undefined;
 }
+
+/** What a certificate's merge request asks of people, and by whose word it was let through already. */
+export const asksOf = ({ policy, gate }: Certificate): Parameters<typeof readConsent>[3] => ({
+  policy: policy as Module['merge'],
+  carried: gate?.given,
+});
 
 /** Milliseconds after which a status that still runs is no test's: no build takes so long. */
 const LONGEST_MS = 4 * 3_600_000;
@@ -204,8 +204,7 @@ class Reading {
   private async first({ iid, labels = [] }: MergeRequest): Promise<string | undefined> {
     if (!labels.includes(FIRST_LABEL)) return undefined;
     const events = await this.gitlab.labelEvents(this.where.project, iid);
-    const last = events.findLast(({ action, label }) => action === 'add' && label?.name === FIRST_LABEL);
-    const name = last?.user?.username ?? '';
+    const name = lastSet(events, FIRST_LABEL)?.user?.username ?? '';
     // GitLab keeps no events of users that are gone.
     return isUsername(name) ? name : 'somebody';
   }
@@ -240,9 +239,8 @@ class Reading {
     if (why) return held(why, !isVerdict(certificate, found));
     if (found.iid !== own && isConcluded(note.body, certificate.headSha)) return held('it is left to people');
     const { since = 0 } = certificate.gate ?? {};
-    const review =
-      certificate.policy === 'reviewed' ? await readReview(this.gitlab, project, found) : undefined;
-    if (review && 'why' in review) return { ...held(review.why), certificate };
+    const consent = await readConsent(this.gitlab, project, found, asksOf(certificate));
+    if (consent && 'why' in consent) return { ...held(consent.why), certificate };
     const { gitlabUrl, projects = [] } = this.where;
     const asked = dependsOn(found.description ?? '', { gitlabUrl, project, projects });
     if (asked.faults[0] !== undefined) return { ...held(asked.faults.join('; ')), certificate };
@@ -258,7 +256,7 @@ class Reading {
       return { ...held(why), certificate };
     }
     // An approval that comes late does not overtake those that are tested already.
-    return { ready: { since: Math.max(since, review?.at ?? 0) }, needs, certificate };
+    return { ready: { since: Math.max(since, consent?.given?.at ?? 0) }, needs, certificate };
   }
 
   async request(found: MergeRequest): Promise<Request> {

@@ -1,12 +1,12 @@
-import { type Certificate, isQueued } from '../certificate';
+import { type Certificate, isGreen, isQueued } from '../certificate';
 import { exitCode, Failure } from '../failure';
 import { WorkingCopy } from '../git';
 import type { MergeRequest } from '../gitlab';
 import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';
-import { readReview } from '../review';
+import { readConsent } from '../review';
 import { postRunning, QUEUED } from '../status';
-import { type Context, cloneUrl, putNote, type QueueTurn } from '../verify';
+import { type Context, certifiedAs, cloneUrl, isBotsRebase, putNote, type QueueTurn } from '../verify';
 import type { Action, Place } from './decide';
 import { type Look, type LookOptions, lookAt } from './look';
 import { placeText, testingText } from './place';
@@ -55,14 +55,21 @@ export function placedFirst(certificate: Certificate, by: string | undefined): C
   return { ...certificate, gate: by === undefined ? gate : { ...gate, first: by } };
 }
 
-/** Whether people have the next word on it: then it is as one that does not queue. */
+/**
+ * Whether people have the next word on it: then it is as one that does not queue.
+ * @param certificate of its newest commit
+ */
 export async function waitsForPeople(
   { gitlab }: Context,
   { project, proof }: Gate,
   found: MergeRequest,
+  certificate: Certificate | undefined,
 ): Promise<boolean> {
   if (found.draft) return true;
-  return proof.policy === 'reviewed' && 'why' in (await readReview(gitlab, project, found));
+  const { policy } = proof;
+  const carried = certificate?.headSha === found.sha ? certificate?.gate?.given : undefined;
+  const consent = await readConsent(gitlab, project, found, { policy, carried });
+  return consent !== undefined && 'why' in consent;
 }
 
 /** What a merge request's build asks GitLab for. */
@@ -85,19 +92,51 @@ export async function lookFor(
   return lookAt(context.gitlab, whereOf(context, gate, found), copy, options);
 }
 
-/** The certificate by which a merge request queues. */
-async function queuedBy(
+/** The certificate of an open merge request's note, proved. */
+async function notedBy(
   { gitlab }: Context,
-  gate: Gate,
+  { project, mergeRequest, proof }: Gate,
   found: MergeRequest,
 ): Promise<Certificate | undefined> {
-  const { project, mergeRequest, proof } = gate;
   if (found.state !== 'opened') return undefined;
   const note = await ownNote(gitlab, project, mergeRequest, marker);
   const reading = note && readNote(note.body, proof.key);
-  if (!reading || !('certificate' in reading)) return undefined;
-  if (whyNotQueued(reading.certificate, found, project, proof)) return undefined;
-  return (await mayQueue(gitlab, gate)) ? reading.certificate : undefined;
+  return reading && 'certificate' in reading ? reading.certificate : undefined;
+}
+
+/** The certificate by which a merge request queues. */
+async function queuedBy(context: Context, gate: Gate, found: MergeRequest): Promise<Certificate | undefined> {
+  const certificate = await notedBy(context, gate, found);
+  if (!certificate || whyNotQueued(certificate, found, gate.project, gate.proof)) return undefined;
+  return (await mayQueue(context.gitlab, gate)) ? certificate : undefined;
+}
+
+/**
+ * The certificate of a head that the bot has rebased while its note is of the one before: whoever had it rebased in its turn died,
+ * or has not written it down yet. Nothing of it is to be tested again.
+ */
+export async function leftRebased(
+  context: Context,
+  gate: Gate,
+  found: MergeRequest,
+): Promise<Certificate | undefined> {
+  if (!gate.rebases || !found.sha || found.draft) return undefined;
+  const certificate = await notedBy(context, gate, found);
+  if (!certificate || certificate.headSha === found.sha || !isGreen(certificate)) return undefined;
+  const { gitlab } = context;
+  const { project, proof, folder } = gate;
+  const { sha: head, source_branch: source, target_branch: target } = found;
+  if (whyNotQueued({ ...certificate, headSha: head }, found, project, proof)) return undefined;
+  if ((await gitlab.mergeMethod(project)) === 'merge') return undefined;
+  if (!(await isBotsRebase(context, certificate, head))) return undefined;
+  const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
+  await copy.open();
+  await copy.fetchUntil(
+    [source, target],
+    async () => (await copy.has(head)) && copy.haveCommonAncestor(head, await copy.head(target)),
+  );
+  const rebased = await certifiedAs(context, certificate, { head, copy });
+  return 'why' in rebased ? undefined : rebased;
 }
 
 /**
@@ -112,7 +151,7 @@ export const mayQueue = async (
 /** Whether the note of a merge request says that it queues. */
 export async function isInQueue(context: Context, gate: Gate): Promise<boolean> {
   const found = await context.gitlab.mergeRequest(gate.project, gate.mergeRequest);
-  return (await queuedBy(context, gate, found)) !== undefined;
+  return ((await queuedBy(context, gate, found)) ?? (await leftRebased(context, gate, found))) !== undefined;
 }
 
 /** What is to be done for a merge request at this moment. */
@@ -121,7 +160,7 @@ export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
   const found = await context.gitlab.mergeRequest(project, mergeRequest);
   const certificate = await queuedBy(context, gate, found);
   const since = certificate?.gate;
-  if (!certificate || !since) return { do: 'test' };
+  if (!certificate || !since) return { do: (await leftRebased(context, gate, found)) ? 'merge' : 'test' };
   const look = await lookFor(context, gate, found, { tags: true });
   const place = placeOf(look, mergeRequest);
   const action = actionOf(look, mergeRequest);
@@ -142,7 +181,7 @@ export async function turnOf(context: Context, gate: Gate): Promise<Turn> {
     };
   }
   if (look.actions.some(({ do: what }) => what === 'merge' || what === 'take out')) return { do: 'merge' };
-  if (!place || (place.state === 'held' && (await waitsForPeople(context, gate, found))))
+  if (!place || (place.state === 'held' && (await waitsForPeople(context, gate, found, certificate))))
     return { do: 'test' };
   return { do: 'wait', place: placeText(place, look) };
 }

@@ -100,7 +100,8 @@ export class QueueWatch {
     if (!this.stops(look)) return undefined;
     const place = placeOf(look, gate.mergeRequest);
     // Its author waits for the answer all the same.
-    if (place?.state === 'held' && (await waitsForPeople(context, gate, found))) return undefined;
+    if (place?.state === 'held' && (await waitsForPeople(context, gate, found, certificate)))
+      return undefined;
     return { code: exitCode.again, why: place ? placeText(place, look) : 'it does not queue any more' };
   }
 

@@ -42,6 +42,7 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
       const settings = readSettings([
         'JENKINS_ADDRESS',
         'JENKINS_USER',
+        'SWITCHYARD_JENKINS_SHARED',
         'SWITCHYARD_JENKINS_URL',
         'SWITCHYARD_JOB_FOLDER',
         'SWITCHYARD_HOOK_TOKENS',
@@ -65,6 +66,7 @@ export function addReconcileCommand(top: Command, shell: Shell): void {
             ? { user: settings.JENKINS_USER, password: readSettings(['JENKINS_PASSWORD']).JENKINS_PASSWORD }
             : undefined,
           folder,
+          shared: settings.SWITCHYARD_JENKINS_SHARED,
         }),
         watched: settings.SWITCHYARD_WATCHED,
         ledger: async () => {

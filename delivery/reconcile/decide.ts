@@ -58,6 +58,8 @@ export interface OpenRequest extends Common {
   readonly untested?: string;
   /** The pipeline merges it when it is green. */
   readonly merges: boolean;
+  /** It does so since a person set a label, where else people merge. */
+  readonly letIn?: boolean;
   /** How many builds of it were green, as its statuses tell. */
   readonly green: number;
   /**
@@ -70,8 +72,8 @@ export interface OpenRequest extends Common {
   /** Its verdict, or preview, is of another target branch. Asked for where there is one. */
   readonly retargeted?: boolean;
   /**
-   * Milliseconds since somebody approved it after its status was posted; `false` where nobody did. Asked with `concluded`, where
-   * people approve.
+   * Milliseconds since somebody approved it, or let it in, after its status was posted; `false` where nobody did. Asked with
+   * `concluded`, where people do so.
    */
   readonly approved?: number | false;
   /** Whether it stands there, and whether something is to be done for it. Asked where a queue is kept and no build is live. */
@@ -146,10 +148,10 @@ function decidePosted(item: Item, posted: Posted): Decision {
   return unmerged(item, posted);
 }
 
-/** What waits for people: an approval starts a build, and says nothing itself. */
+/** What waits for people: an approval starts a build, and says nothing itself; a label does neither. */
 function approved(age: number | false): Decision {
   if (age === false) return { do: 'watch' };
-  return wait(age) ?? { do: 'start', why: 'its approval did not start a build', end: false };
+  return wait(age) ?? { do: 'start', why: 'people let it be merged, and no build came of that', end: false };
 }
 
 /** What is to be done for one that stands in the merge queue, whatever its status says; undefined for any other. */
@@ -229,9 +231,13 @@ export function decideLeft({
 }
 
 /** Green, and not merged. */
-function unmerged({ age, merges, concluded, green }: OpenRequest, posted: Posted): Decision {
-  if (!merges || concluded) return { do: 'settle' };
+function unmerged(
+  { age, merges, letIn, concluded, green, approved: said }: OpenRequest,
+  posted: Posted,
+): Decision {
+  if (!merges && !letIn) return { do: 'settle' };
   if (concluded === undefined) return { do: 'ask' };
+  if (concluded) return letIn && said !== undefined ? approved(said) : { do: 'settle' };
   // What opened it again, or took it out of draft, may have sent a hook.
   const young = wait(Math.min(age, posted.age));
   if (young) return young;

@@ -11,6 +11,8 @@ export interface JenkinsOptions {
   readonly login?: { readonly user: string; readonly password: string };
   /** Folder of the jobs. */
   readonly folder: string;
+  /** Others have jobs there as well, whose agents take no room from ours. @default false */
+  readonly shared?: boolean;
   /** @default {@link POLICY} */
   readonly policy?: Partial<Policy>;
 }
@@ -102,7 +104,7 @@ export interface Builds {
   readonly hooked: readonly Build[];
   /** Started by people and by the clock. */
   readonly others: readonly Run[];
-  /** Builds that have an agent, of whatever job. */
+  /** Builds that have an agent: of whatever job, or of ours where others' have agents of their own. */
   readonly inUse: number;
 }
 
@@ -154,7 +156,7 @@ export class Jenkins {
    * build waits, runs and ends in this order.
    */
   async builds(): Promise<Builds> {
-    const { folder } = this.options;
+    const { folder, shared } = this.options;
     const queue = await this.json(read('queue', `items[task[url],${CAUSES}]`), queueSchema);
     const executable = 'currentExecutable[url';
     const executors = `executors[${executable}]],oneOffExecutors[${executable},${CAUSES}]]`;
@@ -169,7 +171,8 @@ export class Jenkins {
     const working = new Set(
       computer
         .flatMap((one) => one.executors ?? [])
-        .flatMap(({ currentExecutable }) => currentExecutable?.url ?? []),
+        .flatMap(({ currentExecutable }) => currentExecutable?.url ?? [])
+        .filter((url) => !shared || this.jobAt(url) !== undefined),
     );
     const withAgent = new Set([...working].map((url) => keyOf(this.jobAt(url) ?? {})));
     const agentOf = (run: Run) => (withAgent.has(keyOf(run)) ? { hasAgent: true } : {});

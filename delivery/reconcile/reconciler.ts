@@ -1,5 +1,6 @@
 import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
+import { MERGE_LABEL } from '../../catalog/status';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
@@ -8,6 +9,7 @@ import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
 import type { Where } from '../queue/read';
+import { lastSet } from '../review';
 import {
   AGENTLESS,
   BROKE_OFF,
@@ -40,7 +42,7 @@ export interface Watched {
   readonly requests: {
     /** Name of the status that says how far a merge request is. */
     readonly status: string;
-    /** The pipeline merges what is green. */
+    /** The pipeline merges what is green. Where there is a queue and it does not, a person's label has it do so. */
     readonly merges: boolean;
     /** Drafts are built as well. */
     readonly drafts: boolean;
@@ -78,6 +80,7 @@ export interface ReconcilerOptions {
     | 'hooks'
     | 'testHook'
     | 'approvals'
+    | 'labelEvents'
     | 'versions'
     | 'issues'
     | 'openIssue'
@@ -272,7 +275,8 @@ export class Reconciler {
     const { gitlab } = this.options;
     const { project, branch } = watched;
     for (const request of await gitlab.openMergeRequests(project, branch)) {
-      await judge(`${project}!${request.iid} ${request.sha}`, () => this.readRequest(watched, request, look));
+      const key = `${project}!${request.iid} ${request.sha}${isLetIn(watched, request) ? ` ${MERGE_LABEL}` : ''}`;
+      await judge(key, () => this.readRequest(watched, request, look));
     }
     if (watched.heads) {
       const head = await this.headOf(project, branch);
@@ -400,6 +404,7 @@ export class Reconciler {
         ...(untested === undefined ? {} : { untested }),
         age: ageOf(request.updated_at, gitlab.time),
         merges,
+        letIn: isLetIn(watched, request),
         queue: watched.requests.queue !== undefined,
         // A build is green in each of its rounds; one without an address counts by itself.
         green: new Set(
@@ -555,12 +560,14 @@ export class Reconciler {
       // Of the newest verdict: an edited note stays one.
       const verdict = notes.map(readHint).find((hint) => hint?.headSha === commit);
       const target = verdict?.targetBranch ?? targetOf(own?.description);
-      const asksPeople = concluded && watched.requests.reviewed && own?.status === 'pending';
+      const { reviewed } = watched.requests;
+      const asksPeople =
+        concluded && request && (reviewed ? own?.status === 'pending' : isLetIn(watched, request));
       return {
         ...item,
         concluded,
         retargeted: target !== undefined && target !== branch,
-        ...(asksPeople && request ? { approved: await this.approvedSince(watched, request, own) } : {}),
+        ...(asksPeople && own ? { approved: await this.approvedSince(watched, request, own) } : {}),
         queued: queues ? await this.queued(watched, request, look, own) : 'no',
       };
     }
@@ -575,14 +582,17 @@ export class Reconciler {
     return { ...item, origin: tested ? 'tested' : 'other', age: ageOf(found.merged_at, gitlab.time) };
   }
 
-  /** Milliseconds since the newest approval that is later than a status; `false` where there is none. */
+  /** Milliseconds since the newest approval, or setting of the label, that is later than a status; `false` where there is none. */
   private async approvedSince(
-    { project }: Watched,
+    { project, requests: { reviewed } }: Watched,
     { iid }: MergeRequest,
     { created_at: posted }: CommitStatus,
   ): Promise<number | false> {
     const { gitlab } = this.options;
-    const times = (await gitlab.approvals(project, iid)).map(({ approved_at: at }) => Date.parse(at ?? ''));
+    const said = reviewed
+      ? (await gitlab.approvals(project, iid)).map(({ approved_at: at }) => at)
+      : [lastSet(await gitlab.labelEvents(project, iid), MERGE_LABEL)?.created_at];
+    const times = said.map((at) => Date.parse(at ?? ''));
     const later = times.filter((at) => at > Date.parse(posted ?? ''));
     return later.length > 0 && gitlab.time - Math.max(...later);
   }
@@ -803,6 +813,10 @@ export class Reconciler {
     }
   }
 }
+
+/** Whether people merge its project's merge requests, and one of them has the queue do so for this one. */
+const isLetIn = ({ requests: { merges, queue } }: Watched, { labels = [] }: MergeRequest): boolean =>
+  !merges && queue !== undefined && labels.includes(MERGE_LABEL);
 
 const statusOf = ({ requests, heads }: Watched, action: Build['action']): string | undefined =>
   action === 'MERGE' ? requests.status : heads?.status;

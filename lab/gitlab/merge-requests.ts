@@ -251,8 +251,10 @@ export function createMergeRequests(app: App): MergeRequests {
       const oldrev = mr.sha;
       await newHead(project, mr, after);
       await ownPipelineOf(project, user, mr);
-      // A feature of Premium: on Free approvals outlive every push.
-      if (app.tier !== 'free' && approvalSettings(app, project).reset_approvals_on_push)
+      // A feature of Premium: on Free approvals outlive every push. With it they outlive GitLab's own rebase
+      // (ee/app/services/merge_requests/reset_approvals_service.rb: by `rebase_commit_sha`, of late by the patch's own id).
+      const isRebased = mr.rebase_commit_sha === after;
+      if (app.tier !== 'free' && approvalSettings(app, project).reset_approvals_on_push && !isRebased)
         mergeRequests.update(mr, { approvals: [] });
       await emit(project, user, mr, 'update', { oldrev });
     }
@@ -483,6 +485,7 @@ export function createMergeRequests(app: App): MergeRequests {
             : 'Rebase failed: Rebase locally, resolve all conflicts, then push the branch.',
         });
         if (!after || !before || after === before) return;
+        mergeRequests.update(mr, { rebase_commit_sha: after });
         await repository.updateRef(ref, after, before);
         await app.refsChanged(project, user, [{ ref, before, after }]);
       }),

@@ -245,6 +245,8 @@ export interface MergeRequest extends Row {
   rebasing?: boolean;
   created_at: string;
   updated_at: string;
+  /** What GitLab itself rebased it as last. @default nothing */
+  rebase_commit_sha?: string;
   /** Who approved and when, in order. @default nobody */
   approvals?: { user_id: number; at: string }[];
   /** What the test merge of `sha` with `target_sha` gave. */

@@ -94,6 +94,21 @@ async function distribution(context: string, log: StepLog): Promise<void> {
   const [folder = ''] = readdirSync(unpacked).filter((name) => name !== 'META-INF');
   renameSync(join(unpacked, folder), join(context, 'home'));
   rmSync(unpacked, { recursive: true });
+  await plugin(join(context, 'plugin'), join(context, 'home'), log);
+}
+
+/** A plug-in of ours for that program, made of the Java files of a folder and of the program's own jars. */
+async function plugin(folder: string, home: string, log: StepLog): Promise<void> {
+  const sources = readdirSync(folder).filter((name) => name.endsWith('.java'));
+  const classes = join(folder, 'classes');
+  const to = join(home, 'plugins', 'switchyard-lab');
+  mkdirSync(to, { recursive: true });
+  const files = sources.map((name) => join(folder, name));
+  const options = ['--release', '17', '-d', classes, '-cp', join(home, 'lib', '*')];
+  await log.exec('javac', [...options, ...files], { timeoutSeconds: 300 });
+  const jar = join(to, 'plugin.jar');
+  await log.exec('jar', ['--create', '--file', jar, '-C', classes, '.'], { timeoutSeconds: 120 });
+  copyFileSync(join(folder, 'plugin-descriptor.properties'), join(to, 'plugin-descriptor.properties'));
 }
 
 /** Wheels for the image's Python 3.11, whatever Python the host has; every version is pinned, none is resolved. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type Catalog, parseCatalog, readCatalogTexts } from '../../catalog/load';
 import { didYouMean, type Problem, ProblemsError } from '../../catalog/problems';
-import { dnsLabel } from '../../catalog/schema';
+import { projectName } from '../../catalog/schema';
 import type { Folders } from '../../components/load';
 import { loadStack, stackNames } from '../../stacks/load';
 import { PACKAGE_SCHEMAS } from '../schemas/line';
@@ -100,7 +100,7 @@ async function describedModule(
 /** @throws ProblemsError when something of the module is there already */
 function refuseToOverwrite(name: string, file: string, into: string): void {
   const problems: Problem[] = [];
-  const valid = dnsLabel.safeParse(name);
+  const valid = projectName.safeParse(name);
   if (!valid.success) {
     const [what = '', remedy = ''] = (valid.error.issues[0]?.message ?? '').split(' | ');
     problems.push({ file: COMMAND, what: `"${name}" ${what}.`, remedy });

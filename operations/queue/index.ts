@@ -1,4 +1,6 @@
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { GitLab } from '../../delivery/gitlab';
@@ -9,18 +11,23 @@ import { secretSources } from '../../stacks/secrets';
 import { type CommonOptions, documentOf, type Outcome } from '../outcome';
 import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
+import { renderQueues, renderTopology, rewrite, writeRendered } from '../render';
+import { otherEnvironments } from '../render/others';
 import type { Terminal } from '../terminal';
 import { type ModuleQueue, readQueue } from './read';
-import { queueOutcome } from './tell';
+import { type QueueFacts, queueOutcome } from './tell';
 
 /** Milliseconds between two looks of a watch. */
 const PAUSE_MS = 5_000;
+
+/** Seconds after which a page that is written again and again is loaded anew. */
+const AGAIN_S = 10;
 
 /** Reads the queue of each module that keeps one. One that cannot be read hides no other. */
 export async function readQueues(
   { modules, settings }: Model,
   gitlab: Asked & Pick<GitLab, 'commit'>,
-): Promise<Outcome> {
+): Promise<QueueFacts> {
   const { environment, testing } = settings;
   const keeps = modules.filter((module) => keepsQueue(settings, module));
   const projects = projectsOf(
@@ -46,7 +53,7 @@ export async function readQueues(
       problems.push(`${project} (${(error as Error).message.split('\n')[0]})`);
     }
   }
-  return queueOutcome({
+  return {
     environment,
     at: new Date(gitlab.time).toISOString(),
     modules: queues,
@@ -55,12 +62,42 @@ export async function readQueues(
       return why === undefined ? [] : [{ module: module.name, why }];
     }),
     problems,
-  });
+  };
+}
+
+/**
+ * Renders the topology into a folder, with the queues on its page; from the second time on only what shows them.
+ * @param again whether it is written again and again
+ * @returns address of the page
+ */
+export function pageWriter(
+  model: Model,
+  stacks: string,
+  folder: string,
+  again = false,
+): (facts: QueueFacts) => string {
+  const out = resolve(folder);
+  const others = otherEnvironments(stacks, model.catalog, model.settings.environment);
+  const render = renderQueues(model, others);
+  let isWhole = false;
+  return (facts) => {
+    const shown = render({ ...facts, ...(again ? { again: AGAIN_S } : {}) });
+    if (isWhole) rewrite(shown, out);
+    else writeRendered(new Map([...renderTopology(model, undefined, others), ...shown]), out);
+    isWhole = true;
+    return pathToFileURL(join(out, 'index.html')).href;
+  };
+}
+
+interface QueueOptions {
+  /** Folder into which the topology is rendered with the queues on its page. */
+  readonly page?: string;
 }
 
 /** @throws Refusal without a token */
-function opened(environment: string): () => Promise<Outcome> {
-  const model = loadModel(foldersHere(), environment);
+function opened(environment: string, { page }: QueueOptions, again = false): () => Promise<Outcome> {
+  const folders = foldersHere();
+  const model = loadModel(folders, environment);
   const token = process.env[secretSources.gitlabToken];
   if (!token)
     throw new Refusal(
@@ -68,11 +105,23 @@ function opened(environment: string): () => Promise<Outcome> {
       EXIT.badInput,
     );
   const gitlab = new GitLab({ url: model.settings.gitlab.url, token });
-  return () => readQueues(model, gitlab);
+  const write = page === undefined ? undefined : pageWriter(model, folders.stacks, page, again);
+  return async () => {
+    const facts = await readQueues(model, gitlab);
+    const outcome = queueOutcome(facts);
+    const at = write?.(facts);
+    if (at === undefined) return outcome;
+    return {
+      ...outcome,
+      document: { ...outcome.document, page: at },
+      lines: [...outcome.lines, `The page: ${at}`],
+    };
+  };
 }
 
 /** `queue`: who waits to be merged, and for what. */
-export const queue = async (environment: string): Promise<Outcome> => opened(environment)();
+export const queue = async (environment: string, options: QueueOptions = {}): Promise<Outcome> =>
+  opened(environment, options)();
 
 interface Watch {
   readonly look: () => Promise<Outcome>;
@@ -109,5 +158,9 @@ export async function printChanges(
 }
 
 /** `queue --watch`: until somebody ends it. */
-export const watchQueues = (environment: string, options: CommonOptions, terminal: Terminal): Promise<void> =>
-  printChanges(environment, options, { look: opened(environment), terminal, sleep });
+export const watchQueues = (
+  environment: string,
+  options: CommonOptions & QueueOptions,
+  terminal: Terminal,
+): Promise<void> =>
+  printChanges(environment, options, { look: opened(environment, options, true), terminal, sleep });

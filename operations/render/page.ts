@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { QueueFacts } from '../queue/tell';
 import { counted, type PartFacts, type Site, servicesInUse } from './facts';
 import { html, Markup, type Part } from './markup';
 import { moduleMarkup, REACHED, reachedBy } from './page/module';
@@ -6,6 +7,7 @@ import { code, facts, files, lines, space, table } from './page/parts';
 import { SCRIPT } from './page/script.generated';
 import { STYLE } from './page/style';
 import { wayOf } from './page/way';
+import { clock, queueSection, queueStyle } from './queue';
 import { pictureStyle, wayDrawing } from './svg';
 
 /** A section of the page; its id begins with a capital, which no module's name does. */
@@ -172,7 +174,13 @@ function environments(site: Site): Markup {
   );
 }
 
-function sections(site: Site): Section[] {
+/** The queues at one moment, which whoever asked GitLab puts on the page. */
+export interface LiveQueue extends QueueFacts {
+  /** Seconds after which the page is loaded anew. @default never */
+  readonly again?: number;
+}
+
+function sections(site: Site, queue: LiveQueue | undefined): Section[] {
   const shared: Section[] = [
     {
       id: 'Shared',
@@ -204,6 +212,16 @@ function sections(site: Site): Section[] {
     },
   ];
   return [
+    ...(queue
+      ? [
+          {
+            id: 'Queue',
+            title: 'The merge queue',
+            lead: `Who waits to be merged, on what each one is tested, and what it waits for, as GitLab said at ${clock(queue.at)}.`,
+            body: queueSection(queue, site),
+          },
+        ]
+      : []),
     {
       id: 'Modules',
       title: counted(site.modules.length, 'module').replace(/^\d+ m/, 'M'),
@@ -223,20 +241,29 @@ function sections(site: Site): Section[] {
 /**
  * The topology as one page that loads nothing: what runs where, with what, by whom, who may reach it, and how a commit
  * gets there. It is whole without its script, which searches, filters and leads to a module by its name after `#`.
+ * @param queue who waits to be merged: all else on the page is what is declared
  */
-export function topologyPage(site: Site): string {
-  const all = sections(site);
+export function topologyPage(site: Site, queue?: LiveQueue): string {
+  const all = sections(site, queue);
   const script = SCRIPT;
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy(script)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="viewport" content="width=device-width, initial-scale=1">${
+    queue?.again !== undefined &&
+    html`
+<meta http-equiv="refresh" content="${queue.again}">`
+  }
 <title>Topology of ${site.title}</title>
 <style>
 ${STYLE}
-${pictureStyle('.picture ')}
+${pictureStyle('.picture ')}${
+  queue &&
+  html`
+${queueStyle('.queue .picture ')}`
+}
 </style>
 </head>
 <body>
@@ -258,7 +285,7 @@ ${body}
 </section>
 `,
 )}</main>
-<footer><div class="wide">Rendered by Switchyard from the catalog and the settings of ${site.environment}: what is declared, not what is running. ${!site.single && html`All resources: <a href="resources.md">resources.md</a>; as a picture: <a href="topology.svg">topology.svg</a>.`}</div></footer>
+<footer><div class="wide">Rendered by Switchyard from the catalog and the settings of ${site.environment}: what is declared, not what is running${queue && ', except for the merge queue'}. ${!site.single && html`All resources: <a href="resources.md">resources.md</a>; as a picture: <a href="topology.svg">topology.svg</a>.`}</div></footer>
 <script>${new Markup(script)}</script>
 </body>
 </html>

@@ -5,10 +5,12 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { parseCatalog } from '../../catalog/load';
 import type { Model } from '../../components/model';
-import { renderTopology, writeRendered } from '../../operations/render';
+import type { QueueFacts } from '../../operations/queue/tell';
+import { renderQueues, renderTopology, writeRendered } from '../../operations/render';
 import type { OtherEnvironment } from '../../operations/render/facts';
 import { generatedCatalog, generatedModel } from '../support/catalog';
 import { catalogTexts, testModel } from '../support/model';
+import { queuesOf, waiting } from '../support/queues';
 
 jest.setTimeout(300_000);
 
@@ -255,6 +257,60 @@ test('hostile text is shown as text, and runs nothing', async () => {
   await page.locator('#shop').getByRole('link', { name: hostile }).click();
   expect(await shown()).toEqual(['shop']);
   expect(await page.title()).toBe('Topology of test');
+});
+
+/** The small page with who waits to be merged. */
+function writtenWithQueue(name: string, facts: QueueFacts): string {
+  const out = join(folder, name);
+  const model = testModel();
+  writeRendered(new Map([...renderTopology(model), ...renderQueues(model, [])(facts)]), out);
+  return pathToFileURL(join(out, 'index.html')).href;
+}
+
+test.each([
+  [1280, 'light'],
+  [400, 'dark'],
+] as const)('the merge queue is a picture and a table, %i wide, %s', async (width, colorScheme) => {
+  await page.setViewportSize({ width, height: 900 });
+  await page.emulateMedia({ colorScheme });
+  const hostile =
+    '</title></svg><script>document.title="owned"</script><img src=x onerror="document.title=1">';
+  const facts = queuesOf([
+    waiting(1, { state: 'passed', title: hostile, says: hostile }),
+    waiting(2, { state: 'testing' }),
+    waiting(3, { state: 'failed' }),
+  ]);
+  await go(`${writtenWithQueue(`queue-${width}`, facts)}#Queue`);
+  expect(await page.title()).toBe('Topology of test');
+  expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
+  expect(await page.locator('script').count()).toBe(1);
+  expect(await page.locator('img').count()).toBe(0);
+  const picture = page.locator('#Queue figure svg');
+  expect(await picture.locator('circle').count()).toBe(3);
+  expect(await picture.locator('.mark').allTextContents()).toEqual(['✓', '…', '✗']);
+  expect(await picture.locator('.within').allTextContents()).toEqual(
+    [
+      ['main', '!1'],
+      ['main', '!1', '!2'],
+      ['main', '!1', '!2', '!3'],
+    ].flat(),
+  );
+  // No line of words runs into the blocks beside it, and none leaves the picture.
+  const overlaps = await page.evaluate<number>(`(() => {
+    const svg = document.querySelector('#Queue figure svg');
+    const right = (one) => one.getBoundingClientRect().right;
+    const blocks = Math.min(...[...svg.querySelectorAll('.chip')].map((one) => one.getBoundingClientRect().left));
+    const words = [...svg.querySelectorAll('g .name, g .soft')].filter((one) => right(one) > blocks);
+    return words.length + [...svg.querySelectorAll('rect')].filter((one) => right(one) > right(svg)).length;
+  })()`);
+  expect(overlaps).toBe(0);
+  expect(await page.locator('#Queue tbody th').allTextContents()).toEqual(['1', '2', '3']);
+  expect(await page.locator('#Queue tbody tr').first().textContent()).toContain(hostile);
+  expect(await page.locator('#Queue tbody a').first().getAttribute('href')).toBe(
+    'https://gitlab.test/switchyard/shop/-/merge_requests/1',
+  );
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.emulateMedia({ colorScheme: null });
 });
 
 test('headings go down step by step, every field has a name, and ids are there once', async () => {

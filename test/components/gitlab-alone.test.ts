@@ -2,6 +2,7 @@ import * as gitlab from '@pulumi/gitlab';
 import * as pulumi from '@pulumi/pulumi';
 import { GitLab } from '../../components/gitlab/gitlab';
 import { GitLabModule } from '../../components/gitlab/gitlab-module';
+import { gitlabModuleDeclarations } from '../../components/gitlab/resources';
 import { Secrets } from '../../components/shared/secrets';
 import { registeredBy } from '../support/registered';
 
@@ -47,6 +48,25 @@ test('a group and a project alone, wired by outputs; names begin with the compon
     'gitlab-orders-hook',
     'gitlab-orders-main',
     'gitlab-orders-owner-ada',
+  ]);
+});
+
+test('a module that is said to have a queue has its labels, one more where people merge', () => {
+  const labels = (more: { readonly queue?: boolean; readonly merge?: 'manual' | 'automatic' }) =>
+    gitlabModuleDeclarations({
+      environment: 'staging',
+      module: 'orders',
+      description: 'takes orders',
+      group: '7',
+      hookUrl: 'https://jenkins.example.com/project/shop/orders',
+      ...more,
+    }).flatMap(({ name }) => (name.includes('-label-') ? [name] : []));
+  expect(labels({ merge: 'manual' })).toEqual([]);
+  expect(labels({ queue: true })).toEqual(['gitlab-orders-label-first']);
+  expect(labels({ queue: true, merge: 'automatic' })).toEqual(['gitlab-orders-label-first']);
+  expect(labels({ queue: true, merge: 'manual' })).toEqual([
+    'gitlab-orders-label-first',
+    'gitlab-orders-label-merge',
   ]);
 });
 

@@ -182,24 +182,22 @@ const queueLabelsOf = (model: Model) =>
 test.each([
   ['', 'automatic', ''],
   ['', 'reviewed', ''],
-  ['', 'manual', 'merge: manual leaves each merge to people'],
+  ['', 'manual', ''],
   ['mergeMethod: ff, rebase: bot', 'automatic', ''],
+  ['mergeMethod: rebase_merge, rebase: bot', 'reviewed', ''],
+  ['mergeMethod: ff, rebase: bot', 'manual', ''],
   ['mergeMethod: ff, projects: { shop: { existing: old/shop } }', 'reviewed', ''],
   [
     'mergeMethod: ff',
     'automatic',
     "gitlab.mergeMethod: ff merges only what stands on main's head, and gitlab.rebase: people leaves that to people",
   ],
-  [
-    'mergeMethod: rebase_merge, rebase: bot',
-    'reviewed',
-    "gitlab.mergeMethod: rebase_merge merges only what stands on main's head, and an approval (merge: reviewed) is of no commit that the bot makes",
-  ],
 ] as const)('why no merge queue is kept is said: {%s} with merge: %s', (gitlab, merge, why) => {
   const model = modelOf({ gitlab });
   const [module] = model.modules;
   if (!module) throw new Error('no module');
-  expect(whyNoQueue(model.settings, { ...module, merge }) ?? '').toBe(why);
+  const asked = { ...module, merge };
+  expect(whyNoQueue(model.settings, asked) ?? '').toBe(why);
 });
 
 test('a label puts one first in the queue of each module that keeps one, and only there', () => {
@@ -212,17 +210,17 @@ test('a label puts one first in the queue of each module that keeps one, and onl
   });
   expect(namesOf('mergeMethod: ff')).not.toContain(label);
   const rebased = modelOf({ gitlab: 'mergeMethod: ff, rebase: bot' });
-  const automatic = rebased.modules.map((module) => ({ ...module, merge: 'automatic' as const }));
-  // A rebase takes an approval away.
-  expect(queueLabelsOf(rebased)).toEqual([]);
-  expect(queueLabelsOf({ ...rebased, modules: automatic })).toEqual([label]);
+  expect(queueLabelsOf(rebased)).toEqual([label]);
   // What a project that was there before merges by is its own.
   expect(namesOf('mergeMethod: ff, projects: { shop: { existing: old/shop } }')).toContain(label);
   const names = (model: Model) =>
     topologyBoxes(model).flatMap(({ declarations }) => declarations.map(({ name }) => name));
   expect(names(modelOf({ jenkins: 'existing: { namespace: theirs }' }))).not.toContain(label);
+  // What people merge comes into the queue by a label of theirs.
+  const letIn = 'gitlab-shop-label-merge';
   const byHand = testModel().modules.map((module) => ({ ...module, merge: 'manual' as const }));
-  expect(names(testModel({ modules: byHand }))).not.toContain(label);
+  expect(names(testModel())).not.toContain(letIn);
+  expect(names(testModel({ modules: byHand }))).toEqual(expect.arrayContaining([label, letIn]));
 });
 
 test("the hook's token is a secret's reference, and certificates are checked wherever there are some", () => {

@@ -74,6 +74,19 @@ test('what it was given and what it derives stands in Secrets that are marked as
   expect(registered.map(({ name }) => name)).not.toContain('state-environment');
 });
 
+test('beside a Jenkins of others it looks at builds as the user that it was given, whose token is marked', async () => {
+  const existing = { namespace: 'tools', serviceAccount: 'jenkins' };
+  const reader = { user: 'looker', password: pulumi.secret('looker-token') };
+  const registered = await registeredBy(() => program({ existing: { ...existing, reader } }));
+  expect(secretTexts(registered, 'reconciler-access')).toEqual({
+    gitlab: 'bot-token',
+    jenkins: 'looker-token',
+  });
+  expect(JSON.stringify(registered.find(({ name }) => name === 'reconciler'))).toContain('looker');
+  const without = await registeredBy(() => program({ existing }));
+  expect(without.map(({ name }) => name)).not.toContain('reconciler');
+});
+
 test('it refers to no resource of another component', () => {
   const declarations = jenkinsDeclarations(spec);
   const own = new Set(declarations.map(({ name }) => name));
@@ -91,6 +104,16 @@ test('it refers to no resource of another component', () => {
 
 test.each<[string, Partial<JenkinsSpec>]>([
   ['a Jenkins that is there already', { existing: { namespace: 'tools', serviceAccount: 'jenkins' } }],
+  [
+    'a user of that one',
+    {
+      existing: {
+        namespace: 'tools',
+        serviceAccount: 'jenkins',
+        reader: { user: 'looker', password: 'token' },
+      },
+    },
+  ],
   ['a prefix', { namespacePrefix: 'eu' }],
   ['a production cluster of its own', { production: { context: 'two', server: 'https://two.test' } }],
 ])('with %s every declaration has a name of its own', (_what, more) => {

@@ -69,6 +69,7 @@ describe('a merge', () => {
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'manual'],
     ['leave', { ...green, policy: 'manual' }, request, green.baseSha, 'automatic'],
     ['leave', green, request, green.baseSha, 'manual'],
+    ['leave', { ...green, policy: 'manual', gate: { since: 1 } }, request, green.baseSha, 'manual'],
     ['leave', green, request, green.baseSha, 'reviewed'],
     // Nobody has asked who approved it.
     ['leave', { ...green, policy: 'reviewed' }, request, green.baseSha, 'reviewed'],

@@ -95,6 +95,25 @@ describe('the note on a merge request', () => {
     );
   });
 
+  it('tells since when one may be merged, and of when its place is, or its end', () => {
+    const since = Date.parse('2026-11-28T10:00:05.400Z');
+    const now = Date.parse('2026-11-28T10:20:11Z');
+    const queued = { ...green, gate: { since } };
+    const place = { state: 'queued', place: 'place 2 of 3' } as const;
+    expect(renderNote(queued, place, KEY, now)).toContain(
+      '| Times | may be merged since 2026-11-28 10:00:05 UTC; this is of 2026-11-28 10:20:11 UTC |',
+    );
+    expect(renderNote(queued, place, KEY, now)).toBe(renderNote(queued, place, KEY, now));
+    const out = { ...queued, gate: { since, out: now } };
+    expect(renderNote(out, { state: 'taken out', why: 'red' }, KEY, now + 1000)).toContain(
+      '| Times | may be merged since 2026-11-28 10:00:05 UTC; taken out at 2026-11-28 10:20:11 UTC |',
+    );
+    expect(renderNote(queued, { state: 'merged', commit: green.headSha }, KEY, now)).toContain(
+      'merged at 2026-11-28 10:20:11 UTC |',
+    );
+    expect(renderNote(green, { state: 'tested' }, KEY, now)).not.toContain('| Times |');
+  });
+
   it('names the failing test with its message, and is headed by the verdict', () => {
     const note = renderNote(red, { state: 'tested' }, KEY);
     expect(note).toContain('**Switchyard: failed**');

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
+import { MERGE_LABEL } from '../../catalog/status';
 import type { Push } from '../../delivery/gitlab';
-import { decideReview, pushersOf, type Testimony } from '../../delivery/review';
+import {
+  decideReview,
+  decideWord,
+  isBotsFrom,
+  pushersOf,
+  type Testimony,
+  type Word,
+} from '../../delivery/review';
 import { sha } from './certificates';
 
 const push = (author_id: number, from: string | null, to: string | null, ref = 'feature'): Push => ({
@@ -95,11 +103,12 @@ describe('who pushed', () => {
 
 describe('a review', () => {
   it('holds by one approval of someone else after the newest commit, whoever else approved', () => {
-    expect(decideReview(testimony())).toEqual({ by: 'cleo', at: Date.parse(LATER) });
+    const given = { user: 3, at: Date.parse(LATER), of: HEAD };
+    expect(decideReview(testimony())).toEqual({ by: 'cleo', given });
     const approvals = [ann, ben, cleo].map((user) => ({ user, approved_at: LATER }));
     expect(decideReview(testimony({ approvals, people: new Set([1, 2]) }))).toEqual({
       by: 'cleo',
-      at: Date.parse(LATER),
+      given,
     });
   });
 
@@ -142,5 +151,156 @@ describe('a review', () => {
   it('counts another zone’s time as the time that it is', () => {
     const approvals = [{ user: cleo, approved_at: '2026-11-28T11:30:00+02:00' }];
     expect(whyNot({ approvals })).toContain('an older commit');
+  });
+});
+
+// The bot rebased HEAD, which cleo had approved, as REBASED.
+const REBASED = sha('c');
+const GIVEN = { user: 3, at: Date.parse(LATER), of: HEAD };
+const rebase = push(BOT, HEAD, REBASED);
+const rebased = (more: Partial<Testimony> = {}): Testimony => {
+  const { versions, pushes } = testimony();
+  return testimony({
+    head: REBASED,
+    carried: GIVEN,
+    versions: [{ id: 9, head_commit_sha: REBASED, created_at: '2026-11-28T11:00:00.000Z' }, ...versions],
+    pushes: [rebase, ...pushes],
+    ...more,
+  });
+};
+
+describe('an approval of what the bot has rebased since', () => {
+  it('stands for what came of that, however often', () => {
+    expect(decideReview(rebased())).toEqual({ by: 'cleo', given: GIVEN });
+    const twice = sha('d');
+    expect(
+      decideReview(
+        rebased({
+          head: twice,
+          versions: [
+            { id: 10, head_commit_sha: twice, created_at: '2026-11-28T12:00:00.000Z' },
+            ...rebased().versions,
+          ],
+          pushes: [push(BOT, REBASED, twice), ...rebased().pushes],
+        }),
+      ),
+    ).toEqual({ by: 'cleo', given: GIVEN });
+  });
+
+  it.each<[string, Partial<Testimony>, string]>([
+    ['no certificate says so', { carried: undefined }, 'cleo approved an older commit'],
+    ['it was taken back', { approvals: [] }, 'it waits for an approval'],
+    [
+      'it was given anew for the old commit',
+      { approvals: [{ user: cleo, approved_at: '2026-11-28T10:30:00Z' }] },
+      'cleo approved an older commit',
+    ],
+    [
+      'another approved the old commit',
+      { approvals: [{ user: ben, approved_at: LATER }] },
+      'ben approved an older commit',
+    ],
+    ['who gave it may not push any more', { mayPush: new Set([1, 2]) }, 'cleo is no person who may push'],
+    [
+      'somebody else made the new commit',
+      { pushes: [push(1, HEAD, REBASED), ...testimony().pushes] },
+      'cleo approved an older commit',
+    ],
+    [
+      'somebody pushed before the bot did',
+      {
+        pushes: [push(BOT, sha('e'), REBASED), push(1, HEAD, sha('e')), ...testimony().pushes],
+      },
+      'cleo approved an older commit',
+    ],
+    [
+      'the branch was made anew',
+      { pushes: [push(BOT, null, REBASED), push(1, HEAD, null), ...testimony().pushes] },
+      'cleo approved an older commit',
+    ],
+    [
+      'GitLab does not say who pushed',
+      { pushes: testimony().pushes },
+      'GitLab does not say who pushed cccccccccccc',
+    ],
+    ['GitLab shows the old head', { versions: testimony().versions }, 'has not taken in cccccccccccc yet'],
+  ])('counts for nothing where %s', (_what, more, why) => {
+    const decision = decideReview(rebased(more));
+    expect('why' in decision ? decision.why : decision).toContain(why);
+  });
+
+  it('is of the bot’s own pushes only: one by anybody else in any place ends it', () => {
+    const commits = [...'0123456789'].map((digit) => sha(digit));
+    fc.assert(
+      fc.property(fc.nat({ max: 8 }), fc.nat({ max: 8 }), (length, other) => {
+        const chain = commits.slice(0, length + 1);
+        const pushes = chain
+          .slice(1)
+          .map((to, index) => push(index === other ? 1 : BOT, chain[index] ?? null, to))
+          .reverse();
+        const about = { branch: 'feature', head: chain.at(-1) ?? '', of: chain[0] ?? '', bot: BOT };
+        expect(isBotsFrom(pushes, about)).toBe(other >= length);
+      }),
+    );
+  });
+});
+
+describe('the label by which a person has the queue merge', () => {
+  const event = (action: 'add' | 'remove', user: { id: number; username: string }, at: string, id = 1) => ({
+    id,
+    action,
+    label: { name: MERGE_LABEL },
+    user,
+    created_at: at,
+  });
+  const word = (more: Partial<Word> = {}): Word => ({
+    head: HEAD,
+    sourceBranch: 'feature',
+    labels: ['other', MERGE_LABEL],
+    events: [event('add', cleo, LATER)],
+    versions: testimony().versions,
+    pushes: [],
+    mayMerge: true,
+    bot: BOT,
+    ...more,
+  });
+
+  it('is of the commit that was the newest then, and its author may set it as well', () => {
+    expect(decideWord(word())).toEqual({ by: 'cleo', given: GIVEN });
+    expect(decideWord(word({ events: [event('add', ann, LATER)] }))).toMatchObject({ by: 'ann' });
+  });
+
+  it('stands for what the bot made of that commit, and for nothing of anybody else', () => {
+    const { versions, pushes } = rebased();
+    const about = { head: REBASED, versions, carried: GIVEN };
+    expect(decideWord(word({ ...about, pushes }))).toEqual({ by: 'cleo', given: GIVEN });
+    for (const more of [
+      { ...about, pushes, carried: undefined },
+      { ...about, pushes: [push(1, HEAD, REBASED), ...pushes.slice(1)] },
+      { ...about, pushes, carried: { ...GIVEN, at: GIVEN.at - 1 } },
+    ])
+      expect(decideWord(word(more))).toEqual({
+        why: `cleo set ${MERGE_LABEL} for an older commit: take it off and set it anew`,
+      });
+  });
+
+  it.each<[string, Partial<Word>, string]>([
+    ['nobody set it', { labels: ['other'] }, 'the catalog leaves the merge to people (merge: manual)'],
+    ['it was set by who may not merge', { mayMerge: false }, 'cleo, who set'],
+    [
+      'it was set for an older commit',
+      { events: [event('add', cleo, '2026-11-28T09:30:00Z')] },
+      'for an older commit',
+    ],
+    [
+      'it was set as GitLab took the commit in',
+      { events: [event('add', cleo, '2026-11-28T10:00:00Z')] },
+      'for an older commit',
+    ],
+    ['GitLab keeps no event of it', { events: [] }, 'GitLab does not say who set'],
+    ['GitLab shows an older head', { versions: testimony().versions.slice(1) }, 'has not taken in'],
+  ])('counts for nothing where %s', (_what, more, why) => {
+    const decision = decideWord(word(more));
+    expect('why' in decision ? decision.why : decision).toContain(why);
   });
 });

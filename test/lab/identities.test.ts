@@ -243,14 +243,12 @@ test('a cell that is not tried says what has no credential to try, or where it i
     /^nothing(; nodes pull its images)?$/,
     // Another row has it.
     /^as \*\*[a-z]+\*\*$/,
-    /^as the bot\b/,
     // `hostile-build`.
     /^its own agent’s connection\b/,
     // The row of `backup` in the cluster, and the suite of that name.
     /^its home, by a command in its Pod$/,
     // What it is, and what it may start.
     /^(everything: it is Jenkins|the state’s bucket through the agents that it may start)$/,
-    /^their role; merging to main asks for `mergeRole`$/,
   ];
   expect(untried.filter((says) => !reasons.some((reason) => reason.test(says)))).toEqual([]);
 });

@@ -13,7 +13,8 @@ const MODEL = modelOf({
   gitlab: `botTokenExpires: "${soon}", projects: { shop: { existing: "${PROJECT}" } }`,
 });
 
-const look = (scene: Scene) => readQueues(MODEL, gitlabOf({ asker: 7, ...scene }).gitlab);
+const facts = (scene: Scene) => readQueues(MODEL, gitlabOf({ asker: 7, ...scene }).gitlab);
+const look = async (scene: Scene) => queueOutcome(await facts(scene));
 const status = (description: string, more = {}) => ({
   id: 1,
   status: 'running',
@@ -77,12 +78,12 @@ it('is no queue where people merge, and what cannot be read hides nothing else',
     ...gitlab,
     openMergeRequests: () => Promise.reject(new Error('GitLab answered 403.\nmore')),
   };
-  const outcome = await readQueues(MODEL, broken);
+  const outcome = queueOutcome(await readQueues(MODEL, broken));
   expect(outcome).toMatchObject({ exitCode: EXIT.unread, document: { modules: [] } });
   expect(outcome.lines.join('\n')).toContain('GitLab answered 403.');
   expect(outcome.lines.join('\n')).not.toContain('more');
   const idle = { environment: 'lab', at: '2026-01-01T00:00:00.000Z', problems: [], modules: [] };
-  const why = 'merge: manual leaves each merge to people';
+  const why = 'no reconciler runs beside a Jenkins that was there before (jenkins.existing)';
   expect(queueOutcome({ ...idle, without: [{ module: 'orders', why }] }).lines).toEqual([
     'no merge request is open in lab',
     `no queue is kept for orders (docs/gate.md): ${why}`,

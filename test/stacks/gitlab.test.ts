@@ -101,6 +101,10 @@ test.each([
     'gitlab.labels.0.name: "Switchyard first" is too like our own "switchyard::first". Choose another name.',
   ],
   [
+    'labels: [{ name: "Switchyard merge", color: "#000000" }]',
+    'gitlab.labels.0.name: "Switchyard merge" is too like our own "switchyard-merge". Choose another name.',
+  ],
+  [
     'members: { alice: developer, bob: developer, Alice: maintainer }',
     'gitlab.members.Alice: is "alice" again, to whom case means nothing. Keep one of the two.',
   ],

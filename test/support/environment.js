@@ -1,14 +1,45 @@
+const { appendFileSync, readFileSync } = require('node:fs');
 const { TestEnvironment } = require('jest-environment-node');
+
+/** Processor seconds of this process and of its children that have ended (`proc_pid_stat(5)`), in ticks of 10 ms. */
+function spent() {
+  const text = readFileSync('/proc/self/stat', 'utf8');
+  const [user, system, ofChildren, systemOfChildren] = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map((ticks) => Number(ticks) / 100);
+  return { own: user + system, children: ofChildren + systemOfChildren };
+}
 
 /**
  * Jest's own, without one thing: Pulumi notes the stack of each promise that it makes, for its report of leaks, and jest
  * looks each of its calls up in the source maps. That was half of the time of a suite that registers a whole topology.
+ *
+ * SWITCHYARD_TEST_CPU names a file that gets a line of each suite: the processor seconds of all, those of programs that it
+ * started, and its path, tabs between (Linux).
  */
 module.exports = class extends TestEnvironment {
+  constructor(config, context) {
+    super(config, context);
+    this.suite = context.testPath;
+    if (process.env.SWITCHYARD_TEST_CPU) this.before = spent();
+  }
+
   async setup() {
     await super.setup();
     const mapped = Error.prepareStackTrace;
     Error.prepareStackTrace = (error, calls) =>
       calls[0]?.getFunctionName() === 'debuggablePromise' ? '(not looked up)' : mapped(error, calls);
+  }
+
+  async teardown() {
+    await super.teardown();
+    if (!this.before) return;
+    const { own, children } = spent();
+    const started = children - this.before.children;
+    const all = own - this.before.own + started;
+    const line = `${all.toFixed(2)}\t${started.toFixed(2)}\t${this.suite}\n`;
+    appendFileSync(process.env.SWITCHYARD_TEST_CPU, line);
   }
 };

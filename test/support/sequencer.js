@@ -5,10 +5,10 @@ const { default: Sequencer } = require('@jest/test-sequencer');
  * keeps one core busy for long by itself: at the end the other one would be idle.
  */
 const FIRST = [
-  /\/test\/delivery\/(preview\/flow|queue\/turns|flow)\.test\.ts$/,
-  /\/test\/delivery\/(quarantine|forged|applied)\.test\.ts$/,
-  /\/test\/lab\/gitlab\//,
-  /\/test\/delivery\/backup\//,
+  /\/test\/delivery\/(preview\/flow|queue\/turns|flow)\.integration\.test\.ts$/,
+  /\/test\/delivery\/(quarantine|forged|applied)\.integration\.test\.ts$/,
+  /\/test\/lab\/gitlab\/.*\.integration\.test\.ts$/,
+  /\/test\/delivery\/backup\/.*\.integration\.test\.ts$/,
   /\/test\/catalog\/growth\.test\.ts$/,
 ];
 

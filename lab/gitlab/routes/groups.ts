@@ -5,7 +5,8 @@ import { LEVEL, type Namespace } from '../model';
 import { groupDefaults, groupShape } from '../settings';
 import { groupView, projectView } from '../views';
 
-export const NAMESPACE_PATH = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.|\.git|\.atom)$/;
+// lib/gitlab/regex.rb, `oci_repository_path_regex`: Namespace and Project hold what is made or renamed to it.
+export const NAMESPACE_PATH = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*(?<!\.git|\.atom)$/;
 export const PATH_FAULT =
   "can only include non-accented letters, digits, '_', '-' and '.'. It must not start with '-', '_', or '.', nor end with '-', '_', '.', '.git', or '.atom'.";
 

@@ -51,7 +51,7 @@ function services({ services: used }: ModuleFacts): Markup {
 const MERGED: Readonly<Record<ModuleFacts['merge'], string>> = {
   reviewed: 'When all is green and someone else has approved it, it is merged by its sha.',
   automatic: 'When all is green it is merged by its sha.',
-  manual: 'When all is green, a person merges it.',
+  manual: 'When all is green, a person merges it, by hand or by a label.',
 };
 
 /** The steps of a commit's way with this module's own names. */

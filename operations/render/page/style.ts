@@ -92,6 +92,8 @@ tbody tr:last-child>*{border-bottom:0}
 .space h4{color:var(--text)}
 .space .facts{margin-bottom:.4rem}
 .soft{color:var(--soft)}
+.queue+.queue{margin-top:1.6rem}
+.queue .picture{margin:.5rem 0}
 footer{border-top:1px solid var(--line);padding:1.2rem 0 2rem;color:var(--soft);font-size:.86rem}
 @media (max-width:52rem){
 .wide{padding:0 1rem}

@@ -1,7 +1,16 @@
+import type { Model } from '../../../components/model';
 import { outside } from '../../../components/shared/network';
+import { shown } from '../../../components/shared/references';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
-import { cascYaml, queueing, reconcilerResources, watchedProjects } from '../../support/jenkins';
+import { stackVariables } from '../../../stacks/secrets';
+import {
+  cascYaml,
+  jenkinsResources,
+  queueing,
+  reconcilerResources,
+  watchedProjects,
+} from '../../support/jenkins';
 import { stackText, testModel } from '../../support/model';
 import { modelWith } from './support';
 
@@ -127,9 +136,52 @@ test('where everybody may read builds it has no user of Jenkins’', () => {
   expect(cascYaml(testModel())).toContain('id: reconciler');
 });
 
-test('beside a Jenkins of someone else’s, and without any job, there is none', () => {
+test('beside a Jenkins of someone else’s that lets nobody look, and without any job, there is none', () => {
   expect(reconcilerResources(modelWith('existing: { namespace: theirs }'))).toEqual([]);
   expect(reconcilerResources({ ...testModel(), modules: [] })).toEqual([]);
+});
+
+const READER = 'reader: { user: switchyard, tokenFrom: JENKINS_TOKEN }';
+const envOf = (model: Model) =>
+  Object.fromEntries(
+    argsOf('reconciler', model).spec.template.spec.containers[0]?.env.map(({ name, value }) => [
+      name,
+      value,
+    ]) ?? [],
+  );
+
+test('beside a Jenkins of someone else’s it looks as the user whom its owner gives, or as anybody may', () => {
+  const model = modelWith(`existing: { namespace: theirs, ${READER} }`);
+  const { JENKINS_USER, SWITCHYARD_JENKINS_SHARED, JENKINS_ADDRESS } = envOf(model);
+  expect([JENKINS_USER, SWITCHYARD_JENKINS_SHARED]).toEqual(['switchyard', 'true']);
+  expect(JENKINS_ADDRESS).toBe('http://jenkins.theirs.svc:8080');
+  expect(shown(argsOf('reconciler-access', model).stringData)).toEqual({
+    gitlab: expect.stringContaining('«'),
+    jenkins: '«given:JENKINS_TOKEN»',
+  });
+  // It waits for nothing that is not made.
+  const made = new Set(jenkinsResources(model).map(({ name }) => name));
+  const needed = reconcilerResources(model).flatMap(({ dependsOn = [] }) => dependsOn);
+  expect(needed.filter((name) => !made.has(name))).toEqual([]);
+
+  const open = modelWith('anonymousRead: true, existing: { namespace: theirs }');
+  expect(envOf(open)).not.toHaveProperty('JENKINS_USER');
+  expect(Object.keys(argsOf('reconciler-access', open).stringData ?? {})).toEqual(['gitlab']);
+  // Its configuration as code names no user: that Jenkins' are its owner's.
+  expect(cascYaml(model)).not.toMatch(/JENKINS_TOKEN|id: reconciler/);
+});
+
+test('a Jenkins elsewhere is reached at its own port', () => {
+  const model = modelWith(`existing: { namespace: theirs, agentsUrl: "https://ci.test:8443", ${READER} }`);
+  expect(argsOf('reconciler-egress', model).spec.egress).toContainEqual(outside(8443));
+});
+
+test('whoever brings the reader’s token is asked for it, where the stack says so', () => {
+  const { settings } = modelWith(`existing: { namespace: theirs, ${READER} }`);
+  expect(stackVariables(settings)).toContainEqual({
+    variable: 'JENKINS_TOKEN',
+    place: 'config.jenkins.existing.reader.tokenFrom',
+  });
 });
 
 test('merge requests queue where it runs, and nowhere else: nobody would start what waits', () => {
@@ -137,6 +189,8 @@ test('merge requests queue where it runs, and nowhere else: nobody would start w
     testModel(),
     modelWith('anonymousRead: true'),
     modelWith('existing: { namespace: theirs }'),
+    modelWith(`existing: { namespace: theirs, ${READER} }`),
+    modelWith('anonymousRead: true, existing: { namespace: theirs }'),
     { ...testModel(), modules: [] },
   ];
   for (const model of models) {
@@ -147,5 +201,6 @@ test('merge requests queue where it runs, and nowhere else: nobody would start w
     ...testModel(),
     modules: testModel().modules.map((one) => ({ ...one, merge: 'manual' as const })),
   };
-  expect(watchedProjects(manual)[0]?.requests).not.toHaveProperty('queue');
+  // Of what people merge, what they let into the queue by a label.
+  expect(watchedProjects(manual)[0]?.requests).toMatchObject({ merges: false, queue: { start: 4 } });
 });

@@ -1,4 +1,4 @@
-import { FIRST_LABEL } from '../../../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import type { CommitDetails, CommitStatus, GitLab, MergeRequest, Note } from '../../../delivery/gitlab';
 import { renderNote } from '../../../delivery/note';
@@ -54,6 +54,10 @@ export interface Scene {
   readonly approvedAt?: string;
   /** User names, oldest first: `+ann` put it first, `-ann` took that back. */
   readonly labelled?: readonly string[];
+  /** When somebody let it into the queue. */
+  readonly letInAt?: string;
+  /** Whether that one may merge. @default true */
+  readonly mayMerge?: boolean;
   /** Number of the user whose token asks. @default the bot's */
   readonly asker?: number;
 }
@@ -81,15 +85,25 @@ export function gitlabOf(scene: Scene): {
       ownId: () => said('own', scene.asker ?? BOT),
       isBot: (user) => said('bot', user === BOT),
       labelEvents: () =>
-        said(
-          'labels',
-          (scene.labelled ?? []).map((event, id) => ({
+        said('labels', [
+          ...(scene.labelled ?? []).map((event, id) => ({
             id,
             action: event.startsWith('+') ? ('add' as const) : ('remove' as const),
             label: { name: FIRST_LABEL },
-            user: { username: event.slice(1) },
+            user: { id: 4, username: event.slice(1) },
           })),
-        ),
+          ...(scene.letInAt
+            ? [
+                {
+                  id: 99,
+                  action: 'add' as const,
+                  label: { name: MERGE_LABEL },
+                  user: cleo,
+                  created_at: scene.letInAt,
+                },
+              ]
+            : []),
+        ]),
       openMergeRequests: () => said('open', [...(scene.open ?? [])]),
       lockedMergeRequests: () => said('locked', [...(scene.locked ?? [])]),
       mergedOfLate: () => said('merged', [...(scene.merged ?? [])]),
@@ -113,6 +127,7 @@ export function gitlabOf(scene: Scene): {
       approvals: () =>
         said('approvals', scene.approvedAt ? [{ user: cleo, approved_at: scene.approvedAt }] : []),
       mayPush: () => said('may push', true),
+      mayMerge: () => said('may merge', scene.mayMerge ?? true),
       versions: (_project, iid) =>
         said('versions', [
           { id: 1, head_commit_sha: sha(String(iid)), created_at: '1970-01-01T00:00:01.000Z' },

@@ -1,4 +1,4 @@
-import { FIRST_LABEL } from '../../../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import type { CommitStatus, MergeRequest } from '../../../delivery/gitlab';
 import { inOrder } from '../../../delivery/queue/order';
@@ -111,6 +111,23 @@ test('an approval that comes late does not overtake: the later time of the two c
   });
   const approved = { ...scene, approvedAt: '1970-01-01T00:01:00.000Z' };
   expect((await look(approved, { proof })).requests[0]?.ready).toEqual({ since: 60_000 });
+});
+
+test('what people merge queues by the label of one who may merge, since that was set, and by nothing else', async () => {
+  const proof = { ...PROOF, policy: 'manual' as const };
+  const certificates = [queued(1, { policy: 'manual' })];
+  const ready = async (labels: readonly string[], more: Scene = {}) =>
+    (await look({ open: [request(1, { labels: [...labels] })], certificates, ...more }, { proof }))
+      .requests[0]?.ready;
+  const letInAt = '1970-01-01T00:01:00.000Z';
+  expect(await ready([], { letInAt })).toMatchObject({
+    why: expect.stringContaining('leaves the merge to people'),
+  });
+  expect(await ready([MERGE_LABEL], { letInAt })).toEqual({ since: 60_000 });
+  expect(await ready([MERGE_LABEL], { letInAt, mayMerge: false })).toMatchObject({
+    why: expect.stringContaining('is no person who may merge'),
+  });
+  expect(await ready([MERGE_LABEL])).toMatchObject({ why: expect.stringContaining('does not say who set') });
 });
 
 test('dependencies: open, merged, closed, elsewhere and not there; each is asked for once', async () => {

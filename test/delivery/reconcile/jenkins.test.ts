@@ -24,6 +24,8 @@ let answers: Record<string, Answer> = {};
 /** What a path is answered with first. */
 let first: Record<string, Answer[]> = {};
 let jenkins: Jenkins;
+/** Others have jobs there as well. */
+let shared: Jenkins;
 let address: string;
 
 beforeAll(async () => {
@@ -49,7 +51,9 @@ beforeAll(async () => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   address = url;
   const login = { user: 'reconciler', password: 'a-secret' };
-  jenkins = new Jenkins({ url, login, folder: 'switchyard', policy: { baseMs: 1, capMs: 1 } });
+  const options = { url, login, folder: 'switchyard', policy: { baseMs: 1, capMs: 1 } };
+  jenkins = new Jenkins(options);
+  shared = new Jenkins({ ...options, shared: true });
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 beforeEach(() => {
@@ -139,6 +143,8 @@ test('builds are those that wait, run, or ended, as core and gitlab-plugin expor
   expect(received.map(({ headers }) => headers.authorization)).toEqual([login, login, login]);
   await new Jenkins({ url: address, folder: 'switchyard' }).builds();
   expect(received.at(-1)?.headers).not.toHaveProperty('authorization');
+  // Others' agents are of a cloud of their own, and take no room from ours.
+  expect((await shared.builds()).inUse).toBe(1);
 });
 
 // Core: Computer.getOneOffExecutors and Executor.getCurrentExecutableForApi are exported; a pipeline is a FlyweightTask

@@ -1,3 +1,4 @@
+import { MERGE_LABEL } from '../../../catalog/status';
 import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
 import { pauseAfter } from '../../../delivery/reconcile/run';
@@ -83,6 +84,50 @@ describe('a test that broke off for its infrastructure', () => {
     }
     expect(world.starts).toEqual([]);
     expect(world.told.map(({ build: { number } }) => number)).toEqual([2]);
+  });
+});
+
+describe('what people merge by hand', () => {
+  /** One that is green, and left to them. */
+  const left = async () => {
+    const world = new Simulated();
+    world.letsIn = true;
+    const { requests } = watchedOrders;
+    const queue = { most: 4, start: 4 };
+    const watched = [{ ...watchedOrders, requests: { ...requests, merges: false, queue } }];
+    const reconciler = world.reconciler({ watched });
+    const request = world.open();
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    finish(world);
+    const look = async (looks: number) => {
+      for (let at = 0; at < looks; at++) {
+        world.now += MINUTE;
+        await reconciler.look();
+        finish(world);
+      }
+    };
+    await look(15);
+    expect(world.starts).toEqual([]);
+    expect(request.state).toBe('opened');
+    return { world, request, look };
+  };
+
+  it('is merged when somebody let it into the queue by the label, within a minute', async () => {
+    const { world, request, look } = await left();
+    Object.assign(request, { labels: [MERGE_LABEL], approved: { at: world.now + 1000, counts: true } });
+    await look(1);
+    expect(request.state).toBe('merged');
+    expect(world.starts.filter(({ hook: { action } }) => action === 'MERGE')).toHaveLength(1);
+  });
+
+  it('is looked into once where the label does not count, and again when it is set anew', async () => {
+    const { world, request, look } = await left();
+    Object.assign(request, { labels: [MERGE_LABEL], approved: { at: world.now + 1000, counts: false } });
+    await look(30);
+    expect(world.starts).toHaveLength(1);
+    request.approved = { at: world.now + 1000, counts: true };
+    await look(1);
+    expect(request.state).toBe('merged');
   });
 });
 

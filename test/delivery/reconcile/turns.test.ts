@@ -1,10 +1,11 @@
 import type { Certificate } from '../../../delivery/certificate';
 import type { MergeRequest } from '../../../delivery/gitlab';
-import { type Step, stepsOf } from '../../../delivery/queue/names';
+import { renderNote } from '../../../delivery/note';
+import { Parents, type Step, stepsOf } from '../../../delivery/queue/names';
 import type { Seen } from '../../../delivery/queue/read';
 import { decide, type OpenRequest } from '../../../delivery/reconcile/decide';
 import { dueIn } from '../../../delivery/reconcile/turns';
-import { green, sha } from '../certificates';
+import { green, KEY, sha } from '../certificates';
 
 const FIRST = sha('0');
 const head = (iid: number): string => sha(String(iid));
@@ -91,13 +92,75 @@ test('main is followed back by the merge requests that brought it, as far as the
     merge_commit_sha: commit,
   });
   const parents: Record<string, string> = { [sha('b')]: sha('a'), [sha('a')]: FIRST };
-  const steps = await stepsOf(
-    sha('b'),
-    [merged(1, sha('a')), merged(2, sha('b'))],
-    async (at) => parents[at],
-  );
-  expect(steps.map(({ brought }) => brought)).toEqual([head(2), head(1)]);
-  expect(await stepsOf(sha('f'), [merged(1, sha('a'))], async (at) => parents[at])).toEqual([]);
+  const cameBy = async (request: MergeRequest, at: string) => {
+    const parent = parents[at];
+    return parent === undefined ? undefined : { brought: request.sha ?? '', parent };
+  };
+  const both = [merged(1, sha('a')), merged(2, sha('b'))];
+  const brought = async (bases: readonly string[]) =>
+    (await stepsOf(sha('b'), both, cameBy, bases)).map((step) => step.brought);
+  expect(await brought([FIRST])).toEqual([head(2), head(1)]);
+  // No further than anybody's result needs.
+  expect(await brought([sha('b'), sha('a')])).toEqual([head(2)]);
+  expect(await brought([sha('b')])).toEqual([]);
+  expect(await stepsOf(sha('f'), [merged(1, sha('a'))], cameBy, [FIRST])).toEqual([]);
+});
+
+describe('what the bot rebased for its merge', () => {
+  /** Main after the first of them, and what its note says. */
+  const world = (more: Partial<MergeRequest>, certificate: Partial<Certificate>, isBot = true) => {
+    const body = renderNote(
+      { ...green, mergeRequest: 1, headSha: sha('b'), baseSha: FIRST, rebasedFrom: head(1), ...certificate },
+      { state: 'merged', commit: sha('b') },
+      KEY,
+    );
+    const asked: string[] = [];
+    const parents = new Parents({
+      notes: async (_project, iid) => {
+        asked.push(`notes ${iid}`);
+        return [{ id: 1, body, system: false, author: { id: 9 } }];
+      },
+      isBot: async () => isBot,
+      commit: async (_project, id) => {
+        asked.push(`commit ${id}`);
+        return { id, title: '', message: '', author_name: '', author_email: '', parent_ids: [FIRST] };
+      },
+    });
+    const request: MergeRequest = {
+      id: 1,
+      iid: 1,
+      state: 'merged',
+      draft: false,
+      sha: sha('b'),
+      title: 't',
+      source_branch: 'b',
+      target_branch: 'main',
+      source_project_id: 1,
+      target_project_id: 1,
+      ...more,
+    };
+    const behind = seen(request.merge_commit_sha ?? sha('b'), [on(2, FIRST, [1])]);
+    return { parents, asked, behind: { ...behind, merged: [request] } };
+  };
+  const dueBehind = async ({ parents, behind }: ReturnType<typeof world>) =>
+    due(behind, await parents.of('p', behind));
+
+  it('by a fast-forward or with a merge commit: the results of those behind hold', async () => {
+    expect(await dueBehind(world({}, {}))).toEqual(['merge 2']);
+    const withCommit = world({ merge_commit_sha: sha('c') }, {});
+    expect(await dueBehind(withCommit)).toEqual(['merge 2']);
+    // Nothing is asked for a second time.
+    const asked = withCommit.asked.length;
+    expect(await dueBehind(withCommit)).toEqual(['merge 2']);
+    expect(withCommit.asked).toHaveLength(asked);
+  });
+
+  it('is not known by a note of a person, of another head, or of a head that was not on main', async () => {
+    expect(await dueBehind(world({}, {}, false))).toEqual(['test 2']);
+    expect(await dueBehind(world({}, { headSha: sha('d') }))).toEqual(['test 2']);
+    const ahead = { onto: FIRST, requests: [{ mergeRequest: 7, headSha: head(7) }] };
+    expect(await dueBehind(world({}, { ahead }))).toEqual(['test 2']);
+  });
 });
 
 describe('what stands in the queue without a build', () => {

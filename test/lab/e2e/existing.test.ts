@@ -9,7 +9,7 @@ import { MIRROR, REGISTRY } from '../../../lab/machine/addresses';
 import { openLog } from '../../../lab/steps';
 import { labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 import { kubectl } from './running';
-import { SITE, SITE_JENKINS, type Site, startSite } from './site';
+import { READER, SITE, SITE_JENKINS, type Site, startSite } from './site';
 
 // A second environment on the lab's cluster that makes neither Jenkins nor registry: it adopts those of a site, which
 // must have them back as they were.
@@ -40,7 +40,11 @@ function stackFile(): string {
       'switchyard:gitlab': { url: GITLAB_URL, group: GUEST, botTokenExpires: '2027-10-31' },
       'switchyard:jenkins': {
         url: SITE_JENKINS,
-        existing: { namespace: SITE, serviceAccount: 'site-jenkins' },
+        existing: {
+          namespace: SITE,
+          serviceAccount: 'site-jenkins',
+          reader: { user: READER, tokenFrom: 'JENKINS_READER_TOKEN' },
+        },
         buildCache: '1Gi',
       },
       'switchyard:registry': {
@@ -135,6 +139,41 @@ test('a push travels by that Jenkins and that registry to production, after whic
   const service = `/api/v1/namespaces/guest-prod-${MODULE}/services/${MODULE}:http/proxy/readyz`;
   expect(kubectl('get', '--raw', service)).not.toBe('');
   expect(await run('up', GUEST, '--yes')).toBe('up of guest: no change');
+});
+
+const PROJECT = `projects/${encodeURIComponent(`${GUEST}/${MODULE}`)}`;
+async function gitlab<T>(method: string, path: string, body?: object): Promise<T> {
+  const answer = await fetch(`${GITLAB_URL}/api/v4/${PROJECT}/${path}`, {
+    method,
+    headers: { 'PRIVATE-TOKEN': rootToken(), 'content-type': 'application/json', connection: 'close' },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+}
+
+test('with every hook dropped a change travels there all the same, by the reconciler, which looks as the owner’s reader', async () => {
+  const hooks = await gitlab<{ id: number }[]>('GET', 'hooks');
+  expect(hooks.length).toBeGreaterThan(0);
+  const send = (events: boolean) =>
+    Promise.all(
+      hooks.map(({ id }) =>
+        gitlab('PUT', `hooks/${id}`, { push_events: events, merge_requests_events: events }),
+      ),
+    );
+  await send(false);
+  try {
+    await deliver(log, `${GUEST}/${MODULE}`, 'second', 'Nobody is told of it', (checkout) =>
+      writeFileSync(join(checkout, 'UNTOLD.md'), 'No hook says that this is here.\n'),
+    );
+  } finally {
+    await send(true);
+  }
+  const said = kubectl(`--namespace=${GUEST}-ci-reconciler`, 'logs', 'deployment/reconciler');
+  expect(said).toMatch(new RegExp(`${GUEST}/${MODULE}!2\\b`));
+  const pod = '{.spec.template.spec.containers[0].env[?(@.name=="JENKINS_USER")].value}';
+  const asked = ['get', 'deployment/reconciler', `--output=jsonpath=${pod}`];
+  expect(kubectl(`--namespace=${GUEST}-ci-reconciler`, ...asked)).toBe(READER);
 });
 
 test('destroy leaves the Jenkins with its job and builds, and the registry with every image', async () => {

@@ -114,6 +114,8 @@ const LEDGER = '/projects/switchyard%2Frelease-ledger';
 const LIBRARY = '/projects/switchyard%2Fpipeline-library';
 const TOPOLOGY = '/projects/switchyard%2Ftopology';
 const JOB = '/job/switchyard/job/orders';
+/** Of a merge request that is merged already: nothing comes of it, and it is asked who may. */
+const MERGES = `PUT ${ORDERS}/merge_requests/1/merge`;
 
 /** What Jenkins binds around the commands that only read. */
 const reading: Cell = {
@@ -251,6 +253,9 @@ export const IDENTITIES: readonly Identity[] = [
     },
     gitlab: {
       says: 'as the bot, around what writes or knows the bot’s notes; as who only reads around `preview-watch`; nothing around what speaks with a build',
+      as: 'bot',
+      may: [`GET ${ORDERS}/merge_requests`, MERGES, `GET ${LEDGER}`, `GET ${LIBRARY}`],
+      mayNot: [`POST ${ORDERS}/repository/commits`, 'PUT /groups/switchyard', 'GET /application/settings'],
     },
     jenkins: agent,
     stores: none,
@@ -759,7 +764,12 @@ export const IDENTITIES: readonly Identity[] = [
     is: 'whoever logs in; with `jenkins.login` by their groups, else all as `admin`',
     kubernetes: none,
     registry: none,
-    gitlab: { says: 'their role; merging to main asks for `mergeRole`' },
+    gitlab: {
+      says: 'their role; merging to main asks for `mergeRole`: a Developer does not where it is Maintainer',
+      as: 'author',
+      may: [`GET ${ORDERS}/merge_requests`],
+      mayNot: [MERGES, `POST ${ORDERS}/repository/commits`],
+    },
     jenkins: {
       says: 'who is not logged in: nothing, or reading with `anonymousRead` (the lab has it); roles of `jenkins.login` are not tried, since nobody can log in to the stand-in by a provider',
       as: '',

@@ -314,7 +314,7 @@ describe('what is refused is not refused to who may it: each "may not" can fail'
       const answer = await askHttp('gitlab', what, { login, body: gitlabControlBody(what) });
       const undo = answer.status === 201 ? gitlabUndo(what, JSON.parse(answer.text)) : undefined;
       if (undo) await gitlab(...(undo.split(' ') as [string, string]));
-      // test/lab/identities-answers.test.ts says why a commit is told that something else is wrong.
+      // test/lab/identities-answers.integration.test.ts says why a commit is told that something else is wrong.
       const expected = /\/repository\/commits$/.test(what) ? 400 : 'may';
       expect([what, outcome('gitlab', what, answer)]).toEqual([what, expected]);
     }

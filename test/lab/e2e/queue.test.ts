@@ -39,10 +39,13 @@ const up = async (stacks?: string): Promise<void> => {
   await run(['up', ENVIRONMENT, '--yes'], stacks);
 };
 
-/** How many are tested side by side now, as `switchyard queue` says. */
+/** How many are tested side by side now, as `switchyard queue` says; the page that it makes says the same. */
 async function windowNow(): Promise<number> {
-  const { stdout } = await run(['queue', ENVIRONMENT, '--json'], join(folder, 'stacks'));
+  const page = join(folder, 'page');
+  const { stdout } = await run(['queue', ENVIRONMENT, '--json', '--page', page], join(folder, 'stacks'));
   const { modules } = JSON.parse(stdout) as { modules: { module: string; window: number }[] };
+  expect(readFileSync(join(page, 'index.html'), 'utf8')).toContain('<section id="Queue"');
+  expect(readFileSync(join(page, 'queue.svg'), 'utf8')).toContain('<svg ');
   return modules.find(({ module }) => module === MODULE)?.window ?? 0;
 }
 

@@ -41,12 +41,17 @@ const PORTS = { parcels: 30089, letters: 30091 } as const;
 const SERVED = `http://${NODE_IP}:${PORTS.parcels}`;
 const LETTERS_SERVED = `http://${NODE_IP}:${PORTS.letters}`;
 const FILE = `Pulumi.${ENVIRONMENT}.yaml`;
-const PURPOSES = [`service/${MODULE}/kafka`, `service/${MODULE}/mysql`];
+/** Services that take other passwords, and whose they are. */
+const ROTATED = { mysql: MODULE, kafka: MODULE, elasticsearch: LETTERS } as const;
+type Rotated = keyof typeof ROTATED;
+const SERVICES = Object.keys(ROTATED) as Rotated[];
+/** Their users before anything was rotated. */
+const USERS: Readonly<Record<Rotated, string>> = { mysql: MODULE, kafka: MODULE, elasticsearch: 'elastic' };
 const log = openLog('e2e-services');
 let folder: string;
 /** When all of them had been backed up, in Unix seconds, and the passwords of that time. */
 let backedUp: number;
-let former: Readonly<Record<'mysql' | 'kafka', string>>;
+let former: Readonly<Record<Rotated, string>>;
 
 const environment = (): Record<string, string> => ({
   ...labEnvironment(),
@@ -123,35 +128,83 @@ scaled({ usual: describe.skip, all: describe })(
       return (await answer.json()) as T;
     };
 
-    const credential = (service: string, key: 'password' | 'user'): string =>
+    const credential = (service: Rotated, key: 'password' | 'user'): string =>
       Buffer.from(
         kubectl(
-          ...['-n', `prod-${MODULE}`, 'get', 'secret', `${service}-credentials`],
+          ...['-n', `prod-${ROTATED[service]}`, 'get', 'secret', `${service}-credentials`],
           ...['-o', `jsonpath={.data.${key}}`],
         ),
         'base64',
       ).toString();
 
-    /** Whether a login of the module's first user opens, tried by the module's own clients. */
-    function opens(service: 'mysql' | 'kafka', password: string): boolean {
-      const asked = {
-        mysql: `pymysql.connect(host=e["MYSQL_HOST"], user="${MODULE}", password=sys.argv[1])`,
-        kafka: `confluent_kafka.Producer({"bootstrap.servers": e["KAFKA_BOOTSTRAP_SERVERS"],
+    /** Whether a login opens, tried by the module's own clients. @param user default: the module's first */
+    function opens(service: Rotated, password: string, user: string = USERS[service]): boolean {
+      const [asks, imports, refused] = {
+        mysql: [
+          'pymysql.connect(host=e["MYSQL_HOST"], user=user, password=password)',
+          ...['pymysql', 'pymysql.OperationalError'],
+        ],
+        kafka: [
+          `confluent_kafka.Producer({"bootstrap.servers": e["KAFKA_BOOTSTRAP_SERVERS"],
   "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512",
-  "sasl.username": "${MODULE}", "sasl.password": sys.argv[1]}).list_topics(timeout=5)`,
+  "sasl.username": user, "sasl.password": password}).list_topics(timeout=5)`,
+          ...['confluent_kafka', 'confluent_kafka.KafkaException'],
+        ],
+        // 401 alone is a refusal of the login.
+        elasticsearch: [
+          `request = urllib.request.Request(e["ELASTICSEARCH_URL"] + "/_security/_authenticate", headers={
+  "Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()})
+  try:
+    urllib.request.urlopen(request, timeout=20)
+  except urllib.error.HTTPError as error:
+    if error.code != 401: raise
+    raise PermissionError`,
+          ...['base64, urllib.error, urllib.request', 'PermissionError'],
+        ],
       }[service];
-      const python = `import os, sys, confluent_kafka, pymysql
+      const python = `import os, sys, ${imports}
 e = os.environ
+user, password = sys.argv[1:]
 try:
-  ${asked}
+  ${asks}
   print("yes")
-except (pymysql.OperationalError, confluent_kafka.KafkaException):
+except ${refused}:
   print("no")`;
+      const module = ROTATED[service];
       const said = kubectl(
-        ...['-n', `prod-${MODULE}`, 'exec', `deployment/${MODULE}`, '-c', 'module', '--'],
-        ...['python3', '-c', python, password],
+        ...['-n', `prod-${module}`, 'exec', `deployment/${module}`, '-c', 'module', '--'],
+        ...['python3', '-c', python, user, password],
       );
       return said.trim() === 'yes';
+    }
+
+    /** Rotates what a module has while it is asked for something again and again. @returns what failed, and what was told */
+    async function rotatedUnderLoad(
+      module: string,
+      ask: (turn: number) => Promise<Response>,
+    ): Promise<{ readonly failed: readonly string[]; readonly told: string }> {
+      let going = true;
+      const failed: string[] = [];
+      let asked = 0;
+      const load = (async () => {
+        while (going) {
+          asked += 1;
+          const said = await ask(asked).then(
+            async (answer) => (answer.ok ? '' : `${answer.status} ${await answer.text()}`),
+            (error: unknown) => String(error),
+          );
+          if (said !== '') failed.push(`${asked}: ${said}`);
+          await sleep(100);
+        }
+      })();
+      const purpose = `service/${module}`;
+      try {
+        const told = await run(environment(), 'rotate', ENVIRONMENT, '--yes', '--purpose', purpose);
+        return { failed, told };
+      } finally {
+        going = false;
+        await load;
+      }
     }
 
     /** A first version of a module from `test/lab/services`, from a push to production. */
@@ -211,46 +264,51 @@ except urllib.error.HTTPError as error:
     });
 
     test('MySQL and Kafka take other passwords, and no request fails meanwhile', async () => {
-      former = { mysql: credential('mysql', 'password'), kafka: credential('kafka', 'password') };
-      let going = true;
-      const failed: string[] = [];
-      let asked = 0;
-      const load = (async () => {
-        while (going) {
-          asked += 1;
-          const said = await move('p-2', String(asked)).then(
-            ({ status }) => String(status),
-            (error: unknown) => String(error),
-          );
-          if (said !== '201') failed.push(said);
-          await sleep(100);
-        }
-      })();
-      try {
-        const told = await run(
-          environment(),
-          'rotate',
-          ENVIRONMENT,
-          '--yes',
-          '--purpose',
-          `service/${MODULE}`,
-        );
-        for (const purpose of PURPOSES) expect(told).toContain(`${purpose} has version 2`);
-      } finally {
-        going = false;
-        await load;
-      }
+      former = Object.fromEntries(
+        SERVICES.map((service) => [service, credential(service, 'password')]),
+      ) as typeof former;
+      let last = 0;
+      const { failed, told } = await rotatedUnderLoad(MODULE, (turn) => {
+        last = turn;
+        return move('p-2', String(turn));
+      });
+      for (const service of ['kafka', 'mysql'])
+        expect(told).toContain(`service/${MODULE}/${service} has version 2`);
       expect(failed).toEqual([]);
-      expect(asked).toBeGreaterThan(20);
+      expect(last).toBeGreaterThan(20);
       // Each move of a parcel was told once, in its order.
-      const told = (await read<{ id: string; place: string }[]>('/moves')).filter(({ id }) => id === 'p-2');
-      expect(told.map(({ place }) => Number(place))).toEqual(
-        Array.from({ length: asked }, (_, index) => index + 1),
+      const moves = (await read<{ id: string; place: string }[]>('/moves')).filter(({ id }) => id === 'p-2');
+      expect(moves.map(({ place }) => Number(place))).toEqual(
+        Array.from({ length: last }, (_, index) => index + 1),
       );
       expect(credential('kafka', 'user')).toBe(`${MODULE}_2`);
       for (const service of ['mysql', 'kafka'] as const) {
         expect(opens(service, credential(service, 'password'))).toBe(true);
         expect(opens(service, former[service])).toBe(false);
+      }
+    });
+
+    test('Elasticsearch takes another password, by a second user, and no request fails meanwhile', async () => {
+      let last = 0;
+      // Written, and found at once: both as the user of that moment.
+      const { failed, told } = await rotatedUnderLoad(LETTERS, async (turn) => {
+        last = turn;
+        const written = await write('l-2', `turn${turn}`);
+        if (!written.ok) return written;
+        await written.text();
+        const found = await fetch(`${LETTERS_SERVED}/letters?word=turn${turn}`, { headers: fresh });
+        const text = await found.text();
+        return new Response(text, { status: text === '["l-2"]' ? found.status : 500 });
+      });
+      expect(told).toContain(`service/${LETTERS}/elasticsearch has version 2`);
+      expect(failed).toEqual([]);
+      expect(last).toBeGreaterThan(20);
+      expect(credential('elasticsearch', 'user')).toBe('elastic_2');
+      const password = credential('elasticsearch', 'password');
+      expect(password).not.toBe(former.elasticsearch);
+      for (const user of ['elastic', 'elastic_2']) {
+        expect([user, opens('elasticsearch', password, user)]).toEqual([user, true]);
+        expect([user, opens('elasticsearch', former.elasticsearch, user)]).toEqual([user, false]);
       }
     });
 
@@ -297,9 +355,9 @@ except urllib.error.HTTPError as error:
       expect(await read('/parcels/p-1')).toEqual({ id: 'p-1', place: 'Zürich' });
       // What came after the backup is gone: moves, and the former password of either name, which stood in it.
       expect(await read('/moves')).toEqual([{ id: 'p-1', place: 'Zürich' }]);
-      for (const service of ['mysql', 'kafka'] as const) {
-        expect(opens(service, credential(service, 'password'))).toBe(true);
-        expect(opens(service, former[service])).toBe(false);
+      for (const service of SERVICES) {
+        expect([service, opens(service, credential(service, 'password'))]).toEqual([service, true]);
+        expect([service, opens(service, former[service])]).toEqual([service, false]);
       }
       expect((await move('p-3', 'Bern')).status).toBe(201);
       expect(await read('/moves')).toEqual([

@@ -14,6 +14,8 @@ import { kubectl } from './running';
 export const SITE = 'site';
 const NODE_PORT = 30090;
 export const SITE_JENKINS = `http://${NODE_IP}:${NODE_PORT}`;
+/** Who may look at builds there, as its owner gave it to us. */
+export const READER = 'switchyard';
 const OWN_JOB = `${SITE_JENKINS}/job/site/job/report`;
 /** Where the registry that the site lends keeps its own things. */
 const LENT = 'registry';
@@ -32,7 +34,13 @@ const CASC = stringify({
     systemMessage: "The site's own",
     numExecutors: 0,
     securityRealm: {
-      local: { allowsSignup: false, users: [{ id: 'admin', password: '${ADMIN_PASSWORD}' }] },
+      local: {
+        allowsSignup: false,
+        users: [
+          { id: 'admin', password: '${ADMIN_PASSWORD}' },
+          { id: READER, password: '${READER_PASSWORD}' },
+        ],
+      },
     },
     authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: true } },
     crumbIssuer: { standard: {} },
@@ -50,7 +58,12 @@ const CASC = stringify({
   ],
 });
 
-function controller(image: string, reloadToken: string, adminPassword: string, pull: string): object[] {
+function controller(
+  image: string,
+  reloadToken: string,
+  { admin, reader }: { readonly admin: string; readonly reader: string },
+  pull: string,
+): object[] {
   const metadata = (name: string) => ({ namespace: SITE, name });
   const rbac = 'rbac.authorization.k8s.io';
   const match = { app: 'site-jenkins' };
@@ -61,7 +74,12 @@ function controller(image: string, reloadToken: string, adminPassword: string, p
     { configMap: { name: 'switchyard-agents', optional: true } },
   ];
   const secrets = [
-    { secret: { name: 'site-jenkins', items: [{ key: 'ADMIN_PASSWORD', path: 'ADMIN_PASSWORD' }] } },
+    {
+      secret: {
+        name: 'site-jenkins',
+        items: ['ADMIN_PASSWORD', 'READER_PASSWORD'].map((key) => ({ key, path: key })),
+      },
+    },
     { secret: { name: 'switchyard-hook-tokens', optional: true } },
   ];
   return [
@@ -83,7 +101,7 @@ function controller(image: string, reloadToken: string, adminPassword: string, p
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: metadata('site-jenkins'),
-      stringData: { ADMIN_PASSWORD: adminPassword, CASC_RELOAD_TOKEN: reloadToken },
+      stringData: { ADMIN_PASSWORD: admin, READER_PASSWORD: reader, CASC_RELOAD_TOKEN: reloadToken },
     },
     {
       apiVersion: 'v1',
@@ -161,8 +179,10 @@ async function until(what: string, seconds: number, ask: () => Promise<boolean>)
 }
 
 export interface Site {
-  /** Variables with the passwords of the registry's users, by the names that the stack file says. */
-  readonly passwords: { readonly REGISTRY_PULL_PASSWORD: string; readonly REGISTRY_PUSH_PASSWORD: string };
+  /** Variables with the passwords of the registry's users and of Jenkins' reader, by the names that the stack file says. */
+  readonly passwords: Readonly<
+    Record<'REGISTRY_PULL_PASSWORD' | 'REGISTRY_PUSH_PASSWORD' | 'JENKINS_READER_TOKEN', string>
+  >;
   /** The registry, as its owner sees it. */
   readonly registry: Registry;
   /** Has Jenkins read its configuration again, until it is as the owner expects it. */
@@ -223,13 +243,14 @@ const passwordIn = (namespace: string, name: string): { login: string; password:
 /** Starts the site's Jenkins, lets its own job run once, and hands out the registry's users. */
 export async function startSite(): Promise<Site> {
   const adminPassword = randomBytes(12).toString('hex');
+  const readerPassword = randomBytes(12).toString('hex');
   const reloadToken = randomBytes(12).toString('hex');
   const image = kubectl(
     ...['get', 'pod', 'jenkins-0', '--namespace=ci', '--output=jsonpath={.spec.containers[0].image}'],
   );
   const [pull, push] = [passwordIn('ci', 'registry-pull'), passwordIn('registry', 'registry-retention')];
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: SITE } });
-  apply(...controller(image, reloadToken, adminPassword, pull.config));
+  apply(...controller(image, reloadToken, { admin: adminPassword, reader: readerPassword }, pull.config));
   await until("the site's Jenkins", 180, async () => (await statusOf(`${SITE_JENKINS}/login`)) === 200);
 
   const authorization = `Basic ${Buffer.from(`admin:${adminPassword}`).toString('base64')}`;
@@ -246,7 +267,11 @@ export async function startSite(): Promise<Site> {
 
   const registry = new Registry({ host: REGISTRY, plainHttp: true, credentials: push.login });
   return {
-    passwords: { REGISTRY_PULL_PASSWORD: pull.password, REGISTRY_PUSH_PASSWORD: push.password },
+    passwords: {
+      REGISTRY_PULL_PASSWORD: pull.password,
+      REGISTRY_PUSH_PASSWORD: push.password,
+      JENKINS_READER_TOKEN: readerPassword,
+    },
     registry,
     report,
     reload: async (expected) => {

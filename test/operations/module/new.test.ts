@@ -162,6 +162,14 @@ test('a name that no namespace can have is refused, also one that leads out of t
   nothingWritten();
 });
 
+test.each([
+  ['a--b', 'has two "-" in a row, which GitLab takes in no path of a group or project. Write one.'],
+  ['tree', 'is what GitLab keeps for addresses of its own. Choose another name.'],
+])('a name that GitLab makes no project of is refused: %s', async (name, says) => {
+  expect(await problemsOf(make(name))).toEqual([`module new: "${name}" ${says}`]);
+  nothingWritten();
+});
+
 test('neither a file of the catalog nor a folder with something in it is overwritten', async () => {
   writeFileSync(stockFile, 'mine');
   mkdirSync(into);

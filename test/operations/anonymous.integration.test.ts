@@ -16,13 +16,17 @@ let server: Server;
 let closed: string;
 let asked: string[] = [];
 let answer: [number, Record<string, string>] = [401, {}];
+/** What is answered before that. */
+let first: number[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'anonymous-'));
   open = await startRegistry(folder);
   server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url} ${request.headers.authorization ?? 'without a login'}`);
-    response.writeHead(...answer).end();
+    const busy = first.shift();
+    if (busy === undefined) response.writeHead(...answer).end();
+    else response.writeHead(busy).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closed = `127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -35,6 +39,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   asked = [];
+  first = [];
   answer = [401, { 'www-authenticate': 'Basic realm="r"' }];
 });
 
@@ -74,13 +79,21 @@ test('it is asked of a repository that images come from', async () => {
 test.each([[401], [403], [404], [405], [500]])('a mirror that answers %i takes none', async (status) => {
   answer = [status, {}];
   expect(await anonymousPushes(mirrored(closed))).toEqual([]);
-  expect(asked).toHaveLength(1);
+  // A fault of the mirror's own is asked about again.
+  expect(asked).toHaveLength(status === 500 ? 4 : 1);
 });
 
 test('no upload is given up anywhere else, whatever the answer says', async () => {
   answer = [202, { location: `http://${open.host}/v2/x/blobs/uploads/1` }];
   expect(await anonymousPushes(mirrored(closed))).toHaveLength(1);
   expect(asked).toHaveLength(1);
+});
+
+test('one that is busy is asked again: that says nothing of who may push', async () => {
+  first = [503, 429];
+  answer = [202, { location: `http://${closed}/v2/uploads/1` }];
+  expect(await anonymousPushes(mirrored(closed))).toHaveLength(1);
+  expect(asked.filter((one) => one.startsWith('POST '))).toHaveLength(3);
 });
 
 test('one that does not answer here says nothing: nodes and builds reach it', async () => {

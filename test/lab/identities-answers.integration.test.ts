@@ -51,6 +51,10 @@ test.each([
     400,
   ],
   ['POST /users', 403, '', 'may not'],
+  ['PUT /projects/switchyard%2Forders/merge_requests/1/merge', 401, '', 'may not'],
+  ['PUT /projects/switchyard%2Forders/merge_requests/1/merge', 405, '', 'may'],
+  ['PUT /projects/switchyard%2Forders/merge_requests/1/merge', 404, '', 404],
+  ['PUT /groups/switchyard', 405, '', 405],
   ['GET /application/settings', 401, '', 'may not'],
 ] as const)('GitLab: "%s" that is answered %i %s means %s', (what, status, text, meaning) => {
   expect(outcome('gitlab', what, { status, text })).toBe(meaning);
@@ -77,6 +81,17 @@ describe('GitLab’s cells on the stand-in', () => {
     }
     const { id: orders } = await gitlab.ok('GET', '/projects/switchyard%2Forders');
     const { id: topology } = await gitlab.ok('GET', '/projects/switchyard%2Ftopology');
+    const request = `/projects/${orders}`;
+    await gitlab.ok('POST', `${request}/repository/commits`, {
+      branch: 'closed',
+      start_branch: 'main',
+      commit_message: 'closed',
+      actions: [{ action: 'create', file_path: 'closed', content: 'x' }],
+    });
+    const asks = { source_branch: 'closed', target_branch: 'main', title: 'closed' };
+    const { iid } = await gitlab.ok('POST', `${request}/merge_requests`, asks);
+    expect(iid).toBe(1);
+    await gitlab.ok('PUT', `${request}/merge_requests/${iid}`, { state_event: 'close' });
     tokens.author = (await gitlab.user('author', orders, 30)).token;
     tokens['topology-author'] = (await gitlab.user('topology-author', topology, 30)).token;
     const group = async (name: string, level: number, scopes: string[]): Promise<string> =>

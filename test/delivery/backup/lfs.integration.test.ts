@@ -1,4 +1,4 @@
-// Against the GitLab stand-in, whose contract is test/lab/gitlab/lfs.test.ts; only restic's storage is in memory here.
+// Against the GitLab stand-in, whose contract is test/lab/gitlab/lfs.integration.test.ts; only restic's storage is in memory here.
 
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';

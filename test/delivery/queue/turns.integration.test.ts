@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FIRST_LABEL } from '../../../catalog/status';
+import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
 import { exitCode, Failure } from '../../../delivery/failure';
@@ -100,7 +100,7 @@ class Build {
       if (turn.do === 'merge') throw new Failure(exitCode.tested, 'a result');
       if (turn.do === 'wait') return waitInQueue(world.context, this.gate, turn.place, this.url);
       const { folder: work } = this.gate;
-      if (this.gate.proof.policy === 'reviewed' && !turn.turn && (await this.noted())) {
+      if (this.gate.proof.policy !== 'automatic' && !turn.turn && (await this.noted())) {
         await goOn(world.context, this.request, this.url);
         throw new Failure(exitCode.tested, 'tested by an earlier build');
       }
@@ -575,7 +575,12 @@ describe('a test that nobody waits for', () => {
       code: exitCode.again,
       why: expect.stringContaining('the target branch was pushed to'),
     });
-    expect(await second.run()).toBe(0);
+    expect(await second.source()).toBe(0);
+    // Its author is told, too, in the note as long as it is tested again.
+    expect((await noteOf(two))?.body).toMatch(/\| Queue \| .*the target branch was pushed to/);
+    second.test();
+    expect(await second.report()).toBe(0);
+    expect(await second.merge()).toBe(0);
     expect(await stateOf(two)).toBe('merged');
   });
 
@@ -1079,6 +1084,166 @@ describe('where GitLab makes no merge commits and the bot rebases who is first',
     expect(await stateOf(iid)).toBe('opened');
     expect((await noteOf(iid))?.body).toContain('GitLab did not rebase it');
     expect(await statusOf(iid)).toMatchObject({ status: 'success' });
+  });
+});
+
+describe('where the bot rebases what people let through', () => {
+  const project = `/projects/${encodeURIComponent(PROJECT)}`;
+  const reviewed = { rebases: true, proof: { ...PROOF, policy: 'reviewed' as const } };
+  const letIn = { rebases: true, proof: { ...PROOF, policy: 'manual' as const } };
+
+  /** One that is green on an older main, as GitLab does not merge it. */
+  async function outdated(name: string, more: Partial<Gate>): Promise<{ iid: number; build: Build }> {
+    await world.api('PUT', project, { merge_method: 'ff' });
+    const iid = await opened(name);
+    const build = new Build(iid, more);
+    expect(await build.upToReport()).toBe(0);
+    expect(await build.merge()).toBe(exitCode.nothing);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    return { iid, build };
+  }
+  /** Likewise of what nobody has to let through. */
+  async function moved(name: string, more: Partial<Gate>): Promise<number> {
+    await world.api('PUT', project, { merge_method: 'ff' });
+    const iid = await opened(name);
+    const build = new Build(iid, more);
+    expect(await build.upToReport()).toBe(0);
+    await world.push('main', { 'direct.txt': 'x\n' }, 'origin/main');
+    expect(await build.merge()).toBe(exitCode.again);
+    return iid;
+  }
+  const certificateOf = async (iid: number): Promise<Certificate> => {
+    const reading = readNote((await noteOf(iid))?.body ?? '', KEY);
+    if (!('certificate' in reading)) throw new Error('no certificate');
+    return reading.certificate;
+  };
+
+  it('an approval stands for what the bot made of the commit it was given for, and main has the tested tree', async () => {
+    const ben = await person('ben');
+    const { iid } = await outdated('reviewed', reviewed);
+    expect(await statusOf(iid)).toMatchObject({ status: 'pending' });
+    const old = await headOf(iid);
+    await ben('POST', `/merge_requests/${iid}/approve`);
+    expect(await new Build(iid, reviewed).run()).toBe(0);
+    expect(await stateOf(iid)).toBe('merged');
+    const head = await headOf(iid);
+    expect(head).not.toBe(old);
+    expect(await certificateOf(iid)).toMatchObject({
+      headSha: head,
+      rebasedFrom: old,
+      gate: { given: { of: old } },
+    });
+    const green = new Set(tested.map(({ tree }) => tree));
+    expect((await mainTrees()).slice(0, 1).filter((tree) => !green.has(tree))).toEqual([]);
+    expect(await statusOf(iid)).toMatchObject({
+      status: 'success',
+      description: expect.stringContaining('approved'),
+    });
+  });
+
+  it('what somebody else pushes in that moment, though it is the very tree, waits for an approval of its own', async () => {
+    const ben = await person('ben');
+    const { iid } = await outdated('forged', reviewed);
+    await ben('POST', `/merge_requests/${iid}/approve`);
+    const build = new Build(iid, reviewed);
+    expect(await build.upToReport()).toBe(0);
+    const { gitlab } = world.context;
+    const rebase = gitlab.rebase.bind(gitlab);
+    gitlab.rebase = async () => {
+      await world.git('fetch', '--quiet', 'origin');
+      await world.git('checkout', '--quiet', '-B', 'forged', 'origin/main');
+      await world.git('checkout', '--quiet', 'origin/forged', '--', 'forged.txt');
+      await world.git('commit', '--quiet', '-m', 'with other words');
+      await world.git('push', '--quiet', '--force', 'origin', 'HEAD:refs/heads/forged');
+    };
+    expect(await build.merge()).toBe(exitCode.nothing);
+    gitlab.rebase = rebase;
+    expect(await stateOf(iid)).toBe('opened');
+    const again = new Build(iid, reviewed);
+    expect(await again.upToReport()).toBe(0);
+    expect(await again.merge()).toBe(exitCode.nothing);
+    expect((await noteOf(iid))?.body).toContain('approved an older commit');
+    expect(await stateOf(iid)).toBe('opened');
+  });
+
+  it('an approval that is taken back after the rebase holds no longer', async () => {
+    const ben = await person('ben');
+    const { iid } = await outdated('revoked', reviewed);
+    await ben('POST', `/merge_requests/${iid}/approve`);
+    const build = new Build(iid, reviewed);
+    expect(await build.upToReport()).toBe(0);
+    const { gitlab } = world.context;
+    const merge = gitlab.merge.bind(gitlab);
+    // The answer to the first try is lost before it is heard.
+    gitlab.merge = async () => {
+      gitlab.merge = merge;
+      await ben('POST', `/merge_requests/${iid}/unapprove`);
+      throw new GitLabError(502, '', 'GitLab is away');
+    };
+    expect(await build.merge()).toBe(exitCode.nothing);
+    expect(await stateOf(iid)).toBe('opened');
+    expect(await statusOf(iid)).toMatchObject({ status: 'pending' });
+    await ben('POST', `/merge_requests/${iid}/approve`);
+    expect(await new Build(iid, reviewed).run()).toBe(0);
+    expect(await stateOf(iid)).toBe('merged');
+    expect(tested.filter((one) => one.iid === iid)).toHaveLength(2);
+  });
+
+  it.each([
+    ['reviewed', reviewed],
+    ['automatic', { rebases: true }],
+  ] as const)(
+    'merge: %s, and a build that dies right after the rebase: the next one merges without another test',
+    async (policy, more) => {
+      const ben = await person('ben');
+      const iid = policy === 'reviewed' ? (await outdated('killed', more)).iid : await moved('killed', more);
+      if (policy === 'reviewed') await ben('POST', `/merge_requests/${iid}/approve`);
+      const build = new Build(iid, more);
+      expect(await build.upToReport()).toBe(0);
+      const old = await headOf(iid);
+      const { gitlab } = world.context;
+      const rebase = gitlab.rebase.bind(gitlab);
+      gitlab.rebase = async (...given) => {
+        await rebase(...given);
+        while ((await gitlab.rebasing(PROJECT, iid)).sha === old) await sleep(20);
+        throw new Error('killed');
+      };
+      await expect(build.merge()).rejects.toThrow('killed');
+      gitlab.rebase = rebase;
+      expect(await headOf(iid)).not.toBe(old);
+      const tests = tested.length;
+      expect(await new Build(iid, more).run()).toBe(0);
+      expect(await stateOf(iid)).toBe('merged');
+      expect(tested).toHaveLength(tests);
+      expect(await certificateOf(iid)).toMatchObject({ headSha: await headOf(iid), rebasedFrom: old });
+    },
+  );
+
+  it('a label lets what people merge into the queue: by who may merge, and for the newest commit', async () => {
+    await world.api('POST', `${project}/labels`, { name: MERGE_LABEL, color: '#3f9142' });
+    const dev = await person('dev');
+    const { iid } = await outdated('by-hand', letIn);
+    expect(await statusOf(iid)).toMatchObject({ status: 'success' });
+    expect((await noteOf(iid))?.body).toContain('leaves the merge to people');
+    const path = `${project}/merge_requests/${iid}`;
+    // Main is protected, and developers do not merge into it.
+    await dev('PUT', `/merge_requests/${iid}?add_labels=${MERGE_LABEL}`);
+    const refused = new Build(iid, letIn);
+    expect(await refused.run()).toBe(exitCode.nothing);
+    expect((await noteOf(iid))?.body).toContain('is no person who may merge');
+    expect(await stateOf(iid)).toBe('opened');
+    await world.api('PUT', path, { remove_labels: MERGE_LABEL });
+    await world.api('PUT', path, { add_labels: MERGE_LABEL });
+    // Of an older commit from now on.
+    await world.push('by-hand', { 'by-hand-2.txt': 'x\n' }, 'origin/by-hand');
+    expect(await new Build(iid, letIn).run()).toBe(exitCode.nothing);
+    expect((await noteOf(iid))?.body).toContain('for an older commit');
+    await world.api('PUT', path, { remove_labels: MERGE_LABEL });
+    await world.api('PUT', path, { add_labels: MERGE_LABEL });
+    expect(await new Build(iid, letIn).run()).toBe(0);
+    expect(await stateOf(iid)).toBe('merged');
+    const green = new Set(tested.map(({ tree }) => tree));
+    expect((await mainTrees()).slice(0, 1).filter((tree) => !green.has(tree))).toEqual([]);
   });
 });
 

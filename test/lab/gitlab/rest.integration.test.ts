@@ -92,6 +92,22 @@ describe('who is asking', () => {
   });
 });
 
+// lib/gitlab/regex.rb (`oci_repository_path_regex`) and lib/gitlab/path_regex.rb.
+test.each(['a--b', 'a-', '-a', '_a', 'a..b', 'a._b', 'a.git', 'a.atom'])(
+  'no project and no group is made whose path is "%s"',
+  async (path) => {
+    const fault = {
+      message: expect.objectContaining({ path: [expect.stringMatching(/^can only include/)] }),
+    };
+    expect(await status(call('POST', '/projects', { name: `Odd ${path}`, path }))).toEqual([400, fault]);
+    const group = await call('POST', '/groups', { name: `Odd ${path}`, path });
+    expect([group.status, JSON.stringify(group.body)]).toEqual([
+      400,
+      expect.stringContaining('can only include'),
+    ]);
+  },
+);
+
 describe('strictness', () => {
   it("an unknown route is 404 with GitLab's body and is logged by name", async () => {
     expect(await status(call('GET', `/projects/${project.id}/wikis`))).toEqual([

@@ -70,6 +70,25 @@ describe('with Premium', () => {
     expect(await gitlab.ok('GET', `${path}/approvals`)).toMatchObject({ approvals_left: 1 });
   });
 
+  test('a rebase by GitLab leaves approvals standing, and is a push by whoever asked for it', async () => {
+    const { project, base, path, mr } = await mergeRequest(gitlab, 'rebased');
+    await gitlab.ok('POST', `${base}/approval_rules`, RULE);
+    await gitlab.commitFile(project.id, 'main', 'main.txt', 'moved');
+    const approver = await gitlab.user('approver-of-rebased', project.id, 30);
+    await gitlab.ok('POST', `${path}/approve`, {}, approver.token);
+    await gitlab.ok('PUT', `${path}/rebase`);
+    let now = mr;
+    while (now.sha === mr.sha) now = await gitlab.ok('GET', path);
+    expect(await gitlab.ok('GET', `${path}/approvals`)).toMatchObject({
+      approvals_left: 0,
+      approved_by: [{ user: { username: 'approver-of-rebased' } }],
+    });
+    expect((await gitlab.ok('GET', `${base}/events?action=pushed`))[0]).toMatchObject({
+      author_username: 'root',
+      push_data: { action: 'pushed', ref: 'change', commit_from: mr.sha, commit_to: now.sha },
+    });
+  });
+
   test('rules can be read, changed and removed; what is not covered is refused by name', async () => {
     const { base } = await mergeRequest(gitlab, 'ruled');
     const rules = `${base}/approval_rules`;
@@ -222,6 +241,30 @@ describe('who did what', () => {
       200,
       { errors: [{ message: 'this document is not covered by the stand-in' }] },
     ]);
+  });
+
+  // lib/api/protected_branches.rb, `MergeRequest#can_be_merged_by?`: by roles.
+  test('who may merge into a branch goes by its protection, and without one by the role of a Maintainer', async () => {
+    const { project, base, author } = await mergeRequest(gitlab, 'merges');
+    const { id: maintainer } = await gitlab.user('maintainer-of-merges', project.id, 40);
+    const asks = new DeliveryGitLab({ url: gitlab.url, token: ROOT_TOKEN });
+    const path = project.path_with_namespace;
+    const may = async (branch: string) => [
+      await asks.mayMerge(path, branch, author.id),
+      await asks.mayMerge(path, branch, maintainer),
+    ];
+    expect(await may('main')).toEqual([false, true]);
+    expect(await may('nobody-protects-it')).toEqual([false, true]);
+    for (const [level, expected] of [
+      [30, [true, true]],
+      [0, [false, false]],
+    ] as const) {
+      await gitlab.call('DELETE', `${base}/protected_branches/main`);
+      await gitlab.ok('POST', `${base}/protected_branches`, { name: 'main', merge_access_level: level });
+      expect(await may('main')).toEqual(expected);
+    }
+    const reader = await gitlab.user('no-member-of-merges', project.id, 20);
+    expect(await asks.mayMerge(path, 'main', reader.id)).toBe(false);
   });
 
   test('everyone sees whether a user is a bot', async () => {
