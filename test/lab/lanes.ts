@@ -55,8 +55,6 @@ export const STAGES: readonly Stage[] = [
         'e2e/plugins-gitlab',
         'e2e/jenkins',
         'programs/rebuild-engine',
-        'programs/parts',
-        'programs/own-repository',
         'programs/preview-compile',
         'programs/preview-engine',
         'programs/refusals',
@@ -70,6 +68,8 @@ export const STAGES: readonly Stage[] = [
     lanes: [
       ['e2e/storm', 'e2e/topology', 'e2e/machine', 'e2e/rebuild'],
       [
+        'programs/parts',
+        'programs/own-repository',
         'programs/backup-restic',
         'programs/backup-commands',
         'programs/backup-repositories',
