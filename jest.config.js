@@ -5,8 +5,8 @@ module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
-  // Many start git, servers and programs: on a slow machine that takes its time. A hang is told after a minute, too.
-  testTimeout: 60_000,
+  // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab's start in .ci/run.
+  testTimeout: process.env.SWITCHYARD_TESTS === 'integration' ? 300_000 : 60_000,
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',
   testPathIgnorePatterns: [

@@ -171,7 +171,7 @@ it('a request that comes while it starts is answered', async () => {
   while (!answer) {
     // Again at once: what counts is the moment between listening and being ready.
     answer = await fetch(`http://127.0.0.1:${own}/-/readiness`, {
-      signal: AbortSignal.timeout(5000),
+      signal: AbortSignal.timeout(30_000),
     }).catch((error: Error) => {
       if (error.name === 'TimeoutError') throw error;
       return undefined;

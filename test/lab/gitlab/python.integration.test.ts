@@ -60,4 +60,4 @@ it('python-gitlab takes a merge request from a new group to main, and is refused
     },
   });
   expect(stdout.trim()).toBe('contract held');
-}, 180_000);
+}, 600_000);
