@@ -11,6 +11,8 @@ const suites = ['test/lab/gitlab', 'test/lab/plugins', JENKINS].flatMap((folder)
     .filter((file) => /(\.test\.ts|Test\.java)$/.test(file))
     .map((file) => `${folder}/${file}`),
 );
+/** A suite as the table calls it: which command runs it is nothing to the table. */
+const nameOf = (suite: string): string => basename(suite).replace(/(\.integration)?\.(test\.ts|java)$/, '');
 const lab = readFileSync(join(root, 'docs/lab.md'), 'utf8');
 const table = lab.slice(lab.indexOf('## Where each behaviour was read'));
 
@@ -21,13 +23,13 @@ test.each(suites)('%s names its source, and docs/lab.md has it', (suite) => {
       ? /^\/\/ Facts of [A-Za-z-]+/
       : /^(?: \*|\/\*\*).*(Sources?[:,]|read in jenkinsci\/)/m,
   );
-  expect(table).toContain(basename(suite).replace(/\.(test\.ts|java)$/, ''));
+  expect(table).toContain(nameOf(suite));
 });
 
 test('every suite and source that the table names is there', () => {
   const rows = table.split('\n').filter((line) => line.startsWith('| ') && !/^\| (stand-in|-)/.test(line));
   expect(rows.length).toBeGreaterThan(20);
-  const known = new Set(suites.map((suite) => basename(suite).replace(/\.(test\.ts|java)$/, '')));
+  const known = new Set(suites.map(nameOf));
   for (const row of rows) {
     const [standIn, behaviour, source, contract = ''] = row
       .split('|')
