@@ -320,6 +320,14 @@ export class WorkingCopy {
     return listed.split('\0').filter(Boolean);
   }
 
+  /** Fetches until a commit of a branch is there, with all that it takes to merge it into another branch. */
+  fetchHead(head: string, branch: string, into: string): Promise<void> {
+    return this.fetchUntil(
+      [branch, into],
+      async () => (await this.has(head)) && this.haveCommonAncestor(head, await this.head(into)),
+    );
+  }
+
   async haveCommonAncestor(a: string, b: string): Promise<boolean> {
     return (await this.run(['merge-base', a, b])).code === 0;
   }

@@ -1,6 +1,7 @@
 import { fitsQuarantine, QUARANTINE_FILE } from '../catalog/quarantine';
 import { FIRST_LABEL } from '../catalog/status';
 import { markdownCode, markdownText } from '../text/markdown';
+import { moment } from '../text/moment';
 import {
   type Certificate,
   certificateSchema,
@@ -113,16 +114,13 @@ function progressLine(progress: Progress): string {
   }
 }
 
-/** A moment as people read it, whatever their zone. */
-const clock = (at: number): string => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-
 /** Since when it may be merged, and when it was taken out, merged, or was as the note says. */
 function timesText({ gate }: Certificate, { state }: Progress, now: number | undefined): string {
   const said = state === 'queued' ? 'this is of' : state === 'merged' ? 'merged at' : undefined;
   return [
-    ...(gate?.since ? [`may be merged since ${clock(gate.since)}`] : []),
-    ...(gate?.out ? [`taken out at ${clock(gate.out)}`] : []),
-    ...(gate && said && now !== undefined ? [`${said} ${clock(now)}`] : []),
+    ...(gate?.since ? [`may be merged since ${moment(gate.since)}`] : []),
+    ...(gate?.out ? [`taken out at ${moment(gate.out)}`] : []),
+    ...(gate && said && now !== undefined ? [`${said} ${moment(now)}`] : []),
   ].join('; ');
 }
 

@@ -623,12 +623,7 @@ async function rebasedInTurn(
   if ((await gitlab.mergeMethod(project)) === 'merge') return tested;
   const copy = new WorkingCopy(folder, { url: cloneUrl(gitlabUrl, project), token });
   await copy.open();
-  const fetch = async (head: string) =>
-    copy.fetchUntil(
-      [sourceBranch, targetBranch],
-      async () => (await copy.has(head)) && copy.haveCommonAncestor(head, await copy.head(targetBranch)),
-    );
-  await fetch(headSha);
+  await copy.fetchHead(headSha, sourceBranch, targetBranch);
   if (await copy.isAncestor(await copy.head(targetBranch), headSha)) return tested;
   const certificate: Certificate =
     given && tested.gate ? { ...tested, gate: { ...tested.gate, given } } : tested;
@@ -652,7 +647,7 @@ async function rebasedInTurn(
     return {
       why: `GitLab did not rebase it (${now.merge_error || 'it does not say why'}); rebase it by hand`,
     };
-  await fetch(now.sha);
+  await copy.fetchHead(now.sha, sourceBranch, targetBranch);
   const rebased = await certifiedAs(context, certificate, { head: now.sha, copy, patience });
   if ('why' in rebased) {
     const why = `rebased as ${now.sha.slice(0, 12)}, ${rebased.why}; that commit has its own build`;

@@ -210,9 +210,10 @@ export class Parts {
     ]);
     const parts: Part[] = [];
     for (const part of found) {
-      const isLeft = part.cut && isOpen(part.state.deployment);
-      if (part.cut && isLeft) await settle(part.name, part.cut.salt, passphrases.get(part.module));
-      parts.push(isLeft ? await this.read(part.name) : part);
+      if (part.cut && isOpen(part.state.deployment)) {
+        await settle(part.name, part.cut.salt, passphrases.get(part.module));
+        parts.push(await this.read(part.name));
+      } else parts.push(part);
     }
     return (await this.bring(parts, passphrases)) ? [] : names;
   }

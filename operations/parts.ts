@@ -19,6 +19,8 @@ const resourceSchema = z.looseObject({
   modified: z.string().optional(),
   inputs: z.record(z.string(), z.unknown()).optional(),
   outputs: z.record(z.string(), z.unknown()).optional(),
+  dependencies: z.array(z.string()).nullish(),
+  propertyDependencies: z.record(z.string(), z.array(z.string()).nullable()).nullish(),
 });
 const ownedSchema = z.looseObject({ urn: z.string(), parent: z.string().optional() });
 const deploymentSchema = z.looseObject({
@@ -118,12 +120,8 @@ export function partPassphrases(deployment: unknown): Map<string, string> {
  * A resource for comparing. Pulumi's SDK notes what it needs in the order in which that was there, which two runs of one
  * program do not share, and the lines and the folder that it was registered from.
  */
-function comparable({ sourcePosition: _line, stackTrace: _calls, ...resource }: Resource): Resource {
-  const needs = z.looseObject({
-    dependencies: z.array(z.string()).nullish(),
-    propertyDependencies: z.record(z.string(), z.array(z.string()).nullable()).nullish(),
-  });
-  const { dependencies, propertyDependencies } = needs.parse(resource);
+function comparable({ sourcePosition: _line, stackTrace: _calls, ...resource }: Resource): unknown {
+  const { dependencies, propertyDependencies } = resource;
   return {
     ...resource,
     dependencies: dependencies?.toSorted(),

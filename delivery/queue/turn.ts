@@ -131,10 +131,7 @@ export async function leftRebased(
   if (!(await isBotsRebase(context, certificate, head))) return undefined;
   const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
   await copy.open();
-  await copy.fetchUntil(
-    [source, target],
-    async () => (await copy.has(head)) && copy.haveCommonAncestor(head, await copy.head(target)),
-  );
+  await copy.fetchHead(head, source, target);
   const rebased = await certifiedAs(context, certificate, { head, copy });
   return 'why' in rebased ? undefined : rebased;
 }

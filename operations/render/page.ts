@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { moment } from '../../text/moment';
 import type { QueueFacts } from '../queue/tell';
 import { counted, type PartFacts, type Site, servicesInUse } from './facts';
 import { html, Markup, type Part } from './markup';
@@ -7,7 +8,7 @@ import { code, facts, files, lines, space, table } from './page/parts';
 import { SCRIPT } from './page/script.generated';
 import { STYLE } from './page/style';
 import { wayOf } from './page/way';
-import { clock, queueSection, queueStyle } from './queue';
+import { queueSection, queueStyle } from './queue';
 import { pictureStyle, wayDrawing } from './svg';
 
 /** A section of the page; its id begins with a capital, which no module's name does. */
@@ -217,7 +218,7 @@ function sections(site: Site, queue: LiveQueue | undefined): Section[] {
           {
             id: 'Queue',
             title: 'The merge queue',
-            lead: `Who waits to be merged, on what each one is tested, and what it waits for, as GitLab said at ${clock(queue.at)}.`,
+            lead: `Who waits to be merged, on what each one is tested, and what it waits for, as GitLab said at ${moment(queue.at)}.`,
             body: queueSection(queue, site),
           },
         ]

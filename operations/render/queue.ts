@@ -1,4 +1,5 @@
 import type { Standing } from '../../delivery/queue/decide';
+import { moment } from '../../text/moment';
 import type { ModuleQueue, QueuedRequest } from '../queue/read';
 import { ago, type QueueFacts } from '../queue/tell';
 import { plainText } from '../table';
@@ -139,9 +140,6 @@ const RULES = [
 export const queueStyle = (scope = ''): Markup =>
   new Markup(RULES.map((rule) => `${scope}${rule}`).join('\n'));
 
-/** A moment as people read it, whatever their zone. */
-export const clock = (at: string): string => `${at.slice(0, 19).replace('T', ' ')} UTC`;
-
 const waiting = ({ modules }: QueueFacts): readonly ModuleQueue[] =>
   modules.filter((queue) => queuedOf(queue).length > 0);
 
@@ -153,13 +151,13 @@ export function queueSvg(queue: QueueFacts, { gitlab, title }: Pick<Site, 'gitla
   );
   const height = shown.reduce((sum, one) => sum + heightOf(one) + 12, 44);
   return html`<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" aria-labelledby="title">
-<title id="title">Merge queues of ${title} at ${clock(queue.at)}</title>
+<title id="title">Merge queues of ${title} at ${moment(queue.at)}</title>
 <style>
 ${PALETTE}
 ${queueStyle()}
 </style>
 <rect class="ground" width="${WIDTH}" height="${height}"/>
-${words(16, 26, 'soft', shown.length > 0 ? `${title}: who waits to be merged at ${clock(queue.at)}` : `${title}: nobody waits to be merged at ${clock(queue.at)}`)}
+${words(16, 26, 'soft', shown.length > 0 ? `${title}: who waits to be merged at ${moment(queue.at)}` : `${title}: nobody waits to be merged at ${moment(queue.at)}`)}
 ${shown.map((one, index) => drawing(one, gitlab.url, tops[index] ?? 0))}
 </svg>
 `.source;

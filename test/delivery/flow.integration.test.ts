@@ -22,6 +22,7 @@ import { listReleases, rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';
 import { KEY } from './certificates';
+import { ended } from './ended';
 import { LEDGER, makeRegistry, makeWorld, PROJECT, ROOT_TOKEN, replaced, type World } from './world';
 
 const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
@@ -54,15 +55,6 @@ afterAll(async () => {
 const PATIENCE = Array<number>(100).fill(50);
 
 const folder = (): string => join(world.folder, `work-${counter++}`);
-const ended = async (promise: Promise<unknown>): Promise<Failure> => {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-  throw new Error('expected a failure');
-};
 
 /** `source`, then what `build` and `verdict` add. */
 async function tested(

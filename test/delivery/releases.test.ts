@@ -15,6 +15,7 @@ import { assertImage, listReleases, rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import { tellUndone } from '../../delivery/undo-note';
 import type { Context } from '../../delivery/verify';
+import { ended } from './ended';
 
 const PLACE = { ledgerProject: 'switchyard/release-ledger', environment: 'production' };
 const BUILD = 'https://jenkins.test/job/shop/9/';
@@ -151,15 +152,6 @@ async function released(...digits: string[]): Promise<Ledgers> {
   return ledgers;
 }
 const runs = (ledgers: Ledgers, module = 'shop') => stateOf(ledgers.now, module).release?.commit[0];
-const refused = async (work: Promise<unknown>): Promise<Failure> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-  throw new Error('expected a failure');
-};
 
 describe('what was released', () => {
   test('is told newest first, with who, when and what became of it', async () => {
@@ -245,7 +237,7 @@ describe('a rollback', () => {
     await ledgers.deploy('1', 'other');
     // `c` was never released, and is in the history of what was taken back.
     for (const late of ['d', 'c', 'b'])
-      expect([late, (await refused(ledgers.deploy(late))).code]).toEqual([late, exitCode.nothing]);
+      expect([late, (await ended(ledgers.deploy(late))).code]).toEqual([late, exitCode.nothing]);
     expect(runs(ledgers)).toBe('a');
     expect(runs(ledgers, 'other')).toBe('1');
     await ledgers.deploy('e');
@@ -259,7 +251,7 @@ describe('a rollback', () => {
   test('that is held stays whatever is merged, until one without --hold lets it go', async () => {
     const ledgers = await released('a', 'b');
     await ledgers.rollBack(undefined, true);
-    expect(await refused(ledgers.deploy('c'))).toMatchObject({
+    expect(await ended(ledgers.deploy('c'))).toMatchObject({
       code: exitCode.nothing,
       message: expect.stringContaining('aaaaaaaaaaaa is held'),
     });
@@ -291,12 +283,12 @@ describe('a rollback', () => {
     [undefined, 'has no earlier release'],
   ])('to %s is refused, in one line: %s', async (to, what) => {
     const ledgers = await released('a', ...(to ? ['b'] : []));
-    const failure = await refused(ledgers.rollBack(to));
+    const failure = await ended(ledgers.rollBack(to));
     expect([failure.code, failure.message.split('\n')]).toEqual([
       exitCode.input,
       [expect.stringContaining(what)],
     ]);
-    expect((await refused(new Ledgers().rollBack())).message).toContain('has no release');
+    expect((await ended(new Ledgers().rollBack())).message).toContain('has no release');
   });
 
   test('never goes back to what did not get ready', async () => {
@@ -315,7 +307,7 @@ describe('a rollback', () => {
     };
     const { length } = ledgers.commits;
     const work = rollBack(ledgers.gitlab, { ...PLACE, module: 'shop', hold: false }, undefined, () => 1);
-    expect((await refused(work)).message).toContain('was released meanwhile');
+    expect((await ended(work)).message).toContain('was released meanwhile');
     expect(ledgers.commits).toHaveLength(length + 1);
   });
 
@@ -327,7 +319,7 @@ describe('a rollback', () => {
       const again = await ledgers.rollBack(to, false, commitOf('a'));
       expect(again).toMatchObject({ written: false, release: releaseOf('a') });
       await ledgers.deploy('c');
-      const failure = await refused(ledgers.rollBack(to, false, commitOf('a')));
+      const failure = await ended(ledgers.rollBack(to, false, commitOf('a')));
       expect([failure.code, failure.message]).toEqual([
         exitCode.nothing,
         'shop was released since: cccccccccccc is in the ledger, no longer aaaaaaaaaaaa.',
@@ -346,7 +338,7 @@ describe('a rollback', () => {
       [true, 'other', 'its image is of'],
     ] as const)
       expect(
-        (await refused(assertImage(registry(there), 'registry.test', module, releaseOf('a')))).message,
+        (await ended(assertImage(registry(there), 'registry.test', module, releaseOf('a')))).message,
       ).toContain(what);
   });
 });
@@ -383,7 +375,7 @@ describe('a release that is undone', () => {
     expect(runs(ledgers)).toBeUndefined();
     expect(ledgers.commits[0]?.title).toBe('production: shop nothing, undone bbbbbbbbbbbb');
     expect(ledgers.notes[0]?.body).toContain('It was the first release there');
-    expect((await refused(ledgers.rollBack())).message).toContain('has no release');
+    expect((await ended(ledgers.rollBack())).message).toContain('has no release');
     expect(await ledgers.deploy('b')).toMatchObject({ undone: { commit: commitOf('b') } });
     await ledgers.deploy('c');
     expect(runs(ledgers)).toBe('c');
@@ -400,7 +392,7 @@ describe('a release that is undone', () => {
   test('is none that ran before: a build that is repeated in an outage takes nothing back', async () => {
     const ledgers = await released('a', 'b');
     ledgers.ran.push(commitOf('b'));
-    const failure = await refused(ledgers.undo('b'));
+    const failure = await ended(ledgers.undo('b'));
     expect([failure.code, failure.message]).toEqual([
       exitCode.red,
       expect.stringContaining('it ran in production before'),
@@ -414,7 +406,7 @@ describe('a release that is undone', () => {
     expect(runs(ledgers)).toBe('c');
     const byHand = new Ledgers();
     byHand.commit(serialiseLedger({ modules: { shop: releaseOf('b') } }), 'by hand');
-    expect((await refused(byHand.undo('b'))).message).toContain('is not undone');
+    expect((await ended(byHand.undo('b'))).message).toContain('is not undone');
   });
 });
 
@@ -422,7 +414,7 @@ describe('after a person reverted the ledger’s commit', () => {
   test('the build of what ran does not put it there again, and the next merge goes forward', async () => {
     const ledgers = await released('a', 'b');
     ledgers.commit(ledgers.commits[1]?.text ?? '', 'Revert "production: shop bbbbbbbbbbbb"', 'Ada');
-    expect((await refused(ledgers.deploy('b', 'shop', true))).message).toContain('it ran already');
+    expect((await ended(ledgers.deploy('b', 'shop', true))).message).toContain('it ran already');
     expect(runs(ledgers)).toBe('a');
     await ledgers.deploy('c');
     expect(runs(ledgers)).toBe('c');

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exitCode, Failure } from '../../../delivery/failure';
+import { exitCode } from '../../../delivery/failure';
 import { GitLabError } from '../../../delivery/gitlab';
 import {
   type ApplyRequest,
@@ -16,6 +16,7 @@ import {
 } from '../../../delivery/preview/flow';
 import { readPlan } from '../../../delivery/preview/plan';
 import { previewPaths, type Session } from '../../../delivery/preview/session';
+import { ended } from '../ended';
 import { makeWorld, PROJECT, replaced, type World } from '../world';
 import { KEY } from './fixtures';
 
@@ -35,15 +36,6 @@ beforeAll(async () => {
 afterAll(() => world?.close());
 
 const workspace = (): string => join(world.folder, `preview-${counter++}`);
-const ended = async (promise: Promise<unknown>): Promise<Failure> => {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-  throw new Error('expected a failure');
-};
 
 const start = (
   iid: number,

@@ -1,6 +1,7 @@
 import { MERGE_LABEL } from '../../../catalog/status';
 import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
+import type { Watched } from '../../../delivery/reconcile/reconciler';
 import { pauseAfter } from '../../../delivery/reconcile/run';
 import { BROKE_OFF } from '../../../delivery/status';
 import { green, KEY, red } from '../certificates';
@@ -87,29 +88,31 @@ describe('a test that broke off for its infrastructure', () => {
   });
 });
 
+/** A merge request that is green, and waits for people: as its project has it, by the clock of a minute a look. */
+async function leftToPeople(set: Partial<Simulated>, requests: Partial<Watched['requests']>) {
+  const world = Object.assign(new Simulated(), set);
+  const watched = [{ ...watchedOrders, requests: { ...watchedOrders.requests, ...requests } }];
+  const reconciler = world.reconciler({ watched });
+  const request = world.open();
+  for (const hook of world.hooks.splice(0)) world.arrive(hook);
+  finish(world);
+  const look = async (looks: number) => {
+    for (let at = 0; at < looks; at++) {
+      world.now += MINUTE;
+      await reconciler.look();
+      finish(world);
+    }
+  };
+  await look(15);
+  expect(world.starts).toEqual([]);
+  return { world, request, look };
+}
+
 describe('what people merge by hand', () => {
-  /** One that is green, and left to them. */
   const left = async () => {
-    const world = new Simulated();
-    world.letsIn = true;
-    const { requests } = watchedOrders;
-    const queue = { most: 4, start: 4 };
-    const watched = [{ ...watchedOrders, requests: { ...requests, merges: false, queue } }];
-    const reconciler = world.reconciler({ watched });
-    const request = world.open();
-    for (const hook of world.hooks.splice(0)) world.arrive(hook);
-    finish(world);
-    const look = async (looks: number) => {
-      for (let at = 0; at < looks; at++) {
-        world.now += MINUTE;
-        await reconciler.look();
-        finish(world);
-      }
-    };
-    await look(15);
-    expect(world.starts).toEqual([]);
-    expect(request.state).toBe('opened');
-    return { world, request, look };
+    const all = await leftToPeople({ letsIn: true }, { merges: false, queue: { most: 4, start: 4 } });
+    expect(all.request.state).toBe('opened');
+    return all;
   };
 
   it('is merged when somebody let it into the queue by the label, within a minute', async () => {
@@ -132,27 +135,7 @@ describe('what people merge by hand', () => {
 });
 
 describe('what waits for an approval', () => {
-  /** One that is green and waits. */
-  const waiting = async () => {
-    const world = new Simulated();
-    world.reviewed = true;
-    const { requests } = watchedOrders;
-    const watched = [{ ...watchedOrders, requests: { ...requests, reviewed: true } }];
-    const reconciler = world.reconciler({ watched });
-    const request = world.open();
-    for (const hook of world.hooks.splice(0)) world.arrive(hook);
-    finish(world);
-    const look = async (looks: number) => {
-      for (let at = 0; at < looks; at++) {
-        world.now += MINUTE;
-        await reconciler.look();
-        finish(world);
-      }
-    };
-    await look(15);
-    expect(world.starts).toEqual([]);
-    return { world, request, look };
-  };
+  const waiting = () => leftToPeople({ reviewed: true }, { reviewed: true });
 
   it('is merged when somebody approved and no hook told of it, within a minute', async () => {
     const { world, request, look } = await waiting();
