@@ -13,8 +13,8 @@ const MAY: Readonly<Record<string, string>> = {
   'components/shared/reachable.ts': 'waits for an address that does not answer yet, for three minutes in all',
 };
 
-/** Files with a function of their own of that name, which is git's. */
-const GIT = ['delivery/git.ts', 'delivery/verify.ts'];
+/** The file whose `fetch` is git's. */
+const GIT = ['delivery/git.ts'];
 
 /** Files that ask a cluster by its client library, and how each call has its limits. */
 const CLUSTER: Readonly<Record<string, string>> = {
