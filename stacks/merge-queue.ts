@@ -3,19 +3,20 @@ import type { Module } from '../catalog/load';
 import type { StackSettings } from './schema';
 
 /**
- * Whether a reconciler may run: somebody lets it look at builds. The users of a Jenkins of someone else's are not ours to make,
- * so its owner gives one. And where people log in by a provider and not everybody may read, there is none: Jenkins has one
- * realm, and a provider's has no user for it.
+ * Whether a reconciler may run: somebody lets it look at builds. The users of a Jenkins of someone else's, and those of a
+ * provider by whom people log in, are not ours to make: there somebody names one.
  */
 export const mayReconcile = ({
   existing,
   anonymousRead,
   login,
+  reader,
 }: {
-  readonly existing?: { readonly reader?: object };
+  readonly existing?: object;
   readonly anonymousRead?: boolean;
   readonly login?: object;
-}): boolean => anonymousRead === true || (existing ? existing.reader !== undefined : !login);
+  readonly reader?: object;
+}): boolean => anonymousRead === true || reader !== undefined || !(existing || login);
 
 type QueueSettings = Pick<StackSettings, 'gitlab' | 'jenkins'>;
 
@@ -30,8 +31,8 @@ export function whyNoQueue(
   const { mergeMethod, rebase, projects } = gitlab;
   if (!mayReconcile(jenkins))
     return jenkins.existing
-      ? 'no reconciler runs beside a Jenkins that lets nobody look at builds (jenkins.existing without reader or anonymousRead)'
-      : 'no reconciler runs where only people whom a provider knows may read (jenkins.login without jenkins.anonymousRead)';
+      ? 'no reconciler runs beside a Jenkins that lets nobody look at builds (jenkins.existing without jenkins.reader or jenkins.anonymousRead)'
+      : 'no reconciler runs where only people whom a provider knows may read (jenkins.login without jenkins.reader or jenkins.anonymousRead)';
   if (mergeMethod === 'merge' || entryOf(projects, name) !== undefined) return undefined;
   return rebase === 'bot'
     ? undefined

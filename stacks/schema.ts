@@ -102,18 +102,23 @@ const existingJenkins = z.strictObject({
   serviceAccount: subdomain.default('jenkins'),
   /** Address at which agents in the ci cluster reach it. @default `http://jenkins.<namespace>.svc:8080` */
   agentsUrl: httpUrl.optional(),
+});
+
+/** Names that stand for nobody in particular in Jenkins' permissions. */
+const NOBODY: readonly string[] = ['anonymous', 'authenticated', 'system'];
+
+/** As whom the reconciler looks at builds, where the users of Jenkins are not ours to make. */
+const jenkinsReader = z.strictObject({
   /**
-   * As whom our reconciler looks at builds there, where `anonymousRead` does not hold. @default there is no reconciler: a lost
-   * hook starts nothing
+   * A user who may read our jobs (Overall/Read, Job/Read), and needs no other right. With `login` a user of the provider's
+   * who logged in once; `up` gives the right to read.
    */
-  reader: z
-    .strictObject({
-      /** A user of that Jenkins who may read our jobs (Overall/Read, Job/Read), and needs no other right. */
-      user: userName,
-      /** Environment variable that holds an API token of that user. */
-      tokenFrom: secretVariable,
-    })
-    .optional(),
+  user: userName.refine(
+    (name) => !NOBODY.includes(name.toLowerCase()),
+    say("is a name of Jenkins' own", 'Name a user who has an API token.'),
+  ),
+  /** Environment variable that holds an API token of that user. */
+  tokenFrom: secretVariable,
 });
 
 /** A variable that reaches Pods which roll out or preview. */
@@ -198,6 +203,11 @@ export const stackSchema = z
          * @default one user, `admin`, whom all share
          */
         login: loginSchema.optional(),
+        /**
+         * As whom the reconciler looks at builds, beside `existing` or with `login`, where `anonymousRead` does not hold.
+         * @default there is no reconciler then: a lost hook starts nothing, and no merge queue is kept
+         */
+        reader: jenkinsReader.optional(),
         /** Whether who is not logged in may read jobs and logs; of a Jenkins that is there already: whether its owner lets them. */
         anonymousRead: z.boolean().default(false),
         /** Whether a node's drain may evict Jenkins without being asked; running stages lose their controller. */
@@ -242,7 +252,24 @@ export const stackSchema = z
          */
         buildEgress: waysOut.optional(),
       })
-      .superRefine(({ url, ingress, login, existing }, context) => {
+      .superRefine(({ url, ingress, login, existing, reader }, context) => {
+        if (reader && !login && !existing) {
+          context.addIssue({
+            code: 'custom',
+            path: ['reader'],
+            message: say(
+              'is of no use: this Jenkins has a user for the reconciler',
+              'Leave it out; it is for a Jenkins with "existing" or "login".',
+            ),
+          });
+        }
+        if (reader && login && reader.user.toLowerCase() === 'admin') {
+          context.addIssue({
+            code: 'custom',
+            path: ['reader', 'user'],
+            message: say('is the user for emergencies', 'Name a user of the provider who may only read.'),
+          });
+        }
         if (login && existing) {
           context.addIssue({
             code: 'custom',

@@ -96,14 +96,14 @@ export function stackVariables(
     variable,
     place: `config.registry.s3.credentialsFrom.${key}`,
   }));
-  const reader = settings.jenkins.existing?.reader;
+  const { reader } = settings.jenkins;
   return distinct([
     ...deployVariables(settings),
     ...push,
     ...keys,
     ...backupVariables(settings.backup),
     ...(settings.jenkins.login ? [loginVariable(settings.jenkins.login)] : []),
-    ...(reader ? [{ variable: reader.tokenFrom, place: 'config.jenkins.existing.reader.tokenFrom' }] : []),
+    ...(reader ? [{ variable: reader.tokenFrom, place: 'config.jenkins.reader.tokenFrom' }] : []),
     ...kubeconfigs,
     ...otherEnvironments(settings.topologyProject),
   ]);

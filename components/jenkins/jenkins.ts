@@ -125,15 +125,6 @@ export interface JenkinsLogin {
   readonly clientSecret: pulumi.Input<string>;
 }
 
-/** A Jenkins that is there already, which somebody else answers for. */
-export interface JenkinsOfOthers extends ExistingJenkins {
-  /**
-   * As whom the reconciler looks at builds there, where `anonymousRead` does not hold: a user who may read the jobs, with an API
-   * token as password. @default there is no reconciler: a lost hook starts nothing
-   */
-  readonly reader?: Login;
-}
-
 /** What a {@link Jenkins} is made of; plain where it decides which resources exist, an input where it may come late. */
 export interface JenkinsSpec {
   /** Name of the environment: a label of everything, and part of what passwords are derived by. */
@@ -143,7 +134,7 @@ export interface JenkinsSpec {
   /** Address at which GitLab and people reach it. */
   readonly url: string;
   /** A Jenkins that is there already: its agents and jobs are made, and no controller. @default one is made */
-  readonly existing?: JenkinsOfOthers;
+  readonly existing?: ExistingJenkins;
   /** Modules, each of which has a job. @default none */
   readonly modules?: readonly JenkinsModule[];
   /** The GitLab whose hooks start jobs. */
@@ -190,6 +181,12 @@ export interface JenkinsSpec {
   readonly onDelete?: 'retain' | 'delete';
   /** People log in as themselves; `admin` is for emergencies then. @default one user, `admin`, whom all share */
   readonly login?: JenkinsLogin;
+  /**
+   * As whom the reconciler looks at builds beside `existing` or with `login`, where `anonymousRead` does not hold: a user with an
+   * API token as password. With `login` that user is given the right to read. @default there is no reconciler then: a lost hook
+   * starts nothing
+   */
+  readonly reader?: Login;
   /** Whether who is not logged in may read jobs and logs; of one that is there already: whether its owner lets them. @default false */
   readonly anonymousRead?: boolean;
   /** Whether a node's drain may evict Jenkins without being asked. @default false */

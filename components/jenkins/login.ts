@@ -26,7 +26,11 @@ export const hasAdmin = ({ login }: Pick<FullSpec, 'login'>): boolean => login?.
  * `properties/EscapeHatch` by their constructors and setters) and of gitlab-oauth 1.30 (`GitLabSecurityRealm`, which has no
  * symbol: configuration-as-code calls it `gitLab`).
  */
-function providerRealm({ openIdConnect: oidc, gitlab: oauth }: JenkinsLogin, gitlabUrl: string) {
+function providerRealm(
+  { openIdConnect: oidc, gitlab: oauth }: JenkinsLogin,
+  gitlabUrl: string,
+  readerLogsIn: boolean,
+) {
   const clientSecret = jcascVariable(cascSecrets.clientSecret);
   if (oauth) {
     const address = gitlabUrl.replace(/\/+$/, '');
@@ -49,6 +53,9 @@ function providerRealm({ openIdConnect: oidc, gitlab: oauth }: JenkinsLogin, git
       emailFieldName: 'email',
       groupsFieldName: oidc?.groups ?? '',
       disableSslVerification: false,
+      // The reader's API token holds longer than a session at the provider. (`handleTokenExpiration`: without it, whoever logged
+      // in once is sent to the provider when that session is over, whatever token comes.)
+      ...(readerLogsIn ? { allowTokenAccessWithoutOicSession: true } : {}),
       properties: [
         'pkce',
         {
@@ -65,7 +72,7 @@ function providerRealm({ openIdConnect: oidc, gitlab: oauth }: JenkinsLogin, git
 
 /** JCasC: how people get in. */
 export const securityRealm = (spec: FullSpec) => {
-  if (spec.login) return providerRealm(spec.login, spec.gitlab.url);
+  if (spec.login) return providerRealm(spec.login, spec.gitlab.url, spec.reader !== undefined);
   return {
     local: {
       allowsSignup: false,
@@ -80,7 +87,7 @@ export const securityRealm = (spec: FullSpec) => {
 };
 
 /** JCasC: what they may do. matrix-auth 3.3: `entries` of `group` and `user`, each with `name` and `permissions`. */
-export function authorizationStrategy({ login, anonymousRead }: FullSpec) {
+export function authorizationStrategy({ login, anonymousRead, reader }: FullSpec) {
   if (!login) return { loggedInUsersCanDoAnything: { allowAnonymousRead: anonymousRead } };
   const permissions = new Map<string, Set<string>>();
   const grant = (name: string, names: readonly string[]) =>
@@ -93,6 +100,8 @@ export function authorizationStrategy({ login, anonymousRead }: FullSpec) {
     globalMatrix: {
       entries: [
         ...groups.map(([name, all]) => ({ group: { name, permissions: [...all].sort() } })),
+        // By name: of groups a request with an API token has only those of the last login, or none.
+        ...(reader ? [{ user: { name: reader.user, permissions: READ } }] : []),
         ...(anonymousRead ? [{ user: { name: 'anonymous', permissions: READ } }] : []),
       ],
     },

@@ -60,7 +60,7 @@ export const hookTokens = (spec: Jobs): Record<string, Ref> =>
 /** Purpose of the secret with which the reconciler logs in to Jenkins. */
 export const RECONCILER_PURPOSE = 'jenkins/reconciler';
 
-type Reading = Pick<JenkinsSpec, 'anonymousRead' | 'existing' | 'login'>;
+type Reading = Pick<JenkinsSpec, 'anonymousRead' | 'existing' | 'login' | 'reader'>;
 
 /** Whether the reconciler has a user in our Jenkins: where everybody may read, it needs none, and gets none. */
 export const reconcilerLogsIn = ({ anonymousRead, existing, login }: Reading): boolean =>
@@ -70,8 +70,8 @@ export const reconcilerLogsIn = ({ anonymousRead, existing, login }: Reading): b
 export function reconcilerLogin(
   spec: Reading,
 ): { readonly user: string; readonly password: string | Ref } | undefined {
-  const reader = spec.existing?.reader;
-  if (reader) return { user: reader.user, password: inputRef('existing.reader.password', reader.password) };
+  const { reader } = spec;
+  if (reader) return { user: reader.user, password: inputRef('reader.password', reader.password) };
   return reconcilerLogsIn(spec)
     ? { user: names.reconciler, password: secretRef(RECONCILER_PURPOSE) }
     : undefined;

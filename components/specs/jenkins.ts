@@ -17,13 +17,7 @@ import {
 } from '../../stacks/secrets';
 import { scales } from '../autoscaling/scales';
 import { tokenHandles } from '../gitlab/access';
-import type {
-  JenkinsModule,
-  JenkinsOfOthers,
-  JenkinsRegistry,
-  JenkinsSpec,
-  JenkinsTopologyProject,
-} from '../jenkins/jenkins';
+import type { JenkinsModule, JenkinsRegistry, JenkinsSpec, JenkinsTopologyProject } from '../jenkins/jenkins';
 import type { Model } from '../model';
 import { modulePurpose } from '../production/access';
 import { registryHandles } from '../registry/resources';
@@ -127,24 +121,18 @@ function topologyProjectOf(model: Model): JenkinsTopologyProject | undefined {
   };
 }
 
-function existingOf({ jenkins: { existing } }: StackSettings): JenkinsOfOthers | undefined {
-  if (!existing) return undefined;
-  const { reader, ...place } = existing;
-  return { ...place, reader: reader && { user: reader.user, password: givenRef(reader.tokenFrom) } };
-}
-
 /** Jenkins, ours or one that is there already. */
 export function jenkinsSpec(model: Model): JenkinsSpec {
   const { settings } = model;
   const { backend, backup, clusters, environment, gitlab, images, jenkins, testing } = settings;
   const { ci, production } = clusters;
   const all = [settings, ...othersOf(model)];
-  const { login } = jenkins;
+  const { login, reader } = jenkins;
   return {
     environment,
     namespacePrefix: settings.namespacePrefix,
     url: jenkins.url,
-    existing: existingOf(settings),
+    existing: jenkins.existing,
     modules: modulesOf(model),
     gitlab: {
       url: gitlab.url,
@@ -168,6 +156,7 @@ export function jenkinsSpec(model: Model): JenkinsSpec {
     storageClass: jenkins.storageClass,
     onDelete: jenkins.onDelete,
     login: login && { ...login, clientSecret: givenRef(loginVariable(login).variable) },
+    reader: reader && { user: reader.user, password: givenRef(reader.tokenFrom) },
     anonymousRead: jenkins.anonymousRead,
     evictable: jenkins.evictable,
     metrics: jenkins.metrics,

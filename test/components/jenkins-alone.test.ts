@@ -77,7 +77,7 @@ test('what it was given and what it derives stands in Secrets that are marked as
 test('beside a Jenkins of others it looks at builds as the user that it was given, whose token is marked', async () => {
   const existing = { namespace: 'tools', serviceAccount: 'jenkins' };
   const reader = { user: 'looker', password: pulumi.secret('looker-token') };
-  const registered = await registeredBy(() => program({ existing: { ...existing, reader } }));
+  const registered = await registeredBy(() => program({ existing, reader }));
   expect(secretTexts(registered, 'reconciler-access')).toEqual({
     gitlab: 'bot-token',
     jenkins: 'looker-token',
@@ -107,11 +107,8 @@ test.each<[string, Partial<JenkinsSpec>]>([
   [
     'a user of that one',
     {
-      existing: {
-        namespace: 'tools',
-        serviceAccount: 'jenkins',
-        reader: { user: 'looker', password: 'token' },
-      },
+      existing: { namespace: 'tools', serviceAccount: 'jenkins' },
+      reader: { user: 'looker', password: 'token' },
     },
   ],
   ['a prefix', { namespacePrefix: 'eu' }],

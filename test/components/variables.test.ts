@@ -99,8 +99,8 @@ test.each([
     OWN,
   ],
   [
-    'jenkins.existing.reader.tokenFrom',
-    { jenkins: 'existing: { namespace: theirs, reader: { user: a, tokenFrom: SWITCHYARD_SEED } }' },
+    'jenkins.reader.tokenFrom',
+    { jenkins: 'existing: { namespace: theirs }, reader: { user: a, tokenFrom: SWITCHYARD_SEED }' },
     OWN,
   ],
   ['topologyProject.credentials.staging.previewKubeconfig', other('previewKubeconfig: SWITCHYARD_SEED'), OWN],

@@ -77,6 +77,18 @@ test.each([
     'login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: [a] } }, existing: { namespace: site }',
     'config.jenkins.login: is of a Jenkins that is there already. Leave it to the owner of that Jenkins.',
   ],
+  [
+    'reader: { user: a, tokenFrom: A }',
+    'config.jenkins.reader: is of no use: this Jenkins has a user for the reconciler. Leave it out; it is for a Jenkins with "existing" or "login".',
+  ],
+  [
+    'reader: { user: Anonymous, tokenFrom: A }, existing: { namespace: site }',
+    "config.jenkins.reader.user: is a name of Jenkins' own. Name a user who has an API token.",
+  ],
+  [
+    'reader: { user: admin, tokenFrom: A }, login: { gitlab: { clientId: a, clientSecretFrom: A }, roles: { admin: [a] } }',
+    'config.jenkins.reader.user: is the user for emergencies. Name a user of the provider who may only read.',
+  ],
   ['onDelete: keep', 'config.jenkins.onDelete: is neither retain nor delete. Use one of the two.'],
   [
     'buildEgress: [{ cidr: 169.254.169.254/32, ports: [80] }]',

@@ -1,8 +1,10 @@
+import { parse } from 'yaml';
 import type { Model } from '../../../components/model';
 import { outside } from '../../../components/shared/network';
 import { shown } from '../../../components/shared/references';
 import { readSettings } from '../../../delivery/settings';
 import { parseStack } from '../../../stacks/load';
+import { whyNoQueue } from '../../../stacks/merge-queue';
 import { stackVariables } from '../../../stacks/secrets';
 import {
   cascYaml,
@@ -12,7 +14,7 @@ import {
   watchedProjects,
 } from '../../support/jenkins';
 import { stackText, testModel } from '../../support/model';
-import { modelWith } from './support';
+import { modelWith, OAUTH, OIDC } from './support';
 
 interface Args {
   readonly metadata: { readonly namespace: string };
@@ -151,7 +153,7 @@ const envOf = (model: Model) =>
   );
 
 test('beside a Jenkins of someone else’s it looks as the user whom its owner gives, or as anybody may', () => {
-  const model = modelWith(`existing: { namespace: theirs, ${READER} }`);
+  const model = modelWith(`existing: { namespace: theirs }, ${READER}`);
   const { JENKINS_USER, SWITCHYARD_JENKINS_SHARED, JENKINS_ADDRESS } = envOf(model);
   expect([JENKINS_USER, SWITCHYARD_JENKINS_SHARED]).toEqual(['switchyard', 'true']);
   expect(JENKINS_ADDRESS).toBe('http://jenkins.theirs.svc:8080');
@@ -171,16 +173,43 @@ test('beside a Jenkins of someone else’s it looks as the user whom its owner g
   expect(cascYaml(model)).not.toMatch(/JENKINS_TOKEN|id: reconciler/);
 });
 
+test.each([OIDC, OAUTH])(
+  'where people log in by a provider it looks as the user who is named: %s',
+  (login) => {
+    const model = modelWith(`${READER}, ${login}`);
+    expect(envOf(model)).toMatchObject({ JENKINS_USER: 'switchyard' });
+    expect(envOf(model)).not.toHaveProperty('SWITCHYARD_JENKINS_SHARED');
+    expect(shown(argsOf('reconciler-access', model).stringData)).toMatchObject({
+      jenkins: '«given:JENKINS_TOKEN»',
+    });
+    const casc = cascYaml(model);
+    expect(casc).not.toMatch(/JENKINS_TOKEN|id: reconciler/);
+    // A user of the provider's is in no group as far as an API token tells: the right is that user's own.
+    const { authorizationStrategy } = parse(casc).jenkins;
+    expect(authorizationStrategy.globalMatrix.entries).toContainEqual({
+      user: { name: 'switchyard', permissions: ['Job/Discover', 'Job/Read', 'Overall/Read', 'View/Read'] },
+    });
+    expect(whyNoQueue(model.settings, { name: 'shop' })).toBeUndefined();
+    expect(reconcilerResources(modelWith(login))).toEqual([]);
+  },
+);
+
+test('an API token outlives the session at the provider only where the reconciler has one', () => {
+  const realm = (model: Model) => parse(cascYaml(model)).jenkins.securityRealm.oic;
+  expect(realm(modelWith(`${READER}, ${OIDC}`))).toMatchObject({ allowTokenAccessWithoutOicSession: true });
+  expect(realm(modelWith(OIDC))).not.toHaveProperty('allowTokenAccessWithoutOicSession');
+});
+
 test('a Jenkins elsewhere is reached at its own port', () => {
-  const model = modelWith(`existing: { namespace: theirs, agentsUrl: "https://ci.test:8443", ${READER} }`);
+  const model = modelWith(`existing: { namespace: theirs, agentsUrl: "https://ci.test:8443" }, ${READER}`);
   expect(argsOf('reconciler-egress', model).spec.egress).toContainEqual(outside(8443));
 });
 
 test('whoever brings the reader’s token is asked for it, where the stack says so', () => {
-  const { settings } = modelWith(`existing: { namespace: theirs, ${READER} }`);
+  const { settings } = modelWith(`existing: { namespace: theirs }, ${READER}`);
   expect(stackVariables(settings)).toContainEqual({
     variable: 'JENKINS_TOKEN',
-    place: 'config.jenkins.existing.reader.tokenFrom',
+    place: 'config.jenkins.reader.tokenFrom',
   });
 });
 
@@ -189,8 +218,10 @@ test('merge requests queue where it runs, and nowhere else: nobody would start w
     testModel(),
     modelWith('anonymousRead: true'),
     modelWith('existing: { namespace: theirs }'),
-    modelWith(`existing: { namespace: theirs, ${READER} }`),
+    modelWith(`existing: { namespace: theirs }, ${READER}`),
     modelWith('anonymousRead: true, existing: { namespace: theirs }'),
+    modelWith(OIDC),
+    modelWith(`${READER}, ${OIDC}`),
     { ...testModel(), modules: [] },
   ];
   for (const model of models) {

@@ -40,11 +40,8 @@ function stackFile(): string {
       'switchyard:gitlab': { url: GITLAB_URL, group: GUEST, botTokenExpires: '2027-10-31' },
       'switchyard:jenkins': {
         url: SITE_JENKINS,
-        existing: {
-          namespace: SITE,
-          serviceAccount: 'site-jenkins',
-          reader: { user: READER, tokenFrom: 'JENKINS_READER_TOKEN' },
-        },
+        existing: { namespace: SITE, serviceAccount: 'site-jenkins' },
+        reader: { user: READER, tokenFrom: 'JENKINS_READER_TOKEN' },
         buildCache: '1Gi',
       },
       'switchyard:registry': {

@@ -184,7 +184,7 @@ final class Casc {
   private static final Type OIC = map("clientId!", TEXT, "clientSecret!", TEXT,
       "serverConfiguration!", choice("wellKnown", map("wellKnownOpenIDConfigurationUrl!", TEXT, "scopesOverride", TEXT)),
       "userNameField", TEXT, "fullNameFieldName", TEXT, "emailFieldName", TEXT, "groupsFieldName", TEXT,
-      "disableSslVerification", BOOL, "logoutFromOpenidProvider", BOOL,
+      "disableSslVerification", BOOL, "logoutFromOpenidProvider", BOOL, "allowTokenAccessWithoutOicSession", BOOL,
       "properties", list(y -> y.isScalar() ? oneOf("pkce").read(y)
           : choice("escapeHatch", map("username!", TEXT, "group", TEXT, "secret!", TEXT)).read(y)));
 
