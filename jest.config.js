@@ -1,3 +1,4 @@
+const { NIGHTS } = require('./test/lab/nights.js');
 const bundled = require('./test/support/bundled.js');
 
 /** @type {import('jest').Config} */
@@ -16,6 +17,10 @@ module.exports = {
     // End-to-end suites need a running lab, those of programs what it is built of, those of the page a browser:
     // `npm run test:lab`, `test:programs`, `test:browser`.
     ...(process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/']),
+    // `npm run test:lab` leaves what takes longest to nights; a suite that is named runs whenever it is.
+    ...(process.env.SWITCHYARD_TESTS === 'lab' && process.env.SWITCHYARD_TEST_ALL !== '1'
+      ? Object.keys(NIGHTS).map((name) => `/test/lab/${name}\\.test\\.ts$`)
+      : []),
     ...(process.env.SWITCHYARD_BROWSER ? [] : ['/test/browser/']),
   ],
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { STAGES } from './lanes';
+import { NIGHTS } from './nights';
 import { arranged } from './runner';
 
 const suites = ['e2e', 'programs'].flatMap((folder) =>
@@ -19,6 +20,14 @@ test('what destroys the lab, or kills its daemons, comes last, beside suites of 
   expect(destroying).toEqual(['e2e/storm', 'e2e/topology', 'e2e/machine', 'e2e/rebuild']);
   expect(beside?.filter((name) => !name.startsWith('programs/'))).toEqual([]);
   expect(more).toEqual([]);
+});
+
+test('what is left to nights is a suite, and neither the way of a commit nor what is hostile', () => {
+  const nights = Object.keys(NIGHTS);
+  expect(nights.filter((name) => !suites.includes(name))).toEqual([]);
+  expect(nights).toEqual([...nights].sort());
+  const always = ['e2e/topology', 'e2e/hostile', 'e2e/hostile-build', 'e2e/identities', 'e2e/registry'];
+  expect(always.filter((name) => nights.includes(name))).toEqual([]);
 });
 
 test('suites keep the order of their lane, and only those that are asked for run', () => {

@@ -12,7 +12,6 @@ import {
 import { STATE_BUCKET } from '../../../lab/machine/addresses';
 import { labHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
-import { scaled } from '../../support/scale';
 import { kubectl, servedImage, until } from './running';
 
 // A running lab, in which the Pod of a deploy goes away in the middle of its rollout: told to end, as by a drained node, and
@@ -81,34 +80,31 @@ async function ledgerImage(): Promise<string | undefined> {
 /** Whoever is claimed by a process that is gone is watched for more than a minute first. */
 const TAKEN_AWAY = 'its claim is taken away';
 
-scaled({ usual: test.skip, all: test })(
-  'a deploy whose Pod is told to end, or killed, is in nobody’s way: the next ones and an up go through',
-  async () => {
-    const [major, minor, patch] = String(await productionVersion(MODULE))
-      .split('.')
-      .map(Number);
-    const version = (by: number): string => `${major}.${minor}.${Number(patch) + by}`;
+test('a deploy whose Pod is told to end, or killed, is in nobody’s way: the next ones and an up go through', async () => {
+  const [major, minor, patch] = String(await productionVersion(MODULE))
+    .split('.')
+    .map(Number);
+  const version = (by: number): string => `${major}.${minor}.${Number(patch) + by}`;
 
-    const told = await killed(version(1));
-    expect(await ledgerImage()).toBe(told.image);
+  const told = await killed(version(1));
+  expect(await ledgerImage()).toBe(told.image);
 
-    // Told, it has given back what it claimed: the next one has nothing to wait for, until it is killed itself.
-    const forced = await killed(version(2), '--force', '--grace-period=0');
-    expect(forced.said).not.toContain(TAKEN_AWAY);
-    expect(await ledgerImage()).toBe(forced.image);
+  // Told, it has given back what it claimed: the next one has nothing to wait for, until it is killed itself.
+  const forced = await killed(version(2), '--force', '--grace-period=0');
+  expect(forced.said).not.toContain(TAKEN_AWAY);
+  expect(await ledgerImage()).toBe(forced.image);
 
-    await deliver(log, MODULE, 'after-kills', `${MODULE} ${version(3)}`, versioned(version(3), false));
-    expect(await productionVersion(MODULE)).toBe(version(3));
-    expect(await ledgerImage()).toBe(servedImage(MODULE));
+  await deliver(log, MODULE, 'after-kills', `${MODULE} ${version(3)}`, versioned(version(3), false));
+  expect(await productionVersion(MODULE)).toBe(version(3));
+  expect(await ledgerImage()).toBe(servedImage(MODULE));
 
-    const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
-    const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 300 };
-    const { stdout, stderr } = await log.exec(command, args, where);
-    expect(stdout.trim().split('\n').at(-1)).toBe('up of lab: no change');
-    expect(stderr).not.toMatch(/is locked|its claim is taken away/);
-    expect(await ledgerImage()).toBe(servedImage(MODULE));
-    const locks = join(labHome(), 's3', STATE_BUCKET, '.pulumi', 'locks');
-    const left = existsSync(locks) ? readdirSync(locks, { recursive: true, encoding: 'utf8' }) : [];
-    expect(left.filter((name) => name.endsWith('.json'))).toEqual([]);
-  },
-);
+  const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
+  const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 300 };
+  const { stdout, stderr } = await log.exec(command, args, where);
+  expect(stdout.trim().split('\n').at(-1)).toBe('up of lab: no change');
+  expect(stderr).not.toMatch(/is locked|its claim is taken away/);
+  expect(await ledgerImage()).toBe(servedImage(MODULE));
+  const locks = join(labHome(), 's3', STATE_BUCKET, '.pulumi', 'locks');
+  const left = existsSync(locks) ? readdirSync(locks, { recursive: true, encoding: 'utf8' }) : [];
+  expect(left.filter((name) => name.endsWith('.json'))).toEqual([]);
+});

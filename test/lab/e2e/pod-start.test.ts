@@ -7,7 +7,6 @@ import { TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { openLog } from '../../../lab/steps';
 import { ENVIRONMENT, REPOSITORY, rootToken } from '../../../lab/topology';
 import { loadStack } from '../../../stacks/load';
-import { scaled } from '../../support/scale';
 import { look } from './look';
 import { kubectl, shownNotes, until } from './running';
 import { ended, gitlab, notes, open, PREVIEW, withReplicas } from './topology-requests';
@@ -218,8 +217,7 @@ async function putFile(project: string, path: string, content: string): Promise<
   if (!answer.ok) throw new Error(`GitLab answers ${answer.status} to a change of ${path}`);
 }
 
-const scale = scaled({ usual: describe.skip, all: describe });
-scale('agents that do not start, given up after a minute, by night', () => {
+describe('agents that do not start, given up after a minute', () => {
   const LIBRARY = ['pipeline-library', 'vars/onAgent.groovy'] as const;
   const ledger = (): Promise<string> => fileOf('release-ledger', `${ENVIRONMENT}.yaml`);
   const version = (checkout: string): void => writeFileSync(join(checkout, 'VERSION'), `0.0.${Date.now()}\n`);
@@ -296,7 +294,7 @@ scale('agents that do not start, given up after a minute, by night', () => {
   });
 });
 
-scale('first agents that do not start, told after a minute, by night', () => {
+describe('first agents that do not start, told after a minute', () => {
   const version = (checkout: string): void => writeFileSync(join(checkout, 'VERSION'), `0.0.${Date.now()}\n`);
   const reconciler = (...args: string[]): string => kubectl('--namespace=ci-reconciler', ...args);
   const setPatience = (change: string): void => {

@@ -8,7 +8,6 @@ import { type Change, mergeRequest, openMergeRequest } from '../../../lab/journe
 import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { JENKINS_URL, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
-import { scaled } from '../../support/scale';
 import { kubectl, shownNotes, until } from './running';
 
 // The merge queue by real builds, by night: what one alone takes, how much longer six at once do and how much faster eight are
@@ -123,7 +122,7 @@ It Takes Its Time
     Sleep    ${TEST_SECONDS}s
 `;
 
-scaled({ usual: describe.skip, all: describe })('the merge queue, by night', () => {
+describe('the merge queue', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'switchyard-queue-'));
     const stacks = join(folder, 'stacks');

@@ -13,7 +13,6 @@ import { openLog } from '../../../lab/steps';
 import { suitePartSteps, toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 import { type Moment, simulate } from '../../../operations/replay/simulate';
-import { scaled } from '../../support/scale';
 import { metricsServerManifests } from './metrics-server';
 import { kubectl, until } from './running';
 
@@ -143,7 +142,7 @@ const offered: Load[] = [];
 const samples: Sample[] = [];
 
 // For nights: its programs take minutes to compile, and to see that nothing leaves takes time.
-scaled({ usual: describe.skip, all: describe })('a module whose Pods follow its requests, by night', () => {
+describe('a module whose Pods follow its requests', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'switchyard-scaling-'));
     for (const part of ['catalog', 'stacks'])

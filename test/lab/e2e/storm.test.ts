@@ -20,7 +20,6 @@ import { NODE_IP } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { rootToken } from '../../../lab/topology';
-import { scaled } from '../../support/scale';
 import { kubectl, runJob, until, wholeLab } from './running';
 
 // Merge requests of three modules at once, while GitLab answers a part of what it is asked with errors, half of its hooks
@@ -200,7 +199,7 @@ const states = async (all: readonly Opened[]) =>
     })),
   );
 
-scaled({ usual: describe.skip, all: describe })('a storm, by night', () => {
+describe('a storm', () => {
   /** What goes on beside the merge requests ends with this. */
   let over = false;
   beforeAll(async () => {
