@@ -1,4 +1,4 @@
-const { NIGHTS } = require('./test/lab/nights.js');
+const nights = require('./test/lab/nights.json');
 const bundled = require('./test/support/bundled.js');
 
 /** @type {import('jest').Config} */
@@ -19,7 +19,7 @@ module.exports = {
     ...(process.env.SWITCHYARD_E2E ? [] : ['/test/lab/e2e/', '/test/lab/programs/']),
     // `npm run test:lab` leaves what takes longest to nights; a suite that is named runs whenever it is.
     ...(process.env.SWITCHYARD_TESTS === 'lab' && process.env.SWITCHYARD_TEST_ALL !== '1'
-      ? Object.keys(NIGHTS).map((name) => `/test/lab/${name}\\.test\\.ts$`)
+      ? Object.keys(nights).map((name) => `/test/lab/${name}\\.test\\.ts$`)
       : []),
     ...(process.env.SWITCHYARD_BROWSER ? [] : ['/test/browser/']),
   ],

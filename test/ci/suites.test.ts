@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { NIGHTS } from '../lab/nights';
+import nights from '../lab/nights.json';
 import { root } from '../support/model';
 
 // Which command runs which suite: docs/testing.md.
@@ -42,7 +42,7 @@ function suitesOf(command: string): string[] {
 }
 
 const isOfNights = (path: string): boolean =>
-  Object.keys(NIGHTS).some((name) => path === `test/lab/${name}.test.ts`);
+  Object.keys(nights).some((name) => path === `test/lab/${name}.test.ts`);
 
 test('each suite is run by one command, and by no other, but for those that are left to nights', () => {
   const runs = COMMANDS.map((command) => [command, suitesOf(command)] as const);

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { STAGES } from './lanes';
-import { NIGHTS } from './nights';
+import reasons from './nights.json';
 import { arranged } from './runner';
 
 const suites = ['e2e', 'programs'].flatMap((folder) =>
@@ -23,7 +23,7 @@ test('what destroys the lab, or kills its daemons, comes last, beside suites of 
 });
 
 test('what is left to nights is a suite, and neither the way of a commit nor what is hostile', () => {
-  const nights = Object.keys(NIGHTS);
+  const nights = Object.keys(reasons);
   expect(nights.filter((name) => !suites.includes(name))).toEqual([]);
   expect(nights).toEqual([...nights].sort());
   const always = ['e2e/topology', 'e2e/hostile', 'e2e/hostile-build', 'e2e/identities', 'e2e/registry'];

@@ -11,6 +11,8 @@ export interface Stage {
  * other. The first lane has what changes the lab's own environment, or counts what it holds. What stands in the
  * second one has a place of its own (a namespace, a GitLab, an API server, an environment with a `namespacePrefix`), or
  * only looks at what the first lane leaves as it is meanwhile, or needs the lab's programs only.
+ *
+ * `nights.json` names the suites that `npm run test:lab` leaves to nights, each with what it proves the same by.
  */
 export const STAGES: readonly Stage[] = [
   {
