@@ -6,7 +6,7 @@ module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
-  // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab's start in .ci/run.
+  // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab in .ci/run.
   testTimeout: process.env.SWITCHYARD_TESTS === 'integration' ? 300_000 : 60_000,
   roots: ['<rootDir>/test'],
   testSequencer: '<rootDir>/test/support/sequencer.js',

@@ -7,6 +7,7 @@ import { GITLAB_URL } from '../../../lab/gitlab';
 import { TOPOLOGY_PROJECT } from '../../../lab/repository';
 import { cacheHome, labHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
+import { nightly } from '../../support/scale';
 import { json, look } from './look';
 
 // Drift made behind the back of a running lab (`npm run lab`): with kubectl and with GitLab's API.
@@ -221,7 +222,7 @@ const forbidding = JSON.stringify({
   ],
 });
 
-test('drift that could not be put back is found again', async () => {
+nightly('drift that could not be put back is found again', async () => {
   const budget = ['--namespace=prod-orders', 'patch', 'poddisruptionbudget', 'orders', '--type=merge'];
   const replace = (maxUnavailable: number) => ['-p', JSON.stringify({ spec: { maxUnavailable } })];
   await kubectl(...budget, ...replace(2));
