@@ -128,7 +128,14 @@ export class Jenkins {
       throw new Failure(exitCode.red, `Jenkins: ${url} cannot be reached (${reason}).`);
     });
     if (response.ok) return body;
-    throw new Failure(exitCode.red, `Jenkins: ${path.split('?')[0]} answered ${response.status}.`);
+    const answered = `${path.split('?')[0]} answered ${response.status}`;
+    // A hook needs no login, and has its own refusals.
+    if (!init.headers && [401, 403].includes(response.status))
+      throw new Failure(
+        exitCode.red,
+        `Jenkins: ${answered}: ${login ? `"${login.user}" may not read it, or has another token by now` : 'not everybody may read it (anonymousRead)'}.`,
+      );
+    throw new Failure(exitCode.red, `Jenkins: ${answered}.`);
   }
 
   private async json<T>(path: string, schema: z.ZodType<T>): Promise<T> {

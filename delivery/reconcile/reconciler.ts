@@ -31,6 +31,7 @@ import { type Build, type Builds, type Jenkins, keyOf, type Run } from './jenkin
 import { agentlessMarker, renderAgentless } from './note';
 import type { Turns } from './turns';
 import { Waiting } from './waiting';
+import { BLIND, SEES } from './words';
 
 /** A project whose hook starts a job. */
 export interface Watched {
@@ -210,6 +211,8 @@ export class Reconciler {
   private readonly waiting = new Waiting();
   /** Looks for drift that get no agent, and of which people know. */
   private readonly unseen = new Set<string>();
+  /** Whether the look before this one failed. */
+  private blind = false;
 
   constructor(private readonly options: ReconcilerOptions) {}
 
@@ -240,10 +243,12 @@ export class Reconciler {
         if (watched.drift) await this.lookAtDrift(watched, watched.drift, look);
       } catch (error) {
         const [line = ''] = (error as Error).message.split('\n');
-        if (!told.has(line)) this.options.say(`${watched.project}: ${line}`);
+        if (!told.has(line)) this.options.say(`${watched.project}: ${BLIND}: ${line}`);
         told.add(line);
       }
     }
+    if (this.blind && told.size === 0) this.options.say(SEES);
+    this.blind = told.size > 0;
     return waits.length > 0 ? Math.min(...waits) : undefined;
   }
 

@@ -2,6 +2,7 @@ import { askText } from '../../clients/ask';
 import { readReleaseLedger } from '../../components/ask-gitlab';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
+import { names } from '../../components/shared/naming';
 import type { Restic } from '../../delivery/backup/restic';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
@@ -61,6 +62,22 @@ function sourcesOf({ settings }: Model): Sources {
         { namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
         { lines: 1, previous: false },
       ),
+    reconciler: async () => {
+      const { reconciler: namespace } = namespacesOf(settings);
+      const pods = await listObjects(
+        settings,
+        'ci',
+        'v1',
+        'Pod',
+        `app.kubernetes.io/name=${names.reconciler}`,
+        namespace,
+      );
+      const [pod] = pods as readonly { readonly metadata?: { readonly name?: string } }[];
+      const name = pod?.metadata?.name;
+      if (name === undefined) return undefined;
+      const container = 'delivery';
+      return readLog(settings, 'ci', { namespace, name, container }, { lines: 200, previous: false });
+    },
     backups: () => openRepository(settings).holdings(),
     backupJobs: async () => {
       const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);

@@ -3,7 +3,9 @@ import { type Ledger, stateOf } from '../../catalog/ledger';
 import { scales } from '../../components/autoscaling/scales';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
+import { blindness } from '../../delivery/reconcile/words';
 import { jobFolder } from '../../stacks/gitlab';
+import { mayReconcile } from '../../stacks/merge-queue';
 import { scaledBy } from '../drift/authors';
 import { autoscalerOf } from './autoscalers';
 import { backupFacts, runOf } from './backups';
@@ -93,6 +95,8 @@ export interface Sources {
   readonly lastBuild: (module: string) => Promise<unknown>;
   /** The end of the log of the sidecar that has Jenkins reload; asked only where Jenkins is ours. */
   readonly reload: () => Promise<string | undefined>;
+  /** The end of the log of the reconciler; asked only where one runs. */
+  readonly reconciler: () => Promise<string | undefined>;
   /** What the environment's repository holds; asked only where the stack makes backups. */
   readonly backups: () => Promise<Holdings>;
   /** Jobs that make them. */
@@ -116,7 +120,7 @@ export async function readStatus(
     }
   };
   const { backup, jenkins } = model.settings;
-  const [ledger, objects, holdings, backupJobs, scalers, reload] = await Promise.all([
+  const [ledger, objects, holdings, backupJobs, scalers, reload, reconciler] = await Promise.all([
     attempt('the release ledger', sources.ledger),
     attempt('the production cluster', async () => [
       ...(await sources.workloads('Deployment')),
@@ -126,8 +130,10 @@ export async function readStatus(
     backup ? attempt('the backup jobs', sources.backupJobs) : undefined,
     scales(model) ? attempt('the autoscalers', sources.autoscalers) : undefined,
     jenkins.existing ? undefined : attempt("Jenkins' configuration", sources.reload),
+    mayReconcile(jenkins) ? attempt('the reconciler', sources.reconciler) : undefined,
   ]);
   const reloaded = reloadOf(reload);
+  const blind = blindness(reconciler);
   const workloads = (objects ?? []).flatMap((object) => workloadOf(object) ?? []);
   const jobs = await attempt('Jenkins', () =>
     Promise.all(model.modules.map(async ({ name }) => [name, jobOf(await sources.lastBuild(name))] as const)),
@@ -171,6 +177,7 @@ export async function readStatus(
     versions: model.settings.secrets.versions,
     rotating: model.settings.secrets.rotating,
     ...(reloaded ? { reload: reloaded } : {}),
+    ...(blind === undefined ? {} : { blind }),
     problems,
     complete: ledger !== undefined && objects !== undefined,
   };

@@ -61,6 +61,8 @@ export interface StatusFacts {
   readonly rotating: readonly string[];
   /** Of a Jenkins of ours, unless its sidecar has said nothing yet. */
   readonly reload?: Reload;
+  /** Why the reconciler cannot look: the project and the reason. */
+  readonly blind?: string;
   /** What could not be read, one sentence each. */
   readonly problems: readonly string[];
   /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
@@ -178,6 +180,10 @@ const takenLines = (modules: readonly ModuleFacts[]): string[] =>
 const reloadLines = ({ reload }: StatusFacts): string[] =>
   reload && !reload.loaded ? [plainText(`Jenkins' configuration since ${reload.at}: ${reload.word}`)] : [];
 
+/** One line where lost hooks stay lost. */
+const blindLines = ({ blind }: StatusFacts): string[] =>
+  blind === undefined ? [] : [plainText(`the reconciler cannot look: ${blind}`)];
+
 /** The status as a table. */
 export function statusLines(facts: StatusFacts): string[] {
   const { environment, modules, problems, complete } = facts;
@@ -202,6 +208,7 @@ export function statusLines(facts: StatusFacts): string[] {
     ...backupLines(facts.backups),
     ...secretLines(facts),
     ...reloadLines(facts),
+    ...blindLines(facts),
     ...problems.map((problem) => `could not be read: ${problem}`),
     `status of ${environment}: ${well} of ${modules.length} modules run as released`,
   ];
@@ -213,6 +220,7 @@ export const statusDocument = (facts: StatusFacts): Record<string, unknown> => (
   secrets: { versions: facts.versions, rotating: facts.rotating },
   backups: facts.backups === 'none' ? [] : (facts.backups ?? null),
   reload: facts.reload ?? null,
+  blind: facts.blind ?? null,
   problems: facts.problems,
 });
 

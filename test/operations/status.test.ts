@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseCatalog } from '../../catalog/load';
 import { METRIC } from '../../components/autoscaling/module';
 import type { Kind } from '../../delivery/backup/snapshots';
+import { BLIND, SEES } from '../../delivery/reconcile/words';
 import { EXIT } from '../../operations/refusal';
 import { jobOf, lastBuildUrl, readStatus, type Sources, workloadOf } from '../../operations/status/read';
 import { statusDocument, statusLines, statusOutcome, verdict } from '../../operations/status/tell';
@@ -38,6 +39,7 @@ const sources = (overrides: Partial<Sources> = {}): Sources => ({
           }),
         ],
   reload: async () => '2026-11-30T00:00:00Z configuration reloaded\n',
+  reconciler: async () => 'switchyard/shop: started shop for 0123456789ab: no build\n',
   lastBuild: async () => ({ number: 12, result: 'SUCCESS', timestamp: 0, url: 'https://jenkins.test/12/' }),
   autoscalers: async () => {
     throw new Error('nobody asks where nothing scales');
@@ -113,6 +115,30 @@ test.each([
   expect(statusDocument(facts)).toMatchObject({ reload: { at: '2026-11-30T00:00:00Z', word, loaded } });
   // The words are those of the script that runs in the Pod.
   expect(readFileSync(join(root, 'components/jenkins/image/reload-casc.sh'), 'utf8')).toContain(`'${word}'`);
+});
+
+const REFUSED =
+  'Jenkins: queue/api/json answered 401: "switchyard" may not read it, or has another token by now.';
+
+test('a reconciler that cannot look is told, until it can', async () => {
+  const failing = `switchyard/shop: ${BLIND}: ${REFUSED}`;
+  const factsOf = (...lines: string[]) =>
+    readStatus(testModel(), sources({ reconciler: async () => `${lines.join('\n')}\n` }));
+  const blind = await factsOf(SEES, failing, 'switchyard/shop: started shop for 0123456789ab: no build');
+  expect(statusLines(blind).slice(3, -1)).toEqual([
+    `the reconciler cannot look: switchyard/shop: ${REFUSED}`,
+  ]);
+  expect(statusDocument(blind)).toMatchObject({ blind: `switchyard/shop: ${REFUSED}` });
+  const seeing = await factsOf(failing, SEES);
+  expect(statusLines(seeing).slice(3, -1)).toEqual([]);
+  expect(statusDocument(seeing)).toMatchObject({ blind: null });
+});
+
+test('where none runs nobody asks what it says', async () => {
+  const asked = jest.fn(async () => 'x');
+  const model = modelOf({ jenkins: 'existing: { namespace: jenkins, serviceAccount: jenkins }' });
+  await readStatus(model, sources({ reconciler: asked }));
+  expect(asked).not.toHaveBeenCalled();
 });
 
 test("a Jenkins that is not there, or is somebody else's, has said nothing about its configuration", async () => {

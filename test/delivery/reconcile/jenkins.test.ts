@@ -238,7 +238,9 @@ test('what passes is asked again: a Jenkins that starts, an answer that is cut; 
 
 test('a refusal, and an answer that is none, are one line without the password', async () => {
   answers['/queue/api/json'] = { status: 403, body: {} };
-  await expect(jenkins.builds()).rejects.toThrow('Jenkins: queue/api/json answered 403.');
+  await expect(jenkins.builds()).rejects.toThrow(
+    'Jenkins: queue/api/json answered 403: "reconciler" may not read it, or has another token by now.',
+  );
   answers['/queue/api/json'] = { body: { nothing: true } };
   await expect(jenkins.builds()).rejects.toThrow(
     /^Jenkins: the answer of queue\/api\/json is not understood/,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { pauseAfter } from '../../../delivery/reconcile/run';
+import { BLIND, SEES } from '../../../delivery/reconcile/words';
 import { AGENTLESS, BROKE_OFF, QUEUED, STARTED, targetOf } from '../../../delivery/status';
 import { scaled } from '../../support/scale';
 import { DIED, Simulated } from './simulated';
@@ -200,7 +201,7 @@ function expectAllEnded(world: Simulated): void {
     expect(left?.status).not.toMatch(/pending|running/);
   }
   expect(world.live).toEqual([]);
-  const fit = new RegExp(`: (started orders|[0-9a-f]{12} failed|${DIED}$)`);
+  const fit = new RegExp(`: (started orders|[0-9a-f]{12} failed|${BLIND}: ${DIED}$)|^${SEES}$`);
   expect(world.said.filter((line) => !fit.test(line))).toEqual([]);
 }
 

@@ -3,6 +3,7 @@ import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
 import type { Watched } from '../../../delivery/reconcile/reconciler';
 import { pauseAfter } from '../../../delivery/reconcile/run';
+import { BLIND, blindness, SEES } from '../../../delivery/reconcile/words';
 import { BROKE_OFF } from '../../../delivery/status';
 import { green, KEY, red } from '../certificates';
 import { OF_LAB, Simulated, watchedOrders } from './simulated';
@@ -544,11 +545,18 @@ describe('one look', () => {
     world.now += MINUTE;
     await reconciler.look();
     expect(world.posted).toEqual([]);
-    expect(world.said).toEqual(['switchyard/orders: Jenkins cannot be reached.']);
+    expect(world.said).toEqual([`switchyard/orders: ${BLIND}: Jenkins cannot be reached.`]);
+    expect(blindness(world.said.join('\n'))).toBe('switchyard/orders: Jenkins cannot be reached.');
     world.down = false;
     world.now += MINUTE;
     await reconciler.look();
     expect(world.starts).toHaveLength(1);
+    expect(world.said.at(-1)).toBe(SEES);
+    expect(blindness(world.said.join('\n'))).toBeUndefined();
+    const said = world.said.length;
+    world.now += MINUTE;
+    await reconciler.look();
+    expect(world.said.slice(said)).toEqual([]);
   });
 
   it('one project that fails keeps no other from being looked at', async () => {
@@ -564,7 +572,7 @@ describe('one look', () => {
     lose(world);
     world.now += MINUTE;
     await reconciler.look();
-    expect(world.said).toContain('switchyard/gone: no');
+    expect(world.said).toContain(`switchyard/gone: ${BLIND}: no`);
     expect(world.starts.length).toBeGreaterThan(0);
   });
 });
