@@ -3,6 +3,7 @@ const bundled = require('./test/support/bundled.js');
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
+  runtime: '<rootDir>/test/support/runtime.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
   // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab's start in .ci/run.
