@@ -3,7 +3,6 @@ const bundled = require('./test/support/bundled.js');
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
-  runtime: '<rootDir>/test/support/runtime.js',
   // jest leaves one core idle by itself, which on two is half of them.
   maxWorkers: '100%',
   // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab's start in .ci/run.
@@ -22,7 +21,7 @@ module.exports = {
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
   ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
-  moduleNameMapper: bundled(__dirname),
+  moduleNameMapper: { ...bundled(__dirname), '^@npmcli/arborist$': '<rootDir>/test/support/arborist.js' },
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',

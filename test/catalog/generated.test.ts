@@ -12,7 +12,7 @@ import { catalogTexts, root, stackText, testModel } from '../support/model';
 import { scaled } from '../support/scale';
 
 const RUNS = scaled({
-  usual: { module: 600, service: 800, stack: 600 },
+  usual: { module: 150, service: 200, stack: 150 },
   all: { module: 30_000, service: 40_000, stack: 30_000 },
 });
 const schemas = Object.fromEntries(fileKinds(root).map(({ name, schema }) => [name, schema]));
