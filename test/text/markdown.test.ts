@@ -40,7 +40,7 @@ test.each([
       expect(whole).toContain(seen(text) === '' ? '' : seen(text));
       expect(texts.filter((one) => FOUND.some((pattern) => pattern.test(one)))).toEqual([]);
     }),
-    { numRuns: scaled({ usual: 200, all: 10000 }) },
+    { numRuns: scaled({ usual: 200, all: 2000 }) },
   );
 });
 
@@ -53,7 +53,7 @@ test('text in the type of code stays text too', () => {
       expect(elements).toEqual(new Set(['table', 'thead', 'tbody', 'tr', 'th', 'td', 'code']));
       expect(texts.join('').replace(/\s+/g, ' ')).toContain(seen(text));
     }),
-    { numRuns: scaled({ usual: 200, all: 10000 }) },
+    { numRuns: scaled({ usual: 200, all: 2000 }) },
   );
 });
 
@@ -92,7 +92,7 @@ test('what is rendered of GitLab and of all resources is tables of text, whateve
         expect(markdown.split('\n').filter((line) => line.startsWith('| '))).toHaveLength(2);
       }
     }),
-    { numRuns: scaled({ usual: 100, all: 5000 }) },
+    { numRuns: scaled({ usual: 100, all: 1000 }) },
   );
 });
 
@@ -113,6 +113,6 @@ test('the report of a drill is headings, tables, a picture and text, whatever wa
       elements.delete('span');
       expect(elements).toEqual(new Set([...TABLE, 'h1', 'h2', 'p', 'img', 'ul', 'li']));
     }),
-    { numRuns: scaled({ usual: 100, all: 5000 }) },
+    { numRuns: scaled({ usual: 100, all: 1000 }) },
   );
 });
