@@ -26,7 +26,7 @@ module.exports = {
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
   ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
-  moduleNameMapper: bundled(__dirname),
+  moduleNameMapper: { ...bundled(__dirname), '^@npmcli/arborist$': '<rootDir>/test/support/arborist.js' },
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',

@@ -434,10 +434,15 @@ export const imageName = z
     say('has a path of more than 255 characters', 'Shorten it: no registry takes it.'),
   );
 
+const HOST =
+  /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]+)?$/;
+
 /** What stands behind the registry (`splitDockerDomain` of distribution/reference): the path that has a longest length. */
 function pathOfImage(name: string): string {
   const plain = name.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
   const [host = '', ...rest] = plain.split('/');
   if (rest.length === 0) return `library/${plain}`;
-  return /[.:A-Z]/.test(host) || host === 'localhost' ? rest.join('/') : plain;
+  // What is written as a host and is none is taken for the beginning of the path.
+  const isHost = (/[.:A-Z]/.test(host) || host === 'localhost') && HOST.test(host);
+  return isHost ? rest.join('/') : plain;
 }

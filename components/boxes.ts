@@ -33,16 +33,23 @@ export interface BoxDeclaration {
   readonly declarations: readonly Declaration[];
 }
 
+/** What was made of a model: an `up` asks for it several times, and to write Jenkins' configuration takes a while. */
+const made = new WeakMap<Model, readonly BoxDeclaration[]>();
+
 /**
  * The whole topology as plain data, in an order in which each declaration comes after those that it needs.
- * Pure: `render`, the rules and the tests read it without a Pulumi engine.
+ * Pure: `render`, the rules and the tests read it without a Pulumi engine. Made once of each model.
  */
-export function topologyBoxes(model: Model): BoxDeclaration[] {
-  return boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
+export function topologyBoxes(model: Model): readonly BoxDeclaration[] {
+  const known = made.get(model);
+  if (known) return known;
+  const whole = boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
+  made.set(model, whole);
+  return whole;
 }
 
 /** All boxes, or with `only` what a deploy of these modules evaluates: their production. */
-export const wantedBoxes = (model: Model, only?: readonly string[]): BoxDeclaration[] =>
+export const wantedBoxes = (model: Model, only?: readonly string[]): readonly BoxDeclaration[] =>
   topologyBoxes(model).filter(
     ({ box, module }) => !only || (box === 'production' && module !== undefined && only.includes(module)),
   );

@@ -59,6 +59,14 @@ function parsed(value: string | Template): unknown {
   }
 }
 
+/** What was read of a text with references, which is an object: the configuration is the longest of all. */
+const known = new WeakMap<Template, unknown>();
+function remembered(value: string | Template): unknown {
+  if (typeof value === 'string') return parsed(value);
+  if (!known.has(value)) known.set(value, parsed(value));
+  return known.get(value);
+}
+
 const isCasc = (document: unknown): boolean =>
   at(document, 'jenkins') !== undefined || at(document, 'jobs') !== undefined;
 
@@ -71,7 +79,7 @@ export function readJenkins(byType: ReadonlyMap<string, readonly Item[]>): Jenki
   // Files of the catalog are among them, each in several namespaces: each is read once.
   const read = new Map<string | Template, unknown>();
   const documentOf = (content: string | Template): unknown => {
-    if (!read.has(content)) read.set(content, parsed(content));
+    if (!read.has(content)) read.set(content, remembered(content));
     return read.get(content);
   };
   for (const item of byType.get('kubernetes:core/v1:ConfigMap') ?? []) {

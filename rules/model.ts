@@ -33,6 +33,9 @@ export const releaseRepositories = (model: Model, module: string): readonly stri
  * deployed is no blind spot.
  */
 export function fullyReleased(model: Model): Model {
+  const released = Object.keys(model.releases);
+  const isWhole = model.modules.every(({ name }) => entryOf(model.releases, name) !== undefined);
+  if (isWhole && released.length === model.modules.length) return model;
   const releases: Record<string, Releases[string]> = {};
   for (const { name } of model.modules) {
     releases[name] = entryOf(model.releases, name) ?? {

@@ -45,32 +45,40 @@ async function registeredBy(
 /** The mark by which Pulumi's wire format tells a secret. */
 const SECRET_MARK = '1b47061264138c4ac30d75fd1eb44270';
 
-test('an existing group and project are read by their numbers, and what hangs on them takes these numbers', async () => {
-  const model = modelOf({
-    gitlab: 'group: { existing: team/ci }, projects: { shop: { existing: old/shop } }',
-  });
-  const found = { 'group:team/ci': '3', 'project:old/shop': '7' };
-  const registered = await registeredBy(model, {}, found);
-  expect(registered.get('gitlab-group')).toMatchObject({ id: '3', inputs: {} });
-  expect(registered.get('gitlab-shop')).toMatchObject({ id: '7', inputs: {} });
-  expect(registered.get('gitlab-ledger')).toMatchObject({ id: '', inputs: { namespaceId: '3' } });
-  expect(registered.get('gitlab-bot')?.inputs).toMatchObject({ group: '3' });
-  expect(registered.get('gitlab-shop-hook')?.inputs).toMatchObject({ project: '7' });
+// Registering a whole topology takes a second: one without anything that was there before, one in which everything was.
+let made: Map<string, Registered>;
+let adopted: Map<string, Registered>;
+
+beforeAll(async () => {
+  made = await registeredBy(modelOf({}), {});
+  adopted = await registeredBy(
+    modelOf({
+      gitlab: 'group: { existing: team/ci }, projects: { shop: { existing: old/shop } }',
+      registry:
+        'existing: { pull: { user: reader, passwordFrom: PULL }, push: { user: writer, passwordFrom: PUSH } }',
+      clusters:
+        'ci: { context: one, kubeconfig: CI_CONFIG }, production: { context: two, server: "https://two.test" }',
+    }),
+    { PULL: 'pull-word', PUSH: 'push-word', CI_CONFIG: 'kind: Config' },
+    { 'group:team/ci': '3', 'project:old/shop': '7' },
+  );
 });
 
-test('without anything to adopt, nothing is read', async () => {
-  const registered = await registeredBy(modelOf({}), {});
-  expect([...registered.values()].filter(({ id }) => id)).toEqual([]);
+test('an existing group and project are read by their numbers, and what hangs on them takes these numbers', () => {
+  expect(adopted.get('gitlab-group')).toMatchObject({ id: '3', inputs: {} });
+  expect(adopted.get('gitlab-shop')).toMatchObject({ id: '7', inputs: {} });
+  expect(adopted.get('gitlab-ledger')).toMatchObject({ id: '', inputs: { namespaceId: '3' } });
+  expect(adopted.get('gitlab-bot')?.inputs).toMatchObject({ group: '3' });
+  expect(adopted.get('gitlab-shop-hook')?.inputs).toMatchObject({ project: '7' });
 });
 
-test("an existing registry's logins take the place of the derived ones, as secrets", async () => {
-  const model = modelOf({
-    registry:
-      'existing: { pull: { user: reader, passwordFrom: PULL }, push: { user: writer, passwordFrom: PUSH } }',
-  });
-  const registered = await registeredBy(model, { PULL: 'pull-word', PUSH: 'push-word' });
+test('without anything to adopt, nothing is read', () => {
+  expect([...made.values()].filter(({ id }) => id)).toEqual([]);
+});
+
+test("an existing registry's logins take the place of the derived ones, as secrets", () => {
   const login = (name: string) =>
-    JSON.stringify(registered.get(name)?.inputs.data, (_key, value: unknown) =>
+    JSON.stringify(adopted.get(name)?.inputs.data, (_key, value: unknown) =>
       typeof value === 'string' && value !== SECRET_MARK ? Buffer.from(value, 'base64').toString() : value,
     );
   const auth = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64');
@@ -78,26 +86,22 @@ test("an existing registry's logins take the place of the derived ones, as secre
   expect(login('production-shop-pull')).toContain(auth('reader', 'pull-word'));
   expect(login('testing-shop-pull')).toContain(auth('reader', 'pull-word'));
   expect(login('jenkins-registry-shop')).toContain(SECRET_MARK);
-  expect(JSON.stringify(registered.get('delivery-image')?.inputs.registry)).toContain('push-word');
+  expect(JSON.stringify(adopted.get('delivery-image')?.inputs.registry)).toContain('push-word');
 });
 
-test('each cluster has its own credentials where the stack names them, and other credentials replace nothing', async () => {
-  const clusters =
-    'ci: { context: one, kubeconfig: CI_CONFIG }, production: { context: two, server: "https://two.test" }';
-  const registered = await registeredBy(modelOf({ clusters }), { CI_CONFIG: 'kind: Config' });
-  const ci = registered.get('ci-cluster')?.inputs ?? {};
+test('each cluster has its own credentials where the stack names them, and other credentials replace nothing', () => {
+  const ci = adopted.get('ci-cluster')?.inputs ?? {};
   expect(ci).toMatchObject({ context: 'one', clusterIdentifier: 'one' });
   expect(JSON.stringify(ci.kubeconfig)).toContain(SECRET_MARK);
   expect(JSON.stringify(ci.kubeconfig)).toContain('kind: Config');
-  const production = registered.get('production-cluster')?.inputs ?? {};
+  const production = adopted.get('production-cluster')?.inputs ?? {};
   expect(production).toMatchObject({ context: 'two' });
   expect(production).not.toHaveProperty('kubeconfig');
   expect(production).not.toHaveProperty('clusterIdentifier');
 });
 
-test("the deployer's token of production reaches the ci cluster as it is, as a secret", async () => {
-  const registered = await registeredBy(modelOf({}), {});
-  const { data } = registered.get('deploy-kubeconfig')?.inputs ?? {};
+test("the deployer's token of production reaches the ci cluster as it is, as a secret", () => {
+  const { data } = made.get('deploy-kubeconfig')?.inputs ?? {};
   expect(JSON.stringify(data)).toContain('dG9r');
   expect(JSON.stringify(data)).toContain('"ca.crt"');
   expect(JSON.stringify(data)).toContain('Y2E=');

@@ -15,6 +15,7 @@ import {
   written,
 } from '../../components/shared/references';
 import { yamlText } from '../../text/yaml';
+import { character } from '../support/characters';
 
 test('a text holds each kind of reference beside what is plain', () => {
   const whole = text`a ${secretRef('hook/x')}${outputRef('bot', 'token')} ${basicRef('push', 'p')} ${htpasswdRef('u', 'p')}${givenRef('SEED')} ${'z'}`;
@@ -50,7 +51,7 @@ test('a reference that is put into plain text is a fault, not a text that nobody
 
 /** Texts that want to be taken for references, or for what stands for them meanwhile. */
 const hostile = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: character }),
   fc
     .array(
       fc.constantFrom('«', '»', '«r', '«r0»', '«rr0»', 'r0»', '«secret:x»', '\\u00ab', '\n', ' ', '"', '#'),

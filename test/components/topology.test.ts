@@ -52,10 +52,42 @@ async function registeredBy(
 /** The mark by which Pulumi's wire format tells a secret. */
 const SECRET_MARK = '1b47061264138c4ac30d75fd1eb44270';
 
-test('each declaration is registered once, by an explicit provider', async () => {
-  const registered = await registeredBy();
+/** What a machine may say of clusters and daemons, which is not the topology's. */
+const AMBIENT = { KUBECONFIG: '/machine/kubeconfig', DOCKER_HOST: 'unix:///machine/docker.sock' };
+
+// One whole topology, which takes a second to register, serves all tests of it.
+let whole: Registered[];
+/** Addresses that were asked whether they answer. */
+const asked: string[] = [];
+/** Name, `protect` and `retainOnDelete` of what has one of them. */
+const kept: [string, boolean | undefined, boolean | undefined][] = [];
+let ambientAfterwards: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  const seesOptions: pulumi.ResourceTransformation = ({ name, opts }) => {
+    const { protect, retainOnDelete } = opts as pulumi.CustomResourceOptions;
+    if (protect || retainOnDelete) kept.push([name, protect, retainOnDelete]);
+    return undefined;
+  };
+  const before = { ...process.env };
+  Object.assign(process.env, AMBIENT);
+  try {
+    whole = await registeredBy(
+      undefined,
+      async (url) => {
+        asked.push(url);
+      },
+      { transformations: [seesOptions] },
+    );
+    ambientAfterwards = { ...process.env };
+  } finally {
+    process.env = before;
+  }
+});
+
+test('each declaration is registered once, by an explicit provider', () => {
   const expected = topologyBoxes(testModel()).flatMap((box) => box.declarations.map(({ name }) => name));
-  const resources = registered.filter(
+  const resources = whole.filter(
     ({ type }) => !type.startsWith('switchyard:') && !type.startsWith('pulumi:'),
   );
   expect(resources.map(({ name }) => name).sort()).toEqual([...expected].sort());
@@ -66,19 +98,15 @@ test('each declaration is registered once, by an explicit provider', async () =>
     });
 });
 
-test('an image is pushed only when its registry answers', async () => {
-  const asked: string[] = [];
-  const registered = await registeredBy(undefined, async (url) => {
-    asked.push(url);
-  });
-  const images = registered.filter(({ type }) => type === 'docker:index/image:Image');
+test('an image is pushed only when its registry answers', () => {
+  const images = whole.filter(({ type }) => type === 'docker:index/image:Image');
   expect(images.map(({ name }) => name).sort()).toEqual(['delivery-image', 'jenkins-image']);
   const { scheme, address } = testModel().settings.registry;
   expect(asked).toEqual([`${scheme}://${address}/v2/`, `${scheme}://${address}/v2/`]);
 });
 
-test('both clusters are written by server-side apply, their Secrets and ConfigMaps changed in place', async () => {
-  const clusters = (await registeredBy()).filter(({ type }) => type === 'pulumi:providers:kubernetes');
+test('both clusters are written by server-side apply, their Secrets and ConfigMaps changed in place', () => {
+  const clusters = whole.filter(({ type }) => type === 'pulumi:providers:kubernetes');
   // A provider's inputs go over the wire as JSON.
   const inPlace = {
     enableServerSideApply: 'true',
@@ -91,38 +119,24 @@ test('both clusters are written by server-side apply, their Secrets and ConfigMa
   });
 });
 
-test("a provider's state holds nothing of the machine that runs the program", async () => {
-  const ambient = { KUBECONFIG: '/machine/kubeconfig', DOCKER_HOST: 'unix:///machine/docker.sock' };
-  const before = { ...process.env };
-  Object.assign(process.env, ambient);
-  try {
-    const providers = (await registeredBy()).filter(({ type }) => type.startsWith('pulumi:providers:'));
-    expect(providers).toHaveLength(4);
-    expect(JSON.stringify(providers)).not.toContain('/machine/');
-    expect(process.env).toMatchObject(ambient);
-  } finally {
-    process.env = before;
-  }
+test("a provider's state holds nothing of the machine that runs the program", () => {
+  const providers = whole.filter(({ type }) => type.startsWith('pulumi:providers:'));
+  expect(providers).toHaveLength(4);
+  expect(JSON.stringify(providers)).not.toContain('/machine/');
+  expect(ambientAfterwards).toMatchObject(AMBIENT);
 });
 
-test('what must outlive the stack is registered protected and retained, and nothing else is', async () => {
-  const kept: [string, boolean | undefined, boolean | undefined][] = [];
-  const seesOptions: pulumi.ResourceTransformation = ({ name, opts }) => {
-    const { protect, retainOnDelete } = opts as pulumi.CustomResourceOptions;
-    if (protect || retainOnDelete) kept.push([name, protect, retainOnDelete]);
-    return undefined;
-  };
-  await registeredBy(undefined, undefined, { transformations: [seesOptions] });
+test('what must outlive the stack is registered protected and retained, and nothing else is', () => {
   const declared = topologyBoxes(testModel())
     .flatMap((box) => [...box.declarations])
     .filter(({ protect, retainOnDelete }) => protect || retainOnDelete)
     .map(({ name, protect, retainOnDelete }) => [name, protect, retainOnDelete]);
-  expect(kept.sort()).toEqual(declared.sort());
+  expect([...kept].sort()).toEqual(declared.sort());
   expect(kept).toContainEqual(['jenkins-home', true, true]);
 });
 
-test('the hook token arrives wrapped as a secret, with the derived value', async () => {
-  const hook = (await registeredBy()).find(({ name }) => name === 'gitlab-shop-hook');
+test('the hook token arrives wrapped as a secret, with the derived value', () => {
+  const hook = whole.find(({ name }) => name === 'gitlab-shop-hook');
   expect(JSON.stringify(hook?.inputs.token)).toContain(SECRET_MARK);
   expect(JSON.stringify(hook?.inputs.token)).toContain(new Secrets(SEED, 'test').secret('hook/shop'));
 });

@@ -16,7 +16,7 @@ import { scaled } from '../support/scale';
 // Whatever a catalog and a stack say: each namespace denies what goes out, no way leads to where machines are told who
 // they are, and nothing that runs fills its node's disk.
 
-const RUNS = scaled({ usual: 60, all: 3000 });
+const RUNS = scaled({ usual: 30, all: 3000 });
 const POLICY = 'kubernetes:networking.k8s.io/v1:NetworkPolicy';
 
 /** One of each range, and both ends of the largest. */

@@ -64,7 +64,7 @@ test('every identity is there once; what is tried says who, and tries something 
 function whole(
   clusters = 'ci: { context: one }, production: { context: one }',
   prefix?: string,
-): BoxDeclaration[] {
+): readonly BoxDeclaration[] {
   const catalog = parseCatalog({
     ...catalogTexts,
     modules: {

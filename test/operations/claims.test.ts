@@ -206,7 +206,7 @@ describe('of those that come at the same moment', () => {
             expect(new Set(store.cancelled).size).toBeLessThanOrEqual(left[0] === undefined ? 0 : 1);
           },
         ),
-        { numRuns: scaled({ usual: 40, all: 2000 }) },
+        { numRuns: scaled({ usual: 15, all: 2000 }) },
       ),
   );
 });

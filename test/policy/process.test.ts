@@ -20,7 +20,7 @@ import { root } from '../support/model';
 
 // The pack as the CLI runs it: the same program of @pulumi/pulumi, started in the pack's folder, spoken to over gRPC.
 
-/** ts-node compiles the pack at each start. */
+/** Pulumi loads its compiler at each start. */
 const TIMEOUT = 120_000;
 
 let pack: ChildProcessByStdio<null, Readable, null>;

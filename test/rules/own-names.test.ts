@@ -56,10 +56,9 @@ function meeting(probe: string, all: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => dnsLabel.safeParse(name).success).sort();
 }
 
-const modules = meeting('qprobe', claimed('qprobe', 'zservice')).filter(
-  (name) => !reservedProjects.includes(name),
-);
-const services = meeting('zservice', claimed('qprobe', 'zservice')).filter((name) => name !== 'qprobe');
+const probed = claimed('qprobe', 'zservice');
+const modules = meeting('qprobe', probed).filter((name) => !reservedProjects.includes(name));
+const services = meeting('zservice', probed).filter((name) => name !== 'qprobe');
 
 test('such names there are', () => {
   expect(modules).toEqual(expect.arrayContaining(['pull', 'topology', 'topology-drift', 'ledger']));

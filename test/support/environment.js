@@ -13,8 +13,17 @@ function spent() {
 }
 
 /**
- * Jest's own, without one thing: Pulumi notes the stack of each promise that it makes, for its report of leaks, and jest
- * looks each of its calls up in the source maps. That was half of the time of a suite that registers a whole topology.
+ * How many calls the stack of an error shows. Jest has 100, which each error pays that is only made and caught: fast-check
+ * makes tens of thousands to know its values again, Pulumi one for each promise, jest itself one for each `expect`.
+ */
+const CALLS = 25;
+
+/** Who makes an error for its stack alone: Pulumi, for its report of leaks and to tell the engine of a program's lines. */
+const UNREAD = new Set(['debuggablePromise', 'callsites']);
+
+/**
+ * Jest's own, with short stacks, and without one thing: jest looks each call of a stack up in the source maps. That was half
+ * of the time of a suite that registers a whole topology.
  *
  * SWITCHYARD_TEST_CPU names a file that gets a line of each suite: the processor seconds of all, those of programs that it
  * started, and its path, tabs between (Linux).
@@ -23,14 +32,16 @@ module.exports = class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
     this.suite = context.testPath;
+    this.global.Error.stackTraceLimit = CALLS;
     if (process.env.SWITCHYARD_TEST_CPU) this.before = spent();
   }
 
   async setup() {
     await super.setup();
+    Error.stackTraceLimit = CALLS;
     const mapped = Error.prepareStackTrace;
     Error.prepareStackTrace = (error, calls) =>
-      calls[0]?.getFunctionName() === 'debuggablePromise' ? '(not looked up)' : mapped(error, calls);
+      UNREAD.has(calls[0]?.getFunctionName()) ? '(not looked up)' : mapped(error, calls);
   }
 
   async teardown() {

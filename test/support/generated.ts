@@ -58,6 +58,15 @@ const names: Readonly<Record<string, readonly string[]>> = {
   'switchyard:stateCopies': ['file:///copies', 'azblob://copies'],
 };
 
+/** Of each pattern once: to make texts of one takes longer than to make many of them. */
+const matching = new Map<string, fc.Arbitrary<string>>();
+function textsOf(pattern: string, size?: 'medium'): fc.Arbitrary<string> {
+  const key = `${size} ${pattern}`;
+  const made = matching.get(key) ?? fc.stringMatching(new RegExp(pattern), { size });
+  matching.set(key, made);
+  return made;
+}
+
 function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
   const options = schema.anyOf ?? schema.oneOf;
   if (options) return fc.oneof(...options.map((option) => right(option, key)));
@@ -68,7 +77,7 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
       if (names[key]) {
         return fc.oneof(
           { weight: 40, arbitrary: fc.constantFrom(...names[key]) },
-          { weight: 1, arbitrary: schema.pattern ? fc.stringMatching(new RegExp(schema.pattern)) : nasty },
+          { weight: 1, arbitrary: schema.pattern ? textsOf(schema.pattern) : nasty },
         );
       }
       if (schema.format === 'uri') return fc.constantFrom('https://one.test', 'http://two.test:8080');
@@ -77,14 +86,14 @@ function right(schema: JsonSchema, key: string): fc.Arbitrary<unknown> {
         return fc.oneof(
           {
             weight: 40,
-            arbitrary: fc.stringMatching(new RegExp(schema.pattern)).map((text) => text.slice(0, 30)),
+            arbitrary: textsOf(schema.pattern).map((text) => text.slice(0, 30)),
           },
           // As long as it gets, which is where Kubernetes ends.
-          { weight: 1, arbitrary: fc.stringMatching(new RegExp(schema.pattern), { size: 'medium' }) },
+          { weight: 1, arbitrary: textsOf(schema.pattern, 'medium') },
           { weight: 1, arbitrary: nasty },
         );
       return fc.oneof(
-        { weight: 60, arbitrary: fc.stringMatching(/^[a-z][a-z ]{9,14}[a-z]$/) },
+        { weight: 60, arbitrary: textsOf('^[a-z][a-z ]{9,14}[a-z]$') },
         { weight: 1, arbitrary: nasty },
       );
     case 'integer':

@@ -13,7 +13,13 @@ import { jenkinsSpec } from '../../components/specs';
 // What the box of Jenkins makes of a whole model.
 
 export const casc = (model: Model) => cascOf(withDefaults(jenkinsSpec(model)));
-export const cascYaml = (model: Model): string => cascYamlOf(jenkinsSpec(model));
+/** Of each model once: it is the longest text of all. */
+const written = new WeakMap<Model, string>();
+export function cascYaml(model: Model): string {
+  const yaml = written.get(model) ?? cascYamlOf(jenkinsSpec(model));
+  written.set(model, yaml);
+  return yaml;
+}
 export const jenkinsResources = (model: Model): Declaration[] => jenkinsDeclarations(jenkinsSpec(model));
 export const reconcilerResources = (model: Model): Declaration[] =>
   reconcilerOf(withDefaults(jenkinsSpec(model)));

@@ -2,15 +2,14 @@ import fc from 'fast-check';
 import { micromark } from 'micromark';
 import { gfm, gfmHtml } from 'micromark-extension-gfm';
 import { type DefaultTreeAdapterTypes, parseFragment } from 'parse5';
+import { character } from './characters';
 
 // CommonMark with GitHub's extensions, which GitLab's engine has as well, then HTML as a browser reads it.
 
 type Node = DefaultTreeAdapterTypes.ChildNode;
 
-const nodesOf = (markdown: string): Node[] =>
-  parseFragment(
-    micromark(markdown, { allowDangerousHtml: true, extensions: [gfm()], htmlExtensions: [gfmHtml()] }),
-  ).childNodes;
+const options = { allowDangerousHtml: true, extensions: [gfm()], htmlExtensions: [gfmHtml()] };
+const nodesOf = (markdown: string): Node[] => parseFragment(micromark(markdown, options)).childNodes;
 
 /** Elements on the way, and each text of its own, as GitLab's filters look at them. */
 function* walk(nodes: readonly Node[]): Generator<{ element: string } | { text: string }> {
@@ -22,10 +21,16 @@ function* walk(nodes: readonly Node[]): Generator<{ element: string } | { text: 
     } else yield { element: node.nodeName };
   }
 }
-export const elementsOf = (markdown: string): Set<string> =>
-  new Set([...walk(nodesOf(markdown))].flatMap((each) => ('element' in each ? [each.element] : [])));
-export const textsOf = (markdown: string): string[] =>
-  [...walk(nodesOf(markdown))].flatMap((each) => ('text' in each ? [each.text] : []));
+/** The elements of a text, and each of its texts. */
+export function partsOf(markdown: string): { readonly elements: Set<string>; readonly texts: string[] } {
+  const parts = [...walk(nodesOf(markdown))];
+  return {
+    elements: new Set(parts.flatMap((each) => ('element' in each ? [each.element] : []))),
+    texts: parts.flatMap((each) => ('text' in each ? [each.text] : [])),
+  };
+}
+export const elementsOf = (markdown: string): Set<string> => partsOf(markdown).elements;
+export const textsOf = (markdown: string): string[] => partsOf(markdown).texts;
 
 /** Text that means something to Markdown, to HTML and to GitLab. */
 export const hostile = fc
@@ -85,7 +90,7 @@ export const hostile = fc
         '\0',
         '\ud800',
       ),
-      fc.string({ unit: 'binary', maxLength: 4 }),
+      fc.string({ unit: character, maxLength: 4 }),
     ),
     { minLength: 1, maxLength: 8 },
   )

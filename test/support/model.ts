@@ -64,8 +64,8 @@ export const released = {
   commit: 'b'.repeat(40),
 };
 
-/** A small whole model: one module, one service, released. */
-export function testModel(overrides: Partial<Model> = {}): Model {
+let whole: Model | undefined;
+function wholeModel(): Model {
   const catalog = parseCatalog(catalogTexts);
   return {
     settings: parseStack(stackText, 'stacks/Pulumi.test.yaml', 'test'),
@@ -75,8 +75,13 @@ export function testModel(overrides: Partial<Model> = {}): Model {
     library: { 'vars/modulePipeline.groovy': 'def call(Map settings) {}\n' },
     program: 'c'.repeat(64),
     files: { ...catalogTexts, stacks: { 'Pulumi.test.yaml': stackText } },
-    ...overrides,
   };
+}
+
+/** A small whole model: one module, one service, released. It is read once, and the same one without overrides. */
+export function testModel(overrides: Partial<Model> = {}): Model {
+  whole ??= wholeModel();
+  return Object.keys(overrides).length === 0 ? whole : { ...whole, ...overrides };
 }
 
 /** The test model of a stack with other keys. */

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { type DrillReport, faultsOf, reportMarkdown } from '../../operations/drill/report';
 import { gitlabTable, resourcesTable } from '../../operations/render/tables';
 import { markdownCode, markdownText } from '../../text/markdown';
-import { elementsOf, hostile, textsOf } from '../support/markdown';
+import { elementsOf, hostile, partsOf, textsOf } from '../support/markdown';
+import { scaled } from '../support/scale';
 
 /** What GitLab's filters find in a text of the HTML: lib/banzai/filter, patterns of the models. */
 const FOUND = [
@@ -32,15 +33,14 @@ test.each([
     fc.property(hostile, (text) => {
       const source = around(markdownText(text));
       expect(source.split('\n').length).toBe(around('x').split('\n').length);
-      const elements = elementsOf(source);
+      const { elements, texts } = partsOf(source);
       elements.delete('span');
       expect(elements).toEqual(plain);
-      const texts = textsOf(source);
       const whole = texts.join('').replace(/\s+/g, ' ');
       expect(whole).toContain(seen(text) === '' ? '' : seen(text));
       expect(texts.filter((one) => FOUND.some((pattern) => pattern.test(one)))).toEqual([]);
     }),
-    { numRuns: 400 },
+    { numRuns: scaled({ usual: 200, all: 2000 }) },
   );
 });
 
@@ -48,12 +48,12 @@ test('text in the type of code stays text too', () => {
   fc.assert(
     fc.property(hostile, (text) => {
       const source = `| a | b |\n|---|---|\n| ${markdownCode(text)} | c |`;
-      const elements = elementsOf(source);
+      const { elements, texts } = partsOf(source);
       elements.delete('span');
       expect(elements).toEqual(new Set(['table', 'thead', 'tbody', 'tr', 'th', 'td', 'code']));
-      expect(textsOf(source).join('').replace(/\s+/g, ' ')).toContain(seen(text));
+      expect(texts.join('').replace(/\s+/g, ' ')).toContain(seen(text));
     }),
-    { numRuns: 400 },
+    { numRuns: scaled({ usual: 200, all: 2000 }) },
   );
 });
 
@@ -92,7 +92,7 @@ test('what is rendered of GitLab and of all resources is tables of text, whateve
         expect(markdown.split('\n').filter((line) => line.startsWith('| '))).toHaveLength(2);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: scaled({ usual: 100, all: 1000 }) },
   );
 });
 
@@ -113,6 +113,6 @@ test('the report of a drill is headings, tables, a picture and text, whatever wa
       elements.delete('span');
       expect(elements).toEqual(new Set([...TABLE, 'h1', 'h2', 'p', 'img', 'ul', 'li']));
     }),
-    { numRuns: 200 },
+    { numRuns: scaled({ usual: 100, all: 1000 }) },
   );
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import { type DefaultTreeAdapterTypes, parseFragment } from 'parse5';
 import { escapeText } from '../../operations/render/markup';
+import { character } from '../support/characters';
 
 const hostile = fc
   .array(
@@ -24,7 +25,7 @@ const hostile = fc
         '\uffff',
         '\ud800',
       ),
-      fc.string({ unit: 'binary', maxLength: 3 }),
+      fc.string({ unit: character, maxLength: 3 }),
     ),
     { maxLength: 6 },
   )

@@ -14,7 +14,7 @@ jest.setTimeout(scaled({ usual: 60_000, all: 1_800_000 }));
 
 /** How many of each kind, and which; more and others by `RECONCILE_HISTORIES` and `RECONCILE_SEED`. */
 const HISTORIES = {
-  numRuns: Number(process.env.RECONCILE_HISTORIES ?? scaled({ usual: 200, all: 20_000 })),
+  numRuns: Number(process.env.RECONCILE_HISTORIES ?? scaled({ usual: 60, all: 20_000 })),
   ...(process.env.RECONCILE_SEED ? { seed: Number(process.env.RECONCILE_SEED) } : {}),
 };
 
@@ -353,7 +353,7 @@ test.each(['each for itself', 'previews of the topology'] as const)(
         expect(world.starts).toEqual([]);
         expect(world.said).toEqual([]);
       }),
-      { numRuns: 100 },
+      { numRuns: scaled({ usual: 30, all: 1000 }) },
     );
   },
 );
@@ -384,6 +384,6 @@ test('with every hook dropped, what is missing is started after 75 seconds at mo
         expect((world.starts[0]?.at ?? 0) - began - opened).toBeLessThanOrEqual(75_000);
       },
     ),
-    { numRuns: 100 },
+    { numRuns: scaled({ usual: 30, all: 1000 }) },
   );
 });

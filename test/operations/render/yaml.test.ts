@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { toYaml } from '../../../operations/render/yaml';
+import { character } from '../../support/characters';
 import { scaled } from '../../support/scale';
 
 const scalar = fc.oneof(
   fc.string({ unit: 'grapheme' }),
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: character }),
   fc.stringMatching(/^[a-z:#\- \n"'|>]{0,20}$/),
   fc.constantFrom(
     'on',

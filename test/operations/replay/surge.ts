@@ -25,8 +25,10 @@ export function surge(users: number, seconds: number, seed: number): Trace {
   const requests = Array<number>(seconds / scrape).fill(0);
   const crowd = { from: seconds * 0.7, to: seconds * 0.7 + 180 };
   const there = (user: number, at: number): boolean => {
+    // A third of them are there all day, for which no cosine is needed.
+    if (user >= users || user < users / 3) return true;
     const day = (2 + Math.cos((2 * Math.PI * at) / seconds + Math.PI)) / 3;
-    return user >= users || user < users * day;
+    return user < users * day;
   };
   for (let user = 0; user < 2 * users; user++) {
     const [from, to] = user < users ? [0, seconds] : [crowd.from, crowd.to];
