@@ -33,8 +33,8 @@ export function here(): Place {
  * @throws Refusal for a `transform.ts` that does not compile or exports no function
  */
 export function foldersHere(): Folders {
-  const { project } = here();
-  return defaultFolders(product, project);
+  const place = here();
+  return defaultFolders(place.product, place.project, transformOf(place));
 }
 
 /**

@@ -4,7 +4,7 @@ import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import { cascYaml } from '../components/jenkins/casc';
 import type { Model } from '../components/model';
 import { jenkinsSpec } from '../components/specs';
-import { text } from '../rules/read';
+import { text } from '../rules/facts/read';
 import { type OtherEnvironment, siteOf } from './render/facts';
 import { manifestFiles } from './render/manifests';
 import { type LiveQueue, topologyPage } from './render/page';

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { emptyLedger, type Ledger } from '../../../catalog/ledger';
 import { MERGE_LABEL } from '../../../catalog/status';
 import { agentWords } from '../../../delivery/agent-start';
-import type { CommitDetails, CommitStatus, MergeRequest, ProjectHook } from '../../../delivery/gitlab';
-import { GitLabError } from '../../../delivery/gitlab';
+import { type CommitDetails, type CommitStatus, type MergeRequest, type ProjectHook, GitLabError } from '../../../delivery/gitlab';
 import { isConcluded, marker } from '../../../delivery/note';
 import type { Build as JenkinsBuild, Run } from '../../../delivery/reconcile/jenkins';
 import { Reconciler, type ReconcilerOptions, type Watched } from '../../../delivery/reconcile/reconciler';
@@ -19,7 +18,7 @@ import {
   QUEUED,
   STARTED,
 } from '../../../delivery/status';
-import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/statuses';
+import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/instance/statuses';
 import { green } from '../certificates';
 
 export const PROJECT = 'switchyard/orders';
