@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type * as pulumi from '@pulumi/pulumi';
 import { type Problem, ProblemsError } from '../../catalog/problems';
 import type { Declaration, ProviderRole } from './declaration';
 import { inOrder, needsOf } from './order';
@@ -61,11 +62,20 @@ function merged(value: unknown, change: unknown): unknown {
   return Object.fromEntries(Object.entries(all).filter(([, inner]) => inner !== undefined));
 }
 
+/** Arguments of which any part may be left out; a list is a whole one. */
+export type Changes<T> = T extends Promise<unknown> | pulumi.OutputInstance<unknown>
+  ? never
+  : T extends readonly unknown[]
+    ? T
+    : T extends object
+      ? { readonly [K in keyof T]?: Changes<T[K]> }
+      : T;
+
 /**
  * A copy of a declaration with some arguments changed: objects are merged, lists and all else replaced, and what is
  * undefined is taken away.
  */
-export const withArgs = <D extends Declaration>(declaration: D, args: Partial<D['args']>): D => ({
+export const withArgs = <D extends Declaration>(declaration: D, args: Changes<D['args']>): D => ({
   ...declaration,
   args: merged(declaration.args, args) as D['args'],
 });
@@ -266,7 +276,9 @@ export function transformed<B extends Declaring>(
       what: 'is declared twice.',
       remedy: 'Give one of the two another name.',
     });
-  for (const fault of unmet(boxes, after, alone)) problems.push({ file, ...fault });
+  // What is named twice or at fault says little about what needs it.
+  if (problems.length === 0)
+    for (const fault of unmet(boxes, after, alone)) problems.push({ file, ...fault });
   if (problems.length === 0)
     for (const box of after) {
       try {
