@@ -7,15 +7,18 @@ import { transformOf } from './transform';
 // What a repository of one's own imports from the package `switchyard`.
 
 export { findModule, loadCatalog } from '../catalog/load';
+export { Autoscaling, type AutoscalingArgs } from '../components/autoscaling/autoscaling';
 export { Backup, type BackupArgs } from '../components/backup/backup';
 export { GitLab, type GitLabArgs } from '../components/gitlab/gitlab';
 export { GitLabModule, type GitLabModuleArgs } from '../components/gitlab/gitlab-module';
-export { Jenkins, type JenkinsArgs } from '../components/jenkins/jenkins';
+export { Jenkins, type JenkinsArgs, type JenkinsOfOthers } from '../components/jenkins/jenkins';
 export { ModuleProduction, type ModuleProductionArgs } from '../components/production/module-production';
+export { Production, type ProductionArgs } from '../components/production/production';
 export { Registry, type RegistryArgs } from '../components/registry/registry';
 export { IN_PLACE } from '../components/shared/in-place';
 export type { Transform, TransformContext } from '../components/shared/transform';
 export { ModuleTests, type ModuleTestsArgs } from '../components/testing/module-tests';
+export { Testing, type TestingArgs } from '../components/testing/testing';
 
 function placeIn(folder: string): Place {
   const { product, project } = placeOf(__dirname, folder);
