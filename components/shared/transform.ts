@@ -157,7 +157,7 @@ function replaced(
     try {
       return transform(before, context);
     } catch (error) {
-      const said = error instanceof Error ? error.message : String(error);
+      const said = String((error as Partial<Error> | null | undefined)?.message ?? error);
       return refuse({
         what: `the transform throws: ${said}.`,
         remedy: /read only|not extensible|Cannot delete/.test(said)
@@ -173,7 +173,7 @@ function replaced(
       remedy: 'Have it depend on nothing but what it is given: no time, no random number, no count.',
     });
   if (result === undefined) return [before];
-  if (result === null || result instanceof Promise)
+  if (result === null || typeof (result as Partial<Promise<unknown>>).then === 'function')
     refuse({
       what: `the transform returns ${result === null ? 'null' : 'a promise'}.`,
       remedy: 'Return a declaration, a list of them ([] leaves it out), or undefined to leave it as it is.',

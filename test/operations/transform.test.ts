@@ -1,7 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ProblemsError } from '../../catalog/problems';
+import { defaultFolders } from '../../components/load';
 import type { Declaration } from '../../components/shared/declaration';
+import { checkAll } from '../../operations/check';
 import { Refusal } from '../../operations/refusal';
 import { transformOf } from '../../operations/transform';
 import { root } from '../support/model';
@@ -53,4 +56,23 @@ test.each([
 ])('%s is refused', (_what, text, said) => {
   expect(() => load(text)).toThrow(Refusal);
   expect(() => load(text)).toThrow(said);
+});
+
+test('check holds what it makes against every rule, and tells its own faults beside them', () => {
+  const faults = (text: string): string => {
+    try {
+      checkAll(defaultFolders(root, root, load(text)), 'lab');
+    } catch (error) {
+      if (error instanceof ProblemsError) return error.message;
+      throw error;
+    }
+    return '';
+  };
+  expect(faults('export default () => undefined;\n')).toBe('');
+  expect(
+    faults("export default ({ type }) => (type.endsWith(':NetworkPolicy') ? [] : undefined);\n"),
+  ).toContain('transform.ts: rule namespace-default-deny: registry-namespace (Namespace registry): ');
+  expect(faults("export default () => { throw new Error('not today'); };\n")).toContain(
+    'transform.ts: gitlab-group: the transform throws: not today.',
+  );
 });
