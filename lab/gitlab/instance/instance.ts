@@ -61,7 +61,7 @@ export const QUIET: Background = { prepare: 300, check: 300, rebase: 300, pipeli
 /** The package that is installed: an Enterprise one without a licence is `free` too, and what most install. */
 export type Edition = 'community' | 'enterprise';
 
-/** What all of it works on: state, repositories, who may do what. What it sets off is made by `app.ts`. */
+/** What everything works on: state, repositories, who may do what. What a changed ref sets off is in `app.ts`. */
 export abstract class Instance {
   readonly store: Store;
   readonly tables: Tables;

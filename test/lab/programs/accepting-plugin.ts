@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type PluginProvider, servePlugin } from '../../../lab/plugins/shared/server';
+import type { PluginProvider } from '../../../lab/plugins/shared/server';
+import { servePlugin } from '../../../lab/plugins/shared/server';
 import { secret } from '../../../lab/plugins/shared/values';
 
 // A provider that says yes to everything and touches nothing: for what is about the engine alone. Which package it
