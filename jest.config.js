@@ -26,7 +26,12 @@ module.exports = {
   // Suites that share the lab run side by side where they can (`test/lab/lanes.ts`).
   ...(process.env.SWITCHYARD_E2E ? { runner: '<rootDir>/test/lab/runner.ts' } : {}),
   globalSetup: process.env.SWITCHYARD_E2E ? '<rootDir>/test/lab/e2e/global-setup.ts' : undefined,
-  moduleNameMapper: { ...bundled(__dirname), '^@npmcli/arborist$': '<rootDir>/test/support/arborist.js' },
+  moduleNameMapper: {
+    ...bundled(__dirname),
+    '^@npmcli/arborist$': '<rootDir>/test/support/arborist.js',
+    // The examples of docs/components import the package by its name, as `paths` of tsconfig.json has it.
+    '^switchyard/(kinds|transform)$': '<rootDir>/components/shared/$1',
+  },
   transform: {
     '\\.(t|j|mj)s$': [
       '@swc/jest',

@@ -7,7 +7,7 @@ import type { Model } from '../components/model';
 import { renderTopology, writeRendered } from '../operations/render';
 import { check } from '../rules';
 import { modelFacts } from '../rules/assert';
-import { describeViolation } from '../rules/rule';
+import { describeViolation } from '../rules/facts/violation';
 import { generatedCatalog, generatedModel } from '../test/support/catalog';
 
 const MODULES = 200;

@@ -16,6 +16,9 @@ export interface Place {
 /** Source of the program of somebody's own repository. */
 export const OWN_PROGRAM = 'index.ts';
 
+/** Source of what such a repository changes in all declarations, where it has one. */
+export const OWN_TRANSFORM = 'transform.ts';
+
 /** An installed package has both: templates, as a checkout has, and the note which program it is, as the image has. */
 const isPackage = (product: string): boolean =>
   ['catalog', PROGRAM_FILE].every((name) => existsSync(join(product, name)));

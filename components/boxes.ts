@@ -1,3 +1,4 @@
+import { OWN_TRANSFORM } from '../catalog/place';
 import { autoscalingDeclarations } from './autoscaling/resources';
 import { backupDeclarations } from './backup/resources';
 import { gitlabDeclarations, gitlabModuleDeclarations } from './gitlab/resources';
@@ -8,6 +9,7 @@ import { registryDeclarations } from './registry/resources';
 import { registryRetentionDeclarations } from './registry/retention';
 import type { Declaration } from './shared/declaration';
 import { inOrder } from './shared/order';
+import { transformed } from './shared/transform';
 import {
   autoscalingSpec,
   backupSpec,
@@ -37,21 +39,35 @@ export interface BoxDeclaration {
 const made = new WeakMap<Model, readonly BoxDeclaration[]>();
 
 /**
- * The whole topology as plain data, in an order in which each declaration comes after those that it needs.
- * Pure: `render`, the rules and the tests read it without a Pulumi engine. Made once of each model.
+ * The whole topology as plain data, in an order in which each declaration comes after those that it needs, with what the
+ * model's transform makes of it. Pure: `render`, the rules and the tests read it without a Pulumi engine. Made once of each
+ * model.
+ * @throws ProblemsError for a transform that is at fault
  */
 export function topologyBoxes(model: Model): readonly BoxDeclaration[] {
   const known = made.get(model);
   if (known) return known;
-  const whole = boxes(model).map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
+  const { settings, transform } = model;
+  const declared = boxes(model);
+  const wanted = transform
+    ? transformed(declared, transform, {
+        environment: settings.environment,
+        file: OWN_TRANSFORM,
+        alone: isDeployed,
+      })
+    : declared;
+  const whole = wanted.map((box) => ({ ...box, declarations: inOrder(box.declarations) }));
   made.set(model, whole);
   return whole;
 }
 
+/** A deploy evaluates one module's production without the rest. */
+const isDeployed = ({ box, module }: BoxDeclaration): boolean => box === 'production' && module !== undefined;
+
 /** All boxes, or with `only` what a deploy of these modules evaluates: their production. */
 export const wantedBoxes = (model: Model, only?: readonly string[]): readonly BoxDeclaration[] =>
   topologyBoxes(model).filter(
-    ({ box, module }) => !only || (box === 'production' && module !== undefined && only.includes(module)),
+    (box) => !only || (isDeployed(box) && box.module !== undefined && only.includes(box.module)),
   );
 
 function boxes(model: Model): BoxDeclaration[] {

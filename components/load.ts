@@ -27,6 +27,7 @@ import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
 import { neighbourFaults } from './neighbours';
 import { names } from './shared/naming';
+import type { Transform } from './shared/transform';
 
 /** Folders that a program reads from; a deploy image and a test bring their own. */
 export interface Folders {
@@ -45,10 +46,15 @@ export interface Folders {
   readonly wholeStacks?: string;
   /** The Jenkins shared library. */
   readonly library: string;
+  /** What the repository changes in all declarations. @default nothing */
+  readonly transform?: Transform;
 }
 
-/** @param project whose catalog and stacks are read, see `catalog/place.ts`. @default `root`, which has its own */
-export function defaultFolders(root: string, project = root): Folders {
+/**
+ * @param project whose catalog and stacks are read, see `catalog/place.ts`. @default `root`, which has its own
+ * @param transform what that repository changes in all declarations. @default nothing
+ */
+export function defaultFolders(root: string, project = root, transform?: Transform): Folders {
   // A catalog that is given is all there is, as in Pods, which have it from what was applied.
   const { SWITCHYARD_CATALOG: given } = process.env;
   return {
@@ -59,6 +65,7 @@ export function defaultFolders(root: string, project = root): Folders {
     stacks: process.env.SWITCHYARD_STACKS ?? join(project, 'stacks'),
     wholeStacks: process.env.SWITCHYARD_WHOLE_STACKS,
     library: process.env.SWITCHYARD_LIBRARY ?? join(root, 'delivery', 'library'),
+    ...(transform ? { transform } : {}),
   };
 }
 
@@ -457,6 +464,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
         library: libraryOf(folders.library, settings),
         files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
         program: only ? '' : programOf(folders.root, folders.project),
+        ...(folders.transform ? { transform: folders.transform } : {}),
       };
     }
   }

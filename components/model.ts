@@ -1,6 +1,7 @@
 import type { Catalog, Module } from '../catalog/load';
 import type { RepositoryFiles } from '../stacks/files';
 import type { StackSettings } from '../stacks/schema';
+import type { Transform } from './shared/transform';
 
 /** What is released: module → image by digest. Read from the release ledger of the environment. */
 export type Releases = Readonly<Record<string, { readonly image: string; readonly commit: string }>>;
@@ -20,4 +21,6 @@ export interface Model {
   readonly program: string;
   /** Purposes whose secrets this run brings in where something with data has another by now. @default none */
   readonly rotating?: readonly string[];
+  /** What a repository of one's own changes in all declarations. @default nothing */
+  readonly transform?: Transform;
 }

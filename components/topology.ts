@@ -5,6 +5,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { Module } from '../catalog/load';
 import { Autoscaling } from './autoscaling/autoscaling';
 import { Backup } from './backup/backup';
+import { topologyBoxes } from './boxes';
 import { GitLab } from './gitlab/gitlab';
 import { GitLabModule } from './gitlab/gitlab-module';
 import { Jenkins } from './jenkins/jenkins';
@@ -142,7 +143,10 @@ export class Topology extends pulumi.ComponentResource {
       provider: (role) => provider(role, args, child),
       reach: args.reach,
     });
-    const shared = { registrar };
+    const declared = model.transform
+      ? new Map(topologyBoxes(model).map((box) => [box.name, box.declarations]))
+      : undefined;
+    const shared = { registrar, declared };
     const production = (module: Module): void => {
       const spec = moduleProductionSpec(model, module);
       new ModuleProduction(`production-${module.name}`, { ...spec, ...shared }, child);

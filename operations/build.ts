@@ -2,7 +2,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
-import { OWN_PROGRAM } from '../catalog/place';
+import { OWN_PROGRAM, OWN_TRANSFORM } from '../catalog/place';
 import { PROGRAM_FILE, programOf } from '../catalog/program';
 
 /**
@@ -51,6 +51,11 @@ const ownProgram = (root: string, project: string): Plugin => ({
   setup(builder) {
     builder.onResolve({ filter: /^\.\.\/index$/ }, ({ resolveDir }) =>
       resolveDir === join(root, 'operations') ? { path: join(project, OWN_PROGRAM) } : undefined,
+    );
+    builder.onResolve({ filter: /^\.\/own-transform$/ }, ({ resolveDir }) =>
+      resolveDir === join(root, 'operations') && existsSync(join(project, OWN_TRANSFORM))
+        ? { path: join(project, OWN_TRANSFORM) }
+        : undefined,
     );
     // One copy of what runs and of what is run.
     builder.onResolve({ filter: /^switchyard$/ }, () => ({ path: join(root, 'operations', 'library.js') }));

@@ -2,18 +2,24 @@ import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders } from '../components/load';
 import program from '../index';
 import { checkAll } from './check';
+import { transformOf } from './transform';
 
 // What a repository of one's own imports from the package `switchyard`.
 
 export { findModule, loadCatalog } from '../catalog/load';
+export { Autoscaling, type AutoscalingArgs } from '../components/autoscaling/autoscaling';
 export { Backup, type BackupArgs } from '../components/backup/backup';
 export { GitLab, type GitLabArgs } from '../components/gitlab/gitlab';
 export { GitLabModule, type GitLabModuleArgs } from '../components/gitlab/gitlab-module';
 export { Jenkins, type JenkinsArgs } from '../components/jenkins/jenkins';
 export { ModuleProduction, type ModuleProductionArgs } from '../components/production/module-production';
+export { Production, type ProductionArgs } from '../components/production/production';
 export { Registry, type RegistryArgs } from '../components/registry/registry';
 export { IN_PLACE } from '../components/shared/in-place';
+export type { ExistingJenkins } from '../components/shared/jenkins-endpoint';
+export type { Transform, TransformContext } from '../components/shared/transform';
 export { ModuleTests, type ModuleTestsArgs } from '../components/testing/module-tests';
+export { Testing, type TestingArgs } from '../components/testing/testing';
 
 function placeIn(folder: string): Place {
   const { product, project } = placeOf(__dirname, folder);
@@ -24,12 +30,13 @@ function placeIn(folder: string): Place {
 }
 
 /**
- * The whole topology of a repository, as Pulumi's program.
+ * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one.
  * @param folder the repository: `__dirname` of its `index.ts`
  * @returns addresses that people need, to be the stack's outputs
  */
 export async function topology(folder: string): Promise<Record<string, string>> {
-  return program(placeIn(folder));
+  const place = placeIn(folder);
+  return program(place, transformOf(place));
 }
 
 /**
@@ -38,6 +45,6 @@ export async function topology(folder: string): Promise<Record<string, string>> 
  * @throws an Error with one line a fault
  */
 export function check(folder: string): void {
-  const { product, project } = placeIn(folder);
-  checkAll(defaultFolders(product, project));
+  const place = placeIn(folder);
+  checkAll(defaultFolders(place.product, place.project, transformOf(place)));
 }

@@ -5,6 +5,7 @@ import { defaultFolders, type Folders } from '../components/load';
 import { backendFault } from '../stacks/backend';
 import type { StackSettings } from '../stacks/schema';
 import { EXIT, Refusal } from './refusal';
+import { transformOf } from './transform';
 
 /** What comes with Switchyard. */
 export const { product } = placeOf(__dirname);
@@ -27,10 +28,13 @@ export function here(): Place {
   );
 }
 
-/** The folders of {@link here}. */
+/**
+ * The folders of {@link here}.
+ * @throws Refusal for a `transform.ts` that does not compile or exports no function
+ */
 export function foldersHere(): Folders {
-  const { project } = here();
-  return defaultFolders(product, project);
+  const place = here();
+  return defaultFolders(place.product, place.project, transformOf(place));
 }
 
 /**

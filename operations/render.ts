@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { topologyBoxes } from '../components/boxes';
+import { type BoxDeclaration, topologyBoxes } from '../components/boxes';
 import { cascYaml } from '../components/jenkins/casc';
 import type { Model } from '../components/model';
 import { jenkinsSpec } from '../components/specs';
+import { text } from '../rules/facts/read';
 import { type OtherEnvironment, siteOf } from './render/facts';
 import { manifestFiles } from './render/manifests';
 import { type LiveQueue, topologyPage } from './render/page';
@@ -31,12 +32,20 @@ export function renderTopology(
   const boxes = topologyBoxes(model).filter((box) => module === undefined || box.module === module);
   const site = siteOf(model, boxes, module, others);
   const files = manifestFiles(boxes);
-  if (module === undefined) files.set('jenkins/casc.yaml', cascYaml(jenkinsSpec(model)));
+  if (module === undefined) files.set('jenkins/casc.yaml', cascOf(model, boxes));
   files.set('gitlab.md', gitlabTable(site.title, boxes));
   files.set('resources.md', resourcesTable(site.title, boxes));
   files.set('topology.svg', topologySvg(site));
   files.set('index.html', topologyPage(site));
   return files;
+}
+
+/** Jenkins' configuration as it is declared; a Jenkins that was there before gets parts of it. */
+function cascOf(model: Model, boxes: readonly BoxDeclaration[]): string {
+  const declared = boxes
+    .flatMap(({ declarations }) => declarations)
+    .find(({ type, name }) => type === 'kubernetes:core/v1:ConfigMap' && name === 'jenkins-casc');
+  return text(declared?.args, 'data', 'jenkins.yaml') ?? cascYaml(jenkinsSpec(model));
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { StackValidationPolicy } from '@pulumi/policy';
 import { rules } from '../rules';
 import { type Facts, factsOf } from '../rules/facts';
-import { describeViolation, type Rule } from '../rules/rule';
+import { describeViolation } from '../rules/facts/violation';
+import type { Rule } from '../rules/rule';
 import { type EngineResource, itemsOfResources } from './resources';
 
 const asPolicy = (

@@ -1,5 +1,5 @@
-import type { Item } from '../rules/item';
-import { at, isFields, UNKNOWN } from '../rules/read';
+import type { Item } from '../rules/facts/item';
+import { at, isFields, UNKNOWN } from '../rules/facts/read';
 
 /** What the adapter reads of a `PolicyResource`: a part of the type, so that a test needs no engine. */
 export interface EngineResource {

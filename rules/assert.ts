@@ -1,4 +1,5 @@
 import { LEDGER_PROJECT } from '../catalog/ledger';
+import { OWN_TRANSFORM } from '../catalog/place';
 import { locate, type Problem, ProblemsError } from '../catalog/problems';
 import type { Model } from '../components/model';
 import { textOf } from '../stacks/files';
@@ -19,8 +20,10 @@ export function modelFacts(model: Model): Facts {
 export const brokenRules = (model: Model, only?: readonly string[]): Broken[] =>
   check(modelFacts(model)).filter(({ modules }) => !only || modules.some((name) => only.includes(name)));
 
+const idOf = ({ rule, where, what }: Broken): string => JSON.stringify([rule, where, what]);
+
 /**
- * Holds a model against every rule.
+ * Holds a model against every rule. What holds without the model's transform is that one's fault, and told so.
  * @param only report only what concerns these modules: one module's fault does not stop another one's deploy
  * @throws ProblemsError with one line a violation: `stacks/Pulumi.<environment>.yaml:1: rule <rule>: <where>: <what>
  *   <remedy>`, or with the file, line and key in front that are what to mend
@@ -28,13 +31,18 @@ export const brokenRules = (model: Model, only?: readonly string[]): Broken[] =>
 export function assertRules(model: Model, only?: readonly string[]): void {
   const broken = brokenRules(model, only);
   if (broken.length === 0) return;
-  const problems = broken.map(
-    ({ rule, where, what, remedy, file, at }): Problem => ({
+  const without = model.transform ? brokenRules({ ...model, transform: undefined }, only) : broken;
+  const known = new Set(without.map(idOf));
+  const problems = broken.map((one): Problem => {
+    const { rule, where, what, remedy, file, at } = one;
+    if (!known.has(idOf(one)))
+      return { file: OWN_TRANSFORM, key: `rule ${rule}`, what: `${where}: ${what}`, remedy };
+    return {
       file: file ?? `stacks/Pulumi.${model.settings.environment}.yaml`,
       key: at ?? `rule ${rule}`,
       what: at === undefined ? `${where}: ${what}` : `rule ${rule}: ${where}: ${what}`,
       remedy,
-    }),
-  );
+    };
+  });
   throw new ProblemsError(locate(problems, (file) => textOf(model.files, file)));
 }

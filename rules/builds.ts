@@ -1,6 +1,6 @@
-import { labelOf, violation } from './item';
-import { containersOf, type PodUse } from './pods';
-import { at, list, text } from './read';
+import { labelOf, violation } from './facts/item';
+import { containersOf, type PodUse } from './facts/pods';
+import { at, list, text } from './facts/read';
 import type { Rule } from './rule';
 
 const ENFORCE = 'pod-security.kubernetes.io/enforce';

@@ -1,7 +1,17 @@
 import type { Facts } from './facts';
-import { describe, type Item, isKubernetes, kindOf, moduleOf, nameOf, namespaceOf, violation } from './item';
-import { list, number, push, text, UNKNOWN } from './read';
-import type { Rule, Violation } from './rule';
+import {
+  describe,
+  type Item,
+  isKubernetes,
+  kindOf,
+  moduleOf,
+  nameOf,
+  namespaceOf,
+  violation,
+} from './facts/item';
+import { list, number, push, text, UNKNOWN } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 interface Claim {
   readonly item: Item;

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { STATUS_NAME } from '../catalog/status';
 import type { Facts } from './facts';
-import { foreignStatuses, hookId, jobId, jobPathOf, libraryFiles } from './graph';
-import { type Item, namespaceOf, secretValues, violation } from './item';
-import type { Job } from './jenkins';
-import { text, UNKNOWN } from './read';
+import { foreignStatuses, hookId, jobId, jobPathOf, libraryFiles } from './facts/graph';
+import { type Item, namespaceOf, secretValues, violation } from './facts/item';
+import type { Job } from './facts/jenkins';
+import { text, UNKNOWN } from './facts/read';
 import type { Rule } from './rule';
 
 const hooks = (facts: Facts): readonly Item[] =>

@@ -1,8 +1,9 @@
 import { exceptionFor } from './exceptions';
-import { type Item, labelOf, nameOf, violation } from './item';
-import { containerPart, containersOf, type PodUse } from './pods';
-import { at, list, text } from './read';
-import type { Rule, Violation } from './rule';
+import { type Item, labelOf, nameOf, violation } from './facts/item';
+import { containerPart, containersOf, type PodUse } from './facts/pods';
+import { at, list, text } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 /** Volume in which Jenkins' Kubernetes plugin keeps an agent's workspace; it adds one without an end to Pods without it. */
 const WORKSPACE = 'workspace-volume';

@@ -1,7 +1,8 @@
 import type { Facts } from './facts';
-import { type Item, nameOf, namespaceOf, violation } from './item';
-import { list, text } from './read';
-import type { Rule, Violation } from './rule';
+import { type Item, nameOf, namespaceOf, violation } from './facts/item';
+import { list, text } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 const RBAC = 'kubernetes:rbac.authorization.k8s.io/v1';
 

@@ -1,8 +1,9 @@
 import { referencesIn, show, shownText, type Template } from '../components/shared/references';
-import { annotationOf, type Item, kindOf, labelOf, moduleOf, nameOf, violation } from './item';
-import { containerPart, containersOf, type PodUse } from './pods';
-import { fields, isTextual, text, textual, UNKNOWN } from './read';
-import type { Rule, Violation } from './rule';
+import { annotationOf, type Item, kindOf, labelOf, moduleOf, nameOf, violation } from './facts/item';
+import { containerPart, containersOf, type PodUse } from './facts/pods';
+import { fields, isTextual, text, textual, UNKNOWN } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
 /** An image that the topology builds or reads; what comes at run time is `repository@sha256:…`. */

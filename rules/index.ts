@@ -4,13 +4,14 @@ import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statu
 import { diskBounded, rootReadOnly } from './disk';
 import { driftOnlyReads } from './drift';
 import type { Facts } from './facts';
+import type { Violation } from './facts/violation';
 import { imagesPinned, releasesByDigest, releasesOwn, serviceVersionsAgree } from './images';
 import { ingressWithin } from './ingress';
 import { namespaceDeny, namespaceLimits, namespaceQuota, noWayToMetadata, podSecurity } from './namespaces';
 import { explicitProvider } from './providers';
 import { quotaFits } from './quota';
 import { gitlabTakes, kubernetesTakes, tokensLive } from './refusals';
-import type { Rule, Violation } from './rule';
+import type { Rule } from './rule';
 import { noPlainSecretVariables, secretsByReference } from './secrets';
 import {
   backupsApart,

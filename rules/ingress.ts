@@ -1,7 +1,8 @@
 import type { Facts } from './facts';
-import { type Item, inModule, moduleOf, namespaceOf, violation } from './item';
-import { fields, UNKNOWN } from './read';
-import type { Rule, Violation } from './rule';
+import { type Item, inModule, moduleOf, namespaceOf, violation } from './facts/item';
+import { fields, UNKNOWN } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 /**
  * Annotations whose value is `[namespace/]name` of a Secret or a ConfigMap, by what stands behind the "/" of their key:

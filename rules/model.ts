@@ -11,8 +11,8 @@ import { testPod } from '../delivery/test-pod';
 import { namespacesOf } from '../stacks/namespaces';
 import { repositoryRoot } from '../stacks/registry';
 import type { Untestable } from './facts';
-import type { Item } from './item';
-import type { Fields } from './read';
+import type { Item } from './facts/item';
+import type { Fields } from './facts/read';
 
 /** Stands for what is read or built later: a digest, so that rules about digests hold for it. */
 const DIGEST = `sha256:${'0'.repeat(64)}`;

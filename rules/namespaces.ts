@@ -1,9 +1,10 @@
 import { CLOSED_RANGES, closedWithin } from '../catalog/addresses';
 import { exceptionFor } from './exceptions';
 import type { NamespaceFacts } from './facts';
-import { labelOf, nameOf, violation } from './item';
-import { at, fields, list, text } from './read';
-import type { Rule, Violation } from './rule';
+import { labelOf, nameOf, violation } from './facts/item';
+import { at, fields, list, text } from './facts/read';
+import type { Violation } from './facts/violation';
+import type { Rule } from './rule';
 
 /** One check for each namespace that the topology makes. */
 const forNamespaces =

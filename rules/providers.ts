@@ -1,4 +1,4 @@
-import { isKubernetes, violation } from './item';
+import { isKubernetes, violation } from './facts/item';
 import type { Rule } from './rule';
 
 /** The default provider takes the current context of whoever runs `up`. */

@@ -1,9 +1,10 @@
 import type { NamespaceFacts } from './facts';
-import { type Item, violation } from './item';
-import { containerPart, containersOf, type PodUse } from './pods';
+import { type Item, violation } from './facts/item';
+import { containerPart, containersOf, type PodUse } from './facts/pods';
+import { at, fields, list, text } from './facts/read';
+import type { Violation } from './facts/violation';
 import { bytes, millicores, showBytes, showMillicores } from './quantities';
-import { at, fields, list, text } from './read';
-import type { Rule, Violation } from './rule';
+import type { Rule } from './rule';
 
 type Amount = {
   readonly parse: (value: unknown) => number | undefined;

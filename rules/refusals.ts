@@ -1,8 +1,9 @@
-import { type Item, isKubernetes, moduleOf, violation } from './item';
+import { type Item, isKubernetes, moduleOf, violation } from './facts/item';
+import { type Fields, text, UNKNOWN } from './facts/read';
+import type { Violation } from './facts/violation';
 import { meaningFaults, templateFaults } from './kubernetes/meaning';
 import { type Fault, shapeFaults } from './kubernetes/shape';
-import { type Fields, text, UNKNOWN } from './read';
-import type { Rule, Violation } from './rule';
+import type { Rule } from './rule';
 
 const REMEDY = 'Correct what it comes from in the catalog or in the stack.';
 

@@ -1,11 +1,12 @@
 import { holdsLogin } from '../catalog/logins';
 import { isSecret, type Reference, referencesIn, show } from '../components/shared/references';
 import type { Facts } from './facts';
-import { type Item, inModule, secretValues, violation } from './item';
+import { type Item, inModule, secretValues, violation } from './facts/item';
+import { containerPart } from './facts/pods';
+import { fields, isFields, UNKNOWN } from './facts/read';
+import type { Violation } from './facts/violation';
 import { isOpenKubeconfig } from './kubeconfig';
-import { containerPart } from './pods';
-import { fields, isFields, UNKNOWN } from './read';
-import type { Rule, Violation } from './rule';
+import type { Rule } from './rule';
 
 /** Keys of a Secret whose values are no secrets. */
 const PUBLIC_KEY =

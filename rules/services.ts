@@ -4,10 +4,10 @@ import { DUMP_NOTE, LOGIN_NOTE } from '../components/shared/kubernetes';
 import { names } from '../components/shared/naming';
 import { shownText } from '../components/shared/references';
 import type { Facts } from './facts';
-import { BACKUP_LABEL, isMarked, reachedBy } from './graph';
-import { inModule, labelOf, nameOf, namespaceOf, secretValues, violation } from './item';
-import { containersOf, type PodUse } from './pods';
-import { at, list, text, UNKNOWN } from './read';
+import { BACKUP_LABEL, isMarked, reachedBy } from './facts/graph';
+import { inModule, labelOf, nameOf, namespaceOf, secretValues, violation } from './facts/item';
+import { containersOf, type PodUse } from './facts/pods';
+import { at, list, text, UNKNOWN } from './facts/read';
 import type { Rule } from './rule';
 
 const key = (...parts: readonly string[]): string => parts.join('\n');

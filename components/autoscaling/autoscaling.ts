@@ -4,6 +4,7 @@ import type { ImageSettings } from '../../stacks/load';
 import { Component, type RuntimeArgs } from '../shared/component';
 import { typeToken } from '../shared/naming';
 import type { Versions } from '../shared/secrets';
+import type { MetricsReader } from './module';
 import { autoscalingDeclarations } from './resources';
 
 /** A module with `production.scaling`, and the namespace that its Pods are in. */
@@ -20,8 +21,8 @@ export interface AutoscalingSpec {
   readonly namespace: string;
   /** The modules whose Pods are asked. */
   readonly modules: readonly ScaledModule[];
-  /** Ports of the cluster's API server. */
-  readonly apiPorts: readonly number[];
+  /** Ports of the cluster's API server. @default those that it usually has: 443 and 6443 */
+  readonly apiPorts?: readonly number[];
   /** Mirror and replacements of the images. @default none */
   readonly images?: ImageSettings;
   /** PriorityClass of its Pods. @default the cluster's */
@@ -30,10 +31,19 @@ export interface AutoscalingSpec {
   readonly versions?: Versions;
 }
 
-/** What tells autoscalers how much each Pod has to do: a Prometheus, and the adapter that answers for it. A cluster has it once. */
+export type AutoscalingArgs = AutoscalingSpec & RuntimeArgs;
+
+/**
+ * What tells autoscalers how much each Pod has to do: a Prometheus, and the adapter that answers for it. A cluster has it
+ * once. Without a provider in `opts` it stands in the cluster of the default one.
+ */
 export class Autoscaling extends Component {
-  constructor(name: string, args: AutoscalingSpec & RuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** Who reads the modules' load: what `ModuleProduction` lets in. */
+  readonly reader: MetricsReader;
+
+  constructor(name: string, args: AutoscalingArgs, opts?: pulumi.ComponentResourceOptions) {
     super(typeToken('autoscaling'), name, autoscalingDeclarations(args), args, opts);
-    this.registerOutputs({});
+    this.reader = { namespace: args.namespace };
+    this.registerOutputs({ reader: this.reader });
   }
 }

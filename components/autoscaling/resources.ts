@@ -4,7 +4,7 @@ import { imageFor } from '../../stacks/load';
 import type { Declaration } from '../shared/declaration';
 import { contentHash, fencedNamespace, object, restrictedPod } from '../shared/kubernetes';
 import { labels, selector } from '../shared/naming';
-import { outside, toNamespace, toSameNamespace } from '../shared/network';
+import { API_PORTS, outside, toNamespace, toSameNamespace } from '../shared/network';
 import { certificateRef } from '../shared/references';
 import { rotatedMark } from '../shared/rotation';
 import type { AutoscalingSpec } from './autoscaling';
@@ -301,7 +301,7 @@ export function autoscalingDeclarations(spec: AutoscalingSpec): Declaration[] {
         { port: ADAPTER_PORT, pods: match(adapter) },
       ],
       egress: [
-        outside(...spec.apiPorts),
+        outside(...(spec.apiPorts ?? API_PORTS)),
         toSameNamespace,
         ...spec.modules.map((one) => toNamespace(one.namespace, metricsOf(one.module).port)),
       ],

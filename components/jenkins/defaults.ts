@@ -1,7 +1,6 @@
 import { imageFor } from '../../stacks/load';
+import { API_PORTS } from '../shared/network';
 import type { JenkinsCluster, JenkinsModule, JenkinsSpec } from './jenkins';
-
-const API_PORTS: readonly number[] = [443, 6443];
 
 const clusterOf = ({ context, apiPorts = API_PORTS }: JenkinsCluster) => ({ context, apiPorts });
 

@@ -13,10 +13,19 @@ export interface ProductionSpec {
   readonly preempt?: boolean;
 }
 
-/** What all modules of production share: their rank among Pods. */
+export type ProductionArgs = ProductionSpec & RuntimeArgs;
+
+/**
+ * What all modules of production share: their rank among Pods. Its part has a fixed name: a program has it once. Without a
+ * provider in `opts` it stands in the cluster of the default one.
+ */
 export class Production extends Component {
-  constructor(name: string, args: ProductionSpec & RuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** Name of the PriorityClass: what `ModuleProduction` gives its Pods. */
+  readonly priorityClass: string;
+
+  constructor(name: string, args: ProductionArgs, opts?: pulumi.ComponentResourceOptions) {
     super(typeToken('production'), name, productionDeclarations(args), args, opts);
-    this.registerOutputs({});
+    this.priorityClass = args.priorityClass;
+    this.registerOutputs({ priorityClass: this.priorityClass });
   }
 }

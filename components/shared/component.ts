@@ -7,6 +7,7 @@ import { inOrder } from './order';
 import { isTemplate } from './references';
 import { Registrar } from './registrar';
 import type { Versions } from './secrets';
+import { type Transform, transformed } from './transform';
 
 /** What a component that stands alone is given besides its own arguments. */
 export interface StandaloneArgs {
@@ -16,12 +17,16 @@ export interface StandaloneArgs {
    * password for everything.
    */
   readonly seed: pulumi.Input<string>;
+  /** Changes what the component declares before it is registered: docs/transform.md. @default nothing is changed */
+  readonly transform?: Transform;
 }
 
 /** What a component of a topology is given besides its own arguments. */
 export interface SharedArgs {
   /** Registers the resources of all components, so that they can use each other's. */
   readonly registrar: Registrar;
+  /** What a transform made of the declarations of each component, by its name. @default what it declares itself */
+  readonly declared?: ReadonlyMap<string, readonly Declaration[]>;
 }
 
 /** Where a component's secrets come from: a seed of its own, or the topology that it is part of. */
@@ -42,6 +47,19 @@ const registrarOf = (args: RuntimeArgs & Derivation): Registrar => {
   return new Registrar({ seed: pulumi.secret(seed), environment, versions });
 };
 
+/** What is registered: what the topology has of it where a transform changed that, or its own transform makes of it. */
+function wantedOf(
+  name: string,
+  declarations: readonly Declaration[],
+  args: RuntimeArgs & Derivation,
+): readonly Declaration[] {
+  if ('registrar' in args) return args.declared?.get(name) ?? declarations;
+  const { environment, transform } = args;
+  if (!transform) return declarations;
+  const options = { environment, file: `transform of "${name}"`, outputs: true };
+  return transformed([{ name, declarations }], transform, options).flatMap((box) => box.declarations);
+}
+
 /** A component whose children are the declarations of a pure function. */
 export class Component extends pulumi.ComponentResource {
   private readonly registrar: Registrar;
@@ -49,6 +67,8 @@ export class Component extends pulumi.ComponentResource {
   /**
    * @param token type of the component, as in `switchyard:registry:Registry`
    * @param declarations in whatever order reads best: each is registered after those that it needs
+   * @param opts with `aliases` for the names that the component had before: what is below it is found by them, too
+   * @throws ProblemsError for a transform of its own that is at fault
    */
   constructor(
     token: string,
@@ -59,10 +79,11 @@ export class Component extends pulumi.ComponentResource {
   ) {
     super(token, name, {}, opts);
     this.registrar = registrarOf(args);
-    if (!('registrar' in args) && declarations.some(({ type }) => MUTABLE.includes(type))) {
+    const wanted = wantedOf(name, declarations, args);
+    if (!('registrar' in args) && wanted.some(({ type }) => MUTABLE.includes(type))) {
       warnUnlessInPlace(this, name);
     }
-    for (const declaration of inOrder(declarations)) this.registrar.register(declaration, this);
+    for (const declaration of inOrder(wanted)) this.registrar.register(declaration, this);
   }
 
   /** What a reference of its declarations becomes, e.g. a derived password. */

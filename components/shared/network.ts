@@ -10,6 +10,9 @@ export const portOf = (url: string): number => {
   return port ? Number(port) : protocol === 'http:' ? 80 : 443;
 };
 
+/** Ports that an API server usually has: of its Service, and its own. */
+export const API_PORTS: readonly number[] = [443, 6443];
+
 /** Pods of other namespaces, by the namespaces' names. */
 export const inNamespaces = (...values: string[]): types.input.networking.v1.NetworkPolicyPeer => ({
   namespaceSelector: {

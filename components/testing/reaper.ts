@@ -2,7 +2,7 @@ import type { Declaration } from '../shared/declaration';
 import { deliveryJob } from '../shared/job';
 import { fencedNamespace, namespaceHandle, object, pullSecretHandle } from '../shared/kubernetes';
 import { labels, names } from '../shared/naming';
-import { outside } from '../shared/network';
+import { API_PORTS, outside } from '../shared/network';
 import type { TestingSpec } from './testing';
 
 /**
@@ -10,7 +10,7 @@ import type { TestingSpec } from './testing';
  * start Pods beside it could borrow its service account.
  */
 export function testingDeclarations(spec: TestingSpec): Declaration[] {
-  const { environment, namespace, testNamespaces } = spec;
+  const { apiPorts = API_PORTS, environment, namespace, schedule = '*/15 * * * *', testNamespaces } = spec;
   const about = { name: names.reaper, component: 'testing', environment, purpose: 'clean-up' };
   const common = labels(about);
   const within = { namespace, name: names.reaper, labels: common };
@@ -21,7 +21,7 @@ export function testingDeclarations(spec: TestingSpec): Declaration[] {
       provider: 'ci',
       labels: about,
       quota: { pods: 2, cpu: '1', memory: '1Gi', disk: '4Gi', claims: 0 },
-      egress: [outside(...spec.apiPorts)],
+      egress: [outside(...apiPorts)],
       pullFrom: spec.registry,
     }),
     object(
@@ -43,7 +43,7 @@ export function testingDeclarations(spec: TestingSpec): Declaration[] {
             {
               spec: deliveryJob({
                 image: spec.deliveryImage,
-                schedule: spec.schedule,
+                schedule,
                 labels: common,
                 account: names.reaper,
                 args: ['reap', '--namespace', ...testNamespaces],

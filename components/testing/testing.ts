@@ -1,6 +1,7 @@
 import type * as pulumi from '@pulumi/pulumi';
 import { Component, type RuntimeArgs } from '../shared/component';
-import { typeToken } from '../shared/naming';
+import type { Account } from '../shared/exec-role';
+import { names, typeToken } from '../shared/naming';
 import type { RegistryEndpoint } from '../shared/registry-login';
 import { testingDeclarations } from './reaper';
 
@@ -12,20 +13,29 @@ export interface TestingSpec {
   readonly namespace: string;
   /** Namespaces of tests that are cleaned. With none there is no job. */
   readonly testNamespaces: readonly string[];
-  /** Ports of the cluster's API server. */
-  readonly apiPorts: readonly number[];
-  /** Five cron fields, UTC: how often what is past its end is removed. */
-  readonly schedule: string;
+  /** Ports of the cluster's API server. @default those that it usually has: 443 and 6443 */
+  readonly apiPorts?: readonly number[];
+  /** Five cron fields, UTC: how often what is past its end is removed. @default every quarter of an hour */
+  readonly schedule?: string;
   /** The delivery image, by its digest. */
   readonly deliveryImage: pulumi.Input<string>;
   /** Where that is pulled from, and as whom. */
   readonly registry: RegistryEndpoint;
 }
 
-/** What all test namespaces share: a job that removes what is past its end. */
+export type TestingArgs = TestingSpec & RuntimeArgs;
+
+/**
+ * What all test namespaces share: a job that removes what is past its end. Its parts have fixed names: a program has it once.
+ * Without a provider in `opts` it stands in the cluster of the default one.
+ */
 export class Testing extends Component {
-  constructor(name: string, args: TestingSpec & RuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** Service account of the job: what `ModuleTests` lets clean up. */
+  readonly reaper: Account;
+
+  constructor(name: string, args: TestingArgs, opts?: pulumi.ComponentResourceOptions) {
     super(typeToken('testing'), name, testingDeclarations(args), args, opts);
-    this.registerOutputs({});
+    this.reaper = { name: names.reaper, namespace: args.namespace };
+    this.registerOutputs({ reaper: this.reaper });
   }
 }

@@ -110,7 +110,7 @@ config:
 
 const readme = ({ environment, switchyard }: OwnRepository): string => `# Our topology
 
-Made by \`switchyard init\`. What runs is in \`catalog/modules/\`, where it runs in \`stacks/\`; \`index.ts\` is the program, to which components of your own may be added. Switchyard itself is a package (\`${switchyard}\`), which brings the services that modules may use; a file \`catalog/services/<kind>.yaml\` replaces one of them, or adds one.
+Made by \`switchyard init\`. What runs is in \`catalog/modules/\`, where it runs in \`stacks/\`; \`index.ts\` is the program, to which components of your own may be added; \`transform.ts\`, if you make one, changes what is declared (docs/components/transform.md of Switchyard). Switchyard itself is a package (\`${switchyard}\`), which brings the services that modules may use; a file \`catalog/services/<kind>.yaml\` replaces one of them, or adds one.
 
 \`\`\`sh
 npm install                        # brings Switchyard, from where package.json says

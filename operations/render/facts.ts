@@ -10,7 +10,7 @@ import type { Declaration } from '../../components/shared/declaration';
 import { names } from '../../components/shared/naming';
 import { type Reference, referencesIn } from '../../components/shared/references';
 import { backupKinds } from '../../components/specs/backup';
-import { at, fields, list, number, push, text } from '../../rules/read';
+import { at, fields, list, number, push, text } from '../../rules/facts/read';
 import { backupRepository } from '../../stacks/backup';
 import { isOneCluster } from '../../stacks/clusters';
 import { jobFolder, projectPath } from '../../stacks/gitlab';

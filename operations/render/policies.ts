@@ -1,4 +1,4 @@
-import { at, type Fields, fields, list, text } from '../../rules/read';
+import { at, type Fields, fields, list, text } from '../../rules/facts/read';
 
 const sorted = (labels: Fields): [string, string][] =>
   Object.entries(labels)

@@ -1,8 +1,8 @@
 import { quantity } from '../../catalog/quantity';
 import { isQualifiedName } from '../../catalog/shapes';
-import { type Item, kindOf } from '../item';
-import { containersOf } from '../pods';
-import { at, type Fields, fields, list, number, text, UNKNOWN } from '../read';
+import { type Item, kindOf } from '../facts/item';
+import { containersOf } from '../facts/pods';
+import { at, type Fields, fields, list, number, text, UNKNOWN } from '../facts/read';
 import type { Fault } from './shape';
 
 // What an API server refuses beyond its schema, as far as our arguments can come to it: read in

@@ -1,6 +1,6 @@
 import Ajv, { type ErrorObject, type ValidateFunction } from 'ajv';
 import gitlab from '../../sdks/gitlab-schema.json';
-import { UNKNOWN } from '../read';
+import { UNKNOWN } from '../facts/read';
 import kubernetes from './schema.json';
 
 /** What is wrong inside a resource. */

@@ -2,42 +2,44 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { root } from '../support/model';
 
-// What docs/architecture.md says of the folders of components/: a box may be read, changed and used without the others.
-
-const components = join(root, 'components');
+// What docs/architecture.md says of the folders: a box may be read, changed and used without the others, and rules and the
+// GitLab stand-in are read from the bottom up.
 
 interface Import {
   readonly from: string;
   readonly to: string;
 }
 
-/** Imports of one component's file by another, types too; paths below `components/`. */
-const imports: readonly Import[] = readdirSync(components, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
-  .flatMap((from) =>
-    [...readFileSync(join(components, from), 'utf8').matchAll(/ from '(\.[^']+)'/g)].flatMap(
-      ([, path = '']) => {
-        const target = join(components, dirname(from), path);
-        const file = existsSync(`${target}.ts`) ? `${target}.ts` : join(target, 'index.ts');
-        const to = relative(components, file);
-        return to.startsWith('..') ? [] : [{ from, to }];
-      },
-    ),
-  );
+/** Imports of one file below a folder by another, types too; paths below that folder. */
+const importsIn = (folder: string): readonly Import[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((from) =>
+      [...readFileSync(join(folder, from), 'utf8').matchAll(/ from '(\.[^']+)'/g)].flatMap(
+        ([, path = '']) => {
+          const target = join(folder, dirname(from), path);
+          const file = existsSync(`${target}.ts`) ? `${target}.ts` : join(target, 'index.ts');
+          const to = relative(folder, file);
+          return to.startsWith('..') ? [] : [{ from, to }];
+        },
+      ),
+    );
+
+const imports = importsIn(join(root, 'components'));
 
 const folderOf = (path: string): string => (path.includes(sep) ? (path.split(sep)[0] ?? '') : '');
 
-/** Folders that a folder reads. */
-function readsOf(all: readonly Import[]): Map<string, Set<string>> {
+/** Folders that a folder reads, or with another `part` of paths whatever that is. */
+function readsOf(all: readonly Import[], part = folderOf): Map<string, Set<string>> {
   const reads = new Map<string, Set<string>>();
   for (const { from, to } of all) {
-    const [a, b] = [folderOf(from), folderOf(to)];
+    const [a, b] = [part(from), part(to)];
     if (a !== b) reads.set(a, (reads.get(a) ?? new Set()).add(b));
   }
   return reads;
 }
 
-/** Folders that come back to themselves by what they read. */
+/** What comes back to itself by what it reads. */
 function circles(reads: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const reached = (from: string, seen = new Set<string>()): Set<string> => {
     for (const next of reads.get(from) ?? []) {
@@ -53,6 +55,13 @@ test('no two folders of components need each other', () => {
   const below = imports.filter(({ from, to }) => folderOf(from) !== '' && folderOf(to) !== '');
   expect(below.length).toBeGreaterThan(100);
   expect(circles(readsOf(below))).toEqual([]);
+});
+
+test.each(['rules', 'lab/gitlab'])('no two folders of %s need each other, nor two of its files', (folder) => {
+  const all = importsIn(join(root, folder));
+  expect(all.length).toBeGreaterThan(50);
+  expect(circles(readsOf(all))).toEqual([]);
+  expect(circles(readsOf(all, (path) => path))).toEqual([]);
 });
 
 test('a circle between two folders is found', () => {

@@ -30,6 +30,7 @@ export const STAGES: readonly Stage[] = [
         'programs/policy',
         'programs/adopting',
         'programs/approvals',
+        'programs/renames',
       ],
     ],
   },

@@ -3,7 +3,7 @@ import { policies } from '../../policy/pack';
 import { itemsOfResources } from '../../policy/resources';
 import { rules } from '../../rules';
 import { factsOf } from '../../rules/facts';
-import type { Item } from '../../rules/item';
+import type { Item } from '../../rules/facts/item';
 import { changed, itemsOfTwo, without } from '../rules/support';
 import { engineResources, unknowable } from './support';
 

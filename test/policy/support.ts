@@ -1,5 +1,5 @@
 import type { PolicyResource } from '@pulumi/policy';
-import type { Item } from '../../rules/item';
+import type { Item } from '../../rules/facts/item';
 
 /** How `@pulumi/policy` answers to the reading of what a preview cannot know. */
 export function unknowable(fields: Record<string, unknown>, ...keys: readonly string[]) {

@@ -1,6 +1,6 @@
 import { modelFacts } from '../../rules/assert';
 import { factsOf } from '../../rules/facts';
-import { jobPathOf } from '../../rules/graph';
+import { jobPathOf } from '../../rules/facts/graph';
 import { testModel } from '../support/model';
 import { changed, itemsOfTwo, twoModules } from './support';
 

@@ -1,9 +1,10 @@
 import { parseCatalog } from '../../catalog/load';
 import type { Model } from '../../components/model';
 import { factsOf } from '../../rules/facts';
-import type { Item } from '../../rules/item';
+import type { Item } from '../../rules/facts/item';
+import { describeViolation, type Violation } from '../../rules/facts/violation';
 import { modelItems } from '../../rules/model';
-import { describeViolation, type Rule, type Violation } from '../../rules/rule';
+import type { Rule } from '../../rules/rule';
 import { catalogTexts, testModel } from '../support/model';
 
 /** Two modules of the same service, so that one may take what is the other's. */

@@ -1,22 +1,11 @@
 import { z } from 'zod';
-import { type App, GITLAB_VERSION, isPast } from '../app';
-import {
-  type Api,
-  bool,
-  type Context,
-  date,
-  forbidden,
-  int,
-  list,
-  messageError,
-  nonEmpty,
-  notFound,
-  type Shape,
-  text,
-} from '../http';
-import { type AccessToken, LEVEL, type User } from '../model';
-import { VISIBILITY } from '../settings';
-import { basicUser, fullUser, namespaceView, tokenView, userView } from '../views';
+import type { App } from '../instance/app';
+import { forbidden, messageError, notFound } from '../instance/errors';
+import { type Api, bool, type Context, date, int, list, nonEmpty, type Shape, text } from '../instance/http';
+import { GITLAB_VERSION, isPast } from '../instance/instance';
+import { type AccessToken, LEVEL, type User } from '../instance/model';
+import { VISIBILITY } from '../instance/settings';
+import { basicUser, fullUser, namespaceView, tokenView, userView } from '../instance/views';
 
 export const TOKEN_SCOPES = [
   'api',

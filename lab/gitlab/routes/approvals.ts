@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { App } from '../app';
-import { approvalSettings, DEFAULT_SETTINGS } from '../approvals';
-import { type Api, bool, type Context, forbidden, int, messageError, nonEmpty, notFound } from '../http';
-import { type ApprovalRule, LEVEL, type Project } from '../model';
+import type { App } from '../instance/app';
+import { approvalSettings, DEFAULT_SETTINGS } from '../instance/approvals';
+import { forbidden, messageError, notFound } from '../instance/errors';
+import { type Api, bool, type Context, int, nonEmpty } from '../instance/http';
+import { type ApprovalRule, LEVEL, type Project } from '../instance/model';
 
 const ruleView = (row: ApprovalRule): Record<string, unknown> => ({
   id: row.id,

@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { type App, now } from '../app';
-import { type Api, bool, int, messageError, nonEmpty, notFound, text } from '../http';
-import { LEVEL, type Namespace } from '../model';
-import { groupDefaults, groupShape } from '../settings';
-import { groupView, projectView } from '../views';
+import type { App } from '../instance/app';
+import { messageError, notFound } from '../instance/errors';
+import { type Api, bool, int, nonEmpty, text } from '../instance/http';
+import { now } from '../instance/instance';
+import { LEVEL, type Namespace } from '../instance/model';
+import { groupDefaults, groupShape } from '../instance/settings';
+import { groupView, projectView } from '../instance/views';
 
 // lib/gitlab/regex.rb, `oci_repository_path_regex`: Namespace and Project hold what is made or renamed to it.
 export const NAMESPACE_PATH = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*(?<!\.git|\.atom)$/;

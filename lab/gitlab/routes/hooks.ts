@@ -1,20 +1,13 @@
 import { z } from 'zod';
-import { type App, now } from '../app';
-import {
-  type Api,
-  type ApiError,
-  bool,
-  type Context,
-  messageError,
-  nonEmpty,
-  notFound,
-  plainError,
-  text,
-} from '../http';
-import { type Hook, type HookEvent, LEVEL, type Project, type User, ZERO_SHA } from '../model';
-import { mergeRequestPayload, notePayload, type Payload, pipelinePayload, pushPayload } from '../payloads';
-import { hookEventView, hookView } from '../views';
-import { blockedReason, HOOK_EVENTS, type HookEventName } from '../webhooks';
+import type { App } from '../instance/app';
+import { type ApiError, messageError, notFound, plainError } from '../instance/errors';
+import { type Api, bool, type Context, nonEmpty, text } from '../instance/http';
+import { now } from '../instance/instance';
+import { type Hook, type HookEvent, LEVEL, type Project, type User, ZERO_SHA } from '../instance/model';
+import { HOOK_EVENTS, type HookEventName, type Payload } from '../instance/parts';
+import { mergeRequestPayload, notePayload, pipelinePayload, pushPayload } from '../instance/payloads';
+import { hookEventView, hookView } from '../instance/views';
+import { blockedReason } from '../instance/webhooks';
 
 /** Events of GitLab that are never sent here: a hook cannot ask for them. */
 const NOT_DELIVERED = [

@@ -1,20 +1,10 @@
 import { z } from 'zod';
-import { type App, now } from '../app';
-import {
-  type Api,
-  bool,
-  type Context,
-  forbidden,
-  int,
-  list,
-  messageError,
-  nonEmpty,
-  notFound,
-  plainError,
-  text,
-} from '../http';
-import { type Issue, LEVEL, type Project, type User } from '../model';
-import { issueView, noteView } from '../views';
+import type { App } from '../instance/app';
+import { forbidden, messageError, notFound, plainError } from '../instance/errors';
+import { type Api, bool, type Context, int, list, nonEmpty, text } from '../instance/http';
+import { now } from '../instance/instance';
+import { type Issue, LEVEL, type Project, type User } from '../instance/model';
+import { issueView, noteView } from '../instance/views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 
 /** Longest title and description, in characters. https://docs.gitlab.com/administration/instance_limits/ */

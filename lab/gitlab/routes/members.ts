@@ -1,19 +1,10 @@
 import { z } from 'zod';
-import { type App, isPast, now } from '../app';
-import {
-  type Api,
-  bool,
-  type Context,
-  date,
-  forbidden,
-  int,
-  list,
-  messageError,
-  notFound,
-  text,
-} from '../http';
-import { type AccessToken, LEVEL, type Member } from '../model';
-import { memberView, tokenView } from '../views';
+import type { App } from '../instance/app';
+import { forbidden, messageError, notFound } from '../instance/errors';
+import { type Api, bool, type Context, date, int, list, text } from '../instance/http';
+import { isPast, now } from '../instance/instance';
+import { type AccessToken, LEVEL, type Member } from '../instance/model';
+import { memberView, tokenView } from '../instance/views';
 import { expiry, newTokenShape, rotate } from './accounts';
 
 const level = z.preprocess(

@@ -1,23 +1,19 @@
 import { z } from 'zod';
-import { type App, now } from '../app';
-import { approvalSettings, approvalsLeft, approvalsRequired } from '../approvals';
+import type { App } from '../instance/app';
+import { approvalSettings, approvalsLeft, approvalsRequired } from '../instance/approvals';
+import { forbidden, messageError, notFound, plainError, unauthorized } from '../instance/errors';
+import { type Api, bool, type Context, int, list, nonEmpty, text } from '../instance/http';
+import { now } from '../instance/instance';
+import { LEVEL, type MergeRequest, type Note, type Project, type User } from '../instance/model';
+import { isDraft, mergeStatusOf, notePayload } from '../instance/payloads';
 import {
-  type Api,
-  bool,
-  type Context,
-  forbidden,
-  int,
-  list,
-  messageError,
-  nonEmpty,
-  notFound,
-  plainError,
-  text,
-  unauthorized,
-} from '../http';
-import { LEVEL, type MergeRequest, type Note, type Project, type User } from '../model';
-import { isDraft, mergeStatusOf, notePayload } from '../payloads';
-import { basicUser, commitView, labelEventView, mergeRequestView, noteView, pipelineView } from '../views';
+  basicUser,
+  commitView,
+  labelEventView,
+  mergeRequestView,
+  noteView,
+  pipelineView,
+} from '../instance/views';
 import { checkNoteLength, listedNotes, noteListShape } from './notes';
 import { diffView } from './repository';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { messageError } from '../http';
-import type { IssueNote, Note } from '../model';
+import { messageError } from '../instance/errors';
+import type { IssueNote, Note } from '../instance/model';
 
 /** Longest note, in characters. https://docs.gitlab.com/administration/instance_limits/ */
 const LIMIT = 1_000_000;

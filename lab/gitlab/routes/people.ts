@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { App } from '../app';
-import { type Api, ApiError, requireScope } from '../http';
-import { LEVEL, type PushEvent } from '../model';
-import { basicUser } from '../views';
+import type { App } from '../instance/app';
+import { ApiError } from '../instance/errors';
+import { type Api, requireScope } from '../instance/http';
+import { LEVEL, type PushEvent } from '../instance/model';
+import { basicUser } from '../instance/views';
 
 /** Who did what: a project's events, and the people behind a merge request's commits. */
 export function peopleRoutes(api: Api, app: App): void {

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { type App, BUSY, now } from '../app';
-import { createPipeline } from '../ci';
-import { type Api, bool, type Context, forbidden, int, messageError, notFound, text } from '../http';
-import { type CommitStatus, LEVEL, type Pipeline, type Project, type User } from '../model';
-import { pipelinePayload } from '../payloads';
-import { isFinished, isOpenState, POSTABLE_STATES, pipelineStatus, postState } from '../statuses';
-import { pipelineDetailView, pipelineView, statusView } from '../views';
+import type { App } from '../instance/app';
+import { createPipeline } from '../instance/ci';
+import { forbidden, messageError, notFound } from '../instance/errors';
+import { type Api, bool, type Context, int, text } from '../instance/http';
+import { BUSY, now } from '../instance/instance';
+import { type CommitStatus, LEVEL, type Pipeline, type Project, type User } from '../instance/model';
+import { pipelinePayload } from '../instance/payloads';
+import { isFinished, isOpenState, POSTABLE_STATES, pipelineStatus, postState } from '../instance/statuses';
+import { pipelineDetailView, pipelineView, statusView } from '../instance/views';
 
 /** GitLab waits this long for another update of the same commit before it answers 409. */
 const STATUS_LOCK_MS = 10_000;

@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { type App, now, personOf } from '../app';
-import { type Api, bool, forbidden, int, messageError, nonEmpty, text } from '../http';
-import { LEVEL, type Namespace, type Project, type User, ZERO_SHA } from '../model';
-import { NOT_ENFORCED, projectDefaults, projectShape } from '../settings';
-import { projectView } from '../views';
+import type { App } from '../instance/app';
+import { forbidden, messageError } from '../instance/errors';
+import { type Api, bool, int, nonEmpty, text } from '../instance/http';
+import { now, personOf } from '../instance/instance';
+import { LEVEL, type Namespace, type Project, type User, ZERO_SHA } from '../instance/model';
+import { NOT_ENFORCED, projectDefaults, projectShape } from '../instance/settings';
+import { projectView } from '../instance/views';
 import { NAMESPACE_PATH, PATH_FAULT } from './groups';
 
 export function projectRoutes(api: Api, app: App): void {

@@ -1,22 +1,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { tagRights } from '../access';
-import { type App, personOf } from '../app';
-import type { CommitInfo, FileChange, Person, Repository, TreeChange } from '../git';
-import {
-  type Api,
-  bool,
-  type Context,
-  forbidden,
-  messageError,
-  nonEmpty,
-  notFound,
-  plainError,
-  type Shape,
-  text,
-} from '../http';
-import { LEVEL, type Project, type User, ZERO_SHA } from '../model';
-import { commitView, mergeRequestView } from '../views';
+import { tagRights } from '../instance/access';
+import type { App } from '../instance/app';
+import { forbidden, messageError, notFound, plainError } from '../instance/errors';
+import type { CommitInfo, FileChange, Person, Repository, TreeChange } from '../instance/git';
+import { type Api, bool, type Context, nonEmpty, type Shape, text } from '../instance/http';
+import { personOf } from '../instance/instance';
+import { LEVEL, type Project, type User, ZERO_SHA } from '../instance/model';
+import { commitView, mergeRequestView } from '../instance/views';
 
 const READ = { scopes: ['read_repository'], anonymous: true };
 const encoding = z.enum(['text', 'base64']).optional();

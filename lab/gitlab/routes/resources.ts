@@ -1,18 +1,8 @@
 import { z } from 'zod';
-import { type App, digestOf, isPast, newToken, now } from '../app';
-import {
-  type Api,
-  bool,
-  type Context,
-  date,
-  int,
-  list,
-  messageError,
-  nonEmpty,
-  notFound,
-  plainError,
-  text,
-} from '../http';
+import type { App } from '../instance/app';
+import { messageError, notFound, plainError } from '../instance/errors';
+import { type Api, bool, type Context, date, int, list, nonEmpty, text } from '../instance/http';
+import { digestOf, isPast, newToken, now } from '../instance/instance';
 import {
   type AccessRule,
   type DeployKey,
@@ -23,7 +13,7 @@ import {
   type ProtectedBranch,
   type ProtectedTag,
   type Variable,
-} from '../model';
+} from '../instance/model';
 import {
   deployKeyView,
   deployTokenView,
@@ -31,7 +21,7 @@ import {
   protectedBranchView,
   protectedTagView,
   variableView,
-} from '../views';
+} from '../instance/views';
 
 const DEPLOY_SCOPES = [
   'read_repository',

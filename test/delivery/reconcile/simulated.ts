@@ -19,7 +19,7 @@ import {
   QUEUED,
   STARTED,
 } from '../../../delivery/status';
-import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/statuses';
+import { isFinished, isOpenState, type JobState, postState } from '../../../lab/gitlab/instance/statuses';
 import { green } from '../certificates';
 
 export const PROJECT = 'switchyard/orders';

@@ -23,7 +23,7 @@ import { inMachine } from '../../../lab/machine/network';
 import { sleep } from '../../../lab/machine/process';
 import { cacheHome, openLog } from '../../../lab/steps';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
-import { fields } from '../../../rules/read';
+import { fields } from '../../../rules/facts/read';
 import { declarationsOf, modelWith } from '../../support/workloads';
 import { type Agent, agentsIn, askAsAgent, TRIES_OF_AGENT } from './agent-request';
 

@@ -3,15 +3,15 @@
 // app/models/concerns/protected_ref.rb, protected_ref_access.rb, app/models/protected_branch.rb.
 
 import fc from 'fast-check';
-import { allows, branchRights, matchesPattern } from '../../../lab/gitlab/access';
+import { allows, branchRights, matchesPattern } from '../../../lab/gitlab/instance/access';
 import {
   isFinished,
   type JobState,
   POSTABLE_STATES,
   pipelineStatus,
   postState,
-} from '../../../lab/gitlab/statuses';
-import { afterFailure, alertStatus, wantsBranch } from '../../../lab/gitlab/webhooks';
+} from '../../../lab/gitlab/instance/statuses';
+import { afterFailure, alertStatus, wantsBranch } from '../../../lab/gitlab/instance/webhooks';
 
 const ALL: readonly JobState[] = ['created', ...POSTABLE_STATES];
 const state = fc.constantFrom(...ALL);

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Background } from '../../../lab/gitlab/app';
+import type { Background } from '../../../lab/gitlab/instance/instance';
 import { type GitLab, type GitLabOptions, startGitLab } from '../../../lab/gitlab/server';
 
 export const ROOT_TOKEN = 'glpat-root-0123456789abcdefgh';

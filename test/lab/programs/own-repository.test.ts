@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -131,6 +132,37 @@ test('a module is made, checked, rendered and tested from there', async () => {
   writeFileSync(join(own, 'catalog', 'modules', 'shop.yaml'), file);
 });
 
+const NOTE = 'example.com/cost-centre';
+
+/** The manifests that `render` wrote, in one text. */
+const manifests = (folder: string): string =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.yaml'))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+    .join('\n');
+
+test('its transform.ts changes what is rendered and checked, and no rule is passed by it', async () => {
+  const file = join(own, 'transform.ts');
+  const write = (body: string) =>
+    writeFileSync(
+      file,
+      `import { type Transform, withArgs } from 'switchyard/transform';\nconst transform: Transform = ${body};\nexport default transform;\n`,
+    );
+  write('({ type }) => (type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" ? [] : undefined)');
+  await expect(switchyard('check')).rejects.toThrow('rule namespace-default-deny');
+  await expect(said('npm', ['test'])).rejects.toThrow('rule namespace-default-deny');
+  write('() => { throw new Error("not today"); }');
+  await expect(switchyard('render', 'production', '--out', 'rendered')).rejects.toThrow(
+    /transform\.ts: gitlab-group: the transform throws: not today/,
+  );
+  cpSync(join(root, 'test', 'components', 'examples', 'transform.ts'), file);
+  await said('npx', ['--no-install', 'tsc', '--noEmit']);
+  expect(manifests(join(own, 'rendered'))).not.toContain(NOTE);
+  await switchyard('render', 'production', '--out', 'rendered');
+  expect(manifests(join(own, 'rendered'))).toContain(NOTE);
+  await said('npm', ['test']);
+});
+
 /** A program with a component of the company's own. */
 const EXTENDED = `import * as pulumi from '@pulumi/pulumi';
 import { topology } from 'switchyard';
@@ -178,6 +210,8 @@ test('up makes the topology and components of its own, and a second one changes 
   expect(made).toContain('own:index:Mine');
   expect(made).toContain('switchyard:index:Topology$switchyard:gitlab:Gitlab$gitlab:index/group:Group');
   expect(made.length).toBeGreaterThan(50);
+  const state = readFileSync(join(work, 'state', '.pulumi', 'stacks', 'switchyard', 'test.json'), 'utf8');
+  expect(state).toContain(NOTE);
   // It names a token that the accepting provider never issues, so it is one change in every run.
   expect(types(await up()).length).toBeLessThanOrEqual(1);
 });
@@ -201,5 +235,7 @@ test('the delivery image has that program, and runs where there are no packages'
   expect(await started('switchyard', 'check', 'test')).toBe(
     `test: 1 modules, all ${rules.length} rules hold\n`,
   );
+  await started('switchyard', 'render', 'test', '--out', join(work, 'rendered-there'));
+  expect(manifests(join(work, 'rendered-there'))).toContain(NOTE);
   expect(await started('delivery', '--help')).toContain('Usage: delivery');
 });

@@ -9,7 +9,7 @@ import { wantedBoxes } from '../../../../components/boxes';
 import { lookUp } from '../../../../components/lookups';
 import type { Declaration } from '../../../../components/shared/declaration';
 import { Registrar } from '../../../../components/shared/registrar';
-import type { Edition } from '../../../../lab/gitlab/app';
+import type { Edition } from '../../../../lab/gitlab/instance/instance';
 import { type GitLab, startGitLab } from '../../../../lab/gitlab/server';
 import { modelOf } from '../../../support/model';
 import { Stack } from './stack';

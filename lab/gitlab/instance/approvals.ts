@@ -1,13 +1,5 @@
-import type { App } from './app';
-import type { MergeRequest, Project } from './model';
-
-/** What a project says about approvals, in the words of its API. */
-export interface ApprovalSettings {
-  reset_approvals_on_push: boolean;
-  disable_overriding_approvers_per_merge_request: boolean;
-  merge_requests_author_approval: boolean;
-  merge_requests_disable_committers_approval: boolean;
-}
+import type { Instance } from './instance';
+import type { ApprovalSettings, MergeRequest, Project } from './model';
 
 /** What a new project has. */
 export const DEFAULT_SETTINGS: ApprovalSettings = {
@@ -17,11 +9,11 @@ export const DEFAULT_SETTINGS: ApprovalSettings = {
   merge_requests_disable_committers_approval: false,
 };
 
-export const approvalSettings = (app: App, project: Project): ApprovalSettings =>
+export const approvalSettings = (app: Instance, project: Project): ApprovalSettings =>
   app.tables.approvalSettings.find((row) => row.project_id === project.id)?.settings ?? DEFAULT_SETTINGS;
 
 /** Approvals that a merge request of this project needs: the most that one of its rules asks for; 0 on free. */
-export const approvalsRequired = (app: App, project: Project): number =>
+export const approvalsRequired = (app: Instance, project: Project): number =>
   app.tier === 'free'
     ? 0
     : Math.max(
@@ -31,5 +23,5 @@ export const approvalsRequired = (app: App, project: Project): number =>
           .map((row) => row.approvals_required),
       );
 
-export const approvalsLeft = (app: App, project: Project, mr: MergeRequest): number =>
+export const approvalsLeft = (app: Instance, project: Project, mr: MergeRequest): number =>
   Math.max(0, approvalsRequired(app, project) - (mr.approvals ?? []).length);

@@ -1,4 +1,3 @@
-import type { ApprovalSettings } from './approvals';
 import type { JobState } from './statuses';
 import type { Row, Store, Table } from './store';
 
@@ -291,6 +290,14 @@ export interface ApprovalRule extends Row {
   name: string;
   rule_type: 'any_approver';
   approvals_required: number;
+}
+
+/** What a project says about approvals, in the words of its API. */
+export interface ApprovalSettings {
+  reset_approvals_on_push: boolean;
+  disable_overriding_approvers_per_merge_request: boolean;
+  merge_requests_author_approval: boolean;
+  merge_requests_disable_committers_approval: boolean;
 }
 
 export interface ProjectApprovalSettings extends Row {

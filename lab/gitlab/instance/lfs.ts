@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import type { App } from './app';
+import { ApiError } from './errors';
 import { authenticateGit, type Caller, hasGitScope, mayRead } from './git-http';
-import { ApiError } from './http';
+import type { Instance } from './instance';
 import { LEVEL, type Project } from './model';
 
 const LFS_PATH =
@@ -21,7 +21,7 @@ const pathOf = (url: string): string => new URL(url, 'http://host').pathname;
 /** Whether the request is for Git LFS: its batch API, or an object. */
 export const isLfsRequest = (url: string): boolean => !url.startsWith('/api/') && LFS_PATH.test(pathOf(url));
 
-const objectFile = (app: App, oid: string): string => join(app.dataDir, 'lfs-objects', oid);
+const objectFile = (app: Instance, oid: string): string => join(app.dataDir, 'lfs-objects', oid);
 
 interface Wanted {
   readonly oid: string;
@@ -29,7 +29,11 @@ interface Wanted {
 }
 
 /** Git LFS as GitLab serves it: `app/controllers/repositories/lfs_*_controller.rb`, `app/controllers/concerns/lfs_request.rb`. */
-export async function serveLfs(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function serveLfs(
+  app: Instance,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const [, rawPath = '', api, oid = '', size] = LFS_PATH.exec(pathOf(request.url ?? '/')) ?? [];
   const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
     response.writeHead(status, { 'Content-Type': MEDIA_TYPE, ...headers });
@@ -98,7 +102,7 @@ export async function serveLfs(app: App, request: IncomingMessage, response: Ser
 
 /** What there is to do for each object: nothing where an upload finds it there. */
 function batch(
-  app: App,
+  app: Instance,
   project: Project,
   caller: Caller | undefined,
   objects: readonly Wanted[],

@@ -1,4 +1,4 @@
-import { isTemplate, shownText, type Template } from '../components/shared/references';
+import { isTemplate, shownText, type Template } from '../../components/shared/references';
 
 /**
  * Rules read arguments as plain data of unknown shape: the same code sees typed declarations and what an engine hands

@@ -1,7 +1,7 @@
-import { servicesIn } from '../catalog/addresses';
-import { STATUS_NAME } from '../catalog/status';
-import { readBack, referencesIn, shownText, type Template } from '../components/shared/references';
-import type { Facts } from './facts';
+import { servicesIn } from '../../catalog/addresses';
+import { STATUS_NAME } from '../../catalog/status';
+import { readBack, referencesIn, shownText, type Template } from '../../components/shared/references';
+import type { Indexed } from './indexed';
 import { describe, type Item, labelOf, moduleOf, nameOf, namespaceOf, secretValues } from './item';
 import type { Job } from './jenkins';
 import { containersOf, type PodUse } from './pods';
@@ -74,7 +74,7 @@ export const foreignStatuses = (script: string): string[] =>
   [...script.matchAll(POSTS)].map((match) => match[2] ?? '');
 
 /** Groovy of the shared library, by the resource that holds it. */
-export function libraryFiles(byType: Facts['byType']): { readonly item: Item; readonly text: string }[] {
+export function libraryFiles(byType: Indexed['byType']): { readonly item: Item; readonly text: string }[] {
   return (byType.get('gitlab:index/repositoryFile:RepositoryFile') ?? []).flatMap((item) => {
     const content = text(item.args, 'content');
     if (!content || !/\.groovy$/.test(text(item.args, 'filePath') ?? '')) return [];
@@ -99,7 +99,7 @@ const registryOf = (image: string): string | undefined => {
 };
 
 /** The name under which an image is pushed, where a Pod takes it from the resource that builds it. */
-function builtAs(image: string | Template, byName: Facts['byName']): string {
+function builtAs(image: string | Template, byName: Indexed['byName']): string {
   const [reference] = referencesIn(image);
   if (reference?.kind !== 'output') return shownText(image);
   return text(byName.get(reference.resource)?.args, 'imageName') ?? shownText(image);
@@ -120,7 +120,7 @@ function pullSecrets(secrets: readonly Item[]): { item: Item; address: string }[
 }
 
 /** The way of a commit through the topology, from indexed resources; linear in their number. */
-export function buildGraph(facts: Omit<Facts, 'graph'>): Graph {
+export function buildGraph(facts: Indexed): Graph {
   const nodes = new Map<string, GraphNode>();
   const edges: GraphEdge[] = [];
   const next = new Map<string, string[]>();

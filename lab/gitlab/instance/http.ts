@@ -1,28 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { App } from './app';
+import { ApiError, forbidden, notFound, plainError, unauthorized } from './errors';
+import type { Instance } from './instance';
 import { type AccessToken, LEVEL, type Namespace, type Project, type User } from './model';
-
-/** An answer that is not a success: the status and exactly the body that GitLab sends. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly body: Record<string, unknown>,
-    readonly headers: Record<string, string> = {},
-  ) {
-    super(JSON.stringify(body));
-  }
-}
-
-export const messageError = (status: number, message: unknown): ApiError => new ApiError(status, { message });
-export const plainError = (status: number, error: string): ApiError => new ApiError(status, { error });
-/** `{"message":"404 Project Not Found"}` */
-export const notFound = (what?: string): ApiError =>
-  messageError(404, what ? `404 ${what} Not Found` : '404 Not found');
-export const unauthorized = (): ApiError => messageError(401, '401 Unauthorized');
-export const forbidden = (reason?: string): ApiError =>
-  messageError(403, `403 Forbidden${reason ? ` - ${reason}` : ''}`);
-export const badRequest = (reason: string): ApiError => messageError(400, reason);
 
 /** Parameters arrive as JSON, as a form or in the query: numbers and booleans may be written as text. */
 export const int = (min = 0): z.ZodType<number> =>
@@ -98,7 +78,7 @@ export class Context {
   readonly headers: Record<string, string> = {};
 
   constructor(
-    readonly app: App,
+    readonly app: Instance,
     readonly request: FastifyRequest,
     readonly path: Record<string, string>,
     readonly token: AccessToken | undefined,
@@ -205,7 +185,7 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD';
 export class Api {
   constructor(
     private readonly server: FastifyInstance,
-    private readonly app: App,
+    private readonly app: Instance,
   ) {}
 
   route<S extends Shape>(

@@ -1,9 +1,9 @@
-import { type App, now } from './app';
+import { type Instance, now } from './instance';
 import type { Pipeline, Project, User } from './model';
 
 /** Makes a pipeline of a commit. */
 export function createPipeline(
-  app: App,
+  app: Instance,
   project: Project,
   user: User,
   { sha, ref, source }: Pick<Pipeline, 'sha' | 'ref' | 'source'>,
@@ -27,7 +27,7 @@ export function createPipeline(
 }
 
 /** Text of the project's own file for pipelines at a commit. One in another project or at an address is not covered. */
-async function ownFile(app: App, project: Project, sha: string): Promise<string | undefined> {
+async function ownFile(app: Instance, project: Project, sha: string): Promise<string | undefined> {
   const path = String(project.settings.ci_config_path || '.gitlab-ci.yml');
   if (/@|:\/\//.test(path)) {
     app.log.warn(`ci_config_path "${path}" leads elsewhere, which this stand-in does not cover`);
@@ -43,7 +43,7 @@ async function ownFile(app: App, project: Project, sha: string): Promise<string 
  * Source: Gitlab::Ci::Pipeline::Chain, lib/gitlab/ci/project_config/repository.rb
  */
 export async function ownPipeline(
-  app: App,
+  app: Instance,
   project: Project,
   user: User,
   { sha, ref, source }: Pick<Pipeline, 'sha' | 'ref' | 'source'>,

@@ -4,9 +4,9 @@ import http from 'node:http';
 import https from 'node:https';
 import { BlockList, isIP } from 'node:net';
 import { matchesPattern } from './access';
-import { type App, GITLAB_VERSION, now } from './app';
+import { GITLAB_VERSION, type Instance, now } from './instance';
 import type { Hook, HookEvent, Project, Settings } from './model';
-import type { Payload } from './payloads';
+import { HOOK_EVENTS, type HookEventName, type Payload } from './parts';
 
 /** GitLab's own numbers (app/models/concerns/web_hooks/auto_disabling.rb and `webhook_timeout`). */
 const TIMEOUT_MS = 10_000;
@@ -16,16 +16,6 @@ const INITIAL_BACKOFF_MS = 60_000;
 const MAX_BACKOFF_MS = 86_400_000;
 const BODY_LIMIT = 8 * 1024;
 const EVENTS_KEPT_PER_HOOK = 500;
-
-/** Events that are delivered: the setting of the hook, the header's name and the trigger in the log. */
-export const HOOK_EVENTS = {
-  push_events: { header: 'Push Hook', trigger: 'push_hooks' },
-  tag_push_events: { header: 'Tag Push Hook', trigger: 'tag_push_hooks' },
-  merge_requests_events: { header: 'Merge Request Hook', trigger: 'merge_request_hooks' },
-  note_events: { header: 'Note Hook', trigger: 'note_hooks' },
-  pipeline_events: { header: 'Pipeline Hook', trigger: 'pipeline_hooks' },
-} as const;
-export type HookEventName = keyof typeof HOOK_EVENTS;
 
 export type AlertStatus = 'executable' | 'temporarily_disabled' | 'disabled';
 
@@ -139,7 +129,7 @@ export class Webhooks {
   private readonly running = new Set<Promise<unknown>>();
   private readonly closing = new AbortController();
 
-  constructor(private readonly app: App) {}
+  constructor(private readonly app: Instance) {}
 
   /** Queues a delivery to each hook of the project that wants the event; written down before it is sent. */
   emit(project: Project, event: HookEventName, payload: Payload, branch?: string): void {

@@ -1,5 +1,5 @@
-import { type App, isPast } from './app';
 import type { CommitInfo } from './git';
+import { type Instance, isPast } from './instance';
 import {
   type AccessRule,
   type AccessToken,
@@ -30,7 +30,7 @@ import { alertStatus } from './webhooks';
 /** What the API shows of each entity. Secrets are not in any of these. */
 type View = Record<string, unknown>;
 
-export function basicUser(app: App, user: User): View {
+export function basicUser(app: Instance, user: User): View {
   return {
     id: user.id,
     username: user.username,
@@ -44,11 +44,11 @@ export function basicUser(app: App, user: User): View {
 }
 
 /** `API::Entities::User`: what everyone who is logged in may know of another. */
-export function userView(app: App, user: User): View {
+export function userView(app: Instance, user: User): View {
   return { ...basicUser(app, user), created_at: user.created_at, bio: '', bot: user.bot };
 }
 
-export function fullUser(app: App, user: User): View {
+export function fullUser(app: Instance, user: User): View {
   return {
     ...userView(app, user),
     email: user.email,
@@ -83,7 +83,7 @@ export function tokenView(token: AccessToken): View {
   };
 }
 
-export function groupView(app: App, group: Namespace): View {
+export function groupView(app: Instance, group: Namespace): View {
   const path = app.namespacePath(group);
   return {
     id: group.id,
@@ -102,7 +102,7 @@ export function groupView(app: App, group: Namespace): View {
   };
 }
 
-export function namespaceView(app: App, namespace: Namespace): View {
+export function namespaceView(app: Instance, namespace: Namespace): View {
   const path = app.namespacePath(namespace);
   return {
     id: namespace.id,
@@ -117,7 +117,7 @@ export function namespaceView(app: App, namespace: Namespace): View {
 }
 
 /** @param level the caller's level, shown under `permissions` */
-export function projectView(app: App, project: Project, level: number, empty: boolean): View {
+export function projectView(app: Instance, project: Project, level: number, empty: boolean): View {
   const urls = urlsOf(app, project);
   const path = app.projectPath(project);
   const namespace = app.namespace(project.namespace_id);
@@ -176,7 +176,7 @@ export function projectView(app: App, project: Project, level: number, empty: bo
   };
 }
 
-export function memberView(app: App, member: Member): View {
+export function memberView(app: Instance, member: Member): View {
   return {
     ...basicUser(app, app.user(member.user_id)),
     access_level: member.access_level,
@@ -232,7 +232,7 @@ const LEVEL_NAMES: Record<number, string> = {
   60: 'Administrators',
 };
 
-function ruleView(app: App, rule: AccessRule): View {
+function ruleView(app: Instance, rule: AccessRule): View {
   const user = rule.user_id === null ? undefined : app.tables.users.get(rule.user_id);
   return {
     id: rule.id,
@@ -246,7 +246,7 @@ function ruleView(app: App, rule: AccessRule): View {
   };
 }
 
-export function protectedBranchView(app: App, rule: ProtectedBranch): View {
+export function protectedBranchView(app: Instance, rule: ProtectedBranch): View {
   return {
     id: rule.id,
     name: rule.name,
@@ -259,7 +259,7 @@ export function protectedBranchView(app: App, rule: ProtectedBranch): View {
   };
 }
 
-export function protectedTagView(app: App, rule: ProtectedTag): View {
+export function protectedTagView(app: Instance, rule: ProtectedTag): View {
   return { name: rule.name, create_access_levels: rule.create.map((entry) => ruleView(app, entry)) };
 }
 
@@ -284,7 +284,7 @@ export function labelView(label: Label): View {
 }
 
 /** `lib/api/entities/resource_label_event.rb`; without a label where that one is gone. */
-export function labelEventView(app: App, project: Project, event: LabelEvent): View {
+export function labelEventView(app: Instance, project: Project, event: LabelEvent): View {
   const label = app.tables.labels.find((row) => row.project_id === project.id && row.name === event.label);
   return {
     id: event.id,
@@ -309,7 +309,7 @@ export function deployKeyView(key: DeployKey): View {
   return { ...rest, id: number ?? key.id, fingerprint: null };
 }
 
-export function commitView(app: App, project: Project, commit: CommitInfo): View {
+export function commitView(app: Instance, project: Project, commit: CommitInfo): View {
   return {
     id: commit.id,
     short_id: commit.id.slice(0, 8),
@@ -329,7 +329,7 @@ export function commitView(app: App, project: Project, commit: CommitInfo): View
   };
 }
 
-export function statusView(app: App, status: CommitStatus): View {
+export function statusView(app: Instance, status: CommitStatus): View {
   return {
     id: status.id,
     sha: status.sha,
@@ -348,7 +348,7 @@ export function statusView(app: App, status: CommitStatus): View {
   };
 }
 
-export function pipelineView(app: App, project: Project, pipeline: Pipeline): View {
+export function pipelineView(app: Instance, project: Project, pipeline: Pipeline): View {
   return {
     id: pipeline.id,
     iid: pipeline.iid,
@@ -364,7 +364,7 @@ export function pipelineView(app: App, project: Project, pipeline: Pipeline): Vi
   };
 }
 
-export function pipelineDetailView(app: App, project: Project, pipeline: Pipeline): View {
+export function pipelineDetailView(app: Instance, project: Project, pipeline: Pipeline): View {
   return {
     ...pipelineView(app, project, pipeline),
     before_sha: '0'.repeat(40),
@@ -390,7 +390,7 @@ export function pipelineDetailView(app: App, project: Project, pipeline: Pipelin
 }
 
 export async function mergeRequestView(
-  app: App,
+  app: Instance,
   project: Project,
   mr: MergeRequest,
   caller: User | undefined,
@@ -479,13 +479,18 @@ export async function mergeRequestView(
   };
 }
 
-function rightsToMerge(app: App, project: Project, mr: MergeRequest, user: User): boolean {
+function rightsToMerge(app: Instance, project: Project, mr: MergeRequest, user: User): boolean {
   const rights = app.branchRights(user, project, mr.target_branch);
   return rights.merge || rights.push;
 }
 
 /** @param on what the note is about */
-export function noteView(app: App, project: Project, on: MergeRequest | Issue, note: Note | IssueNote): View {
+export function noteView(
+  app: Instance,
+  project: Project,
+  on: MergeRequest | Issue,
+  note: Note | IssueNote,
+): View {
   return {
     id: note.id,
     type: null,
@@ -507,7 +512,7 @@ export function noteView(app: App, project: Project, on: MergeRequest | Issue, n
   };
 }
 
-export function issueView(app: App, project: Project, issue: Issue): View {
+export function issueView(app: Instance, project: Project, issue: Issue): View {
   const user = (id: number | null): View | null => (id === null ? null : basicUser(app, app.user(id)));
   const path = app.projectPath(project);
   return {

@@ -1,79 +1,21 @@
-import { type App, now, personOf } from './app';
 import { approvalSettings, approvalsLeft } from './approvals';
 import { ownPipeline } from './ci';
+import { type ApiError, messageError, unauthorized } from './errors';
 import type { Repository } from './git';
-import { type ApiError, messageError, unauthorized } from './http';
+import { type Instance, now, personOf } from './instance';
 import { type MergeRequest, type Pipeline, type Project, type User, ZERO_SHA } from './model';
-import { isDraft, type MergeRequestAction, mergeRequestPayload, type Payload } from './payloads';
+import type {
+  DetailedMergeStatus,
+  MergeOptions,
+  MergePhase,
+  MergeRequestAction,
+  MergeRequests,
+  NewMergeRequest,
+  Payload,
+} from './parts';
+import { isDraft, mergeRequestPayload } from './payloads';
 
-/** GitLab's `detailed_merge_status`, as far as it can come up here. */
-export type DetailedMergeStatus =
-  | 'not_open'
-  | 'preparing'
-  | 'unchecked'
-  | 'checking'
-  | 'draft_status'
-  | 'commits_status'
-  | 'conflict'
-  | 'need_rebase'
-  | 'ci_must_pass'
-  | 'ci_still_running'
-  | 'not_approved'
-  | 'mergeable';
-
-/** `merge_status` of app/models/merge_request.rb; `judged` stands for what it says at last. */
-export type MergePhase = 'preparing' | 'unchecked' | 'checking' | 'judged';
-
-export interface MergeOptions {
-  sha?: string;
-  squash?: boolean;
-  should_remove_source_branch?: boolean;
-  merge_commit_message?: string;
-  squash_commit_message?: string;
-  auto_merge?: boolean;
-}
-
-export interface MergeRequests {
-  /** The newest pipeline of the merge request's head on its source branch. */
-  headPipeline(mr: MergeRequest): Pipeline | undefined;
-  forPipeline(pipeline: Pipeline): MergeRequest | undefined;
-  /** How far GitLab is with judging: `merge_status` before it says whether it can be merged. */
-  phase(mr: MergeRequest): MergePhase;
-  /** Starts the check in the background that showing one merge request starts. */
-  startCheck(project: Project, mr: MergeRequest): Promise<void>;
-  mergeability(project: Project, mr: MergeRequest): Promise<{ detailed: DetailedMergeStatus }>;
-  /** Follows a changed branch: new head of its merge requests, and those that a push merged. */
-  branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void>;
-  /** Brings open merge requests up to date with the repository (after a crash between push and bookkeeping). */
-  catchUp(project: Project): Promise<void>;
-  create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest>;
-  /** @throws ApiError 400, 401, 405, 409 or 422 as GitLab's accept-merge-request does */
-  merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest>;
-  /** Rebases the source branch onto the target, in the background. @throws ApiError 403 or 409 */
-  rebase(project: Project, user: User, mr: MergeRequest): Promise<void>;
-  emit(
-    project: Project,
-    user: User,
-    mr: MergeRequest,
-    action: MergeRequestAction,
-    options?: { oldrev?: string; changes?: Payload },
-  ): Promise<void>;
-}
-
-export type NewMergeRequest = Pick<
-  MergeRequest,
-  | 'title'
-  | 'description'
-  | 'source_branch'
-  | 'target_branch'
-  | 'labels'
-  | 'assignee_ids'
-  | 'reviewer_ids'
-  | 'squash'
-  | 'force_remove_source_branch'
->;
-
-export function createMergeRequests(app: App): MergeRequests {
+export function createMergeRequests(app: Instance): MergeRequests {
   const { mergeRequests, pipelines } = app.tables;
   const open = (project: Project): MergeRequest[] =>
     mergeRequests.filter((mr) => mr.project_id === project.id && mr.state === 'opened');

@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { readBack, type Template } from '../components/shared/references';
+import { readBack, type Template } from '../../components/shared/references';
 import type { Item } from './item';
 import { at, fields, isTextual, list, text, textual, UNKNOWN } from './read';
 

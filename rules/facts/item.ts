@@ -1,6 +1,6 @@
-import type { Template } from '../components/shared/references';
+import type { Template } from '../../components/shared/references';
 import { type Fields, fields, isTextual, text, UNKNOWN } from './read';
-import type { Violation } from './rule';
+import type { Violation } from './violation';
 
 /** One resource, wherever it was read: a declaration of the model, or an input of Pulumi's engine. */
 export interface Item {

@@ -1,8 +1,6 @@
-import { buildGraph, type Graph } from './graph';
 import { type Item, nameOf, namespaceOf } from './item';
-import { type JenkinsFacts, readJenkins } from './jenkins';
-import { type PodUse, podsOf } from './pods';
-import { push } from './read';
+import type { JenkinsFacts } from './jenkins';
+import type { PodUse } from './pods';
 
 /** All that stands in one namespace. */
 export interface NamespaceFacts {
@@ -17,15 +15,14 @@ export interface NamespaceFacts {
   readonly pods: readonly PodUse[];
 }
 
-/** What the rules read: every resource, indexed once so that no rule searches. */
-export interface Facts {
+/** Every resource, indexed once so that no rule searches. */
+export interface Indexed {
   readonly items: readonly Item[];
   readonly byType: ReadonlyMap<string, readonly Item[]>;
   readonly byName: ReadonlyMap<string, Item>;
   readonly namespaces: readonly NamespaceFacts[];
   readonly pods: readonly PodUse[];
   readonly jenkins: JenkinsFacts;
-  readonly graph: Graph;
   /** The day of the look, `YYYY-MM-DD` in UTC. */
   readonly today: string;
   /** Where the images of releases come from; absent where nobody says. */
@@ -54,7 +51,8 @@ type Mutable = { -readonly [K in keyof NamespaceFacts]: NamespaceFacts[K] } & {
   pods: PodUse[];
 };
 
-function indexNamespaces(items: readonly Item[], pods: readonly PodUse[]): NamespaceFacts[] {
+/** What stands in each namespace. */
+export function indexNamespaces(items: readonly Item[], pods: readonly PodUse[]): NamespaceFacts[] {
   const spaces = new Map<string, Mutable>();
   const space = (cluster: string, name: string): Mutable => {
     const key = `${cluster}\n${name}`;
@@ -78,34 +76,4 @@ function indexNamespaces(items: readonly Item[], pods: readonly PodUse[]): Names
   }
   for (const pod of pods) space(pod.cluster, pod.namespace).pods.push(pod);
   return [...spaces.values()];
-}
-
-/** Indexes resources for the rules; linear in their number. */
-export function factsOf(
-  items: readonly Item[],
-  untestable: readonly Untestable[] = [],
-  now: Date = new Date(),
-  ledger?: LedgerFacts,
-): Facts {
-  const byType = new Map<string, Item[]>();
-  const byName = new Map<string, Item>();
-  for (const item of items) {
-    push(byType, item.type, item);
-    byName.set(item.name, item);
-  }
-  const jenkins = readJenkins(byType);
-  const pods = podsOf(items, byType, jenkins);
-  const namespaces = indexNamespaces(items, pods);
-  const indexed = {
-    items,
-    byType,
-    byName,
-    namespaces,
-    pods,
-    jenkins,
-    untestable,
-    today: now.toISOString().slice(0, 10),
-    ...(ledger ? { ledger } : {}),
-  };
-  return { ...indexed, graph: buildGraph(indexed) };
 }

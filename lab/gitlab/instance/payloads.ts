@@ -1,5 +1,5 @@
-import type { App, RefChange } from './app';
 import type { CommitInfo, Repository } from './git';
+import type { Instance, RefChange } from './instance';
 import {
   type CommitStatus,
   type MergeRequest,
@@ -9,13 +9,11 @@ import {
   type User,
   ZERO_SHA,
 } from './model';
-
-/** The bodies of hook requests: https://docs.gitlab.com/user/project/integrations/webhook_events/ */
-export type Payload = Record<string, unknown>;
+import type { MergeRequestAction, Payload } from './parts';
 
 const VISIBILITY_LEVEL: Record<string, number> = { private: 0, internal: 10, public: 20 };
 
-export function urlsOf(app: App, project: Project): { web: string; http: string; ssh: string } {
+export function urlsOf(app: Instance, project: Project): { web: string; http: string; ssh: string } {
   const path = app.projectPath(project);
   return {
     web: `${app.externalUrl}/${path}`,
@@ -24,7 +22,7 @@ export function urlsOf(app: App, project: Project): { web: string; http: string;
   };
 }
 
-export function hookProject(app: App, project: Project): Payload {
+export function hookProject(app: Instance, project: Project): Payload {
   const urls = urlsOf(app, project);
   return {
     id: project.id,
@@ -46,7 +44,7 @@ export function hookProject(app: App, project: Project): Payload {
   };
 }
 
-function hookRepository(app: App, project: Project): Payload {
+function hookRepository(app: Instance, project: Project): Payload {
   const urls = urlsOf(app, project);
   return {
     name: project.name,
@@ -64,7 +62,7 @@ export function hookUser(user: User): Payload {
 const PUSH_COMMITS = 20;
 
 export async function pushPayload(
-  app: App,
+  app: Instance,
   repository: Repository,
   project: Project,
   user: User,
@@ -136,7 +134,7 @@ export async function pushPayload(
   };
 }
 
-export async function lastCommit(app: App, project: Project, sha: string): Promise<Payload | null> {
+export async function lastCommit(app: Instance, project: Project, sha: string): Promise<Payload | null> {
   const commit = await app
     .repository(project)
     .commit(sha)
@@ -158,7 +156,7 @@ export function isDraft(title: string): boolean {
 
 /** GitLab's merge_status as it is shown (MergeRequest#public_merge_status). */
 export function mergeStatusOf(
-  app: App,
+  app: Instance,
   mr: MergeRequest,
 ): 'unchecked' | 'checking' | 'can_be_merged' | 'cannot_be_merged' {
   const phase = app.mergeRequests.phase(mr);
@@ -167,7 +165,7 @@ export function mergeStatusOf(
   return mr.checked.mergeable ? 'can_be_merged' : 'cannot_be_merged';
 }
 
-async function mergeRequestAttributes(app: App, project: Project, mr: MergeRequest): Promise<Payload> {
+async function mergeRequestAttributes(app: Instance, project: Project, mr: MergeRequest): Promise<Payload> {
   const hooked = hookProject(app, project);
   return {
     assignee_id: mr.assignee_ids[0] ?? null,
@@ -216,7 +214,7 @@ async function mergeRequestAttributes(app: App, project: Project, mr: MergeReque
   };
 }
 
-function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
+function hookLabels(app: Instance, project: Project, mr: MergeRequest): Payload[] {
   return mr.labels.map((name) => {
     const label = app.tables.labels.find((row) => row.project_id === project.id && row.name === name);
     return {
@@ -231,19 +229,8 @@ function hookLabels(app: App, project: Project, mr: MergeRequest): Payload[] {
 }
 
 /** `approved` is that of the one approval that Free needs, and of the last that a licence asks for; before it: `approval`. */
-export type MergeRequestAction =
-  | 'open'
-  | 'update'
-  | 'merge'
-  | 'close'
-  | 'reopen'
-  | 'approved'
-  | 'approval'
-  | 'unapproved'
-  | 'unapproval';
-
 export async function mergeRequestPayload(
-  app: App,
+  app: Instance,
   project: Project,
   user: User,
   mr: MergeRequest,
@@ -270,7 +257,7 @@ export async function mergeRequestPayload(
 }
 
 export async function notePayload(
-  app: App,
+  app: Instance,
   project: Project,
   user: User,
   mr: MergeRequest,
@@ -308,7 +295,7 @@ export async function notePayload(
 }
 
 export async function pipelinePayload(
-  app: App,
+  app: Instance,
   project: Project,
   pipeline: Pipeline,
   statuses: readonly CommitStatus[],

@@ -1,0 +1,149 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as k8s from '@pulumi/kubernetes';
+import * as pulumi from '@pulumi/pulumi';
+import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
+import { findModule } from '../../../catalog/load';
+import { Component } from '../../../components/shared/component';
+import type { Declaration } from '../../../components/shared/declaration';
+import { object } from '../../../components/shared/kubernetes';
+import { ModuleTests } from '../../../components/testing/module-tests';
+import { keepNoLogs } from '../../../delivery/pulumi-home';
+import { testModel } from '../../support/model';
+import { acceptingProviders } from './accepting';
+
+// Components and declarations that get other names, by the real engine: what its state knows by the old URN is what the
+// program means by the new one. The providers accept everything.
+jest.setTimeout(300_000);
+
+const SEED = 'a seed for tests, long enough to be one';
+
+let folder: string;
+let stack: Stack;
+/** What the program makes by now. */
+let make: (opts: pulumi.ComponentResourceOptions) => void;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'renames-'));
+  const inFolder = (name: string) => path.join(folder, name);
+  for (const name of ['home', 'work', 'state']) mkdirSync(inFolder(name));
+  keepNoLogs(inFolder('home'));
+  const bin = await acceptingProviders(folder, ['kubernetes']);
+  stack = await LocalWorkspace.createOrSelectStack(
+    {
+      stackName: 'test',
+      projectName: 'switchyard',
+      program: async () => make({ provider: new k8s.Provider('cluster', { context: 'one' }) }),
+    },
+    {
+      workDir: inFolder('work'),
+      pulumiHome: inFolder('home'),
+      pulumiCommand: await PulumiCommand.get({ root: folder, skipVersionCheck: true }),
+      envVars: {
+        PATH: [bin, process.env.PATH].join(path.delimiter),
+        PULUMI_CONFIG_PASSPHRASE: 'test',
+        PULUMI_BACKEND_URL: `file://${inFolder('state')}`,
+        PULUMI_SKIP_UPDATE_CHECK: 'true',
+      },
+    },
+  );
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await stack.destroy();
+});
+
+/** URNs in the state, below the stack's own. */
+async function urns(): Promise<string[]> {
+  const { deployment } = await stack.exportStack();
+  const { resources = [] } = deployment as {
+    resources?: readonly { readonly urn: string; readonly type: string }[];
+  };
+  return resources.flatMap(({ urn, type }) => (type.startsWith('pulumi:') ? [] : [urn])).sort();
+}
+
+const changes = async (): Promise<Record<string, number | undefined>> =>
+  (await stack.up()).summary.resourceChanges ?? {};
+
+const tests = (name: string, opts: pulumi.ComponentResourceOptions): ModuleTests => {
+  const { catalog } = testModel();
+  return new ModuleTests(
+    name,
+    {
+      environment: 'staging',
+      namespace: 'test-shop',
+      module: findModule(catalog, 'shop'),
+      services: catalog.services,
+      registry: { address: 'harbor.test', pull: { user: 'robot', password: pulumi.secret('pull') } },
+      jenkins: { namespace: 'ci', serviceAccount: 'jenkins', url: 'http://jenkins.ci.svc:8080' },
+      reaper: { name: 'reaper', namespace: 'ci-reaper' },
+      delivery: { name: 'delivery', namespace: 'ci-agents' },
+      seed: SEED,
+    },
+    opts,
+  );
+};
+
+test('a component with another name is what it was, with all that its name is in', async () => {
+  make = (opts) => tests('shop-tests', opts);
+  await stack.up();
+  const before = await urns();
+  expect(before.length).toBeGreaterThan(8);
+  // What would be without: every part is made anew, and the old one deleted.
+  make = (opts) => tests('tests-of-shop', opts);
+  const { changeSummary } = await stack.preview();
+  expect([changeSummary.create, changeSummary.delete]).toEqual([before.length, before.length]);
+  make = (opts) => tests('tests-of-shop', { ...opts, aliases: [{ name: 'shop-tests' }] });
+  expect(Object.keys(await changes())).toEqual(['same']);
+  expect(await urns()).toEqual(before.map((urn) => urn.replace('::shop-tests', '::tests-of-shop')).sort());
+  // The state has the new names only: the alias may go.
+  make = (opts) => tests('tests-of-shop', opts);
+  expect(Object.keys(await changes())).toEqual(['same']);
+});
+
+const volume = (name: string, aliases?: readonly string[]): Declaration => ({
+  ...object(
+    'kubernetes:core/v1:PersistentVolumeClaim',
+    name,
+    'ci',
+    { namespace: 'orders', name: 'data', labels: {} },
+    { spec: { accessModes: ['ReadWriteOnce'] } },
+  ),
+  aliases,
+});
+
+class Box extends Component {
+  constructor(token: string, declarations: readonly Declaration[], opts: pulumi.ComponentResourceOptions) {
+    super(token, 'box', declarations, { environment: 'staging', seed: SEED }, opts);
+    this.registerOutputs({});
+  }
+}
+
+test('a component of another type and a declaration of another name, both at once, are what they were', async () => {
+  make = (opts) => void new Box('switchyard:test:Crate', [volume('storage')], opts);
+  await stack.up();
+  make = (opts) =>
+    void new Box('switchyard:test:Box', [volume('data', ['storage'])], {
+      ...opts,
+      aliases: [{ type: 'switchyard:test:Crate' }],
+    });
+  expect(Object.keys(await changes())).toEqual(['same']);
+  expect(await urns()).toEqual([
+    'urn:pulumi:test::switchyard::switchyard:test:Box$kubernetes:core/v1:PersistentVolumeClaim::data',
+    'urn:pulumi:test::switchyard::switchyard:test:Box::box',
+  ]);
+});
+
+test('what is below a component that another one holds by now is what it was', async () => {
+  make = (opts) => void new Box('switchyard:test:Box', [volume('box-data')], opts);
+  await stack.up();
+  make = ({ provider }) => {
+    const around = new pulumi.ComponentResource('switchyard:test:Around', 'around');
+    const aliases = [{ parent: pulumi.rootStackResource }];
+    new Box('switchyard:test:Box', [volume('box-data')], { provider, parent: around, aliases });
+  };
+  const { create, same, ...others } = await changes();
+  expect([create, others]).toEqual([1, {}]);
+  expect(same).toBeGreaterThanOrEqual(2);
+});
