@@ -15,7 +15,8 @@ import (
 	"k8s.io/utils/exec"
 )
 
-const fileSystem = "ext4"
+// ext4 lets nobody grow it while it is mounted but who has CAP_SYS_RESOURCE, which the lab does without.
+const fileSystem = "xfs"
 
 // driver is what external-provisioner, external-resizer and the kubelet ask of a driver that has no part elsewhere
 // (container-storage-interface/spec, spec.md).
@@ -94,9 +95,20 @@ func unsupported(capabilities []*csi.VolumeCapability) string {
 	return ""
 }
 
+// given refuses a request that lacks something, as the specification has it.
+func given(fields ...bool) error {
+	if slices.Contains(fields, false) {
+		return status.Error(codes.InvalidArgument, "the request lacks a field that the specification requires")
+	}
+	return nil
+}
+
 func (d *driver) CreateVolume(
 	_ context.Context, request *csi.CreateVolumeRequest,
 ) (*csi.CreateVolumeResponse, error) {
+	if err := given(request.GetName() != "", len(request.GetVolumeCapabilities()) > 0); err != nil {
+		return nil, err
+	}
 	if why := unsupported(request.GetVolumeCapabilities()); why != "" {
 		return nil, status.Error(codes.InvalidArgument, why)
 	}
@@ -107,12 +119,16 @@ func (d *driver) CreateVolume(
 	if !names.MatchString(id) {
 		return nil, status.Errorf(codes.InvalidArgument, "%q is no name of a disk", id)
 	}
-	size, err := d.pool.resize(id, request.GetCapacityRange().GetRequiredBytes())
+	wanted := request.GetCapacityRange().GetRequiredBytes()
+	if has, err := d.pool.size(id); err == nil && has != rounded(wanted) {
+		return nil, status.Errorf(codes.AlreadyExists, "disk %s has %d bytes, not %d", id, has, wanted)
+	}
+	if limit := request.GetCapacityRange().GetLimitBytes(); limit > 0 && rounded(wanted) > limit {
+		return nil, status.Errorf(codes.OutOfRange, "no disk has less than %d bytes", rounded(wanted))
+	}
+	size, err := d.pool.resize(id, wanted)
 	if err != nil {
 		return nil, err
-	}
-	if limit := request.GetCapacityRange().GetLimitBytes(); limit > 0 && size > limit {
-		return nil, status.Errorf(codes.AlreadyExists, "disk %s has %d bytes, more than %d", id, size, limit)
 	}
 	return &csi.CreateVolumeResponse{Volume: &csi.Volume{VolumeId: id, CapacityBytes: size}}, nil
 }
@@ -120,12 +136,18 @@ func (d *driver) CreateVolume(
 func (d *driver) DeleteVolume(
 	_ context.Context, request *csi.DeleteVolumeRequest,
 ) (*csi.DeleteVolumeResponse, error) {
+	if err := given(request.GetVolumeId() != ""); err != nil {
+		return nil, err
+	}
 	return &csi.DeleteVolumeResponse{}, d.pool.remove(request.GetVolumeId())
 }
 
 func (d *driver) ValidateVolumeCapabilities(
 	_ context.Context, request *csi.ValidateVolumeCapabilitiesRequest,
 ) (*csi.ValidateVolumeCapabilitiesResponse, error) {
+	if err := given(request.GetVolumeId() != "", len(request.GetVolumeCapabilities()) > 0); err != nil {
+		return nil, err
+	}
 	if _, err := d.pool.size(request.GetVolumeId()); err != nil {
 		return nil, err
 	}
@@ -143,6 +165,9 @@ func (d *driver) ValidateVolumeCapabilities(
 func (d *driver) ControllerExpandVolume(
 	_ context.Context, request *csi.ControllerExpandVolumeRequest,
 ) (*csi.ControllerExpandVolumeResponse, error) {
+	if err := given(request.GetVolumeId() != "", request.GetCapacityRange() != nil); err != nil {
+		return nil, err
+	}
 	if _, err := d.pool.size(request.GetVolumeId()); err != nil {
 		return nil, err
 	}
@@ -195,6 +220,10 @@ func (d *driver) mountAt(target string, how func() error) error {
 func (d *driver) NodeStageVolume(
 	_ context.Context, request *csi.NodeStageVolumeRequest,
 ) (*csi.NodeStageVolumeResponse, error) {
+	staging := request.GetStagingTargetPath()
+	if err := given(request.GetVolumeId() != "", staging != "", request.GetVolumeCapability() != nil); err != nil {
+		return nil, err
+	}
 	d.mounts.Lock()
 	defer d.mounts.Unlock()
 	if why := unsupported([]*csi.VolumeCapability{request.GetVolumeCapability()}); why != "" {
@@ -207,14 +236,13 @@ func (d *driver) NodeStageVolume(
 	if err != nil {
 		return nil, err
 	}
-	target := request.GetStagingTargetPath()
 	options := append([]string{"loop"}, request.GetVolumeCapability().GetMount().GetMountFlags()...)
-	err = d.mountAt(target, func() error { return d.mounter.FormatAndMount(file, target, fileSystem, options) })
+	err = d.mountAt(staging, func() error { return d.mounter.FormatAndMount(file, staging, fileSystem, options) })
 	if err != nil {
 		return nil, err
 	}
 	// It may have grown while no Pod used it.
-	if err := d.fill(target); err != nil {
+	if err := d.fill(staging); err != nil {
 		return nil, err
 	}
 	return &csi.NodeStageVolumeResponse{}, nil
@@ -223,22 +251,28 @@ func (d *driver) NodeStageVolume(
 func (d *driver) NodeUnstageVolume(
 	_ context.Context, request *csi.NodeUnstageVolumeRequest,
 ) (*csi.NodeUnstageVolumeResponse, error) {
-	return &csi.NodeUnstageVolumeResponse{}, d.unmount(request.GetStagingTargetPath())
+	target := request.GetStagingTargetPath()
+	if err := given(request.GetVolumeId() != "", target != ""); err != nil {
+		return nil, err
+	}
+	return &csi.NodeUnstageVolumeResponse{}, d.unmount(target)
 }
 
 func (d *driver) NodePublishVolume(
 	_ context.Context, request *csi.NodePublishVolumeRequest,
 ) (*csi.NodePublishVolumeResponse, error) {
+	target, staging := request.GetTargetPath(), request.GetStagingTargetPath()
+	lacks := given(request.GetVolumeId() != "", target != "", staging != "", request.GetVolumeCapability() != nil)
+	if lacks != nil {
+		return nil, lacks
+	}
 	d.mounts.Lock()
 	defer d.mounts.Unlock()
 	options := []string{"bind"}
 	if request.GetReadonly() {
 		options = append(options, "ro")
 	}
-	target := request.GetTargetPath()
-	err := d.mountAt(target, func() error {
-		return d.mounter.Mount(request.GetStagingTargetPath(), target, "", options)
-	})
+	err := d.mountAt(target, func() error { return d.mounter.Mount(staging, target, "", options) })
 	if err != nil {
 		return nil, err
 	}
@@ -248,6 +282,9 @@ func (d *driver) NodePublishVolume(
 func (d *driver) NodeUnpublishVolume(
 	_ context.Context, request *csi.NodeUnpublishVolumeRequest,
 ) (*csi.NodeUnpublishVolumeResponse, error) {
+	if err := given(request.GetVolumeId() != "", request.GetTargetPath() != ""); err != nil {
+		return nil, err
+	}
 	return &csi.NodeUnpublishVolumeResponse{}, d.unmount(request.GetTargetPath())
 }
 
@@ -264,6 +301,9 @@ func (d *driver) unmount(target string) error {
 func (d *driver) NodeExpandVolume(
 	_ context.Context, request *csi.NodeExpandVolumeRequest,
 ) (*csi.NodeExpandVolumeResponse, error) {
+	if err := given(request.GetVolumeId() != "", request.GetVolumePath() != ""); err != nil {
+		return nil, err
+	}
 	d.mounts.Lock()
 	defer d.mounts.Unlock()
 	size, err := d.pool.size(request.GetVolumeId())
@@ -308,6 +348,12 @@ func (d *driver) deviceAt(path string) (string, error) {
 func (d *driver) NodeGetVolumeStats(
 	_ context.Context, request *csi.NodeGetVolumeStatsRequest,
 ) (*csi.NodeGetVolumeStatsResponse, error) {
+	if err := given(request.GetVolumeId() != "", request.GetVolumePath() != ""); err != nil {
+		return nil, err
+	}
+	if _, err := d.pool.size(request.GetVolumeId()); err != nil {
+		return nil, err
+	}
 	var found unix.Statfs_t
 	if err := unix.Statfs(request.GetVolumePath(), &found); err != nil {
 		return nil, status.Error(codes.NotFound, err.Error())

@@ -1,4 +1,4 @@
-// Command csi-disks is a CSI driver of one node whose volumes are disks with a size: a file each, mounted as ext4 by a
+// Command csi-disks is a CSI driver of one node whose volumes are disks with a size: a file each, mounted as XFS by a
 // loop device, which the kernel keeps for as long as it is mounted. It makes, mounts, grows (while a Pod uses it) and
 // removes them, and registers itself with the kubelet, as node-driver-registrar does for drivers that do not.
 //

@@ -14,11 +14,16 @@ import (
 
 const mebibyte = 1 << 20
 
-// Disks get whole mebibytes, and what ext4 needs to be one.
-const smallest = 16 * mebibyte
+// Disks get whole mebibytes, and at least what mkfs.xfs takes.
+const smallest = 300 * mebibyte
+
+// rounded is what a disk gets of whom asks for so many bytes.
+func rounded(wanted int64) int64 {
+	return max((wanted+mebibyte-1)/mebibyte*mebibyte, smallest)
+}
 
 // names are what external-provisioner makes of a claim: `pvc-` and its UID.
-var names = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,127}$`)
 
 // pool is a folder with a file for each disk, which together have no more than its room. A file takes of the machine's
 // own disk only what was written to it.
@@ -58,7 +63,7 @@ func (p *pool) size(id string) (int64, error) {
 func (p *pool) resize(id string, wanted int64) (int64, error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	wanted = max((wanted+mebibyte-1)/mebibyte*mebibyte, smallest)
+	wanted = rounded(wanted)
 	file, err := p.file(id)
 	if err != nil {
 		return 0, err

@@ -134,7 +134,7 @@ export const disksManifests = (): object[] => [
                 { name: 'disks', mountPath: '/disks' },
               ],
             },
-            controller('provisioner', ['--default-fstype=ext4']),
+            controller('provisioner', ['--default-fstype=xfs']),
             controller('resizer', ['--retry-interval-max=10s']),
           ],
           volumes: [
