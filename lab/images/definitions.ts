@@ -94,6 +94,7 @@ export const SUITE_IMAGES: readonly (ImageDefinition & { readonly suite: Suite }
       'csi-provisioner': 'csi-provisioner',
       'csi-resizer': 'csi-resizer',
       'csi-disks': 'csi-disks',
+      'csi-sanity': 'csi-sanity',
     },
   },
 ];

@@ -297,6 +297,8 @@ export const SUITE_PARTS: (Part & { readonly suite: Suite })[] = [
       },
       { name: 'csi-resizer', source: 'github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer' },
       { name: 'csi-disks', source: '.' },
+      // What the driver is held to.
+      { name: 'csi-sanity', source: 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity' },
     ],
   },
 ];

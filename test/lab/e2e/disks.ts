@@ -6,8 +6,8 @@ const NAMESPACE = 'kube-system';
 const NAME = 'disks';
 const RBAC = 'rbac.authorization.k8s.io';
 /** What the driver calls itself (lab/toolchain/csi/main.go). */
-const DRIVER = 'disks.lab.switchyard.dev';
-const KUBELET = '/var/lib/kubelet';
+export const DRIVER = 'disks.lab.switchyard.dev';
+export const KUBELET = '/var/lib/kubelet';
 
 /** StorageClass whose volumes are disks with a size, and grow. */
 export const CLASS = 'disks';

@@ -8,7 +8,7 @@ import { openLog } from '../../../lab/steps';
 import { suitePartSteps, toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 import { scaled } from '../../support/scale';
-import { CLASS, disksManifests, ROOM_MEBIBYTES } from './disks';
+import { CLASS, DRIVER, disksManifests, KUBELET, ROOM_MEBIBYTES } from './disks';
 import { kubectl, until } from './running';
 
 // A database's volume that really grows: a disk with a size, mounted as XFS, by external-provisioner, external-resizer, the
@@ -154,6 +154,18 @@ scaled({ usual: describe.skip, all: describe })('a volume that grows, by night',
     apply('delete', '--ignore-not-found', '--wait');
     rmSync(folder, { recursive: true, force: true });
   }, 600_000);
+
+  test('the driver does what the specification wants of it', () => {
+    // Kubernetes' own test of drivers; in the driver's Pod, beside its socket.
+    const said = kubectl(
+      ...['-n', 'kube-system', 'exec', 'deployment/disks', '-c', 'driver', '--', 'csi-sanity'],
+      ...[`-csi.endpoint=${KUBELET}/plugins/${DRIVER}/csi.sock`, '-ginkgo.no-color'],
+      ...['-csi.mountdir=/tmp/target', '-csi.stagingdir=/tmp/staging'],
+      `-csi.testvolumesize=${SIZES.made * MEBIBYTE}`,
+      `-csi.testvolumeexpandsize=${SIZES.grown * MEBIBYTE}`,
+    );
+    expect(said).toMatch(/SUCCESS! -- 4\d Passed \| 0 Failed/);
+  });
 
   test('a database is made on a disk of the size that the file says', async () => {
     expect(await up()).toMatch(/^up of lab: \d+ create/m);
