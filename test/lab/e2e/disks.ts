@@ -126,6 +126,8 @@ export const disksManifests = (): object[] => [
                 `-room=${ROOM_MEBIBYTES * 2 ** 20}`,
               ],
               resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } },
+              // Not among the devices, which are the machine's own.
+              terminationMessagePath: '/tmp/termination-log',
               // It mounts, for other Pods to see.
               securityContext: { privileged: true, runAsUser: 0 },
               volumeMounts: [
