@@ -24,14 +24,16 @@ export interface Wanted {
   readonly key: string;
 }
 
-/** A claim that is to grow, which the engine does not do. */
-export interface Growth {
-  readonly namespace: string;
-  readonly claim: string;
+/** A claim that is to grow, or has yet to get what it asks for. */
+export interface Growth extends Pick<Wanted, 'role' | 'namespace' | 'claim' | 'file' | 'key'> {
+  /** What the volume has. */
   readonly from: string;
   readonly to: string;
+  /** Whether the engine changes the claim, as one that the topology declares. */
+  readonly byEngine: boolean;
 }
 
+const sizesSchema = z.looseObject({ storage: z.string().optional() }).optional();
 const claimSchema = z.looseObject({
   metadata: z.looseObject({
     name: z.string(),
@@ -44,6 +46,16 @@ const claimSchema = z.looseObject({
     storageClassName: z.string().optional(),
     resources: z.looseObject({ requests: z.looseObject({ storage: z.string() }) }),
   }),
+  status: z
+    .looseObject({
+      capacity: sizesSchema,
+      allocatedResources: sizesSchema,
+      allocatedResourceStatuses: sizesSchema,
+      conditions: z
+        .array(z.looseObject({ type: z.string(), status: z.string(), message: z.string().default('') }))
+        .default([]),
+    })
+    .optional(),
 });
 const classFieldSchema = z.looseObject({ 'f:spec': z.looseObject({ 'f:storageClassName': z.unknown() }) });
 
@@ -127,8 +139,15 @@ function classProblem({ declared, file, namespace, claim }: Wanted, there: Claim
   };
 }
 
+/** What a volume has of what its claim asks for: a driver may give more, which nobody wanted. */
+function sizeOf({ spec, status }: Claim): { readonly has: string; readonly asked: string } {
+  const asked = spec.resources.requests.storage;
+  const has = status?.capacity?.storage ?? asked;
+  return { has: (quantity(has) ?? 0) < (quantity(asked) ?? 0) ? has : asked, asked };
+}
+
 /**
- * What is to grow beside what the engine does, given the claims that are there.
+ * What is to grow, given the claims that are there; also what was asked for before and is not there yet.
  * @throws ProblemsError for a volume that cannot grow, one that would have to shrink, and one that would be made anew
  */
 export async function growthOf(
@@ -144,23 +163,34 @@ export async function growthOf(
     const { spec } = data;
     const other = classProblem(one, data);
     if (other) problems.push(other);
-    const from = spec.resources.requests.storage;
-    const [before, after] = [quantity(from), quantity(storage)];
-    if (before === undefined || after === undefined || before === after) continue;
+    const { has, asked } = sizeOf(data);
+    const [before, request, after] = [quantity(has), quantity(asked), quantity(storage)];
+    if (before === undefined || request === undefined || after === undefined) continue;
+    if (before === after && request === after) continue;
     const fault = (what: string, remedy: string): void => {
       problems.push({ file, key, what, remedy });
     };
     if (after < before)
       fault(
-        `"${storage}" is less than the ${from} that its volume has, and no volume shrinks.`,
-        `Write ${from}.`,
+        `"${storage}" is less than the ${has} that its volume has, and no volume shrinks.`,
+        `Write ${has}.`,
       );
-    else if (spec.storageClassName === undefined || !(await expandable(role, spec.storageClassName)))
+    else if (after === before)
+      // RecoverVolumeExpansionFailure of Kubernetes 1.34 (ValidatePersistentVolumeClaimUpdate).
       fault(
-        `"${storage}" is more than the ${from} that its volume has, and its class "${spec.storageClassName ?? ''}" lets no volume grow.`,
-        `Set allowVolumeExpansion on the class if its driver can; else write ${from}, or ${declared ? 'copy what it holds, delete the claim by hand, and copy it back' : 'move the data to a new instance of another "name" by its backup'}.`,
+        `"${storage}" is what its volume has, but its claim asks for ${asked}, and Kubernetes takes that back only to more than ${has}.`,
+        `Write a little more than ${has}, which its driver has room for.`,
       );
-    else if (!declared) growing.push({ namespace, claim, from, to: storage });
+    else if (after > request && !(spec.storageClassName && (await expandable(role, spec.storageClassName))))
+      fault(
+        `"${storage}" is more than the ${has} that its volume has, and its class "${spec.storageClassName ?? ''}" lets no volume grow.`,
+        `Set allowVolumeExpansion on the class if its driver can; else write ${has}, or ${declared ? 'copy what it holds, delete the claim by hand, and copy it back' : 'move the data to a new instance of another "name" by its backup'}.`,
+      );
+    else
+      growing.push({
+        ...{ role, namespace, claim, file, key },
+        ...{ from: has, to: storage, byEngine: declared !== undefined },
+      });
   }
   if (problems.length > 0) throw new ProblemsError(problems);
   return growing;
@@ -171,7 +201,7 @@ export const grown = ({
   namespace,
   claim,
   to,
-}: Omit<Growth, 'from'>): ObjectName & { readonly spec: object } => ({
+}: Pick<Growth, 'namespace' | 'claim' | 'to'>): ObjectName & { readonly spec: object } => ({
   apiVersion: 'v1',
   kind: 'PersistentVolumeClaim',
   metadata: { namespace, name: claim },
@@ -180,3 +210,51 @@ export const grown = ({
 
 export const growthLine = ({ namespace, claim, from, to }: Growth): string =>
   `volume ${namespace}/${claim} grows from ${from} to ${to}`;
+
+/** How far a claim has come. */
+export interface Progress {
+  /** What its volume has. */
+  readonly has: string;
+  readonly done: boolean;
+  /** What its driver or the kubelet says of it; empty where neither says anything. */
+  readonly said: string;
+  /** Whether its driver cannot: waiting is of no use. */
+  readonly refused: boolean;
+}
+
+const TOLD: readonly string[] = ['ControllerResizeError', 'NodeResizeError', 'FileSystemResizePending'];
+
+/**
+ * What a claim says of its growth, by the status that external-resizer and the kubelet write
+ * (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#recovering-from-failure-when-expanding-volumes).
+ */
+export function progressOf(claim: unknown, to: string): Progress {
+  const { data } = claimSchema.safeParse(claim);
+  if (!data) return { has: 'no size', done: false, said: 'it is not there', refused: false };
+  const { status } = data;
+  const has = status?.capacity?.storage ?? '0';
+  const said = TOLD.flatMap(
+    (type) =>
+      status?.conditions.filter((one) => one.type === type && one.status === 'True' && one.message !== '') ??
+      [],
+  );
+  return {
+    has,
+    done: (quantity(has) ?? 0) >= (quantity(to) ?? Number.POSITIVE_INFINITY),
+    said: said[0]?.message ?? '',
+    // Of this size: what was refused before stands there until its driver was asked again.
+    refused:
+      quantity(status?.allocatedResources?.storage) === quantity(to) &&
+      /Infeasible$/.test(status?.allocatedResourceStatuses?.storage ?? ''),
+  };
+}
+
+/** What did not grow, with its place and the remedy. */
+export const growthFault = (
+  { namespace, claim, to, file, key }: Growth,
+  { has, said, refused }: Progress,
+  seconds: number,
+): string => {
+  const why = refused ? 'its driver refuses' : `not within ${seconds} s`;
+  return `${file}: ${key}: volume ${namespace}/${claim} has ${has} and did not grow to ${to}: ${why}${said === '' ? '' : ` (${said})`}. What it holds is as it was. Give its class room, and say the same again; or write a size of more than ${has} that it has room for.`;
+};

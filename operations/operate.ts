@@ -36,7 +36,7 @@ import { settle, untilEnded, worldOf } from './repair';
 import { losing, type Step, StepGatherer } from './steps';
 import type { Terminal } from './terminal';
 import { imageUrns, productionUrns, replaceUrns } from './urns';
-import { growingVolumes } from './volumes';
+import { growingVolumes, untilGrown } from './volumes';
 
 export interface OperateOptions {
   readonly only?: string;
@@ -342,7 +342,8 @@ export async function operate(
       }
       const before = async () => {
         if (options.basis !== undefined) await assertBasis(session, options.basis);
-        for (const one of growing) await patchObject(session.model.settings, 'production', { ...grown(one) });
+        for (const one of growing.filter(({ byEngine }) => !byEngine))
+          await patchObject(session.model.settings, one.role, { ...grown(one) });
       };
       const result = await watch(session, operation, terminal, {
         targets,
@@ -351,6 +352,14 @@ export async function operate(
         title,
         ...(operation === 'up' ? { before } : {}),
       });
+      if (operation === 'up' && growing.length > 0) {
+        terminal.note(`${growing.length} volume(s) grow; they are waited for`);
+        const faults = await untilGrown(session.model.settings, growing);
+        if (faults.length > 0) {
+          const errors = faults.map((message) => ({ message }));
+          throw new FailedRun(faults.join('\n'), EXIT.failed, { ...result.document, errors });
+        }
+      }
       const listed = operation === 'preview' ? result.steps.map(stepLine) : [];
       const data = losing(result.steps).filter((step) => step.data !== undefined).length;
       const warned = operation === 'preview' && data > 0 ? [`${data} of them take data with them`] : [];

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Model } from '../components/model';
-import { type Growth, growthOf, wantedClaims } from './growth';
+import type { StackSettings } from '../stacks/schema';
+import { type Growth, growthFault, growthOf, type Progress, progressOf, wantedClaims } from './growth';
 import { type ClusterRole, listObjects, readObject } from './outside';
 
 const SERVICES = 'app.kubernetes.io/component=service';
@@ -8,8 +10,11 @@ const SERVICES = 'app.kubernetes.io/component=service';
 const keyOf = (role: ClusterRole, namespace: string | undefined, name: string | undefined): string =>
   `${role} ${namespace}/${name}`;
 
+/** Time for a driver to make a volume larger, and for the kubelet to do so with what is on it, in seconds. */
+const GROWTH_SECONDS = 300;
+
 /**
- * Volumes that are smaller than the files say and that the engine does not let grow.
+ * Volumes that are smaller than the files say.
  * @param note gets what could not be looked at: the engine, or the cluster, will say what is wrong there
  * @throws ProblemsError for those that cannot be made so, and for one that would be made anew without what it holds
  */
@@ -55,4 +60,31 @@ export async function growingVolumes(model: Model, note: (text: string) => void)
       }
     },
   });
+}
+
+/**
+ * Waits until volumes have the size that their claims ask for.
+ * @returns what is wrong with those that do not get it; nothing where all did
+ */
+export async function untilGrown(
+  settings: StackSettings,
+  growing: readonly Growth[],
+  { seconds = GROWTH_SECONDS, pollMs = 1000 }: { readonly seconds?: number; readonly pollMs?: number } = {},
+): Promise<string[]> {
+  const end = Date.now() + seconds * 1000;
+  const one = async (growth: Growth): Promise<string[]> => {
+    const { role, namespace, claim: name, to } = growth;
+    for (;;) {
+      const progress: Progress = await readObject(settings, role, {
+        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name } },
+      }).then(
+        (there) => progressOf(there, to),
+        (error: unknown) => ({ has: 'an unknown size', done: false, said: String(error), refused: false }),
+      );
+      if (progress.done) return [];
+      if (progress.refused || Date.now() >= end) return [growthFault(growth, progress, seconds)];
+      await sleep(pollMs);
+    }
+  };
+  return (await Promise.all(growing.map(one))).flat();
 }

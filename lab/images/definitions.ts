@@ -62,7 +62,7 @@ export const IMAGES: readonly ImageDefinition[] = [
 ];
 
 /** Suites that bring images of their own. */
-export type Suite = 'services' | 'scaling';
+export type Suite = 'services' | 'scaling' | 'storage';
 
 /** Images that a suite brings when it needs them: too slow to make, or to start, for the lab that everybody has. */
 export const SUITE_IMAGES: readonly (ImageDefinition & { readonly suite: Suite })[] = [
@@ -84,6 +84,18 @@ export const SUITE_IMAGES: readonly (ImageDefinition & { readonly suite: Suite }
     name: 'metrics-server',
     tag: '0.9.0',
     programs: { 'metrics-server': 'metrics-server' },
+  },
+  {
+    suite: 'storage',
+    name: 'csi',
+    tag: '6.4',
+    parent: 'debian',
+    programs: {
+      'csi-provisioner': 'csi-provisioner',
+      'csi-resizer': 'csi-resizer',
+      'csi-disks': 'csi-disks',
+      'csi-sanity': 'csi-sanity',
+    },
   },
 ];
 

@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { Suite } from '../images/definitions';
 import { cacheHome, hashFiles, type Step, type StepLog } from '../steps';
 import { download } from './download';
 import { findGo, goIsAtHand } from './go';
@@ -367,8 +368,9 @@ export function toolchainSteps(): Step[] {
   return [packageStep(), ...PARTS.map(partStep)];
 }
 
-/** Programs of the images that suites bring, each when it runs. */
-export const suitePartSteps = (): Step[] => SUITE_PARTS.map(partStep);
+/** Programs of the images that a suite brings, when it runs. */
+export const suitePartSteps = (suite: Suite): Step[] =>
+  SUITE_PARTS.filter((part) => part.suite === suite).map(partStep);
 
 /** Version texts that the rest of the lab may print. */
 export function partVersion(name: string): string {

@@ -1,3 +1,4 @@
+import type { Suite } from '../images/definitions';
 import type { Official } from './download';
 
 /** A program of the lab that no Debian package carries in a fitting version. */
@@ -257,8 +258,9 @@ export const PARTS: Part[] = [
 ];
 
 /** What only images that a suite brings hold: compiled when it runs, and part of no lab. */
-export const SUITE_PARTS: Part[] = [
+export const SUITE_PARTS: (Part & { readonly suite: Suite })[] = [
   {
+    suite: 'scaling',
     // Debian's has no discovery by Kubernetes' API. Its own releases (3.x.y) are v0.3xx.y to Go's module system.
     name: 'prometheus',
     version: '0.316.0',
@@ -269,16 +271,35 @@ export const SUITE_PARTS: Part[] = [
     stamps: { 'github.com/prometheus/common/version.Version': '3.16.0' },
   },
   {
+    suite: 'scaling',
     name: 'prometheus-adapter',
     version: '0.12.0',
     title: 'prometheus-adapter',
     programs: [{ name: 'prometheus-adapter', source: 'sigs.k8s.io/prometheus-adapter/cmd/adapter' }],
   },
   {
+    suite: 'scaling',
     name: 'metrics-server',
     version: '0.9.0',
     title: 'metrics-server',
     programs: [{ name: 'metrics-server', source: 'sigs.k8s.io/metrics-server/cmd/metrics-server' }],
+  },
+  {
+    // The version is external-provisioner's.
+    suite: 'storage',
+    name: 'csi',
+    version: '6.4.0',
+    title: 'Volumes that grow: external-provisioner, external-resizer, a driver',
+    programs: [
+      {
+        name: 'csi-provisioner',
+        source: 'github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner',
+      },
+      { name: 'csi-resizer', source: 'github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer' },
+      { name: 'csi-disks', source: '.' },
+      // What the driver is held to.
+      { name: 'csi-sanity', source: 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity' },
+    ],
   },
 ];
 

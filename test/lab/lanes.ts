@@ -44,6 +44,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/new-module',
         'e2e/services',
         'e2e/scaling',
+        'e2e/storage',
         'e2e/environments',
         'e2e/hostile',
         'e2e/hostile-build',

@@ -161,7 +161,7 @@ production:
     );
     // Debian's package of the same name.
     execFileSync('hey', ['-n', '1', '-c', '1', URL], { stdio: 'ignore' });
-    for (const step of [...suitePartSteps(), ...suiteImageSteps('scaling')])
+    for (const step of [...suitePartSteps('scaling'), ...suiteImageSteps('scaling')])
       if (!(await step.done?.()) && !(await step.fetch?.(log))) await step.run(log);
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: metricsServerManifests() });
     const apply = ['apply', '--server-side', '--force-conflicts', '-f', '-'];

@@ -56,7 +56,7 @@ describe('the definitions', () => {
       'image-debian',
       ...LAB_IMAGES.map((image) => `image-${image.name}`),
     ]);
-    for (const suite of ['services', 'scaling'] as const)
+    for (const suite of ['services', 'scaling', 'storage'] as const)
       expect(suiteImageSteps(suite).map((step) => step.name)).toEqual(
         SUITE_IMAGES.filter((image) => image.suite === suite).map((image) => `image-${image.name}`),
       );

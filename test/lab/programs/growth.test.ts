@@ -48,6 +48,12 @@ const sized = (one: Wanted, storage: string) =>
     { namespace: one.namespace, name: one.claim, body: { spec: { resources: { requests: { storage } } } } },
     setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
   );
+/** What a driver and the kubelet write when a volume has become larger. */
+async function given({ namespace, claim: name }: Wanted, storage: string): Promise<void> {
+  const bound = await cluster.core.readNamespacedPersistentVolumeClaim({ namespace, name });
+  bound.status = { ...bound.status, capacity: { storage } };
+  await cluster.core.replaceNamespacedPersistentVolumeClaimStatus({ namespace, name, body: bound });
+}
 const looked = async (model: Model) => {
   const notes: string[] = [];
   const growing = await growingVolumes(model, (text) => notes.push(text)).catch(
@@ -113,34 +119,46 @@ test('what the files say already changes nothing, also of a class that the clust
 
 test('a service’s volume grows by what `up` sends, and one that is declared by what the engine sends', async () => {
   const model = modelWith({ service: '20Gi', registry: '30Gi' });
-  const service = found(model, CLAIMS.service);
+  const [service, registry] = [found(model, CLAIMS.service), found(model, CLAIMS.registry)];
   const { growing, notes } = await looked(model);
-  expect({ growing, notes }).toEqual({
-    growing: [{ namespace: service.namespace, claim: CLAIMS.service, from: '1Gi', to: '20Gi' }],
-    notes: [],
-  });
+  const both = [
+    expect.objectContaining({ claim: CLAIMS.registry, from: '10Gi', to: '30Gi', byEngine: true }),
+    expect.objectContaining({ claim: CLAIMS.service, from: '1Gi', to: '20Gi', byEngine: false }),
+  ];
+  expect({ growing, notes }).toEqual({ growing: both, notes: [] });
   for (const one of growing as Awaited<ReturnType<typeof growthOf>>)
-    await patchObject(model.settings, 'production', { ...grown(one) });
+    if (!one.byEngine) await patchObject(model.settings, one.role, { ...grown(one) });
   expect(await sizeOf(service)).toBe('20Gi');
-  const registry = found(model, CLAIMS.registry);
   await sized(registry, registry.storage);
   expect(await sizeOf(registry)).toBe('30Gi');
+  // They are asked for now, and no driver has made them larger.
+  expect(await looked(model)).toEqual({ growing: both, notes: [] });
+});
+
+test('what no driver gave is taken back to more than there is, and no further', async () => {
+  const model = modelWith({ service: '2Gi', registry: '30Gi' });
+  const service = found(model, CLAIMS.service);
+  expect((await looked(modelWith({ service: '1Gi', registry: '30Gi' }))).growing).toContain(
+    '"1Gi" is what its volume has, but its claim asks for 20Gi, and Kubernetes takes that back only to more than 1Gi.',
+  );
+  await expect(sized(service, '1Gi')).rejects.toMatchObject({ code: 422 });
+  const { growing } = await looked(model);
+  for (const one of growing as Awaited<ReturnType<typeof growthOf>>)
+    if (!one.byEngine) await patchObject(model.settings, one.role, { ...grown(one) });
+  expect(await sizeOf(service)).toBe('2Gi');
+  await given(service, '2Gi');
+  await given(found(model, CLAIMS.registry), '30Gi');
   expect(await looked(model)).toEqual({ growing: [], notes: [] });
 });
 
 test('what Kubernetes would refuse is refused before, with the remedy', async () => {
-  const smaller = modelWith({ service: '20Gi', registry: '20Gi' });
+  const smaller = modelWith({ service: '2Gi', registry: '20Gi' });
   const registry = found(smaller, CLAIMS.registry);
-  // What no driver has made larger yet may be taken back (RecoverVolumeExpansionFailure of Kubernetes 1.34).
-  const about = { namespace: registry.namespace, name: CLAIMS.registry };
-  const bound = await cluster.core.readNamespacedPersistentVolumeClaim(about);
-  bound.status = { ...bound.status, capacity: { storage: '30Gi' } };
-  await cluster.core.replaceNamespacedPersistentVolumeClaimStatus({ ...about, body: bound });
   await expect(sized(registry, '20Gi')).rejects.toMatchObject({ code: 422 });
   expect((await looked(smaller)).growing).toContain(
     'config.registry.storage: "20Gi" is less than the 30Gi that its volume has, and no volume shrinks. Write 30Gi.',
   );
-  const larger = modelWith({ service: '20Gi', registry: '30Gi', home: '50Gi' });
+  const larger = modelWith({ service: '2Gi', registry: '30Gi', home: '50Gi' });
   await expect(sized(found(larger, CLAIMS.home), '50Gi')).rejects.toMatchObject({ code: 403 });
   expect((await looked(larger)).growing).toContain(
     'config.jenkins.storage: "50Gi" is more than the 5Gi that its volume has, and its class "stays" lets no volume grow.',
@@ -148,7 +166,7 @@ test('what Kubernetes would refuse is refused before, with the remedy', async ()
 });
 
 test('a claim that would be made anew is refused: of another class, and of none where one was written', async () => {
-  const sizes = { service: '20Gi', registry: '30Gi' };
+  const sizes = { service: '2Gi', registry: '30Gi' };
   const place = 'stacks/Pulumi.test.yaml: config.registry.storageClass: ';
   const other = modelWith({ ...sizes, registryClass: 'stays' });
   expect((await looked(other)).growing).toContain(`${place}"stays" is not the class "grows" that the volume`);
