@@ -284,6 +284,8 @@ export async function watchStart(
     ],
   });
   let started: StartFacts | undefined;
+  /** The one that was seen last, if it said of nothing that it cannot start. */
+  let starting: StartFacts | undefined;
   /** It ended by an error of its own: whoever removes it then took nothing. */
   let failed = false;
   let removed = 0;
@@ -312,6 +314,7 @@ export async function watchStart(
         return await lost(started, why);
       const pod = started ? undefined : startOf(objects);
       if (pod?.ready) started = pod;
+      if (pod) starting = pod.troubles.every(({ is }) => is === 'slow') ? pod : undefined;
       removed = why === REMOVED ? removed + PAUSE_MS : 0;
       if (started && !removed) pause = STARTED_MS;
       else if (pod) {
@@ -330,7 +333,8 @@ export async function watchStart(
     // In short steps, so that it ends soon after the tests.
     for (let slept = 0; slept < pause && !ended(); slept += PAUSE_MS) await sleep(PAUSE_MS);
   }
-  // The tests' agent may have told of it first.
+  // The tests' agent may have told of it first, also before the Pod was seen ready.
+  if (ended() === 'broke off') started ??= starting;
   const objects = started && (await pods().catch(() => undefined));
   const why = objects && whyLost(objects);
   if (!started || why === undefined || (why === REMOVED && ended() !== 'broke off')) return undefined;

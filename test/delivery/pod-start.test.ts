@@ -316,6 +316,22 @@ describe('a Pod that has started', () => {
     for (const end of [3, 3.05, 3.1]) expect((await watched(gone, end, 'broke off')).words).toEqual(removed);
   });
 
+  it('is lost, too, where its agent began and went between two looks, before it was seen ready', async () => {
+    for (const before of [unready, creating]) {
+      const gone = (minute: number) => (minute < 3 ? before : undefined);
+      expect((await watched(gone, 3, 'broke off')).words).toEqual(removed);
+      expect((await watched(gone, 3, 'over')).words).toBeUndefined();
+    }
+    // Whoever removes one that could not start took nothing.
+    expect(
+      (await watched((minute) => (minute < 3 ? pulling : undefined), 3, 'broke off')).words,
+    ).toBeUndefined();
+    const crashed = pod({ containers: [{ ready: false, state: { terminated: { exitCode: 1 } } }] });
+    expect(
+      (await watched((minute) => (minute < 3 ? unready : crashed), 3, 'broke off')).words,
+    ).toBeUndefined();
+  });
+
   it('is not known to be gone while the API server does not answer', async () => {
     expect(
       (await watched((minute) => (minute < 3 ? READY : new Error('away')), 9, 'broke off')).words,
