@@ -17,7 +17,7 @@ export function transformOf({ product, project }: Place): Transform | undefined 
   const exported = ownSource(project, OWN_TRANSFORM);
   if (typeof exported === 'function') return exported as Transform;
   throw new Refusal(
-    `${OWN_TRANSFORM}: exports no function. Write: export default transform; (docs/transform.md)`,
+    `${OWN_TRANSFORM}: exports no function. Write: export default transform; (docs/components/transform.md)`,
     EXIT.badInput,
   );
 }

@@ -17,7 +17,7 @@ export interface StandaloneArgs {
    * password for everything.
    */
   readonly seed: pulumi.Input<string>;
-  /** Changes what the component declares before it is registered: docs/transform.md. @default nothing is changed */
+  /** Changes what the component declares before it is registered: docs/components/transform.md. @default nothing is changed */
   readonly transform?: Transform;
 }
 

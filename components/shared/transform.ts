@@ -5,7 +5,7 @@ import type { Declaration, ProviderRole } from './declaration';
 import { inOrder, needsOf } from './order';
 import { isTemplate } from './references';
 
-// Changes that a repository of one's own makes to what is declared, before anybody reads it (docs/transform.md).
+// Changes that a repository of one's own makes to what is declared, before anybody reads it (docs/components/transform.md).
 
 export type { Declaration } from './declaration';
 
