@@ -418,6 +418,10 @@ export function limitsHold(
   below('memory', bytesOf);
 }
 
+/** Host and port of a registry, as a pattern. */
+const REGISTRY = String.raw`[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]+)?`;
+const registry = new RegExp(`^${REGISTRY}$`);
+
 /**
  * Name of an image as registries and kubelets take it: `[host[:port]/]path[:tag][@digest]` (distribution/reference).
  * Which version is pinned is another question.
@@ -426,7 +430,9 @@ export const imageName = z
   .string()
   .max(512, first('is longer than 512 characters', 'Shorten it.'))
   .regex(
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    new RegExp(
+      String.raw`^(?:${REGISTRY}\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`,
+    ),
     first('is not the name of an image', 'Write "repository:1.2.3" or "repository@sha256:…", in lower case.'),
   )
   .refine(
@@ -434,15 +440,12 @@ export const imageName = z
     say('has a path of more than 255 characters', 'Shorten it: no registry takes it.'),
   );
 
-const HOST =
-  /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]+)?$/;
-
 /** What stands behind the registry (`splitDockerDomain` of distribution/reference): the path that has a longest length. */
 function pathOfImage(name: string): string {
   const plain = name.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
   const [host = '', ...rest] = plain.split('/');
   if (rest.length === 0) return `library/${plain}`;
   // What is written as a host and is none is taken for the beginning of the path.
-  const isHost = (/[.:A-Z]/.test(host) || host === 'localhost') && HOST.test(host);
+  const isHost = (/[.:A-Z]/.test(host) || host === 'localhost') && registry.test(host);
   return isHost ? rest.join('/') : plain;
 }

@@ -45,6 +45,11 @@ const gitlab = z.strictObject({
   clientSecretFrom: secretVariable,
 });
 
+/** Names that stand for nobody in particular in Jenkins' permissions. */
+const NOBODY: readonly string[] = ['anonymous', 'authenticated', 'system'];
+/** Whether Jenkins has a meaning of its own for a name. */
+export const isJenkinsOwn = (name: string): boolean => NOBODY.includes(name.toLowerCase());
+
 /** A group as the provider names it; of GitLab its full path. */
 const group = z
   .string()
@@ -52,10 +57,7 @@ const group = z
     /^[^\s:](?:[^:\r\n\0]*[^\s:])?$/,
     say('is not the name of a group', 'Leave ":" and spaces around it out.'),
   )
-  .refine(
-    (name) => !['anonymous', 'authenticated', 'system'].includes(name.toLowerCase()),
-    say("is a name of Jenkins' own", 'Name a group of the provider.'),
-  );
+  .refine((name) => !isJenkinsOwn(name), say("is a name of Jenkins' own", 'Name a group of the provider.'));
 
 const groups = z
   .array(group)

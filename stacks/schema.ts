@@ -25,7 +25,7 @@ import { backendFault } from './backend';
 import { backupSchema, metricsSchema } from './backup';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
-import { loginSchema } from './login';
+import { isJenkinsOwn, loginSchema } from './login';
 import { secretSources } from './secrets';
 import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
 
@@ -104,9 +104,6 @@ const existingJenkins = z.strictObject({
   agentsUrl: httpUrl.optional(),
 });
 
-/** Names that stand for nobody in particular in Jenkins' permissions. */
-const NOBODY: readonly string[] = ['anonymous', 'authenticated', 'system'];
-
 /** As whom the reconciler looks at builds, where the users of Jenkins are not ours to make. */
 const jenkinsReader = z.strictObject({
   /**
@@ -114,7 +111,7 @@ const jenkinsReader = z.strictObject({
    * who logged in once; `up` gives the right to read.
    */
   user: userName.refine(
-    (name) => !NOBODY.includes(name.toLowerCase()),
+    (name) => !isJenkinsOwn(name),
     say("is a name of Jenkins' own", 'Name a user who has an API token.'),
   ),
   /** Environment variable that holds an API token of that user. */

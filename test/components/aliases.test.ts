@@ -1,39 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
 import { allAliases } from '@pulumi/pulumi/resource';
-import { Component } from '../../components/shared/component';
-import type { Declaration } from '../../components/shared/declaration';
-import { object } from '../../components/shared/kubernetes';
 import { inOrder } from '../../components/shared/order';
+import { Box, volume } from '../support/box';
 import { registeredBy, settled } from '../support/registered';
-
-const volume = (name: string, aliases?: readonly string[]): Declaration => ({
-  ...object(
-    'kubernetes:core/v1:PersistentVolumeClaim',
-    name,
-    'ci',
-    { namespace: 'orders', name: 'data', labels: {} },
-    { spec: { accessModes: ['ReadWriteOnce'] } },
-  ),
-  aliases,
-});
-
-class Box extends Component {
-  constructor(
-    declarations: readonly Declaration[],
-    opts?: pulumi.ComponentResourceOptions,
-    name = 'box',
-    token = 'switchyard:test:Box',
-  ) {
-    super(
-      token,
-      name,
-      declarations,
-      { environment: 'staging', seed: pulumi.secret('a seed for tests, long enough to be one') },
-      opts,
-    );
-    this.registerOutputs({});
-  }
-}
 
 test('what was renamed is registered with its old names, below the same component', async () => {
   const registered = await registeredBy(() => new Box([volume('orders-data', ['orders-storage', 'data'])]));

@@ -8,12 +8,12 @@ import { object } from '../../components/shared/kubernetes';
 import { needsOf } from '../../components/shared/order';
 import { secretRef } from '../../components/shared/references';
 import { type Transform, withArgs } from '../../components/shared/transform';
-import { Topology } from '../../components/topology';
 import { renderTopology } from '../../operations/render';
 import { assertRules } from '../../rules/assert';
 import { modelItems } from '../../rules/model';
 import { modelOf, testModel } from '../support/model';
-import { type Registered, registeredBy } from '../support/registered';
+import { registeredBy } from '../support/registered';
+import { registeredTopology } from '../support/registered-topology';
 import example from './examples/transform';
 
 const NOTE = 'example.com/cost-centre';
@@ -26,26 +26,6 @@ const named = (declarations: readonly Declaration[], name: string): Declaration 
   if (!found) throw new Error(`no declaration ${name}`);
   return found;
 };
-
-/** A secret for every variable that anything names. */
-const given = new Proxy(
-  {},
-  { get: (_target, name) => (typeof name === 'string' ? pulumi.secret(`value of ${name}`) : undefined) },
-) as Readonly<Record<string, pulumi.Output<string>>>;
-
-const registered = (model: Model, only?: readonly string[]): Promise<Registered[]> =>
-  registeredBy(
-    () =>
-      new Topology('switchyard', {
-        model,
-        seed: pulumi.secret('a seed for tests, long enough to be one'),
-        gitlabToken: pulumi.secret('root-token'),
-        given,
-        found: { 'server:production': 'https://two.test' },
-        only,
-        reach: async () => undefined,
-      }),
-  );
 
 /** Changes one declaration. */
 const at =
@@ -105,8 +85,8 @@ describe('what a transform makes of a declaration', () => {
   });
 
   test('is what up registers, and what a deploy of one module does', async () => {
-    const all = await registered(model);
-    const alone = await registered(model, ['shop']);
+    const all = await registeredTopology(model);
+    const alone = await registeredTopology(model, ['shop']);
     for (const made of [all, alone])
       expect(made.find(({ name }) => name === WORKLOAD)?.inputs).toMatchObject({
         metadata: { annotations: { [NOTE]: 'shop' } },
@@ -205,7 +185,7 @@ describe('rules come after it', () => {
     const place = (name: string) => order.findIndex((one) => one.name === name);
     expect(place('shop-always')).toBeGreaterThan(place(WORKLOAD));
     expect([...renderTopology(model).values()].join('\n')).toContain('shop-always');
-    expect((await registered(model)).map(({ name }) => name)).toContain('shop-always');
+    expect((await registeredTopology(model)).map(({ name }) => name)).toContain('shop-always');
   });
 });
 

@@ -1,11 +1,9 @@
-import * as pulumi from '@pulumi/pulumi';
 import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { typeToken } from '../../components/shared/naming';
 import { needsOf } from '../../components/shared/order';
-import { Topology } from '../../components/topology';
 import { modelOf } from '../support/model';
-import { registeredBy } from '../support/registered';
+import { registeredTopology } from '../support/registered-topology';
 
 // The classes register what the pure functions declare: what `render` prints and the rules read is what `up` makes.
 
@@ -24,26 +22,10 @@ const models: Readonly<Record<string, Model>> = {
 const urnOf = (box: string, type: string, name: string): string =>
   `urn:pulumi:stack::project::${typeToken(box)}$${type}::${name}`;
 
-/** A secret for every variable that anything names. */
-const given = new Proxy(
-  {},
-  { get: (_target, name) => (typeof name === 'string' ? pulumi.secret(`value of ${name}`) : undefined) },
-) as Readonly<Record<string, pulumi.Output<string>>>;
-
 test.each(Object.entries(models))(
   'with %s, each declaration is registered below its component, after what it needs',
   async (_what, model) => {
-    const registered = await registeredBy(
-      () =>
-        new Topology('switchyard', {
-          model,
-          seed: pulumi.secret('a seed for tests, long enough to be one'),
-          gitlabToken: pulumi.secret('root-token'),
-          given,
-          found: { 'server:production': 'https://two.test' },
-          reach: async () => undefined,
-        }),
-    );
+    const registered = await registeredTopology(model);
     const boxes = topologyBoxes(model);
     const urns = new Map(
       boxes.flatMap(({ box, declarations }) =>

@@ -4,7 +4,7 @@ import { notesOf } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
-import { lockLab } from '../../../lab/steps';
+import { lockLab, type StepLog } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
 import { ENVIRONMENT, REPOSITORY, switchyard } from '../../../lab/topology';
 import { killSession } from '../session';
@@ -79,6 +79,19 @@ export async function killedUp(
   await killSession(session);
   await over;
   return underWay;
+}
+
+/** What `switchyard` says, on either stream. @param accept exit codes that are none of a failure. @default 0 */
+export async function runSwitchyard(
+  log: StepLog,
+  env: Record<string, string>,
+  args: readonly string[],
+  ...accept: number[]
+): Promise<string> {
+  const [command, all] = switchyard([...args]);
+  const options = { cwd: REPOSITORY, env, timeoutSeconds: 900, accept: accept.length > 0 ? accept : [0] };
+  const { stdout, stderr } = await log.exec(command, all, options);
+  return `${stdout}${stderr}`;
 }
 
 /** Notes of people and bots, as GitLab would show them: what an author's program said is escaped in them. */

@@ -11,10 +11,10 @@ import { MIRROR, NODE_IP } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
 import { openLog } from '../../../lab/steps';
 import { suitePartSteps, toolPath } from '../../../lab/toolchain';
-import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY } from '../../../lab/topology';
 import { type Moment, simulate } from '../../../operations/replay/simulate';
 import { metricsServerManifests } from './metrics-server';
-import { kubectl, until } from './running';
+import { kubectl, runSwitchyard, until } from './running';
 
 // A module whose Pods follow its requests, by real Prometheus, prometheus-adapter, metrics-server and HAProxy in images that
 // this suite brings, under load of `hey`. Its tests follow each other: each begins with the Pods that the one before left.
@@ -41,16 +41,8 @@ const environment = (): Record<string, string> => ({
   SWITCHYARD_STACKS: join(folder, 'stacks'),
 });
 
-async function run(
-  env: Record<string, string>,
-  args: readonly string[],
-  ...accept: number[]
-): Promise<string> {
-  const [command, all] = switchyard([...args]);
-  const options = { cwd: REPOSITORY, env, timeoutSeconds: 900, accept: accept.length > 0 ? accept : [0] };
-  const { stdout, stderr } = await log.exec(command, all, options);
-  return `${stdout}${stderr}`;
-}
+const run = (env: Record<string, string>, args: readonly string[], ...accept: number[]): Promise<string> =>
+  runSwitchyard(log, env, args, ...accept);
 /** 6: something else of the lab could not be read. */
 const status = (): Promise<string> => run(environment(), ['status', ENVIRONMENT], 0, 6);
 const says = (text: string, seconds: number): Promise<string> =>

@@ -6,9 +6,9 @@ import { kubeconfigPath } from '../../../lab/cluster';
 import { suiteImageSteps } from '../../../lab/images';
 import { openLog } from '../../../lab/steps';
 import { suitePartSteps, toolPath } from '../../../lab/toolchain';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+import { ENVIRONMENT, labEnvironment, REPOSITORY } from '../../../lab/topology';
 import { CLASS, DRIVER, disksManifests, KUBELET, ROOM_MEBIBYTES } from './disks';
-import { kubectl, until } from './running';
+import { kubectl, runSwitchyard, until } from './running';
 
 // A database's volume that really grows: a disk with a size, mounted as XFS, by external-provisioner, external-resizer, the
 // kubelet and a driver in an image that this suite brings. Its tests follow each other: each has the size that the one before left.
@@ -32,17 +32,8 @@ const environment = (): Record<string, string> => ({
   SWITCHYARD_STACKS: join(folder, 'stacks'),
 });
 
-/** What `switchyard` says, on either stream. */
-async function run(
-  env: Record<string, string>,
-  args: readonly string[],
-  ...accept: number[]
-): Promise<string> {
-  const [command, all] = switchyard([...args]);
-  const options = { cwd: REPOSITORY, env, timeoutSeconds: 600, accept: accept.length > 0 ? accept : [0] };
-  const { stdout, stderr } = await log.exec(command, all, options);
-  return `${stderr}${stdout}`;
-}
+const run = (env: Record<string, string>, args: readonly string[], ...accept: number[]): Promise<string> =>
+  runSwitchyard(log, env, args, ...accept);
 const up = (...accept: number[]): Promise<string> =>
   run(environment(), ['up', ENVIRONMENT, '--yes'], ...accept);
 

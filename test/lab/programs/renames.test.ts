@@ -5,11 +5,9 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { findModule } from '../../../catalog/load';
-import { Component } from '../../../components/shared/component';
-import type { Declaration } from '../../../components/shared/declaration';
-import { object } from '../../../components/shared/kubernetes';
 import { ModuleTests } from '../../../components/testing/module-tests';
 import { keepNoLogs } from '../../../delivery/pulumi-home';
+import { Box, volume } from '../../support/box';
 import { testModel } from '../../support/model';
 import { acceptingProviders } from './accepting';
 
@@ -102,29 +100,11 @@ test('a component with another name is what it was, with all that its name is in
   expect(Object.keys(await changes())).toEqual(['same']);
 });
 
-const volume = (name: string, aliases?: readonly string[]): Declaration => ({
-  ...object(
-    'kubernetes:core/v1:PersistentVolumeClaim',
-    name,
-    'ci',
-    { namespace: 'orders', name: 'data', labels: {} },
-    { spec: { accessModes: ['ReadWriteOnce'] } },
-  ),
-  aliases,
-});
-
-class Box extends Component {
-  constructor(token: string, declarations: readonly Declaration[], opts: pulumi.ComponentResourceOptions) {
-    super(token, 'box', declarations, { environment: 'staging', seed: SEED }, opts);
-    this.registerOutputs({});
-  }
-}
-
 test('a component of another type and a declaration of another name, both at once, are what they were', async () => {
-  make = (opts) => void new Box('switchyard:test:Crate', [volume('storage')], opts);
+  make = (opts) => void new Box([volume('storage')], opts, 'switchyard:test:Crate');
   await stack.up();
   make = (opts) =>
-    void new Box('switchyard:test:Box', [volume('data', ['storage'])], {
+    void new Box([volume('data', ['storage'])], {
       ...opts,
       aliases: [{ type: 'switchyard:test:Crate' }],
     });
@@ -136,12 +116,12 @@ test('a component of another type and a declaration of another name, both at onc
 });
 
 test('what is below a component that another one holds by now is what it was', async () => {
-  make = (opts) => void new Box('switchyard:test:Box', [volume('box-data')], opts);
+  make = (opts) => void new Box([volume('box-data')], opts);
   await stack.up();
   make = ({ provider }) => {
     const around = new pulumi.ComponentResource('switchyard:test:Around', 'around');
     const aliases = [{ parent: pulumi.rootStackResource }];
-    new Box('switchyard:test:Box', [volume('box-data')], { provider, parent: around, aliases });
+    new Box([volume('box-data')], { provider, parent: around, aliases });
   };
   const { create, same, ...others } = await changes();
   expect([create, others]).toEqual([1, {}]);
