@@ -198,7 +198,13 @@ describe('the look into the mirror', () => {
 test('what is made goes to where the lab pushes, and keeps the name by which it is read', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'images-push-'));
   const before = { ...process.env };
-  Object.assign(process.env, { XDG_CACHE_HOME: folder, SWITCHYARD_LAB_HOME: join(folder, 'lab') });
+  // A machine that has run no lab yet has no Docker client that the lab would take.
+  writeFileSync(join(folder, 'docker'), '#!/bin/sh\necho Docker version 20.10.24\n', { mode: 0o755 });
+  Object.assign(process.env, {
+    XDG_CACHE_HOME: folder,
+    SWITCHYARD_LAB_HOME: join(folder, 'lab'),
+    PATH: `${folder}:${process.env.PATH}`,
+  });
   try {
     const [step] = baseImageSteps({ mirror: '127.0.0.1:1', mirrorPush: '127.0.0.1:2' });
     const content = String(await step?.inputs());
