@@ -249,7 +249,11 @@ export function program(): Command {
         'SWITCHYARD_POD_IP',
         'SWITCHYARD_BUILD_ATTESTATIONS',
         'SWITCHYARD_BASES_LOGIN',
+        'REGISTRY',
+        'SWITCHYARD_STACKS',
+        'SWITCHYARD_ENVIRONMENT',
       ]);
+      const { mirror } = loadStack(settings.SWITCHYARD_STACKS, settings.SWITCHYARD_ENVIRONMENT).images;
       const { workspace } = common();
       // Of a build before this one, of which the registry lost what it made.
       rmSync(join(workspace, START_FILE), { force: true });
@@ -272,6 +276,7 @@ export function program(): Command {
         bases: settings.SWITCHYARD_BASES_LOGIN
           ? readFileSync(settings.SWITCHYARD_BASES_LOGIN, 'utf8')
           : undefined,
+        registries: [settings.REGISTRY, ...(mirror ? [mirror] : [])],
       });
       result({ module: module.name }, `build of ${module.name}: planned`);
     });

@@ -8,6 +8,7 @@ import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
+import { RegistryAway } from './registry';
 import { packSource } from './source';
 
 export interface ImagePlan {
@@ -76,11 +77,40 @@ const SCRIPT = 'run.sh';
 /** Written by the pipeline when the build's Pod has ended: the exit code of its script. */
 const ENDED = 'ended';
 
+/** The script's exit code where a registry was away that the image starts from (EX_TEMPFAIL of sysexits.h). */
+export const BASES_AWAY = 75;
+
+/**
+ * What buildctl's last line says where a base image does not come though the Dockerfile may be right, as an extended regular
+ * expression: a registry that answers with 429 or 5xx; one of those that the topology names, if it does not answer at all (whatever
+ * else is named by a Dockerfile may be out of a build's reach for good). Read in BuildKit 0.34 (`cmd/buildctl/main.go`,
+ * `client/llb/sourceresolver`) and in containerd's `core/remotes`, which it pulls by; what a step prints stands in quotes.
+ * @param registries each `host[:port]`
+ */
+export function basesAway(registries: readonly string[]): string {
+  const pulls = `^error: failed to solve: (([^ "]+|failed to [a-z ]+( for [^ "]+)?|failed open): )*`;
+  const hosts = registries.map((host) => host.replace(/[.[\](){}*+?^$|\\]/g, '\\$&')).join('|');
+  const silent = [
+    ...['connection refused', 'connection reset by peer', 'i/o timeout', 'TLS handshake timeout', 'EOF'],
+    ...['no route to host', 'network is unreachable', 'server misbehaving', 'no such host'],
+  ].join('|');
+  return [
+    `${pulls}unexpected status [^"]*: (429|5[0-9][0-9])( |$)`,
+    ...(hosts ? [`${pulls}failed to do request: [A-Za-z]+ "https?://(${hosts})/[^"]*": .*(${silent})$`] : []),
+  ].join('|');
+}
+
 /**
  * What the build's Pod runs: its own BuildKit, which ends with it, and one build. Whoever wrote the Dockerfile may take
- * over all of that Pod, so nothing of it is trusted with more than the gate's password.
+ * over all of that Pod, so nothing of it is trusted with more than the gate's password. Its exit code is no more than its word:
+ * {@link BASES_AWAY} gets a build another try, not another verdict.
+ * @param registries that the topology names for base images, each `host[:port]`
  */
-export function buildScript(gate: string, buildctl: readonly string[]): string {
+export function buildScript(
+  gate: string,
+  buildctl: readonly string[],
+  registries: readonly string[] = [],
+): string {
   return `${[
     'set -eu',
     `here=$PWD/${BUILD_FOLDER}`,
@@ -105,8 +135,16 @@ export function buildScript(gate: string, buildctl: readonly string[]): string {
     '  fi',
     '  sleep 0.2',
     'done',
+    `{ buildctl ${buildctl.map(shellWord).join(' ')} 2>&1 || echo "$?" >"$here/code"; } |`,
+    '  while IFS= read -r line; do',
+    `    printf '%s\\n' "$line"`,
+    `    case $line in 'error: '*) printf '%s\\n' "$line" >"$here/error" ;; esac`,
+    '  done',
     'code=0',
-    `buildctl ${buildctl.map(shellWord).join(' ')} || code=$?`,
+    '[ ! -e "$here/code" ] || code=$(cat "$here/code")',
+    `if [ "$code" != 0 ] && grep -Eq ${shellWord(basesAway(registries))} "$here/error" 2>/dev/null; then`,
+    `  code=${BASES_AWAY}`,
+    'fi',
     'kill "$daemon" 2>/dev/null || true',
     'exit "$code"',
   ].join('\n')}\n`;
@@ -122,6 +160,8 @@ export interface BuildFolder {
   readonly attestations: boolean;
   /** Docker's config.json with what builds may log in to besides the gate: registries of base images. */
   readonly bases?: string;
+  /** Registries that the topology names for base images: `host[:port]`, with or without a path. */
+  readonly registries: readonly string[];
 }
 
 /** Writes what the build's Pod is given: the sources, the script, and a password for this build's gate. */
@@ -139,7 +179,13 @@ export async function writeBuildFolder(build: BuildFolder): Promise<void> {
   );
   const { module, certificate, attestations } = build;
   const plan = { module, certificate, gate, attestations, context: build.source };
-  writeFileSync(join(folder, SCRIPT), buildScript(gate, buildctlArguments(plan)));
+  const registries = [...build.registries, ...Object.keys(auths)].map(
+    (address) => address.replace(/^https?:\/\//, '').split('/')[0] ?? '',
+  );
+  writeFileSync(
+    join(folder, SCRIPT),
+    buildScript(gate, buildctlArguments(plan), [...new Set(registries)].sort()),
+  );
   await packSource(build.workspace, build.source, join(folder, 'source.tar'));
   writeFileSync(tokenFile(build.workspace), token, { mode: 0o600 });
 }
@@ -163,7 +209,7 @@ export function readGateToken(workspace: string): string {
 /**
  * Waits until the pipeline says how the build's Pod ended.
  * @param patience milliseconds: longer than the pipeline lets a build take
- * @throws Failure (exit 1) when the build failed, or nobody says how it ended
+ * @throws Failure (exit 1) when the build failed, or nobody says how it ended; RegistryAway where a base image did not come
  */
 export async function waitForBuild(workspace: string, pause = 300, patience = 130 * 60_000): Promise<void> {
   const file = join(workspace, BUILD_FOLDER, ENDED);
@@ -176,5 +222,12 @@ export async function waitForBuild(workspace: string, pause = 300, patience = 13
   }
   const code = readFileSync(file, 'utf8').trim();
   if (code === '0') return;
+  if (code === String(BASES_AWAY)) {
+    throw new RegistryAway(
+      'a registry that the image starts from is away',
+      'the image build failed: a registry that it starts from did not answer, or with 429 or 5xx.',
+      'See its output above.',
+    );
+  }
   throw new Failure(exitCode.red, `the image build failed (it ended with ${code}).`, 'See its output above.');
 }

@@ -184,7 +184,7 @@ describe('the image build', () => {
 
   it('is a script whose words are taken as they stand', () => {
     const script = buildScript('10.1.2.3:8099', ['build', "--opt=build-arg:A=$(id) `id` 'x'"]);
-    expect(script).toContain(`buildctl 'build' '--opt=build-arg:A=$(id) \`id\` '\\''x'\\''' ||`);
+    expect(script).toContain(`buildctl 'build' '--opt=build-arg:A=$(id) \`id\` '\\''x'\\''' 2>&1 ||`);
     const checked = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
     expect(checked.stderr).toBe('');
     expect(() => buildScript('10.1.2.3:8099', ['build', '--opt=build-arg:A=a\0b'])).toThrow('NUL');

@@ -60,6 +60,7 @@ export const STAGES: readonly Stage[] = [
         'e2e/images',
         'e2e/plugins-gitlab',
         'e2e/jenkins',
+        'programs/build-bases',
         'programs/preview-compile',
         'programs/own-repository',
         'programs/refusals',
