@@ -4,7 +4,7 @@ interface Explanation {
   readonly remedy: string;
 }
 
-/** Answers of GitLab that do not say what to do about them. */
+/** Answers of GitLab and of Kubernetes that do not say what to do about them. */
 const explanations: readonly Explanation[] = [
   {
     // The API of hooks says only that the URL is invalid; other versions name the reason.
@@ -35,6 +35,13 @@ const explanations: readonly Explanation[] = [
     remedy:
       'The bot is a group access token: the token in GITLAB_TOKEN must be of an owner of the group, and on gitlab.com the ' +
       'group needs Premium.',
+  },
+  {
+    // Server-side apply, where somebody else owns a field with another value: `kubectl scale`, an operator, an admission webhook.
+    seen: /Apply failed with \d+ conflicts?:/,
+    remedy:
+      'Somebody else set what this run would change: the lines above name who, and which field. "switchyard drift ' +
+      '<environment>" shows what it is now, and "--fix" puts it back; to keep it, write the same value into the code.',
   },
 ];
 

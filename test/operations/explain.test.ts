@@ -31,6 +31,11 @@ test.each([
     'POST https://gitlab.test/api/v4/projects/7/approvals: 404 {error: 404 Not Found}',
     /need GitLab Premium/,
   ],
+  [
+    'a workload that somebody scaled',
+    'error Deployment production-orders-workload: 1 error occurred: * the Kubernetes API server reported that "prod-orders/orders" failed to fully initialize or become live: Server-Side Apply field conflict detected. The resource managed by field manager "pulumi-kubernetes-203737cc" had an apply conflict: Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas',
+    /drift <environment>.*--fix/,
+  ],
 ])('%s: one remedy, and only that', (_who, printed, remedy) => {
   const remedies = explain([`Updating\n${printed}\nfailed`]);
   expect(remedies).toHaveLength(1);
