@@ -23,7 +23,16 @@ const releaseSchema = z.strictObject({
   build: z.string().min(1),
   /** A person rolled back to it and wants it kept: nothing that is merged takes its place. @default absent */
   hold: z.literal(true).optional(),
+  /**
+   * The module's data is migrated for it before it is rolled out. It stands at what goes forward, and goes when it was: what is
+   * put back is not migrated. @default absent
+   */
+  migrate: z.literal(true).optional(),
 });
+
+/** What is known of the migration of a release that was taken back. What it changed is not changed back. */
+const migrationSchema = z.enum(['ran', 'failed', 'unknown']);
+export type Migration = z.infer<typeof migrationSchema>;
 
 const takenBackSchema = z.strictObject({
   /** `undone` by the deploy itself, since it did not get ready or crashed; `rolled back` by a person. */
@@ -36,6 +45,8 @@ const takenBackSchema = z.strictObject({
   build: releaseSchema.shape.build.optional(),
   /** In one line. */
   why: z.string().min(1),
+  /** What became of its migration. @default it had none, or nobody looked */
+  migration: migrationSchema.optional(),
 });
 
 const ledgerSchema = z.strictObject({

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
+import { servicesIn } from './addresses';
 import { TEST_CONTAINERS } from './containers';
 import { entryOf } from './entry';
 import { deepFreeze, didYouMean, locate, type Problem, ProblemsError, parseYaml } from './problems';
@@ -121,6 +122,36 @@ function scalingFaults(file: string, { port, production }: ModuleFile): Problem[
       'Write less, or raise production.terminationGraceSeconds.',
     ),
   ];
+}
+
+/** What a migration has nothing to do for. */
+function migrationFaults(file: string, { environment, production, services }: ModuleFile): Problem[] {
+  const { egress, migrate, migrateSeconds } = production;
+  if (migrate === undefined)
+    return migrateSeconds === undefined
+      ? []
+      : [
+          {
+            file,
+            key: 'production.migrateSeconds',
+            what: 'is unused: there is no production.migrate.',
+            remedy: 'Leave it out, or write what migrates the data.',
+          },
+        ];
+  const reaches =
+    services.length > 0 ||
+    egress.length > 0 ||
+    Object.values(environment).some((value) => servicesIn(value).length > 0);
+  return reaches
+    ? []
+    : [
+        {
+          file,
+          key: 'production.migrate',
+          what: 'has no data to migrate: the module has no services, no production.egress, and no Service in its environment.',
+          remedy: 'Name under services what it migrates, or leave it out.',
+        },
+      ];
 }
 
 /**
@@ -250,7 +281,7 @@ export function parseCatalog(texts: CatalogTexts): Catalog {
       }
       hosts.set(address, name);
     }
-    problems.push(...scalingFaults(where, file));
+    problems.push(...scalingFaults(where, file), ...migrationFaults(where, file));
     if (drainSeconds >= terminationGraceSeconds) {
       problems.push({
         file: where,

@@ -5,6 +5,7 @@ import {
   about,
   addressRange,
   annotations,
+  argumentOfProgram,
   checkoutPath,
   cpu,
   disk,
@@ -247,6 +248,16 @@ function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.Refineme
   }
 }
 
+/** A refinement of a program and its arguments: the program has a name. */
+function namesProgram([program = '-']: readonly string[], context: z.RefinementCtx): void {
+  if (program.trim() !== '') return;
+  const message = say('names no program', 'Begin with one, and its arguments behind it.');
+  context.addIssue({ code: 'custom', path: [0], message });
+}
+
+/** Seconds; the build of a release waits for them. */
+const migrateSeconds = z.number().int().min(10).max(1200);
+
 export const moduleSchema = z.strictObject({
   /** What it is for, in one line. */
   description: about.max(
@@ -340,6 +351,19 @@ export const moduleSchema = z.strictObject({
        * Seconds that a rollout must serve without a crash, else it is undone. @default `production.watchSeconds` of the stack
        */
       watchSeconds: watchSeconds.optional(),
+      /**
+       * Program and arguments, in place of the image's own, that bring the module's data to what a release needs: run once
+       * for each release, before its rollout, in its image and with the module's environment (docs/production.md). It finds
+       * out by itself what is done already. @default nothing is run
+       */
+      migrate: z
+        .array(argumentOfProgram)
+        .min(1, say('is empty', 'Name a program and its arguments, or leave it out.'))
+        .max(...entries(MOST_EACH))
+        .superRefine(namesProgram)
+        .optional(),
+      /** Seconds within which `migrate` must end, else the release is stopped. @default 600 */
+      migrateSeconds: migrateSeconds.optional(),
       /** What becomes of the module's databases when it is removed. @default `production.onDelete` of the stack */
       onDelete: z
         .enum(['retain', 'delete'], say('is neither retain nor delete', 'Use one of the two.'))
@@ -385,13 +409,6 @@ const timings = {
   /** How long one check may take. */
   timeoutSeconds: z.number().int().min(1).max(300).default(5),
 };
-
-/** A refinement of a program and its arguments: the program has a name. */
-function namesProgram([program = '-']: readonly string[], context: z.RefinementCtx): void {
-  if (program.trim() !== '') return;
-  const message = say('names no program', 'Begin with one, and its arguments behind it.');
-  context.addIssue({ code: 'custom', path: [0], message });
-}
 
 const probeSchema = z.union(
   [

@@ -312,6 +312,18 @@ export const about = z.string().refine((text) => text.trim() !== '', say('is bla
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
 
+/** Program or argument of a command, as it is passed on: whoever may look at Pods reads it. */
+export const argumentOfProgram = z
+  .string()
+  .refine(
+    (text) => Buffer.byteLength(text) <= LONGEST_ARGUMENT,
+    first(
+      `is longer than the ${LONGEST_ARGUMENT} bytes that a program takes as one argument`,
+      'Put the text into a file of the image.',
+    ),
+  )
+  .refine((text) => !holdsLogin(text), say(LOGIN.what, LOGIN.remedy));
+
 /** Variables by name; Linux starts no program with a longer one. */
 export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
   z

@@ -4,7 +4,17 @@ import type { StackSettings } from '../stacks/schema';
 import type { Transform } from './shared/transform';
 
 /** What is released: module → image by digest. Read from the release ledger of the environment. */
-export type Releases = Readonly<Record<string, { readonly image: string; readonly commit: string }>>;
+export type Releases = Readonly<
+  Record<
+    string,
+    {
+      readonly image: string;
+      readonly commit: string;
+      /** Its data is migrated before it is rolled out. @default it is as the release needs it */
+      readonly migrate?: boolean | undefined;
+    }
+  >
+>;
 
 /** Everything that the topology is made from, as plain data. */
 export interface Model {

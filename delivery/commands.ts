@@ -51,7 +51,7 @@ import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry, PATIENT, RegistryAway } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
-import { assertImage, rollBack } from './releases';
+import { assertImage, dataStays, rollBack } from './releases';
 import { readSettings } from './settings';
 import { packSource } from './source';
 import { leaveStartWords, ownSecrets, START_FILE, startWords } from './start-words';
@@ -650,6 +650,7 @@ export function program(): Command {
         branch: settings.gitlabBranch,
         build: settings.BUILD_URL,
         rollback: options.rollback,
+        migrates: module.production.migrate !== undefined,
         folder: join(workspace, SOURCE),
         key: settings.SWITCHYARD_CERTIFICATE_KEY,
       });
@@ -734,7 +735,10 @@ export function program(): Command {
       });
       result(
         { release, from, written },
-        `to be rolled out: ${module} ${short(release.commit)}${release.hold ? ', held' : ''}; before it was ${short(from.commit)}`,
+        [
+          `to be rolled out: ${module} ${short(release.commit)}${release.hold ? ', held' : ''}; before it was ${short(from.commit)}`,
+          ...[dataStays(release, from) ?? []].flat(),
+        ].join('; '),
       );
     });
 

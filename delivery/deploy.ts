@@ -29,6 +29,8 @@ export interface DeployRequest {
   readonly branch: string;
   readonly build: string;
   readonly rollback: boolean;
+  /** Whether the module's data is migrated for a release. */
+  readonly migrates: boolean;
   /** Folder for the module's repository. */
   readonly folder: string;
   readonly key: string;
@@ -167,6 +169,46 @@ export function decideLedger(
       };
 }
 
+const decided = (decision: LedgerDecision): 'write' | undefined => {
+  if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
+  if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
+  return decision.do === 'write' ? 'write' : undefined;
+};
+
+/**
+ * Takes from the release that runs, before another takes its place, that it is to be migrated: by a commit of its own, so that
+ * nobody who puts back what was before the other, by hand in GitLab either, has its migration run again.
+ */
+async function settleMigration(
+  { gitlab }: Pick<Context, 'gitlab'>,
+  request: Pick<DeployRequest, 'module' | keyof LedgerPlace>,
+  next: Release,
+  decide: Decide,
+  pause?: (attempt: number) => number,
+  tries?: number,
+): Promise<void> {
+  const { module, environment } = request;
+  await changeLedger(
+    gitlab,
+    request,
+    module,
+    async ({ release, undone }) => {
+      if (!release?.migrate || release.commit === next.commit) return undefined;
+      if (!decided(await decide(release, undone))) return undefined;
+      const { migrate: _done, ...bare } = release;
+      return {
+        state: { release: bare, ...(undone ? { undone } : {}) },
+        // No release of its own: `eventOf` reads none from it.
+        message: `${environment}: ${module} ${short(release.commit)} needs no migration any more\n`,
+      };
+    },
+    pause,
+    tries,
+  );
+}
+
+type Decide = (current: Release | undefined, undone: TakenBack | undefined) => Promise<LedgerDecision>;
+
 /**
  * Puts one release into the ledger.
  * @returns whether anything was written, or by what it was undone before
@@ -175,12 +217,13 @@ export async function recordRelease(
   { gitlab }: Pick<Context, 'gitlab'>,
   request: Pick<DeployRequest, 'module' | keyof LedgerPlace> & { readonly by?: string },
   next: Release,
-  decide: (current: Release | undefined, undone: TakenBack | undefined) => Promise<LedgerDecision>,
+  decide: Decide,
   pause?: (attempt: number) => number,
   tries?: number,
 ): Promise<boolean | { readonly undone: TakenBack; readonly current: Release | undefined }> {
   const { module, environment, by } = request;
   let before: { undone: TakenBack; current: Release | undefined } | undefined;
+  await settleMigration({ gitlab }, request, next, decide, pause, tries);
   const written = await changeLedger(
     gitlab,
     request,
@@ -188,9 +231,7 @@ export async function recordRelease(
     async ({ release, undone }) => {
       const decision = await decide(release, undone);
       before = decision.do === 'undone' ? { undone: decision.undone, current: release } : undefined;
-      if (decision.do === 'keep' || decision.do === 'undone') return undefined;
-      if (decision.do === 'skip') throw new Failure(exitCode.nothing, `not deployed: ${decision.why}.`);
-      if (decision.do === 'refuse') throw new Failure(exitCode.red, `not deployed: ${decision.why}.`);
+      if (!decided(decision)) return undefined;
       return {
         state: { release: next },
         message: ledgerMessage(environment, { module, to: short(next.commit), by }, [
@@ -221,6 +262,8 @@ const deploymentSchema = z.strictObject({
       why: z.string(),
       /** Commit that the ledger names in its place; absent where it had none before. */
       serves: z.string().optional(),
+      /** What became of its migration, where it had one. */
+      migration: z.enum(['ran', 'failed', 'unknown']).optional(),
     })
     .optional(),
 });
@@ -352,6 +395,8 @@ async function toLedger(
     commit: request.commit,
     mergeRequest: found.iid,
     build: request.build,
+    // What is older was migrated for, and more.
+    ...(request.migrates && !request.rollback ? { migrate: true } : {}),
   };
   const relationTo = async (current: Release | undefined): Promise<Relation> => {
     if (!current) return 'first';
@@ -403,7 +448,11 @@ async function toLedger(
     );
     return {
       ...deployment,
-      undone: { why: undone.why, ...(current ? { serves: current.commit } : {}) },
+      undone: {
+        why: undone.why,
+        ...(current ? { serves: current.commit } : {}),
+        ...(undone.migration ? { migration: undone.migration } : {}),
+      },
     };
   }
   const written = recorded;

@@ -16,6 +16,8 @@ export const podWordsSchema = z.strictObject({
   infrastructure: z.literal(true).optional(),
   /** The Pod had started, and was taken away by its cluster (`infrastructure`), or removed by nobody knows whom. */
   lost: z.literal(true).optional(),
+  /** Of a release with a migration: whether that failed, or ran and what came after it failed. */
+  migration: z.enum(['ran', 'failed']).optional(),
   pods: z
     .array(
       z.strictObject({

@@ -235,10 +235,14 @@ export async function rollBack(
       `the ledger of ${environment} cannot be read as it was at ${found?.id.slice(0, 12)}.`,
       `Look at ${request.ledgerProject}, and say another commit by --to.`,
     );
-  const { hold: _was, ...bare } = wanted;
-  const release: Release = { ...bare, ...(hold ? { hold: true } : {}) };
-  await before(release, current);
   const newest = await newestOf(gitlab, request, events, { ...state, release: current });
+  const { hold: _was, migrate, ...bare } = wanted;
+  const release: Release = {
+    ...bare,
+    ...(hold ? { hold: true } : {}),
+    ...(migrate && needsMigration(wanted, current, newest, state) ? { migrate: true } : {}),
+  };
+  await before(release, current);
   const undone = newest.commit === release.commit ? undefined : markOf(newest, state, build);
   const forward = forwardOf(events);
   const placeOf = (commit: string): number => forward.findIndex(({ to }) => commit.startsWith(to));
@@ -307,6 +311,25 @@ function markOf(
 ): TakenBack {
   if (undone?.commit === commit) return undone;
   return { how: 'rolled back', commit, mergeRequest, why: 'rolled back', ...(build ? { build } : {}) };
+}
+
+/**
+ * Whether a release is migrated for when it is put into the ledger by a person: what runs is left as it is, and what goes
+ * forward to the newest is, but where its migration is known to have run. For anything older the data is too new already.
+ */
+function needsMigration(wanted: Release, current: Release, newest: Known, { undone }: ModuleState): boolean {
+  if (wanted.commit === current.commit) return true;
+  const ran = undone?.commit === wanted.commit && undone.migration === 'ran';
+  return wanted.commit === newest.commit && !ran;
+}
+
+/** What whoever goes from one release to another has to know of the data; undefined where there is nothing to know. */
+export function dataStays(to: Release, from: Release): string | undefined {
+  if (to.commit === from.commit) return undefined;
+  if (to.migrate) return `the migration of ${short(to.commit)} runs before its rollout`;
+  return from.migrate
+    ? `the data stays as the migration of ${short(from.commit)} left it: nothing of that is taken back`
+    : undefined;
 }
 
 /** The newest release of a module, running or taken back: nothing up to it goes out again by itself. */

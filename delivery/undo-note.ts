@@ -1,3 +1,4 @@
+import type { Migration } from '../catalog/ledger';
 import type { Deployment } from './deploy';
 import { isUsername } from './gitlab';
 import { short } from './ledger';
@@ -15,6 +16,13 @@ const markerOf = ({ environment, commit }: Undone): string =>
 /** A mention of another form would be text. */
 const mention = (username: string | undefined): string =>
   username && isUsername(username) ? `@${username}: ` : '';
+
+/** What whoever reads only one sentence has to know. */
+const DATA: Readonly<Record<Migration, string>> = {
+  ran: '**Its migration ran before it: data was changed, and is not changed back.** ',
+  failed: '**Its migration failed: what it had changed in the data by then is not changed back.** ',
+  unknown: '**What its migration may have changed in the data is not changed back.** ',
+};
 
 /**
  * The note that tells the author. What the Pod said is text of others: every line of it is inert.
@@ -35,7 +43,7 @@ export function undoNote(
     markerOf(deployment),
     '**Switchyard: undone**',
     '',
-    `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} The next merge goes out again ([build](${build})).`,
+    `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} ${undone.migration ? DATA[undone.migration] : ''}The next merge goes out again ([build](${build})).`,
     '',
     ...(unsteady ? podLines(unsteady, secrets) : []),
   ].join('\n');

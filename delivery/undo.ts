@@ -1,10 +1,23 @@
-import type { TakenBack } from '../catalog/ledger';
+import type { Migration, ModuleState, TakenBack } from '../catalog/ledger';
 import { type Deployment, ranBefore } from './deploy';
 import { exitCode, Failure } from './failure';
 import { changeLedger, type LedgerPlace, ledgerEvents, ledgerMessage, short, stateAt } from './ledger';
 import type { PodWords } from './pod-words';
 import { tellUndone, type Undone } from './undo-note';
 import type { Context } from './verify';
+
+/** What a migration means for whoever reads why a release was undone. */
+const DATA: Readonly<Record<Migration, string>> = {
+  ran: 'data was changed by its migration, and is not changed back',
+  failed: 'what its migration changed in the data is not changed back',
+  unknown: 'what its migration may have changed in the data is not changed back',
+};
+
+/** A rollback that does not hold leaves all as it was, but for what is known of a migration by now. */
+function asBefore(before: ModuleState, commit: string, migration: Migration | undefined): ModuleState {
+  const { undone } = before;
+  return undone?.commit === commit && migration ? { ...before, undone: { ...undone, migration } } : before;
+}
 
 /**
  * Undoes a release that does not hold: puts what was before it back into the ledger by a commit that says why, and tells
@@ -30,7 +43,6 @@ export async function undo(
       `${module} ${short(commit)} is not undone: it ran in ${environment} before, so something else keeps it from running.`,
       `Look at its Pods, or say \`switchyard rollback ${environment} ${module}\`.`,
     );
-  const why = unsteady?.why ?? 'it did not get ready';
   const isIts = (event: { to?: string; back?: unknown }) => event.to === short(commit);
   const events = await ledgerEvents(gitlab, place, module, (all) => all.some(isIts));
   const put = events.find(isIts);
@@ -41,13 +53,23 @@ export async function undo(
       `Revert in ${ledgerProject} what did.`,
     );
   const before = put.parent ? await stateAt(gitlab, place, module, put.parent) : {};
-  const mark: TakenBack = { how: 'undone', commit, mergeRequest, build, why };
+  const brought = await stateAt(gitlab, place, module, put.id);
+  const migration: Migration | undefined = brought.release?.migrate
+    ? (unsteady?.migration ?? 'unknown')
+    : undefined;
+  const reason = unsteady?.why ?? 'it did not get ready';
+  const why = migration ? `${reason}; ${DATA[migration]}` : reason;
+  const known = migration ? { migration } : {};
+  const mark: TakenBack = { how: 'undone', commit, mergeRequest, build, why, ...known };
   const written = await changeLedger(gitlab, place, module, async (now) => {
     // Undone already, or by now another's.
     if (now.release?.commit !== commit) return undefined;
     return {
-      // A rollback that does not hold leaves all as it was; a merge must not go out again by itself.
-      state: deployment.by === 'rollback' ? before : { release: before.release, undone: mark },
+      // A merge must not go out again by itself.
+      state:
+        deployment.by === 'rollback'
+          ? asBefore(before, commit, migration)
+          : { release: before.release, undone: mark },
       message: ledgerMessage(
         environment,
         {
@@ -66,7 +88,7 @@ export async function undo(
       ? `ledger: ${environment} ${module} is ${serves ? short(serves) : 'nothing'} again; ${short(commit)} is undone: ${why}`
       : `ledger: ${environment} ${module} does not name ${short(commit)} any more`,
   );
-  const undone: Undone = { ...deployment, undone: { why, ...(serves ? { serves } : {}) } };
+  const undone: Undone = { ...deployment, undone: { why, ...(serves ? { serves } : {}), ...known } };
   try {
     await tellUndone(context, undone, build, unsteady);
   } catch (error) {

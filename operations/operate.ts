@@ -26,6 +26,7 @@ import { FaultGatherer } from './faults';
 import { type Growth, grown, growthLine } from './growth';
 import { layOutImage } from './lay-out';
 import { lockHolders } from './lock';
+import { untilMigrationsEnd } from './migrations';
 import { FailedRun, type Outcome } from './outcome';
 import { patchObject } from './outside';
 import { backendOf, foldersHere } from './place';
@@ -342,6 +343,7 @@ export async function operate(
       }
       const before = async () => {
         if (options.basis !== undefined) await assertBasis(session, options.basis);
+        await untilMigrationsEnd(session.model, only, (text) => terminal.note(text));
         for (const one of growing.filter(({ byEngine }) => !byEngine))
           await patchObject(session.model.settings, one.role, { ...grown(one) });
       };

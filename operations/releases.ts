@@ -4,7 +4,7 @@ import { loadModel } from '../components/load';
 import type { Model } from '../components/model';
 import { exitCode, Failure } from '../delivery/failure';
 import { GitLab } from '../delivery/gitlab';
-import { listReleases, type ReleaseRow, rollBack } from '../delivery/releases';
+import { dataStays, listReleases, type ReleaseRow, rollBack } from '../delivery/releases';
 import { secretSources } from '../stacks/secrets';
 import { questionFor } from './confirm';
 import type { CommonOptions, Outcome } from './outcome';
@@ -107,6 +107,8 @@ export async function rollback(
             ? `${module} is ${to} already${target.hold ? '; it will be held' : ''}`
             : `${module} will go from ${before} to ${to} (!${target.mergeRequest})${target.hold ? ', and be held' : ''}`,
         );
+        const stays = dataStays(target, current);
+        if (stays !== undefined) terminal.note(stays);
         if (options.yes) return;
         const question = questionFor('rollback', environment, model.settings.confirm);
         const answer = process.stdin.isTTY ? await terminal.ask(question.text) : undefined;

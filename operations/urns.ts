@@ -28,11 +28,11 @@ function urnsOf(
   );
 }
 
-/** A model in which every module has a release, so that its workload is declared: which one is read by the program. */
+/** A model in which every module has a release, so that all that one needs is declared: which one is read by the program. */
 export const withReleases = (model: Model): Model => ({
   ...model,
   releases: Object.fromEntries(
-    model.modules.map(({ name }) => [name, { image: 'to-be-read@sha256:0', commit: '' }]),
+    model.modules.map(({ name }) => [name, { image: 'to-be-read@sha256:0', commit: '', migrate: true }]),
   ),
 });
 

@@ -62,6 +62,10 @@ export const imagesPinned: Rule = {
   ],
 };
 
+/** Whether its Pods run what the ledger names of a module: its own, and those that migrate its data. */
+const isReleased = ({ item }: PodUse): boolean =>
+  ['module', 'migration'].includes(labelOf(item, 'app.kubernetes.io/component') ?? '');
+
 /** Containers of a module's Pod that the ledger names the image of: sidecars are the topology's own. */
 const releasedIn = (pod: PodUse) => containersOf(pod.spec).filter(({ sidecar }) => !sidecar);
 
@@ -72,7 +76,7 @@ export const releasesByDigest: Rule = {
   why: 'A tag may have been pushed again since the tests passed.',
   check: (facts) =>
     facts.pods.flatMap((pod) =>
-      labelOf(pod.item, 'app.kubernetes.io/component') !== 'module'
+      !isReleased(pod)
         ? []
         : releasedIn(pod).flatMap(({ name, container }) => {
             const image = text(container, 'image') ?? '';
@@ -101,7 +105,7 @@ export const releasesOwn: Rule = {
     if (!ledger) return [];
     return facts.pods.flatMap((pod) => {
       const module = moduleOf(pod.item);
-      if (module === undefined || labelOf(pod.item, 'app.kubernetes.io/component') !== 'module') return [];
+      if (module === undefined || !isReleased(pod)) return [];
       const own = ledger.repositoriesOf(module);
       return releasedIn(pod).flatMap(({ name, container }) => {
         const image = text(container, 'image') ?? '';

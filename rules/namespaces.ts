@@ -30,7 +30,8 @@ export const namespaceQuota: Rule = {
   holds: 'Each namespace has a ResourceQuota for Pods, CPU, memory and the disk of nodes.',
   why: 'One module takes the machines that all share.',
   check: forNamespaces(({ quotas }, complain) => {
-    const capped = new Set(quotas.flatMap((quota) => Object.keys(fields(quota.args, 'spec', 'hard'))));
+    const ofAll = quotas.filter((quota) => list(quota.args, 'spec', 'scopes').length === 0);
+    const capped = new Set(ofAll.flatMap((quota) => Object.keys(fields(quota.args, 'spec', 'hard'))));
     const missing = CAPPED.filter((key) => !capped.has(key));
     if (quotas.length === 0) return [complain('has no ResourceQuota.', 'Make it with fencedNamespace.')];
     return missing.length === 0

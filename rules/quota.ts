@@ -94,6 +94,15 @@ function podDemand(pod: PodUse, side: Side, kind: Kind, limits: readonly Item[])
 const storageOf = (claim: unknown): number =>
   bytes(at(claim, 'spec', 'resources', 'requests', 'storage')) ?? 0;
 
+/** The Pods that a quota counts: one with a scope, those with a deadline or without one, else all. */
+function countedBy(quota: Item, pods: readonly PodUse[]): readonly PodUse[] {
+  const scopes = list(quota.args, 'spec', 'scopes');
+  return pods.filter(({ spec }) => {
+    const ends = at(spec, 'activeDeadlineSeconds') !== undefined;
+    return !scopes.includes(ends ? 'NotTerminating' : 'Terminating');
+  });
+}
+
 /** What a namespace needs of one key at its worst moment. */
 function demandOf(space: NamespaceFacts, key: Key): number {
   let sum = 0;
@@ -141,11 +150,12 @@ export const quotaFits: Rule = {
     facts.namespaces.flatMap((space) =>
       space.quotas.flatMap((quota) =>
         Object.entries(fields(quota.args, 'spec', 'hard')).flatMap(([name, hard]) => {
+          const counted = { ...space, pods: countedBy(quota, space.pods) };
           const key = ALIASES[name] ?? name;
           if (!isKey(key)) return [];
           const { parse, show } = KEYS[key];
           const limit = parse(hard);
-          const demand = demandOf(space, key);
+          const demand = demandOf(counted, key);
           const tooSmall =
             limit !== undefined && demand > limit
               ? [
@@ -156,7 +166,7 @@ export const quotaFits: Rule = {
                   ),
                 ]
               : [];
-          return [...tooSmall, ...refused(space, key)];
+          return [...tooSmall, ...refused(counted, key)];
         }),
       ),
     ),

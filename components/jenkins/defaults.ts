@@ -53,6 +53,7 @@ export function withDefaults(spec: JenkinsSpec) {
       environments: topologyProject.environments ?? [spec.environment],
       others: topologyProject.others ?? [],
       autoscaled: topologyProject.autoscaled ?? false,
+      migrated: topologyProject.migrated ?? false,
       applyEnvironment: topologyProject.applyEnvironment ?? {},
     },
     after: spec.after ?? [],

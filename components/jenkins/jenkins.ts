@@ -107,6 +107,8 @@ export interface JenkinsTopologyProject {
   readonly others?: readonly OtherEnvironment[];
   /** Whether a module of the environment has an autoscaler, which the look for drift compares too. @default false */
   readonly autoscaled?: boolean;
+  /** Whether a module of the environment has a `production.migrate`, whose Jobs it compares too. @default false */
+  readonly migrated?: boolean;
   /** Token of the job that looks for drift: it may read. */
   readonly watcherToken: pulumi.Input<string>;
   /** Variables of Pods that apply. @default none */

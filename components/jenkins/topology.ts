@@ -32,14 +32,22 @@ const READ = [
 /** Kinds that an environment has where a module of it scales. */
 const OF_SCALING: readonly string[] = ['horizontalpodautoscalers', 'apiservices'];
 
+/** Kinds that an environment has where a module of it migrates its data. */
+const OF_MIGRATIONS: readonly string[] = ['jobs'];
+
 /** API group of a type token; empty for the core's. */
 const groupOf = (type: string): string => type.replace(/^kubernetes:(core)?/, '').replace(/\/.*$/, '');
 
 /** What the look for drift compares with: every kind that may be declared, but Secrets. The plug-in looks at a workload's parts too, to tell whether it is ready. */
-const look = (scales: boolean) =>
+const look = ({ autoscaled, migrated }: Pick<TopologyProject, 'autoscaled' | 'migrated'>) =>
   [
     ...kubernetesKinds()
-      .filter(([, plural]) => plural !== 'secrets' && (scales || !OF_SCALING.includes(plural)))
+      .filter(
+        ([, plural]) =>
+          plural !== 'secrets' &&
+          (autoscaled || !OF_SCALING.includes(plural)) &&
+          (migrated || !OF_MIGRATIONS.includes(plural)),
+      )
       .map(([type, resource]) => ({ apiGroups: [groupOf(type)], resources: [resource] })),
     { apiGroups: [''], resources: ['pods', 'events'] },
     { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'] },
@@ -176,7 +184,7 @@ function driftResources(spec: FullSpec, project: TopologyProject): Declaration[]
     ...repositoryFiles(spec.files, place),
     appliedProgram(spec.program, place),
     ...lookAccess(spec, 'drift', {
-      rules: look(project.autoscaled),
+      rules: look(project),
       subjects: [{ name: watcher, namespace }],
       accounts: ['drift-account'],
     }),

@@ -28,6 +28,9 @@ export function access(
   };
 }
 
+/** ConfigMap with a module's plain variables. */
+export const environmentName = (module: Pick<Module, 'name'>): string => `${module.name}-environment`;
+
 export const credentialsName = (use: ServiceUse): string => `${use.name}-credentials`;
 
 /** Below this path stands every secret of a module's production. */

@@ -27,6 +27,11 @@ export interface ModuleProductionSpec {
     readonly image: pulumi.Input<string>;
     /** Commit that it was built from, 40 hexadecimal characters. */
     readonly commit: string;
+    /**
+     * Run the `production.migrate` of the module's file before it is rolled out: for a release that goes forward, and left out
+     * for one that is put back. @default false
+     */
+    readonly migrate?: boolean;
   };
   /** Where the image is pulled from, and as whom. */
   readonly registry: RegistryEndpoint;

@@ -9,6 +9,7 @@ import { labels } from '../shared/naming';
 import { toSameNamespace } from '../shared/network';
 import { bytes, millicores, wholeCores, wholeGibibytes } from '../shared/quantities';
 import { deployerRole } from './deployer';
+import { migrationLock, migrationPods } from './migration';
 import type { ModuleProductionSpec } from './module-production';
 import { moduleWaysOut } from './network';
 import type { ProductionSpec } from './production';
@@ -42,7 +43,7 @@ export function productionDeclarations({
   ];
 }
 
-/** The module for everyone; its services for nobody but the module. */
+/** The module for everyone; its services for nobody but the module, and what migrates their data. */
 function openPorts({ module, services = {} }: ModuleProductionSpec): OpenPort[] {
   const ports = new Set(
     module.services
@@ -57,22 +58,30 @@ function openPorts({ module, services = {} }: ModuleProductionSpec): OpenPort[] 
       from: modulePods(module),
       ...(port === requestPort(module) ? { name: `services-${port}` } : {}),
     })),
+    ...(module.production.migrate
+      ? [...ports].map((port) => ({
+          port,
+          name: `migration-${port}`,
+          pods: anyService,
+          from: migrationPods(module),
+        }))
+      : []),
   ];
 }
 
-/** Further ways out, for the module's own Pods. */
+/** Further ways out, for the module's own Pods and for those that migrate its data. */
 function waysOut(name: string, spec: ModuleProductionSpec): Declaration[] {
   const { environment, module, namespace } = spec;
   const egress = moduleWaysOut(spec);
   if (egress.length === 0) return [];
-  return [
+  const allow = (what: string, matchLabels: Record<string, string>): Declaration =>
     object(
       'kubernetes:networking.k8s.io/v1:NetworkPolicy',
-      `${name}-module-egress`,
+      `${name}-${what}-egress`,
       'production',
       {
         namespace,
-        name: 'allow-module-egress',
+        name: `allow-${what}-egress`,
         labels: labels({
           name: module.name,
           component: 'production',
@@ -81,9 +90,12 @@ function waysOut(name: string, spec: ModuleProductionSpec): Declaration[] {
           purpose: 'production',
         }),
       },
-      { spec: { podSelector: { matchLabels: modulePods(module) }, policyTypes: ['Egress'], egress } },
+      { spec: { podSelector: { matchLabels }, policyTypes: ['Egress'], egress } },
       { dependsOn: [namespaceHandle(name)] },
-    ),
+    );
+  return [
+    allow('module', modulePods(module)),
+    ...(module.production.migrate ? [allow('migration', migrationPods(module))] : []),
   ];
 }
 
@@ -93,11 +105,14 @@ function quota({ module, services = {} }: ModuleProductionSpec) {
   // In a rollout the old Pods still drain while the new ones are there already, and one surges; so with each service.
   const { scaling, replicas } = module.production;
   const copies = 2 * (scaling?.max ?? replicas) + 1;
+  // While a release's data is migrated, the one before may roll on: a node that goes, an autoscaler.
+  const migrating = module.production.migrate ? 1 : 0;
   const total = (amount: (resources: Resources) => number): number =>
     copies * (amount(module.resources) + (proxied(module) ? amount(PROXY_RESOURCES) : 0)) +
+    migrating * amount(module.resources) +
     made.reduce((sum, use) => sum + 2 * amount(use.resources ?? serviceOf(services, use).resources), 0);
   return {
-    pods: copies + 2 * made.length,
+    pods: copies + migrating + 2 * made.length,
     cpu: wholeCores(
       Math.max(
         16_000,
@@ -155,6 +170,7 @@ export function moduleProductionDeclarations(name: string, spec: ModuleProductio
       retain: keepsData(spec),
       pullFrom: spec.registry,
     }),
+    ...migrationLock(name, spec),
     ...waysOut(name, spec),
     ...deployerRole(name, spec),
     ...backupRole(name, spec),

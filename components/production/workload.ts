@@ -24,7 +24,8 @@ import { contentHash, ingressSpec, namespaceHandle, object, restrictedPod } from
 import { labels, names, selector } from '../shared/naming';
 import { inputRef, type Ref } from '../shared/references';
 import { keptUntilRotated, rotatedMark, VERSIONS } from '../shared/rotation';
-import { modulePurpose, moduleVariables } from './access';
+import { environmentName, modulePurpose, moduleVariables } from './access';
+import { migrates, migration, migrationHandle } from './migration';
 import type { ModuleProductionSpec } from './module-production';
 
 /** Labels of a module's Pods. */
@@ -47,8 +48,6 @@ const READY_SECONDS = 300;
  * `switchyard judge`, which waits for as long as there is progress.
  */
 const rolloutSeconds = (readySeconds: number): number => 2 * readySeconds + 30;
-
-const environmentName = (module: Module): string => `${module.name}-environment`;
 
 function podSpec(spec: ModuleProductionSpec, image: string | Ref) {
   const { images = {}, module, priorityClass } = spec;
@@ -120,7 +119,12 @@ export function workload(name: string, spec: ModuleProductionSpec): Declaration[
     `spec.template.metadata.annotations["${VERSIONS}"]`,
   ]);
   const readySeconds = module.production.readySeconds ?? spec.readySeconds ?? READY_SECONDS;
+  const before = [
+    `${name}-environment`,
+    ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
+  ];
   return [
+    ...migration(name, spec, readySeconds, before),
     object(
       'kubernetes:core/v1:ConfigMap',
       `${name}-environment`,
@@ -174,9 +178,9 @@ export function workload(name: string, spec: ModuleProductionSpec): Declaration[
       },
       {
         dependsOn: [
-          `${name}-environment`,
+          ...before,
           ...(proxy === undefined ? [] : [`${name}-proxy`]),
-          ...module.services.map((use) => `${name}-${use.name}-${use.existing ? 'credentials' : 'service'}`),
+          ...(migrates(spec) ? [migrationHandle(name)] : []),
         ],
         // With the passwords, and not before: Pods that start anew are to find the new ones.
         ...rotated,

@@ -106,6 +106,7 @@ const builtIn = {
     'statefulsets',
     ({ k8s }) => k8s.apps.v1.StatefulSet,
   ),
+  'kubernetes:batch/v1:Job': kubernetes<types.input.batch.v1.Job>()('jobs', ({ k8s }) => k8s.batch.v1.Job),
   'kubernetes:batch/v1:CronJob': kubernetes<types.input.batch.v1.CronJob>()(
     'cronjobs',
     ({ k8s }) => k8s.batch.v1.CronJob,

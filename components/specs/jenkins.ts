@@ -116,6 +116,7 @@ function topologyProjectOf(model: Model): JenkinsTopologyProject | undefined {
       }),
     ),
     autoscaled: scales(model),
+    migrated: model.modules.some(({ production }) => production.migrate !== undefined),
     watcherToken: outputOf(tokens.watcher, 'token'),
     applyEnvironment: allOf(neededSecrets(stackVariables(settings)), ofPods),
   };

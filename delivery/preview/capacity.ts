@@ -20,7 +20,7 @@ export interface Node {
 export interface Demand {
   /** Requests of all workloads at the replicas they declare. */
   readonly requests: Amount;
-  /** The same with every autoscaler at its maximum and every rollout's surge at once. */
+  /** The same with every autoscaler at its maximum and every rollout's surge at once, and every Job running. */
   readonly worst: Amount;
   /** Sum of what the namespaces' quotas admit. */
   readonly quota: Amount;
@@ -84,7 +84,16 @@ const scalerSchema = z.object({
   }),
 });
 
-const quotaSchema = z.object({ spec: z.object({ hard: bag }) });
+const jobSchema = z.object({
+  spec: z.object({
+    parallelism: z.number().catch(1).default(1),
+    template: workloadSchema.shape.spec.shape.template,
+  }),
+});
+
+const quotaSchema = z.object({
+  spec: z.object({ hard: bag, scopes: z.array(z.unknown()).catch([]).default([]) }),
+});
 const namedSchema = z.object({
   metadata: z
     .object({ name: z.string().default(''), namespace: z.string().optional() })
@@ -149,13 +158,19 @@ export function demandOf(objects: readonly Placed[], nodes: number): Demand {
   for (const { type, inputs } of objects) {
     if (type === 'kubernetes:core/v1:ResourceQuota') {
       const parsed = quotaSchema.safeParse(inputs);
-      const hard = parsed.success ? parsed.data.spec.hard : {};
+      // One with a scope limits further what the namespace's own admits.
+      const hard = parsed.success && parsed.data.spec.scopes.length === 0 ? parsed.data.spec.hard : {};
       quota = add(quota, {
         cpu: millicores(hard['requests.cpu'] ?? hard.cpu),
         memory: bytes(hard['requests.memory'] ?? hard.memory),
         pods: quantity(hard.pods) ?? 0,
       });
       continue;
+    }
+    const job = type === 'kubernetes:batch/v1:Job' ? jobSchema.safeParse(inputs) : undefined;
+    if (job?.success) {
+      const { parallelism, template } = job.data.spec;
+      worst = add(worst, podDemand(template.spec.containers, template.spec.initContainers), parallelism);
     }
     const kind = /^kubernetes:apps\/v1:(Deployment|StatefulSet|DaemonSet)$/.exec(type)?.[1];
     const parsed = kind ? workloadSchema.safeParse(inputs) : undefined;

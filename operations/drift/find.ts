@@ -107,6 +107,7 @@ const objectSchema = z.looseObject({
     name: z.string(),
     namespace: z.string().default(''),
     labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).default({}),
   }),
 });
 
@@ -123,6 +124,18 @@ function isExpected(seen: Seen, { path, after }: Difference, expected: Expected)
   if (!release) return false;
   if (/^spec\.template\.spec\.containers\[\d+\]\.image$/.test(text)) return after === release.image;
   return text === 'metadata.annotations["switchyard.dev/commit"]' && after === release.commit;
+}
+
+/** The Job of a release that is none any more: a deploy under way took it away, and the state does not say so yet. */
+function isReplaced(seen: Seen, { releases }: Expected): boolean {
+  const object = seen.type === 'kubernetes:batch/v1:Job' ? objectSchema.safeParse(seen.before) : undefined;
+  if (!object?.success) return false;
+  const { labels, annotations } = object.data.metadata;
+  const release = entryOf(releases, labels['switchyard.dev/module'] ?? '');
+  return (
+    labels['app.kubernetes.io/component'] === 'migration' &&
+    !(release?.migrate && release.commit === annotations['switchyard.dev/commit'])
+  );
 }
 
 const isSpelling = ({ type }: Seen, difference: Difference): boolean =>
@@ -190,7 +203,8 @@ export interface Found {
 /** What is drift of what a refresh saw: differences by design and those that are none in the end are left out. */
 export function findDrift(seen: readonly Seen[], expected: Expected): Found[] {
   return seen.flatMap((resource): Found[] => {
-    if (resource.after === undefined) return [{ seen: resource, fields: [] }];
+    if (resource.after === undefined)
+      return isReplaced(resource, expected) ? [] : [{ seen: resource, fields: [] }];
     const fields = differences(resource.before, resource.after)
       .filter(({ path }) => !String(path[0]).startsWith('__'))
       .filter((difference) => !isExpected(resource, difference, expected))

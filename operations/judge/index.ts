@@ -6,14 +6,22 @@ import { findModule, type Module } from '../../catalog/load';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
+import {
+  MIGRATION_CONTAINER,
+  migrationName,
+  migrationPods,
+  migrationSeconds,
+} from '../../components/production/migration';
 import { modulePods, rolloutOf } from '../../components/production/workload';
-import { podWordsText } from '../../delivery/pod-words';
+import { type PodWords, podWordsText } from '../../delivery/pod-words';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import type { Outcome } from '../outcome';
 import { listObjects, readLog, readObject } from '../outside';
 import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
+import { plainText } from '../table';
+import { failedMigration, migrationStage, untilMigrated } from './migration';
 import { judge as judgeBy, type Look, podsOf, stageOf } from './verdict';
 import { type WordSources, wordsOf } from './words';
 
@@ -43,7 +51,7 @@ function looksAt({ settings }: Model, module: Module, image: string): () => Prom
   };
 }
 
-function wordSources({ settings }: Model, module: Module): WordSources {
+function wordSources({ settings }: Model, module: Module, container: string): WordSources {
   const namespace = namespacesOf(settings).production(module.name);
   const list = (kind: string) => () => listObjects(settings, 'production', 'v1', kind, '', namespace);
   return {
@@ -51,10 +59,42 @@ function wordSources({ settings }: Model, module: Module): WordSources {
     secrets: list('Secret'),
     log: async ({ name, restarts }) => {
       const of = (previous: boolean) =>
-        readLog(settings, 'production', { namespace, name, container: CONTAINER }, { lines: 30, previous });
+        readLog(settings, 'production', { namespace, name, container }, { lines: 30, previous });
       return (restarts > 0 ? await of(true) : undefined) ?? (await of(false));
     },
   };
+}
+
+const clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds: number) => sleep(milliseconds),
+};
+
+type Migrated = { readonly is: 'ran' | 'none' } | { readonly is: 'failed'; readonly words: PodWords };
+
+/** What became of the migration of a release. */
+async function migrationOf(
+  model: Model,
+  module: Module,
+  { commit, image }: { readonly commit: string; readonly image: string },
+  readySeconds: number,
+): Promise<Migrated> {
+  const { settings } = model;
+  const namespace = namespacesOf(settings).production(module.name);
+  const name = migrationName(module, commit);
+  const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace } };
+  const ended = await untilMigrated(
+    async () => migrationStage(await readObject(settings, 'production', job)),
+    migrationSeconds(module, readySeconds).whole + SLACK,
+    clock,
+  );
+  if (ended.stage !== 'failed') return { is: ended.stage === 'ran' ? 'ran' : 'none' };
+  const sources = wordSources(model, module, MIGRATION_CONTAINER);
+  const selector = selectorOf({ ...migrationPods(module), 'batch.kubernetes.io/job-name': name });
+  const pods = await listObjects(settings, 'production', 'v1', 'Pod', selector, namespace);
+  const events = await sources.events().catch(() => []);
+  const failed = failedMigration(ended, podsOf(pods, image), events);
+  return { is: 'failed', words: { ...(await wordsOf(failed, sources)), migration: 'failed' } };
 }
 
 export interface JudgeOptions {
@@ -74,12 +114,30 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
   if (!release)
     return { document: { ...document, verdict: 'not released' }, lines: [`${name} is not released`] };
   const { readySeconds, watchSeconds } = rolloutOf(model.settings.production, module);
+  const about = `${name} ${release.commit.slice(0, 12)} in ${environment}`;
+  const unsteadyIs = (words: PodWords, said: readonly string[]): Outcome => {
+    mkdirSync(dirname(out), { recursive: true });
+    writeFileSync(out, podWordsText(words));
+    return {
+      document: { ...document, verdict: 'unsteady', why: words.why },
+      lines: [`${about} does not hold: ${words.why}`, ...said],
+      exitCode: EXIT.unsteady,
+    };
+  };
+  const migrated =
+    release.migrate && module.production.migrate
+      ? await migrationOf(model, module, release, readySeconds)
+      : ({ is: 'none' } as const);
+  if (migrated.is === 'failed')
+    return unsteadyIs(
+      migrated.words,
+      migrated.words.pods.flatMap(({ log }) => log.map((line) => `  ${plainText(line)}`)),
+    );
   const verdict = await judgeBy(
     looksAt(model, module, release.image),
     { readySeconds: readySeconds + SLACK, watchSeconds },
-    { now: () => performance.now(), sleep: (milliseconds) => sleep(milliseconds) },
+    clock,
   );
-  const about = `${name} ${release.commit.slice(0, 12)} in ${environment}`;
   if (verdict.is === 'other')
     throw new Refusal(`${about}: the cluster does not have it, so there is nothing to judge.`, EXIT.failed);
   if (verdict.is !== 'unsteady')
@@ -87,12 +145,6 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
       document: { ...document, verdict: verdict.is },
       lines: [`${about} is ready, and did not crash within ${watchSeconds} s`],
     };
-  const unsteady = await wordsOf(verdict, wordSources(model, module));
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, podWordsText(unsteady));
-  return {
-    document: { ...document, verdict: 'unsteady', why: unsteady.why },
-    lines: [`${about} does not hold: ${unsteady.why}`],
-    exitCode: EXIT.unsteady,
-  };
+  const unsteady = await wordsOf(verdict, wordSources(model, module, CONTAINER));
+  return unsteadyIs({ ...unsteady, ...(migrated.is === 'ran' ? { migration: 'ran' } : {}) }, []);
 }

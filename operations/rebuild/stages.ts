@@ -20,7 +20,8 @@ function comesAfterData(
     // Jenkins reads its home once, when it starts.
     case 'kubernetes:apps/v1:StatefulSet':
       return box === 'jenkins' && name === 'jenkins-controller';
-    // A module must not write into a database that is restored under it.
+    // A module must not write into a database that is restored under it, nor may what migrates its data.
+    case 'kubernetes:batch/v1:Job':
     case 'kubernetes:apps/v1:Deployment':
       // What makes good for lost hooks would start builds of what is being restored.
       return (box === 'production' && module !== undefined) || (box === 'jenkins' && name === 'reconciler');

@@ -10,7 +10,7 @@ import type { Declaration } from '../../components/shared/declaration';
 import { names } from '../../components/shared/naming';
 import { type Reference, referencesIn } from '../../components/shared/references';
 import { backupKinds } from '../../components/specs/backup';
-import { at, fields, list, number, push, text } from '../../rules/facts/read';
+import { at, type Fields, fields, list, number, push, text } from '../../rules/facts/read';
 import { backupRepository } from '../../stacks/backup';
 import { isOneCluster } from '../../stacks/clusters';
 import { jobFolder, projectPath } from '../../stacks/gitlab';
@@ -231,7 +231,12 @@ function secretFacts(declaration: Declaration): SecretFacts {
   return { name, namespace, keys: Object.keys(values).sort(), origins: origins.sort() };
 }
 
-const WORKLOADS = ['Deployment', 'StatefulSet', 'CronJob'];
+const WORKLOADS = ['Deployment', 'StatefulSet', 'CronJob', 'Job'];
+
+function runsOf(kind: string, spec: Fields): string {
+  if (kind === 'CronJob') return `at ${text(spec, 'schedule')} UTC`;
+  return kind === 'Job' ? 'once' : counted(number(spec, 'replicas') ?? 1, 'Pod');
+}
 
 function workloadFacts(declaration: Declaration): WorkloadFacts {
   const { args } = declaration;
@@ -244,8 +249,7 @@ function workloadFacts(declaration: Declaration): WorkloadFacts {
   return {
     kind,
     name: objectName(declaration).name ?? declaration.name,
-    runs:
-      kind === 'CronJob' ? `at ${text(spec, 'schedule')} UTC` : counted(number(spec, 'replicas') ?? 1, 'Pod'),
+    runs: runsOf(kind, spec),
     containers: [...list(pod, 'initContainers'), ...list(pod, 'containers')].map((container) => ({
       name: text(container, 'name') ?? '',
       image: imageWords(container),
@@ -289,7 +293,7 @@ function spacesOf(model: Model, boxes: readonly BoxDeclaration[]): SpaceFacts[] 
       name,
       cluster: model.settings.clusters[declaration.provider === 'production' ? 'production' : 'ci'].context,
       level: String(labels['pod-security.kubernetes.io/enforce'] ?? 'none'),
-      quota: quotaFacts(ofKind('ResourceQuota')[0]),
+      quota: quotaFacts(ofKind('ResourceQuota').find(({ args }) => !Object.hasOwn(fields(args, 'spec'), 'scopes'))),
       isolation: policyWords(ofKind('NetworkPolicy').map(({ args }) => args)),
       secrets: ofKind('Secret').map(secretFacts),
       workloads: ofKind(...WORKLOADS).map(workloadFacts),

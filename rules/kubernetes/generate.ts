@@ -17,6 +17,7 @@ const KINDS: Readonly<Record<string, readonly [document: string, definition: str
   'kubernetes:core/v1:Pod': ['api__v1', 'io.k8s.api.core.v1.Pod'],
   'kubernetes:apps/v1:Deployment': ['apis__apps__v1', 'io.k8s.api.apps.v1.Deployment'],
   'kubernetes:apps/v1:StatefulSet': ['apis__apps__v1', 'io.k8s.api.apps.v1.StatefulSet'],
+  'kubernetes:batch/v1:Job': ['apis__batch__v1', 'io.k8s.api.batch.v1.Job'],
   'kubernetes:batch/v1:CronJob': ['apis__batch__v1', 'io.k8s.api.batch.v1.CronJob'],
   'kubernetes:scheduling.k8s.io/v1:PriorityClass': [
     'apis__scheduling.k8s.io__v1',

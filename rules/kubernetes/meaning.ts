@@ -266,6 +266,8 @@ function claim(value: unknown, path: string, faults: Faults): void {
 const NAMES: Readonly<Record<string, readonly [shape: RegExp, most: number]>> = {
   Namespace: [LABEL, 63],
   Service: [SERVICE, 63],
+  // Its Pods have it as a label.
+  Job: [SUBDOMAIN, 63],
   // Jobs add to it, and Pods to theirs.
   CronJob: [SUBDOMAIN, 52],
   // Roles and bindings take whatever can stand in an address.
@@ -298,6 +300,7 @@ const SPECS: Readonly<Record<string, (item: Item, faults: Faults) => void>> = {
   },
   Deployment: workload,
   StatefulSet: workload,
+  Job: workload,
   CronJob: ({ args }, faults) => {
     const schedule = text(args, 'spec', 'schedule');
     if (known(schedule) && !CRON.test(schedule))

@@ -82,7 +82,10 @@ const mergeNow = (certificate: Certificate) =>
   merge(world.context, certificate, 'automatic', KEY, folder(), PATIENCE);
 const deployNow = (
   commit: string,
-  { context = world.context, ...more }: { rollback?: boolean; context?: World['context'] } = {},
+  {
+    context = world.context,
+    ...more
+  }: { rollback?: boolean; migrates?: boolean; context?: World['context'] } = {},
 ): Promise<Deployment> =>
   deploy(
     context,
@@ -97,6 +100,7 @@ const deployNow = (
       branch: 'main',
       build: BUILD,
       rollback: false,
+      migrates: false,
       folder: folder(),
       key: KEY,
       ...more,
@@ -571,6 +575,16 @@ describe('the ledger', () => {
     expect((await ledgerNow())?.commit).toBe(newer.commit);
     await deployNow(older.commit, { rollback: true });
     expect((await ledgerNow())?.commit).toBe(older.commit);
+  });
+
+  it('says of a module that migrates its data that a release does, and of none that is told to go back', async () => {
+    const older = await merged('before-migration');
+    const newer = await merged('with-migration');
+    await deployNow(newer.commit, { migrates: true });
+    expect(await ledgerNow()).toMatchObject({ commit: newer.commit, migrate: true });
+    await deployNow(older.commit, { migrates: true, rollback: true });
+    expect((await ledgerNow())?.commit).toBe(older.commit);
+    expect(await ledgerNow()).not.toHaveProperty('migrate');
   });
 
   it('loses nothing when deployers meet', async () => {

@@ -1,4 +1,5 @@
 import { eventsOf, MOST, podWordsSchema, podWordsText } from '../../delivery/pod-words';
+import { failedMigration, type MigrationStage, migrationStage, untilMigrated } from '../../operations/judge/migration';
 import { type Clock, judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
 import { valuesOf, wordsOf } from '../../operations/judge/words';
 
@@ -234,5 +235,89 @@ describe('what the Pods said', () => {
     expect(valuesOf(secrets)).toEqual(
       expect.arrayContaining([PASSWORD, 'cHVzaDpzZWNyZXQ=', 'lineoneofthekey', 'linetwoofthekey']),
     );
+  });
+});
+
+describe('a migration', () => {
+  const job = (...conditions: object[]) => ({
+    metadata: { name: 'shop-migrate-b', uid: 'uid-job' },
+    status: { conditions },
+  });
+  const condition = (type: string, reason = '', status = 'True') => ({ type, status, reason });
+
+  test.each([
+    ['none', '', undefined],
+    ['none', '', { kind: 'Status' }],
+    ['running', '', { metadata: { name: 'shop-migrate-b' } }],
+    // Kubernetes says first what it is about to say.
+    ['running', '', job(condition('FailureTarget', 'BackoffLimitExceeded'), condition('Failed', 'x', 'False'))],
+    ['ran', '', job(condition('SuccessCriteriaMet'), condition('Complete'))],
+    ['failed', 'DeadlineExceeded', job(condition('Failed', 'DeadlineExceeded'))],
+    ['failed', '', job(condition('Failed', 'see @all'))],
+  ])('is %s %s', (stage, reason, object) => {
+    expect(migrationStage(object)).toMatchObject({ stage, reason });
+  });
+
+  const ended = async (...stages: MigrationStage['stage'][]) => {
+    let now = 0;
+    let count = 0;
+    const clock: Clock = {
+      now: () => now,
+      sleep: async (milliseconds) => {
+        now += milliseconds;
+      },
+    };
+    const look = async (): Promise<MigrationStage> => ({
+      stage: stages[Math.min(count++, stages.length - 1)] ?? 'none',
+      reason: '',
+    });
+    return [(await untilMigrated(look, 60, clock)).stage, now / 1000];
+  };
+  test('that runs is waited for until it has ended, or should have', async () => {
+    expect(await ended('ran')).toEqual(['ran', 0]);
+    expect(await ended('none')).toEqual(['none', 0]);
+    expect(await ended('running', 'running', 'failed')).toEqual(['failed', 2]);
+    expect(await ended('running')).toEqual(['failed', 60]);
+  });
+
+  const failed: MigrationStage = {
+    stage: 'failed',
+    reason: 'BackoffLimitExceeded',
+    job: { name: 'shop-migrate-b', uid: 'uid-job' },
+  };
+  const event = (name: string, uid: string) => ({ metadata: {}, involvedObject: { name, uid } });
+  test('that failed is told by its Pod’s own words', () => {
+    const terminated = { state: { terminated: { reason: 'Error', exitCode: 3 } } };
+    const pods = podsOf([pod('shop-migrate-b-x', terminated)], IMAGE);
+    expect(failedMigration(failed, pods, [event('shop-migrate-b-y', 'uid-y')])).toEqual({
+      why: 'its migration failed (Error, exit code 3)',
+      pods,
+    });
+  });
+
+  test('whose Pods are gone, since they could not start in time, is told by what is left: events', () => {
+    const late: MigrationStage = { ...failed, reason: 'DeadlineExceeded' };
+    const events = [
+      event('shop-migrate-b-x', 'uid-x'),
+      event('shop-migrate-b-x', 'uid-x'),
+      event('shop-7d9f', 'uid-other'),
+      { kind: 'Secret' },
+    ];
+    const { why, pods } = failedMigration(late, [], events);
+    expect(why).toBe('its migration failed (DeadlineExceeded)');
+    expect(pods.map(({ name, uid }) => [name, uid])).toEqual([
+      ['shop-migrate-b-x', 'uid-x'],
+      ['shop-migrate-b', 'uid-job'],
+    ]);
+    expect(failedMigration({ stage: 'failed', reason: '' }, [], [])).toEqual({
+      why: 'its migration failed (it did not end in time)',
+      pods: [],
+    });
+  });
+
+  test('and what it says of itself is of the form that is carried', () => {
+    const words = { ...failedMigration(failed, [], []), migration: 'failed', pods: [] };
+    expect(podWordsSchema.parse(words)).toEqual(words);
+    expect(podWordsSchema.safeParse({ ...words, migration: 'all is well' }).success).toBe(false);
   });
 });
