@@ -24,7 +24,10 @@ export async function untilNoneMigrates(
   modules: readonly { readonly module: Module; readonly seconds: number }[],
   listed: (module: Module) => Promise<readonly unknown[]>,
   note: (text: string) => void,
-  clock = { now: () => performance.now(), sleep: (milliseconds: number): Promise<unknown> => sleep(milliseconds) },
+  clock = {
+    now: () => performance.now(),
+    sleep: (milliseconds: number): Promise<unknown> => sleep(milliseconds),
+  },
 ): Promise<void> {
   for (const { module, seconds } of modules) {
     const end = clock.now() + (seconds + SLACK) * 1000;

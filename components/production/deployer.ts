@@ -35,9 +35,7 @@ export function deployerRole(
           ...(module.production.ingress
             ? [{ apiGroups: ['networking.k8s.io'], resources: ['ingresses'], verbs: write }]
             : []),
-          ...(module.production.migrate
-            ? [{ apiGroups: ['batch'], resources: ['jobs'], verbs: write }]
-            : []),
+          ...(module.production.migrate ? [{ apiGroups: ['batch'], resources: ['jobs'], verbs: write }] : []),
           { apiGroups: ['apps'], resources: ['replicasets', 'controllerrevisions'], verbs: read },
           { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: read },
           {

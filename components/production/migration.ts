@@ -1,4 +1,10 @@
-import { containerResources, diskOf, emptyDir, MODULE_USER, restrictedContainer } from '../../catalog/containers';
+import {
+  containerResources,
+  diskOf,
+  emptyDir,
+  MODULE_USER,
+  restrictedContainer,
+} from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
 import { containerText } from '../../text/kubernetes';
 import type { Declaration } from '../shared/declaration';
@@ -51,7 +57,13 @@ export function migrationSeconds({ production }: Module, readySeconds: number) {
 }
 
 const about = ({ environment, module }: ModuleProductionSpec): Record<string, string> =>
-  labels({ name: module.name, component: MIGRATION, environment, module: module.name, purpose: 'production' });
+  labels({
+    name: module.name,
+    component: MIGRATION,
+    environment,
+    module: module.name,
+    purpose: 'production',
+  });
 
 /**
  * One migration of the module at a time, whoever made its Job and whatever became of that: a quota counts Pods by what they

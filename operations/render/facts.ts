@@ -293,7 +293,9 @@ function spacesOf(model: Model, boxes: readonly BoxDeclaration[]): SpaceFacts[] 
       name,
       cluster: model.settings.clusters[declaration.provider === 'production' ? 'production' : 'ci'].context,
       level: String(labels['pod-security.kubernetes.io/enforce'] ?? 'none'),
-      quota: quotaFacts(ofKind('ResourceQuota').find(({ args }) => !Object.hasOwn(fields(args, 'spec'), 'scopes'))),
+      quota: quotaFacts(
+        ofKind('ResourceQuota').find(({ args }) => !Object.hasOwn(fields(args, 'spec'), 'scopes')),
+      ),
       isolation: policyWords(ofKind('NetworkPolicy').map(({ args }) => args)),
       secrets: ofKind('Secret').map(secretFacts),
       workloads: ofKind(...WORKLOADS).map(workloadFacts),

@@ -2,10 +2,10 @@ import { parseCatalog } from '../../catalog/load';
 import { ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
-import { assertRules, modelFacts } from '../../rules/assert';
-import { check, rules } from '../../rules';
 import { afterDataUrns } from '../../operations/rebuild/stages';
 import { productionUrns } from '../../operations/urns';
+import { check, rules } from '../../rules';
+import { assertRules, modelFacts } from '../../rules/assert';
 import { catalogTexts, modelOf, released } from '../support/model';
 import { argsOf, declarationOf, modelWith, namesOf } from '../support/workloads';
 
@@ -42,9 +42,14 @@ function problemsOf(text: string): string {
 
 test('is exactly this, with all that the module’s own Pod has', () => {
   const model = migrating();
-  const job = argsOf(model, JOB, NAME) as { metadata: object; spec: { template: { spec: { containers: object[] } } } };
+  const job = argsOf(model, JOB, NAME) as {
+    metadata: object;
+    spec: { template: { spec: { containers: object[] } } };
+  };
   const workload = argsOf(model, 'kubernetes:apps/v1:Deployment', 'production-shop-workload') as typeof job;
-  const own = workload.spec.template.spec as Record<string, unknown> & { containers: Record<string, unknown>[] };
+  const own = workload.spec.template.spec as Record<string, unknown> & {
+    containers: Record<string, unknown>[];
+  };
   const [container] = own.containers;
   const labels = {
     'app.kubernetes.io/name': 'shop',
@@ -128,14 +133,18 @@ test('its name is the release’s: another release has another, another command 
     migrating(MIGRATES, { migrate: true }, 'resources: { cpu: "2", memory: 4Gi }\n'),
   ].map(nameOf);
   expect(new Set(names)).toEqual(new Set(['shop-migrate-bbbbbbbbbbbb']));
-  expect(nameOf(migrating(MIGRATES, { migrate: true, commit: 'c'.repeat(40) }))).toBe('shop-migrate-cccccccccccc');
+  expect(nameOf(migrating(MIGRATES, { migrate: true, commit: 'c'.repeat(40) }))).toBe(
+    'shop-migrate-cccccccccccc',
+  );
 });
 
 test('a module without a migration has nothing of it: what is declared is the same, to the byte', () => {
   const without = modelWith({ shop: shop('replicas: 2') });
   const text = JSON.stringify(topologyBoxes(without));
   expect(text).not.toContain('migrat');
-  expect(JSON.stringify(topologyBoxes({ ...without, releases: { shop: { ...released, migrate: true } } }))).toBe(text);
+  expect(
+    JSON.stringify(topologyBoxes({ ...without, releases: { shop: { ...released, migrate: true } } })),
+  ).toBe(text);
 });
 
 test('the program gets each word as it stands there', () => {
@@ -151,7 +160,10 @@ test('its times are the module’s: of its Pod, and of all with what its start m
     migrating(`${MIGRATES}, migrateSeconds: 60, readySeconds: 30`),
     JOB,
     NAME,
-  ) as { metadata: { annotations: object }; spec: { activeDeadlineSeconds: number; template: { spec: object } } };
+  ) as {
+    metadata: { annotations: object };
+    spec: { activeDeadlineSeconds: number; template: { spec: object } };
+  };
   expect(spec.activeDeadlineSeconds).toBe(90);
   expect(spec.template.spec).toMatchObject({ activeDeadlineSeconds: 60 });
   expect(metadata.annotations).toMatchObject({ 'pulumi.com/timeoutSeconds': '120' });
@@ -179,7 +191,10 @@ test('its Pods reach what the module’s do, and nobody reaches them: no Service
   for (const declaration of topologyBoxes(model).flatMap(({ declarations }) => declarations)) {
     const { spec } = declaration.args as { spec?: { selector?: object } };
     const selector = JSON.stringify(spec?.selector ?? {});
-    expect([declaration.name, selector]).toEqual([declaration.name, expect.not.stringContaining('migration')]);
+    expect([declaration.name, selector]).toEqual([
+      declaration.name,
+      expect.not.stringContaining('migration'),
+    ]);
   }
 });
 
@@ -187,10 +202,15 @@ test('the quota holds it beside the module’s worst moment, and the deployer ma
   const hard = (model: Model) =>
     (argsOf(model, QUOTA, 'production-shop-quota').spec as { hard: Record<string, string> }).hard;
   const size = 'resources: { cpu: "4", memory: 8Gi, disk: 4Gi }\n';
-  const [without, withIt] = [migrating('replicas: 4', {}, size), migrating(`replicas: 4, ${MIGRATES}`, {}, size)].map(
-    hard,
-  );
-  expect([without?.pods, without?.['requests.cpu'], without?.['requests.memory']]).toEqual(['11', '37', '73Gi']);
+  const [without, withIt] = [
+    migrating('replicas: 4', {}, size),
+    migrating(`replicas: 4, ${MIGRATES}`, {}, size),
+  ].map(hard);
+  expect([without?.pods, without?.['requests.cpu'], without?.['requests.memory']]).toEqual([
+    '11',
+    '37',
+    '73Gi',
+  ]);
   expect([withIt?.pods, withIt?.['requests.cpu'], withIt?.['requests.memory']]).toEqual(['12', '41', '81Gi']);
   const may = (model: Model) =>
     JSON.stringify(
@@ -212,7 +232,9 @@ test('the look for drift may see Jobs where a module has some, and only there', 
       'kubernetes:rbac.authorization.k8s.io/v1:ClusterRole',
       'drift-reader',
     ) as { rules: { apiGroups: string[]; resources: string[] }[] };
-    return role.rules.filter(({ apiGroups }) => apiGroups[0] === 'batch').flatMap(({ resources }) => resources);
+    return role.rules
+      .filter(({ apiGroups }) => apiGroups[0] === 'batch')
+      .flatMap(({ resources }) => resources);
   };
   expect(look(MIGRATES)).toEqual(['jobs', 'cronjobs']);
   expect(look('replicas: 2')).toEqual(['cronjobs']);
@@ -232,7 +254,11 @@ describe('is refused with its place', () => {
     ['a word that is none', 'migrate: [sh, 1]', 'production.migrate.1'],
     ['no list', 'migrate: "alembic upgrade head"', 'production.migrate'],
     ['a NUL', 'migrate: [sh, "a\\0b"]', 'production.migrate.1: has a NUL character'],
-    ['a word that no program takes', `migrate: [sh, "${'a'.repeat(131_072)}"]`, 'production.migrate.1: is longer than'],
+    [
+      'a word that no program takes',
+      `migrate: [sh, "${'a'.repeat(131_072)}"]`,
+      'production.migrate.1: is longer than',
+    ],
     ['too many words', `migrate: [${'a,'.repeat(101)}]`, 'production.migrate: has more than 100 entries'],
     ['a login', 'migrate: [psql, "postgres://me:hunter2@db/x"]', 'production.migrate.1'],
     ['no time at all', `${MIGRATES}, migrateSeconds: 5`, 'production.migrateSeconds'],

@@ -126,7 +126,10 @@ export class Ledgers {
   undo(
     digit: string,
     by: 'merge' | 'rollback' = 'merge',
-    words: PodWords | undefined = { why: 'it did not get ready by its deadline (CrashLoopBackOff)', pods: [] },
+    words: PodWords | undefined = {
+      why: 'it did not get ready by its deadline (CrashLoopBackOff)',
+      pods: [],
+    },
   ) {
     const { commit, mergeRequest, image } = releaseOf(digit);
     return undo(

@@ -50,32 +50,38 @@ describe('a release whose data is migrated', () => {
   test.each([
     ['failed', failed, 'what its migration changed in the data is not changed back'],
     ['ran', unready, 'data was changed by its migration, and is not changed back'],
-  ] as const)('is undone when its migration %s: what was before is not migrated, and all say what is with the data', async (migration, words, data) => {
-    const ledgers = await migrated('a', 'b');
-    const undone = await ledgers.undo('b', 'merge', words);
-    const why = `${words.why}; ${data}`;
-    expect(undone.undone).toEqual({ why, serves: commitOf('a'), migration });
-    expect(stateOf(ledgers.now, 'shop')).toEqual({
-      release: releaseOf('a'),
-      undone: { how: 'undone', commit: commitOf('b'), mergeRequest: 12, build: BUILD, why, migration },
-    });
-    expect(ledgers.commits[0]?.message).toContain(`Why: ${why}\n`);
-    expect(ledgers.notes[0]?.body).toContain(
-      migration === 'ran'
-        ? '**Its migration ran before it: data was changed, and is not changed back.**'
-        : '**Its migration failed: what it had changed in the data by then is not changed back.**',
-    );
-    const [row] = await listReleases(ledgers.gitlab, PLACE, 'shop');
-    expect(row).toMatchObject({ commit: commitOf('b'), state: 'undone', why });
-    // A build of it that is started again knows as much.
-    expect(await ledgers.deploy('b')).toMatchObject({ undone: { why, migration } });
-    await ledgers.deploy('c');
-    expect(release(ledgers)).toEqual(wanted('c'));
-  });
+  ] as const)(
+    'is undone when its migration %s: what was before is not migrated, and all say what is with the data',
+    async (migration, words, data) => {
+      const ledgers = await migrated('a', 'b');
+      const undone = await ledgers.undo('b', 'merge', words);
+      const why = `${words.why}; ${data}`;
+      expect(undone.undone).toEqual({ why, serves: commitOf('a'), migration });
+      expect(stateOf(ledgers.now, 'shop')).toEqual({
+        release: releaseOf('a'),
+        undone: { how: 'undone', commit: commitOf('b'), mergeRequest: 12, build: BUILD, why, migration },
+      });
+      expect(ledgers.commits[0]?.message).toContain(`Why: ${why}\n`);
+      expect(ledgers.notes[0]?.body).toContain(
+        migration === 'ran'
+          ? '**Its migration ran before it: data was changed, and is not changed back.**'
+          : '**Its migration failed: what it had changed in the data by then is not changed back.**',
+      );
+      const [row] = await listReleases(ledgers.gitlab, PLACE, 'shop');
+      expect(row).toMatchObject({ commit: commitOf('b'), state: 'undone', why });
+      // A build of it that is started again knows as much.
+      expect(await ledgers.deploy('b')).toMatchObject({ undone: { why, migration } });
+      await ledgers.deploy('c');
+      expect(release(ledgers)).toEqual(wanted('c'));
+    },
+  );
 
   test('is undone without a word of its Pods: its data may have been changed', async () => {
     const ledgers = await migrated('a', 'b');
-    const undone = await ledgers.undo('b', 'merge', { why: 'it did not get ready by its deadline', pods: [] });
+    const undone = await ledgers.undo('b', 'merge', {
+      why: 'it did not get ready by its deadline',
+      pods: [],
+    });
     expect(undone.undone.migration).toBe('unknown');
     expect(ledgers.notes[0]?.body).toContain('may have changed in the data');
   });
@@ -145,7 +151,9 @@ test('whoever goes back is told that the data stays, and who goes forward that i
   expect(dataStays(releaseOf('a'), wanted('b'))).toBe(
     'the data stays as the migration of bbbbbbbbbbbb left it: nothing of that is taken back',
   );
-  expect(dataStays(wanted('b'), releaseOf('a'))).toBe('the migration of bbbbbbbbbbbb runs before its rollout');
+  expect(dataStays(wanted('b'), releaseOf('a'))).toBe(
+    'the migration of bbbbbbbbbbbb runs before its rollout',
+  );
   expect(dataStays(releaseOf('a'), releaseOf('b'))).toBeUndefined();
   expect(dataStays(wanted('b'), wanted('b'))).toBeUndefined();
 });
@@ -213,32 +221,35 @@ describe('a deploy that is killed', () => {
     ['a good release', '', '', 'b', ['a', 'b']],
     ['one whose migration fails', 'b', '', 'a', ['a', 'b']],
     ['one that does not get ready behind its migration', '', 'b', 'a', ['a', 'b']],
-  ] as const)('of %s migrates once, wherever it is killed, and twice', async (_what, migratesBadly, bad, runs, ran) => {
-    const moments = 12;
-    let reached = 0;
-    for (let kill = 0; kill < moments; kill++) {
-      for (const kills of [[kill], [kill, kill]]) {
-        const cluster = new Cluster(migratesBadly, bad);
-        await cluster.build('a');
-        for (const each of kills) if ((await cluster.build('b', each)) === 'killed') reached = kill;
-        await cluster.build('b');
-        const about = `killed before ${kills}`;
-        expect([about, release(cluster)?.commit[0]]).toEqual([about, runs]);
-        expect([about, cluster.wanted]).toEqual([about, releaseOf(runs).image]);
-        expect([about, cluster.migrated]).toEqual([about, ran]);
-        // The next `up` finds nothing to do, and no migration of what was put back runs.
-        const before = [cluster.job, cluster.wanted];
-        expect(cluster.up()).toBeUndefined();
-        expect([cluster.job, cluster.wanted, cluster.migrated]).toEqual([...before, ran]);
-        // Nor does one when a person reverts what was released.
-        cluster.commit(serialiseLedger({ modules: { shop: releaseOf('a') } }), 'Revert', 'Ada');
-        cluster.up();
-        expect([about, cluster.migrated]).toEqual([about, ran]);
-        await cluster.build('c');
-        expect([about, cluster.migrated]).toEqual([about, [...ran, 'c']]);
+  ] as const)(
+    'of %s migrates once, wherever it is killed, and twice',
+    async (_what, migratesBadly, bad, runs, ran) => {
+      const moments = 12;
+      let reached = 0;
+      for (let kill = 0; kill < moments; kill++) {
+        for (const kills of [[kill], [kill, kill]]) {
+          const cluster = new Cluster(migratesBadly, bad);
+          await cluster.build('a');
+          for (const each of kills) if ((await cluster.build('b', each)) === 'killed') reached = kill;
+          await cluster.build('b');
+          const about = `killed before ${kills}`;
+          expect([about, release(cluster)?.commit[0]]).toEqual([about, runs]);
+          expect([about, cluster.wanted]).toEqual([about, releaseOf(runs).image]);
+          expect([about, cluster.migrated]).toEqual([about, ran]);
+          // The next `up` finds nothing to do, and no migration of what was put back runs.
+          const before = [cluster.job, cluster.wanted];
+          expect(cluster.up()).toBeUndefined();
+          expect([cluster.job, cluster.wanted, cluster.migrated]).toEqual([...before, ran]);
+          // Nor does one when a person reverts what was released.
+          cluster.commit(serialiseLedger({ modules: { shop: releaseOf('a') } }), 'Revert', 'Ada');
+          cluster.up();
+          expect([about, cluster.migrated]).toEqual([about, ran]);
+          await cluster.build('c');
+          expect([about, cluster.migrated]).toEqual([about, [...ran, 'c']]);
+        }
       }
-    }
-    expect(reached).toBeGreaterThan(3);
-    expect(reached).toBeLessThan(moments - 1);
-  });
+      expect(reached).toBeGreaterThan(3);
+      expect(reached).toBeLessThan(moments - 1);
+    },
+  );
 });

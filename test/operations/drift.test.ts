@@ -83,6 +83,32 @@ describe('what is drift', () => {
     expect(found?.seen.after).toBeUndefined();
   });
 
+  test('the Job of a migration that is gone is, but not where a release took its place', () => {
+    const job = {
+      metadata: {
+        name: 'shop-migrate-b',
+        namespace: 'prod-shop',
+        labels: { 'switchyard.dev/module': 'shop', 'app.kubernetes.io/component': 'migration' },
+        annotations: { 'switchyard.dev/commit': released.commit },
+      },
+    };
+    const gone = (releases: Expected['releases'], before: object = job) =>
+      findDrift(
+        look({
+          op: 'delete',
+          type: 'kubernetes:batch/v1:Job',
+          name: 'production-shop-migration',
+          before: before as Record<string, unknown>,
+        }).seen,
+        { ...nothing, releases },
+      ).length;
+    expect(gone({ shop: { ...released, migrate: true } })).toBe(1);
+    expect(gone({ shop: { ...released, commit: 'c'.repeat(40), migrate: true } })).toBe(0);
+    expect(gone({ shop: released })).toBe(0);
+    const other = { metadata: { name: 'x', namespace: 'ci', labels: {} } };
+    expect(gone({ shop: released }, other)).toBe(1);
+  });
+
   test('what is the same in the end, boxes and providers are not; boxes that were looked at are known', () => {
     const { seen, boxes } = look(
       change(deployment('a', 2), deployment('a', 2)),

@@ -1,5 +1,10 @@
 import { eventsOf, MOST, podWordsSchema, podWordsText } from '../../delivery/pod-words';
-import { failedMigration, type MigrationStage, migrationStage, untilMigrated } from '../../operations/judge/migration';
+import {
+  failedMigration,
+  type MigrationStage,
+  migrationStage,
+  untilMigrated,
+} from '../../operations/judge/migration';
 import { type Clock, judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
 import { valuesOf, wordsOf } from '../../operations/judge/words';
 
@@ -250,7 +255,11 @@ describe('a migration', () => {
     ['none', '', { kind: 'Status' }],
     ['running', '', { metadata: { name: 'shop-migrate-b' } }],
     // Kubernetes says first what it is about to say.
-    ['running', '', job(condition('FailureTarget', 'BackoffLimitExceeded'), condition('Failed', 'x', 'False'))],
+    [
+      'running',
+      '',
+      job(condition('FailureTarget', 'BackoffLimitExceeded'), condition('Failed', 'x', 'False')),
+    ],
     ['ran', '', job(condition('SuccessCriteriaMet'), condition('Complete'))],
     ['failed', 'DeadlineExceeded', job(condition('Failed', 'DeadlineExceeded'))],
     ['failed', '', job(condition('Failed', 'see @all'))],

@@ -6,7 +6,10 @@ import { testModel } from '../support/model';
 
 const shop = findModule(testModel().catalog, 'shop');
 const running = { metadata: { name: 'shop-migrate-b' }, status: {} };
-const over = { metadata: { name: 'shop-migrate-a' }, status: { conditions: [{ type: 'Complete', status: 'True' }] } };
+const over = {
+  metadata: { name: 'shop-migrate-a' },
+  status: { conditions: [{ type: 'Complete', status: 'True' }] },
+};
 
 async function waited(...looks: (readonly unknown[])[]) {
   let now = 0;

@@ -5,8 +5,9 @@ import { modelFacts } from '../../rules/assert';
 import type { Item } from '../../rules/facts/item';
 import { describeViolation } from '../../rules/facts/violation';
 import type { Rule } from '../../rules/rule';
-import { catalogTexts, modelOf } from '../support/model';
+import { catalogTexts, modelOf, released } from '../support/model';
 import { marked } from '../support/references';
+import { modelWith } from '../support/workloads';
 import { added, changed, copied, itemsOfTwo, messages, twoModules, violationsOf, without } from './support';
 
 const whole = itemsOfTwo();
@@ -31,6 +32,14 @@ const casc = (change: (text: string) => string) =>
   changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) =>
     marked(change(shownText(old as string))),
   );
+
+/** A module whose data is migrated for what is released. */
+const migrating = itemsOfTwo({
+  ...modelWith({
+    shop: `${catalogTexts.modules['shop.yaml']}production: { migrate: [migrate] }\n`,
+  }),
+  releases: { shop: { ...released, migrate: true } },
+});
 
 const ingress = (module: string, name: string, host: string, path?: string) => ({
   type: 'kubernetes:networking.k8s.io/v1:Ingress',
@@ -436,6 +445,43 @@ const cases: readonly Case[] = [
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 7 of pods, but prod-shop needs 202 at its worst moment. Raise it to 202 at least, or ask for less.',
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 16000m of requests.cpu, but prod-shop needs 20150m at its worst moment. Raise it to 20150m at least, or ask for less.',
       'production-shop-quota (ResourceQuota prod-shop/quota): allows 14336Mi of limits.ephemeral-storage, but prod-shop needs 413696Mi at its worst moment. Raise it to 413696Mi at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'a migration has no room beside its module',
+    items: changed(migrating, 'production-shop-quota', ['spec', 'hard', 'pods'], '4'),
+    says: [
+      'production-shop-quota (ResourceQuota prod-shop/quota): allows 4 of pods, but prod-shop needs 5 at its worst moment. Raise it to 5 at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'quota-fits',
+    when: 'more than one Pod would migrate at a time',
+    items: changed(migrating, 'production-shop-migration', ['spec', 'parallelism'], 2),
+    says: [
+      'production-shop-migration-lock (ResourceQuota prod-shop/migration-lock): allows 1 of pods, but prod-shop needs 2 at its worst moment. Raise it to 2 at least, or ask for less.',
+    ],
+  },
+  {
+    rule: 'namespace-quota',
+    when: 'all that caps Pods counts some of them only',
+    items: changed(migrating, 'production-shop-quota', ['spec', 'hard', 'pods'], undefined),
+    says: [
+      'production-shop-namespace (Namespace prod-shop): its ResourceQuota does not cap pods. Name each in spec.hard.',
+    ],
+  },
+  {
+    rule: 'releases-by-digest',
+    when: 'a migration runs what a tag means',
+    items: changed(
+      migrating,
+      'production-shop-migration',
+      [...container, 'image'],
+      'registry.test:5000/modules/shop:1.0',
+    ),
+    says: [
+      'production-shop-migration (Job prod-shop/shop-migrate-bbbbbbbbbbbb), container "migrate": runs "registry.test:5000/modules/shop:1.0", which is no digest. Release it through the ledger: repository@sha256:<64 hex digits>.',
     ],
   },
   {

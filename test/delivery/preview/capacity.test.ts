@@ -84,6 +84,23 @@ test('a DaemonSet runs on every node, a limit stands in for a missing request, a
   expect(demand.quota).toEqual({ cpu: 2000, memory: 1024 * Mi, pods: 4 });
 });
 
+test('a Job counts among the worst case, and a quota with a scope admits nothing besides', () => {
+  const job = {
+    type: 'kubernetes:batch/v1:Job',
+    provider: 'production-cluster',
+    inputs: { metadata: {}, spec: { template: { spec: { containers: [pod('200m', '64Mi')] } } } },
+  };
+  const lock = {
+    type: 'kubernetes:core/v1:ResourceQuota',
+    provider: 'production-cluster',
+    inputs: { spec: { scopes: ['Terminating'], hard: { pods: '1' } } },
+  };
+  const demand = demandOf([deployment(2, { strategy: { type: 'Recreate' } }), job, lock], 1);
+  expect(demand.requests).toEqual({ cpu: 200, memory: 256 * Mi, pods: 2 });
+  expect(demand.worst).toEqual({ cpu: 400, memory: 320 * Mi, pods: 3 });
+  expect(demand.quota.pods).toBe(0);
+});
+
 test('two roles on one context share its nodes, and a node that takes no Pods gives nothing', () => {
   const nodes = readNodes({
     items: [
