@@ -1,5 +1,6 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   EXAMPLES,
@@ -15,22 +16,27 @@ import { openLog } from '../../../lab/steps';
 import { ENVIRONMENT, JENKINS_URL, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
 import { kubectl, servedImage, shownNotes } from './running';
 
-// A running lab, in which a release that never gets ready is undone, and people go back to an earlier one, while requests
-// come in all the time. Its module's file says a short deadline (`readySeconds`).
+// A running lab, in which a release that never gets ready is undone, as is one whose migration fails, and people go back to an
+// earlier one, while requests come in all the time. Its module's file says a short deadline (`readySeconds`).
 jest.setTimeout(400_000);
 
 const log = openLog('e2e-undo');
 const MODULE = 'mailer';
+
+/** Folder of the catalog that people work with. @default the repository's */
+let catalog: string | undefined;
 
 /** Runs `switchyard …`, which has to end with one of these codes. */
 async function run(args: string[], ...accept: number[]): Promise<{ stdout: string; stderr: string }> {
   const [command, all] = switchyard(args);
   return log.exec(command, all, {
     cwd: REPOSITORY,
-    env: labEnvironment(),
+    env: { ...labEnvironment(), ...(catalog === undefined ? {} : { SWITCHYARD_CATALOG: catalog }) },
     accept: accept.length > 0 ? accept : [0],
   });
 }
+const up = async (): Promise<string> =>
+  (await run(['up', ENVIRONMENT, '--yes'])).stdout.trim().split('\n').at(-1) ?? '';
 /** What it says as JSON; `status` ends with 6 where it cannot read something else. */
 const json = async <T>(...args: string[]): Promise<T> =>
   JSON.parse((await run([...args, '--json'], 0, 6)).stdout) as T;
@@ -118,6 +124,14 @@ async function merged(branch: string, change: (checkout: string) => void) {
   return { iid, commit, deployed: await finalStatus(commit, MODULE) };
 }
 
+/** What the module's Pods print, and nobody may read. */
+function password(): string {
+  const secret = ['secret', 'rabbitmq-credentials', '-o', 'jsonpath={.data.password}'];
+  const text = Buffer.from(kubectl(`--namespace=prod-${MODULE}`, 'get', ...secret), 'base64').toString();
+  expect(text.length).toBeGreaterThan(8);
+  return text;
+}
+
 let stop: ReturnType<typeof load>;
 beforeAll(async () => {
   // In CI the suites before this one have released more than one; alone, on a new lab, there is one to begin with.
@@ -146,19 +160,7 @@ test('a release that never gets ready is undone, and its author told', async () 
   expect(note).toContain('@root: ');
   expect(note).toContain('cannot reach amqp://mailer:[hidden]@broker');
   expect(note).toContain('BackOff');
-  const password = Buffer.from(
-    kubectl(
-      `--namespace=prod-${MODULE}`,
-      'get',
-      'secret',
-      'rabbitmq-credentials',
-      '-o',
-      'jsonpath={.data.password}',
-    ),
-    'base64',
-  ).toString();
-  expect(password.length).toBeGreaterThan(8);
-  expect(note).not.toContain(password);
+  expect(note).not.toContain(password());
 
   const { modules } = await json<{ modules: { name: string; state: string; undone?: { commit: string } }[] }>(
     'status',
@@ -167,6 +169,125 @@ test('a release that never gets ready is undone, and its author told', async () 
   expect(modules.find(({ name }) => name === MODULE)).toMatchObject({
     state: 'as released',
     undone: { how: 'undone', commit },
+  });
+});
+
+describe('a module whose data is migrated', () => {
+  /** Leaves a message in a queue each time that it runs, and says more than it should. */
+  const migration = (end: string): string => `import os
+import sys
+
+import pika
+
+version = open("VERSION").read().strip()
+env = os.environ
+where = pika.ConnectionParameters(
+    env["RABBITMQ_HOST"],
+    int(env["RABBITMQ_PORT"]),
+    env["RABBITMQ_VHOST"],
+    pika.PlainCredentials(env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"]),
+)
+with pika.BlockingConnection(where) as connection:
+    channel = connection.channel()
+    channel.queue_declare("migrations", durable=True)
+    channel.basic_publish("", "migrations", version.encode(), pika.BasicProperties(delivery_mode=2))
+print("migrated by", env["RABBITMQ_PASSWORD"], "to", version, flush=True)
+${end}
+`;
+  const FAILS = 'print("cannot alter the table", flush=True)\nsys.exit(3)';
+  const migrating =
+    (version: string, end: string, change = versioned) =>
+    (checkout: string): void => {
+      change(version)(checkout);
+      writeFileSync(join(checkout, 'migrate.py'), migration(end));
+      const file = join(checkout, 'Dockerfile');
+      const text = readFileSync(file, 'utf8');
+      if (!text.includes('migrate.py'))
+        writeFileSync(file, text.replace('COPY VERSION ', 'COPY VERSION migrate.py '));
+    };
+
+  const inProduction = (...args: string[]): string => kubectl(`--namespace=prod-${MODULE}`, ...args);
+  /** How often a migration ran. */
+  const ran = (): number => {
+    const list = ['rabbitmqctl', '--quiet', 'list_queues', '--vhost', 'module', 'name', 'messages'];
+    const said = inProduction('exec', 'rabbitmq-0', '--container=rabbitmq', '--', ...list);
+    return Number(/^migrations\s+(\d+)$/m.exec(said)?.[1] ?? 0);
+  };
+  const jobs = (): string => inProduction('get', 'jobs', '--output=name').trim();
+  /** Another one as soon as any of what its Pods are made of is another. */
+  const generation = (): string =>
+    inProduction('get', `deployment/${MODULE}`, '--output=jsonpath={.metadata.generation}');
+  const noteOf = async (iid: number): Promise<string> =>
+    (await shownNotes(iid, MODULE)).find(({ body }) => body.includes('Switchyard: undone'))?.body ?? '';
+
+  beforeAll(async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-migrations-'));
+    catalog = join(folder, 'catalog');
+    cpSync(join(REPOSITORY, 'catalog'), catalog, { recursive: true });
+    const file = join(catalog, 'modules', `${MODULE}.yaml`);
+    const text = readFileSync(file, 'utf8');
+    const key = '  readySeconds: 40\n';
+    expect(text).toContain(key);
+    writeFileSync(
+      file,
+      text.replace(key, `${key}  migrate: [python3, -B, migrate.py]\n  migrateSeconds: 60\n`),
+    );
+    // What is released already is not migrated.
+    await up();
+    expect([jobs(), ran()]).toEqual(['', 0]);
+  });
+  afterAll(async () => {
+    if (catalog) rmSync(join(catalog, '..'), { recursive: true, force: true });
+    catalog = undefined;
+    await up();
+  });
+
+  test('is not released where its migration fails: no Pod is replaced, and its author has the end of the log', async () => {
+    const before = [servedImage(MODULE), generation()];
+    const { iid, deployed } = await merged('migration-fails', migrating(await nextVersion(1), FAILS));
+    expect(deployed).toMatchObject({
+      state: 'failed',
+      description: expect.stringMatching(/is undone in lab: its migration failed \(Error, exit code 3\);/),
+    });
+    expect([servedImage(MODULE), generation()]).toEqual(before);
+    const note = await noteOf(iid);
+    expect(note).toContain('migrated by [hidden] to');
+    expect(note).toContain('cannot alter the table');
+    expect(note).toContain('**Its migration failed: what it had changed in the data by then is not changed back.**');
+    expect(note).not.toContain(password());
+    const build = await (await fetch(`${deployed.build}consoleText`)).text();
+    expect(build).toContain('cannot alter the table');
+    expect(build).not.toContain(password());
+    expect([ran(), await up(), ran(), jobs()]).toEqual([1, 'up of lab: no change', 1, '']);
+  });
+
+  test('is told that its data stays as it is where its rollout is undone behind its migration', async () => {
+    const image = servedImage(MODULE);
+    const { iid, deployed } = await merged('after-migration', migrating(await nextVersion(2), '', broken));
+    expect(deployed).toMatchObject({
+      state: 'failed',
+      description: expect.stringMatching(
+        /it did not get ready by its deadline .*; data was changed by its migration, and is not changed back/,
+      ),
+    });
+    expect(servedImage(MODULE)).toBe(image);
+    expect(await noteOf(iid)).toContain(
+      '**Its migration ran before it: data was changed, and is not changed back.**',
+    );
+    expect((await rows())[0]).toMatchObject({ state: 'undone', why: expect.stringContaining('data was changed') });
+    expect([ran(), await up(), ran()]).toEqual([2, 'up of lab: no change', 2]);
+  });
+
+  test('is migrated once for a release, and not for what is put back', async () => {
+    const version = await nextVersion(3);
+    const { commit, deployed } = await merged('migrated', migrating(version, ''));
+    expect(deployed).toMatchObject({ state: 'success' });
+    expect(await productionVersion(MODULE)).toBe(version);
+    expect([ran(), jobs()]).toEqual([3, `job.batch/${MODULE}-migrate-${commit.slice(0, 12)}`]);
+    expect([await up(), ran()]).toEqual(['up of lab: no change', 3]);
+    const { stderr } = await run(['rollback', ENVIRONMENT, MODULE, '--yes']);
+    expect(stderr).toContain(`the data stays as the migration of ${commit.slice(0, 12)} left it`);
+    expect([ran(), jobs(), await up(), ran()]).toEqual([3, '', 'up of lab: no change', 3]);
   });
 });
 
@@ -181,9 +302,7 @@ test('a person goes back by a command, up finds it so, and the next merge goes f
   expect(servedImage(MODULE)).toBe(earlier?.image);
   // Built and tested, which takes longer, while `up` reads the ledger.
   const forward = merged('forward', versioned(version));
-  expect((await run(['up', ENVIRONMENT, '--yes'])).stdout.trim().split('\n').at(-1)).toBe(
-    'up of lab: no change',
-  );
+  expect(await up()).toBe('up of lab: no change');
   const job = await fetch(`${JENKINS_URL}/job/switchyard/job/module_rollback/api/json`);
   expect(await job.json()).toMatchObject({
     property: [{ parameterDefinitions: ['MODULE', 'TO', 'HOLD'].map((name) => ({ name })) }],
