@@ -253,7 +253,9 @@ ${end}
     const note = await noteOf(iid);
     expect(note).toContain('migrated by [hidden] to');
     expect(note).toContain('cannot alter the table');
-    expect(note).toContain('**Its migration failed: what it had changed in the data by then is not changed back.**');
+    expect(note).toContain(
+      '**Its migration failed: what it had changed in the data by then is not changed back.**',
+    );
     expect(note).not.toContain(password());
     const build = await (await fetch(`${deployed.build}consoleText`)).text();
     expect(build).toContain('cannot alter the table');
@@ -274,7 +276,10 @@ ${end}
     expect(await noteOf(iid)).toContain(
       '**Its migration ran before it: data was changed, and is not changed back.**',
     );
-    expect((await rows())[0]).toMatchObject({ state: 'undone', why: expect.stringContaining('data was changed') });
+    expect((await rows())[0]).toMatchObject({
+      state: 'undone',
+      why: expect.stringContaining('data was changed'),
+    });
     expect([ran(), await up(), ran()]).toEqual([2, 'up of lab: no change', 2]);
   });
 
