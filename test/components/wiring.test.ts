@@ -2,8 +2,9 @@ import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { typeToken } from '../../components/shared/naming';
 import { needsOf } from '../../components/shared/order';
-import { modelOf } from '../support/model';
+import { catalogTexts, modelOf, released } from '../support/model';
 import { registeredTopology } from '../support/registered-topology';
+import { modelWith } from '../support/workloads';
 
 // The classes register what the pure functions declare: what `render` prints and the rules read is what `up` makes.
 
@@ -17,6 +18,10 @@ const models: Readonly<Record<string, Model>> = {
   'an existing registry': modelOf({
     registry: 'existing: { pull: { user: a, passwordFrom: PULL }, push: { user: b, passwordFrom: PUSH } }',
   }),
+  'a release whose data is migrated': {
+    ...modelWith({ shop: `${catalogTexts.modules['shop.yaml']}production: { migrate: [migrate] }\n` }),
+    releases: { shop: { ...released, migrate: true } },
+  },
 };
 /** As the stand-ins make it: of the parents' types only the nearest. */
 const urnOf = (box: string, type: string, name: string): string =>

@@ -1,4 +1,4 @@
-import { serialiseLedger, stateOf } from '../../catalog/ledger';
+import { type Release, serialiseLedger, stateOf } from '../../catalog/ledger';
 import { exitCode } from '../../delivery/failure';
 import type { PodWords } from '../../delivery/pod-words';
 import { dataStays, listReleases } from '../../delivery/releases';
@@ -17,7 +17,7 @@ async function migrated(...digits: string[]): Promise<Ledgers> {
   return ledgers;
 }
 const release = (ledgers: Ledgers) => stateOf(ledgers.now, 'shop').release;
-const wanted = (digit: string) => ({ ...releaseOf(digit), migrate: true });
+const wanted = (digit: string): Release => ({ ...releaseOf(digit), migrate: true });
 
 describe('a release whose data is migrated', () => {
   test('says so; the one before it does not any more, by a commit that is no release', async () => {

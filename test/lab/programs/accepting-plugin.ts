@@ -24,10 +24,17 @@ async function held(signal: AbortSignal): Promise<void> {
   }
 }
 
+const nameOf = ({ metadata }: Record<string, unknown>): unknown =>
+  metadata !== null && typeof metadata === 'object' && 'name' in metadata ? metadata.name : undefined;
+
 const accepting: PluginProvider = {
   configure: async () => {},
   check: async ({ inputs }) => ({ inputs }),
-  diff: async ({ oldInputs, inputs }) => ({ changes: JSON.stringify(oldInputs) !== JSON.stringify(inputs) }),
+  diff: async ({ oldInputs, inputs }) => ({
+    changes: JSON.stringify(oldInputs) !== JSON.stringify(inputs),
+    // As the real one: an object of another name is another object.
+    replaces: nameOf(oldInputs) === nameOf(inputs) ? [] : ['metadata.name'],
+  }),
   create: async ({ name: id, type, inputs, preview }) => ({
     id: preview ? '' : id,
     outputs: preview ? inputs : { ...inputs, ...issued(type) },
