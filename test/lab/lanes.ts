@@ -33,6 +33,7 @@ export const STAGES: readonly Stage[] = [
         'programs/approvals',
         'programs/preview-engine',
         'programs/renames',
+        'programs/migrations',
       ],
     ],
   },
