@@ -9,7 +9,7 @@ import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
 import type { CommitState, MergeRequest } from './gitlab';
-import { changeLedger, type LedgerPlace, ledgerMessage, short } from './ledger';
+import { changeLedger, type LedgerChange, type LedgerPlace, ledgerMessage, short } from './ledger';
 import { marker, type NoteReading, type Progress, readNote } from './note';
 import { ownNote } from './own-note';
 import type { PodWords } from './pod-words';
@@ -179,32 +179,16 @@ const decided = (decision: LedgerDecision): 'write' | undefined => {
  * Takes from the release that runs, before another takes its place, that it is to be migrated: by a commit of its own, so that
  * nobody who puts back what was before the other, by hand in GitLab either, has its migration run again.
  */
-async function settleMigration(
-  { gitlab }: Pick<Context, 'gitlab'>,
-  request: Pick<DeployRequest, 'module' | keyof LedgerPlace>,
-  next: Release,
-  decide: Decide,
-  pause?: (attempt: number) => number,
-  tries?: number,
-): Promise<void> {
-  const { module, environment } = request;
-  await changeLedger(
-    gitlab,
-    request,
-    module,
-    async ({ release, undone }) => {
-      if (!release?.migrate || release.commit === next.commit) return undefined;
-      if (!decided(await decide(release, undone))) return undefined;
-      const { migrate: _done, ...bare } = release;
-      return {
-        state: { release: bare, ...(undone ? { undone } : {}) },
-        // No release of its own: `eventOf` reads none from it.
-        message: `${environment}: ${module} ${short(release.commit)} needs no migration any more\n`,
-      };
-    },
-    pause,
-    tries,
-  );
+function settled(
+  { module, environment }: Pick<DeployRequest, 'module' | 'environment'>,
+  { migrate: _done, ...release }: Release,
+  undone: TakenBack | undefined,
+): LedgerChange {
+  return {
+    state: { release, ...(undone ? { undone } : {}) },
+    // No release of its own: `eventOf` reads none from it.
+    message: `${environment}: ${module} ${short(release.commit)} needs no migration any more\n`,
+  };
 }
 
 type Decide = (current: Release | undefined, undone: TakenBack | undefined) => Promise<LedgerDecision>;
@@ -223,26 +207,34 @@ export async function recordRelease(
 ): Promise<boolean | { readonly undone: TakenBack; readonly current: Release | undefined }> {
   const { module, environment, by } = request;
   let before: { undone: TakenBack; current: Release | undefined } | undefined;
-  await settleMigration({ gitlab }, request, next, decide, pause, tries);
-  const written = await changeLedger(
-    gitlab,
-    request,
-    module,
-    async ({ release, undone }) => {
-      const decision = await decide(release, undone);
-      before = decision.do === 'undone' ? { undone: decision.undone, current: release } : undefined;
-      if (!decided(decision)) return undefined;
-      return {
-        state: { release: next },
-        message: ledgerMessage(environment, { module, to: short(next.commit), by }, [
-          `Merge request !${next.mergeRequest}`,
-          next.build,
-        ]),
-      };
-    },
-    pause,
-    tries,
-  );
+  let settling = false;
+  const write = () =>
+    changeLedger(
+      gitlab,
+      request,
+      module,
+      async ({ release, undone }) => {
+        const decision = await decide(release, undone);
+        before = decision.do === 'undone' ? { undone: decision.undone, current: release } : undefined;
+        settling = false;
+        if (!decided(decision)) return undefined;
+        if (release?.migrate && release.commit !== next.commit) {
+          settling = true;
+          return settled(request, release, undone);
+        }
+        return {
+          state: { release: next },
+          message: ledgerMessage(environment, { module, to: short(next.commit), by }, [
+            `Merge request !${next.mergeRequest}`,
+            next.build,
+          ]),
+        };
+      },
+      pause,
+      tries,
+    );
+  const first = await write();
+  const written = settling ? await write() : first;
   return before ?? written;
 }
 

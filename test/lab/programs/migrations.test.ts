@@ -5,7 +5,10 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
 import { findModule, type Module, parseCatalog } from '../../../catalog/load';
-import { ModuleProduction, type ModuleProductionSpec } from '../../../components/production/module-production';
+import {
+  ModuleProduction,
+  type ModuleProductionSpec,
+} from '../../../components/production/module-production';
 import { keepNoLogs } from '../../../delivery/pulumi-home';
 import { catalogTexts } from '../../support/model';
 import { acceptingProviders } from './accepting';
@@ -97,7 +100,12 @@ async function kept(type: string): Promise<Kept[]> {
 const jobs = async () =>
   (await kept(JOB)).map(({ inputs: { metadata, spec } }) => {
     const [container] = spec.template.spec.containers;
-    return [metadata.name, container?.image.at(-1), container?.command?.[0], container?.resources.requests.cpu];
+    return [
+      metadata.name,
+      container?.image.at(-1),
+      container?.command?.[0],
+      container?.resources.requests.cpu,
+    ];
   });
 const changes = async (): Promise<Record<string, number | undefined>> => {
   const { same: _same, ...changed } = (await stack.up()).summary.resourceChanges ?? {};
