@@ -80,6 +80,7 @@ export const STAGES: readonly Stage[] = [
         'programs/backup-commands',
         'programs/backup-repositories',
         'programs/backup-run',
+        'programs/rotate-mongodb',
       ],
     ],
   },
