@@ -1146,10 +1146,7 @@ describe('what must not be refused', () => {
 
   test('what of a Pod is known only once the engine has made it', () => {
     for (const path of [[], ['securityContext'], ['securityContext', 'capabilities', 'drop', 0]])
-      fine(
-        'pods-admitted',
-        changed(whole, 'registry-deployment', [...container, ...path], '«unknown»'),
-      );
+      fine('pods-admitted', changed(whole, 'registry-deployment', [...container, ...path], '«unknown»'));
     // The container says it by itself, then.
     fine(
       'pods-admitted',
