@@ -12,6 +12,7 @@ import {
   YAMLParseError,
 } from 'yaml';
 import type { z } from 'zod';
+import { plainText } from '../text/terminal';
 import { unicodeEscape } from '../text/unicode';
 import { FOREIGN } from '../text/yaml';
 import { entryOf } from './entry';
@@ -31,10 +32,11 @@ export interface Problem {
   readonly remedy: string;
 }
 
+/** A problem in one line, whatever stands in the file that it is told of. */
 export function describeProblem(problem: Problem): string {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
   const key = problem.key ? ` ${problem.key}:` : '';
-  return `${place}:${key} ${problem.what} ${problem.remedy}`.trimEnd();
+  return plainText(`${place}:${key} ${problem.what} ${problem.remedy}`.trimEnd());
 }
 
 /** All faults found in one go. Its message has one line a fault and is fit to show as it is. */

@@ -21,7 +21,7 @@ const SUFFIXES: Readonly<Record<string, number>> = {
 export function quantity(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
   if (typeof value !== 'string') return undefined;
-  const match = /^\+?(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$/.exec(value.trim());
+  const match = /^\+?(\d+(?:\.\d*)?|\.\d+)(?:([eE][+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$/.exec(value.trim());
   if (!match) return undefined;
   const [, digits = '', exponent = '', suffix = ''] = match;
   const small = { n: 1e-9, u: 1e-6, m: 1e-3 }[suffix];

@@ -447,7 +447,7 @@ const absolutePath = z
   .regex(/^\/[^{}]*[^/{}]$/, say('is not an absolute path', 'Start it with "/", without one at the end.'));
 
 const pinnedImage = imageName.regex(
-  /^[^\s@]+(:[\w.-]*[0-9][\w.-]*|@sha256:[0-9a-f]{64})$/,
+  /^[^\s@]+(:(?=[^:]*[0-9])[\w.-]+|@sha256:[0-9a-f]{64})$/,
   say('names no exact version', 'Write "repository:1.2.3" or "repository@sha256:…".'),
 );
 

@@ -454,7 +454,8 @@ export const imageName = z
 
 /** What stands behind the registry (`splitDockerDomain` of distribution/reference): the path that has a longest length. */
 function pathOfImage(name: string): string {
-  const plain = name.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+  const [named = ''] = name.split('@', 1);
+  const plain = named.replace(/:[^/:]*$/, '');
   const [host = '', ...rest] = plain.split('/');
   if (rest.length === 0) return `library/${plain}`;
   // What is written as a host and is none is taken for the beginning of the path.

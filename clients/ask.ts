@@ -8,6 +8,37 @@ export interface Asking {
   readonly clock?: Clock;
 }
 
+/** Addresses that one request may be sent on to. */
+const MOST_SENT_ON = 5;
+
+/** An answer that sends on to where nobody asks. */
+class SentOn extends Error {}
+
+/**
+ * An answer of the server that was asked. One that sends on is followed within it alone, and where it is read only: fetch
+ * would take every header but `Authorization` to whoever is named, a token of GitLab's among them, and take what that one
+ * says for what was asked for.
+ */
+async function fetchThere(url: string, init: RequestInit): Promise<Response> {
+  if (init.redirect) return fetch(url, init);
+  let at = url;
+  for (let left = MOST_SENT_ON; ; left -= 1) {
+    const response = await fetch(at, { ...init, redirect: 'manual' });
+    const location = [301, 302, 303, 307, 308].includes(response.status)
+      ? response.headers.get('location')
+      : null;
+    if (location === null) return response;
+    await response.body?.cancel();
+    const to = URL.parse(location, at);
+    if (!to) throw new SentOn('it sends on to nowhere');
+    const { origin, pathname } = to;
+    if (origin !== new URL(at).origin) throw new SentOn(`it sends on to ${origin}, where nobody asks`);
+    if (!/^(GET|HEAD)$/.test(init.method ?? 'GET')) throw new SentOn(`it sends on to ${pathname}`);
+    if (left === 0) throw new SentOn('it sends on and on');
+    at = to.href;
+  }
+}
+
 /** An answer that a later try may mend. */
 class Passing extends Error {
   constructor(
@@ -35,6 +66,8 @@ export class Unanswered extends Error {
 /**
  * Asks over HTTP under the one policy: each try has its time-out, the body's last byte included, and what is repeatable
  * is tried again when no answer came, or one that passes.
+ * @param init its `redirect`: where it is not named, nobody but the server that is asked hears anything. With `follow` others
+ *   hear what stands in no `Authorization`: for storages that a registry or Git LFS sends on to
  * @param read gets the body, within the same time-out
  * @returns the last answer, whatever its status, and what `read` gave of it
  * @throws {@link Unanswered} with the reason of the last try
@@ -50,7 +83,10 @@ export async function ask<T>(
     asking.repeatable ?? (/^(GET|HEAD|PUT|DELETE)$/.test(method) && !(body instanceof ReadableStream));
   const clock = asking.clock;
   const once = async (timeoutMs: number) => {
-    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(Math.ceil(timeoutMs)) });
+    const response = await fetchThere(url, {
+      ...init,
+      signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
+    });
     if (isTransient(response.status)) {
       throw new Passing(response, await response.text());
     }
@@ -60,8 +96,9 @@ export async function ask<T>(
     return await retry(once, {
       // Of too many requests none was carried out.
       again: (error) =>
-        repeatable ||
-        (error instanceof Passing && error.response.status === 429 && !(body instanceof ReadableStream)),
+        !(error instanceof SentOn) &&
+        (repeatable ||
+          (error instanceof Passing && error.response.status === 429 && !(body instanceof ReadableStream))),
       after: (error) =>
         error instanceof Passing
           ? retryAfterMs(error.response.headers.get('retry-after'), clock?.now() ?? Date.now())

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
 import { folded } from '../catalog/shapes';
-import { askText } from '../clients/ask';
+import { askText, type Unanswered } from '../clients/ask';
 import type { Policy } from '../clients/retry';
 import { projectPath } from '../stacks/gitlab';
 import type { BoxDeclaration } from './boxes';
@@ -28,9 +28,14 @@ export function gitlabOf(
     const trouble = (what: string, remedy: string) =>
       new ProblemsError([{ file, key: 'config.gitlab.url', what, remedy }]);
     const headers = { 'PRIVATE-TOKEN': token };
-    const { response, body } = await askText(`${url}/api/v4/${path}`, { headers }, { policy }).catch(() => {
-      throw trouble(`GitLab at ${url} does not answer.`, 'Check the address and that GitLab runs.');
-    });
+    const { response, body } = await askText(`${url}/api/v4/${path}`, { headers }, { policy }).catch(
+      (error: Unanswered) => {
+        throw trouble(
+          `GitLab at ${url} does not answer (${error.reason}).`,
+          'Check the address and that GitLab runs.',
+        );
+      },
+    );
     if (response.ok) {
       try {
         return JSON.parse(body);

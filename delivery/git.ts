@@ -33,6 +33,8 @@ export function gitEnvironment(
   const basic = Buffer.from(`oauth2:${remote.token}`).toString('base64');
   const config = [
     [`http.${remote.url}.extraHeader`, `Authorization: Basic ${basic}`],
+    // Where it is sent on, git would send the header there with its second request.
+    ['http.followRedirects', 'false'],
     ['safe.directory', '*'],
     // What it works in is thrown away: nothing is to be tidied up after every fetch and merge.
     ['maintenance.auto', 'false'],
@@ -85,7 +87,7 @@ const PASSING = new RegExp(
 );
 /** What stays so, whatever else is said: the end of the line follows a refusal as it follows a cut. */
 const FINAL =
-  /(?:returned error:|HTTP) 4(?!29)\d\d|not found|find remote ref|rejected\]|Authentication failed|could not read (?:Username|Password)|certificate/i;
+  /(?:returned error:|HTTP) 3\d\d|(?:returned error:|HTTP) 4(?!29)\d\d|not found|find remote ref|rejected\]|Authentication failed|could not read (?:Username|Password)|certificate/i;
 /** Those refusals that the project or the token may be the reason of. */
 const DENIED =
   /returned error: 40[134]|not found|Authentication failed|could not read (?:Username|Password)|pre-receive hook declined/i;

@@ -89,6 +89,8 @@ interface Request {
   readonly timeout?: number;
   /** @default that of `clients/ask.ts` */
   readonly repeatable?: boolean;
+  /** It may be sent on to a storage, which gets no login: of blobs, which are held against their digest. */
+  readonly elsewhere?: true;
 }
 
 interface Answer {
@@ -161,19 +163,21 @@ export class Registry {
     method: string,
     path: string,
     read: (response: Response) => Promise<T>,
-    { headers = {}, body, allowed = [], ...how }: Request = {},
+    { headers = {}, body, allowed = [], elsewhere, ...how }: Request = {},
   ): Promise<{ readonly response: Response; readonly body: T }> {
     const url = `${this.options.plainHttp ? 'http' : 'https'}://${this.options.host}/v2/${path}`;
     const init = (): RequestInit & { duplex?: 'half' } => ({
       method,
       headers: { ...headers, ...this.authorization() },
       body,
+      ...(elsewhere ? { redirect: 'follow' } : {}),
       // Fetch sends a stream only where it is told that the answer comes after it.
       ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
     });
     let answer = await this.send(url, init(), read, how);
     const { status: first, headers: said } = answer.response;
-    const challenge = first === 401 ? bearerChallenge(said.get('www-authenticate')) : undefined;
+    const own = new URL(answer.response.url || url).host === new URL(url).host;
+    const challenge = own && first === 401 ? bearerChallenge(said.get('www-authenticate')) : undefined;
     // A token holds for one repository: the next one is asked for when it is refused.
     if (challenge?.realm) {
       this.bearer = await this.token(challenge);
@@ -398,14 +402,15 @@ export class Registry {
       'GET',
       `${this.at(path)}/blobs/${digest}`,
       async (answer) => answer.body,
-      { timeout: BLOB_MS },
+      { timeout: BLOB_MS, elsewhere: true },
     );
     if (body) return body;
     throw new Failure(exitCode.red, `registry: blob ${digest} of ${path} came empty.`);
   }
 
   async hasBlob(path: string, digest: string): Promise<boolean> {
-    return (await this.request('HEAD', `${this.at(path)}/blobs/${digest}`, { allowed: [404] })).ok;
+    const how = { allowed: [404], elsewhere: true } as const;
+    return (await this.request('HEAD', `${this.at(path)}/blobs/${digest}`, how)).ok;
   }
 
   /** Uploads a blob in one piece; the registry proves the digest. */

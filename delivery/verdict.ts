@@ -17,6 +17,8 @@ export interface Bounds {
   readonly packed: number;
   /** Open elements at once. */
   readonly depth: number;
+  /** Open suites at once: what a teardown fails is gone over once for each of them. */
+  readonly suites: number;
   /** Tests of one file. */
   readonly tests: number;
   /** Characters between two `<`: no text, attribute or comment is longer. */
@@ -30,6 +32,7 @@ export const bounds: Bounds = {
   largest: 256 << 20,
   packed: LARGEST_PACKED,
   depth: 2000,
+  suites: 100,
   tests: 200_000,
   text: 32 << 20,
 };
@@ -37,6 +40,12 @@ export const bounds: Bounds = {
 const NAMED = 1000;
 const MESSAGE = 2000;
 const NAME = 500;
+/** Characters of messages that are kept: those of the tests that come first. */
+const MESSAGES = 4 * NAMED * MESSAGE;
+
+/** The beginning of a text, without the rest in memory: a slice holds all that it was cut from. */
+const begin = (text: string, most: number): string =>
+  text.length <= most ? text : Buffer.from(text.slice(0, most), 'utf16le').toString('utf16le');
 
 type Result = 'passed' | 'failed' | 'skipped';
 
@@ -98,7 +107,7 @@ interface Open {
   readonly fixture?: 'setup' | 'teardown';
 }
 
-const named = (path: string, name: string): string => (path ? `${path}.${name}` : name).slice(0, NAME);
+const named = (path: string, name: string): string => begin(path ? `${path}.${name}` : name, NAME);
 
 /** Reads one file of results piece by piece: neither the whole text nor a tree of it is ever in memory. */
 class Results {
@@ -113,6 +122,8 @@ class Results {
   /** Failures and errors that a JUnit suite says of itself. */
   private claimed = 0;
   private characters = 0;
+  /** Characters of messages that may still be kept. */
+  private left = MESSAGES;
   private since = 0;
 
   constructor(
@@ -127,7 +138,7 @@ class Results {
     this.parser.on('closetag', () => this.end());
     const hear = (text: string): void => {
       if (this.heard && this.heard.text.length < MESSAGE)
-        this.heard.text += text.slice(0, MESSAGE - this.heard.text.length);
+        this.heard.text += begin(text, MESSAGE - this.heard.text.length);
     };
     this.parser.on('text', hear);
     this.parser.on('cdata', hear);
@@ -156,6 +167,13 @@ class Results {
     return outcome;
   }
 
+  /** A message as far as it is kept. */
+  private kept(message: string): string {
+    const text = begin(message, Math.min(MESSAGE, this.left));
+    this.left -= text.length;
+    return text;
+  }
+
   private listen(into: (text: string) => void): void {
     this.heard = { into, depth: this.open.length, text: '' };
   }
@@ -166,6 +184,8 @@ class Results {
     const suite = around?.suite;
     const said = attributes.status ?? '';
     if (tag === 'suite' && (around?.tag === 'robot' || suite)) {
+      if (this.open.filter((one) => one.suite).length >= this.bounds.suites)
+        throw new Unreadable(`nests more than ${this.bounds.suites} suites`);
       const name = named(suite?.name ?? '', attributes.name ?? '');
       return { tag, suite: { name, first: this.outcomes.length, said: '' } };
     }
@@ -185,7 +205,7 @@ class Results {
         outcome.result = said === 'PASS' ? 'passed' : said === 'SKIP' ? 'skipped' : 'failed';
         outcome.message = said ? '' : outcome.message;
         this.listen((text) => {
-          outcome.message = text || outcome.message;
+          outcome.message = this.kept(text) || outcome.message;
           if (BY_SUITE.test(text)) outcome.bySuite = true;
         });
       } else if (suite) suite.said = said;
@@ -223,10 +243,10 @@ class Results {
     if (outcome && failure && BY_SUITE.test(attributes.message ?? '')) outcome.bySuite = true;
     if (outcome && failure && outcome.result !== 'failed') {
       outcome.result = 'failed';
-      outcome.message = (attributes.message ?? '').slice(0, MESSAGE);
-      if (!outcome.message)
+      if (attributes.message) outcome.message = this.kept(attributes.message);
+      else
         this.listen((text) => {
-          outcome.message = text;
+          outcome.message = this.kept(text);
           if (BY_SUITE.test(text)) outcome.bySuite = true;
         });
     } else if (outcome && tag === 'skipped' && outcome.result === 'passed') outcome.result = 'skipped';
@@ -253,11 +273,10 @@ class Results {
     for (const outcome of suite.teardown ? own : []) {
       if (suite.teardown?.result === 'failed') {
         if (outcome.result !== 'skipped') outcome.result = 'failed';
-        outcome.message =
-          `${outcome.message ? `${outcome.message} Also: ` : ''}${TEARDOWN}${suite.teardown.message}`.slice(
-            0,
-            MESSAGE,
-          );
+        if (outcome.message.length < MESSAGE && this.left > 0) {
+          const more = `${outcome.message ? ' Also: ' : ''}${TEARDOWN}${suite.teardown.message}`;
+          outcome.message += this.kept(begin(more, MESSAGE - outcome.message.length));
+        }
       } else outcome.result = 'skipped';
     }
     if (suite.said === 'FAIL' && own.length > 0 && !own.some(({ result }) => result === 'failed'))

@@ -57,7 +57,11 @@ function reachedByBuilds(settings: StackSettings): Asked[] {
 async function takesPush({ url, repository }: Asked): Promise<boolean> {
   const at = `${url}/v2/${repository}/blobs/uploads/`;
   try {
-    const { response } = await askText(at, { method: 'POST' }, { policy: POLICY, repeatable: true });
+    const { response } = await askText(
+      at,
+      { method: 'POST', redirect: 'follow' },
+      { policy: POLICY, repeatable: true },
+    );
     if (response.status !== 202) return false;
     const upload = new URL(response.headers.get('location') ?? '', response.url);
     // One that it keeps all the same, it removes by itself.

@@ -6,11 +6,12 @@ import { exitCode, Failure } from '../delivery/failure';
 import { GitLab } from '../delivery/gitlab';
 import { dataStays, listReleases, type ReleaseRow, rollBack } from '../delivery/releases';
 import { secretSources } from '../stacks/secrets';
+import { plainText } from '../text/terminal';
 import { questionFor } from './confirm';
 import type { CommonOptions, Outcome } from './outcome';
 import { foldersHere } from './place';
 import { EXIT, Refusal } from './refusal';
-import { columns, plainText } from './table';
+import { columns } from './table';
 import type { Terminal } from './terminal';
 
 // `releases` and `rollback`: the ledger as people read it, and going back in it. What is done to it, delivery does too.

@@ -8,6 +8,3 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   );
 }
-
-/** Text of others for a terminal: what would move its cursor or change its colours is a "?". */
-export const plainText = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, '?');

@@ -1,15 +1,19 @@
+import { ENFORCE, refusedAt } from './admission';
 import { labelOf, violation } from './facts/item';
 import { containersOf, type PodUse } from './facts/pods';
 import { at, list, text } from './facts/read';
 import type { Rule } from './rule';
 
-const ENFORCE = 'pod-security.kubernetes.io/enforce';
+/** What the exceptions are for, of all that `baseline` refuses. */
+const EXCEPTED = /^securityContext\.(seccompProfile|appArmorProfile)\.type "Unconfined"$/;
 
-/** What of a Pod is worth having, or stays when it goes; each once, in the order in which it stands there. */
-function treasures({ spec }: PodUse): string[] {
-  const found: string[] = [];
+/** What of a Pod is worth having, leads to its node, or stays when it goes; each once, in the order in which it stands there. */
+function treasures(pod: PodUse): string[] {
+  const { spec } = pod;
+  const found = refusedAt('baseline', pod)
+    .flatMap(({ refused }) => refused)
+    .filter((what) => !EXCEPTED.test(what));
   if (at(spec, 'automountServiceAccountToken') !== false) found.push("an account's token");
-  if (at(spec, 'hostNetwork') === true) found.push("its node's network");
   const secret = (name: string | undefined): void => {
     found.push(`the Secret ${name ?? 'of an expression'}`);
   };
@@ -20,7 +24,6 @@ function treasures({ spec }: PodUse): string[] {
       if (at(source, 'secret') !== undefined) secret(text(source, 'secret', 'name'));
       if (at(source, 'serviceAccountToken') !== undefined) found.push("an account's token");
     }
-    if (at(volume, 'hostPath') !== undefined) found.push(`a folder of its node (${name})`);
     if (at(volume, 'persistentVolumeClaim') !== undefined) found.push(`a volume that stays (${name})`);
   }
   for (const { container } of containersOf(spec)) {
@@ -39,7 +42,7 @@ function treasures({ spec }: PodUse): string[] {
 export const privilegedAlone: Rule = {
   id: 'privileged-alone',
   holds:
-    'Where less than Pod Security `restricted` is enforced, no Pod has a Secret, an account, or a volume that stays.',
+    'Where less than Pod Security `restricted` is enforced, no Pod has a Secret, an account, a volume that stays, or more of its node than seccomp and AppArmor leave it.',
   why: "A step of a Dockerfile owns all of its build's Pod, and may get out of it.",
   check: (facts) =>
     facts.namespaces.flatMap(({ declared, pods }) => {
@@ -53,7 +56,7 @@ export const privilegedAlone: Rule = {
           : [
               violation(
                 pod.item,
-                `holds ${found.join(', ')} where Pod Security "${level}" is enforced.`,
+                `has ${found.join(', ')} where Pod Security "${level}" is enforced.`,
                 'Keep it in a namespace that is `restricted`, or take it out.',
                 pod.part ? { part: pod.part } : {},
               ),

@@ -140,7 +140,7 @@ interface HostClaim extends Claim {
 }
 
 /** "/a" and "/a/" lead to the same. */
-const pathOf = (path: string | undefined): string => `/${(path ?? '').replace(/^\/+|\/+$/g, '')}`;
+const pathOf = (path: string | undefined): string => `/${(path ?? '').replace(/^\/+|(?<!\/)\/+$/g, '')}`;
 
 /** Claims by cluster and host. */
 function hostClaims(facts: Facts): Map<string, HostClaim[]> {

@@ -1,6 +1,6 @@
 import { exceptionFor } from './exceptions';
 import { type Item, labelOf, nameOf, violation } from './facts/item';
-import { containerPart, containersOf, type PodUse } from './facts/pods';
+import { containerPart, containersOf, type PodUse, volumeKinds } from './facts/pods';
 import { at, list, text } from './facts/read';
 import type { Violation } from './facts/violation';
 import type { Rule } from './rule';
@@ -18,7 +18,7 @@ const isAgent = (pod: PodUse): boolean => pod.item.planned === true || pod.part 
 function volumesWithoutEnd(pod: PodUse): Violation[] {
   const volumes = list(pod.spec, 'volumes');
   const endless = volumes.filter(
-    (volume) => at(volume, 'emptyDir') !== undefined && at(volume, 'emptyDir', 'sizeLimit') === undefined,
+    (volume) => volumeKinds(volume).includes('emptyDir') && at(volume, 'emptyDir', 'sizeLimit') === undefined,
   );
   const missing = isAgent(pod) && !volumes.some((volume) => text(volume, 'name') === WORKSPACE);
   return [...endless.map((volume) => text(volume, 'name') ?? ''), ...(missing ? [WORKSPACE] : [])].map(

@@ -1,3 +1,4 @@
+import { podsAdmitted } from './admission';
 import { privilegedAlone } from './builds';
 import { hostsUnique, namesUnique, nodePortsUnique } from './claims';
 import { hookHasJob, hookTokenAgrees, jobHasHook, pipelineInConfiguration, statusRequired } from './delivery';
@@ -40,6 +41,7 @@ export const rules: readonly Rule[] = [
   noWayToMetadata,
   ingressWithin,
   podSecurity,
+  podsAdmitted,
   privilegedAlone,
   rootReadOnly,
   diskBounded,

@@ -1,4 +1,5 @@
 import { CLOSED_RANGES, closedWithin } from '../catalog/addresses';
+import { ENFORCE } from './admission';
 import { exceptionFor } from './exceptions';
 import type { NamespaceFacts } from './facts';
 import { labelOf, nameOf, violation } from './facts/item';
@@ -131,8 +132,6 @@ export const noWayToMetadata: Rule = {
           ];
     }),
 };
-
-const ENFORCE = 'pod-security.kubernetes.io/enforce';
 
 /** Exceptions stand in `rules/exceptions.ts` with their reasons. */
 export const podSecurity: Rule = {

@@ -164,7 +164,10 @@ export function withoutSecrets(text: string): string {
   );
 }
 
-const hasRegistry = (image: string): boolean => /^[^/]+[.:][^/]*\//.test(image);
+const hasRegistry = (image: string): boolean => {
+  const [first = '', ...rest] = image.split('/');
+  return rest.length > 0 && /[.:]/.test(first.slice(1));
+};
 
 /** Where images come from: a mirror before those without a registry, and replacements by role or `kind:version`. */
 export type ImageSettings = Partial<Pick<StackSettings['images'], 'mirror' | 'replace'>>;

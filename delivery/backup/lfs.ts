@@ -168,7 +168,8 @@ export class LfsServer {
     const { status, body } = await this.send(
       what,
       action.href,
-      { headers: this.headers(action) },
+      // GitLab may send on to its storage, which gets no login of ours; what comes from there is held against its sum.
+      { headers: this.headers(action), redirect: 'follow' },
       async (response) => {
         if (response.ok) return response.body;
         await response.body?.cancel();

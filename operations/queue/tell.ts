@@ -1,6 +1,7 @@
+import { plainText } from '../../text/terminal';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
-import { columns, plainText } from '../table';
+import { columns } from '../table';
 import type { ModuleQueue } from './read';
 
 export interface QueueFacts {

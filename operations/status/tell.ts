@@ -1,7 +1,8 @@
 import type { Release, TakenBack } from '../../catalog/ledger';
+import { plainText } from '../../text/terminal';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
-import { columns, plainText } from '../table';
+import { columns } from '../table';
 import type { AutoscalerFacts } from './autoscalers';
 import type { BackupFacts } from './backups';
 

@@ -38,6 +38,14 @@ export interface ContainerUse {
   readonly init: boolean;
 }
 
+/** What a volume is, by its field: an API server makes an emptyDir of one that says nothing. */
+export function volumeKinds(volume: unknown): string[] {
+  const given = Object.entries(fields(volume)).flatMap(([key, value]) =>
+    key === 'name' || value === undefined || value === null ? [] : [key],
+  );
+  return given.length === 0 && isFields(volume) ? ['emptyDir'] : given;
+}
+
 /** Every container of a Pod. */
 export function containersOf(spec: Fields): ContainerUse[] {
   const use = (container: unknown, init: boolean): ContainerUse[] =>
@@ -127,6 +135,7 @@ function fromItem(item: Item, scaled: ReadonlyMap<string, number>): Omit<PodUse,
   switch (kind) {
     case 'Deployment':
     case 'ReplicaSet':
+    case 'ReplicationController':
       return [use(fields(spec, 'template'), replicas + (kind === 'Deployment' ? surge(spec, replicas) : 0))];
     case 'StatefulSet':
       return [use(fields(spec, 'template'), replicas, replicas)];

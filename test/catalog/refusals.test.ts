@@ -495,3 +495,24 @@ test('a service that is only in the prototype of an object is not in the catalog
     'catalog/modules/shop.yaml:3: services.0.kind: "constructor" is not a service of the catalog. Known: cache.',
   ]);
 });
+
+test('a fault is told in one line, which moves no cursor and ends no line, whatever it is told of', () => {
+  const evil = '"x\\e[2J\\e]52;c;aGk=\\a\\r\\ncatalog/modules/till.yaml:1: all is well\\u2028\\u202e"';
+  const head = 'description: a\nowners: [ada]\n';
+  for (const [rest, count] of [
+    [`services: [{ kind: cache, version: ${evil} }]\n`, 1],
+    [`? ${evil}\n: 1\n`, 1],
+    [`environment: { ${evil}: a }\n`, 1],
+  ] as const) {
+    const written = { ...catalogTexts, modules: { 'shop.yaml': `${head}${rest}` } };
+    let said = '';
+    try {
+      parseCatalog(written);
+    } catch (error) {
+      said = (error as Error).message;
+    }
+    expect(said).toContain('catalog/modules/till.yaml:1: all is well');
+    expect(said.split('\n')).toHaveLength(count);
+    expect(said).not.toMatch(/[\p{Cc}\p{Cf}\u2028]/u);
+  }
+});

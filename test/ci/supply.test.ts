@@ -18,10 +18,13 @@ interface Locked {
   readonly integrity?: string;
 }
 
-test('every package of npm is locked by its SHA-512, but for those of this repository', () => {
-  const { packages } = JSON.parse(text('package-lock.json')) as { packages: Record<string, Locked> };
+test.each([
+  [['package-lock.json'], ['', 'node_modules/@pulumi/gitlab', 'sdks/gitlab']],
+  [['test', 'lab', 'programs', 'mongosh', 'package-lock.json'], ['']],
+])('every package of npm in %j is locked by its SHA-512, but for those of this repository', (path, own) => {
+  const { packages } = JSON.parse(text(...path)) as { packages: Record<string, Locked> };
   const open = Object.entries(packages).filter(([, { integrity }]) => !integrity?.startsWith('sha512-'));
-  expect(open.map(([path]) => path)).toEqual(['', 'node_modules/@pulumi/gitlab', 'sdks/gitlab']);
+  expect(open.map(([name]) => name)).toEqual(own);
 });
 
 test('every Go module is locked, and no build may change that', () => {

@@ -76,3 +76,64 @@ test('a server that says nothing, and a body that never ends, are given up', asy
   answer = (_request, response) => response.writeHead(200, { 'content-length': '99' }).write('half');
   await expect(ask(url, {}, (response) => response.text(), { policy: patience })).rejects.toThrow(/time/i);
 });
+
+describe('an answer that sends on', () => {
+  let elsewhere: Server;
+  let heard: IncomingMessage['headers'][];
+  let other: string;
+  const token = { 'private-token': 'secret-1', authorization: 'Bearer secret-2' };
+
+  beforeAll(async () => {
+    elsewhere = createServer((request, response) => {
+      heard.push(request.headers);
+      response.end('[{"id":1}]');
+    });
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    other = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`;
+  });
+  beforeEach(() => {
+    heard = [];
+  });
+  afterAll(() => {
+    elsewhere.closeAllConnections();
+    elsewhere.close();
+  });
+
+  const sendOn = (to: string, status = 302): void => {
+    answer = (request, response) => {
+      if (request.url === '/new') response.end('new');
+      else response.writeHead(status, { location: to }).end();
+    };
+  };
+
+  test.each([301, 302, 303, 307, 308])(
+    'to another server by %d is a fault, which gets neither our tokens nor a say',
+    async (status) => {
+      sendOn(other, status);
+      for (const method of ['GET', 'PUT'])
+        await expect(askText(url, { method, headers: token }, { policy })).rejects.toThrow(
+          `it sends on to ${new URL(other).origin}, where nobody asks`,
+        );
+      expect(heard).toEqual([]);
+      expect(asked).toEqual(['GET', 'PUT']);
+    },
+  );
+
+  test('within the server is followed where it is read only, as GitLab does it for what was renamed', async () => {
+    sendOn('/new');
+    expect((await askText(url, { headers: token }, { policy })).body).toBe('new');
+    await expect(askText(url, { method: 'POST', headers: token }, { policy })).rejects.toThrow('sends on');
+    sendOn('/again');
+    await expect(askText(url, {}, { policy })).rejects.toThrow('sends on and on');
+    sendOn('http://[');
+    await expect(askText(url, {}, { policy })).rejects.toThrow('sends on to nowhere');
+  });
+
+  test('to another server is followed where the caller says so, without the login', async () => {
+    sendOn(other);
+    const { authorization } = token;
+    const init: RequestInit = { headers: { authorization }, redirect: 'follow' };
+    expect((await askText(url, init, { policy })).body).toBe('[{"id":1}]');
+    expect(heard.map((headers) => headers.authorization)).toEqual([undefined]);
+  });
+});

@@ -145,6 +145,32 @@ test.each<[string, Answer, RegExp]>([
   expect(asked).toEqual(['GET info/refs']);
 });
 
+test.each(['GET info/refs', 'POST git-upload-pack'])(
+  'where %s is sent on to another server, that one is not asked, and the token stays here',
+  async (sentOn) => {
+    const heard: unknown[] = [];
+    const elsewhere = createServer((request, response) => {
+      heard.push([request.method, request.headers.authorization]);
+      repository(request, response);
+    });
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    const { port } = elsewhere.address() as AddressInfo;
+    always = (request, response) => {
+      if (asked.at(-1) !== sentOn) return repository(request, response);
+      response.writeHead(302, { location: `http://127.0.0.1:${port}${request.url}` }).end();
+    };
+    try {
+      const fault = await fetchMain().catch((error: Error) => error);
+      expect(heard).toEqual([]);
+      expect(fault).toBeInstanceOf(GitFailure);
+      expect(asked.filter((one) => one === sentOn)).toEqual([sentOn]);
+    } finally {
+      elsewhere.closeAllConnections();
+      await new Promise((resolve) => elsewhere.close(resolve));
+    }
+  },
+);
+
 test('a branch that is not there is not asked for again, and the token is not blamed', async () => {
   await expect(fetchMain('RPC-failed')).rejects.toThrow(
     /^git fetch of .* failed: fatal: couldn't find remote ref refs\/heads\/RPC-failed\.$/,

@@ -91,3 +91,40 @@ test('a registry that is away is told from one that refuses', async () => {
   const error = await push();
   expect(error instanceof RegistryAway && error.why).toBe('the registry did not answer');
 });
+
+test('it is sent on to a storage for blobs alone, and neither that nor whoever it names gets the login', async () => {
+  const heard: (string | undefined)[] = [];
+  const storage = createServer((request, response) => {
+    heard.push(request.headers.authorization);
+    const { port } = storage.address() as AddressInfo;
+    // A challenge of its own: whoever answers it gives away the login.
+    const realm = `http://127.0.0.1:${port}/token`;
+    if (request.url?.endsWith('/closed'))
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end();
+    else response.end(request.url?.endsWith('/token') ? '{"token":"taken"}' : 'bytes');
+  });
+  await new Promise<void>((resolve) => storage.listen(0, '127.0.0.1', resolve));
+  const sends = createServer((request, response) => {
+    const { port } = storage.address() as AddressInfo;
+    response.writeHead(307, { location: `http://127.0.0.1:${port}${request.url}` }).end();
+  });
+  await new Promise<void>((resolve) => sends.listen(0, '127.0.0.1', resolve));
+  const registry = new Registry({
+    host: `127.0.0.1:${(sends.address() as AddressInfo).port}`,
+    plainHttp: true,
+    credentials: Buffer.from('push:secret').toString('base64'),
+    policy: { attempts: 1 },
+  });
+  try {
+    expect(await new Response(await registry.blob('modules/shop', 'sha256:1')).text()).toBe('bytes');
+    await expect(registry.blob('modules/shop', 'closed')).rejects.toThrow('answered 401');
+    for (const asking of [registry.resolve('modules/shop', 'one'), registry.repositories()])
+      await expect(asking).rejects.toThrow(/sends on to http:\/\/127\.0\.0\.1:\d+, where nobody asks/);
+    expect(heard).toEqual([undefined, undefined]);
+  } finally {
+    for (const one of [storage, sends]) {
+      one.closeAllConnections();
+      one.close();
+    }
+  }
+});

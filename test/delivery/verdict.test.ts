@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -244,6 +244,12 @@ describe('the folder of results', () => {
       'nested without end',
       'output.xml',
       (path) => writeFileSync(path, `<robot>\n${'<suite name="s">'.repeat(5000)}`),
+      /output\.xml:2: nests more than 100 suites/,
+    ],
+    [
+      'nested without end in a test',
+      'output.xml',
+      (path) => writeFileSync(path, `<robot><suite name="s"><test name="t">\n${'<kw>'.repeat(5000)}`),
       /output\.xml:2: nests more than 2000 elements/,
     ],
     [
@@ -267,7 +273,7 @@ describe('the folder of results', () => {
     ],
   ])('is refused with its place when it is %s', async (_what, name, make, fault) => {
     make(join(folder, name));
-    const small = { largest: 200_000, packed: 30_000, depth: 2000, tests: 1000, text: 50_000 };
+    const small = { largest: 200_000, packed: 30_000, depth: 2000, suites: 100, tests: 1000, text: 50_000 };
     const { tests, faults } = await readFolders([folder], () => 'results', small);
     expect(tests.total).toBe(0);
     expect(faults).toEqual([expect.stringMatching(fault)]);
@@ -278,9 +284,47 @@ describe('the folder of results', () => {
       largest: 268_435_456,
       packed: 16_777_216,
       depth: 2000,
+      suites: 100,
       tests: 200_000,
       text: 33_554_432,
     });
+  });
+
+  /** Megabytes of heap that reading a file takes, in a process of its own; undefined: it ended by that. */
+  function readWithin(megabytes: number, file: string): number | undefined {
+    const program = join(__dirname, '..', '..', 'delivery', 'verdict.ts');
+    const read = `require(${JSON.stringify(program)}).readFolders([${JSON.stringify(file)}]).then(
+      ({ tests }) => process.stdout.write(String(tests.failed)))`;
+    const args = [`--max-old-space-size=${megabytes}`, '--require', 'tsx/cjs', '--eval', read];
+    const cwd = join(__dirname, '..', '..');
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
+    return status === 0 ? Number(stdout) : undefined;
+  }
+
+  it('is read within the memory that there is, however much of it messages and names are', () => {
+    const long = 'ж'.repeat(1_000_000);
+    const test = (n: number) => `<test name="${n}${long}"><status status="FAIL">${n}${long}</status></test>`;
+    const tests = Array.from({ length: 30 }, (_, n) => test(n)).join('');
+    writeFileSync(join(folder, 'output.xml.gz'), gzipSync(`<robot><suite name="s">${tests}</suite></robot>`));
+    expect(readWithin(64, folder)).toBe(30);
+  });
+
+  it('keeps the messages of the tests that come first, and counts all that suites fail by their teardown', () => {
+    const tests = Array.from(
+      { length: 3000 },
+      (_, n) => `<test name="t${n}"><status status="PASS"/></test>`,
+    ).join('');
+    const end = `<kw type="TEARDOWN"><status status="FAIL">${'no '.repeat(700)}</status></kw><status status="FAIL"/></suite>`;
+    const begun = performance.now();
+    const reading = readResults(
+      `<robot>${'<suite name="s">'.repeat(100)}${tests}${end.repeat(100)}</robot>`,
+      'output.xml',
+    );
+    expect(performance.now() - begun).toBeLessThan(20_000);
+    const { failed = 0, failing = [] } = 'tests' in reading ? reading.tests : {};
+    expect([failed, failing.length]).toEqual([3000, 1000]);
+    expect(failing.every(({ bySuite }) => bySuite)).toBe(true);
+    expect(failing[0]?.message).toHaveLength(2000);
   });
 
   it('is read when it is larger, and deeper than any suite is', async () => {

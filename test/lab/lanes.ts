@@ -81,6 +81,7 @@ export const STAGES: readonly Stage[] = [
         'programs/backup-commands',
         'programs/backup-repositories',
         'programs/backup-run',
+        'programs/rotate-mongodb',
       ],
     ],
   },

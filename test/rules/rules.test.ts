@@ -28,6 +28,8 @@ interface Case {
 
 const inAYear = new Date(Date.now() + 365 * 86_400_000).toISOString().slice(0, 10);
 const container = ['spec', 'template', 'spec', 'containers', 0];
+/** Where a resource is. */
+const cluster = (name: string): string | undefined => whole.find((item) => item.name === name)?.cluster;
 const casc = (change: (text: string) => string) =>
   changed(whole, 'jenkins-casc', ['data', 'jenkins.yaml'], (old: unknown) =>
     marked(change(shownText(old as string))),
@@ -402,6 +404,17 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    rule: 'disk-bounded',
+    when: 'a volume says nothing of what it is, of which an API server makes an emptyDir without an end',
+    items: changed(whole, 'test-pod-shop', ['spec', 'volumes'], (volumes: unknown) => [
+      ...(volumes as object[]),
+      { name: 'more' },
+    ]),
+    says: [
+      'test-pod-shop (Pod test-shop/test of shop): its emptyDir "more" has no sizeLimit. Give it one (`emptyDir` of catalog/containers.ts).',
+    ],
+  },
+  {
     rule: 'root-read-only',
     when: "a test Pod's agent may change its own programs",
     items: changed(
@@ -419,7 +432,87 @@ const cases: readonly Case[] = [
     when: 'what holds a Secret and a volume runs beside image builds',
     items: changed(whole, 'registry-deployment', ['metadata', 'namespace'], 'ci-build'),
     says: [
-      'registry-deployment (Deployment ci-build/registry): holds the Secret registry-credentials, a volume that stays (storage) where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
+      'registry-deployment (Deployment ci-build/registry): has the Secret registry-credentials, a volume that stays (storage) where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
+    ],
+  },
+  {
+    rule: 'pods-admitted',
+    when: 'Pods have more of their node than their namespace lets them',
+    items: changed(whole, 'production-shop-workload', ['spec', 'template', 'spec'], (spec: unknown) => ({
+      ...(spec as object),
+      hostNetwork: true,
+      hostPID: true,
+      hostIPC: true,
+      volumes: [{ name: 'docker', hostPath: { path: '/var/run' } }],
+      securityContext: { runAsUser: 0, sysctls: [{ name: 'kernel.msgmax', value: '1' }] },
+    })),
+    says: [
+      'production-shop-workload (Deployment prod-shop/shop): has hostNetwork, hostPID, hostIPC, the hostPath volume "docker", the sysctl "kernel.msgmax", securityContext.runAsUser: 0, and Pod Security "restricted" refuses it. Leave it as it was made: a transform, or what was added to the topology, says otherwise.',
+    ],
+    modules: [['shop']],
+  },
+  {
+    rule: 'pods-admitted',
+    when: 'a container has',
+    items: changed(whole, 'registry-deployment', container, (old: unknown) => ({
+      ...(old as object),
+      ports: [{ containerPort: 5000, hostPort: 80 }],
+      livenessProbe: { httpGet: { path: '/', port: 80, host: '169.254.169.254' } },
+      securityContext: {
+        privileged: true,
+        readOnlyRootFilesystem: true,
+        runAsNonRoot: false,
+        procMount: 'Unmasked',
+        capabilities: { add: ['SYS_ADMIN', 'NET_BIND_SERVICE', 'CHOWN'] },
+        seccompProfile: { type: 'Unconfined' },
+      },
+    })),
+    says: [
+      'registry-deployment (Deployment registry/registry), container "registry": has securityContext.privileged, the capability SYS_ADMIN, securityContext.procMount "Unmasked", the hostPort 80, livenessProbe.httpGet.host "169.254.169.254", securityContext.seccompProfile.type "Unconfined", no allowPrivilegeEscalation: false, no capabilities.drop: [ALL], the capability CHOWN, no runAsNonRoot: true, and Pod Security "restricted" refuses it. Leave it as it was made: a transform, or what was added to the topology, says otherwise.',
+    ],
+  },
+  {
+    rule: 'pods-admitted',
+    when: 'somebody adds Pods to a namespace that others make',
+    items: added(whole, {
+      type: 'kubernetes:apps/v1:DaemonSet',
+      name: 'agent-of-nodes',
+      args: {
+        metadata: { namespace: 'kube-system', name: 'agent' },
+        spec: { template: { spec: { hostNetwork: true, containers: [] } } },
+      },
+    }),
+    says: [
+      'agent-of-nodes (DaemonSet kube-system/agent): has hostNetwork, and Pod Security "restricted" refuses it. Leave it as it was made: a transform, or what was added to the topology, says otherwise.',
+    ],
+  },
+  {
+    rule: 'privileged-alone',
+    when: 'a build has more of its node than its exception is for',
+    items: added(whole, {
+      type: 'kubernetes:core/v1:Pod',
+      name: 'build-of-somebody',
+      cluster: cluster('build-namespace'),
+      args: {
+        metadata: { namespace: 'ci-build', name: 'build' },
+        spec: {
+          automountServiceAccountToken: false,
+          hostPID: true,
+          containers: [
+            {
+              name: 'build',
+              securityContext: {
+                privileged: true,
+                seccompProfile: { type: 'Unconfined' },
+                appArmorProfile: { type: 'Unconfined' },
+              },
+            },
+          ],
+        },
+      },
+    }),
+    says: [
+      'build-of-somebody (Pod ci-build/build): has hostPID, securityContext.privileged where Pod Security "privileged" is enforced. Keep it in a namespace that is `restricted`, or take it out.',
     ],
   },
   {
@@ -1095,6 +1188,16 @@ describe('what must not be refused', () => {
       metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
     });
     fine('pod-security', whole);
+  });
+
+  test('what of a Pod is known only once the engine has made it', () => {
+    for (const path of [[], ['securityContext'], ['securityContext', 'capabilities', 'drop', 0]])
+      fine('pods-admitted', changed(whole, 'registry-deployment', [...container, ...path], '«unknown»'));
+    // The container says it by itself, then.
+    fine(
+      'pods-admitted',
+      changed(whole, 'registry-deployment', ['spec', 'template', 'spec', 'securityContext'], '«unknown»'),
+    );
   });
 
   test('one node port in two clusters, and one host of one module in two Ingresses', () => {

@@ -11,6 +11,7 @@ import type { Model } from '../../../components/model';
 import { isTemplate } from '../../../components/shared/references';
 import { toYaml } from '../../../operations/render/yaml';
 import { fileKinds, type JsonSchema } from '../../../operations/schemas/schema';
+import { ENFORCE, refusedAt } from '../../../rules/admission';
 import { assertRules } from '../../../rules/assert';
 import { type Facts, factsOf } from '../../../rules/facts';
 import { type Item, isKubernetes, kindOf } from '../../../rules/facts/item';
@@ -292,6 +293,134 @@ test(
       for (const each of made) refused.push(...(await refusal(each)));
     }
     expect(refused).toEqual([]);
+  },
+  TIMEOUT,
+);
+
+/** A Pod that every level takes, and what makes it another one. */
+const sound = () => ({
+  spec: {
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } } as Record<
+      string,
+      unknown
+    >,
+    volumes: [] as object[],
+    containers: [
+      {
+        name: 'one',
+        image: 'one:1',
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } } as Record<
+          string,
+          unknown
+        >,
+      } as Record<string, unknown> & { securityContext: Record<string, unknown> },
+    ],
+  } as Record<string, unknown> & {
+    securityContext: Record<string, unknown>;
+    volumes: object[];
+    containers: (Record<string, unknown> & { securityContext: Record<string, unknown> })[];
+  },
+  annotations: {} as Record<string, string>,
+});
+type Made = ReturnType<typeof sound>;
+const onPod =
+  (context: object) =>
+  ({ spec }: Made) =>
+    void Object.assign(spec.securityContext, context);
+const onContainer =
+  (context: object) =>
+  ({ spec }: Made) =>
+    void Object.assign(spec.containers[0]?.securityContext ?? {}, context);
+const withVolume =
+  (volume: object) =>
+  ({ spec }: Made) =>
+    void spec.volumes.push({ name: `volume-${spec.volumes.length}`, ...volume });
+const CHANGES: Readonly<Record<string, (pod: Made) => void>> = {
+  hostNetwork: ({ spec }) => void Object.assign(spec, { hostNetwork: true }),
+  hostPID: ({ spec }) => void Object.assign(spec, { hostPID: true }),
+  hostIPC: ({ spec }) => void Object.assign(spec, { hostIPC: true }),
+  'a hostPath': withVolume({ hostPath: { path: '/' } }),
+  'an nfs': withVolume({ nfs: { server: 'nfs.test', path: '/' } }),
+  'an emptyDir': withVolume({ emptyDir: {} }),
+  'a volume of nothing': withVolume({}),
+  'a projected volume': withVolume({ projected: { sources: [] } }),
+  'a sysctl': onPod({ sysctls: [{ name: 'kernel.msgmax', value: '1' }] }),
+  'a sysctl that is let through': onPod({ sysctls: [{ name: 'net.ipv4.tcp_rmem', value: '1 1 1' }] }),
+  'root, by the Pod': onPod({ runAsUser: 0 }),
+  'root, by the container': onContainer({ runAsUser: 0 }),
+  'runAsNonRoot: false, by the Pod': onPod({ runAsNonRoot: false }),
+  'runAsNonRoot: false, by the container': onContainer({ runAsNonRoot: false }),
+  'no word of root': onPod({ runAsNonRoot: undefined }),
+  'the container’s own word of root': onContainer({ runAsNonRoot: true }),
+  'no seccomp': onPod({ seccompProfile: undefined }),
+  'no seccomp, by the Pod': onPod({ seccompProfile: { type: 'Unconfined' } }),
+  'no seccomp, by the container': onContainer({ seccompProfile: { type: 'Unconfined' } }),
+  'the container’s own seccomp': onContainer({ seccompProfile: { type: 'RuntimeDefault' } }),
+  'no AppArmor': onContainer({ appArmorProfile: { type: 'Unconfined' } }),
+  AppArmor: onPod({ appArmorProfile: { type: 'RuntimeDefault' } }),
+  privileged: onContainer({ privileged: true, allowPrivilegeEscalation: true }),
+  escalation: onContainer({ allowPrivilegeEscalation: undefined }),
+  'a capability': onContainer({ capabilities: { drop: ['ALL'], add: ['SYS_PTRACE'] } }),
+  'a common capability': onContainer({ capabilities: { drop: ['ALL'], add: ['CHOWN'] } }),
+  'the capability of low ports': onContainer({ capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } }),
+  'all capabilities that it had': onContainer({ capabilities: { drop: ['CHOWN'] } }),
+  'a hostPort': ({ spec }) =>
+    void Object.assign(spec.containers[0] ?? {}, { ports: [{ containerPort: 80, hostPort: 80 }] }),
+  'a probe of another host': ({ spec }) =>
+    void Object.assign(spec.containers[0] ?? {}, {
+      livenessProbe: { httpGet: { path: '/', port: 80, host: '169.254.169.254' } },
+    }),
+  'a type of SELinux': onPod({ seLinuxOptions: { type: 'spc_t' } }),
+  'a user of SELinux': onContainer({ seLinuxOptions: { user: 'system_u' } }),
+  'a level of SELinux': onPod({ seLinuxOptions: { level: 's0' } }),
+  'a bare container before it': ({ spec }) =>
+    void Object.assign(spec, { initContainers: [{ name: 'first', image: 'first:1' }] }),
+};
+
+test(
+  'a Pod that this API server’s Pod Security refuses is one that the rule refuses, and no other',
+  async () => {
+    for (const level of ['baseline', 'restricted']) {
+      const labels = { [ENFORCE]: level, [`${ENFORCE}-version`]: 'latest' };
+      await cluster.core.createNamespace({ body: { metadata: { name: level, labels } } });
+      const body = { metadata: { name: 'default' } };
+      await cluster.core
+        .createNamespacedServiceAccount({ namespace: level, body })
+        .catch((error: { code?: number }) => {
+          if (error.code !== 409) throw error;
+        });
+    }
+    const names = Object.keys(CHANGES);
+    const answers = async (chosen: readonly string[], level: string): Promise<number> => {
+      const pod = sound();
+      for (const name of chosen) CHANGES[name]?.(pod);
+      const { status, text } = await ask('POST', `/api/v1/namespaces/${level}/pods?dryRun=All`, {
+        metadata: { name: 'pod', annotations: pod.annotations },
+        spec: pod.spec,
+      });
+      // What is no Pod at all is refused before.
+      if (status === 422 && chosen.length > 1) return status;
+      const refused = refusedAt(level, pod as never).flatMap((part) => part.refused);
+      expect({ chosen, level, status, refused, text: status === 201 ? '' : text }).toMatchObject({
+        status: refused.length > 0 ? 403 : 201,
+        text: refused.length > 0 ? expect.stringContaining('violates PodSecurity') : '',
+      });
+      return status;
+    };
+    for (const level of ['baseline', 'restricted']) {
+      await answers([], level);
+      for (const name of names) await answers([name], level);
+    }
+    const several = fc.subarray(names, { minLength: 2, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(several, fc.constantFrom('baseline', 'restricted'), async (chosen, level) => {
+        fc.pre((await answers(chosen, level)) !== 422);
+      }),
+      {
+        numRuns: scaled({ usual: 60, all: 5000 }),
+        ...(seed === undefined ? {} : { seed }),
+      },
+    );
   },
   TIMEOUT,
 );
