@@ -13,7 +13,7 @@ import {
   unreadFiles,
 } from '../catalog/load';
 import { didYouMean, locate, type Problem, ProblemsError } from '../catalog/problems';
-import { programOf } from '../catalog/program';
+import { OWN_JENKINS_CONTEXT, programOf } from '../catalog/program';
 import { folded } from '../catalog/shapes';
 import { isOneCluster } from '../stacks/clusters';
 import { heldFiles, namedModules, type RepositoryFiles, withoutPrefix } from '../stacks/files';
@@ -394,21 +394,9 @@ function fileText({ catalog, services, stacks }: Folders, file: string): string 
   return folder === 'stacks' ? withoutPrefix(text) : text;
 }
 
-/** A preview compiles the product's sources out of a merge request, and a repository that installs it has none. */
-const unseenProject = (
-  { root, project }: Folders,
-  { environment, topologyProject }: StackSettings,
-): Problem[] =>
-  topologyProject && project !== undefined && project !== root
-    ? [
-        {
-          file: `stacks/Pulumi.${environment}.yaml`,
-          key: 'config.topologyProject',
-          what: 'works in the repository of Switchyard itself only, and not in one that installs it.',
-          remedy: 'Remove it.',
-        },
-      ]
-    : [];
+/** Where plain `pulumi up` of a repository that installs Switchyard finds the context of Jenkins' image. */
+const jenkinsContextOf = ({ root, project }: Folders): string | undefined =>
+  project !== undefined && project !== root ? OWN_JENKINS_CONTEXT : undefined;
 
 /**
  * Reads one environment's settings and the catalog.
@@ -454,7 +442,6 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     if (!only)
       problems.push(...neighbourFaults(settings, catalog, neighboursOf(folders.stacks, environment)));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
-    problems.push(...unseenProject(folders, settings));
     if (problems.length === 0) {
       return {
         settings,
@@ -464,6 +451,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
         library: libraryOf(folders.library, settings),
         files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
         program: only ? '' : programOf(folders.root, folders.project),
+        jenkinsContext: jenkinsContextOf(folders),
         ...(folders.transform ? { transform: folders.transform } : {}),
       };
     }

@@ -1,7 +1,10 @@
+import { existsSync, realpathSync } from 'node:fs';
+import * as pulumi from '@pulumi/pulumi';
 import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders } from '../components/load';
 import program from '../index';
 import { checkAll } from './check';
+import { beforePlainPulumi } from './plain';
 import { transformOf } from './transform';
 
 // What a repository of one's own imports from the package `switchyard`.
@@ -29,14 +32,24 @@ function placeIn(folder: string): Place {
   );
 }
 
+/** Whether plain `pulumi` runs the program in its repository; the `switchyard` CLI has the engine run in a folder of its own. */
+function isPlainPulumi({ project }: Place): boolean {
+  const engine = pulumi.getRootDirectory();
+  return existsSync(engine) && realpathSync(engine) === realpathSync(project);
+}
+
 /**
- * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one.
+ * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one. Under plain
+ * `pulumi` it lays out what images are built from first, as the `switchyard` CLI does.
  * @param folder the repository: `__dirname` of its `index.ts`
  * @returns addresses that people need, to be the stack's outputs
  */
 export async function topology(folder: string): Promise<Record<string, string>> {
   const place = placeIn(folder);
-  return program(place, transformOf(place));
+  const transform = transformOf(place);
+  if (isPlainPulumi(place))
+    await beforePlainPulumi(defaultFolders(place.product, place.project, transform), place);
+  return program(place, transform);
 }
 
 /**
