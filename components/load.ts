@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { entryOf } from '../catalog/entry';
 import {
   type Catalog,
@@ -398,13 +399,28 @@ function fileText({ catalog, services, stacks }: Folders, file: string): string 
 const jenkinsContextOf = ({ root, project }: Folders): string | undefined =>
   project !== undefined && project !== root ? OWN_JENKINS_CONTEXT : undefined;
 
+/** Parses the same catalog once for several environments. */
+export function parsedOnce(): (texts: CatalogTexts) => Catalog {
+  let first: { readonly texts: CatalogTexts; readonly catalog: Catalog } | undefined;
+  return (texts) => {
+    if (!isDeepStrictEqual(texts, first?.texts)) first = { texts, catalog: parseCatalog(texts) };
+    return (first as { readonly catalog: Catalog }).catalog;
+  };
+}
+
 /**
  * Reads one environment's settings and the catalog.
  * @param only modules that the catalog is read for, as if there were no other: what a deploy takes time for must not
  * grow with their number
+ * @param parsed what parses the catalog. @default `parseCatalog`
  * @throws ProblemsError with the faults of all files at once
  */
-export function loadModel(folders: Folders, environment: string, only?: readonly string[]): Model {
+export function loadModel(
+  folders: Folders,
+  environment: string,
+  only?: readonly string[],
+  parsed: (texts: CatalogTexts) => Catalog = parseCatalog,
+): Model {
   const problems: Problem[] = [];
   const collect = <T>(read: () => T): T | undefined => {
     try {
@@ -419,7 +435,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
   if (!only) problems.push(...unreadFiles(folders.catalog));
   const texts = only ? undefined : readCatalogTexts(folders.catalog, folders.services);
   const catalog = collect(() =>
-    texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only, folders.services),
+    texts ? parsed(texts) : loadCatalog(folders.catalog, only, folders.services),
   );
   if (settings && catalog) {
     const known = moduleNames(folders.catalog);
