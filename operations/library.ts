@@ -1,5 +1,3 @@
-import { existsSync, realpathSync } from 'node:fs';
-import * as pulumi from '@pulumi/pulumi';
 import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders } from '../components/load';
 import program from '../index';
@@ -32,11 +30,8 @@ function placeIn(folder: string): Place {
   );
 }
 
-/** Whether plain `pulumi` runs the program in its repository; the `switchyard` CLI has the engine run in a folder of its own. */
-function isPlainPulumi({ project }: Place): boolean {
-  const engine = pulumi.getRootDirectory();
-  return existsSync(engine) && realpathSync(engine) === realpathSync(project);
-}
+/** Whether plain `pulumi` runs the program: its Node.js host says so by variables, the Automation API without any. */
+const isPlainPulumi = (): boolean => process.env.PULUMI_NODEJS_PROJECT !== undefined;
 
 /**
  * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one. Under plain
@@ -47,7 +42,7 @@ function isPlainPulumi({ project }: Place): boolean {
 export async function topology(folder: string): Promise<Record<string, string>> {
   const place = placeIn(folder);
   const transform = transformOf(place);
-  if (isPlainPulumi(place))
+  if (isPlainPulumi())
     await beforePlainPulumi(defaultFolders(place.product, place.project, transform), place);
   return program(place, transform);
 }

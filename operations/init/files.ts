@@ -66,6 +66,8 @@ const TYPESCRIPT = `${JSON.stringify(
       lib: ['ES2023'],
       module: 'CommonJS',
       moduleResolution: 'Bundler',
+      // Pulumi's Node.js host compiles without it by folders, and TypeScript 6 wants it said.
+      rootDir: '.',
       strict: true,
       isolatedModules: true,
       esModuleInterop: true,
