@@ -263,7 +263,7 @@ test('a merge request on it is previewed by its delivery image', async () => {
     recursive: true,
     filter: (path) => !/^(?:node_modules|dist|rendered)$/.test(relative(own, path)),
   });
-  writeFileSync(join(source, 'components', 'mine.ts'), "export const KIND = 'own:index:Changed';\n");
+  writeFileSync(join(source, 'components', 'mine.ts'), "export const KIND = 'switchyard:own:Changed';\n");
   writeFirstInputs(workspace, topologyBoxes(loadModel(defaultFolders(product, own), 'test')));
   const before = process.env.PATH;
   process.env.PATH = engine.PATH;
@@ -284,7 +284,7 @@ test('a merge request on it is previewed by its delivery image', async () => {
     expect(JSON.parse(record['rules.json'] ?? '')).toEqual([]);
     const types = new Set(plan.changes.map(({ type }) => type));
     expect(types).toContain('kubernetes:apps/v1:Deployment');
-    expect(types).toContain('own:index:Changed');
+    expect(types).toContain('switchyard:own:Changed');
     const lock = join(source, 'package-lock.json');
     const locked = JSON.parse(readFileSync(lock, 'utf8'));
     locked.packages['node_modules/switchyard'].version = '9.9.9';
