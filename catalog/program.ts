@@ -14,6 +14,12 @@ export const PROGRAM_FILE = 'program-id';
  */
 export const imageContext = (previews: boolean): string => (previews ? 'dist/image-previews' : 'dist/image');
 
+/**
+ * Folder of a repository that installs Switchyard in which the context of Jenkins' image is laid out: plain `pulumi up` finds
+ * contexts below the repository only.
+ */
+export const OWN_JENKINS_CONTEXT = 'dist/jenkins-image';
+
 const FOLDERS = ['clients', 'components', 'delivery', 'operations', 'rules', 'text'];
 const SOURCE = new RegExp(`^(?:(?:${FOLDERS.join('|')})/.+|(?:catalog|stacks)/[^/]+\\.ts|index\\.ts)$`);
 
@@ -54,24 +60,43 @@ export const rootOf = (folder: string): string => [folder, dirname(folder)].find
 /** What is no source of somebody's own program: what is made, what is brought, and what only tests it. */
 const NO_SOURCE = /^(?:node_modules|dist|rendered|test|catalog|stacks)$|^\./;
 
+const mayHoldSources = (folder: string): boolean =>
+  !NO_SOURCE.test(folder) && !/(?:^|\/)node_modules$/.test(folder);
+
+/** Whether a path of somebody's own repository is a source of its program. */
+export function isOwnSource(path: string): boolean {
+  const folders = path.split('/').slice(0, -1);
+  return (
+    /\.[cm]?[jt]s$/.test(path) &&
+    folders.every((_, index) => mayHoldSources(folders.slice(0, index + 1).join('/')))
+  );
+}
+
 function* ownSources(project: string, folder = ''): Generator<string> {
   for (const entry of readdirSync(join(project, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory() && !NO_SOURCE.test(path) && entry.name !== 'node_modules')
-      yield* ownSources(project, path);
-    else if (entry.isFile() && /\.[cm]?[jt]s$/.test(path)) yield path;
+    if (entry.isDirectory() && mayHoldSources(path)) yield* ownSources(project, path);
+    else if (entry.isFile() && isOwnSource(path)) yield path;
   }
 }
 
-/** Tells somebody's own program from another one: by the product's, and by what that repository adds to it. */
-function ownProgram(product: string, project: string): string {
-  const lines = [...ownSources(project)].map(
-    (path) => `${path} ${blobId(readFileSync(join(project, path)))}\n`,
-  );
+/**
+ * Tells somebody's own program from another one: by Switchyard's, and by what that repository adds to it.
+ * @param product {@link programOf} of the installed Switchyard
+ * @param files plain files of that repository
+ */
+export function ownProgramId(product: string, files: readonly Blob[]): string {
+  const lines = files.flatMap(([path, id]) => (isOwnSource(path) ? [`${path} ${id}\n`] : []));
   return createHash('sha256')
-    .update([`${programOf(product)}\n`, ...lines.sort()].join(''))
+    .update([`${product}\n`, ...lines.sort()].join(''))
     .digest('hex');
 }
+
+const ownProgram = (product: string, project: string): string =>
+  ownProgramId(
+    programOf(product),
+    [...ownSources(project)].map((path) => [path, blobId(readFileSync(join(project, path)))]),
+  );
 
 /**
  * {@link programId} of a checkout, of the folder of a delivery image, or of an installed package.

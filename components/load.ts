@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { entryOf } from '../catalog/entry';
 import {
   type Catalog,
@@ -13,7 +14,7 @@ import {
   unreadFiles,
 } from '../catalog/load';
 import { didYouMean, locate, type Problem, ProblemsError } from '../catalog/problems';
-import { programOf } from '../catalog/program';
+import { OWN_JENKINS_CONTEXT, programOf } from '../catalog/program';
 import { folded } from '../catalog/shapes';
 import { isOneCluster } from '../stacks/clusters';
 import { heldFiles, namedModules, type RepositoryFiles, withoutPrefix } from '../stacks/files';
@@ -394,29 +395,32 @@ function fileText({ catalog, services, stacks }: Folders, file: string): string 
   return folder === 'stacks' ? withoutPrefix(text) : text;
 }
 
-/** A preview compiles the product's sources out of a merge request, and a repository that installs it has none. */
-const unseenProject = (
-  { root, project }: Folders,
-  { environment, topologyProject }: StackSettings,
-): Problem[] =>
-  topologyProject && project !== undefined && project !== root
-    ? [
-        {
-          file: `stacks/Pulumi.${environment}.yaml`,
-          key: 'config.topologyProject',
-          what: 'works in the repository of Switchyard itself only, and not in one that installs it.',
-          remedy: 'Remove it.',
-        },
-      ]
-    : [];
+/** Where plain `pulumi up` of a repository that installs Switchyard finds the context of Jenkins' image. */
+const jenkinsContextOf = ({ root, project }: Folders): string | undefined =>
+  project !== undefined && project !== root ? OWN_JENKINS_CONTEXT : undefined;
+
+/** Parses the same catalog once for several environments. */
+export function parsedOnce(): (texts: CatalogTexts) => Catalog {
+  let first: { readonly texts: CatalogTexts; readonly catalog: Catalog } | undefined;
+  return (texts) => {
+    if (!isDeepStrictEqual(texts, first?.texts)) first = { texts, catalog: parseCatalog(texts) };
+    return (first as { readonly catalog: Catalog }).catalog;
+  };
+}
 
 /**
  * Reads one environment's settings and the catalog.
  * @param only modules that the catalog is read for, as if there were no other: what a deploy takes time for must not
  * grow with their number
+ * @param parsed what parses the catalog. @default `parseCatalog`
  * @throws ProblemsError with the faults of all files at once
  */
-export function loadModel(folders: Folders, environment: string, only?: readonly string[]): Model {
+export function loadModel(
+  folders: Folders,
+  environment: string,
+  only?: readonly string[],
+  parsed: (texts: CatalogTexts) => Catalog = parseCatalog,
+): Model {
   const problems: Problem[] = [];
   const collect = <T>(read: () => T): T | undefined => {
     try {
@@ -431,7 +435,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
   if (!only) problems.push(...unreadFiles(folders.catalog));
   const texts = only ? undefined : readCatalogTexts(folders.catalog, folders.services);
   const catalog = collect(() =>
-    texts ? parseCatalog(texts) : loadCatalog(folders.catalog, only, folders.services),
+    texts ? parsed(texts) : loadCatalog(folders.catalog, only, folders.services),
   );
   if (settings && catalog) {
     const known = moduleNames(folders.catalog);
@@ -454,7 +458,6 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
     if (!only)
       problems.push(...neighbourFaults(settings, catalog, neighboursOf(folders.stacks, environment)));
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
-    problems.push(...unseenProject(folders, settings));
     if (problems.length === 0) {
       return {
         settings,
@@ -464,6 +467,7 @@ export function loadModel(folders: Folders, environment: string, only?: readonly
         library: libraryOf(folders.library, settings),
         files: texts ? filesOf(folders, settings, texts) : { modules: {}, services: {}, stacks: {} },
         program: only ? '' : programOf(folders.root, folders.project),
+        jenkinsContext: jenkinsContextOf(folders),
         ...(folders.transform ? { transform: folders.transform } : {}),
       };
     }

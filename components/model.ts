@@ -29,6 +29,8 @@ export interface Model {
   readonly files: RepositoryFiles;
   /** Which program this is (`catalog/program.ts`); empty as the files are. */
   readonly program: string;
+  /** Build context of Jenkins' image, relative to the repository. @default where Switchyard's own sources have it */
+  readonly jenkinsContext?: string;
   /** Purposes whose secrets this run brings in where something with data has another by now. @default none */
   readonly rotating?: readonly string[];
   /** What a repository of one's own changes in all declarations. @default nothing */

@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { programId } from '../catalog/program';
+import { type Blob, ownProgramId, programId, programOf } from '../catalog/program';
 import { Ended, exitCode, Failure } from './failure';
 import { WorkingCopy } from './git';
+import { imageCompiler } from './preview/compile';
 import { runCompiled } from './preview/run';
 import { type Context, cloneUrl } from './verify';
 
@@ -19,9 +20,17 @@ const stale = (why: string): Failure =>
     'Run `switchyard up` where there is Docker: it brings the image up to date.',
   );
 
+/** Tells which program a commit of the topology's project has, by what this image compiles it with. */
+function programWith(product: string | undefined): (files: readonly Blob[]) => string {
+  if (product === undefined) return programId;
+  const installed = programOf(product);
+  return (files) => ownProgramId(installed, files);
+}
+
 /**
  * Checks out the newest commit of the topology's project that has a program.
  * @param program see `catalog/program.ts`
+ * @param product Switchyard, where that project installs it. @default what this image has
  * @returns the commit
  * @throws Failure (exit 1) where none has it
  */
@@ -31,15 +40,22 @@ export async function checkOutProgram(
     project,
     program,
     folder,
-  }: { readonly project: string; readonly program: string; readonly folder: string },
+    product = imageCompiler().product,
+  }: {
+    readonly project: string;
+    readonly program: string;
+    readonly folder: string;
+    readonly product?: string;
+  },
 ): Promise<string> {
+  const programIn = programWith(product);
   const copy = new WorkingCopy(folder, { url: cloneUrl(context.gitlabUrl, project), token: context.token });
   await copy.open();
   let found: string | undefined;
   await copy.fetchUntil([BRANCH], async () => {
     const commits = await copy.commits(BRANCH, LOOK_BACK);
     for (const commit of commits) {
-      found = programId(await copy.blobs(commit)) === program ? commit : undefined;
+      found = programIn(await copy.blobs(commit)) === program ? commit : undefined;
       if (found) return true;
     }
     return commits.length === LOOK_BACK;
@@ -74,7 +90,7 @@ export function addAppliedCommand(
           `delivery: this image is older than what was applied: running the program of commit ${commit.slice(0, 12)}\n`,
         );
         const code = await runCompiled(source, args, {
-          env: { SWITCHYARD_LIBRARY: join(source, 'delivery', 'library') },
+          env: ({ SWITCHYARD_LIBRARY }) => ({ SWITCHYARD_LIBRARY }),
         });
         if (code !== 0) throw new Ended(code);
       } finally {

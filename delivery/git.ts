@@ -260,16 +260,14 @@ export class WorkingCopy {
     return listed.split('\n').filter(Boolean);
   }
 
-  /** Path and id of every file of a commit. */
+  /** Path and id of every plain file of a commit: links and submodules are none. */
   async blobs(commit: string): Promise<[path: string, id: string][]> {
     const listed = await this.git('ls-tree', '-r', '-z', '--full-tree', commit);
-    return listed
-      .split('\0')
-      .filter(Boolean)
-      .map((line) => {
-        const [about = '', path = ''] = line.split('\t');
-        return [path, about.split(' ')[2] ?? ''];
-      });
+    return listed.split('\0').flatMap((line): [string, string][] => {
+      const [about = '', path = ''] = line.split('\t');
+      const [mode = '', , id = ''] = about.split(' ');
+      return mode.startsWith('100') ? [[path, id]] : [];
+    });
   }
 
   /** Paths of all files at a branch's head, as fetched. */

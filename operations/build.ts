@@ -1,7 +1,16 @@
-import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { entryOf } from '../catalog/entry';
+import {
+  installedFor,
+  LIBRARY,
+  ownProgram,
+  sourceOf,
+  switchyardIn,
+  VERSION_FILE,
+} from '../catalog/own-program';
 import { OWN_PROGRAM, OWN_TRANSFORM } from '../catalog/place';
 import { PROGRAM_FILE, programOf } from '../catalog/program';
 
@@ -40,28 +49,6 @@ const common = {
 /** Bundled programs of the delivery image; each starts in a fraction of what its sources would take. */
 const programs = { delivery: 'delivery/cli', switchyard: 'operations/cli' } as const;
 
-/** Source of a program: TypeScript in a checkout, compiled in an installed package. */
-const entryOf = (root: string, name: keyof typeof programs): string =>
-  ['.ts', '.js'].map((ending) => programs[name] + ending).find((path) => existsSync(join(root, path))) ??
-  programs[name];
-
-/** Puts the program of somebody's own repository in the place of this one's. */
-const ownProgram = (root: string, project: string): Plugin => ({
-  name: 'own-program',
-  setup(builder) {
-    builder.onResolve({ filter: /^\.\.\/index$/ }, ({ resolveDir }) =>
-      resolveDir === join(root, 'operations') ? { path: join(project, OWN_PROGRAM) } : undefined,
-    );
-    builder.onResolve({ filter: /^\.\/own-transform$/ }, ({ resolveDir }) =>
-      resolveDir === join(root, 'operations') && existsSync(join(project, OWN_TRANSFORM))
-        ? { path: join(project, OWN_TRANSFORM) }
-        : undefined,
-    );
-    // One copy of what runs and of what is run.
-    builder.onResolve({ filter: /^switchyard$/ }, () => ({ path: join(root, 'operations', 'library.js') }));
-  },
-});
-
 /** The files that a bundle was made of, relative to the checkout. */
 const filesOf = ({ inputs }: Metafile): string[] =>
   Object.keys(inputs).filter((path) => !/^[a-z-]+:|^<|^packages\.ts$/.test(path));
@@ -79,7 +66,7 @@ export async function bundleProgram(
 ): Promise<string[]> {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [entryOf(root, name)],
+    entryPoints: [sourceOf(root, programs[name])],
     outfile,
     ...common,
     external: [...common.external, ...external],
@@ -88,11 +75,19 @@ export async function bundleProgram(
   return filesOf(metafile);
 }
 
-/** Packages by the names under which the sources of a program import them, sorted. */
-async function importedPackages(root: string, entry: string): Promise<string[]> {
+/**
+ * What sources import.
+ * @param from what the paths of files are relative to
+ * @returns packages by the names under which the sources import them, and the sources themselves
+ */
+async function importsOf(
+  from: string,
+  entries: readonly string[],
+): Promise<{ readonly packages: readonly string[]; readonly files: readonly string[] }> {
   const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: [entry],
+    absWorkingDir: from,
+    entryPoints: [...entries],
+    outdir: join(from, 'unwritten'),
     bundle: true,
     write: false,
     metafile: true,
@@ -102,20 +97,75 @@ async function importedPackages(root: string, entry: string): Promise<string[]> 
     logLevel: 'warning',
   });
   const imports = Object.values(metafile.inputs).flatMap((input) => input.imports);
-  return [...new Set(imports.filter(({ external }) => external).map(({ path }) => path))].sort();
+  const names = imports.filter(({ external }) => external).map(({ path }) => path);
+  return {
+    packages: [...new Set(names)].filter(
+      (name) => !isBuiltin(name) && name !== 'esbuild' && entryOf(LIBRARY, name) === undefined,
+    ),
+    files: filesOf(metafile),
+  };
+}
+
+/** Has some packages come from another folder than where the bundle of packages is made. */
+const packagesFrom = (folder: string, names: ReadonlySet<string>): Plugin => ({
+  name: 'packages-from',
+  setup(builder) {
+    const here = {};
+    builder.onResolve({ filter: /^[^./]/ }, ({ path, importer, kind, pluginData }) =>
+      names.has(path) && importer === 'packages.ts' && pluginData !== here
+        ? builder.resolve(path, { kind, resolveDir: folder, pluginData: here })
+        : undefined,
+    );
+  },
+});
+
+/** Where the delivery image keeps what it compiles merge requests of a repository with that installs Switchyard. */
+const productIn = (out: string): string => join(out, 'lib', 'product');
+
+/**
+ * Switchyard's own sources, the services that come with it, and which program and version it is.
+ * @param files its sources, relative to `root`
+ * @returns further files that this was made of, relative to `root`
+ */
+function copyProduct(root: string, project: string, out: string, files: readonly string[]): string[] {
+  const product = productIn(out);
+  // Some say where their folder's sources begin.
+  const manifests = files
+    .flatMap((file) => ancestors(file).map((folder) => join(folder, 'package.json')))
+    .filter((file) => existsSync(join(root, file)));
+  const services = readdirSync(join(root, 'catalog', 'services')).map((file) => `catalog/services/${file}`);
+  for (const file of new Set([...files, ...manifests, ...services]))
+    cpSync(join(root, file), join(product, file), { dereference: true });
+  writeFileSync(join(product, PROGRAM_FILE), `${programOf(root)}\n`);
+  writeFileSync(join(product, VERSION_FILE), `${switchyardIn(project) ?? ''}\n`);
+  return [...services, relative(root, join(project, 'package-lock.json'))];
+}
+
+/** The folders that a path is in, without the one that it is relative to. */
+function ancestors(path: string): string[] {
+  const folder = dirname(path);
+  return folder === '.' ? [] : [...ancestors(folder), folder];
 }
 
 /**
- * One bundle of every package that this repository's programs import, by name. With it, and the compiler beside it, a
- * preview compiles and runs the program of a merge request where there is no package registry.
+ * One bundle of every package that the programs import, by name. With it, and the compiler beside it, a preview compiles and
+ * runs the program of a merge request where there is no package registry.
+ * @param project whose program that is; where it installs Switchyard, that is laid out beside the bundle. @default `root`
  * @returns the files that they were made of, relative to `root`
  */
-export async function bundlePackages(root: string, out: string): Promise<string[]> {
-  const sources = await importedPackages(root, entryOf(root, 'switchyard'));
-  const packages = sources.filter(
-    (name) =>
-      !isBuiltin(name) && name !== 'esbuild' && existsSync(join(root, 'node_modules', packageOf(name))),
+export async function bundlePackages(root: string, out: string, project = root): Promise<string[]> {
+  const installs = project !== root;
+  const parts = installs ? [programs.switchyard, ...Object.values(LIBRARY)] : [programs.switchyard];
+  const product = await importsOf(
+    root,
+    parts.map((part) => sourceOf(root, part)),
   );
+  const sources = [OWN_PROGRAM, OWN_TRANSFORM].filter((file) => existsSync(join(project, file)));
+  const own = installs ? await importsOf(project, sources) : { packages: [], files: [] };
+  const further = new Set(own.packages.filter((name) => !product.packages.includes(name)));
+  const packages = [...product.packages, ...further]
+    .filter((name) => installedFor(further.has(name) ? project : root, packageOf(name)) !== undefined)
+    .sort();
   const table = packages.map((name) => `  ${JSON.stringify(name)}: () => require(${JSON.stringify(name)}),`);
   const { metafile } = await build({
     absWorkingDir: root,
@@ -126,15 +176,15 @@ export async function bundlePackages(root: string, out: string): Promise<string[
     },
     outfile: join(out, 'lib', 'packages.js'),
     ...common,
+    plugins: [...common.plugins, packagesFrom(project, further)],
   });
   // The compiler is a program of its own for the image's platform, and a small package that starts it.
   for (const name of ['esbuild', '@esbuild/linux-x64']) {
-    const installed = join(root, 'node_modules', name);
-    if (existsSync(installed)) {
+    const installed = installedFor(root, name);
+    if (installed !== undefined)
       cpSync(installed, join(out, 'node_modules', name), { recursive: true, dereference: true });
-    }
   }
-  return filesOf(metafile);
+  return [...filesOf(metafile), ...(installs ? copyProduct(root, project, out, product.files) : [])];
 }
 
 const packageOf = (specifier: string): string =>
@@ -171,7 +221,7 @@ export async function buildDeliveryImage(
     chmodSync(join(out, 'bin', name), 0o755);
   }
   writeFileSync(join(out, PROGRAM_FILE), `${programOf(root, project)}\n`);
-  if (options.previews) files.push(...(await bundlePackages(root, out)));
+  if (options.previews) files.push(...(await bundlePackages(root, out, project)));
   cpSync(join(root, 'delivery', 'library'), join(out, 'library'), { recursive: true });
   cpSync(join(root, 'delivery', 'image', 'Dockerfile'), join(out, 'Dockerfile'));
   return [...new Set(files)].sort();

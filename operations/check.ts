@@ -1,5 +1,5 @@
 import { describeProblem, type Problem, ProblemsError } from '../catalog/problems';
-import { type Folders, loadModel } from '../components/load';
+import { type Folders, loadModel, parsedOnce } from '../components/load';
 import { rules } from '../rules';
 import { assertRules } from '../rules/assert';
 import { stackNames, unreadStacks } from '../stacks/load';
@@ -18,9 +18,10 @@ export interface Checked {
 export function checkAll(folders: Folders, environment?: string): Checked[] {
   const problems = new Map<string, Problem>();
   for (const problem of unreadStacks(folders.stacks)) problems.set(describeProblem(problem), problem);
+  const parsed = parsedOnce();
   const checked = (environment ? [environment] : stackNames(folders.stacks)).flatMap((name) => {
     try {
-      const model = loadModel(folders, name);
+      const model = loadModel(folders, name, undefined, parsed);
       assertRules(model);
       const unqueued = model.modules.flatMap((module) => {
         const why = whyNoQueue(model.settings, module);

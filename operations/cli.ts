@@ -15,6 +15,7 @@ import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
 import { queue } from './commands/queue';
 import { rebuild } from './commands/rebuild';
+import { redact } from './commands/redact';
 import { refresh } from './commands/refresh';
 import { releases } from './commands/releases';
 import { render } from './commands/render';
@@ -25,7 +26,6 @@ import { scrub } from './commands/scrub';
 import { serve } from './commands/serve';
 import { status } from './commands/status';
 import { up } from './commands/up';
-import { withhold } from './commands/withhold';
 import { EXIT, exitCodes } from './refusal';
 
 /** The `switchyard` command line: one file a command in `commands/`. */
@@ -59,7 +59,7 @@ export function cli(): Command {
     render,
     replay,
     moduleCommands,
-    withhold,
+    redact,
     scrub,
     serve,
     judge,

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { imageContext, programOf } from '../catalog/program';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Place } from '../catalog/place';
+import { imageContext, OWN_JENKINS_CONTEXT, programOf } from '../catalog/program';
 import type { Model } from '../components/model';
 import { makeNoted, markOf } from './marks';
 import { here } from './place';
@@ -84,11 +86,46 @@ function take(made: string, context: string): void {
   }
 }
 
-/** Lays out what the program builds the delivery image from, where this is a checkout or somebody's own repository. */
-export async function layOutImage({ settings }: Model): Promise<void> {
-  const { product, project } = here();
+/** Paths of a folder's files and their texts. */
+const contentOf = (folder: string): Map<string, string> =>
+  new Map(
+    existsSync(folder)
+      ? readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+          const path = join(entry.parentPath, entry.name);
+          return entry.isFile() ? [[relative(folder, path), readFileSync(path, 'latin1')]] : [];
+        })
+      : [],
+  );
+
+/**
+ * Copies the context of Jenkins' image into a repository that installs Switchyard, unless it stands there.
+ * @returns whether it was copied
+ */
+export function layOutJenkins(product: string, project: string): boolean {
+  const from = join(product, 'components', 'jenkins', 'image');
+  const context = join(project, OWN_JENKINS_CONTEXT);
+  if (isDeepStrictEqual(contentOf(from), contentOf(context))) return false;
+  const made = `${context}.${randomUUID()}`;
+  try {
+    cpSync(from, made, { recursive: true });
+    take(made, context);
+    return true;
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Lays out what the program builds images from, where this is a checkout or somebody's own repository.
+ * @param place which of them. @default the one around the current folder
+ */
+export async function layOutImages(
+  { settings }: Pick<Model, 'settings'>,
+  { product, project }: Place = here(),
+): Promise<void> {
   if (!['cli.ts', 'cli.js'].some((name) => existsSync(join(product, 'delivery', name)))) return;
   // Loaded here, because the delivery image, which has no bundler, runs this file too.
   const { buildDeliveryImage } = await import('./build');
   await layOut(product, settings.topologyProject !== undefined, buildDeliveryImage, project);
+  if (project !== product) layOutJenkins(product, project);
 }

@@ -2,6 +2,7 @@ import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders } from '../components/load';
 import program from '../index';
 import { checkAll } from './check';
+import { beforePlainPulumi } from './plain';
 import { transformOf } from './transform';
 
 // What a repository of one's own imports from the package `switchyard`.
@@ -29,14 +30,21 @@ function placeIn(folder: string): Place {
   );
 }
 
+/** Whether plain `pulumi` runs the program: its Node.js host says so by variables, the Automation API without any. */
+const isPlainPulumi = (): boolean => process.env.PULUMI_NODEJS_PROJECT !== undefined;
+
 /**
- * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one.
+ * The whole topology of a repository, as Pulumi's program, with what its `transform.ts` changes, if it has one. Under plain
+ * `pulumi` it lays out what images are built from first, as the `switchyard` CLI does.
  * @param folder the repository: `__dirname` of its `index.ts`
  * @returns addresses that people need, to be the stack's outputs
  */
 export async function topology(folder: string): Promise<Record<string, string>> {
   const place = placeIn(folder);
-  return program(place, transformOf(place));
+  const transform = transformOf(place);
+  if (isPlainPulumi())
+    await beforePlainPulumi(defaultFolders(place.product, place.project, transform), place);
+  return program(place, transform);
 }
 
 /**

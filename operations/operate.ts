@@ -24,7 +24,7 @@ import { Engine, type EngineOperation, type Operation, type OperationResult, typ
 import { explain } from './explain';
 import { FaultGatherer } from './faults';
 import { type Growth, grown, growthLine } from './growth';
-import { layOutImage } from './lay-out';
+import { layOutImages } from './lay-out';
 import { lockHolders } from './lock';
 import { untilMigrationsEnd } from './migrations';
 import { FailedRun, type Outcome } from './outcome';
@@ -315,7 +315,7 @@ export async function operate(
     }
     if (asks && !process.stdin.isTTY) throw nothingDone(operation);
     // A deploy evaluates one module's production box and builds no image; images may be left out.
-    if (!only && !withoutImages && operation !== 'destroy') await layOutImage(model);
+    if (!only && !withoutImages && operation !== 'destroy') await layOutImages(model);
   };
   return withSession(
     environment,

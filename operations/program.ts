@@ -28,6 +28,6 @@ export async function ownProgram(project: string): Promise<PulumiFn> {
 export async function programHere(): Promise<PulumiFn> {
   const { project } = here();
   if (project !== product) return ownProgram(project);
-  const { default: program } = await import('../index');
+  const { default: program } = await import('./own-program');
   return () => program();
 }

@@ -26,6 +26,7 @@ export function withDefaults(spec: JenkinsSpec) {
       repositories: registry.repositories ?? registry.address,
       builds: registry.builds ?? { each: '4Gi', unreleased: '16Gi' },
     },
+    imageContext: spec.imageContext ?? 'components/jenkins/image',
     images: {
       jenkins: images.jenkins ?? imageFor(none, 'jenkins'),
       agent: images.agent ?? imageFor(none, 'agent'),

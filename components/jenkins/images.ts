@@ -59,8 +59,8 @@ export function jenkinsImages(spec: FullSpec): Declaration[] {
       ? []
       : [
           builtImage(spec, controllerImageHandle.name, 'switchyard/jenkins', {
-            context: 'components/jenkins/image',
-            dockerfile: 'components/jenkins/image/Dockerfile',
+            context: spec.imageContext,
+            dockerfile: `${spec.imageContext}/Dockerfile`,
             base: spec.images.jenkins,
           }),
         ]),

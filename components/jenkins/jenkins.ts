@@ -143,8 +143,10 @@ export interface JenkinsSpec {
   readonly gitlab: JenkinsGitLab;
   /** The registry that builds push to. */
   readonly registry: JenkinsRegistry;
-  /** Image of the controller, with its plugins. @default built from `components/jenkins/image`, pushed to the registry */
+  /** Image of the controller, with its plugins. @default built from `imageContext`, pushed to the registry */
   readonly image?: pulumi.Input<string>;
+  /** Folder that `image` is built from, relative to where the engine runs. @default 'components/jenkins/image' */
+  readonly imageContext?: string;
   /** Image with the commands that pipelines call. @default built by the topology, pushed to the registry */
   readonly deliveryImage?: pulumi.Input<string>;
   /** Images that it builds on or starts as they are. @default the versions that Switchyard was tested with */

@@ -144,6 +144,7 @@ export function jenkinsSpec(model: Model): JenkinsSpec {
       readerToken: outputOf(tokens.reader, 'token'),
     },
     registry: registryOf(settings),
+    imageContext: model.jenkinsContext,
     images: {
       jenkins: imageFor(settings, 'jenkins'),
       agent: imageFor(settings, 'agent'),

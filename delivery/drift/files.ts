@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** Where things stand in a workspace. `given` comes from `switchyard withhold`, before the look; `record` is what the look left. */
+/** Where things stand in a workspace. `given` comes from `switchyard redact`, before the look; `record` is what the look left. */
 export const driftPaths = (workspace: string, environment: string) => {
   const folder = join(workspace, '.switchyard', 'drift', environment);
   return {

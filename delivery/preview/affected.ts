@@ -20,11 +20,16 @@ const INERT = [
   /^(LICENSE|biome\.json|jest\.config\.js|\.gitignore|\.editorconfig)$/,
 ];
 
-/** Environments that a change of these paths can affect. Paths are relative to the repository's root. */
+/**
+ * Environments that a change of these paths can affect. Paths are relative to the repository's root.
+ * @param isSource whether a path is a source of the program, wherever it stands. @default what Switchyard's own repository has
+ * in folders that no environment is made from is none
+ */
 export function affectedEnvironments(
   paths: readonly string[],
   covered: readonly Covered[],
   present: (environment: string) => boolean,
+  isSource: (path: string) => boolean = () => false,
 ): Reach {
   const hit = new Set<string>();
   const all = () => {
@@ -33,8 +38,9 @@ export function affectedEnvironments(
   for (const path of paths) {
     const stack = /^stacks\/Pulumi\.([^/]+)\.yaml$/.exec(path)?.[1];
     const module = /^catalog\/modules\/([^/]+)\.yaml$/.exec(path)?.[1];
-    if (INERT.some((pattern) => pattern.test(path))) continue;
-    if (stack) {
+    if (isSource(path)) all();
+    else if (INERT.some((pattern) => pattern.test(path))) continue;
+    else if (stack) {
       // Also whoever previews that environment: its Pods have the file.
       for (const { name, stacks } of covered) if (stacks.includes(stack)) hit.add(name);
     } else if (module) {

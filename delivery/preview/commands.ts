@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { isOwnSource } from '../../catalog/program';
 import { heldFiles } from '../../stacks/files';
 import { loadStack, readableStack } from '../../stacks/load';
 import { exitCode, Failure } from '../failure';
@@ -12,6 +13,7 @@ import { startWords } from '../start-words';
 import { readSealed, writeSealed } from '../state';
 import type { Context } from '../verify';
 import type { Covered } from './affected';
+import { imageCompiler } from './compile';
 import {
   cancelPreview,
   checkCurrent,
@@ -101,7 +103,9 @@ function inputs<K extends Names>(names: readonly K[]) {
     'SWITCHYARD_TOPOLOGY_ENVIRONMENTS',
   ]);
   const covered = coveredBy(topology.SWITCHYARD_TOPOLOGY_ENVIRONMENTS, topology.SWITCHYARD_STACKS);
-  return { settings, covered, path: topology.SWITCHYARD_TOPOLOGY_PROJECT };
+  // In a repository that installs Switchyard any folder may hold sources of the program.
+  const isSource = imageCompiler().product === undefined ? undefined : isOwnSource;
+  return { settings, path: topology.SWITCHYARD_TOPOLOGY_PROJECT, reach: { covered, isSource } };
 }
 
 const certificateKey = (): string => readSettings(['SWITCHYARD_CERTIFICATE_KEY']).SWITCHYARD_CERTIFICATE_KEY;
@@ -112,7 +116,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     .command('preview-source')
     .description('Post the statuses as pending, check out the merge result, find the affected environments.')
     .action(async () => {
-      const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabMergeRequestIid']);
+      const { settings, path, reach } = inputs(['BUILD_URL', 'gitlabMergeRequestIid']);
       const { group, ...context } = shell.context();
       const workspace = shell.workspace();
       rmSync(join(workspace, '.switchyard', 'preview'), { recursive: true, force: true });
@@ -121,7 +125,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
         mergeRequest: settings.gitlabMergeRequestIid,
         build: settings.BUILD_URL,
         folder: join(workspace, SOURCE),
-        covered,
+        ...reach,
       };
       const session = await startPreview(context, request, async (started) => {
         await givePods(workspace);
@@ -241,7 +245,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
     });
 
   const applying = () => {
-    const { settings, covered, path } = inputs(['BUILD_URL', 'gitlabAfter', 'gitlabBefore', 'gitlabBranch']);
+    const { settings, path, reach } = inputs(['BUILD_URL', 'gitlabAfter', 'gitlabBefore', 'gitlabBranch']);
     const { group, ...context } = shell.context();
     const request = {
       project: `${group}/${path}`,
@@ -250,7 +254,7 @@ export function addPreviewCommands(top: Command, shell: Shell): void {
       branch: settings.gitlabBranch,
       build: settings.BUILD_URL,
       folder: join(shell.workspace(), SOURCE),
-      covered,
+      ...reach,
       key: certificateKey(),
     };
     return { context, request };

@@ -60,6 +60,8 @@ export interface PreviewRequest {
   readonly folder: string;
   /** Environments that previews cover, in the order of applying. */
   readonly covered: readonly Covered[];
+  /** See `affectedEnvironments`. */
+  readonly isSource?: (path: string) => boolean;
 }
 
 const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0] ?? '';
@@ -177,6 +179,7 @@ async function checkOutResult(
     await copy.changedPaths(baseSha, 'HEAD'),
     request.covered,
     (name) => existsSync(join(request.folder, 'stacks', stackFile(name))),
+    request.isSource,
   );
   if (removed.length > 0) {
     return refuse(
@@ -383,6 +386,8 @@ export interface ApplyRequest {
   /** Folder for the checkout. */
   readonly folder: string;
   readonly covered: readonly Covered[];
+  /** See `affectedEnvironments`. */
+  readonly isSource?: (path: string) => boolean;
   readonly key: string;
 }
 
@@ -434,6 +439,7 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
     await copy.changedPaths(from, request.commit),
     request.covered,
     () => true,
+    request.isSource,
   );
   const plans = environments.map((environment) => {
     const plan = planOf(environment);

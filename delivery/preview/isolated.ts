@@ -74,7 +74,7 @@ export interface IsolationRequest {
   /** An empty folder, which goes with the run. */
   readonly home: string;
   readonly environment: string;
-  /** Folder of what `switchyard withhold` gave. */
+  /** Folder of what `switchyard redact` gave. */
   readonly given: string;
   /** Folder of the stack files. */
   readonly stacks: string;
@@ -92,7 +92,7 @@ export const variablesOf = (names: readonly string[]): Record<string, string> =>
     }),
   );
 
-/** Data that `switchyard withhold` gives a program beside the state. */
+/** Data that `switchyard redact` gives a program beside the state. */
 export const givenPaths = (given: string) => ({
   ledger: join(given, 'ledger.yaml'),
   found: join(given, 'found.json'),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exitCode, Failure } from '../failure';
-import { compileProgram, imagePackages } from './compile';
+import { compileMerged, imageCompiler, requireSameSwitchyard } from './compile';
 import { type HandoverPaths, LONGEST_LOG, type Order, readOrder, writeEnded } from './handover';
 import { KILLED, variablesOf } from './isolated';
 
@@ -66,21 +66,21 @@ function runLogged(
 /**
  * Waits for what the engine's side hands over, compiles the merge result there and runs its own `switchyard serve`, which
  * waits for that engine. How it ended is left for that side.
- * @param packages the image's bundle of packages @default beside this program
+ * @param compiler what the image has for that @default what is beside this program
  */
-export async function runProgram(paths: HandoverPaths, packages = imagePackages()): Promise<void> {
+export async function runProgram(paths: HandoverPaths, compiler = imageCompiler()): Promise<void> {
   await requireConfined();
   let order = readOrder(paths);
   for (; order === undefined; order = readOrder(paths)) await sleep(LOOK_MS);
   const home = mkdtempSync(join(tmpdir(), 'program-'));
   try {
-    const program = join(home, 'switchyard.js');
-    await compileProgram(paths.source, program, packages);
+    requireSameSwitchyard(paths.source, compiler);
+    const program = await compileMerged(paths.source, home, compiler);
     const served = ['--socket', paths.language, '--rules', paths.rules];
     const code = await runLogged(
-      [process.execPath, program, 'serve', order.environment, ...served],
+      [process.execPath, program.file, 'serve', order.environment, ...served],
       paths.log,
-      { cwd: paths.source, env: { ...variablesOf(PASSED), ...order.variables, HOME: home } },
+      { cwd: paths.source, env: { ...variablesOf(PASSED), ...order.variables, ...program.env, HOME: home } },
     );
     writeEnded(paths, { code });
   } catch (error) {

@@ -18,7 +18,7 @@ import { imageContext } from '../../catalog/program';
 import { stackFile } from '../../stacks/load';
 import { yamlText } from '../../text/yaml';
 import { exitCode, Failure } from '../failure';
-import { compileProgram, imagePackages } from './compile';
+import { type Compiled, compileMerged, requireSameSwitchyard } from './compile';
 import {
   copyStacks,
   type EndedProgram,
@@ -181,8 +181,6 @@ export async function runPreview(request: RunRequest): Promise<number> {
           SWITCHYARD_WHOLE_STACKS: join(shared.source, 'stacks'),
           SWITCHYARD_LEDGER_FILE: shared.ledger,
           SWITCHYARD_FOUND_FILE: shared.found,
-          SWITCHYARD_CATALOG: join(shared.source, 'catalog'),
-          SWITCHYARD_LIBRARY: join(shared.source, 'delivery', 'library'),
         },
       },
     });
@@ -221,18 +219,17 @@ export async function runCompiled(
   source: string,
   args: readonly string[],
   options: {
-    /** Beside this process' own variables. */
-    readonly env: Readonly<Record<string, string>>;
+    /** Variables beside this process' own, by what the compiled program needs. */
+    readonly env: (program: Compiled['env']) => Readonly<Record<string, string>>;
     /** @default this process' own */
     readonly cwd?: string;
   },
 ): Promise<number> {
-  const program = join(source, 'dist', 'switchyard.js');
-  await compileProgram(source, program, imagePackages());
+  const program = await compileMerged(source, join(source, 'dist'));
   return await new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], {
+    const child = spawn(process.execPath, [program.file, ...args], {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, ...options.env(program.env) },
       stdio: 'inherit',
     });
     child.on('error', reject);
@@ -241,12 +238,10 @@ export async function runCompiled(
 }
 
 /** Runs the program of a checkout that was merged, on the catalog and the stacks of that checkout. */
-export const runMerged = (source: string, args: readonly string[]): Promise<number> =>
-  runCompiled(source, args, {
+export async function runMerged(source: string, args: readonly string[]): Promise<number> {
+  requireSameSwitchyard(source);
+  return runCompiled(source, args, {
     cwd: source,
-    env: {
-      SWITCHYARD_STACKS: join(source, 'stacks'),
-      SWITCHYARD_CATALOG: join(source, 'catalog'),
-      SWITCHYARD_LIBRARY: join(source, 'delivery', 'library'),
-    },
+    env: (program) => ({ ...program, SWITCHYARD_STACKS: join(source, 'stacks') }),
   });
+}

@@ -25,7 +25,7 @@ export type Session = Readonly<Omit<z.infer<typeof sessionSchema>, 'environments
   readonly environments: readonly string[];
 };
 
-/** What the trusted side found out before the preview: written by `switchyard withhold`, never seen by its Pod. */
+/** What the trusted side found out before the preview: written by `switchyard redact`, never seen by its Pod. */
 export const aboutSchema = z.strictObject({
   environment: z.string(),
   state: z.string().regex(/^[0-9a-f]{64}$/),
@@ -88,13 +88,13 @@ export const readSession = (workspace: string): Session =>
     'Run `delivery preview-source` first, in the same folder.',
   );
 
-/** @throws Failure (exit 2) when `switchyard withhold` left none */
+/** @throws Failure (exit 2) when `switchyard redact` left none */
 export const readAbout = (file: string): About =>
-  readOurs(file, aboutSchema, 'Run `switchyard withhold` for this environment first.');
+  readOurs(file, aboutSchema, 'Run `switchyard redact` for this environment first.');
 
 /**
  * What a plan was compared on, for `switchyard up --basis`.
- * @throws Failure (exit 2) when `switchyard withhold` left none
+ * @throws Failure (exit 2) when `switchyard redact` left none
  */
 export const readBasis = (file: string): string => {
   const basis = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
@@ -102,7 +102,7 @@ export const readBasis = (file: string): string => {
   throw new Failure(
     exitCode.input,
     `${file}: is missing or not what was written there.`,
-    'Run `switchyard withhold` for this environment first.',
+    'Run `switchyard redact` for this environment first.',
   );
 };
 

@@ -72,7 +72,7 @@ export const withoutImages = (command: Command): Command =>
 export const basis = (command: Command): Command =>
   command.option(
     '--basis <fingerprint>',
-    'change nothing where the state or the ledger is not what `withhold` found, and wrote into its file `basis`',
+    'change nothing where the state or the ledger is not what `redact` found, and wrote into its file `basis`',
   );
 
 export const yes = (command: Command): Command => command.option('--yes', 'do not ask');

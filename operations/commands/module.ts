@@ -17,7 +17,7 @@ interface Flags extends CommonOptions {
 const collect = (value: string, earlier: string[] | undefined): string[] => [...(earlier ?? []), value];
 
 export const moduleCommands: AddCommand = (program) => {
-  const command = program.command('module').description('what concerns one module');
+  const command = program.command('module').description('commands for one module');
   withJson(command.command('new <name>'))
     .description(
       'write a module into the catalog and a skeleton of its repository; asks for what is not said',

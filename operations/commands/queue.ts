@@ -9,8 +9,11 @@ interface QueueOptions extends CommonOptions {
 
 export const queue: AddCommand = (program) => {
   withJson(program.command('queue <environment>'))
-    .description('say who waits to be merged, what is tested together, and what each one waits for')
-    .option('--watch', 'again whenever that changes, until you end it; with --json a document a line')
+    .description('show who waits to be merged, what is tested together, and what each one waits for')
+    .option(
+      '--watch',
+      'show it again whenever it changes, until interrupted; with --json one document a line',
+    )
     .option(
       '--page <folder>',
       'render the topology into it as well, with a picture of the queue on its page; with --watch a page that renews itself',

@@ -17,7 +17,7 @@ interface Options extends CommonOptions {
 export const render: AddCommand = (program) => {
   withJson(program.command('render <environment> [module]'))
     .description('write all manifests, a page and the list of resources; needs no engine, cluster or network')
-    .requiredOption('--out <folder>', 'where to')
+    .requiredOption('--out <folder>', 'folder to write to')
     .option('--open', 'show the page in a browser; where there is none, say where the page is')
     .action((environment: string, module: string | undefined, options: Options) =>
       toItsEnd('Render', environment, options, async () => {

@@ -4,7 +4,7 @@ export const status: AddCommand = (program) => {
   environmentCommand(
     program,
     'status',
-    'say what is released, what runs and how the last jobs ended',
+    'show what is released, what runs and how the last jobs ended',
     async (environment) => {
       const { status: run } = await import('../status');
       return run(environment);

@@ -3,7 +3,7 @@ import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { fetchReleases } from '../../components/ask-gitlab';
 import { metricsText, pushDrift } from '../../delivery/metrics';
 import { assertRules } from '../../rules/assert';
-import { layOutImage } from '../lay-out';
+import { layOutImages } from '../lay-out';
 import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../operate';
 import type { Outcome } from '../outcome';
 import { gitlabOf, readObject } from '../outside';
@@ -138,7 +138,7 @@ export async function drift(
         assertRules(model);
         requireSecrets(folders, model);
         if (!options.yes && !process.stdin.isTTY) throw nothingDone('fix');
-        await layOutImage(model);
+        await layOutImages(model);
       },
     },
   );

@@ -66,6 +66,8 @@ const TYPESCRIPT = `${JSON.stringify(
       lib: ['ES2023'],
       module: 'CommonJS',
       moduleResolution: 'Bundler',
+      // Pulumi's Node.js host compiles without it by folders, and TypeScript 6 wants it said.
+      rootDir: '.',
       strict: true,
       isolatedModules: true,
       esModuleInterop: true,
@@ -120,7 +122,9 @@ npx switchyard render ${environment} --out rendered --open
 npx switchyard up ${environment}
 \`\`\`
 
-Another version of Switchyard: install it, read its CHANGELOG.md, \`npx switchyard preview ${environment}\`.
+Another version of Switchyard: \`npm update switchyard\` (of a file: \`npm install <the new file>\`), read its CHANGELOG.md, which says what \`up\` will change, then \`npx switchyard preview ${environment}\`.
+
+Merge requests on this repository can be previewed and applied by the topology itself: \`switchyard:topologyProject\` in the stack file (docs/previews.md of Switchyard).
 `;
 
 /** Every file of it: path → text. The same repository has the same bytes, whenever and wherever it is made. */

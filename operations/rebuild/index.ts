@@ -7,7 +7,7 @@ import { assertRules } from '../../rules/assert';
 import { isOneCluster } from '../../stacks/clusters';
 import { secretSources } from '../../stacks/secrets';
 import { questionFor } from '../confirm';
-import { layOutImage } from '../lay-out';
+import { layOutImages } from '../lay-out';
 import { nothingDone, requireSecrets, type Session, withSession } from '../operate';
 import { FailedRun, type Outcome } from '../outcome';
 import { gitlabOf, listObjects } from '../outside';
@@ -283,7 +283,7 @@ export async function runRebuild(
   for (const line of planLines(prepared.plan)) terminal.note(line);
   if (!options.yes) await asked(environment, prepared.model, terminal);
   const journal = openJournal(environment, options, prepared);
-  await layOutImage(prepared.model);
+  await layOutImages(prepared.model);
   // A lost state holds no secret that could be kept, and what is taken over comes without them.
   process.env[ROTATING_VARIABLE] = EVERY;
   try {

@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { loadCatalog, readCatalogTexts } from '../../catalog/load';
 import { placeOf } from '../../catalog/place';
-import { PROGRAM_FILE, programOf } from '../../catalog/program';
+import { isOwnSource, ownProgramId, PROGRAM_FILE, programOf } from '../../catalog/program';
 import { catalogTexts } from '../support/model';
 
 // An installed package beside a repository that uses it, and what both give together.
@@ -78,6 +79,24 @@ test.each([
   expect(before).toMatch(/^[0-9a-f]{64}$/);
   write(`own/${path}`, 'changed\n');
   expect(programOf(product, project) !== before).toBe(another);
+});
+
+test('a commit of such a repository is the program of its checkout', () => {
+  for (const path of ['components/mine/mine.ts', 'test/topology.test.js', 'README.md'])
+    write(`own/${path}`, path);
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: project, encoding: 'utf8' });
+  git('init', '--quiet');
+  git('add', '--all', '--', ':!node_modules');
+  const blobs = git('ls-files', '--stage')
+    .split('\n')
+    .filter(Boolean)
+    .map((line): [string, string] => {
+      const [about = '', path = ''] = line.split('\t');
+      return [path, about.split(' ')[1] ?? ''];
+    });
+  expect(blobs.length).toBeGreaterThan(5);
+  expect(ownProgramId('a'.repeat(64), blobs)).toBe(programOf(product, project));
+  expect(blobs.map(([path]) => path).filter(isOwnSource)).toEqual(['components/mine/mine.ts', 'index.ts']);
 });
 
 test('so does another version of the package', () => {

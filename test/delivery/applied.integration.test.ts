@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { programOf } from '../../catalog/program';
+import { PROGRAM_FILE, programOf } from '../../catalog/program';
 import { checkOutProgram } from '../../delivery/applied';
 import { run } from '../../delivery/commands';
 import { WorkingCopy } from '../../delivery/git';
@@ -35,7 +35,10 @@ describe('the program that was applied', () => {
     return { commit, folder };
   };
   /** The program of a commit, told from its files on disk. */
-  const programAt = async (commit: string): Promise<string> => {
+  const programAt = async (
+    commit: string,
+    of: (folder: string) => string = (folder) => programOf(folder),
+  ): Promise<string> => {
     const copy = new WorkingCopy(join(world.folder, `commit-${count++}`), {
       url: cloneUrl(world.context.gitlabUrl, PROJECT),
       token: world.context.token,
@@ -43,7 +46,7 @@ describe('the program that was applied', () => {
     await copy.open();
     await copy.fetchUntil(['main'], () => copy.has(commit));
     await copy.checkOut(commit);
-    return programOf(copy.folder);
+    return of(copy.folder);
   };
 
   test('is that of the newest commit which has it, whatever else came since', async () => {
@@ -56,6 +59,19 @@ describe('the program that was applied', () => {
     const { folder } = await checkOut(old);
     expect(readFileSync(join(folder, 'components/a.ts'), 'utf8')).toBe('a\n');
     expect(programOf(folder)).toBe(old);
+  });
+
+  test('is found by the Switchyard that the repository installs, where it installs one', async () => {
+    const product = join(world.folder, 'product');
+    mkdirSync(product);
+    writeFileSync(join(product, PROGRAM_FILE), `${'a'.repeat(64)}\n`);
+    const older = await world.push('main', { 'addresses/own.ts': 'a\n' });
+    await world.push('main', { 'addresses/own.ts': 'b\n' });
+    const program = await programAt(older, (folder) => programOf(product, folder));
+    const folder = join(world.folder, 'own-found');
+    expect(await checkOutProgram(world.context, { project: PROJECT, program, folder, product })).toBe(older);
+    const another = { project: PROJECT, program: await programAt(older), folder, product };
+    await expect(checkOutProgram(world.context, another)).rejects.toThrow('no commit of');
   });
 
   test('is refused with what to do where no commit has it', async () => {

@@ -52,3 +52,9 @@ test('zsh has a function for each command, with its options and places', () => {
   expect(script).toContain("'--fix[put back what drifted, and nothing else]'");
   expect(script).toContain('1:value:{compadd -- ${(f)"$(_switchyard_environments)"}}');
 });
+
+test('a command that was renamed answers to its old name, which nobody is offered', () => {
+  const redact = cli().commands.find((command) => command.name() === 'redact');
+  expect(redact?.aliases()).toEqual(['withhold']);
+  expect(offered('')).not.toContain('withhold');
+});

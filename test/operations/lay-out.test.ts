@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { layOut } from '../../operations/lay-out';
+import { layOut, layOutJenkins } from '../../operations/lay-out';
 
 // When the context of the delivery image is made anew; what is in it is held by build.test.ts.
 
@@ -115,4 +115,22 @@ test('two runs at once both find it whole', async () => {
   await later();
   expect(await Promise.all([laidOut(), laidOut()])).toContain(true);
   expect(content()).toBe('one');
+});
+
+test('the context of Jenkins’ image is copied into a repository that installs Switchyard, and again when it changed', async () => {
+  const project = join(checkout, 'own');
+  const copied = () => layOutJenkins(checkout, project);
+  const context = join(project, 'dist', 'jenkins-image');
+  write('components/jenkins/image/Dockerfile', 'FROM one\n');
+  write('components/jenkins/image/scripts/start.sh', 'start\n');
+  expect(copied()).toBe(true);
+  expect(copied()).toBe(false);
+  write('components/jenkins/image/Dockerfile', 'FROM two\n');
+  rmSync(join(checkout, 'components/jenkins/image/scripts'), { recursive: true });
+  expect(copied()).toBe(true);
+  expect(readdirSync(context)).toEqual(['Dockerfile']);
+  expect(readFileSync(join(context, 'Dockerfile'), 'utf8')).toBe('FROM two\n');
+  expect(readdirSync(join(project, 'dist'))).toEqual(['jenkins-image']);
+  write('own/dist/jenkins-image/more', 'of somebody else\n');
+  expect(copied()).toBe(true);
 });

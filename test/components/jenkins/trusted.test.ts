@@ -54,7 +54,9 @@ test('a command is given to `trusted` as it stands, or by a variable that holds 
 test('every listed command is one of the delivery image', () => {
   const known = [
     ...program().commands.map((command) => `delivery ${command.name()}`),
-    ...cli().commands.map((command) => `switchyard ${command.name()}`),
+    ...cli().commands.flatMap((command) =>
+      [command.name(), ...command.aliases()].map((name) => `switchyard ${name}`),
+    ),
   ];
   expect(all.filter((command) => !known.includes(command))).toEqual([]);
 });

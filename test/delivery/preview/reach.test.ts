@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { isOwnSource } from '../../../catalog/program';
 import { affectedEnvironments, type Covered } from '../../../delivery/preview/affected';
 import { disguises, hide } from '../../../delivery/preview/hide';
 
@@ -21,6 +22,17 @@ test.each([
   [[], []],
 ])('%p affects %p', (paths, environments) => {
   expect(reach(...paths)).toEqual(environments);
+});
+
+test.each([
+  ['lab/index.ts', ['staging', 'production']],
+  ['docs/addresses.ts', ['staging', 'production']],
+  ['jest.config.js', ['staging', 'production']],
+  ['test/topology.test.js', []],
+  ['docs/lab.md', []],
+])('in a repository that installs Switchyard %p affects %p', (path, environments) => {
+  const { environments: affected } = affectedEnvironments([path], covered, () => true, isOwnSource);
+  expect(affected).toEqual(environments);
 });
 
 test('the environment that previews another is affected by what that one is: its Pods work from those files too', () => {

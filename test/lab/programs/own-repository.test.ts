@@ -8,19 +8,27 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { programOf } from '../../../catalog/program';
+import { topologyBoxes } from '../../../components/boxes';
+import { defaultFolders, loadModel } from '../../../components/load';
+import { digestEvents } from '../../../delivery/preview/events';
 import { keepNoLogs } from '../../../delivery/pulumi-home';
+import { cacheHome } from '../../../lab/steps';
+import { buildDeliveryImage } from '../../../operations/build';
 import { rules } from '../../../rules';
+import { previewBySides } from '../../delivery/preview/sides';
 import { root, stackText } from '../../support/model';
 import { acceptingProviders, SEED } from './accepting';
+import { writeFirstInputs } from './preview-inputs';
 
 // The product packed, a repository made by `init`, the package installed in it, and the commands run from there: the
 // engine is the real one, its plug-ins accept everything. Packages of others come from npm's registry or its cache.
@@ -175,6 +183,11 @@ export = async () => {
 };
 `;
 
+let engine: Readonly<Record<string, string>>;
+/** What the engine says it would do, or did, to what: operation and type of each resource that is not as it was. */
+const typesOf = (document: Record<string, unknown>) =>
+  (document.resources as readonly { readonly urn: string }[]).map(({ urn }) => urn.split('::')[2]);
+
 test('up makes the topology and components of its own, and a second one changes nothing', async () => {
   writeFileSync(join(own, 'index.ts'), EXTENDED);
   mkdirSync(join(own, 'components'));
@@ -189,11 +202,13 @@ test('up makes the topology and components of its own, and a second one changes 
   writeFileSync(join(work, 'ledger.yaml'), 'modules: {}\n');
   writeFileSync(join(work, 'found.json'), '{}\n');
   keepNoLogs(join(work, 'home'));
-  const env = {
-    PATH: [await acceptingProviders(join(work, 'engine')), path].join(delimiter),
+  engine = {
+    // Pulumi's hosts of languages stand beside the toolchain's command line.
+    PATH: [await acceptingProviders(join(work, 'engine')), path, join(cacheHome(), 'bin')].join(delimiter),
     PULUMI_BACKEND_URL: `file://${join(work, 'state')}`,
     PULUMI_CONFIG_PASSPHRASE: 'only for this test',
     PULUMI_HOME: join(work, 'home'),
+    PULUMI_SKIP_UPDATE_CHECK: 'true',
     KUBECONFIG: join(work, 'none'),
     SWITCHYARD_SEED: SEED,
     GITLAB_TOKEN: 'root-token',
@@ -201,19 +216,87 @@ test('up makes the topology and components of its own, and a second one changes 
     SWITCHYARD_FOUND_FILE: join(work, 'found.json'),
   };
   const up = async () => {
-    const text = await said('npx', ['--no-install', 'switchyard', 'up', 'test', '--yes', '--json'], { env });
+    const args = ['--no-install', 'switchyard', 'up', 'test', '--yes', '--json'];
+    const text = await said('npx', args, { env: engine });
     return JSON.parse(text.slice(text.indexOf('{'))) as Record<string, unknown>;
   };
-  const types = (document: Record<string, unknown>) =>
-    (document.resources as readonly { readonly urn: string }[]).map(({ urn }) => urn.split('::')[2]);
-  const made = types(await up());
+  const made = typesOf(await up());
   expect(made).toContain('own:index:Mine');
   expect(made).toContain('switchyard:index:Topology$switchyard:gitlab:Gitlab$gitlab:index/group:Group');
   expect(made.length).toBeGreaterThan(50);
   const state = readFileSync(join(work, 'state', '.pulumi', 'stacks', 'switchyard', 'test.json'), 'utf8');
   expect(state).toContain(NOTE);
   // It names a token that the accepting provider never issues, so it is one change in every run.
-  expect(types(await up()).length).toBeLessThanOrEqual(1);
+  expect(typesOf(await up()).length).toBeLessThanOrEqual(1);
+});
+
+test('plain pulumi finds nothing to do there, with images that it lays out itself', async () => {
+  // Pulumi writes the state's salt into the stack file.
+  const config = join(work, 'Pulumi.test.yaml');
+  cpSync(join(own, 'stacks', 'Pulumi.test.yaml'), config);
+  rmSync(join(own, 'dist'), { recursive: true });
+  const args = ['--stack', 'test', '--config-file', config, '--non-interactive'];
+  const text = await said('pulumi', ['preview', ...args, '--json'], { env: engine });
+  const { changeSummary } = JSON.parse(text) as { changeSummary: Readonly<Record<string, number>> };
+  const { same = 0, ...changes } = changeSummary;
+  expect(same).toBeGreaterThan(100);
+  // See above.
+  expect(Object.values(changes).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1);
+  for (const context of ['image', 'jenkins-image'])
+    expect(existsSync(join(own, 'dist', context, 'Dockerfile'))).toBe(true);
+  await said('pulumi', ['up', ...args, '--yes', '--skip-preview'], { env: engine });
+  const file = join(own, 'catalog', 'modules', 'shop.yaml');
+  const before = readFileSync(file, 'utf8');
+  writeFileSync(file, `${before}prot: 1\n`);
+  const env = { ...engine, PULUMI_NODEJS_TRANSPILE_ONLY: 'true' };
+  const fault = await said('pulumi', ['preview', ...args], { env }).catch((error: Error) => error.message);
+  expect(fault).toMatch(/catalog\/modules\/shop\.yaml:\d+: prot: is not a known key/);
+  expect(fault).not.toMatch(/^\s+at .*\.[jt]s:\d+/m);
+  writeFileSync(file, before);
+});
+
+test('a merge request on it is previewed by its delivery image', async () => {
+  const product = realpathSync(join(own, 'node_modules', 'switchyard', 'dist', 'package'));
+  const image = join(work, 'image-previews');
+  await buildDeliveryImage(product, { out: image, previews: true, project: own });
+  const workspace = join(work, 'workspace');
+  const source = join(workspace, 'source');
+  cpSync(own, source, {
+    recursive: true,
+    filter: (path) => !/^(?:node_modules|dist|rendered)$/.test(relative(own, path)),
+  });
+  writeFileSync(join(source, 'components', 'mine.ts'), "export const KIND = 'switchyard:own:Changed';\n");
+  writeFirstInputs(workspace, topologyBoxes(loadModel(defaultFolders(product, own), 'test')));
+  const before = process.env.PATH;
+  process.env.PATH = engine.PATH;
+  const preview = async () => {
+    const { code, record } = await previewBySides({
+      workspace,
+      environment: 'test',
+      delivery: join(image, 'lib', 'delivery.js'),
+      timeoutMs: 600_000,
+      path: process.env.PATH ?? '',
+    });
+    return { code, record, plan: digestEvents(record['events.jsonl'] ?? '') };
+  };
+  try {
+    const { code, record, plan } = await preview();
+    expect(plan.faults).toEqual([]);
+    expect({ code, log: record.log }).toMatchObject({ code: 0 });
+    expect(JSON.parse(record['rules.json'] ?? '')).toEqual([]);
+    const types = new Set(plan.changes.map(({ type }) => type));
+    expect(types).toContain('kubernetes:apps/v1:Deployment');
+    expect(types).toContain('switchyard:own:Changed');
+    const lock = join(source, 'package-lock.json');
+    const locked = JSON.parse(readFileSync(lock, 'utf8'));
+    locked.packages['node_modules/switchyard'].version = '9.9.9';
+    writeFileSync(lock, JSON.stringify(locked));
+    const upgraded = await preview();
+    expect(upgraded.code).toBe(1);
+    expect(upgraded.plan.faults.join()).toMatch(/installs Switchyard 9\.9\.9, and the delivery image has /);
+  } finally {
+    process.env.PATH = before;
+  }
 });
 
 test('the delivery image has that program, and runs where there are no packages', async () => {
@@ -238,4 +321,10 @@ test('the delivery image has that program, and runs where there are no packages'
   await started('switchyard', 'render', 'test', '--out', join(work, 'rendered-there'));
   expect(manifests(join(work, 'rendered-there'))).toContain(NOTE);
   expect(await started('delivery', '--help')).toContain('Usage: delivery');
+  const previewed = await said(
+    process.execPath,
+    [join(image, 'lib', 'switchyard.js'), 'preview', 'test', '--without-images', '--json'],
+    { cwd: image, env: { ...engine, ...env } },
+  );
+  expect(typesOf(JSON.parse(previewed.slice(previewed.indexOf('{')))).length).toBeLessThanOrEqual(1);
 });

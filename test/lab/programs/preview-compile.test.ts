@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { programOf } from '../../../catalog/program';
-import { compileProgram } from '../../../delivery/preview/compile';
+import { compileMerged, imageCompiler } from '../../../delivery/preview/compile';
 import { buildDeliveryImage, bundlePackages } from '../../../operations/build';
 import { makeWorld, PROJECT } from '../../delivery/world';
 import { root } from '../../support/model';
@@ -16,10 +16,9 @@ test('a preview compiles the program of a merge request with what its image has,
   const image = mkdtempSync(join(tmpdir(), 'switchyard-image-'));
   try {
     await bundlePackages(root, image);
-    const packages = join(image, 'lib', 'packages.js');
-    const program = join(image, 'lib', 'merged.js');
-    await compileProgram(root, program, packages);
-    const said = execFileSync(process.execPath, [program, 'check', 'lab'], {
+    const compiler = imageCompiler(join(image, 'lib'));
+    const { file } = await compileMerged(root, join(image, 'merged'), compiler);
+    const said = execFileSync(process.execPath, [file, 'check', 'lab'], {
       cwd: root,
       encoding: 'utf8',
       env: { PATH: process.env.PATH },
@@ -28,7 +27,7 @@ test('a preview compiles the program of a merge request with what its image has,
     const source = join(image, 'source');
     mkdirSync(join(source, 'operations'), { recursive: true });
     writeFileSync(join(source, 'operations', 'cli.ts'), "import 'left-pad';\n");
-    await expect(compileProgram(source, join(image, 'lib', 'x.js'), packages)).rejects.toThrow(
+    await expect(compileMerged(source, join(image, 'other'), compiler)).rejects.toThrow(
       /operations\/cli\.ts:1: the package "left-pad" is not in the delivery image/,
     );
   } finally {

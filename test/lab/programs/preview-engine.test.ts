@@ -5,12 +5,11 @@ import { delimiter, dirname, join } from 'node:path';
 import { topologyBoxes } from '../../../components/boxes';
 import { digestEvents } from '../../../delivery/preview/events';
 import { stepsOf } from '../../../delivery/preview/plan';
-import { previewPaths } from '../../../delivery/preview/session';
 import { buildDeliveryImage } from '../../../operations/build';
-import { writePreviewInputs } from '../../../operations/preview/prepare';
 import { previewBySides } from '../../delivery/preview/sides';
 import { catalogTexts, root, stackText, testModel } from '../../support/model';
 import { acceptingProviders } from './accepting';
+import { writeFirstInputs } from './preview-inputs';
 
 // A preview as its Pod makes it: the engine and the program in two processes, of which the second has no network. The
 // engine is the real one; its plug-ins accept everything.
@@ -60,40 +59,7 @@ function workspaceOf(name: string, change: (source: string) => void): string {
     writeFileSync(join(source, file), text);
   }
   change(source);
-  const resources = {
-    version: 3,
-    deployment: {
-      manifest: { time: '2026-01-01T00:00:00Z', magic: '', version: '' },
-      resources: [
-        {
-          urn: 'urn:pulumi:test::switchyard::switchyard:index:Topology$pulumi:providers:gitlab::gitlab',
-          custom: true,
-          id: 'of-the-first-up',
-          type: 'pulumi:providers:gitlab',
-          inputs: { baseUrl: 'https://gitlab.test/api/v4/' },
-        },
-      ],
-    },
-  };
-  writePreviewInputs(
-    {
-      environment: 'test',
-      deployment: resources,
-      boxes: topologyBoxes(testModel()),
-      secrets: {
-        environment: 'test',
-        seed: 'the real seed of the test, long enough to be one',
-        gitlabToken: 'glpat-real',
-        given: {},
-      },
-      ledger: 'modules: {}\n',
-      basis: 'b'.repeat(64),
-      found: {},
-      clusters: { ci: 'one', production: 'two' },
-      nodes: {},
-    },
-    previewPaths(workspace, 'test').folder,
-  );
+  writeFirstInputs(workspace, topologyBoxes(testModel()));
   return workspace;
 }
 

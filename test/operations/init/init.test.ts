@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -11,7 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProblemsError } from '../../../catalog/problems';
-import { defaultFolders } from '../../../components/load';
+import { topologyBoxes } from '../../../components/boxes';
+import { defaultFolders, loadModel } from '../../../components/load';
 import { checkAll } from '../../../operations/check';
 import { init } from '../../../operations/init';
 import { newModule } from '../../../operations/module/new';
@@ -85,6 +87,20 @@ test('its catalog and its stack file hold, with the services that come with Swit
     '# yaml-language-server: $schema=../../node_modules/switchyard/schemas/module.schema.json\n',
   );
   expect(checkAll(folders)).toEqual([{ name: 'live', modules: 1, rules: rules.length, unqueued: [] }]);
+});
+
+test('previews of its merge requests may be on, and its images are built from folders of its own', () => {
+  make('own', { environment: 'live' });
+  const stack = join(work, 'own', 'stacks', 'Pulumi.live.yaml');
+  appendFileSync(stack, '  switchyard:topologyProject: { apply: manual }\n');
+  const folders = defaultFolders(root, join(work, 'own'));
+  checkAll(folders);
+  const contexts = topologyBoxes(loadModel(folders, 'live')).flatMap(({ declarations }) =>
+    declarations.flatMap(({ type, args }) =>
+      type === 'docker:index/image:Image' ? [(args as { build: { context: string } }).build.context] : [],
+    ),
+  );
+  expect(contexts).toEqual(['dist/jenkins-image', 'dist/image-previews']);
 });
 
 test('another address of Switchyard stands as it was said', () => {
