@@ -1,3 +1,4 @@
+const { availableParallelism } = require('node:os');
 const nights = require('./test/lab/nights.json');
 const bundled = require('./test/support/bundled.js');
 
@@ -6,7 +7,7 @@ module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.js',
   // One more than there are cores: a suite that waits for a program leaves its core to the others. (Jest's own count leaves a
   // core idle, which on two is half of them.) The integration tests are held beside the lab, which has the cores first.
-  maxWorkers: process.env.SWITCHYARD_TESTS === 'integration' ? '100%' : '150%',
+  maxWorkers: availableParallelism() + (process.env.SWITCHYARD_TESTS === 'integration' ? 0 : 1),
   // A hang is told after a minute. Integration tests start git, servers and programs, beside the lab in .ci/run.
   testTimeout: process.env.SWITCHYARD_TESTS === 'integration' ? 300_000 : 60_000,
   roots: ['<rootDir>/test'],

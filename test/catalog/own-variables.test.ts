@@ -94,6 +94,7 @@ const NONE: Readonly<Record<string, readonly string[]>> = {
     ...['BLOB_UNKNOWN', 'BLOB_UPLOAD_UNKNOWN', 'DIGEST_INVALID', 'MANIFEST_BLOB_UNKNOWN', 'MANIFEST_INVALID'],
     ...['MANIFEST_UNKNOWN', 'SIZE_INVALID'],
   ],
+  'a capability of Linux': ['AUDIT_WRITE', 'DAC_OVERRIDE', 'NET_BIND_SERVICE', 'SYS_CHROOT'],
   'an error of gRPC, of YAML or of Node': [
     ...[
       'FAILED_PRECONDITION',
