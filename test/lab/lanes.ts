@@ -77,12 +77,7 @@ export const STAGES: readonly Stage[] = [
     why: 'the lab is destroyed, its machine killed, everything burnt; beside it the rest of what needs its programs only',
     lanes: [
       ['e2e/storm', 'e2e/topology', 'e2e/machine', 'e2e/rebuild'],
-      [
-        'programs/parts',
-        'programs/rebuild-engine',
-        'programs/backup-restic',
-        'programs/rotate-mongodb',
-      ],
+      ['programs/parts', 'programs/rebuild-engine', 'programs/backup-restic', 'programs/rotate-mongodb'],
     ],
   },
 ];
