@@ -31,7 +31,7 @@ const releaseSchema = z.strictObject({
 });
 
 /** What is known of the migration of a release that was taken back. What it changed is not changed back. */
-const migrationSchema = z.enum(['ran', 'failed', 'unknown']);
+export const migrationSchema = z.enum(['ran', 'failed', 'unknown']);
 export type Migration = z.infer<typeof migrationSchema>;
 
 const takenBackSchema = z.strictObject({

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Release, TakenBack } from '../catalog/ledger';
+import { migrationSchema, type Release, type TakenBack } from '../catalog/ledger';
 import { STATUS_NAME } from '../catalog/status';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
@@ -255,7 +255,7 @@ const deploymentSchema = z.strictObject({
       /** Commit that the ledger names in its place; absent where it had none before. */
       serves: z.string().optional(),
       /** What became of its migration, where it had one. */
-      migration: z.enum(['ran', 'failed', 'unknown']).optional(),
+      migration: migrationSchema.optional(),
     })
     .optional(),
 });

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
 import type { Model } from '../components/model';
 import { MIGRATION, migrationSeconds } from '../components/production/migration';
 import { rolloutOf } from '../components/production/workload';
 import { namespacesOf } from '../stacks/namespaces';
+import { type Clock, realClock } from './clock';
 import { migrationStage } from './judge/migration';
 import { listObjects } from './outside';
 
@@ -24,10 +24,7 @@ export async function untilNoneMigrates(
   modules: readonly { readonly module: Module; readonly seconds: number }[],
   listed: (module: Module) => Promise<readonly unknown[]>,
   note: (text: string) => void,
-  clock = {
-    now: () => performance.now(),
-    sleep: (milliseconds: number): Promise<unknown> => sleep(milliseconds),
-  },
+  clock: Clock = realClock,
 ): Promise<void> {
   for (const { module, seconds } of modules) {
     const end = clock.now() + (seconds + SLACK) * 1000;

@@ -36,12 +36,6 @@ export const migrationPods = (module: Pick<Module, 'name'>): Record<string, stri
 export const migrationName = (module: Pick<Module, 'name'>, commit: string): string =>
   `${module.name}-migrate-${commit.slice(0, 12)}`;
 
-/** Labels of what migrates in an environment's clusters. */
-export const migrationLabels = (environment: string): Record<string, string> => ({
-  'app.kubernetes.io/component': MIGRATION,
-  'switchyard.dev/environment': environment,
-});
-
 /** Name of its declaration in a module's box. */
 export const migrationHandle = (name: string): string => `${name}-migration`;
 const lockHandle = (name: string): string => `${name}-migration-lock`;

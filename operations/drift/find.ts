@@ -2,6 +2,7 @@ import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
 import { entryOf } from '../../catalog/entry';
 import type { Releases } from '../../components/model';
+import { MIGRATION } from '../../components/production/migration';
 import { providerName } from '../../delivery/preview/actions';
 import { type Difference, differences, isSecret, pathText } from '../differences';
 import { isRealResource, parseUrn, type ResourceName } from '../urns';
@@ -133,7 +134,7 @@ function isReplaced(seen: Seen, { releases }: Expected): boolean {
   const { labels, annotations } = object.data.metadata;
   const release = entryOf(releases, labels['switchyard.dev/module'] ?? '');
   return (
-    labels['app.kubernetes.io/component'] === 'migration' &&
+    labels['app.kubernetes.io/component'] === MIGRATION &&
     !(release?.migrate && release.commit === annotations['switchyard.dev/commit'])
   );
 }

@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { entryOf } from '../../catalog/entry';
 import { findModule, type Module } from '../../catalog/load';
 import { fetchReleases } from '../../components/ask-gitlab';
@@ -17,6 +16,7 @@ import { type PodWords, podWordsText } from '../../delivery/pod-words';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';
+import { realClock } from '../clock';
 import type { Outcome } from '../outcome';
 import { listObjects, readLog, readObject } from '../outside';
 import { foldersHere } from '../place';
@@ -65,11 +65,6 @@ function wordSources({ settings }: Model, module: Module, container: string): Wo
   };
 }
 
-const clock = {
-  now: () => performance.now(),
-  sleep: (milliseconds: number) => sleep(milliseconds),
-};
-
 type Migrated = { readonly is: 'ran' | 'none' } | { readonly is: 'failed'; readonly words: PodWords };
 
 /** What became of the migration of a release. */
@@ -86,7 +81,7 @@ async function migrationOf(
   const ended = await untilMigrated(
     async () => migrationStage(await readObject(settings, 'production', job)),
     migrationSeconds(module, readySeconds).whole + SLACK,
-    clock,
+    realClock,
   );
   if (ended.stage !== 'failed') return { is: ended.stage === 'ran' ? 'ran' : 'none' };
   const sources = wordSources(model, module, MIGRATION_CONTAINER);
@@ -136,7 +131,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
   const verdict = await judgeBy(
     looksAt(model, module, release.image),
     { readySeconds: readySeconds + SLACK, watchSeconds },
-    clock,
+    realClock,
   );
   if (verdict.is === 'other')
     throw new Refusal(`${about}: the cluster does not have it, so there is nothing to judge.`, EXIT.failed);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { endedAs, reasonWord } from '../../delivery/pod-words';
+import type { Clock } from '../clock';
 
 // Whether a rollout holds: pure, of what the API server tells of a Deployment and its Pods. How a rollout is done is
 // Kubernetes' own reckoning (kubectl, polymorphichelpers/rollout_status.go; docs, "Deployment status").
@@ -147,12 +148,6 @@ export interface Patience {
   readonly readySeconds: number;
   /** Seconds that it must serve without a crash. */
   readonly watchSeconds: number;
-}
-
-export interface Clock {
-  /** Milliseconds. */
-  now(): number;
-  sleep(milliseconds: number): Promise<void>;
 }
 
 const PAUSE_MS = 1000;

@@ -152,3 +152,30 @@ export async function released(...digits: string[]): Promise<Ledgers> {
   return ledgers;
 }
 export const runs = (ledgers: Ledgers, module = 'shop') => stateOf(ledgers.now, module).release?.commit[0];
+
+/** The ledgers, and what stands beside them, in builds that are killed before one of their changes. */
+export class KillableLedgers extends Ledgers {
+  private left = Number.POSITIVE_INFINITY;
+
+  constructor() {
+    super();
+    this.change = () => {
+      // For good: nothing is done after it, whoever catches it.
+      if (this.left-- <= 0) throw new Error('killed');
+    };
+  }
+
+  /** Runs a build, killed before its nth change from 0 on. */
+  protected async untilKilled(kill: number, build: () => Promise<void>): Promise<'done' | 'killed'> {
+    this.left = kill;
+    try {
+      await build();
+      return 'done';
+    } catch (error) {
+      if ((error as Error).message !== 'killed') throw error;
+      return 'killed';
+    } finally {
+      this.left = Number.POSITIVE_INFINITY;
+    }
+  }
+}

@@ -3,7 +3,7 @@ import { exitCode } from '../../delivery/failure';
 import type { PodWords } from '../../delivery/pod-words';
 import { dataStays, listReleases } from '../../delivery/releases';
 import { ended } from './ended';
-import { BUILD, commitOf, Ledgers, PLACE, releaseOf } from './ledgers';
+import { BUILD, commitOf, KillableLedgers, Ledgers, PLACE, releaseOf } from './ledgers';
 
 // The ledger of a module whose data is migrated: which release runs its migration, and which never again.
 
@@ -159,14 +159,13 @@ test('whoever goes back is told that the data stays, and who goes forward that i
 });
 
 /** The ledger, and the cluster beside it with the Job of the newest migration. */
-class Cluster extends Ledgers {
+class Cluster extends KillableLedgers {
   override migrates = true;
   /** Commit whose Job is there, and whether it failed. */
   job?: { readonly commit: string; readonly failed: boolean };
   /** What was migrated, one entry a run. */
   readonly migrated: string[] = [];
   wanted?: string;
-  left = Number.POSITIVE_INFINITY;
 
   /** @param migratesBadly release whose migration fails @param bad release that never gets ready */
   constructor(
@@ -174,9 +173,6 @@ class Cluster extends Ledgers {
     private readonly bad: string,
   ) {
     super();
-    this.change = () => {
-      if (this.left-- <= 0) throw new Error('killed');
-    };
   }
 
   /** What `up` does, and `judge` says: the Job stays as long as its release does, and the Deployment waits for it. */
@@ -198,21 +194,14 @@ class Cluster extends Ledgers {
   }
 
   async build(digit: string, kill = Number.POSITIVE_INFINITY): Promise<'done' | 'killed'> {
-    this.left = kill;
-    try {
+    return this.untilKilled(kill, async () => {
       const recorded = await this.deploy(digit);
       const words = this.up();
       if (words && typeof recorded !== 'object') {
         await this.undo(digit, 'merge', words);
         this.up();
       }
-      return 'done';
-    } catch (error) {
-      if ((error as Error).message !== 'killed') throw error;
-      return 'killed';
-    } finally {
-      this.left = Number.POSITIVE_INFINITY;
-    }
+    });
   }
 }
 

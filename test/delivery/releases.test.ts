@@ -6,7 +6,7 @@ import { eventOf } from '../../delivery/ledger';
 import { assertImage, listReleases, rollBack } from '../../delivery/releases';
 import { tellUndone } from '../../delivery/undo-note';
 import { ended } from './ended';
-import { BUILD, commitOf, Ledgers, PLACE, released, releaseOf, runs } from './ledgers';
+import { BUILD, commitOf, KillableLedgers, Ledgers, PLACE, released, releaseOf, runs } from './ledgers';
 
 describe('what was released', () => {
   test('is told newest first, with who, when and what became of it', async () => {
@@ -277,19 +277,14 @@ describe('after a person reverted the ledger’s commit', () => {
 });
 
 /** The ledger, and production beside it, which knows one bad release. */
-class Production extends Ledgers {
+class Production extends KillableLedgers {
   /** Image that the cluster was told to run, and the last one that got ready. */
   wanted?: string;
   serving?: string;
   told?: string;
-  left = Number.POSITIVE_INFINITY;
 
   constructor(private readonly bad: string) {
     super();
-    this.change = () => {
-      // For good: nothing is done after it, whoever catches it.
-      if (this.left-- <= 0) throw new Error('killed');
-    };
   }
 
   private up(): void {
@@ -306,8 +301,7 @@ class Production extends Ledgers {
 
   /** What the pipeline does with one merge (`release` in modulePipeline.groovy), killed before its nth change. */
   async build(digit: string, kill = Number.POSITIVE_INFINITY): Promise<'done' | 'killed'> {
-    this.left = kill;
-    try {
+    return this.untilKilled(kill, async () => {
       const recorded = await this.deploy(digit);
       let undone = typeof recorded === 'object';
       this.up();
@@ -329,13 +323,7 @@ class Production extends Ledgers {
         );
       this.change();
       this.told = `${digit} ${undone ? 'undone' : this.holds ? 'runs' : 'failed'}`;
-      return 'done';
-    } catch (error) {
-      if ((error as Error).message !== 'killed') throw error;
-      return 'killed';
-    } finally {
-      this.left = Number.POSITIVE_INFINITY;
-    }
+    });
   }
 }
 

@@ -5,8 +5,9 @@ import {
   migrationStage,
   untilMigrated,
 } from '../../operations/judge/migration';
-import { type Clock, judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
+import { judge, type Look, podsOf, stageOf } from '../../operations/judge/verdict';
 import { valuesOf, wordsOf } from '../../operations/judge/words';
+import { noTime } from '../support/clock';
 
 const IMAGE = `registry.test/modules/shop@sha256:${'a'.repeat(64)}`;
 
@@ -79,20 +80,14 @@ test('Pods are told those first that do not serve, with Kubernetes’ own words 
 
 /** Looks one after the other, a second apart; the last one stays. */
 async function judged(looks: readonly Look[], patience = { readySeconds: 20, watchSeconds: 5 }) {
-  let now = 0;
+  const clock = noTime();
   let count = 0;
-  const clock: Clock = {
-    now: () => now,
-    sleep: async (milliseconds) => {
-      now += milliseconds;
-    },
-  };
   const verdict = await judge(
     async () => looks[Math.min(count++, looks.length - 1)] as Look,
     patience,
     clock,
   );
-  return { verdict, seconds: now / 1000 };
+  return { verdict, seconds: clock.now() / 1000 };
 }
 const serving = (restarts = 0): Look => ({
   stage: 'ready',
@@ -268,19 +263,13 @@ describe('a migration', () => {
   });
 
   const ended = async (...stages: MigrationStage['stage'][]) => {
-    let now = 0;
+    const clock = noTime();
     let count = 0;
-    const clock: Clock = {
-      now: () => now,
-      sleep: async (milliseconds) => {
-        now += milliseconds;
-      },
-    };
     const look = async (): Promise<MigrationStage> => ({
       stage: stages[Math.min(count++, stages.length - 1)] ?? 'none',
       reason: '',
     });
-    return [(await untilMigrated(look, 60, clock)).stage, now / 1000];
+    return [(await untilMigrated(look, 60, clock)).stage, clock.now() / 1000];
   };
   test('that runs is waited for until it has ended, or should have', async () => {
     expect(await ended('ran')).toEqual(['ran', 0]);

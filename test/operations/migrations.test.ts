@@ -1,5 +1,6 @@
 import { findModule } from '../../catalog/load';
 import { untilNoneMigrates } from '../../operations/migrations';
+import { noTime } from '../support/clock';
 import { testModel } from '../support/model';
 
 // A migration that a run before left running is waited for, so that no run takes its Pod away.
@@ -12,21 +13,16 @@ const over = {
 };
 
 async function waited(...looks: (readonly unknown[])[]) {
-  let now = 0;
+  const clock = noTime();
   let count = 0;
   const notes: string[] = [];
   await untilNoneMigrates(
     [{ module: shop, seconds: 900 }],
     async () => looks[Math.min(count++, looks.length - 1)] ?? [],
     (text) => notes.push(text),
-    {
-      now: () => now,
-      sleep: async (milliseconds) => {
-        now += milliseconds;
-      },
-    },
+    clock,
   );
-  return { seconds: now / 1000, notes };
+  return { seconds: clock.now() / 1000, notes };
 }
 
 test('nothing is waited for where none runs', async () => {

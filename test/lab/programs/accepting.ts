@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
+import { LocalWorkspace, PulumiCommand, type PulumiFn, type Stack } from '@pulumi/pulumi/automation';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
 import { keepNoLogs } from '../../../delivery/pulumi-home';
@@ -34,6 +35,34 @@ export async function acceptingProviders(
   }
   symlinkSync(join(cacheHome(), 'bin', 'pulumi'), join(binDir, 'pulumi'));
   return binDir;
+}
+
+/**
+ * A stack `test` of the project `switchyard` by the real engine, with its state in files and providers that accept everything.
+ * @param work an empty folder: `bin`, `home`, `work` and `state` are made in it
+ */
+export async function acceptingStack(
+  work: string,
+  names: Parameters<typeof acceptingProviders>[1],
+  program: PulumiFn,
+): Promise<Stack> {
+  for (const name of ['home', 'work', 'state']) mkdirSync(join(work, name));
+  keepNoLogs(join(work, 'home'));
+  const bin = await acceptingProviders(work, names);
+  return LocalWorkspace.createOrSelectStack(
+    { stackName: 'test', projectName: 'switchyard', program },
+    {
+      workDir: join(work, 'work'),
+      pulumiHome: join(work, 'home'),
+      pulumiCommand: await PulumiCommand.get({ root: work, skipVersionCheck: true }),
+      envVars: {
+        PATH: [bin, process.env.PATH].join(delimiter),
+        PULUMI_CONFIG_PASSPHRASE: 'test',
+        PULUMI_BACKEND_URL: `file://${join(work, 'state')}`,
+        PULUMI_SKIP_UPDATE_CHECK: 'true',
+      },
+    },
+  );
 }
 
 /** A place for the real engine, with its state in files and nothing real around it. */

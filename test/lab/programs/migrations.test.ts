@@ -1,17 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
+import type { Stack } from '@pulumi/pulumi/automation';
 import { findModule, type Module, parseCatalog } from '../../../catalog/load';
 import {
   ModuleProduction,
   type ModuleProductionSpec,
 } from '../../../components/production/module-production';
-import { keepNoLogs } from '../../../delivery/pulumi-home';
 import { catalogTexts } from '../../support/model';
-import { acceptingProviders } from './accepting';
+import { acceptingStack } from './accepting';
 
 // The Job of a migration by the real engine: it stays as it ran for as long as its release does, whatever the module's file says
 // by then, and is made anew for another release, with all that it says then. The provider accepts everything.
@@ -37,42 +36,21 @@ const releaseOf = (digit: string, migrate?: true) => ({
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'migrations-'));
-  const inFolder = (name: string) => path.join(folder, name);
-  for (const name of ['home', 'work', 'state']) mkdirSync(inFolder(name));
-  keepNoLogs(inFolder('home'));
-  const bin = await acceptingProviders(folder, ['kubernetes']);
-  stack = await LocalWorkspace.createOrSelectStack(
-    {
-      stackName: 'test',
-      projectName: 'switchyard',
-      program: async () => {
-        new ModuleProduction(
-          'orders',
-          {
-            environment: 'test',
-            namespace: 'prod-shop',
-            module: shop,
-            services: parseCatalog(catalogTexts).services,
-            release,
-            registry: { address: 'harbor.test', pull: { user: 'robot', password: pulumi.secret('pull') } },
-            seed: 'a seed for tests, long enough to be one',
-          },
-          { provider: new k8s.Provider('cluster', { context: 'one' }) },
-        );
+  stack = await acceptingStack(folder, ['kubernetes'], async () => {
+    new ModuleProduction(
+      'orders',
+      {
+        environment: 'test',
+        namespace: 'prod-shop',
+        module: shop,
+        services: parseCatalog(catalogTexts).services,
+        release,
+        registry: { address: 'harbor.test', pull: { user: 'robot', password: pulumi.secret('pull') } },
+        seed: 'a seed for tests, long enough to be one',
       },
-    },
-    {
-      workDir: inFolder('work'),
-      pulumiHome: inFolder('home'),
-      pulumiCommand: await PulumiCommand.get({ root: folder, skipVersionCheck: true }),
-      envVars: {
-        PATH: [bin, process.env.PATH].join(path.delimiter),
-        PULUMI_CONFIG_PASSPHRASE: 'test',
-        PULUMI_BACKEND_URL: `file://${inFolder('state')}`,
-        PULUMI_SKIP_UPDATE_CHECK: 'true',
-      },
-    },
-  );
+      { provider: new k8s.Provider('cluster', { context: 'one' }) },
+    );
+  });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

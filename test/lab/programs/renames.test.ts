@@ -1,15 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { LocalWorkspace, PulumiCommand, type Stack } from '@pulumi/pulumi/automation';
+import type { Stack } from '@pulumi/pulumi/automation';
 import { findModule } from '../../../catalog/load';
 import { ModuleTests } from '../../../components/testing/module-tests';
-import { keepNoLogs } from '../../../delivery/pulumi-home';
 import { Box, volume } from '../../support/box';
 import { testModel } from '../../support/model';
-import { acceptingProviders } from './accepting';
+import { acceptingStack } from './accepting';
 
 // Components and declarations that get other names, by the real engine: what its state knows by the old URN is what the
 // program means by the new one. The providers accept everything.
@@ -24,27 +23,8 @@ let make: (opts: pulumi.ComponentResourceOptions) => void;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'renames-'));
-  const inFolder = (name: string) => path.join(folder, name);
-  for (const name of ['home', 'work', 'state']) mkdirSync(inFolder(name));
-  keepNoLogs(inFolder('home'));
-  const bin = await acceptingProviders(folder, ['kubernetes']);
-  stack = await LocalWorkspace.createOrSelectStack(
-    {
-      stackName: 'test',
-      projectName: 'switchyard',
-      program: async () => make({ provider: new k8s.Provider('cluster', { context: 'one' }) }),
-    },
-    {
-      workDir: inFolder('work'),
-      pulumiHome: inFolder('home'),
-      pulumiCommand: await PulumiCommand.get({ root: folder, skipVersionCheck: true }),
-      envVars: {
-        PATH: [bin, process.env.PATH].join(path.delimiter),
-        PULUMI_CONFIG_PASSPHRASE: 'test',
-        PULUMI_BACKEND_URL: `file://${inFolder('state')}`,
-        PULUMI_SKIP_UPDATE_CHECK: 'true',
-      },
-    },
+  stack = await acceptingStack(folder, ['kubernetes'], async () =>
+    make({ provider: new k8s.Provider('cluster', { context: 'one' }) }),
   );
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
