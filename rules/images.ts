@@ -66,8 +66,8 @@ export const imagesPinned: Rule = {
 const isReleased = ({ item }: PodUse): boolean =>
   ['module', 'migration'].includes(labelOf(item, 'app.kubernetes.io/component') ?? '');
 
-/** Containers of a module's Pod that the ledger names the image of: sidecars are the topology's own. */
-const releasedIn = (pod: PodUse) => containersOf(pod.spec).filter(({ sidecar }) => !sidecar);
+/** Containers of a module's Pod that the ledger names the image of: what starts before them is the topology's own. */
+const releasedIn = (pod: PodUse) => containersOf(pod.spec).filter(({ init }) => !init);
 
 /** What was tested is what is deployed: that holds for digests only. */
 export const releasesByDigest: Rule = {

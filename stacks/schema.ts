@@ -579,7 +579,7 @@ export const stackSchema = z
         mirror: registryAddress.optional(),
         /** The mirror speaks plain http. */
         mirrorInsecure: z.boolean().default(false),
-        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `haproxy`, `prometheus`, `prometheusAdapter`, `robot`) or `kind:version` of a service. */
+        /** Replacements by role (`jenkins`, `inboundAgent`, `agent`, `registry`, `registryProxy`, `buildkit`, `haproxy`, `busybox`, `prometheus`, `prometheusAdapter`, `robot`) or `kind:version` of a service. */
         replace: z
           .record(z.string(), imageName)
           .superRefine(fewEntries)
@@ -648,6 +648,8 @@ export const defaultImages = {
   buildkit: 'moby/buildkit:v0.34.2-rootless',
   /** Counts the requests of modules with `production.scaling`, in their own Pods. */
   haproxy: 'haproxy:3.0.20-alpine',
+  /** Waits for a module's services before `production.migrate`. */
+  busybox: 'busybox:1.37.0@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0',
   /** What autoscalers ask: made where a module has `production.scaling`. */
   prometheus:
     'prom/prometheus:v3.5.3@sha256:ddc2493835a1509976d5e4e0c94199c4f843ce1f42dd6bcfc8231ba734a93ff7',

@@ -6,12 +6,14 @@ import {
   restrictedContainer,
 } from '../../catalog/containers';
 import type { Module } from '../../catalog/load';
+import { serviceOf } from '../../catalog/services';
+import { imageFor } from '../../stacks/load';
 import { containerText } from '../../text/kubernetes';
 import type { Declaration } from '../shared/declaration';
 import { namespaceHandle, object, restrictedPod } from '../shared/kubernetes';
 import { labels, names, selector } from '../shared/naming';
 import { inputRef } from '../shared/references';
-import { environmentName, moduleVariables } from './access';
+import { access, environmentName, moduleVariables } from './access';
 import type { ModuleProductionSpec } from './module-production';
 
 // A release's migration is one Job of Kubernetes, before its rollout; docs/decisions/0023 says why it is as it is.
@@ -24,6 +26,9 @@ export const MIGRATION = 'migration';
 
 /** Name of the container that migrates. */
 export const MIGRATION_CONTAINER = 'migrate';
+
+/** Name of the container before it, which waits for the services. */
+export const WAITING_CONTAINER = 'services';
 
 /**
  * Labels of the Pods that migrate a module's data. They are none of the module's own: its Service would send them requests,
@@ -73,6 +78,55 @@ function lock(name: string, spec: ModuleProductionSpec): Declaration {
     { spec: { scopes: ['Terminating'], hard: { pods: '1' } } },
     { dependsOn: [namespaceHandle(name)] },
   );
+}
+
+/** Seconds in which the services of a module must answer its migration. */
+const ANSWER_SECONDS = 60;
+
+/**
+ * Waits for addresses, given as words host, port, host, port …: until each has taken three connections, a second apart.
+ * What a container prints is told to the release's author.
+ */
+const WAIT = `end=$(($(date +%s) + ${ANSWER_SECONDS}))
+while [ "$#" -gt 0 ]; do
+  answers=0
+  while [ "$answers" -lt 3 ]; do
+    if nc -z -w 2 "$1" "$2"; then answers=$((answers + 1)); else answers=0; fi
+    if [ "$(date +%s)" -ge "$end" ]; then
+      echo "$1:$2 took no connections for ${ANSWER_SECONDS} s, so the migration was not begun" >&2
+      exit 1
+    fi
+    sleep 1
+  done
+  shift 2
+done
+`;
+
+/**
+ * What a migration's Pod does first. A plug-in of the network lets a new Pod reach others some seconds late, or lets it at
+ * first and then cuts it off (kube-router's issue 1652, aws-network-policy-agent's 186); Kubernetes' documentation of network
+ * policies, "Pod lifecycle", asks for an init container. A module is started again when it did not get through; a migration
+ * is not.
+ */
+function waiting(spec: ModuleProductionSpec) {
+  const { images = {}, module, services = {} } = spec;
+  const addresses = module.services.flatMap((use) => [
+    access(spec, use, '').host,
+    String(use.existing?.port ?? serviceOf(services, use).port),
+  ]);
+  if (addresses.length === 0) return {};
+  return {
+    initContainers: [
+      {
+        name: WAITING_CONTAINER,
+        image: imageFor({ images }, 'busybox'),
+        command: ['sh', '-c', WAIT, WAITING_CONTAINER, ...addresses],
+        // Those of the container after it: the Pod needs no more for this one.
+        resources: containerResources(module.resources),
+        securityContext: restrictedContainer,
+      },
+    ],
+  };
 }
 
 /** What the module's file says of migrations, whether one is wanted now or not. */
@@ -129,6 +183,7 @@ export function migration(
               ...(priorityClass ? { priorityClassName: priorityClass } : {}),
               securityContext: restrictedPod(MODULE_USER),
               terminationGracePeriodSeconds: terminationGraceSeconds,
+              ...waiting(spec),
               containers: [
                 {
                   name: MIGRATION_CONTAINER,

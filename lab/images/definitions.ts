@@ -39,6 +39,7 @@ export const IMAGES: readonly ImageDefinition[] = [
   },
   { name: 'inbound-agent', tag: 'lab', parent: 'debian' },
   { name: 'jenkins', tag: 'lab', parent: 'debian', base: true, extra: 'jenkins' },
+  { name: 'busybox', tag: '1.35', parent: 'debian' },
   { name: 'registry', tag: '2.8', parent: 'debian' },
   { name: 'nginx', tag: '1.22', parent: 'debian' },
   {

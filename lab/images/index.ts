@@ -62,7 +62,11 @@ function findClient(): string {
   for (const client of ['/usr/bin/docker', 'docker']) {
     try {
       const run = (...args: string[]) =>
-        execFileSync(client, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+        execFileSync(client, args, {
+          encoding: 'utf8',
+          env: process.env,
+          stdio: ['ignore', 'pipe', 'ignore'],
+        });
       const major = Number(/ (\d+)\./.exec(run('--version'))?.[1]);
       if (major >= 19 && major < 23) return client;
       run('buildx', 'version');

@@ -10,6 +10,7 @@ import {
   migrationName,
   migrationPods,
   migrationSeconds,
+  WAITING_CONTAINER,
 } from '../../components/production/migration';
 import { modulePods, rolloutOf } from '../../components/production/workload';
 import { type PodWords, podWordsText } from '../../delivery/pod-words';
@@ -51,15 +52,22 @@ function looksAt({ settings }: Model, module: Module, image: string): () => Prom
   };
 }
 
-function wordSources({ settings }: Model, module: Module, container: string): WordSources {
+/** @param containers whose log is told: that of the first one that said something */
+function wordSources({ settings }: Model, module: Module, ...containers: string[]): WordSources {
   const namespace = namespacesOf(settings).production(module.name);
   const list = (kind: string) => () => listObjects(settings, 'production', 'v1', kind, '', namespace);
   return {
     events: list('Event'),
     secrets: list('Secret'),
     log: async ({ name, restarts }) => {
-      const of = (previous: boolean) =>
-        readLog(settings, 'production', { namespace, name, container }, { lines: 30, previous });
+      const of = async (previous: boolean): Promise<string | undefined> => {
+        for (const container of containers) {
+          const about = { namespace, name, container };
+          const said = await readLog(settings, 'production', about, { lines: 30, previous });
+          if (said) return said;
+        }
+        return undefined;
+      };
       return (restarts > 0 ? await of(true) : undefined) ?? (await of(false));
     },
   };
@@ -84,7 +92,7 @@ async function migrationOf(
     realClock,
   );
   if (ended.stage !== 'failed') return { is: ended.stage === 'ran' ? 'ran' : 'none' };
-  const sources = wordSources(model, module, MIGRATION_CONTAINER);
+  const sources = wordSources(model, module, MIGRATION_CONTAINER, WAITING_CONTAINER);
   const selector = selectorOf({ ...migrationPods(module), 'batch.kubernetes.io/job-name': name });
   const pods = await listObjects(settings, 'production', 'v1', 'Pod', selector, namespace);
   const events = await sources.events().catch(() => []);

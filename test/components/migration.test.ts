@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseCatalog } from '../../catalog/load';
 import { ProblemsError } from '../../catalog/problems';
 import { topologyBoxes } from '../../components/boxes';
@@ -6,6 +10,7 @@ import { afterDataUrns } from '../../operations/rebuild/stages';
 import { productionUrns } from '../../operations/urns';
 import { check, rules } from '../../rules';
 import { assertRules, modelFacts } from '../../rules/assert';
+import { defaultImages } from '../../stacks/schema';
 import { catalogTexts, modelOf, released } from '../support/model';
 import { argsOf, declarationOf, modelWith, namesOf } from '../support/workloads';
 
@@ -82,6 +87,15 @@ test('is exactly this, with all that the module’s own Pod has', () => {
           priorityClassName: own.priorityClassName,
           securityContext: own.securityContext,
           terminationGracePeriodSeconds: own.terminationGracePeriodSeconds,
+          initContainers: [
+            {
+              name: 'services',
+              image: defaultImages.busybox,
+              command: ['sh', '-c', expect.any(String), 'services', 'cache.prod-shop.svc', '6379'],
+              resources: container?.resources,
+              securityContext: container?.securityContext,
+            },
+          ],
           containers: [
             {
               name: 'migrate',
@@ -98,6 +112,75 @@ test('is exactly this, with all that the module’s own Pod has', () => {
         },
       },
     },
+  });
+});
+
+describe('its Pod first waits for the services', () => {
+  /** Runs the container's command, with an nc that answers so, one time after another. */
+  function wait(answers: readonly boolean[], secondsPerLook = 1) {
+    const { spec } = argsOf(migrating(), JOB, NAME) as {
+      spec: { template: { spec: { initContainers: { command: string[] }[] } } };
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-wait-'));
+    const program = (name: string, ...lines: string[]) =>
+      writeFileSync(join(folder, name), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+    const next = (file: string) => `n=$(cat ${folder}/${file} || echo 0); echo $((n + 1)) >${folder}/${file}`;
+    program(
+      'nc',
+      next('asked'),
+      `echo "$@" >>${folder}/said`,
+      `exit $(sed -n "$((n + 1))p" ${folder}/answers)`,
+    );
+    program('date', next('looked'), `echo $((n * ${secondsPerLook}))`);
+    program('sleep', ':');
+    writeFileSync(join(folder, 'answers'), answers.map((one) => (one ? '0\n' : '1\n')).join(''));
+    const [shell = '', ...args] = spec.template.spec.initContainers[0]?.command ?? [];
+    const ended = spawnSync(shell, args, {
+      env: { PATH: `${folder}:${process.env.PATH}` },
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    const asked = readFileSync(join(folder, 'said'), 'utf8').trimEnd().split('\n');
+    rmSync(folder, { recursive: true });
+    return { status: ended.status, asked, said: ended.stdout + ended.stderr.replace(/^cat: .*\n/gm, '') };
+  }
+  const asks = (times: number) => Array<string>(times).fill('-z -w 2 cache.prod-shop.svc 6379');
+
+  test('until each took three connections in a row, and says nothing', () => {
+    expect(wait([true, true, true])).toEqual({ status: 0, asked: asks(3), said: '' });
+    expect(wait([false, true, true, false, true, true, true])).toEqual({
+      status: 0,
+      asked: asks(7),
+      said: '',
+    });
+  });
+
+  test('not for ever, and says which did not answer', () => {
+    const { status, said } = wait(Array(100).fill(false), 10);
+    expect([status, said]).toEqual([
+      1,
+      'cache.prod-shop.svc:6379 took no connections for 60 s, so the migration was not begun\n',
+    ]);
+  });
+
+  test('those that stand elsewhere too, by their own ports; a module that has none waits for nothing', () => {
+    const of = (services: string) => {
+      const text = `description: sells\nowners: [ada]\n${services}production: { ${MIGRATES}, egress: [{ cidr: 10.1.0.0/16, ports: [6380] }] }\n`;
+      const model = {
+        ...modelWith({ shop: text }),
+        releases: { shop: { ...released, migrate: true as const } },
+      };
+      const { spec } = argsOf(model, JOB, NAME) as {
+        spec: { template: { spec: { initContainers?: { command: string[] }[] } } };
+      };
+      return spec.template.spec.initContainers?.[0]?.command.slice(4);
+    };
+    const existing = '{ host: cache.example.com, port: 6380, credentialsFrom: CACHE_PASSWORD }';
+    expect(of(`services: [{ kind: cache, version: "1.0", existing: ${existing} }]\n`)).toEqual([
+      'cache.example.com',
+      '6380',
+    ]);
+    expect(of('')).toBeUndefined();
   });
 });
 
