@@ -6,27 +6,30 @@ import TestRunner, {
   type TestRunnerOptions,
   type TestWatcher,
 } from 'jest-runner';
-import { STAGES, type Stage } from './lanes';
+import { BESIDE, STAGES, type Stage } from './lanes';
 
 const nameOf = ({ path }: Pick<Test, 'path'>): string => relative(__dirname, path).replace(/\.test\.ts$/, '');
 
 /**
- * The suites that are asked for, as stages and lanes have them.
- * @throws when the stages have no place for one
+ * The suites that are asked for, as stages and lanes have them, and those that run beside all stages.
+ * @throws when there is no place for one
  */
 export function arranged<T extends Pick<Test, 'path'>>(
   tests: readonly T[],
   stages: readonly Stage[] = STAGES,
-): T[][][] {
+  beside: readonly string[] = BESIDE,
+): { readonly stages: T[][][]; readonly beside: T[] } {
   const asked = new Map(tests.map((test): [string, T] => [nameOf(test), test]));
-  const placed = new Set(stages.flatMap(({ lanes }) => lanes.flat()));
+  const placed = new Set([...stages.flatMap(({ lanes }) => lanes.flat()), ...beside]);
   const lost = [...asked.keys()].filter((name) => !placed.has(name));
   if (lost.length > 0) throw new Error(`test/lab/lanes.ts has no place for ${lost.join(', ')}`);
-  return stages
-    .map(({ lanes }) =>
-      lanes.map((names) => names.flatMap((name) => asked.get(name) ?? [])).filter((lane) => lane.length > 0),
-    )
-    .filter((lanes) => lanes.length > 0);
+  const lane = (names: readonly string[]): T[] => names.flatMap((name) => asked.get(name) ?? []);
+  return {
+    stages: stages
+      .map(({ lanes }) => lanes.map(lane).filter((tests) => tests.length > 0))
+      .filter((lanes) => lanes.length > 0),
+    beside: lane(beside),
+  };
 }
 
 /** Jest's own runner, stage by stage and lane beside lane: `lanes.ts` says which suites would disturb each other. */
@@ -37,9 +40,14 @@ export default class LaneRunner extends TestRunner {
   }
 
   override async runTests(tests: Test[], watcher: TestWatcher, options: TestRunnerOptions): Promise<void> {
-    for (const lanes of arranged(tests)) {
-      if (watcher.isInterrupted()) return;
-      await Promise.all(lanes.map((lane) => super.runTests(lane, watcher, { ...options, serial: false })));
-    }
+    const { stages, beside } = arranged(tests);
+    const run = (lane: Test[]) => super.runTests(lane, watcher, { ...options, serial: false });
+    const inTurn = async (): Promise<void> => {
+      for (const lanes of stages) {
+        if (watcher.isInterrupted()) return;
+        await Promise.all(lanes.map(run));
+      }
+    };
+    await Promise.all([inTurn(), ...(beside.length > 0 ? [run(beside)] : [])]);
   }
 }
