@@ -41,6 +41,14 @@ export class Board {
     if (this.lines.size === 0) this.stop();
   }
 
+  /** Takes the line of `key` away: what it is about is not under way. */
+  drop(key: string): void {
+    this.lines.delete(key);
+    this.clear();
+    if (this.lines.size === 0) this.stop();
+    else if (this.out.isTTY) this.draw();
+  }
+
   /** A line that stays. */
   say(text: string): void {
     this.clear();

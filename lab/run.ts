@@ -174,6 +174,8 @@ class Run {
         this.show(job);
         if (await step.fetch(job.log)) return this.succeed(job, false);
         job.work = undefined;
+        // It may wait for its place for minutes.
+        this.board.drop(step.name);
       }
       job.state = 'queued';
     });

@@ -42,6 +42,20 @@ describe('a terminal', () => {
     expect(take()).toBe('');
   });
 
+  test('has no line of what waits', () => {
+    const { out, take } = screen(true);
+    const board = new Board(out);
+    board.start('a', () => 'a');
+    board.start('b', () => 'b');
+    take();
+    board.drop('a');
+    expect(take()).toBe('\x1b[2A\r\x1b[Jb\n');
+    board.drop('b');
+    expect(take()).toBe('\x1b[1A\r\x1b[J');
+    jest.advanceTimersByTime(1000);
+    expect(take()).toBe('');
+  });
+
   test('gets no line that would wrap and no more lines than it has', () => {
     const { out, take } = screen(true, 10, 4);
     const board = new Board(out);
