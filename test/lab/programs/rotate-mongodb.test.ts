@@ -154,7 +154,11 @@ class Server {
   }
 
   async start(password: string): Promise<void> {
-    const [command = '', ...args] = (containerWith(password).command ?? []).map((word) => this.here(word));
+    // Kubernetes reads `$$` as `$`.
+    const words = (containerWith(password).command ?? []).map((word) =>
+      this.here(word.replaceAll('$$', '$')),
+    );
+    const [command = '', ...args] = words;
     this.child = spawn(command, args, { env: this.env(password), stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on('data', (part: Buffer) => this.log.push(part));
