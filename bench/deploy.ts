@@ -10,14 +10,20 @@ import { buildDeliveryImage } from '../operations/build';
 import { acceptingProviders } from '../test/lab/programs/accepting';
 import { generatedCatalog } from '../test/support/catalog';
 
-// What preview and deploy of one module take in a large estate, against an estate of one: the programs of the delivery
-// image, the real engine, its state in files, and providers that answer at once.
+// What preview and deploy of one module take in a large estate, against an estate of one, and what deploys of several modules
+// take at once, against one after the other: the programs of the delivery image, the real engine, its state in files, and
+// providers that answer at once, but for a rollout of those at once.
 
 const MODULES = 200;
 const ROUNDS = 5;
 /** What a large estate may cost, as a multiple of what an estate of one costs. */
 const RATIO = 1.2;
-const MODULE = 'module-000';
+const moduleName = (index: number): string => `module-${String(index).padStart(3, '0')}`;
+const MODULE = moduleName(0);
+/** Modules that are released at once, what each rollout waits for its Pods, and what that must be worth. */
+const AT_ONCE = 8;
+const ROLLOUT_MS = 20_000;
+const FASTER = 3;
 const SEED = 'a seed for benches, long enough to be one';
 const root = join(__dirname, '..');
 
@@ -109,35 +115,31 @@ function run(
   });
 }
 
-/** The same estate with what a deploy of the module is given of its secrets. */
-function asDeploy(where: Estate): Estate {
+type Switchyard = (where: Estate, ...args: string[]) => ReturnType<typeof run>;
+
+/** The same estate with what a deploy of a module is given of its secrets. */
+function asDeploy(where: Estate, module = MODULE): Estate {
   const secrets = new Secrets(SEED, 'bench');
   return {
     ...where,
     environment: {
       ...where.environment,
-      SWITCHYARD_SEED: [secrets.key(`service/${MODULE}`), secrets.key('registry/pull')].join(' '),
-      PULUMI_CONFIG_PASSPHRASE: secrets.secret(`part/${MODULE}`),
+      SWITCHYARD_SEED: [secrets.key(`service/${module}`), secrets.key('registry/pull')].join(' '),
+      PULUMI_CONFIG_PASSPHRASE: secrets.secret(`part/${module}`),
     },
   };
 }
 
-/** The ledger as a merge leaves it: the module's next image. */
-function release({ folder }: Estate, number: number): void {
-  const image = `registry.test:5000/modules/${MODULE}@sha256:${String(number).padStart(64, '0')}`;
-  writeFileSync(
-    join(folder, 'ledger.yaml'),
-    stringify({
-      modules: {
-        [MODULE]: {
-          image,
-          commit: String(number).padStart(40, '0'),
-          mergeRequest: 1,
-          build: 'https://jenkins.test/1',
-        },
-      },
-    }),
-  );
+/** The ledger as merges leave it: the next image of each module. */
+function release({ folder }: Estate, number: number, modules: readonly string[] = [MODULE]): void {
+  const entry = (module: string) => ({
+    image: `registry.test:5000/modules/${module}@sha256:${String(number).padStart(64, '0')}`,
+    commit: String(number).padStart(40, '0'),
+    mergeRequest: 1,
+    build: 'https://jenkins.test/1',
+  });
+  const entries = Object.fromEntries(modules.map((module) => [module, entry(module)]));
+  writeFileSync(join(folder, 'ledger.yaml'), stringify({ modules: entries }));
 }
 
 interface State {
@@ -149,8 +151,7 @@ function multiplied(state: State, modules: number): State {
   const { resources } = state.deployment;
   const own = resources.filter(({ urn }) => urn.includes(MODULE)).map((resource) => JSON.stringify(resource));
   const others = Array.from({ length: modules - 1 }, (_, index) => {
-    const name = `module-${String(index + 1).padStart(3, '0')}`;
-    return own.map((text): { urn: string } => JSON.parse(text.replaceAll(MODULE, name)));
+    return own.map((text): { urn: string } => JSON.parse(text.replaceAll(MODULE, moduleName(index + 1))));
   });
   return { ...state, deployment: { ...state.deployment, resources: [...resources, ...others.flat()] } };
 }
@@ -164,7 +165,7 @@ async function main(work: string): Promise<void> {
   const image = join(work, 'image');
   await buildDeliveryImage(root, { out: image });
   const program = join(image, 'lib', 'switchyard.js');
-  const switchyard = (where: Estate, ...args: string[]) => run(where, process.execPath, [program, ...args]);
+  const switchyard: Switchyard = (where, ...args) => run(where, process.execPath, [program, ...args]);
 
   const one = estate(work, bin, address, 1);
   const many = estate(work, bin, address, MODULES);
@@ -210,7 +211,6 @@ async function main(work: string): Promise<void> {
       times.up[size].push(up.milliseconds);
     }
   }
-  registry.close();
   for (const [name, { one: small, many: big }] of Object.entries(times)) {
     const ratio = median(big) / median(small);
     print(
@@ -218,7 +218,45 @@ async function main(work: string): Promise<void> {
     );
     if (ratio > RATIO) process.exitCode = 1;
   }
-  if (process.exitCode) print('Over the ratio.');
+  await atOnce(estate(work, bin, address, AT_ONCE), switchyard);
+  registry.close();
+  if (process.exitCode) print('A ratio does not hold.');
+}
+
+/** Deploys of several modules, as many builds do them: one after the other, then side by side. */
+async function atOnce(where: Estate, switchyard: Switchyard): Promise<void> {
+  const modules = Array.from({ length: AT_ONCE }, (_, index) => moduleName(index));
+  release(where, 0, modules);
+  await switchyard(where, 'up', 'bench', '--yes');
+  const slow = { ...where.environment, SWITCHYARD_ACCEPTING_ROLLOUT: String(ROLLOUT_MS) };
+  const deploy = async (module: string, environment = where.environment): Promise<void> => {
+    const up = await switchyard(
+      asDeploy({ ...where, environment }, module),
+      'up',
+      'bench',
+      '--only',
+      module,
+      '--yes',
+    );
+    if (!up.stdout.includes('up of bench: 1 update')) throw new Error(`not one update: ${up.stdout}`);
+  };
+  // Each makes its module's part.
+  release(where, 1, modules);
+  for (const module of modules) await deploy(module);
+  const timed = async (number: number, all: () => Promise<unknown>): Promise<number> => {
+    release(where, number, modules);
+    const begun = performance.now();
+    await all();
+    return performance.now() - begun;
+  };
+  const serial = await timed(2, async () => {
+    for (const module of modules) await deploy(module, slow);
+  });
+  const beside = await timed(3, () => Promise.all(modules.map((module) => deploy(module, slow))));
+  print(
+    `deploys of ${AT_ONCE} modules, each of which waits ${ROLLOUT_MS / 1000} s for its Pods: one after the other ${seconds(serial)} s, at once ${seconds(beside)} s, ${(serial / beside).toFixed(1)} times as fast of ${FASTER}`,
+  );
+  if (serial / beside < FASTER) process.exitCode = 1;
 }
 
 const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));

@@ -24,6 +24,9 @@ async function held(signal: AbortSignal): Promise<void> {
   }
 }
 
+/** What a rollout takes, in milliseconds, where somebody measures: to wait for Pods takes no processor. */
+const ROLLOUT = Number(process.env.SWITCHYARD_ACCEPTING_ROLLOUT ?? 0);
+
 const nameOf = ({ metadata }: Record<string, unknown>): unknown =>
   metadata !== null && typeof metadata === 'object' && 'name' in metadata ? metadata.name : undefined;
 
@@ -41,7 +44,10 @@ const accepting: PluginProvider = {
   }),
   read: async ({ id, oldInputs, oldOutputs }) => ({ id, inputs: oldInputs, outputs: oldOutputs }),
   update: async ({ type, inputs, preview, signal }) => {
-    if (!preview) await held(signal);
+    if (!preview) {
+      await held(signal);
+      if (type === 'kubernetes:apps/v1:Deployment') await sleep(ROLLOUT);
+    }
     return { outputs: { ...inputs, ...issued(type) } };
   },
   delete: async () => {},
