@@ -1,7 +1,8 @@
 import { FIRST_LABEL } from '../../catalog/status';
+import { ago } from '../../operations/ago';
 import type { Outcome } from '../../operations/outcome';
 import { printChanges, readQueues } from '../../operations/queue';
-import { ago, queueOutcome } from '../../operations/queue/tell';
+import { queueOutcome } from '../../operations/queue/tell';
 import { EXIT } from '../../operations/refusal';
 import { red, sha } from '../delivery/certificates';
 import { gitlabOf, PROJECT, queued, request, type Scene } from '../delivery/queue/asked';
