@@ -96,12 +96,13 @@ function secretLines({ versions, rotating }: StatusFacts): string[] {
 
 /** What is as a person wants it, and has to be known all the same. */
 const noteLines = (modules: readonly ModuleFacts[]): string[] =>
-  modules.flatMap(({ name, released, running }) => [
+  modules.flatMap(({ name, released, running, autoscaler }) => [
     ...(released?.hold
       ? [`${name}: ${released.commit.slice(0, 10)} is held: what is merged does not take its place`]
       : []),
-    ...(running?.scaledBy && running.desired > 0
-      ? [plainText(`${name}: ${running.desired} Pods are wanted, scaled by ${running.scaledBy}`)]
+    // Where it scales, that is its autoscaler's work.
+    ...(running?.scaledBy && running.desired > 0 && !autoscaler
+      ? [plainText(`${name}: scaled to ${running.desired} by ${running.scaledBy}`)]
       : []),
   ]);
 

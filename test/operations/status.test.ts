@@ -270,7 +270,7 @@ test('who scaled a workload by its scale subresource is told', async () => {
     testModel(),
     sources({ workloads: async (kind) => (kind === 'Deployment' ? [found] : []) }),
   );
-  expect(statusLines(facts)).toContain('shop: 5 Pods are wanted, scaled by kubectl');
+  expect(statusLines(facts)).toContain('shop: scaled to 5 by kubectl');
   expect(statusDocument(facts)).toMatchObject({
     modules: [{ running: { desired: 5, scaledBy: 'kubectl' } }],
   });
