@@ -130,7 +130,8 @@ async function merged(branch: string, change: (checkout: string) => void) {
   const told = new Set<string>();
   while (!(await Promise.race([over, sleep(1000)])))
     for (const { body } of await shownNotes(iid, MODULE))
-      for (const [, says = ''] of body.matchAll(/on its way to lab(?: and undone)?: (.*?) \(\[build\]/g)) told.add(says);
+      for (const [, says = ''] of body.matchAll(/on its way to lab(?: and undone)?: (.*?) \(\[build\]/g))
+        told.add(says);
   return { iid, commit, deployed: await ended, told: [...told] };
 }
 
