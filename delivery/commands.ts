@@ -7,6 +7,7 @@ import { TEST_CONTAINERS } from '../catalog/containers';
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog, type Module } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
+import type { Policy } from '../clients/retry';
 import { projectsOf } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import { wholeNumber } from '../text/arguments';
@@ -43,6 +44,7 @@ import { redact, verdictLine } from './note';
 import { packParcel, unpackParcel } from './parcel';
 import { patienceOf, RUN_FILE, runOf, watchTestPod } from './pod-start';
 import { addPreviewCommands } from './preview/commands';
+import { tellComing, tellNotComing, tellRolling } from './progress';
 import { applyQuarantine, faultsBrought, namedIn, readQuarantines } from './quarantine';
 import { mergeInTurn } from './queue/merge';
 import { type Gate, isInQueue, mayQueue, tellTesting, turnOf, waitInQueue } from './queue/turn';
@@ -52,6 +54,7 @@ import { addReconcileCommand } from './reconcile/commands';
 import { openRegistry, PATIENT, RegistryAway } from './registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { assertImage, dataStays, rollBack } from './releases';
+import { ROLLING_FILE, readRolling, rollingText } from './rolling';
 import { readSettings } from './settings';
 import { packSource } from './source';
 import { leaveStartWords, ownSecrets, START_FILE, startWords } from './start-words';
@@ -76,10 +79,15 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+/** Of what a deploy tells on its way: it waits for no GitLab that does not answer. */
+const IMPATIENT: Partial<Policy> = { attempts: 1, attemptMs: 2500 };
+
 /** The checkout inside the workspace. */
 const SOURCE = 'source';
 
-function context(): Context & { group: string; projectOf: (module: string) => string } {
+function context(
+  policy?: Partial<Policy>,
+): Context & { group: string; projectOf: (module: string) => string } {
   const settings = readSettings([
     'GITLAB_URL',
     'GITLAB_TOKEN',
@@ -88,7 +96,7 @@ function context(): Context & { group: string; projectOf: (module: string) => st
   ]);
   const group = settings.SWITCHYARD_GITLAB_GROUP;
   return {
-    gitlab: new GitLab({ url: settings.GITLAB_URL, token: settings.GITLAB_TOKEN }),
+    gitlab: new GitLab({ url: settings.GITLAB_URL, token: settings.GITLAB_TOKEN, policy }),
     gitlabUrl: settings.GITLAB_URL,
     token: settings.GITLAB_TOKEN,
     group,
@@ -641,7 +649,8 @@ export function program(): Command {
       const { group, projectOf, ...towards } = context();
       const { workspace } = common();
       const registry = openRegistry(settings);
-      const deployment = await deploy(towards, registry, settings.REGISTRY, {
+      const key = settings.SWITCHYARD_CERTIFICATE_KEY;
+      const request = {
         module: module.name,
         project: projectOf(module.name),
         ledgerProject: `${group}/${LEDGER_PROJECT}`,
@@ -652,7 +661,11 @@ export function program(): Command {
         rollback: options.rollback,
         migrates: module.production.migrate !== undefined,
         folder: join(workspace, SOURCE),
-        key: settings.SWITCHYARD_CERTIFICATE_KEY,
+        key,
+      };
+      const deployment = await deploy(towards, registry, settings.REGISTRY, request).catch(async (why) => {
+        await tellNotComing(context(IMPATIENT), request, key).catch((error: Error) => say(error.message));
+        throw why;
       });
       writeDeployment(workspace, deployment);
       if (deployment.undone)
@@ -665,11 +678,12 @@ export function program(): Command {
 
   top
     .command('unstarted')
-    .description('Post why a deploy did not begin, where no Pod for its rollout started; else nothing.')
+    .description(
+      'Post why a deploy did not begin, where no Pod for its rollout started; else only that it is on its way no more.',
+    )
     .requiredOption('--module <name>', 'module of the catalog')
     .action(async (options: { module: string }) => {
       const start = startWords(common().workspace);
-      if (!start) return;
       const settings = readSettings([
         'BUILD_URL',
         'gitlabAfter',
@@ -678,19 +692,45 @@ export function program(): Command {
         'SWITCHYARD_CERTIFICATE_KEY',
       ]);
       const { group: _group, projectOf, ...towards } = context();
-      await reportUnstarted(
-        towards,
-        {
+      const request = {
+        project: projectOf(moduleOf(options.module).name),
+        environment: settings.SWITCHYARD_ENVIRONMENT,
+        commit: settings.gitlabAfter,
+        branch: settings.gitlabBranch,
+        build: settings.BUILD_URL,
+        key: settings.SWITCHYARD_CERTIFICATE_KEY,
+      };
+      if (!start) return tellNotComing(context(IMPATIENT), request, request.key);
+      await reportUnstarted(towards, request, start);
+      result(start, `not deployed: ${start.why}`);
+    });
+
+  top
+    .command('progress')
+    .description(
+      'Write into the merge request’s note how far its deploy is, by what was left. Exit 1 where GitLab does not take it at once.',
+    )
+    .requiredOption('--module <name>', 'module of the catalog')
+    .action(async (options: { module: string }) => {
+      const { workspace } = common();
+      const rolling = readRolling(join(workspace, ROLLING_FILE));
+      if (!rolling) throw new Failure(exitCode.red, `${ROLLING_FILE} does not say how far a deploy is.`);
+      const { group: _group, projectOf, ...towards } = context(IMPATIENT);
+      const key = certificateKey();
+      if ('begun' in rolling) {
+        const { BUILD_URL } = readSettings(['BUILD_URL']);
+        await tellRolling(towards, readDeployment(workspace), rolling, BUILD_URL, key);
+      } else {
+        const settings = readSettings(['BUILD_URL', 'gitlabAfter', 'gitlabBranch', 'SWITCHYARD_ENVIRONMENT']);
+        const coming = {
           project: projectOf(moduleOf(options.module).name),
           environment: settings.SWITCHYARD_ENVIRONMENT,
           commit: settings.gitlabAfter,
           branch: settings.gitlabBranch,
-          build: settings.BUILD_URL,
-          key: settings.SWITCHYARD_CERTIFICATE_KEY,
-        },
-        start,
-      );
-      result(start, `not deployed: ${start.why}`);
+        };
+        await tellComing(towards, coming, rolling, settings.BUILD_URL, key);
+      }
+      result(rolling, `told: ${rollingText(rolling)}`);
     });
 
   top

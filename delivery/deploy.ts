@@ -297,7 +297,7 @@ export function earlierInLedger(workspace: string): string | undefined {
 }
 
 /** The certificate in the bot's own note; notes of others count for nothing. */
-async function findCertificate(
+export async function findCertificate(
   context: Context,
   project: string,
   iid: number,

@@ -18,6 +18,8 @@ import { rerunLines } from './rerun';
 
 /** Marks the one note per merge request that the bot edits in place. */
 export const marker = '<!-- switchyard:merge-certificate -->';
+/** Words after which it says how far a deploy is. */
+export const ON_ITS_WAY = 'on its way to';
 const FAILING_SHOWN = 20;
 const EXCERPT = 300;
 
@@ -34,6 +36,16 @@ export type Progress =
   | { readonly state: 'taken out'; readonly why: string }
   | { readonly state: 'left'; readonly why: string }
   | { readonly state: 'merged'; readonly commit: string }
+  | {
+      readonly state: 'on its way';
+      readonly commit: string;
+      readonly environment: string;
+      readonly build: string;
+      /** How far its deploy is. */
+      readonly says: string;
+      /** Why it is undone, where what was before is rolled out. */
+      readonly undone?: string;
+    }
   | {
       readonly state: 'deployed';
       readonly commit: string;
@@ -105,6 +117,13 @@ function progressLine(progress: Progress): string {
       return `not merged: ${inert(progress.why)}`;
     case 'merged':
       return `merged as ${progress.commit.slice(0, 12)}`;
+    case 'on its way': {
+      const undone =
+        progress.undone === undefined
+          ? ''
+          : ` and undone: ${inert(progress.undone)}; what was before is rolled out`;
+      return `merged as ${progress.commit.slice(0, 12)}; ${ON_ITS_WAY} ${inert(progress.environment)}${undone}: ${inert(progress.says)} ([build](${progress.build}))`;
+    }
     case 'deployed':
       return `deployed to ${inert(progress.environment)}: ${progress.commit.slice(0, 12)} ([build](${progress.build}))`;
     case 'rollout failed':
@@ -116,11 +135,12 @@ function progressLine(progress: Progress): string {
 
 /** Since when it may be merged, and when it was taken out, merged, or was as the note says. */
 function timesText({ gate }: Certificate, { state }: Progress, now: number | undefined): string {
-  const said = state === 'queued' ? 'this is of' : state === 'merged' ? 'merged at' : undefined;
+  const says = { queued: 'this is of', 'on its way': 'this is of', merged: 'merged at' } as const;
+  const said = state in says ? says[state as keyof typeof says] : undefined;
   return [
     ...(gate?.since ? [`may be merged since ${moment(gate.since)}`] : []),
     ...(gate?.out ? [`taken out at ${moment(gate.out)}`] : []),
-    ...(gate && said && now !== undefined ? [`${said} ${moment(now)}`] : []),
+    ...((gate || state === 'on its way') && said && now !== undefined ? [`${said} ${moment(now)}`] : []),
   ].join('; ');
 }
 

@@ -34,6 +34,7 @@ import { basisOf } from './preview/basis';
 import { programHere } from './program';
 import { EXIT, Refusal } from './refusal';
 import { settle, untilEnded, worldOf } from './repair';
+import { deployTeller, followModule } from './rolling';
 import { losing, type Step, StepGatherer } from './steps';
 import type { Terminal } from './terminal';
 import { imageUrns, productionUrns, replaceUrns } from './urns';
@@ -301,6 +302,8 @@ export async function operate(
       `${secretSources.seed} is the keys of one module: say --only with its name.`,
       EXIT.badInput,
     );
+  const tell = part === undefined ? undefined : deployTeller();
+  tell?.({ step: 'state' });
   let growing: readonly Growth[] = [];
   const prepare = async (folders: Folders, model: Model) => {
     if (only) process.env[ONLY_VARIABLE] = only.join(',');
@@ -322,6 +325,7 @@ export async function operate(
     operation,
     terminal,
     async (session) => {
+      tell?.({ step: 'begun' });
       const stack = session.engine.stackName;
       const targets = only ? productionUrns(stack, session.model, only) : undefined;
       const replace = options.replace ? replaceUrns(stack, session.model, options.replace) : undefined;
@@ -347,13 +351,17 @@ export async function operate(
         for (const one of growing.filter(({ byEngine }) => !byEngine))
           await patchObject(session.model.settings, one.role, { ...grown(one) });
       };
+      const over = new AbortController();
+      const { model } = session;
+      const deployed = model.modules.find(({ name }) => name === part);
+      if (tell && deployed) void followModule(model.settings, deployed, tell, over.signal);
       const result = await watch(session, operation, terminal, {
         targets,
         replace,
         exclude,
         title,
         ...(operation === 'up' ? { before } : {}),
-      });
+      }).finally(() => over.abort());
       if (operation === 'up' && growing.length > 0) {
         terminal.note(`${growing.length} volume(s) grow; they are waited for`);
         const faults = await untilGrown(session.model.settings, growing);

@@ -1,6 +1,7 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import type { Colors } from 'picocolors/types';
 import { actionOf } from '../delivery/preview/actions';
+import { cut } from './table';
 import { isRealResource, parseUrn } from './urns';
 
 interface Running {
@@ -33,9 +34,6 @@ export function elapsed(milliseconds: number): string {
   if (whole < 60) return `${whole} s`;
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
 }
-
-const cut = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 
 /**
  * The progress of one run, told from the engine's events: a line for each resource that is finished, and a block of

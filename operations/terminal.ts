@@ -5,6 +5,7 @@ import { createColors } from 'picocolors';
 import type { Colors } from 'picocolors/types';
 import { type Fault, faultText } from './faults';
 import { Progress } from './progress';
+import { cut } from './table';
 
 /** How often the block on a terminal is painted anew, in milliseconds. */
 const REPAINT = 200;
@@ -16,6 +17,20 @@ export type Stream = Pick<NodeJS.WritableStream, 'write'> &
 /** Colour only on a terminal, and not where someone said no: https://no-color.org */
 export const wantsColour = (stream: Stream, env: NodeJS.ProcessEnv): boolean =>
   stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What one screen shows, until the next time that it is drawn. */
+export interface Screen {
+  readonly size: () => Size;
+  /** @param lines those that are too long, or too many, are cut */
+  readonly draw: (lines: readonly string[]) => void;
+  /** Gives the terminal back as it was. */
+  readonly end: () => void;
+}
 
 /** Clears the block of so many lines that ends at the cursor. */
 const erase = (lines: number): string => (lines > 0 ? `\u001b[${lines}A\u001b[0J` : '');
@@ -41,9 +56,35 @@ export class Terminal {
     this.stdout.write(`${text}\n`);
   }
 
-  /** Takes away what is on the screen, where results go to one. */
-  clear(): void {
-    if (this.stdout.isTTY && this.env.TERM !== 'dumb') this.stdout.write('\u001b[2J\u001b[H');
+  /**
+   * A screen of its own, where results go to a terminal: the one that is there stays as it is, and comes back at the end
+   * (xterm's control sequences, "Alternate Screen Buffer"; `watch` and `less` do so).
+   */
+  screen(): Screen | undefined {
+    if (!this.stdout.isTTY || this.env.TERM === 'dumb') return undefined;
+    const size = () => ({ columns: this.stdout.columns || 80, rows: this.stdout.rows || 24 });
+    let open = false;
+    const end = (): void => {
+      if (open) this.stdout.write('\u001b[?1049l');
+      open = false;
+      process.removeListener('exit', end);
+    };
+    return {
+      size,
+      draw: (lines) => {
+        if (!open) {
+          this.stdout.write('\u001b[?1049h');
+          // However the process ends by itself.
+          process.once('exit', end);
+        }
+        open = true;
+        const { columns, rows } = size();
+        // Nothing is cleared before it is written over: that would flicker.
+        const shown = lines.slice(0, rows).map((line) => `${cut(line, columns)}\u001b[K`);
+        this.stdout.write(`\u001b[H${shown.join('\r\n')}\u001b[J`);
+      },
+      end,
+    };
   }
 
   /** A line for the person who watches. */

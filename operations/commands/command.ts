@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { wholeNumber } from '../../text/arguments';
-import { type CommonOptions, type Outcome, toItsEnd, withJson } from '../outcome';
-import type { Terminal } from '../terminal';
+import { type CommonOptions, ended, type Outcome, toItsEnd, withJson } from '../outcome';
+import { Terminal } from '../terminal';
 
 /** Adds a command to the program. One file each, so that a command is found by its name. */
 export type AddCommand = (program: Command) => void;
@@ -65,6 +65,55 @@ export const lease = (command: Command): Command =>
     '--lease',
     'let others go on a while after this process was killed: for a Pod, not for people',
   );
+
+interface WatchOptions extends CommonOptions {
+  readonly watch?: boolean;
+  readonly interval?: number;
+}
+
+/** Seconds between two looks of a watch. */
+const INTERVAL = 5;
+
+const seconds = (text: string): number => {
+  const number = wholeNumber(text);
+  if (number < 1) throw new InvalidArgumentError('Give at least 1.');
+  return number;
+};
+
+/** A command on one environment that can be watched: it looks once, or again and again until somebody ends it, with 0 then. */
+export function watchedCommand<O extends WatchOptions>(
+  program: Command,
+  name: string,
+  description: string,
+  once: (environment: string, options: O) => Promise<Outcome>,
+  watch: (
+    environment: string,
+    options: O & { readonly interval: number },
+    terminal: Terminal,
+  ) => Promise<void>,
+): Command {
+  const kind = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+  return withJson(program.command(`${name} <environment>`))
+    .description(description)
+    .option(
+      '--watch',
+      'go on until interrupted: on a terminal one screen, elsewhere what changes; with --json one document a line',
+    )
+    .option('--interval <seconds>', `of --watch: look so often; ${INTERVAL} by default`, seconds)
+    .action(async (environment: string, options: O) => {
+      if (!options.watch) return toItsEnd(kind, environment, options, () => once(environment, options));
+      const terminal = new Terminal();
+      try {
+        await watch(environment, { ...options, interval: options.interval ?? INTERVAL }, terminal);
+        // What was asked for in the moment that it was ended is not waited for.
+        process.exit(0);
+      } catch (error) {
+        const { code, message } = ended(error);
+        terminal.note(message);
+        process.exitCode = code;
+      }
+    });
+}
 
 export const withoutImages = (command: Command): Command =>
   command.option('--without-images', 'leave the images that the topology builds as they are');

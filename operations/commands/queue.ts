@@ -1,6 +1,5 @@
-import { type CommonOptions, ended, toItsEnd, withJson } from '../outcome';
-import { Terminal } from '../terminal';
-import type { AddCommand } from './command';
+import type { CommonOptions } from '../outcome';
+import { type AddCommand, watchedCommand } from './command';
 
 interface QueueOptions extends CommonOptions {
   readonly watch?: boolean;
@@ -8,26 +7,15 @@ interface QueueOptions extends CommonOptions {
 }
 
 export const queue: AddCommand = (program) => {
-  withJson(program.command('queue <environment>'))
-    .description('show who waits to be merged, what is tested together, and what each one waits for')
-    .option(
-      '--watch',
-      'show it again whenever it changes, until interrupted; with --json one document a line',
-    )
-    .option(
-      '--page <folder>',
-      'render the topology into it as well, with a picture of the queue on its page; with --watch a page that renews itself',
-    )
-    .action(async (environment: string, options: QueueOptions) => {
-      const { queue: run, watchQueues } = await import('../queue');
-      if (!options.watch) return toItsEnd('Queue', environment, options, () => run(environment, options));
-      const terminal = new Terminal();
-      try {
-        return await watchQueues(environment, options, terminal);
-      } catch (error) {
-        const { code, message } = ended(error);
-        terminal.note(message);
-        process.exitCode = code;
-      }
-    });
+  watchedCommand<QueueOptions>(
+    program,
+    'queue',
+    'show who waits to be merged, what is tested together, and what each one waits for',
+    async (environment, options) => (await import('../queue')).queue(environment, options),
+    async (environment, options, terminal) =>
+      (await import('../queue')).watchQueues(environment, options, terminal),
+  ).option(
+    '--page <folder>',
+    'render the topology into it as well, with a picture of the queue on its page; with --watch a page that renews itself',
+  );
 };

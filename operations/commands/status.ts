@@ -1,13 +1,12 @@
-import { type AddCommand, environmentCommand } from './command';
+import { type AddCommand, watchedCommand } from './command';
 
 export const status: AddCommand = (program) => {
-  environmentCommand(
+  watchedCommand(
     program,
     'status',
-    'show what is released, what runs and how the last jobs ended',
-    async (environment) => {
-      const { status: run } = await import('../status');
-      return run(environment);
-    },
+    'show what is wrong, what is released since when and by whom, what runs, and how the last jobs ended',
+    async (environment) => (await import('../status')).status(environment),
+    async (environment, options, terminal) =>
+      (await import('../status')).watchStatus(environment, options, terminal),
   );
 };

@@ -12,8 +12,9 @@ import {
   migrationSeconds,
   WAITING_CONTAINER,
 } from '../../components/production/migration';
-import { modulePods, rolloutOf } from '../../components/production/workload';
+import { rolloutOf } from '../../components/production/workload';
 import { type PodWords, podWordsText } from '../../delivery/pod-words';
+import type { TellRolling } from '../../delivery/rolling';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';
@@ -22,6 +23,7 @@ import type { Outcome } from '../outcome';
 import { listObjects, readLog, readObject } from '../outside';
 import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
+import { laterTeller, readRollout, readyOf, selectorOf } from '../rolling';
 import { failedMigration, migrationStage, untilMigrated } from './migration';
 import { judge as judgeBy, type Look, podsOf, stageOf } from './verdict';
 import { type WordSources, wordsOf } from './words';
@@ -32,23 +34,20 @@ const CONTAINER = 'module';
 /** Seconds beyond the deadline in which Kubernetes says itself that it has passed. */
 const SLACK = 30;
 
-const selectorOf = (labels: Readonly<Record<string, string>>): string =>
-  Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
-
-function looksAt({ settings }: Model, module: Module, image: string): () => Promise<Look> {
-  const namespace = namespacesOf(settings).production(module.name);
+/** @param tell is told how far it is by each look */
+function looksAt(
+  { settings }: Model,
+  module: Module,
+  image: string,
+  tell: TellRolling | undefined,
+): () => Promise<Look> {
   return async () => {
-    const [deployment, pods] = await Promise.all([
-      readObject(settings, 'production', {
-        apiVersion: 'apps/v1',
-        kind: 'Deployment',
-        metadata: { name: module.name, namespace },
-      }),
-      listObjects(settings, 'production', 'v1', 'Pod', selectorOf(modulePods(module)), namespace),
-    ]);
-    return { stage: stageOf(deployment, image), pods: podsOf(pods, image) };
+    const { deployment, pods: all } = await readRollout(settings, module);
+    const stage = stageOf(deployment, image);
+    const pods = podsOf(all, image);
+    const step = stage === 'ready' ? 'watch' : 'pods';
+    tell?.({ step, ...readyOf({ deployment, pods: all }) });
+    return { stage, pods };
   };
 }
 
@@ -81,13 +80,18 @@ async function migrationOf(
   module: Module,
   { commit, image }: { readonly commit: string; readonly image: string },
   readySeconds: number,
+  tell: TellRolling | undefined,
 ): Promise<Migrated> {
   const { settings } = model;
   const namespace = namespacesOf(settings).production(module.name);
   const name = migrationName(module, commit);
   const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace } };
   const ended = await untilMigrated(
-    async () => migrationStage(await readObject(settings, 'production', job)),
+    async () => {
+      const seen = migrationStage(await readObject(settings, 'production', job));
+      if (seen.stage === 'running') tell?.({ step: 'migration' });
+      return seen;
+    },
     migrationSeconds(module, readySeconds).whole + SLACK,
     realClock,
   );
@@ -116,6 +120,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
   const document = { module: name, commit: release?.commit ?? null };
   if (!release)
     return { document: { ...document, verdict: 'not released' }, lines: [`${name} is not released`] };
+  const tell = laterTeller();
   const { readySeconds, watchSeconds } = rolloutOf(model.settings.production, module);
   const about = `${name} ${release.commit.slice(0, 12)} in ${environment}`;
   const unsteadyIs = (words: PodWords, said: readonly string[]): Outcome => {
@@ -129,7 +134,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
   };
   const migrated =
     release.migrate && module.production.migrate
-      ? await migrationOf(model, module, release, readySeconds)
+      ? await migrationOf(model, module, release, readySeconds, tell)
       : ({ is: 'none' } as const);
   if (migrated.is === 'failed')
     return unsteadyIs(
@@ -137,7 +142,7 @@ export async function judge(environment: string, name: string, { out }: JudgeOpt
       migrated.words.pods.flatMap(({ log }) => log.map((line) => `  ${plainText(line)}`)),
     );
   const verdict = await judgeBy(
-    looksAt(model, module, release.image),
+    looksAt(model, module, release.image, tell),
     { readySeconds: readySeconds + SLACK, watchSeconds },
     realClock,
   );

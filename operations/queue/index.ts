@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
@@ -8,17 +7,15 @@ import type { Asked } from '../../delivery/queue/read';
 import { projectPath, projectsOf } from '../../stacks/gitlab';
 import { keepsQueue, whyNoQueue } from '../../stacks/merge-queue';
 import { secretSources } from '../../stacks/secrets';
-import { type CommonOptions, documentOf, type Outcome } from '../outcome';
+import type { CommonOptions, Outcome } from '../outcome';
 import { foldersHere } from '../place';
 import { EXIT, Refusal } from '../refusal';
 import { renderQueues, renderTopology, rewrite, writeRendered } from '../render';
 import { otherEnvironments } from '../render/others';
 import type { Terminal } from '../terminal';
+import { type Shown, untilInterrupted, watchUntilEnded } from '../watch';
 import { type ModuleQueue, readQueue } from './read';
 import { type QueueFacts, queueOutcome } from './tell';
-
-/** Milliseconds between two looks of a watch. */
-const PAUSE_MS = 5_000;
 
 /** Seconds after which a page that is written again and again is loaded anew. */
 const AGAIN_S = 10;
@@ -123,44 +120,35 @@ function opened(environment: string, { page }: QueueOptions, again = false): () 
 export const queue = async (environment: string, options: QueueOptions = {}): Promise<Outcome> =>
   opened(environment, options)();
 
-interface Watch {
-  readonly look: () => Promise<Outcome>;
-  readonly terminal: Pick<Terminal, 'result' | 'note' | 'clear'>;
-  readonly sleep: (milliseconds: number) => Promise<unknown>;
-  /** @default for ever */
-  readonly looks?: number;
-}
-
-/** Prints what has changed: on a terminal in place of what was there, as JSON one document a line. */
-export async function printChanges(
-  environment: string,
-  { json = false }: CommonOptions,
-  { look, terminal, sleep: pause, looks = Number.POSITIVE_INFINITY }: Watch,
-): Promise<void> {
+/** Of the queue all is told again when anything of it changed. */
+export function queueShown(environment: string): Shown<Outcome> {
   let before = '';
-  for (let looked = 0; looked < looks; looked++) {
-    if (looked > 0) await pause(PAUSE_MS);
-    try {
-      const { document, lines, exitCode = 0 } = await look();
+  return {
+    kind: 'Queue',
+    environment,
+    outcome: (outcome) => outcome,
+    screen: ({ lines }) => lines,
+    changes: ({ lines }) => {
       const text = lines.join('\n');
-      if (text === before) continue;
+      if (text === before) return [];
       before = text;
-      if (!json) terminal.clear();
-      terminal.result(
-        json ? JSON.stringify(documentOf('Queue', environment, exitCode, document)) : `${text}\n`,
-      );
-    } catch (error) {
-      const message = (error as Error).message.split('\n')[0] ?? '';
-      if (message !== before) terminal.note(message);
-      before = message;
-    }
-  }
+      return [`${text}\n`];
+    },
+    passing: ['at'],
+  };
 }
 
 /** `queue --watch`: until somebody ends it. */
 export const watchQueues = (
   environment: string,
-  options: CommonOptions & QueueOptions,
+  options: CommonOptions & QueueOptions & { readonly interval: number },
   terminal: Terminal,
 ): Promise<void> =>
-  printChanges(environment, options, { look: opened(environment, options, true), terminal, sleep });
+  watchUntilEnded({
+    ...queueShown(environment),
+    look: opened(environment, options, true),
+    json: options.json === true,
+    pauseMs: options.interval * 1000,
+    terminal,
+    end: untilInterrupted(),
+  });

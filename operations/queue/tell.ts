@@ -1,4 +1,5 @@
 import { plainText } from '../../text/terminal';
+import { ago } from '../ago';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
 import { columns } from '../table';
@@ -13,13 +14,6 @@ export interface QueueFacts {
   readonly without: readonly { readonly module: string; readonly why: string }[];
   /** What could not be read. */
   readonly problems: readonly string[];
-}
-
-/** How long ago, in the largest unit that fits. */
-export function ago(since: string, now: string): string {
-  const minutes = Math.max(0, Math.floor((Date.parse(now) - Date.parse(since)) / 60_000));
-  if (minutes < 120) return `${minutes} min`;
-  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / (24 * 60))} d`;
 }
 
 function moduleLines({ module, project, window, most, main, requests }: ModuleQueue, now: string): string[] {

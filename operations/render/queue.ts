@@ -1,8 +1,9 @@
 import type { Standing } from '../../delivery/queue/decide';
 import { moment } from '../../text/moment';
 import { plainText } from '../../text/terminal';
+import { ago } from '../ago';
 import type { ModuleQueue, QueuedRequest } from '../queue/read';
-import { ago, type QueueFacts } from '../queue/tell';
+import type { QueueFacts } from '../queue/tell';
 import { counted, type Site } from './facts';
 import { cut, html, Markup, PALETTE, type Part } from './markup';
 import { facts, lines, table } from './page/parts';

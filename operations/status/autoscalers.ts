@@ -9,10 +9,14 @@ export interface AutoscalerFacts {
   /** Requests per second that a Pod is to have, and that it has; without the latter they are not known. */
   readonly target?: number;
   readonly each?: number;
+  /** Pods that it counted at last, and that it wants; absent before it decided for the first time. */
+  readonly replicas?: { readonly now: number; readonly wanted: number };
   /** What it does not see, and why, as far as it says: no Pod leaves meanwhile. */
   readonly blind: readonly string[];
   /** It would have more Pods than `max`. */
   readonly limited: boolean;
+  /** Somebody scaled the module to 0, which turns it off. */
+  readonly off: boolean;
 }
 
 const metricSchema = z.looseObject({
@@ -35,6 +39,8 @@ const autoscalerSchema = z.looseObject({
   }),
   status: z
     .looseObject({
+      currentReplicas: z.number().optional(),
+      desiredReplicas: z.number().optional(),
       currentMetrics: z.array(metricSchema).nullish(),
       conditions: z
         .array(
@@ -71,6 +77,9 @@ export function autoscalerOf(
   const why =
     active?.status === 'False' && active.message !== '' ? ` (${active.message.split('\n')[0]})` : '';
   const limits = condition('ScalingLimited');
+  const { currentReplicas, desiredReplicas } = status;
+  // Turned off it asks for nothing: what it does not see is no fault then (horizontal.go, ScalingDisabled).
+  const off = active?.status === 'False' && active.reason === 'ScalingDisabled';
   return {
     module: metadata.labels['switchyard.dev/module'] ?? '',
     facts: {
@@ -78,8 +87,12 @@ export function autoscalerOf(
       max: spec.maxReplicas,
       target: quantity(spec.metrics.find(isOurs)?.pods?.target?.averageValue),
       each: quantity(current.find(isOurs)?.pods?.current?.averageValue),
-      blind: unseen.map(({ type }) => `${NAMES[type] ?? type}${why}`),
+      ...(currentReplicas === undefined || desiredReplicas === undefined
+        ? {}
+        : { replicas: { now: currentReplicas, wanted: desiredReplicas } }),
+      blind: (off ? [] : unseen).map(({ type }) => `${NAMES[type] ?? type}${why}`),
       limited: limits?.status === 'True' && limits.reason === 'TooManyReplicas',
+      off,
     },
   };
 }

@@ -1,18 +1,23 @@
+import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { askText } from '../../clients/ask';
 import { readReleaseLedger } from '../../components/ask-gitlab';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import type { Restic } from '../../delivery/backup/restic';
+import { GitLab } from '../../delivery/gitlab';
+import { ledgerEvents } from '../../delivery/ledger';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
-import type { Outcome } from '../outcome';
+import type { CommonOptions, Outcome } from '../outcome';
 import { listObjects, readLog } from '../outside';
 import { foldersHere } from '../place';
 import { openBackup } from '../rebuild/backup';
+import type { Terminal } from '../terminal';
+import { kept, untilInterrupted, watchUntilEnded } from '../watch';
 import { lastBuildUrl, readStatus, type Sources } from './read';
-import { statusOutcome } from './tell';
+import { changeTeller, statusOutcome, statusScreen } from './tell';
 
 /** Time for Jenkins to answer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -32,13 +37,19 @@ function openRepository(settings: Model['settings']): Restic {
 
 function sourcesOf({ settings }: Model): Sources {
   const { environment, gitlab, jenkins } = settings;
-  const { JENKINS_USER, JENKINS_TOKEN } = process.env;
+  const { JENKINS_USER, JENKINS_TOKEN, [secretSources.gitlabToken]: token = '' } = process.env;
   const login = JENKINS_USER
     ? Buffer.from(`${JENKINS_USER}:${JENKINS_TOKEN ?? ''}`).toString('base64')
     : undefined;
   return {
-    ledger: () =>
-      readReleaseLedger(gitlab.url, gitlab.group, process.env[secretSources.gitlabToken] ?? '', environment),
+    ledger: () => readReleaseLedger(gitlab.url, gitlab.group, token, environment),
+    events: (modules) =>
+      ledgerEvents(
+        new GitLab({ url: gitlab.url, token, policy: { attempts: 4 } }),
+        { ledgerProject: `${gitlab.group}/${LEDGER_PROJECT}`, environment },
+        undefined,
+        (events) => modules.every((name) => events.some(({ module }) => module === name)),
+      ),
     workloads: (kind) =>
       listObjects(
         settings,
@@ -109,4 +120,52 @@ function sourcesOf({ settings }: Model): Sources {
 export async function status(environment: string): Promise<Outcome> {
   const model = loadModel(foldersHere(), environment);
   return statusOutcome(await readStatus(model, sourcesOf(model)));
+}
+
+/** Milliseconds for which a watch keeps what changes by the hour, and how the last jobs ended. */
+const SLOW = 60_000;
+const JOBS = 20_000;
+
+/** The same for a watch: ledger, Pods and autoscalers are read by each look, and the ledger's commits when it has changed. */
+function watchedSources(model: Model): Sources {
+  const sources = sourcesOf(model);
+  let ledger = '';
+  const events = kept((_ledger: string, modules: readonly string[]) => sources.events(modules), SLOW * 60);
+  return {
+    ...sources,
+    ledger: async () => {
+      const now = await sources.ledger();
+      ledger = JSON.stringify(now);
+      return now;
+    },
+    events: (modules) => events(ledger, modules),
+    lastBuild: kept(sources.lastBuild, JOBS),
+    reload: kept(sources.reload, SLOW),
+    reconciler: kept(sources.reconciler, SLOW),
+    backups: kept(sources.backups, SLOW),
+    backupJobs: kept(sources.backupJobs, SLOW),
+  };
+}
+
+/** `status --watch`: until somebody ends it. */
+export async function watchStatus(
+  environment: string,
+  options: CommonOptions & { readonly interval: number },
+  terminal: Terminal,
+): Promise<void> {
+  const model = loadModel(foldersHere(), environment);
+  const sources = watchedSources(model);
+  await watchUntilEnded({
+    kind: 'Status',
+    environment,
+    look: () => readStatus(model, sources),
+    outcome: statusOutcome,
+    screen: (facts, { rows }) => statusScreen(facts, rows),
+    changes: changeTeller(),
+    passing: ['at'],
+    json: options.json === true,
+    pauseMs: options.interval * 1000,
+    terminal,
+    end: untilInterrupted(),
+  });
 }

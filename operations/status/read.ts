@@ -3,13 +3,15 @@ import { type Ledger, stateOf } from '../../catalog/ledger';
 import { scales } from '../../components/autoscaling/scales';
 import type { Model } from '../../components/model';
 import type { Holdings } from '../../delivery/backup/snapshots';
+import type { LedgerEvent } from '../../delivery/ledger';
 import { blindness } from '../../delivery/reconcile/words';
 import { jobFolder } from '../../stacks/gitlab';
 import { mayReconcile } from '../../stacks/merge-queue';
 import { scaledBy } from '../drift/authors';
 import { autoscalerOf } from './autoscalers';
 import { backupFacts, runOf } from './backups';
-import type { LastJob, ModuleFacts, Reload, Running, StatusFacts } from './tell';
+import type { LastJob, ModuleFacts, Reload, Running, StatusFacts } from './facts';
+import { lastOf } from './last';
 
 /** What the sidecar says when Jenkins took the configuration. */
 const RELOADED = 'configuration reloaded';
@@ -27,7 +29,14 @@ const workloadSchema = z.looseObject({
       readyReplicas: z.number().default(0),
       updatedReplicas: z.number().default(0),
       conditions: z
-        .array(z.looseObject({ type: z.string(), status: z.string(), message: z.string().default('') }))
+        .array(
+          z.looseObject({
+            type: z.string(),
+            status: z.string(),
+            reason: z.string().default(''),
+            message: z.string().default(''),
+          }),
+        )
         .nullish(),
     })
     .prefault({}),
@@ -43,7 +52,10 @@ export function workloadOf(
   if (!parsed.success) return undefined;
   const { metadata, spec, status } = parsed.data;
   const by = scaledBy(object);
-  const failure = status.conditions?.find((one) => one.type === 'ReplicaFailure' && one.status === 'True');
+  const condition = (type: string, is: string) =>
+    status.conditions?.find((one) => one.type === type && one.status === is);
+  const failure = condition('ReplicaFailure', 'True');
+  const late = condition('Progressing', 'False')?.reason === 'ProgressDeadlineExceeded';
   return {
     name: metadata.name,
     module: metadata.labels['switchyard.dev/module'] ?? '',
@@ -53,8 +65,10 @@ export function workloadOf(
       // A Pod of the release before is ready too: only those of this one count.
       ready: Math.min(status.readyReplicas, status.updatedReplicas),
       desired: spec.replicas,
+      serving: status.readyReplicas,
       ...(by === undefined ? {} : { scaledBy: by }),
       ...(failure ? { failure: failure.message } : {}),
+      ...(late ? { late } : {}),
     },
   };
 }
@@ -87,6 +101,8 @@ export function reloadOf(log: string | undefined): Reload | undefined {
 /** Where the facts come from; each throws when it cannot answer. */
 export interface Sources {
   readonly ledger: () => Promise<Ledger>;
+  /** What was changed in it, newest first, until each of these modules is among it; asked only where something was released. */
+  readonly events: (modules: readonly string[]) => Promise<readonly LedgerEvent[]>;
   /** Workloads of a kind that carry our production label. */
   readonly workloads: (kind: 'Deployment' | 'StatefulSet') => Promise<readonly unknown[]>;
   /** Autoscalers of production; asked only where a module scales. */
@@ -120,8 +136,19 @@ export async function readStatus(
     }
   };
   const { backup, jenkins } = model.settings;
-  const [ledger, objects, holdings, backupJobs, scalers, reload, reconciler] = await Promise.all([
-    attempt('the release ledger', sources.ledger),
+  const withHistory = async () => {
+    const ledger = await attempt('the release ledger', sources.ledger);
+    const released = model.modules.flatMap(({ name }) =>
+      ledger && stateOf(ledger, name).release ? [name] : [],
+    );
+    const events =
+      released.length > 0
+        ? await attempt("the release ledger's commits", () => sources.events(released))
+        : undefined;
+    return { ledger, events };
+  };
+  const [{ ledger, events }, objects, holdings, backupJobs, scalers, reload, reconciler] = await Promise.all([
+    withHistory(),
     attempt('the production cluster', async () => [
       ...(await sources.workloads('Deployment')),
       ...(await sources.workloads('StatefulSet')),
@@ -150,6 +177,14 @@ export async function readStatus(
     return {
       name,
       released: release,
+      ...(release && events
+        ? {
+            last: lastOf(
+              events.filter((event) => event.module === name),
+              release,
+            ),
+          }
+        : {}),
       ...(undone ? { undone } : {}),
       running: own.find(({ component }) => component === 'module')?.running,
       services: Object.fromEntries(
@@ -161,6 +196,7 @@ export async function readStatus(
   });
   return {
     environment: model.settings.environment,
+    at: new Date(now * 1000).toISOString(),
     modules,
     ...(backup
       ? {

@@ -1,132 +1,69 @@
-import type { Release, TakenBack } from '../../catalog/ledger';
 import { plainText } from '../../text/terminal';
+import { ago } from '../ago';
 import type { Outcome } from '../outcome';
 import { EXIT } from '../refusal';
-import { columns } from '../table';
-import type { AutoscalerFacts } from './autoscalers';
+import { columns, columnsWithin } from '../table';
+import { alertsOf } from './alerts';
 import type { BackupFacts } from './backups';
+import { type LastJob, type ModuleFacts, type StatusFacts, verdict } from './facts';
 
-/** A Deployment or StatefulSet as it runs. */
-export interface Running {
-  readonly image: string;
-  readonly ready: number;
-  readonly desired: number;
-  /** Who set `desired`, where it was not `up`: an autoscaler, or a person by the scale subresource. */
-  readonly scaledBy?: string;
-  /** Why Kubernetes makes no more of its Pods, where it cannot: the quota's limit, for one. */
-  readonly failure?: string;
-}
-
-/** The last build of a module's job. */
-export interface LastJob {
-  readonly number: number;
-  /** `SUCCESS`, `FAILURE`, …; `RUNNING` while it runs. */
-  readonly result: string;
-  /** RFC 3339. */
-  readonly at: string;
-  readonly url: string;
-}
-
-/** What became of the last change of Jenkins' configuration. */
-export interface Reload {
-  /** RFC 3339. */
-  readonly at: string;
-  /** In the words of the sidecar that has Jenkins reload it. */
-  readonly word: string;
-  /** Whether Jenkins took it. */
-  readonly loaded: boolean;
-}
-
-/** What was read of one module; undefined is "there is none", and what could not be read stands in the problems. */
-export interface ModuleFacts {
-  readonly name: string;
-  readonly released?: Release;
-  /** What was taken back of it, until a newer release goes out. */
-  readonly undone?: TakenBack;
-  readonly running?: Running;
-  /** Its services in production, by name. */
-  readonly services: Readonly<Record<string, Running>>;
-  readonly lastJob?: LastJob;
-  /** Set where it scales; `none` where the cluster has no autoscaler for it. */
-  readonly autoscaler?: AutoscalerFacts | 'none';
-}
-
-export interface StatusFacts {
-  readonly environment: string;
-  readonly modules: readonly ModuleFacts[];
-  /** By kind; `none` where the stack makes none, undefined where they could not be read. */
-  readonly backups?: readonly BackupFacts[] | 'none';
-  /** Derived secrets that were rotated: purpose → version. */
-  readonly versions: Readonly<Record<string, number>>;
-  /** Purposes whose rotation has begun and not ended. */
-  readonly rotating: readonly string[];
-  /** Of a Jenkins of ours, unless its sidecar has said nothing yet. */
-  readonly reload?: Reload;
-  /** Why the reconciler cannot look: the project and the reason. */
-  readonly blind?: string;
-  /** What could not be read, one sentence each. */
-  readonly problems: readonly string[];
-  /** Could the ledger and the cluster both be read? Else nothing is said about how they agree. */
-  readonly complete: boolean;
-}
-
-export type Verdict =
-  | 'as released'
-  | 'rolling out'
-  | 'another image'
-  | 'not running'
-  | 'not released'
-  | 'not in the ledger'
-  | 'unknown';
-
-/** What runs, held against what is released. */
-export function verdict({ released, running }: ModuleFacts, complete: boolean): Verdict {
-  if (!complete) return 'unknown';
-  if (!released) return running ? 'not in the ledger' : 'not released';
-  if (!running) return 'not running';
-  if (running.image !== released.image) return 'another image';
-  return running.ready >= running.desired && running.desired > 0 ? 'as released' : 'rolling out';
-}
-
-const shortDigest = (image: string): string => image.split('@sha256:')[1]?.slice(0, 12) ?? image;
-
-const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result} ${job.at}` : '-');
-const podsText = (running: Running | undefined): string =>
-  running
-    ? `${running.ready}/${running.desired}${running.scaledBy ? ` (scaled by ${running.scaledBy})` : ''}`
-    : '-';
+/** Characters that the table of modules is wide at most. */
+const WIDTH = 100;
 
 const number = (value: number | undefined): string =>
   value === undefined ? '?' : String(Number(value.toPrecision(3)));
 
-/** A line for each module that scales, and one for each thing that keeps it from that. */
-function autoscalingLines(modules: readonly ModuleFacts[]): string[] {
-  const scaling = modules.flatMap(({ name, autoscaler }) => (autoscaler ? [{ name, autoscaler }] : []));
-  const rows = scaling.map(({ name, autoscaler }) =>
-    autoscaler === 'none'
-      ? [name, '-', '-', '-']
-      : [name, `${autoscaler.min}–${autoscaler.max}`, number(autoscaler.each), number(autoscaler.target)],
-  );
-  return [
-    ...(rows.length > 0 ? columns([['autoscaler', 'pods', 'requests/s each', 'target'], ...rows]) : []),
-    ...scaling.flatMap(({ name, autoscaler }) =>
-      autoscaler === 'none'
-        ? [`${name} has no autoscaler: say switchyard up`]
-        : [
-            ...autoscaler.blind.map(
-              (what) => `${name}: its autoscaler does not see ${plainText(what)}, so that no Pod leaves`,
-            ),
-            ...(autoscaler.limited
-              ? [`${name} would have more than ${autoscaler.max} Pods: raise scaling.max`]
-              : []),
-          ],
-    ),
-    ...modules.flatMap(({ name, running }) =>
-      running?.failure
-        ? [`${name} gets no more Pods: ${plainText(running.failure.split('\n')[0] ?? '')}`]
-        : [],
-    ),
-  ];
+const scalerOf = ({ autoscaler }: ModuleFacts) => (autoscaler === 'none' ? undefined : autoscaler);
+
+/** Ready of wanted, and between what an autoscaler has them. */
+function podsText(module: ModuleFacts): string {
+  const { running } = module;
+  const pods = running ? `${running.ready}/${running.desired}` : '-';
+  const scaler = scalerOf(module);
+  return scaler ? `${pods} (${scaler.min}–${scaler.max})` : pods;
+}
+
+/** Requests per second that a Pod has, of those that it is to have. */
+function requestsText(module: ModuleFacts): string {
+  const scaler = scalerOf(module);
+  return scaler ? `${number(scaler.each)}/${number(scaler.target)}` : '-';
+}
+
+const releaseText = ({ released }: ModuleFacts): string =>
+  released ? `${released.commit.slice(0, 10)} !${released.mergeRequest}` : '-';
+
+function whoText({ last }: ModuleFacts): string {
+  if (!last) return '-';
+  const by = plainText(last.by ?? '');
+  if (last.how === 'merge') return by;
+  return last.how === 'rollback' ? `${by}, back` : last.how;
+}
+
+const jobText = (job: LastJob | undefined): string => (job ? `#${job.number} ${job.result}` : '-');
+
+const HEAD = ['module', 'state', 'pods', 'req/s each', 'release', 'since', 'who', 'last job'];
+/** Of {@link HEAD}, what is cut first where the table is too wide. */
+const CUT_FIRST = ['module', 'who', 'last job'];
+
+/** A row a module; the requests only where any module scales. */
+function moduleRows({ modules, complete, at }: StatusFacts): string[][] {
+  const rows = modules.map((module) => [
+    module.name,
+    verdict(module, complete),
+    podsText(module),
+    requestsText(module),
+    releaseText(module),
+    module.last?.at ? ago(module.last.at, at) : '-',
+    whoText(module),
+    jobText(module.lastJob),
+  ]);
+  const shows = HEAD.map((title) => title !== 'req/s each' || modules.some(({ autoscaler }) => autoscaler));
+  return [HEAD, ...rows].map((row) => row.filter((_, index) => shows[index]));
+}
+
+function tableOf(rows: readonly (readonly string[])[]): string[] {
+  const first = (rows[0] ?? []).flatMap((title, index) => (CUT_FIRST.includes(title) ? [index] : []));
+  return columnsWithin(WIDTH, rows, first);
 }
 
 const backupRow = ({ kind, state, last, ageHours }: BackupFacts): string[] => [
@@ -143,80 +80,145 @@ function backupLines(backups: StatusFacts['backups']): string[] {
   return columns([['backup', 'state', 'last success', 'age'], ...backups.map(backupRow)]);
 }
 
-/** Secrets that have another version than the first, and what is to be done where a rotation has not ended. */
-function secretLines({ environment, versions, rotating }: StatusFacts): string[] {
+/** Secrets that have another version than the first. */
+function secretLines({ versions, rotating }: StatusFacts): string[] {
   const all = [...new Set([...Object.keys(versions), ...rotating])].sort();
   if (all.length === 0) return [];
-  return [
-    ...columns([
-      ['secret', 'version', 'state'],
-      ...all.map((purpose) => [
-        purpose,
-        String(versions[purpose] ?? 1),
-        rotating.includes(purpose) ? 'rotating' : 'in use',
-      ]),
+  return columns([
+    ['secret', 'version', 'state'],
+    ...all.map((purpose) => [
+      purpose,
+      String(versions[purpose] ?? 1),
+      rotating.includes(purpose) ? 'rotating' : 'in use',
     ]),
-    ...(rotating.length > 0
-      ? [`a rotation has not ended: say switchyard rotate ${environment} --purpose ${rotating[0]}`]
-      : []),
-  ];
+  ]);
 }
 
-/** What was taken back and why, and what is held. */
-const takenLines = (modules: readonly ModuleFacts[]): string[] =>
-  modules.flatMap(({ name, released, undone }) => [
-    ...(undone
-      ? [
-          plainText(
-            `${name}: ${undone.commit.slice(0, 10)} (!${undone.mergeRequest}) is ${undone.how}${undone.why === undone.how ? '' : `: ${undone.why}`}${undone.build ? ` (${undone.build})` : ''}`,
-          ),
-        ]
-      : []),
+/** What is as a person wants it, and has to be known all the same. */
+const noteLines = (modules: readonly ModuleFacts[]): string[] =>
+  modules.flatMap(({ name, released, running, autoscaler }) => [
     ...(released?.hold
       ? [`${name}: ${released.commit.slice(0, 10)} is held: what is merged does not take its place`]
       : []),
+    // Where it scales, that is its autoscaler's work.
+    ...(running?.scaledBy && running.desired > 0 && !autoscaler
+      ? [plainText(`${name}: scaled to ${running.desired} by ${running.scaledBy}`)]
+      : []),
   ]);
 
-/** One line where Jenkins does not have the configuration that it is to have. */
-const reloadLines = ({ reload }: StatusFacts): string[] =>
-  reload && !reload.loaded ? [plainText(`Jenkins' configuration since ${reload.at}: ${reload.word}`)] : [];
-
-/** One line where lost hooks stay lost. */
-const blindLines = ({ blind }: StatusFacts): string[] =>
-  blind === undefined ? [] : [plainText(`the reconciler cannot look: ${blind}`)];
-
-/** The status as a table. */
-export function statusLines(facts: StatusFacts): string[] {
-  const { environment, modules, problems, complete } = facts;
-  const rows = modules.map((module) => [
-    module.name,
-    verdict(module, complete),
-    podsText(module.running),
-    module.released ? `${shortDigest(module.released.image)} ${module.released.commit.slice(0, 10)}` : '-',
-    module.released ? `!${module.released.mergeRequest}` : '-',
-    Object.entries(module.services)
-      .sort(([a], [b]) => a.localeCompare(b))
-      .map(([name, running]) => `${name} ${podsText(running)}`)
-      .join(', ') || '-',
-    jobText(module.lastJob),
-  ]);
-  const head = ['module', 'state', 'pods', 'released', 'mr', 'services', 'last job'];
+function headLines(facts: StatusFacts): string[] {
+  const { environment, modules, complete } = facts;
   const well = modules.filter((module) => verdict(module, complete) === 'as released').length;
+  const alerts = alertsOf(facts);
+  const many = alerts.length === 1 ? '1 alert' : `${alerts.length} alerts`;
   return [
-    ...columns([head, ...rows]),
-    ...takenLines(modules),
-    ...autoscalingLines(modules),
-    ...backupLines(facts.backups),
-    ...secretLines(facts),
-    ...reloadLines(facts),
-    ...blindLines(facts),
-    ...problems.map((problem) => `could not be read: ${problem}`),
-    `status of ${environment}: ${well} of ${modules.length} modules run as released`,
+    `status of ${environment}: ${well} of ${modules.length} modules run as released${alerts.length > 0 ? `, ${many}` : ''}`,
+    ...alerts.map(({ says }) => `! ${says}`),
   ];
+}
+
+const tailLines = (facts: StatusFacts): string[] => [
+  ...noteLines(facts.modules),
+  ...backupLines(facts.backups),
+  ...secretLines(facts),
+];
+
+/** The status: what is wrong, a table of modules in 100 characters, and what else there is to know. */
+export const statusLines = (facts: StatusFacts): string[] => [
+  ...headLines(facts),
+  ...tableOf(moduleRows(facts)),
+  ...tailLines(facts),
+];
+
+/** So many of these lines as there is room for; the last of them says how many more there are. */
+function first(lines: readonly string[], room: number, more: (left: number) => string): string[] {
+  if (lines.length <= room) return [...lines];
+  const shown = Math.max(0, room - 1);
+  return [...lines.slice(0, shown), more(lines.length - shown)];
+}
+
+/**
+ * The status on a screen of so many rows: what is wrong takes half of it at most, modules that run as released go first where the
+ * table is too long, and what comes after the table goes before any module does.
+ */
+export function statusScreen(facts: StatusFacts, rows: number): string[] {
+  const { modules, complete, environment } = facts;
+  const [head = '', ...alerts] = headLines(facts);
+  const top = [
+    head,
+    ...first(
+      alerts,
+      Math.max(1, Math.floor(rows / 2) - 1),
+      (left) => `! ${left} more: switchyard status ${environment}`,
+    ),
+  ];
+  const [titles = [], ...cells] = moduleRows(facts);
+  // Its titles, and a line that says how many are not shown.
+  const room = rows - top.length - 1;
+  const table = (cellsShown: readonly (readonly string[])[]) => tableOf([titles, ...cellsShown]);
+  if (cells.length <= room) {
+    const left = room - cells.length;
+    return [
+      ...top,
+      ...table(cells),
+      ...(left > 0 ? first(tailLines(facts), left, (more) => `${more} more lines`) : []),
+    ];
+  }
+  const isWell = (index: number): boolean => {
+    const module = modules[index];
+    return module !== undefined && verdict(module, complete) === 'as released';
+  };
+  const all = [...cells.keys()];
+  const chosen = [...all.filter((index) => !isWell(index)), ...all.filter(isWell)].slice(
+    0,
+    Math.max(0, room - 1),
+  );
+  const left = all.filter((index) => !chosen.includes(index));
+  const shown = all.filter((index) => chosen.includes(index)).map((index) => cells[index] ?? []);
+  return [
+    ...top,
+    ...table(shown),
+    left.every(isWell)
+      ? `${left.length} more modules run as released`
+      : `${left.length} more modules: switchyard status ${environment}`,
+  ];
+}
+
+/** What is told of a module when it changes: how many requests it has changes all the time. */
+const standing = (module: ModuleFacts, complete: boolean): string => {
+  const who = module.last ? `, ${whoText(module)}` : '';
+  return `${verdict(module, complete)}, ${podsText(module)} Pods, ${releaseText(module)}${who}`;
+};
+
+/**
+ * Tells one look after the other: all of the first, then what differs, a line each. A look that could not read all of the ledger
+ * and the cluster says so, and nothing of the modules: they are held against the last one that could.
+ */
+export function changeTeller(): (facts: StatusFacts) => string[] {
+  let alerts: readonly string[] | undefined;
+  let standings: ReadonlyMap<string, string> | undefined;
+  return (facts) => {
+    const before = { alerts, standings };
+    const now = alertsOf(facts).map(({ says }) => says);
+    alerts = now;
+    if (facts.complete)
+      standings = new Map(facts.modules.map((module) => [module.name, standing(module, facts.complete)]));
+    if (before.alerts === undefined) return statusLines(facts);
+    const changed = before.standings && facts.complete ? [...(standings ?? [])] : [];
+    return [
+      ...now.filter((says) => !before.alerts?.includes(says)).map((says) => `! ${says}`),
+      ...before.alerts.filter((says) => !now.includes(says)).map((says) => `over: ${says}`),
+      ...changed
+        .filter(([name, is]) => before.standings?.get(name) !== is)
+        .map(([name, is]) => `${name}: ${is}`),
+    ];
+  };
 }
 
 /** The status as a JSON document's fields. */
 export const statusDocument = (facts: StatusFacts): Record<string, unknown> => ({
+  at: facts.at,
+  alerts: alertsOf(facts),
   modules: facts.modules.map((module) => ({ ...module, state: verdict(module, facts.complete) })),
   secrets: { versions: facts.versions, rotating: facts.rotating },
   backups: facts.backups === 'none' ? [] : (facts.backups ?? null),

@@ -1,7 +1,8 @@
 import { FIRST_LABEL } from '../../catalog/status';
+import { ago } from '../../operations/ago';
 import type { Outcome } from '../../operations/outcome';
-import { printChanges, readQueues } from '../../operations/queue';
-import { ago, queueOutcome } from '../../operations/queue/tell';
+import { queueShown, readQueues } from '../../operations/queue';
+import { queueOutcome } from '../../operations/queue/tell';
 import { EXIT } from '../../operations/refusal';
 import { red, sha } from '../delivery/certificates';
 import { gitlabOf, PROJECT, queued, request, type Scene } from '../delivery/queue/asked';
@@ -90,46 +91,13 @@ it('is no queue where people merge, and what cannot be read hides nothing else',
   ]);
 });
 
-it('a watch prints what has changed, as JSON one document a line, and goes on after a fault', async () => {
-  const outcomes: (Outcome | Error)[] = [
-    { document: { a: 1 }, lines: ['one'] },
-    { document: { a: 2 }, lines: ['one'] },
-    new Error('GitLab is away\nmore'),
-    new Error('GitLab is away\nmore'),
-    { document: { a: 3 }, lines: ['two'], exitCode: EXIT.unread },
-  ];
-  const printed = async (json: boolean) => {
-    const said: string[] = [];
-    const left = [...outcomes];
-    await printChanges(
-      'lab',
-      { json },
-      {
-        look: async () => {
-          const next = left.shift();
-          if (!next || next instanceof Error) throw next;
-          return next;
-        },
-        terminal: {
-          result: (text) => said.push(text),
-          note: (text) => said.push(`note: ${text}`),
-          clear: () => said.push('clear'),
-        },
-        sleep: async () => undefined,
-        looks: outcomes.length,
-      },
-    );
-    return said;
-  };
-  expect(await printed(false)).toEqual(['clear', 'one\n', 'note: GitLab is away', 'clear', 'two\n']);
-  const documents = await printed(true);
-  expect(documents).toHaveLength(3);
-  expect(JSON.parse(documents[2] ?? '')).toMatchObject({
-    kind: 'Queue',
-    environment: 'lab',
-    a: 3,
-    exitCode: EXIT.unread,
-  });
+it('a watch tells all of it again when anything of it changed', () => {
+  const { changes, screen } = queueShown('lab');
+  const outcome = (...lines: string[]): Outcome => ({ document: {}, lines });
+  expect(changes(outcome('one', 'two'))).toEqual(['one\ntwo\n']);
+  expect(changes(outcome('one', 'two'))).toEqual([]);
+  expect(changes(outcome('one'))).toEqual(['one\n']);
+  expect(screen(outcome('one', 'two'), { columns: 80, rows: 24 })).toEqual(['one', 'two']);
 });
 
 it('times are told in the largest unit that fits', () => {

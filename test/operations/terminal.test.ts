@@ -47,3 +47,28 @@ test('on a terminal one block is painted over and over, and is gone in the end',
     jest.useRealTimers();
   }
 });
+
+test('a screen is drawn over what it showed, cut to its size, and gives back what was there before', () => {
+  const out = { ...stream(true), columns: 10, rows: 2 };
+  const screen = new Terminal(out, stream(true), {}).screen();
+  const listeners = process.listenerCount('exit');
+  screen?.draw(['one', 'longer than ten', 'too much']);
+  screen?.draw(['two']);
+  expect(process.listenerCount('exit')).toBe(listeners + 1);
+  screen?.end();
+  screen?.end();
+  expect(out.written).toEqual([
+    '\u001b[?1049h',
+    '\u001b[Hone\u001b[K\r\nlonger th…\u001b[K\u001b[J',
+    '\u001b[Htwo\u001b[K\u001b[J',
+    '\u001b[?1049l',
+  ]);
+  expect(process.listenerCount('exit')).toBe(listeners);
+});
+
+test.each([
+  ['a pipe', false, {}],
+  ['a terminal that knows no control sequences', true, { TERM: 'dumb' }],
+])('%s has no screen', (_name, isTTY, env) => {
+  expect(new Terminal(stream(isTTY), stream(true), env).screen()).toBeUndefined();
+});

@@ -350,13 +350,11 @@ void goBack(String module, Map wanted, Map rollout) {
 // who has the lock may be applying others. Where it is taken, that is waited for without a Pod, and then another one starts.
 boolean release(String module, String ledger, Map place) {
     Map run = [module: module, ledger: ledger, lock: place.parts ? "deploy-${module}".toString() : 'deploy', code: 0, rollout: 1, held: 1,
-               words: '', recorded: false, undone: false, uncut: false, cut: false, ended: false]
+               words: '', recorded: false, undone: false, uncut: false, cut: false, ended: false, progress: '', told: '', quiet: 0]
     node('delivery') {
         try {
             while (!run.ended) {
-                lock(run.lock) {
-                    // Nothing: whoever had it is done.
-                }
+                waitForTurn(run)
                 releaseOnce(run, place)
                 if (run.uncut) {
                     cut(run, place)
@@ -381,14 +379,59 @@ boolean release(String module, String ledger, Map place) {
     return run.rollout == 0 && !run.undone
 }
 
+void waitForTurn(Map run) {
+    boolean isFree = false
+    lock(resource: run.lock, skipIfLocked: true) {
+        isFree = true
+    }
+    if (isFree) {
+        return
+    }
+    waits(run, 'turn', 0)
+    tell(run, 0)
+    lock(run.lock) {
+        // Nothing: whoever had it is done.
+    }
+}
+
+// Of what a person goes back to nobody knows yet which merge request it is of.
+void waits(Map run, String step, int quiet) {
+    run.progress = run.ledger.startsWith('delivery deploy ') ? "{\"step\":\"${step}\"}".toString() : ''
+    run.quiet = quiet
+}
+
+// How far it is goes into the merge request's note: ten seconds after it was told last, if it has come further since. A GitLab that
+// does not answer at once is asked again after a minute, and keeps nobody from what is to be done.
+void tell(Map run, int passed) {
+    run.quiet = run.quiet - passed
+    if (run.quiet > 0 || run.progress == '' || run.progress == run.told) {
+        return
+    }
+    String progress = run.progress
+    int code = 1
+    try {
+        writeFile(file: '.switchyard/rollout/progress.json', text: progress)
+        container('delivery') {
+            code = trusted("delivery progress --module ${run.module}")
+        }
+    } catch (FlowInterruptedException stopped) {
+        throw stopped
+    } catch (Exception broken) {
+        echo("modulePipeline: how far it is could not be told: ${broken.message}")
+    }
+    run.told = code == 0 ? progress : run.told
+    run.quiet = code == 0 ? 10 : 60
+}
+
 // Not ended where another build came first, or the state is to be cut.
 void releaseOnce(Map run, Map place) {
+    waits(run, 'agent', 10)
     Map template = [inheritFrom: 'deploy', cloud: place.cloud, namespace: place.namespace, serviceAccount: "deployer-${run.module}".toString(), showRawYaml: false]
-    secondAgent([template: template, namespace: place.namespace], { rollOut(run, place) }, { Map turns ->
+    secondAgent([template: template, namespace: place.namespace], { Map turns -> rollOut(run, place, turns) }, { Map turns ->
         lock(resource: run.lock, skipIfLocked: true) {
             record(run, turns)
         }
-    })
+    }, { Integer passed -> tell(run, passed) })
 }
 
 // The ledger first, then production. What does not hold is undone in the same order, so that a build which is killed between the
@@ -442,17 +485,54 @@ void outcome(Map run) {
 void askForRollout(Map run, Map turns) {
     run.rollout = 1
     run.held = 1
-    secondAgent.turn(turns)
+    run.progress = ''
+    run.quiet = 10
+    secondAgent.turn(turns, { Integer passed -> tell(run, passed) })
     if (run.held == 7) {
         writeFile(file: '.switchyard/rollout/unsteady.json', text: run.words)
         run.rollout = 7
     }
 }
 
+// What does it says how far it is in a file, which is carried as a text. Nobody waits for the last look at that, and no fault of it
+// is one of the rollout.
+void rollOut(Map run, Map place, Map turns) {
+    Map work = [over: false]
+    parallel(
+        rollout: {
+            try {
+                rollOutThere(run, place)
+                secondAgent.done(turns)
+            } finally {
+                work.over = true
+            }
+        },
+        progress: {
+            try {
+                follow(run, work)
+            } catch (FlowInterruptedException stopped) {
+                throw stopped
+            } catch (Exception broken) {
+                echo("modulePipeline: how far it is is not told any more: ${broken.message}")
+            }
+        }
+    )
+}
+
+void follow(Map run, Map work) {
+    int waited = 0
+    while (!work.over) {
+        waited = secondAgent.pause(waited)
+        if (!work.over && fileExists('.switchyard/rollout/progress.json')) {
+            run.progress = readFile('.switchyard/rollout/progress.json')
+        }
+    }
+}
+
 // Leaves in `rollout` 0 when what the ledger names is rolled out, 8 when nothing was done, since the environment was changed and not
 // cut for its modules; in `held` 7 when it does not hold. The Pod has the module's own account, and for the length of `up` what
 // opens the module's part of the state and no other.
-void rollOut(Map run, Map place) {
+void rollOutThere(Map run, Map place) {
     int code = 1
     container('deploy') {
         timeout(time: 40, unit: 'MINUTES') {

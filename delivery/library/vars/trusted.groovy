@@ -30,7 +30,7 @@ def call(String command, String module = null, Map rollout = null) {
 // What writes to GitLab, and what has to know the bot's own notes from those of others.
 List<String> asBot() {
     return ['delivery source', 'delivery queue-watch', 'delivery verdict', 'delivery report', 'delivery merge',
-            'delivery deploy', 'delivery rollback', 'delivery undo', 'delivery unstarted', 'delivery rollout',
+            'delivery deploy', 'delivery rollback', 'delivery progress', 'delivery undo', 'delivery unstarted', 'delivery rollout',
             'delivery preview-source', 'delivery preview-report', 'delivery preview-finish',
             'delivery apply-source', 'delivery apply-check', 'delivery apply-report', 'delivery apply-finish',
             'delivery drift-report']

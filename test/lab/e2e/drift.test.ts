@@ -123,7 +123,7 @@ test('drift made with kubectl and with the GitLab API is found, attributed and p
   ]);
   const [command, args] = switchyard(['status', ENVIRONMENT]);
   const where = { cwd: REPOSITORY, env: labEnvironment(), accept: [0, UNREAD] };
-  expect((await log.exec(command, args, where)).stdout).toMatch(/^orders .* \d\/1 \(scaled by kubectl\)/m);
+  expect((await log.exec(command, args, where)).stdout).toMatch(/^orders: scaled to 1 by kubectl$/m);
   const changed = found.resources.find(({ box }) => box === 'gitlab');
   expect(changed).toMatchObject({
     by: { who: expect.any(String) },

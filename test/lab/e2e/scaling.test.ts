@@ -181,7 +181,7 @@ production:
     // A counter that never moved has a rate of 0 all the same.
     await until('an autoscaler that sees all it needs', 180, async () => {
       const said = await status();
-      return /^pulse +1–8 +[\d.]+ +10$/m.test(said) && !/pulse: its autoscaler does not see/.test(said)
+      return /^pulse .* \(1–8\) +[\d.]+\/10 /m.test(said) && !/pulse: its autoscaler does not see/.test(said)
         ? said
         : undefined;
     });

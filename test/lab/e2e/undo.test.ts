@@ -121,7 +121,18 @@ async function merged(branch: string, change: (checkout: string) => void) {
     now = await mergeRequest(iid, MODULE);
   expect(now.state).toBe('merged');
   const commit = String(now.merge_commit_sha ?? now.sha);
-  return { iid, commit, deployed: await finalStatus(commit, MODULE) };
+  const ended = finalStatus(commit, MODULE);
+  const over = ended.then(
+    () => true,
+    () => true,
+  );
+  /** What its note said of the deploy while that went on. */
+  const told = new Set<string>();
+  while (!(await Promise.race([over, sleep(1000)])))
+    for (const { body } of await shownNotes(iid, MODULE))
+      for (const [, says = ''] of body.matchAll(/on its way to lab(?: and undone)?: (.*?) \(\[build\]/g))
+        told.add(says);
+  return { iid, commit, deployed: await ended, told: [...told] };
 }
 
 /** What the module's Pods print, and nobody may read. */
@@ -147,7 +158,8 @@ afterAll(async () => {
 
 test('a release that never gets ready is undone, and its author told', async () => {
   const image = servedImage(MODULE);
-  const { iid, commit, deployed } = await merged('never-ready', broken(await nextVersion(1)));
+  const { iid, commit, deployed, told } = await merged('never-ready', broken(await nextVersion(1)));
+  expect(told).toContainEqual(expect.stringMatching(/^0 of \d+ Pods are ready \(after \d+ s\)/));
   expect(deployed).toMatchObject({
     state: 'failed',
     description: expect.stringMatching(/is undone in lab: it did not get ready by its deadline/),

@@ -214,6 +214,7 @@ final class Engine {
       strand.asleep = null;
       if (step.name.equals("node")) enter(strand, step);
       else if (step.name.equals("lock")) perform(strand, step);
+      else if (step.name.equals("sh")) end(strand, step);
       else strand.next = new Outcome(null, null);
       return true;
     }
@@ -392,17 +393,26 @@ final class Engine {
     sleep(strand, step, after);
   }
 
-  private void command(Strand strand, Step step) throws AbortException {
+  private void command(Strand strand, Step step) {
     World.Place place = placeOf(strand);
     String script = step.text("script");
     trace.add(place.agent() + "/" + place.container() + (place.credentials().isEmpty() ? "" : " " + place.credentials()) + "$ " + script);
+    long takes = world.takes(script);
+    if (takes > 0) sleep(strand, step, takes);
+    else end(strand, step);
+  }
+
+  /** What comes of a command when its time is over. */
+  private void end(Strand strand, Step step) {
+    World.Place place = placeOf(strand);
+    String script = step.text("script");
     int code = world.command(place, script);
-    if (code == Scenario.DIES) throw new AbortException("the agent " + place.agent() + " was removed");
-    if (code < 0) {
+    if (code == Scenario.DIES) strand.next = new Outcome(null, new AbortException("the agent " + place.agent() + " was removed"));
+    else if (code < 0) {
       trace.add("waits for " + script);
       sleep(strand, step, -1);
     } else if (step.is("returnStatus")) strand.next = new Outcome(code, null);
-    else if (code != 0) throw new AbortException("script returned exit code " + code);
+    else if (code != 0) strand.next = new Outcome(null, new AbortException("script returned exit code " + code));
     else strand.next = new Outcome(null, null);
   }
 

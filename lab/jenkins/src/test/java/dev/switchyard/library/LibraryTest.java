@@ -33,6 +33,8 @@ class LibraryTest {
   private static final String ROLLOUT = "switchyard up \"$SWITCHYARD_ENVIRONMENT\" --only orders --yes";
   private static final String JUDGE = "switchyard judge \"$SWITCHYARD_ENVIRONMENT\" orders";
   private static final String WORDS = ".switchyard/rollout/unsteady.json";
+  private static final String TOLD = ".switchyard/rollout/progress.json";
+  private static final String PROGRESS = "delivery progress --module orders";
 
   private static Run merge(World world) throws Exception {
     return Engine.run(MODULE, MERGE, world, 1);
@@ -450,7 +452,7 @@ class LibraryTest {
       assertEquals(900, absent.seconds(), 30);
       // Its turn had come, and went by.
       assertEquals(List.of("lock deploy-orders", "unlock deploy-orders", "waits for an agent deploy as deployer-orders"), absent.trace().subList(0, 3));
-      assertEquals(List.of(WATCH + " delivery agent-events --namespace ci-deploy --minutes 15", "delivery unstarted --module orders"), absent.commands());
+      assertEquals(List.of(PROGRESS, WATCH + " delivery agent-events --namespace ci-deploy --minutes 15", "delivery unstarted --module orders"), absent.commands());
     }
     Run back = Engine.run("modulePipeline(module: 'orders', rollback: [to: ''])", Map.of(), new Scenario().neverStarts("deploy as deployer-orders"), 1);
     assertEquals(1, back.commands().size());
@@ -462,7 +464,14 @@ class LibraryTest {
   void aDeployWaitsForTheOneBeforeItWithoutAPod() throws Exception {
     Run run = main(new Scenario().locked("deploy-orders", 0, 2400));
     green(run);
-    assertEquals(List.of("waits for the lock deploy-orders", "lock deploy-orders", "unlock deploy-orders", "lock deploy-orders"), run.trace().subList(0, 4));
+    assertEquals(List.of(
+        "skips deploy-orders",
+        "delivery writes " + TOLD,
+        "delivery/delivery [gitlab-bot-token, certificate-key]$ " + PROGRESS,
+        "waits for the lock deploy-orders",
+        "lock deploy-orders",
+        "unlock deploy-orders",
+        "lock deploy-orders"), run.trace().subList(0, 7));
     assertEquals(List.of("delivery", "deploy as deployer-orders", "backup"), run.agents());
     assertEquals(2400, run.seconds(), 30);
     // A Pod has the catalog as it was when it started: who came in between may have applied another.
@@ -483,6 +492,88 @@ class LibraryTest {
       assertTrue(waits >= 0 && waits < run.trace().lastIndexOf("lock deploy-orders"));
       assertEquals(600, run.seconds(), 60);
     }
+  }
+
+  /** What a scenario's rollout tells, by the text that the first agent was given. */
+  private static List<String> told(Scenario scenario, String... progress) throws Exception {
+    List<String> told = new ArrayList<>();
+    Run run = Engine.run(MODULE, MAIN, new Told(scenario.changes(TOLD, progress), told), 1);
+    green(run);
+    // By the first agent alone, and with its credentials: the rollout's Pod has no token that writes.
+    assertTrue(run.trace().stream().filter(line -> line.endsWith("$ " + PROGRESS)).allMatch(("delivery/delivery [gitlab-bot-token, certificate-key]$ " + PROGRESS)::equals));
+    assertEquals(told.size(), count(run, PROGRESS));
+    return told;
+  }
+
+  /** Notes what is written for whoever tells how far it is. */
+  private record Told(Scenario scenario, List<String> told) implements World {
+    @Override
+    public int command(Place place, String script) {
+      return scenario.command(place, script);
+    }
+
+    @Override
+    public long takes(String script) {
+      return scenario.takes(script);
+    }
+
+    @Override
+    public long startsAfter(String agent) {
+      return scenario.startsAfter(agent);
+    }
+
+    @Override
+    public String file(Place place, String path) {
+      return path.equals(TOLD) && !place.agent().startsWith("deploy") ? null : scenario.file(place, path);
+    }
+
+    @Override
+    public void wrote(String path, String text) {
+      if (path.equals(TOLD)) told.add(text);
+    }
+  }
+
+  @Test
+  void howFarARolloutIsIsToldWhenThatChangesAndNotMoreOftenThanEachTenSeconds() throws Exception {
+    assertEquals(List.of(), told(new Scenario().takes("switchyard up", 5), "one"));
+    assertEquals(List.of("one"), told(new Scenario().takes("switchyard up", 300), "one"));
+    List<String> all = java.util.stream.IntStream.range(0, 100).mapToObj(Integer::toString).toList();
+    List<String> some = told(new Scenario().takes("switchyard up", 100), all.toArray(String[]::new));
+    assertTrue(some.size() >= 5 && some.size() <= 10, some.toString());
+    // Nobody is told twice, and what is told is how far it is by then.
+    assertEquals(some.stream().distinct().sorted(java.util.Comparator.comparing(Integer::valueOf)).toList(), some);
+  }
+
+  @Test
+  void aGitLabThatDoesNotAnswerIsAskedAgainAfterAMinuteAndKeepsNobody() throws Exception {
+    Run away = main(new Scenario().file(TOLD, "one").takes("switchyard up", 150).exits(PROGRESS, 1));
+    green(away);
+    assertEquals(3, count(away, PROGRESS), 1);
+    Run gone = main(new Scenario().file(TOLD, "one").takes("switchyard up", 150).exits(PROGRESS, Scenario.DIES));
+    green(gone);
+    assertTrue(gone.trace().stream().anyMatch(line -> line.startsWith("echo modulePipeline: how far it is could not be told: ")));
+  }
+
+  @Test
+  void nobodyWaitsForTheLastLookAtHowFarItIs() throws Exception {
+    for (long seed = 0; seed < 8; seed++) {
+      Scenario undone = new Scenario().file(TOLD, "one").file(WORDS, "{}").takes("switchyard up", 61).takes("switchyard judge", 61)
+          .exits("switchyard judge", 7, 0).exits("delivery rollout", 1);
+      Run run = Engine.run(MODULE, MAIN, undone, seed);
+      // Each of the two turns is served once, though the second is asked for before the first has done all.
+      assertEquals(2, run.commands().stream().filter(ROLLOUT::equals).count(), run.trace().toString());
+      assertEquals(2, run.commands().stream().filter(JUDGE::equals).count(), run.trace().toString());
+      assertEquals(4 * 61, run.seconds(), 25);
+    }
+  }
+
+  @Test
+  void whoWaitsForAPodOrAPersonsRollbackIsToldNothingThatIsNotSo() throws Exception {
+    assertEquals(List.of("{\"step\":\"agent\"}"), told(new Scenario().startsAfter("deploy as deployer-orders", 60), "one"));
+    assertEquals(List.of(), told(new Scenario().startsAfter("deploy as deployer-orders", 5), "one"));
+    Scenario scenario = new Scenario().startsAfter("deploy as deployer-orders", 60).locked("deploy-orders", 0, 100);
+    Run back = Engine.run("modulePipeline(module: 'orders', rollback: [to: ''])", Map.of(), scenario, 1);
+    assertEquals(0, count(back, PROGRESS));
   }
 
   @Test

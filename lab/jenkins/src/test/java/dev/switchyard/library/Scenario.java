@@ -24,6 +24,8 @@ final class Scenario implements World {
       "/carried/output.xml.gz", "cmVzdWx0cw==",
       "/carried/xunit.xml.gz", "eHVuaXQ=",
       ".switchyard/preview/environments", "lab\nsecond\n"));
+  private final Map<String, Deque<String>> changing = new LinkedHashMap<>();
+  private final Map<String, Long> takes = new LinkedHashMap<>();
   private final Map<String, Long> late = new LinkedHashMap<>();
   private final List<Locked> locked = new ArrayList<>();
   private final Map<String, String> publishing = new LinkedHashMap<>();
@@ -38,6 +40,18 @@ final class Scenario implements World {
 
   Scenario file(String path, String text) {
     files.put(path, text);
+    return this;
+  }
+
+  /** A file with another text each time that it is read; the last one stays. */
+  Scenario changes(String path, String... texts) {
+    changing.put(path, new ArrayDeque<>(List.of(texts)));
+    return file(path, texts[0]);
+  }
+
+  /** Seconds that commands take which begin so. */
+  Scenario takes(String command, long seconds) {
+    takes.put(command, seconds);
     return this;
   }
 
@@ -77,6 +91,11 @@ final class Scenario implements World {
   }
 
   @Override
+  public long takes(String script) {
+    return takes.entrySet().stream().filter(entry -> script.startsWith(entry.getKey())).mapToLong(Map.Entry::getValue).findFirst().orElse(0);
+  }
+
+  @Override
   public long startsAfter(String agent) {
     return late.getOrDefault(agent, 0L);
   }
@@ -88,6 +107,8 @@ final class Scenario implements World {
 
   @Override
   public String file(Place place, String path) {
+    Deque<String> texts = changing.get(path);
+    if (texts != null) return texts.size() > 1 ? texts.poll() : texts.peek();
     return path.endsWith("/record.parcel") ? files.getOrDefault(path, "cGFyY2Vs") : files.get(path);
   }
 

@@ -7,6 +7,11 @@ interface World {
   /** The exit code of a command; negative when it does not end by itself, or its agent dies. */
   int command(Place place, String script);
 
+  /** Seconds that a command takes. */
+  default long takes(String script) {
+    return 0;
+  }
+
   /** Seconds after which an agent of this kind starts; negative when it never does. */
   default long startsAfter(String agent) {
     return 0;
