@@ -85,11 +85,11 @@ const input = (what: string, remedy: string): Failure => new Failure(exitCode.in
 
 /**
  * The release that serves in an environment, as far as it may go further.
- * @throws Failure 2 where there is none, where it is held or not known to run, and for another commit than the wanted one
+ * @throws Failure 2 where there is none or it is held, and for another commit than the wanted one
  */
 async function servingIn(
-  gitlab: Pick<GitLab, 'file' | 'statuses'>,
-  { module, project, from, commit }: PromotionRequest,
+  gitlab: Pick<GitLab, 'file'>,
+  { module, from, commit }: PromotionRequest,
 ): Promise<Release> {
   const { environment } = from;
   const list = `See \`switchyard releases ${environment} ${module}\`.`;
@@ -111,14 +111,20 @@ async function servingIn(
   const other = whyOtherImage(release.image.split('@')[0] ?? '', from.registry, module);
   if (other)
     throw input(`${module} ${serves} cannot be promoted: ${other}.`, `Release it anew in ${environment}.`);
-  if (
-    !(await ranBefore({ gitlab }, { module, project, commit: release.commit, branch: BRANCH, environment }))
-  )
-    throw input(
-      `${module} ${serves} is not known to run in ${environment}: its rollout goes on, or failed.`,
-      "Wait for it, or look at the commit's status.",
-    );
   return release;
+}
+
+/** @throws Failure 2 for a release that is not known to run: what ran is never undone by a deploy */
+async function assertRan(
+  gitlab: Pick<GitLab, 'statuses'>,
+  { module, project, from: { environment } }: PromotionRequest,
+  { commit }: Release,
+): Promise<void> {
+  if (await ranBefore({ gitlab }, { module, project, commit, branch: BRANCH, environment })) return;
+  throw input(
+    `${module} ${short(commit)} is not known to run in ${environment}: its rollout goes on, or failed.`,
+    "Wait for it, or look at the commit's status.",
+  );
 }
 
 /** A certificate in a merge request's notes, whoever holds the token: it is signed by the environment that tested it. */
@@ -244,6 +250,7 @@ export async function promote(
   const { module, environment, from, force, migrates } = request;
   const wanted = await servingIn(gitlab, request);
   const proof = await promoting.prove(wanted);
+  await assertRan(gitlab, request, wanted);
   const state = stateOf((await currentLedger(gitlab, request)).ledger, module);
   const { release: current } = state;
   const relation = await proof.relationTo(current);

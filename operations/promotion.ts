@@ -60,7 +60,15 @@ function seedsOf(
   const own = variables[secretSources.seed] ?? '';
   const origins = variables[named] ?? '';
   if (push === undefined && own) problems.push(...seedProblems(environment, own));
-  if (origins) problems.push(...seedProblems(origin.environment, origins));
+  if (origins && named !== secretSources.seed)
+    problems.push(
+      ...seedProblems(origin.environment, origins).map(({ what }) => ({
+        file: `stacks/Pulumi.${environment}.yaml`,
+        key: place,
+        what: what.replace(secretSources.seed, named),
+        remedy: `Give the seed of "${origin.environment}".`,
+      })),
+    );
   if (problems.length > 0) throw located(folders, problems);
   return { own, origins };
 }

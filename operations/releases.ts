@@ -51,8 +51,10 @@ export async function asked<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-const standing = ({ state, held, why }: ReleaseRow): string => {
-  const text = held ? `${state}, held` : state;
+const standing = ({ state, held, promotedFrom, why }: ReleaseRow): string => {
+  const text = [state, ...(held ? ['held'] : []), ...(promotedFrom ? [`from ${promotedFrom}`] : [])].join(
+    ', ',
+  );
   return why && why !== state ? `${text}: ${why}` : text;
 };
 

@@ -1,0 +1,260 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Ledger, parseLedger, type Release, serialiseLedger, withState } from '../../catalog/ledger';
+import { copyImage } from '../../delivery/copy-image';
+import { deploy, reportRollout } from '../../delivery/deploy';
+import { exitCode } from '../../delivery/failure';
+import { GitLab } from '../../delivery/gitlab';
+import { type PromotionRequest, promote, prove } from '../../delivery/promotion';
+import { listReleases } from '../../delivery/releases';
+import type { Context } from '../../delivery/verify';
+import { merge, report, takeSource } from '../../delivery/verify';
+import { type RealRegistry, startRegistry } from '../support/registry';
+import { KEY } from './certificates';
+import { ended } from './ended';
+import { LEDGER, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
+
+// From the merge in staging to the ledger of production: git, GitLab's stand-in, and two registries of Debian's package.
+
+const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
+const REPOSITORY = 'modules/orders';
+const PRODUCTION = 'production/release-ledger';
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+
+let world: World;
+let folder: string;
+let staging: RealRegistry;
+let production: RealRegistry;
+let person: Context;
+let counter = 0;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'promotion-'));
+  [world, staging, production] = await Promise.all([
+    makeWorld(),
+    startRegistry(folderOf('staging')),
+    startRegistry(folderOf('production')),
+  ]);
+  const group = await world.api('POST', '/groups', { name: 'production', path: 'production' });
+  const path = 'release-ledger';
+  await world.api('POST', '/projects', {
+    name: path,
+    path,
+    namespace_id: group.id,
+    initialize_with_readme: true,
+  });
+  // Whoever promotes is not the bot that wrote the notes.
+  person = {
+    ...world.context,
+    gitlab: new GitLab({ url: world.url, token: ROOT_TOKEN, policy: { baseMs: 2, capMs: 2 } }),
+    token: ROOT_TOKEN,
+  };
+});
+afterAll(async () => {
+  await world?.close();
+  staging?.stop();
+  production?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that is there. */
+const folderOf = (name: string): string => {
+  const path = join(folder, name);
+  mkdirSync(path);
+  return path;
+};
+const work = (): string => join(folder, `work-${counter++}`);
+const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** An image of one layer in staging's registry. */
+async function push(tag: string): Promise<string> {
+  const { registry } = staging;
+  const [config, layer] = [Buffer.from(JSON.stringify({ tag })), randomBytes(100_000)];
+  for (const blob of [config, layer])
+    await registry.putBlob(REPOSITORY, digestOf(blob), blob.length, new Blob([blob]).stream());
+  const about = (blob: Buffer) => ({ digest: digestOf(blob), size: blob.length });
+  const text = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: about(config),
+    layers: [about(layer)],
+  });
+  await registry.putManifest(REPOSITORY, tag, { mediaType: MANIFEST, bytes: Buffer.from(text) });
+  return digestOf(Buffer.from(text));
+}
+
+/** A merge request of a file of its own, tested, merged, released in staging and running there. */
+async function released(name: string): Promise<Release> {
+  await world.push(name, { [`${name}.txt`]: 'x\n' }, 'origin/main');
+  const iid = await world.open(name);
+  const tag = `mr-${iid}-00000000`;
+  const certificate = {
+    ...(await takeSource(world.context, {
+      ...{ module: 'orders', project: PROJECT, mergeRequest: iid, build: BUILD, policy: 'automatic' },
+      ...{ declared: '0'.repeat(64), folder: work() },
+    })),
+    image: { repository: `${staging.host}/${REPOSITORY}`, tag, digest: await push(tag) },
+    tests: { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] },
+  };
+  await report(world.context, certificate, KEY);
+  const patience = Array<number>(100).fill(50);
+  const commit = await merge(world.context, certificate, 'automatic', KEY, work(), patience);
+  const deployment = await deploy(world.context, staging.registry, staging.host, {
+    ...{ module: 'orders', project: PROJECT, ledgerProject: LEDGER, environment: 'staging', branch: 'main' },
+    ...{ commit, build: BUILD, rollback: false, migrates: false, folder: work(), key: KEY },
+  });
+  await reportRollout(world.context, deployment, true, BUILD, KEY);
+  return { image: certificate.image ? deployment.image : '', commit, mergeRequest: iid, build: BUILD };
+}
+
+const request = (more: Partial<PromotionRequest> = {}): PromotionRequest => ({
+  ...{ module: 'orders', project: PROJECT, ledgerProject: PRODUCTION, environment: 'production' },
+  from: { ledgerProject: LEDGER, environment: 'staging', registry: staging.host, key: KEY },
+  ...{ registry: production.host, force: false, migrates: false },
+  ...more,
+});
+const promoteNow = (more: Partial<PromotionRequest> = {}, propose = false) => {
+  const wanted = request(more);
+  return promote(
+    person.gitlab,
+    wanted,
+    {
+      prove: (release) => prove(person, wanted, release, work()),
+      copy: (digest, tag) =>
+        copyImage(staging.registry, production.registry, { repository: REPOSITORY, digest, tag }),
+      keep: (digest, tag) => production.registry.tag(REPOSITORY, digest, tag),
+    },
+    propose,
+    () => 1,
+  );
+};
+const ledgerOf = async (project: string, environment: string): Promise<Ledger> => {
+  const file = await person.gitlab.file(project, `${environment}.yaml`, 'main');
+  return parseLedger(file?.text ?? '', `${environment}.yaml`);
+};
+const write = async (
+  project: string,
+  environment: string,
+  change: (ledger: Ledger) => Ledger,
+): Promise<void> => {
+  const path = `${environment}.yaml`;
+  const before = await person.gitlab.file(project, path, 'main');
+  const text = serialiseLedger(change(parseLedger(before?.text ?? '', path)));
+  await person.gitlab.commitFile(project, {
+    ...{ branch: 'main', path, text, message: 'by hand' },
+    ...(before ? { lastCommit: before.lastCommit } : {}),
+  });
+};
+const inProduction = ({ image, ...rest }: Release): Release => ({
+  ...rest,
+  image: image.replace(staging.host, production.host),
+});
+const refused = async (more: Partial<PromotionRequest> = {}): Promise<[number, string]> => {
+  const { code, message } = await ended(promoteNow(more));
+  return [code, message.split('\n')[0] ?? ''];
+};
+
+test('a release goes from staging to production with its layers, by the certificate of its merge request', async () => {
+  const one = await released('one');
+  expect(await promoteNow()).toEqual({ release: inProduction(one), written: true });
+  expect((await ledgerOf(PRODUCTION, 'production')).modules.orders).toEqual(inProduction(one));
+  const images = await production.registry.images(REPOSITORY);
+  expect(images).toEqual([
+    {
+      digest: one.image.split('@')[1],
+      tags: [`mr-${one.mergeRequest}-00000000`, `release-${one.commit.slice(0, 12)}`],
+      parts: [],
+    },
+  ]);
+  // All of it: the collector of a registry finds nothing else.
+  const manifest = await production.registry.manifest(REPOSITORY, images[0]?.digest ?? '');
+  for (const digest of manifest?.bytes.toString().match(/sha256:[0-9a-f]{64}/g) ?? [])
+    expect([digest, await production.registry.hasBlob(REPOSITORY, digest)]).toEqual([digest, true]);
+  expect(await promoteNow()).toMatchObject({ written: false });
+  expect(await listReleases(person.gitlab, request(), 'orders')).toMatchObject([
+    { commit: one.commit, state: 'current', promotedFrom: 'staging' },
+  ]);
+});
+
+test('what its certificate does not cover is refused', async () => {
+  const two = await released('two');
+  const from = { ...request().from, key: `another-${KEY}` };
+  expect(await refused({ from })).toEqual([
+    exitCode.input,
+    expect.stringContaining("its merge request's certificate was changed: the signature does not hold"),
+  ]);
+  const put = (change: Partial<Release>) =>
+    write(LEDGER, 'staging', (ledger) => withState(ledger, 'orders', { release: { ...two, ...change } }));
+  await put({ image: `${staging.host}/${REPOSITORY}@sha256:${'0'.repeat(64)}` });
+  expect(await refused()).toEqual([
+    exitCode.input,
+    expect.stringContaining('the ledger of staging names another image than its certificate'),
+  ]);
+  await put({ mergeRequest: two.mergeRequest - 1 });
+  expect(await refused()).toEqual([
+    exitCode.input,
+    expect.stringContaining(
+      `the ledger of staging names !${two.mergeRequest - 1}, and !${two.mergeRequest} brought it`,
+    ),
+  ]);
+  await put({ commit: 'f'.repeat(40) });
+  expect(await refused()).toEqual([
+    exitCode.input,
+    expect.stringContaining('orders ffffffffffff is not promoted: ffffffffffff is not on main'),
+  ]);
+  await put({});
+  expect(await promoteNow()).toMatchObject({ written: true, release: inProduction(two) });
+});
+
+test('older than what is there is told by git, and a merge request on the ledger is what people merge', async () => {
+  const three = await released('three');
+  const proposed = await promoteNow({}, true);
+  const iid = proposed.proposed ?? 0;
+  expect(proposed).toMatchObject({ written: false, proposed: expect.any(Number) });
+  // Said again, also after the ledger has changed, it is the same one.
+  expect((await promoteNow({}, true)).proposed).toBe(iid);
+  const other: Release = { ...three, image: `${production.host}/modules/other@sha256:${'1'.repeat(64)}` };
+  await write(PRODUCTION, 'production', (ledger) => withState(ledger, 'other', { release: other }));
+  expect((await promoteNow({}, true)).proposed).toBe(iid);
+  const open = await person.gitlab.mergeRequest(PRODUCTION, iid);
+  expect(open).toMatchObject({
+    state: 'opened',
+    source_branch: `promote-orders-${three.commit.slice(0, 12)}`,
+    title: `production: orders ${three.commit.slice(0, 12)}`,
+  });
+  const at = `/projects/${encodeURIComponent(PRODUCTION)}/merge_requests/${iid}`;
+  while ((await world.api('GET', at)).detailed_merge_status !== 'mergeable') await sleep(20);
+  await world.api('PUT', `${at}/merge`, { sha: open.sha });
+  expect((await ledgerOf(PRODUCTION, 'production')).modules).toEqual({ orders: inProduction(three), other });
+  // Merged, it is rolled out by whoever says it again.
+  expect(await promoteNow({}, true)).toEqual({
+    release: inProduction(three),
+    from: inProduction(three),
+    written: false,
+  });
+  const [newest, before] = await listReleases(person.gitlab, request(), 'orders');
+  expect(newest).toMatchObject({ commit: three.commit, state: 'current', promotedFrom: 'staging' });
+  expect(before).toMatchObject({ state: 'earlier' });
+
+  await write(LEDGER, 'staging', (ledger) =>
+    withState(ledger, 'orders', {
+      release: { ...three, ...stagingOf(before?.commit, before?.mergeRequest, before?.image) },
+    }),
+  );
+  expect(await refused()).toEqual([
+    exitCode.input,
+    `orders ${before?.commit.slice(0, 12)} is older than ${three.commit.slice(0, 12)}, which is in production. To have it all the same, say --force.`,
+  ]);
+  await promoteNow({ force: true });
+  expect((await ledgerOf(PRODUCTION, 'production')).modules.orders?.commit).toBe(before?.commit);
+});
+
+/** What staging had of a release that production has. */
+const stagingOf = (commit = '', mergeRequest = 0, image = ''): Partial<Release> => ({
+  commit,
+  mergeRequest,
+  image: image.replace(production.host, staging.host),
+});
