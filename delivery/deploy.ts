@@ -286,8 +286,8 @@ const deploymentSchema = z.strictObject({
   branch: z.string(),
   mergeRequest: z.number(),
   image: z.string(),
-  /** What put it into the ledger: a merge, or a person who went back to it. */
-  by: z.enum(['merge', 'rollback']),
+  /** What put it into the ledger: a merge, a person who went back to it, or one who promoted it from another environment. */
+  by: z.enum(['merge', 'rollback', 'promotion']),
   /** Set once it is undone in the ledger. */
   undone: z
     .strictObject({
@@ -486,15 +486,26 @@ async function toLedger(
   return deployment;
 }
 
+/**
+ * Name of the status that tells of a deploy. What is promoted has one of its own environment: another bot tests there, and of one
+ * name GitLab takes what another user posts for a retry.
+ */
+const statusOf = ({
+  by,
+  environment,
+}: Partial<Pick<Deployment, 'by'>> & Pick<Deployment, 'environment'>): string =>
+  by === 'promotion' ? `${STATUS_NAME}/${environment}` : STATUS_NAME;
+
 const runsIn = ({ module, commit, environment }: Pick<Deployment, 'module' | 'commit' | 'environment'>) =>
   `${module} ${short(commit)} runs in ${environment}`;
 
 /** Whether a deploy of a commit ended well once: its statuses tell, whatever the ledger says since. */
 export async function ranBefore(
   { gitlab }: { readonly gitlab: Pick<GitLab, 'statuses'> },
-  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'>,
+  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'> &
+    Partial<Pick<Deployment, 'by'>>,
 ): Promise<boolean> {
-  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, STATUS_NAME);
+  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, statusOf(of));
   return statuses.some(({ status, description }) => status === 'success' && description === runsIn(of));
 }
 
@@ -538,6 +549,18 @@ export async function reportUnstarted(
       key,
     );
 }
+
+/** Posts on the commit what came of the rollout of what was promoted. */
+export const reportPromotion = (
+  { gitlab }: { readonly gitlab: Pick<GitLab, 'setStatus'> },
+  deployment: Deployment,
+): Promise<void> =>
+  gitlab.setStatus(deployment.project, deployment.commit, {
+    state: deployment.undone ? 'failed' : 'success',
+    ref: deployment.branch,
+    description: outcomeOf(deployment, true, undefined),
+    name: statusOf(deployment),
+  });
 
 /**
  * Posts what came of the rollout on the commit, and in the merge request's note.

@@ -79,6 +79,8 @@ export interface Promoted {
   readonly written: boolean;
   /** The merge request on the ledger that proposes it, where one was asked for and there is something to propose. */
   readonly proposed?: number;
+  /** What undid it before, where that was done: what is left is to roll out what the ledger says. */
+  readonly undone?: TakenBack;
 }
 
 const input = (what: string, remedy: string): Failure => new Failure(exitCode.input, what, remedy);
@@ -234,6 +236,17 @@ function bare(release: Release | undefined): Omit<Release, 'migrate'> | undefine
   return rest;
 }
 
+/** Whether a commit that is asked for is in the ledger already, and another serves where it came from. */
+async function isLeft(
+  gitlab: Pick<GitLab, 'file'>,
+  { module, from, commit }: PromotionRequest,
+  there: Release,
+): Promise<boolean> {
+  if (commit === undefined || !COMMIT.test(commit) || !there.commit.startsWith(commit)) return false;
+  const serves = stateOf((await currentLedger(gitlab, from)).ledger, module).release;
+  return serves?.commit !== there.commit;
+}
+
 /**
  * Puts the release that serves in one environment into the ledger of another, or proposes it there. Said again it goes on where
  * it was killed.
@@ -248,6 +261,12 @@ export async function promote(
   pause?: (attempt: number) => number,
 ): Promise<Promoted> {
   const { module, environment, from, force, migrates } = request;
+  const there = stateOf((await currentLedger(gitlab, request)).ledger, module).release;
+  // Whatever serves elsewhere by now: what is left of this one is its rollout.
+  if (there && (await isLeft(gitlab, request, there))) {
+    await promoting.before?.(there, there);
+    return { release: there, from: there, written: false };
+  }
   const wanted = await servingIn(gitlab, request);
   const proof = await promoting.prove(wanted);
   await assertRan(gitlab, request, wanted);
@@ -255,7 +274,8 @@ export async function promote(
   const { release: current } = state;
   const relation = await proof.relationTo(current);
   const undone = state.undone && (await proof.isWithin(state.undone)) ? state.undone : undefined;
-  const why = force ? undefined : whyNotTaken(request, wanted, relation, current, undone);
+  const again = !force && undone?.how === 'undone' && undone.commit === wanted.commit;
+  const why = force || again ? undefined : whyNotTaken(request, wanted, relation, current, undone);
   if (why) throw input(why.what, why.remedy);
 
   const digest = wanted.image.slice(wanted.image.indexOf('@') + 1);
@@ -268,6 +288,8 @@ export async function promote(
     ...{ commit, mergeRequest, build },
     ...(migrate ? { migrate: true } : {}),
   };
+  const outcome = { release, ...(current ? { from: current } : {}) };
+  if (again && undone) return { ...outcome, written: false, undone };
   await promoting.before?.(release, current);
   await promoting.copy(digest, `release-${short(commit)}`);
 
@@ -294,7 +316,6 @@ export async function promote(
       );
     return 'write';
   };
-  const outcome = { release, ...(current ? { from: current } : {}) };
   if (propose) {
     const proposed = await proposeChanges(
       gitlab,
@@ -343,7 +364,7 @@ function descriptionOf(
     `- Image: \`${image}\``,
     `- Before: ${current ? `${project}@${current.commit}` : 'nothing'}`,
     '',
-    `Once it is merged, \`switchyard up ${environment} --only ${module}\` rolls it out.`,
+    `Once it is merged, \`switchyard promote ${environment} ${module} --commit ${short(commit)}\` rolls it out.`,
     '',
   ].join('\n');
 }

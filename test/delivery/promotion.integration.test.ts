@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ledger, parseLedger, type Release, serialiseLedger, withState } from '../../catalog/ledger';
 import { copyImage } from '../../delivery/copy-image';
-import { deploy, reportRollout } from '../../delivery/deploy';
+import { type Deployment, deploy, reportPromotion, reportRollout } from '../../delivery/deploy';
 import { exitCode } from '../../delivery/failure';
 import { GitLab } from '../../delivery/gitlab';
 import { type PromotionRequest, promote, prove } from '../../delivery/promotion';
 import { listReleases } from '../../delivery/releases';
+import { undo } from '../../delivery/undo';
 import type { Context } from '../../delivery/verify';
 import { merge, report, takeSource } from '../../delivery/verify';
 import { type RealRegistry, startRegistry } from '../support/registry';
@@ -250,6 +251,42 @@ test('older than what is there is told by git, and a merge request on the ledger
   ]);
   await promoteNow({ force: true });
   expect((await ledgerOf(PRODUCTION, 'production')).modules.orders?.commit).toBe(before?.commit);
+});
+
+test('what does not hold in production is undone there as what is merged, and what ran there is not', async () => {
+  const four = await released('four');
+  const before = (await ledgerOf(PRODUCTION, 'production')).modules.orders;
+  const { release } = await promoteNow();
+  const { commit, mergeRequest, image } = release;
+  const deployment: Deployment = {
+    ...{ module: 'orders', project: PROJECT, environment: 'production', branch: 'main', by: 'promotion' },
+    ...{ commit, mergeRequest, image },
+  };
+  const crashed = { why: 'it crashed', pods: [] };
+  const undone = await undo(person, PRODUCTION, deployment, undefined, crashed);
+  await reportPromotion(person, undone);
+  expect(await ledgerOf(PRODUCTION, 'production')).toMatchObject({
+    modules: { orders: before },
+    undone: { orders: { how: 'undone', commit, mergeRequest, why: 'it crashed' } },
+  });
+  const said = (await world.notes(mergeRequest)).find(({ body }) => body.includes('switchyard:undone'));
+  expect(said?.body).toContain(
+    `was rolled out to production and is undone: it crashed. ${before?.commit.slice(0, 12)} runs there as before. A newer release can be promoted.`,
+  );
+  expect(await promoteNow()).toMatchObject({ written: false, undone: { commit } });
+
+  await promoteNow({ force: true });
+  await reportPromotion(person, deployment);
+  const failure = await ended(undo(person, PRODUCTION, deployment, undefined, crashed));
+  expect(failure.message).toContain('is not undone: it ran in production before');
+  expect((await ledgerOf(PRODUCTION, 'production')).modules.orders).toEqual(inProduction(four));
+  // Staging's own status is as it was, and what it does next goes by that one.
+  const statuses = await person.gitlab.statuses(PROJECT, commit, 'main');
+  expect(statuses.map(({ name, status, description }) => [name, status, description]).slice(-3)).toEqual([
+    ['switchyard', 'success', `orders ${commit.slice(0, 12)} runs in staging`],
+    ['switchyard/production', 'failed', expect.stringContaining('is undone in production: it crashed')],
+    ['switchyard/production', 'success', `orders ${commit.slice(0, 12)} runs in production`],
+  ]);
 });
 
 /** What staging had of a release that production has. */

@@ -251,13 +251,14 @@ describe('a promotion', () => {
       'shop bbbbbbbbbbbb is older than cccccccccccc, which is in production.',
     ],
     [
-      'what was undone there',
+      'what was rolled back there',
       'b',
       async (environments) => {
+        await environments.production.deploy('a');
         await environments.promote();
-        await environments.production.undo('b');
+        await environments.production.rollBack();
       },
-      'shop bbbbbbbbbbbb was undone in production.',
+      'shop bbbbbbbbbbbb was rolled back in production.',
     ],
     [
       'in the history of what was taken back there',
@@ -295,6 +296,42 @@ describe('a promotion', () => {
     await environments.promote({ force: true });
     expect(environments.release).toEqual(inProduction(digit));
     expect(stateOf(environments.production.now, 'shop').undone).toBeUndefined();
+  });
+
+  test('of what was undone there leaves it so, and says what undid it: what was before may not be rolled out yet', async () => {
+    const environments = await merged('a');
+    await environments.promote();
+    await environments.merge('b');
+    await environments.promote();
+    await environments.production.undo('b');
+    const { length } = environments.production.commits;
+    for (const propose of [false, true])
+      expect(await environments.promote({ propose })).toEqual({
+        release: inProduction('b'),
+        from: inProduction('a'),
+        written: false,
+        undone: expect.objectContaining({ how: 'undone', commit: commitOf('b') }),
+      });
+    expect(environments.wanted).toBe(inProduction('a').image);
+    expect([environments.production.commits.length, environments.production.requests.length]).toEqual([
+      length,
+      0,
+    ]);
+    await environments.promote({ force: true });
+    expect(environments.release).toEqual(inProduction('b'));
+  });
+
+  test('of a commit that is in the ledger already is its rollout, whatever serves in staging by then', async () => {
+    const environments = await merged('a');
+    await environments.promote({ propose: true });
+    environments.production.merge(1);
+    await environments.merge('b');
+    expect(await environments.promote({ commit: 'aaaaaaa' })).toEqual({
+      release: inProduction('a'),
+      from: inProduction('a'),
+      written: false,
+    });
+    expect(environments.wanted).toBe(inProduction('a').image);
   });
 
   test('takes what is newer than what was taken back without being forced', async () => {
@@ -407,7 +444,9 @@ describe('a promotion by a merge request', () => {
         source_branch: 'promote-shop-bbbbbbbbbbbb',
         target_branch: 'main',
         title: 'production: shop bbbbbbbbbbbb',
-        description: expect.stringContaining('`switchyard up production --only shop` rolls it out.'),
+        description: expect.stringContaining(
+          '`switchyard promote production shop --commit bbbbbbbbbbbb` rolls it out.',
+        ),
       },
     ]);
     // Nothing but a tag that retention leaves alone: no ledger names it.
@@ -585,7 +624,9 @@ describe('a promotion that is killed', () => {
               const wanted = { force: act === 'force', propose: act === 'propose', kill };
               const done = await environments.untilDone(wanted).catch(known);
               const serves = stateOf(staging.now, 'shop').release;
-              if (done && act !== 'propose') expect(environments.release?.commit).toBe(serves?.commit);
+              if (done && !done.undone && act !== 'propose')
+                expect(environments.release?.commit).toBe(serves?.commit);
+              if (done?.undone) expect(environments.release).toEqual(before);
               if (!done) expect(environments.release).toEqual(before);
             }
             const { release } = environments;

@@ -20,6 +20,8 @@ const variables = [
   'SWITCHYARD_SEED',
   'STAGING_SEED',
   'PULUMI_CONFIG_PASSPHRASE',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
 ];
 const before = Object.fromEntries(variables.map((name) => [name, process.env[name]]));
 beforeEach(() => {
