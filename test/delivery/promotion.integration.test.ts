@@ -1,115 +1,31 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ledger, parseLedger, type Release, serialiseLedger, withState } from '../../catalog/ledger';
 import { copyImage } from '../../delivery/copy-image';
-import { type Deployment, deploy, reportPromotion, reportRollout } from '../../delivery/deploy';
+import { type Deployment, reportPromotion } from '../../delivery/deploy';
 import { exitCode } from '../../delivery/failure';
-import { GitLab } from '../../delivery/gitlab';
 import { type PromotionRequest, promote, prove } from '../../delivery/promotion';
 import { listReleases } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
-import type { Context } from '../../delivery/verify';
-import { merge, report, takeSource } from '../../delivery/verify';
-import { type RealRegistry, startRegistry } from '../support/registry';
 import { KEY } from './certificates';
 import { ended } from './ended';
-import { LEDGER, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';
+import { type Environments, makeEnvironments, PRODUCTION, REPOSITORY } from './two-environments';
+import { LEDGER, PROJECT } from './world';
 
 // From the merge in staging to the ledger of production: git, GitLab's stand-in, and two registries of Debian's package.
 
-const BUILD = 'http://jenkins.example/job/switchyard/job/orders/1/';
-const REPOSITORY = 'modules/orders';
-const PRODUCTION = 'production/release-ledger';
-const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
-
-let world: World;
-let folder: string;
-let staging: RealRegistry;
-let production: RealRegistry;
-let person: Context;
-let counter = 0;
+let environments: Environments;
+let world: Environments['world'];
+let staging: Environments['staging'];
+let production: Environments['production'];
+let person: Environments['person'];
+let work: Environments['work'];
+let released: Environments['released'];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'promotion-'));
-  [world, staging, production] = await Promise.all([
-    makeWorld(),
-    startRegistry(folderOf('staging')),
-    startRegistry(folderOf('production')),
-  ]);
-  const group = await world.api('POST', '/groups', { name: 'production', path: 'production' });
-  const path = 'release-ledger';
-  await world.api('POST', '/projects', {
-    name: path,
-    path,
-    namespace_id: group.id,
-    initialize_with_readme: true,
-  });
-  // Whoever promotes is not the bot that wrote the notes.
-  person = {
-    ...world.context,
-    gitlab: new GitLab({ url: world.url, token: ROOT_TOKEN, policy: { baseMs: 2, capMs: 2 } }),
-    token: ROOT_TOKEN,
-  };
+  environments = await makeEnvironments(KEY);
+  ({ world, staging, production, person, work, released } = environments);
 });
-afterAll(async () => {
-  await world?.close();
-  staging?.stop();
-  production?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** A folder that is there. */
-const folderOf = (name: string): string => {
-  const path = join(folder, name);
-  mkdirSync(path);
-  return path;
-};
-const work = (): string => join(folder, `work-${counter++}`);
-const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-/** An image of one layer in staging's registry. */
-async function push(tag: string): Promise<string> {
-  const { registry } = staging;
-  const [config, layer] = [Buffer.from(JSON.stringify({ tag })), randomBytes(100_000)];
-  for (const blob of [config, layer])
-    await registry.putBlob(REPOSITORY, digestOf(blob), blob.length, new Blob([blob]).stream());
-  const about = (blob: Buffer) => ({ digest: digestOf(blob), size: blob.length });
-  const text = JSON.stringify({
-    schemaVersion: 2,
-    mediaType: MANIFEST,
-    config: about(config),
-    layers: [about(layer)],
-  });
-  await registry.putManifest(REPOSITORY, tag, { mediaType: MANIFEST, bytes: Buffer.from(text) });
-  return digestOf(Buffer.from(text));
-}
-
-/** A merge request of a file of its own, tested, merged, released in staging and running there. */
-async function released(name: string): Promise<Release> {
-  await world.push(name, { [`${name}.txt`]: 'x\n' }, 'origin/main');
-  const iid = await world.open(name);
-  const tag = `mr-${iid}-00000000`;
-  const certificate = {
-    ...(await takeSource(world.context, {
-      ...{ module: 'orders', project: PROJECT, mergeRequest: iid, build: BUILD, policy: 'automatic' },
-      ...{ declared: '0'.repeat(64), folder: work() },
-    })),
-    image: { repository: `${staging.host}/${REPOSITORY}`, tag, digest: await push(tag) },
-    tests: { total: 2, passed: 2, failed: 0, skipped: 0, failing: [] },
-  };
-  await report(world.context, certificate, KEY);
-  const patience = Array<number>(100).fill(50);
-  const commit = await merge(world.context, certificate, 'automatic', KEY, work(), patience);
-  const deployment = await deploy(world.context, staging.registry, staging.host, {
-    ...{ module: 'orders', project: PROJECT, ledgerProject: LEDGER, environment: 'staging', branch: 'main' },
-    ...{ commit, build: BUILD, rollback: false, migrates: false, folder: work(), key: KEY },
-  });
-  await reportRollout(world.context, deployment, true, BUILD, KEY);
-  return { image: certificate.image ? deployment.image : '', commit, mergeRequest: iid, build: BUILD };
-}
+afterAll(() => environments?.close());
 
 const request = (more: Partial<PromotionRequest> = {}): PromotionRequest => ({
   ...{ module: 'orders', project: PROJECT, ledgerProject: PRODUCTION, environment: 'production' },
