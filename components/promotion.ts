@@ -5,6 +5,7 @@ import { projectPath } from '../stacks/gitlab';
 import { stackNames } from '../stacks/load';
 import { repositoryRoot } from '../stacks/registry';
 import type { StackSettings } from '../stacks/schema';
+import { instanceAt } from './neighbours';
 
 const at =
   (environment: string) =>
@@ -54,8 +55,7 @@ export function promotionFaults(
         `Name the one that tests what is merged: "${origin.promotion.from}".`,
       ),
     ];
-  const address = (url: string): string => new URL(url).href.replace(/\/+$/, '');
-  if (address(origin.gitlab.url) !== address(gitlab.url))
+  if (instanceAt(origin.gitlab.url) !== instanceAt(gitlab.url))
     return [
       fault(
         'gitlab.url',
