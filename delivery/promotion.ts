@@ -279,17 +279,21 @@ export async function promote(
   if (why) throw input(why.what, why.remedy);
 
   const digest = wanted.image.slice(wanted.image.indexOf('@') + 1);
-  // For what is older the data is too new already; what runs is left as it is.
+  // What runs is left as it is; for what is older the data is too new already.
   const ran = relation === 'older' || (undone?.commit === wanted.commit && undone.migration === 'ran');
   const migrate = relation === 'same' ? current?.migrate === true : migrates && !ran;
   const { commit, mergeRequest, build } = wanted;
   const release: Release = {
     image: `${repositoryOf(request.registry, module)}@${digest}`,
     ...{ commit, mergeRequest, build },
+    ...(relation === 'same' && current?.hold ? { hold: true } : {}),
     ...(migrate ? { migrate: true } : {}),
   };
   const outcome = { release, ...(current ? { from: current } : {}) };
-  if (again && undone) return { ...outcome, written: false, undone };
+  if (again && undone) {
+    if (current) await promoting.before?.(current, current);
+    return { ...outcome, written: false, undone };
+  }
   await promoting.before?.(release, current);
   await promoting.copy(digest, `release-${short(commit)}`);
 

@@ -4,12 +4,16 @@ import { type AddCommand, yes } from './command';
 
 export const promote: AddCommand = (program) => {
   yes(withJson(program.command('promote <environment> <module>')))
-    .description(
-      'take what serves in the environment that this one is promoted from: into the ledger, and out',
+    .description('release what runs in the environment that this one is promoted from')
+    .option(
+      '--commit <commit>',
+      'only where this one runs there, or is in the ledger here already: a commit, or its beginning',
     )
-    .option('--commit <commit>', 'do it only where this one serves there: a commit, or its beginning')
-    .option('--merge-request', 'propose it by a merge request on the ledger, and roll out nothing')
-    .option('--force', 'also over what is newer, was taken back, or is held here')
+    .option(
+      '--merge-request',
+      'propose it by a merge request on the ledger; once that is merged, roll it out',
+    )
+    .option('--force', 'also where a newer one is here, another is held, or this one was taken back')
     .action((environment: string, module: string, options: PromoteOptions) =>
       toItsEnd('Promote', environment, options, async (terminal) => {
         const { promotion: run } = await import('../promotion');

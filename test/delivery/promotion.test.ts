@@ -528,6 +528,11 @@ describe('the migration of what is promoted', () => {
     expect(environments.release).toEqual(inProduction('b'));
     await environments.promote();
     expect(environments.release).toEqual(inProduction('b'));
+    // By another hand from elsewhere, and held: it stays so.
+    const held: Release = { ...releaseOf('b'), hold: true, migrate: true };
+    environments.production.commit(serialiseLedger({ modules: { shop: held } }), 'x');
+    await environments.promote();
+    expect(environments.release).toEqual({ ...inProduction('b'), hold: true, migrate: true });
     const ran = {
       how: 'undone',
       commit: commitOf('b'),
