@@ -1,9 +1,10 @@
+import type { Module } from '../catalog/load';
 import { OWN_TRANSFORM } from '../catalog/place';
 import { autoscalingDeclarations } from './autoscaling/resources';
 import { backupDeclarations } from './backup/resources';
 import { gitlabDeclarations, gitlabModuleDeclarations } from './gitlab/resources';
 import { jenkinsDeclarations } from './jenkins/resources';
-import type { Model } from './model';
+import { type Model, testedModules } from './model';
 import { moduleProductionDeclarations, productionDeclarations } from './production/resources';
 import { registryDeclarations } from './registry/resources';
 import { registryRetentionDeclarations } from './registry/retention';
@@ -70,9 +71,26 @@ export const wantedBoxes = (model: Model, only?: readonly string[]): readonly Bo
     (box) => !only || (isDeployed(box) && box.module !== undefined && only.includes(box.module)),
   );
 
+/** What takes a module's merge requests through their tests. */
+const testedBoxes = (model: Model, module: Module): BoxDeclaration[] => [
+  {
+    box: 'gitlab',
+    module: module.name,
+    name: `gitlab-module-${module.name}`,
+    declarations: gitlabModuleDeclarations(gitlabModuleSpec(model, module)),
+  },
+  {
+    box: 'testing',
+    module: module.name,
+    name: `testing-${module.name}`,
+    declarations: moduleTestsDeclarations(`testing-${module.name}`, moduleTestsSpec(model, module)),
+  },
+];
+
 function boxes(model: Model): BoxDeclaration[] {
   const autoscaling = autoscalingSpec(model);
   const backup = backupSpec(model);
+  const tested = testedModules(model);
   return [
     {
       box: 'gitlab',
@@ -109,18 +127,7 @@ function boxes(model: Model): BoxDeclaration[] {
       ? [{ box: 'backup' as const, name: 'backup', declarations: backupDeclarations('backup', backup) }]
       : []),
     ...model.modules.flatMap((module): BoxDeclaration[] => [
-      {
-        box: 'gitlab',
-        module: module.name,
-        name: `gitlab-module-${module.name}`,
-        declarations: gitlabModuleDeclarations(gitlabModuleSpec(model, module)),
-      },
-      {
-        box: 'testing',
-        module: module.name,
-        name: `testing-${module.name}`,
-        declarations: moduleTestsDeclarations(`testing-${module.name}`, moduleTestsSpec(model, module)),
-      },
+      ...(tested.includes(module) ? testedBoxes(model, module) : []),
       {
         box: 'production',
         module: module.name,

@@ -27,6 +27,7 @@ import { DEPLOY_ENVIRONMENT, neededSecrets, stackVariables } from '../stacks/sec
 import { driftJob } from './jenkins/jobs';
 import type { Model } from './model';
 import { neighbourFaults } from './neighbours';
+import { promotionFaults } from './promotion';
 import { names } from './shared/naming';
 import type { Transform } from './shared/transform';
 
@@ -119,6 +120,8 @@ function unknownImages({ environment, images }: StackSettings, catalog: Catalog)
  */
 function foreignPasswords(catalog: Catalog, settings: StackSettings): Problem[] {
   const named = new Map(stackVariables(settings).map(({ variable, place }) => [variable, place]));
+  const seed = settings.promotion?.seedFrom;
+  if (seed !== undefined) named.set(seed, 'config.promotion.seedFrom');
   const first = new Map<string, { readonly module: string; readonly host: string }>();
   return modulesOf(catalog, settings.modules).flatMap((module) =>
     module.services.flatMap(({ existing }, index): Problem[] => {
@@ -191,7 +194,10 @@ function sharedProjects(
 }
 
 /** What previews have no stand-in for; of this environment, whichever one's Jenkins previews it. */
-function unseenFaults({ clusters, environment, gitlab, registry }: StackSettings, key: string): Problem[] {
+function unseenFaults(
+  { clusters, environment, gitlab, promotion, registry }: StackSettings,
+  key: string,
+): Problem[] {
   const fault = (wrong: boolean, at: string, what: string): Problem[] =>
     wrong
       ? [
@@ -206,7 +212,8 @@ function unseenFaults({ clusters, environment, gitlab, registry }: StackSettings
   const unseen = 'is read from outside of the state, for which a preview has no credentials.';
   return [
     ...fault(gitlab.groupExists, 'gitlab.group.existing', unseen),
-    ...fault(Object.keys(gitlab.projects).length > 0, 'gitlab.projects', unseen),
+    // Where releases are promoted, nothing is made in them.
+    ...fault(Object.keys(gitlab.projects).length > 0 && !promotion, 'gitlab.projects', unseen),
     ...fault(
       registry.existing !== undefined,
       'registry.existing',
@@ -357,6 +364,15 @@ const libraryOf = (folder: string, { topologyProject }: StackSettings): Record<s
 const neighboursOf = (stacks: string, own: string): StackSettings[] =>
   stackNames(stacks).flatMap((name) => (name === own ? [] : (readableStack(stacks, name) ?? [])));
 
+/** What keeps releases from being promoted into an environment, as far as the other one's file can be read. */
+function promotionOf(settings: StackSettings, catalog: Catalog, stacks: string): Problem[] {
+  const { from } = settings.promotion ?? {};
+  const origin = from === undefined ? undefined : readableStack(stacks, from);
+  const names = (of: StackSettings): string[] => modulesOf(catalog, of.modules).map(({ name }) => name);
+  const modules = modulesOf(catalog, settings.modules);
+  return promotionFaults(settings, modules, origin, origin ? names(origin) : []);
+}
+
 /** The files that this environment's Pods work from. */
 function filesOf(
   { stacks, wholeStacks = stacks }: Folders,
@@ -394,6 +410,10 @@ function fileText({ catalog, services, stacks }: Folders, file: string): string 
   const text = readFileSync(place, 'utf8');
   return folder === 'stacks' ? withoutPrefix(text) : text;
 }
+
+/** Problems of files of the catalog and of environments, each with its line. */
+export const located = (folders: Folders, problems: readonly Problem[]): ProblemsError =>
+  new ProblemsError(locate(problems, (file) => fileText(folders, file)));
 
 /** Where plain `pulumi up` of a repository that installs Switchyard finds the context of Jenkins' image. */
 const jenkinsContextOf = ({ root, project }: Folders): string | undefined =>
@@ -455,8 +475,10 @@ export function loadModel(
     problems.push(...roleConflicts(settings, catalog.modules));
     problems.push(...sharedProjects(settings, modulesOf(catalog, settings.modules)));
     // A deploy of one module makes nothing that a neighbour could have.
-    if (!only)
+    if (!only) {
       problems.push(...neighbourFaults(settings, catalog, neighboursOf(folders.stacks, environment)));
+      problems.push(...promotionOf(settings, catalog, folders.stacks));
+    }
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));
     if (problems.length === 0) {
       return {
@@ -472,5 +494,5 @@ export function loadModel(
       };
     }
   }
-  throw new ProblemsError(locate(problems, (file) => fileText(folders, file)));
+  throw located(folders, problems);
 }

@@ -16,6 +16,12 @@ export type Releases = Readonly<
   >
 >;
 
+/** Modules whose merge requests are tested here, and released when they are merged: none where releases are promoted. */
+export const testedModules = ({
+  modules,
+  settings,
+}: Pick<Model, 'modules' | 'settings'>): readonly Module[] => (settings.promotion ? [] : modules);
+
 /** Everything that the topology is made from, as plain data. */
 export interface Model {
   readonly settings: StackSettings;

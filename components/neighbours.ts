@@ -50,6 +50,9 @@ function inCluster(settings: StackSettings, modules: readonly Module[], role: ke
   ];
 }
 
+/** An instance of GitLab, however its address is written. */
+export const instanceAt = (url: string): string => new URL(url).href.replace(/\/+$/, '');
+
 function ownOf(settings: StackSettings, modules: readonly Module[]): Own[] {
   const { url, group, groupExists } = settings.gitlab;
   return [
@@ -60,7 +63,7 @@ function ownOf(settings: StackSettings, modules: readonly Module[]): Own[] {
       : [
           {
             kind: 'group',
-            place: new URL(url).href.replace(/\/+$/, ''),
+            place: instanceAt(url),
             name: folded(group),
             key: 'config.gitlab.group',
           } as const,

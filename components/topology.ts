@@ -9,7 +9,7 @@ import { topologyBoxes } from './boxes';
 import { GitLab } from './gitlab/gitlab';
 import { GitLabModule } from './gitlab/gitlab-module';
 import { Jenkins } from './jenkins/jenkins';
-import type { Model } from './model';
+import { type Model, testedModules } from './model';
 import { ModuleProduction } from './production/module-production';
 import { Production } from './production/production';
 import { Registry } from './registry/registry';
@@ -165,7 +165,7 @@ export class Topology extends pulumi.ComponentResource {
       new Production('production', { ...productionSpec(model), ...shared }, child);
       if (autoscaling) new Autoscaling('autoscaling', { ...autoscaling, ...shared }, child);
       if (backup) new Backup('backup', { ...backup, ...shared }, child);
-      for (const module of model.modules) {
+      for (const module of testedModules(model)) {
         new GitLabModule(
           `gitlab-module-${module.name}`,
           { ...gitlabModuleSpec(model, module), ...shared },
@@ -173,8 +173,8 @@ export class Topology extends pulumi.ComponentResource {
         );
         const tests = moduleTestsSpec(model, module);
         new ModuleTests(`testing-${module.name}`, { ...tests, ...shared }, child);
-        production(module);
       }
+      for (const module of model.modules) production(module);
     }
     this.urls = {
       gitlab: `${settings.gitlab.url}/${settings.gitlab.group}`,

@@ -8,8 +8,15 @@ import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from './failure';
 import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
-import type { CommitState, MergeRequest } from './gitlab';
-import { changeLedger, type LedgerChange, type LedgerPlace, ledgerMessage, short } from './ledger';
+import type { CommitState, GitLab, MergeRequest } from './gitlab';
+import {
+  changeLedger,
+  type LedgerChange,
+  type LedgerMessage,
+  type LedgerPlace,
+  ledgerMessage,
+  short,
+} from './ledger';
 import { marker, type NoteReading, type Progress, readNote } from './note';
 import { ownNote } from './own-note';
 import type { PodWords } from './pod-words';
@@ -123,6 +130,29 @@ export function whyNotCovered(
 /** How the commit to deploy relates to the one in the ledger. */
 export type Relation = 'first' | 'same' | 'newer' | 'older' | 'unrelated';
 
+/** {@link Relation} of a commit of a branch that a working copy has. */
+export async function relationTo(
+  copy: WorkingCopy,
+  branch: string,
+  commit: string,
+  current: Release | undefined,
+): Promise<Relation> {
+  if (!current) return 'first';
+  if (current.commit === commit) return 'same';
+  await copy.fetchUntil(
+    [branch],
+    async () => (await copy.has(current.commit)) && (await copy.haveCommonAncestor(current.commit, commit)),
+  );
+  if (!(await copy.has(current.commit))) return 'unrelated';
+  if (await copy.isAncestor(current.commit, commit)) return 'newer';
+  return (await copy.isAncestor(commit, current.commit)) ? 'older' : 'unrelated';
+}
+
+/** Whether a commit is what was taken back, or in its history. */
+export const isWithin = async (copy: WorkingCopy, commit: string, undone: TakenBack): Promise<boolean> =>
+  undone.commit === commit ||
+  ((await copy.has(undone.commit)) && (await copy.isAncestor(commit, undone.commit)));
+
 export type LedgerDecision =
   | { readonly do: 'write' | 'keep' }
   | { readonly do: 'skip' | 'refuse'; readonly why: string }
@@ -179,7 +209,7 @@ const decided = (decision: LedgerDecision): 'write' | undefined => {
  * Takes from the release that runs, before another takes its place, that it is to be migrated: by a commit of its own, so that
  * nobody who puts back what was before the other, by hand in GitLab either, has its migration run again.
  */
-function settled(
+export function settled(
   { module, environment }: Pick<DeployRequest, 'module' | 'environment'>,
   { migrate: _done, ...release }: Release,
   undone: TakenBack | undefined,
@@ -193,19 +223,35 @@ function settled(
 
 type Decide = (current: Release | undefined, undone: TakenBack | undefined) => Promise<LedgerDecision>;
 
+/** What is put into a ledger, and what its commit says of that. */
+export type RecordRequest = Pick<DeployRequest, 'module' | keyof LedgerPlace> &
+  Pick<LedgerMessage, 'by' | 'promotedFrom'>;
+
+/** A release in the place of whatever was in the ledger, taken back things among it. */
+export const released = (
+  { module, environment, by, promotedFrom }: RecordRequest,
+  next: Release,
+): LedgerChange => ({
+  state: { release: next },
+  message: ledgerMessage(environment, { module, to: short(next.commit), by, promotedFrom }, [
+    `Merge request !${next.mergeRequest}`,
+    next.build,
+  ]),
+});
+
 /**
  * Puts one release into the ledger.
  * @returns whether anything was written, or by what it was undone before
  */
 export async function recordRelease(
-  { gitlab }: Pick<Context, 'gitlab'>,
-  request: Pick<DeployRequest, 'module' | keyof LedgerPlace> & { readonly by?: string },
+  { gitlab }: { readonly gitlab: Pick<GitLab, 'file' | 'commitFile'> },
+  request: RecordRequest,
   next: Release,
   decide: Decide,
   pause?: (attempt: number) => number,
   tries?: number,
 ): Promise<boolean | { readonly undone: TakenBack; readonly current: Release | undefined }> {
-  const { module, environment, by } = request;
+  const { module } = request;
   let before: { undone: TakenBack; current: Release | undefined } | undefined;
   let settling = false;
   const write = () =>
@@ -222,13 +268,7 @@ export async function recordRelease(
           settling = true;
           return settled(request, release, undone);
         }
-        return {
-          state: { release: next },
-          message: ledgerMessage(environment, { module, to: short(next.commit), by }, [
-            `Merge request !${next.mergeRequest}`,
-            next.build,
-          ]),
-        };
+        return released(request, next);
       },
       pause,
       tries,
@@ -246,8 +286,8 @@ const deploymentSchema = z.strictObject({
   branch: z.string(),
   mergeRequest: z.number(),
   image: z.string(),
-  /** What put it into the ledger: a merge, or a person who went back to it. */
-  by: z.enum(['merge', 'rollback']),
+  /** What put it into the ledger: a merge, a person who went back to it, or one who promoted it from another environment. */
+  by: z.enum(['merge', 'rollback', 'promotion']),
   /** Set once it is undone in the ledger. */
   undone: z
     .strictObject({
@@ -390,35 +430,20 @@ async function toLedger(
     // What is older was migrated for, and more.
     ...(request.migrates && !request.rollback ? { migrate: true } : {}),
   };
-  const relationTo = async (current: Release | undefined): Promise<Relation> => {
-    if (!current) return 'first';
-    if (current.commit === request.commit) return 'same';
-    await copy.fetchUntil(
-      [request.branch],
-      async () =>
-        (await copy.has(current.commit)) && (await copy.haveCommonAncestor(current.commit, request.commit)),
-    );
-    if (!(await copy.has(current.commit))) return 'unrelated';
-    if (await copy.isAncestor(current.commit, request.commit)) return 'newer';
-    return (await copy.isAncestor(request.commit, current.commit)) ? 'older' : 'unrelated';
-  };
   await registry.tag(
     repository.slice(registryAddress.length + 1),
     digest,
     `release-${short(request.commit)}`,
   );
-  const isWithin = async (undone: TakenBack): Promise<boolean> =>
-    undone.commit === request.commit ||
-    ((await copy.has(undone.commit)) && (await copy.isAncestor(request.commit, undone.commit)));
   const recorded = await recordRelease(
     context,
     { ...request, by: found.author?.username },
     next,
     async (current, undone) => {
-      const relation = await relationTo(current);
+      const relation = await relationTo(copy, request.branch, request.commit, current);
       return decideLedger(current, next, relation, {
         rollback: request.rollback,
-        ...(undone && (await isWithin(undone)) ? { undone } : {}),
+        ...(undone && (await isWithin(copy, request.commit, undone)) ? { undone } : {}),
         ran: relation === 'newer' && (await ranBefore(context, request)),
       });
     },
@@ -461,15 +486,26 @@ async function toLedger(
   return deployment;
 }
 
+/**
+ * Name of the status that tells of a deploy. What is promoted has one of its own environment: another bot tests there, and of one
+ * name GitLab takes what another user posts for a retry.
+ */
+const statusOf = ({
+  by,
+  environment,
+}: Partial<Pick<Deployment, 'by'>> & Pick<Deployment, 'environment'>): string =>
+  by === 'promotion' ? `${STATUS_NAME}/${environment}` : STATUS_NAME;
+
 const runsIn = ({ module, commit, environment }: Pick<Deployment, 'module' | 'commit' | 'environment'>) =>
   `${module} ${short(commit)} runs in ${environment}`;
 
 /** Whether a deploy of a commit ended well once: its statuses tell, whatever the ledger says since. */
 export async function ranBefore(
-  { gitlab }: Pick<Context, 'gitlab'>,
-  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'>,
+  { gitlab }: { readonly gitlab: Pick<GitLab, 'statuses'> },
+  of: Pick<Deployment, 'project' | 'module' | 'commit' | 'branch' | 'environment'> &
+    Partial<Pick<Deployment, 'by'>>,
 ): Promise<boolean> {
-  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, STATUS_NAME);
+  const statuses = await gitlab.statuses(of.project, of.commit, of.branch, statusOf(of));
   return statuses.some(({ status, description }) => status === 'success' && description === runsIn(of));
 }
 
@@ -513,6 +549,18 @@ export async function reportUnstarted(
       key,
     );
 }
+
+/** Posts on the commit what came of the rollout of what was promoted. */
+export const reportPromotion = (
+  { gitlab }: { readonly gitlab: Pick<GitLab, 'setStatus'> },
+  deployment: Deployment,
+): Promise<void> =>
+  gitlab.setStatus(deployment.project, deployment.commit, {
+    state: deployment.undone ? 'failed' : 'success',
+    ref: deployment.branch,
+    description: outcomeOf(deployment, true, undefined),
+    name: statusOf(deployment),
+  });
 
 /**
  * Posts what came of the rollout on the commit, and in the merge request's note.

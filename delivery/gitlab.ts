@@ -394,6 +394,24 @@ export class GitLab {
     );
   }
 
+  /**
+   * Opens a merge request within a project, whose branch goes when it is merged.
+   * @throws GitLabError 409 where one of that branch is open already
+   */
+  async openMergeRequest(
+    project: string,
+    request: {
+      readonly source_branch: string;
+      readonly target_branch: string;
+      readonly title: string;
+      readonly description: string;
+    },
+  ): Promise<MergeRequest> {
+    const path = `/projects/${encode(project)}/merge_requests`;
+    const body = { ...request, remove_source_branch: true };
+    return this.check(mergeRequestSchema, await this.request('POST', path, body), path);
+  }
+
   /** Those that GitLab merges at this moment: the list of open ones does not have them, nor has that of merged ones. */
   lockedMergeRequests(project: string, branch: string): Promise<MergeRequest[]> {
     return this.all(
@@ -682,14 +700,23 @@ export class GitLab {
   /**
    * Commits one file. With `lastCommit`, GitLab refuses (400) when the file has changed since; without it,
    * when the file exists.
+   * @param change with `from` the branch is made anew from that one, whatever it held, and `lastCommit` is of that one's file
    */
   async commitFile(
     project: string,
-    change: { branch: string; path: string; text: string; message: string; lastCommit?: string },
+    change: {
+      branch: string;
+      path: string;
+      text: string;
+      message: string;
+      lastCommit?: string;
+      from?: string;
+    },
   ): Promise<string> {
     const route = `/projects/${encode(project)}/repository/commits`;
     const answer = await this.request('POST', route, {
       branch: change.branch,
+      ...(change.from === undefined ? {} : { start_branch: change.from, force: true }),
       commit_message: change.message,
       actions: [
         {

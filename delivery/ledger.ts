@@ -37,11 +37,13 @@ export interface LedgerMessage {
   readonly why?: string;
   /** GitLab's name of whoever is behind it, where it is not the commit's author. */
   readonly by?: string;
+  /** Environment that it was promoted from, where it was. */
+  readonly promotedFrom?: string;
 }
 
 export function ledgerMessage(
   environment: string,
-  { module, to, back, why, by }: LedgerMessage,
+  { module, to, back, why, by, promotedFrom }: LedgerMessage,
   more: readonly string[],
 ): string {
   const taken = back ? `, ${back.how} ${back.from}` : '';
@@ -50,6 +52,7 @@ export function ledgerMessage(
     '',
     ...(why ? [`Why: ${why}`] : []),
     ...(by && isUsername(by) ? [`By: ${by}`] : []),
+    ...(promotedFrom ? [`Promoted from: ${promotedFrom}`] : []),
     ...more,
     '',
   ].join('\n');
@@ -81,6 +84,7 @@ export function eventOf(environment: string, commit: ListedCommit): LedgerEvent 
     body.find((text) => text.startsWith(`${key}: `))?.slice(key.length + 2);
   const why = line('Why');
   const by = line('By');
+  const promotedFrom = line('Promoted from');
   const [parent] = commit.parent_ids;
   return {
     id: commit.id,
@@ -92,6 +96,7 @@ export function eventOf(environment: string, commit: ListedCommit): LedgerEvent 
     ...(from ? { back: { how: how === 'undone' ? 'undone' : 'rolled back', from } } : {}),
     ...(why ? { why } : {}),
     ...(by ? { by } : {}),
+    ...(promotedFrom ? { promotedFrom } : {}),
   };
 }
 
@@ -153,6 +158,10 @@ export interface LedgerChange {
   readonly message: string;
 }
 
+/** Whether a commit met another one: GitLab refuses it where the file is another by then. */
+const isRaced = (error: unknown): boolean =>
+  error instanceof GitLabError && [400, 409].includes(error.status);
+
 /** Milliseconds before the next try, of those who met. */
 const PAUSE = (attempt: number): number => 200 * attempt * (0.5 + Math.random());
 
@@ -188,9 +197,59 @@ export async function changeLedger(
     } catch (error) {
       // A cut after GitLab had taken the commit: the ledger says so, and the next round keeps it.
       const unheard = isUnheard(error) && attempt < tries;
-      const raced = error instanceof GitLabError && [400, 409].includes(error.status) && attempt < tries;
+      const raced = isRaced(error) && attempt < tries;
       if (!raced && !unheard) throw error;
       lost ||= unheard;
+      await sleep(pause(attempt));
+    }
+  }
+}
+
+/**
+ * Proposes changes of what the ledger says of one module, as a merge request on the ledger. Said again it makes the branch anew
+ * from what the ledger says by then, unless it holds just that, and leaves the merge request that is open.
+ * @param decide the changes, a commit each, of which the last one's first line is the title; none where it is as wanted. What
+ *   it throws ends it.
+ * @returns the merge request's number; undefined where there is nothing to propose
+ */
+export async function proposeChanges(
+  gitlab: Pick<GitLab, 'file' | 'commitFile' | 'openMergeRequests' | 'openMergeRequest'>,
+  { ledgerProject, environment }: LedgerPlace,
+  { module, branch, description }: { module: string; branch: string; description: string },
+  decide: (now: ModuleState) => Promise<readonly LedgerChange[]>,
+  pause: (attempt: number) => number = PAUSE,
+  tries = 8,
+): Promise<number | undefined> {
+  const path = ledgerFile(environment);
+  const isOpen = async (): Promise<number | undefined> =>
+    (await gitlab.openMergeRequests(ledgerProject, LEDGER_BRANCH)).find(
+      ({ source_branch }) => source_branch === branch,
+    )?.iid;
+  for (let attempt = 1; ; attempt++) {
+    const { ledger, lastCommit } = await currentLedger(gitlab, { ledgerProject, environment });
+    const changes = await decide(stateOf(ledger, module));
+    const last = changes.at(-1);
+    if (!last) return undefined;
+    try {
+      const texts = changes.map(({ state }) => serialiseLedger(withState(ledger, module, state)));
+      if ((await gitlab.file(ledgerProject, path, branch))?.text !== texts.at(-1)) {
+        let before = lastCommit;
+        for (const [index, { message }] of changes.entries())
+          before = await gitlab.commitFile(ledgerProject, {
+            branch,
+            path,
+            text: texts[index] ?? '',
+            message,
+            lastCommit: before,
+            ...(index === 0 ? { from: LEDGER_BRANCH } : {}),
+          });
+      }
+      const [title = ''] = last.message.split('\n');
+      const request = { source_branch: branch, target_branch: LEDGER_BRANCH, title, description };
+      return (await isOpen()) ?? (await gitlab.openMergeRequest(ledgerProject, request)).iid;
+    } catch (error) {
+      // A cut after GitLab had taken it, or another who proposes the same: the next round finds that.
+      if (!(isRaced(error) || isUnheard(error)) || attempt === tries) throw error;
       await sleep(pause(attempt));
     }
   }

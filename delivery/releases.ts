@@ -31,6 +31,8 @@ export interface ReleaseRow {
   /** RFC 3339; absent for what no commit of ours brought. */
   readonly at?: string;
   readonly by?: string;
+  /** Environment that it was promoted from, where it was. */
+  readonly promotedFrom?: string;
   readonly state: Standing;
   /** Nothing that is merged takes its place. */
   readonly held: boolean;
@@ -107,6 +109,7 @@ export async function listReleases(
         ...(release ? factsOf(release) : { commit: event.to }),
         at: event.at,
         by: event.by ?? event.author,
+        ...(event.promotedFrom ? { promotedFrom: event.promotedFrom } : {}),
         state,
         held: now?.release?.hold === true,
         ...(why ? { why } : {}),
@@ -126,7 +129,7 @@ function unheardOf(ledger: Ledger, module: string | undefined, rows: readonly Re
 }
 
 /** What a person gives for a commit: at least as much as tells it from others. */
-const COMMIT = /^[0-9a-f]{7,40}$/;
+export const COMMIT = /^[0-9a-f]{7,40}$/;
 
 export interface RollbackRequest extends LedgerPlace {
   readonly module: string;

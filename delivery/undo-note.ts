@@ -30,12 +30,13 @@ const DATA: Readonly<Record<Migration, string>> = {
  */
 export function undoNote(
   deployment: Undone,
-  build: string,
+  build: string | undefined,
   unsteady?: PodWords,
   author?: string,
   secrets: readonly string[] = [],
 ): string {
-  const { commit, environment, module, undone } = deployment;
+  const { by, commit, environment, module, undone } = deployment;
+  const next = by === 'promotion' ? 'A newer release can be promoted' : 'The next merge goes out again';
   const now = undone.serves
     ? `${short(undone.serves)} runs there as before.`
     : 'It was the first release there: nothing runs of it now.';
@@ -43,7 +44,7 @@ export function undoNote(
     markerOf(deployment),
     '**Switchyard: undone**',
     '',
-    `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} ${undone.migration ? DATA[undone.migration] : ''}The next merge goes out again ([build](${build})).`,
+    `${mention(author)}${inert(module)} ${short(commit)} was rolled out to ${inert(environment)} and is undone: ${inert(redact(undone.why, secrets))}. ${now} ${undone.migration ? DATA[undone.migration] : ''}${next}${build ? ` ([build](${build}))` : ''}.`,
     '',
     ...(unsteady ? podLines(unsteady, secrets) : []),
   ].join('\n');
@@ -55,7 +56,7 @@ export function undoNote(
 export async function tellUndone(
   { gitlab, noteRetries, token }: Context,
   deployment: Undone,
-  build: string,
+  build: string | undefined,
   unsteady?: PodWords,
 ): Promise<void> {
   const { project, mergeRequest } = deployment;

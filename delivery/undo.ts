@@ -23,6 +23,7 @@ function asBefore(before: ModuleState, commit: string, migration: Migration | un
  * Undoes a release that does not hold: puts what was before it back into the ledger by a commit that says why, and tells
  * the author. The ledger first: a build that is killed after that finds it undone when it is started again. What it puts
  * back stands in the ledger's own history, so that nothing has to be remembered.
+ * @param build address of the build that undoes it; undefined where a person's command does
  * @param unsteady what the rollout's Pods said; absent where that was lost
  * @throws Failure 1 where the ledger's history does not tell what was before, and for a merge that ran there once: what
  * keeps it from running now is no fault of its own
@@ -31,13 +32,13 @@ export async function undo(
   context: Context,
   ledgerProject: string,
   deployment: Deployment,
-  build: string,
+  build: string | undefined,
   unsteady?: PodWords,
 ): Promise<Undone> {
   const { gitlab, say } = context;
   const { environment, module, commit, mergeRequest } = deployment;
   const place: LedgerPlace = { ledgerProject, environment };
-  if (deployment.by === 'merge' && (await ranBefore(context, deployment)))
+  if (deployment.by !== 'rollback' && (await ranBefore(context, deployment)))
     throw new Failure(
       exitCode.red,
       `${module} ${short(commit)} is not undone: it ran in ${environment} before, so something else keeps it from running.`,
@@ -60,7 +61,11 @@ export async function undo(
   const reason = unsteady?.why ?? 'it did not get ready';
   const why = migration ? `${reason}; ${DATA[migration]}` : reason;
   const known = migration ? { migration } : {};
-  const mark: TakenBack = { how: 'undone', commit, mergeRequest, build, why, ...known };
+  const mark: TakenBack = {
+    ...{ how: 'undone', commit, mergeRequest, why },
+    ...(build ? { build } : {}),
+    ...known,
+  };
   const written = await changeLedger(gitlab, place, module, async (now) => {
     // Undone already, or by now another's.
     if (now.release?.commit !== commit) return undefined;
@@ -78,7 +83,7 @@ export async function undo(
           back: { how: 'undone', from: short(commit) },
           why,
         },
-        [`Merge request !${mergeRequest}`, build],
+        [`Merge request !${mergeRequest}`, ...(build ? [build] : [])],
       ),
     };
   });

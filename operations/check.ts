@@ -1,5 +1,6 @@
 import { describeProblem, type Problem, ProblemsError } from '../catalog/problems';
-import { type Folders, loadModel, parsedOnce } from '../components/load';
+import { type Folders, loadModel, located, parsedOnce } from '../components/load';
+import { missingOrigin } from '../components/promotion';
 import { rules } from '../rules';
 import { assertRules } from '../rules/assert';
 import { stackNames, unreadStacks } from '../stacks/load';
@@ -22,6 +23,8 @@ export function checkAll(folders: Folders, environment?: string): Checked[] {
   const checked = (environment ? [environment] : stackNames(folders.stacks)).flatMap((name) => {
     try {
       const model = loadModel(folders, name, undefined, parsed);
+      const missing = missingOrigin(folders.stacks, model.settings);
+      if (missing.length > 0) throw located(folders, missing);
       assertRules(model);
       const unqueued = model.modules.flatMap((module) => {
         const why = whyNoQueue(model.settings, module);

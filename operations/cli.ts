@@ -13,6 +13,7 @@ import { initCommand } from './commands/init';
 import { judge } from './commands/judge';
 import { moduleCommands } from './commands/module';
 import { preview } from './commands/preview';
+import { promote } from './commands/promote';
 import { queue } from './commands/queue';
 import { rebuild } from './commands/rebuild';
 import { redact } from './commands/redact';
@@ -51,6 +52,7 @@ export function cli(): Command {
     status,
     queue,
     releases,
+    promote,
     rollback,
     cancel,
     cut,

@@ -20,7 +20,10 @@ export const exitCodes: readonly (readonly [number, string])[] = [
   [EXIT.locked, 'another run holds the lock of the environment'],
   [EXIT.drift, '`drift` found differences'],
   [EXIT.unread, '`status` could not read everything; what it could stands there'],
-  [EXIT.unsteady, '`judge`: the rollout did not get ready by its deadline, or crashed within its watch time'],
+  [
+    EXIT.unsteady,
+    '`judge`, `promote`: the rollout did not get ready by its deadline, or crashed within its watch time',
+  ],
   [
     EXIT.uncut,
     'a deploy: nothing was done, since the environment was changed and not cut for its modules: `cut` does',

@@ -17,7 +17,7 @@ import type { Terminal } from './terminal';
 // `releases` and `rollback`: the ledger as people read it, and going back in it. What is done to it, delivery does too.
 
 /** @throws Refusal without a token: GitLab tells strangers that there is no ledger */
-function gitlabOf({ settings }: Model): GitLab {
+export function gitlabOf({ settings }: Model): GitLab {
   const token = process.env[secretSources.gitlabToken];
   if (token) return new GitLab({ url: settings.gitlab.url, token });
   throw new Refusal(
@@ -26,13 +26,13 @@ function gitlabOf({ settings }: Model): GitLab {
   );
 }
 
-const placeOf = ({ settings }: Model) => ({
+export const placeOf = ({ settings }: Model) => ({
   ledgerProject: `${settings.gitlab.group}/${LEDGER_PROJECT}`,
   environment: settings.environment,
 });
 
 /** @throws Refusal for a module that the environment does not have */
-function known({ modules, settings }: Model, name: string): void {
+export function known({ modules, settings }: Model, name: string): void {
   const names = modules.map((module) => module.name);
   if (names.includes(name)) return;
   throw new Refusal(
@@ -42,7 +42,7 @@ function known({ modules, settings }: Model, name: string): void {
 }
 
 /** What delivery says of bad input is bad input here. */
-async function asked<T>(work: Promise<T>): Promise<T> {
+export async function asked<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -51,8 +51,10 @@ async function asked<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-const standing = ({ state, held, why }: ReleaseRow): string => {
-  const text = held ? `${state}, held` : state;
+const standing = ({ state, held, promotedFrom, why }: ReleaseRow): string => {
+  const text = [state, ...(held ? ['held'] : []), ...(promotedFrom ? [`from ${promotedFrom}`] : [])].join(
+    ', ',
+  );
   return why && why !== state ? `${text}: ${why}` : text;
 };
 

@@ -18,17 +18,18 @@ export const mayReconcile = ({
   readonly reader?: object;
 }): boolean => anonymousRead === true || reader !== undefined || !(existing || login);
 
-type QueueSettings = Pick<StackSettings, 'gitlab' | 'jenkins'>;
+type QueueSettings = Pick<StackSettings, 'gitlab' | 'jenkins' | 'promotion'>;
 
 /**
  * Why no merge queue is kept for a module; undefined where one is. Where no reconciler starts what waits, nothing may wait; without
  * merge commits the bot has to rebase who is first; and what a project that was there before merges by is its own.
  */
 export function whyNoQueue(
-  { jenkins, gitlab }: QueueSettings,
+  { jenkins, gitlab, promotion }: QueueSettings,
   { name }: Pick<Module, 'name'>,
 ): string | undefined {
   const { mergeMethod, rebase, projects } = gitlab;
+  if (promotion) return `what is merged is tested in ${promotion.from}, whose releases are promoted`;
   if (!mayReconcile(jenkins))
     return jenkins.existing
       ? 'no reconciler runs beside a Jenkins that lets nobody look at builds (jenkins.existing without jenkins.reader or jenkins.anonymousRead)'

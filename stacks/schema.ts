@@ -517,6 +517,18 @@ export const stackSchema = z
      * topologyProject, this one
      */
     previewedBy: dnsLabel.optional(),
+    /**
+     * Releases come from another environment, when people say so (`switchyard promote`, docs/production.md). What is merged is
+     * tested and released there, and neither here. @default what is merged is released here
+     */
+    promotion: z
+      .strictObject({
+        /** The environment that tests what is merged: of the same GitLab, with a registry of its own. */
+        from: dnsLabel,
+        /** Environment variable of whoever promotes that holds that environment's seed. @default they have one seed */
+        seedFrom: secretVariable.optional(),
+      })
+      .optional(),
     /** Copies of what is not code, for a rebuild (docs/components/backup.md). @default none is made */
     backup: backupSchema.optional(),
     /**
@@ -613,6 +625,17 @@ export const stackSchema = z
         ),
       });
     }
+  })
+  .superRefine(({ deployEnvironment, promotion }, context) => {
+    if (!promotion?.seedFrom || !deployEnvironment.includes(promotion.seedFrom)) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['promotion', 'seedFrom'],
+      message: say(
+        `is ${promotion.seedFrom}, which deployEnvironment gives to deploy Pods`,
+        "Leave it out there: only whoever promotes needs another environment's seed.",
+      ),
+    });
   })
   .superRefine(({ backup, clusters }, context) => {
     if (!backup?.claim || isOneCluster(clusters)) return;

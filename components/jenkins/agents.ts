@@ -23,7 +23,7 @@ import { kubeconfigVolume } from './deploy-access';
 import { ENDING_SECONDS, waitForSteps } from './ending';
 import { kubeconfigSecret, variablesSecret } from './environments';
 import { deliveryImageOf } from './images';
-import { agentNamespaces, BASES_SECRET, cloudName, queueing, STATE_SECRET } from './names';
+import { agentNamespaces, BASES_SECRET, cloudName, queueing, STATE_SECRET, testedHere } from './names';
 
 const AGENT_USER = 1000;
 /** The working directory of Jenkins' plugin. */
@@ -494,7 +494,7 @@ export function kubernetesCloud(spec: FullSpec) {
     garbageCollection: {
       namespaces: [
         ...agentNamespaces(spec),
-        ...spec.modules.map((module) => namespaces.test(module.name)),
+        ...testedHere(spec).map((module) => namespaces.test(module.name)),
       ].join('\n'),
       timeout: 600,
     },

@@ -7,7 +7,7 @@ import { type FullSpec, withDefaults } from './defaults';
 import type { JenkinsSpec } from './jenkins';
 import { driftJobScript, folderScript, jobScript, rollbackJobScript, topologyJobScript } from './jobs';
 import { authorizationStrategy, securityRealm } from './login';
-import { credentialIds } from './names';
+import { credentialIds, testedHere } from './names';
 
 /**
  * Jenkins' whole configuration. Secrets are named (`${NAME}`), never contained: the plugin reads them from the folder
@@ -82,7 +82,7 @@ export function casc(spec: FullSpec) {
     },
     jobs: [
       { script: folderScript(spec) },
-      ...spec.modules.map((module) => ({ script: jobScript(spec, module) })),
+      ...testedHere(spec).map((module) => ({ script: jobScript(spec, module) })),
       ...(spec.modules.length > 0 ? [{ script: rollbackJobScript(spec) }] : []),
       ...(topologyProject
         ? [

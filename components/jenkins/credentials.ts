@@ -7,7 +7,7 @@ import { inputRef, type Ref, secretRef } from '../shared/references';
 import { dockerConfig } from '../shared/registry-login';
 import type { FullSpec } from './defaults';
 import { productionAccess } from './deploy-access';
-import { BASES_SECRET, credentialIds, partPurpose, partSecretName } from './names';
+import { BASES_SECRET, certificatePurpose, credentialIds, partPurpose, partSecretName } from './names';
 
 /** What builds log in with: Secrets that the credentials provider finds by their label. */
 export function credentials(spec: FullSpec): Declaration[] {
@@ -53,8 +53,7 @@ export function credentials(spec: FullSpec): Declaration[] {
       password: botToken,
     }),
     credential('jenkins-certificate-key', credentialIds.certificateKey, 'secretText', {
-      // Of this environment: stacks that share a seed do not take each other's certificates.
-      text: secretRef(`certificate/${spec.environment}`),
+      text: secretRef(certificatePurpose(spec.environment)),
     }),
     ...modules.map(({ name, push }) =>
       credential(

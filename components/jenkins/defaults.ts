@@ -19,6 +19,7 @@ export function withDefaults(spec: JenkinsSpec) {
   return {
     ...spec,
     modules: (spec.modules ?? []).map((module) => moduleOf(module, registry.push)),
+    promoted: spec.promoted ?? false,
     gitlab: { ...gitlab, projects: gitlab.projects ?? {}, rebase: gitlab.rebase ?? 'people' },
     registry: {
       ...registry,

@@ -139,6 +139,8 @@ export interface JenkinsSpec {
   readonly existing?: ExistingJenkins;
   /** Modules, each of which has a job. @default none */
   readonly modules?: readonly JenkinsModule[];
+  /** Whether releases come from another environment: then no module has a job, and people go back by theirs. @default false */
+  readonly promoted?: boolean;
   /** The GitLab whose hooks start jobs. */
   readonly gitlab: JenkinsGitLab;
   /** The registry that builds push to. */

@@ -31,6 +31,9 @@ export const credentialIds = {
   part: (module: string) => `part-${module}`,
 } as const;
 
+/** Purpose of the secret that signs certificates: stacks that share a seed do not take each other's. */
+export const certificatePurpose = (environment: string): string => `certificate/${environment}`;
+
 /** Purpose of the secret that encrypts one module's part of the state. */
 export const partPurpose = (module: string): string => `part/${module}`;
 
@@ -43,12 +46,21 @@ export const STATE_SECRET = 'state-environment';
 /** Secret with the login for base images, in the namespace of the delivery Pods. */
 export const BASES_SECRET = 'registry-bases';
 
-type Jobs = Pick<JenkinsSpec, 'modules' | 'topologyProject'>;
+type Jobs = Pick<JenkinsSpec, 'modules' | 'promoted' | 'topologyProject'>;
+
+/** Modules whose merge requests are tested here. */
+export const testedHere = <T>({
+  modules = [],
+  promoted = false,
+}: {
+  readonly modules?: readonly T[];
+  readonly promoted?: boolean;
+}): readonly T[] => (promoted ? [] : modules);
 
 /** Jobs that a hook starts. */
-export const hookedJobs = ({ modules = [], topologyProject }: Jobs): string[] => [
-  ...modules.map(({ name }) => name),
-  ...(topologyProject ? [topologyProject.path] : []),
+export const hookedJobs = (spec: Jobs): string[] => [
+  ...testedHere(spec).map(({ name }) => name),
+  ...(spec.topologyProject ? [spec.topologyProject.path] : []),
 ];
 
 /** The token of each job's hook, by its file name. */

@@ -16,7 +16,7 @@ import { type FullSpec, withDefaults } from './defaults';
 import { deliveryImageOf } from './images';
 import type { JenkinsSpec } from './jenkins';
 import { driftJob } from './jobs';
-import { hookedJobs, reconcilerLogin, reconciles } from './names';
+import { hookedJobs, reconcilerLogin, reconciles, testedHere } from './names';
 import { reconcilerWaysOut } from './network';
 
 const SECRET = 'reconciler';
@@ -26,9 +26,10 @@ const ALIVE = '/tmp/reconciled';
 
 /** Projects whose hooks start jobs, as `delivery reconcile` reads them. */
 export function watchedProjects(spec: JenkinsSpec) {
-  const { environment, gitlab, modules, queue, topologyProject } = withDefaults(spec);
+  const full = withDefaults(spec);
+  const { environment, gitlab, queue, topologyProject } = full;
   return [
-    ...modules.map(({ name, merge }) => ({
+    ...testedHere(full).map(({ name, merge }) => ({
       job: name,
       project: entryOf(gitlab.projects, name)?.existing ?? `${gitlab.group}/${name}`,
       branch: BRANCH,

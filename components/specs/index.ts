@@ -8,7 +8,7 @@ import { scales } from '../autoscaling/scales';
 import { group } from '../gitlab/projects';
 import { deliveryImage } from '../jenkins/images';
 import { deliveryAccount } from '../jenkins/names';
-import type { Model } from '../model';
+import { type Model, testedModules } from '../model';
 import type { ModuleProductionSpec } from '../production/module-production';
 import type { ProductionSpec } from '../production/production';
 import type { ExistingRegistrySpec, RegistrySpec } from '../registry/registry';
@@ -147,7 +147,7 @@ export function testingSpec(model: Model): TestingSpec {
   return {
     environment: settings.environment,
     namespace: namespaces.reaper,
-    testNamespaces: model.modules.map(({ name }) => namespaces.test(name)),
+    testNamespaces: testedModules(model).map(({ name }) => namespaces.test(name)),
     apiPorts: apiPorts(settings),
     schedule: settings.testing.reaper,
     deliveryImage,

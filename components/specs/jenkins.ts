@@ -135,6 +135,7 @@ export function jenkinsSpec(model: Model): JenkinsSpec {
     url: jenkins.url,
     existing: jenkins.existing,
     modules: modulesOf(model),
+    promoted: settings.promotion !== undefined,
     gitlab: {
       url: gitlab.url,
       group: gitlab.group,

@@ -47,11 +47,14 @@ export interface GitLabPlace {
   readonly topologyProject?: string;
 }
 
-/** The projects of a stack: the ledger first, then the modules', the library, and this repository's own. */
+/**
+ * The projects of a stack: the ledger first, then the modules', the library, and this repository's own. Where releases are
+ * promoted, the modules' are another environment's.
+ */
 export function projectsOf(
   place: GitLabPlace,
   catalog: Catalog,
-  settings: Pick<StackSettings, 'modules'>,
+  settings: Pick<StackSettings, 'modules' | 'promotion'>,
 ): (Project & { readonly module?: string })[] {
   const { gitlabUrl, token, group, projectOf, topologyProject } = place;
   const project = (path: string, module?: string) => ({
@@ -61,7 +64,9 @@ export function projectsOf(
   });
   return [
     project(`${group}/${LEDGER_PROJECT}`),
-    ...modulesOf(catalog, settings.modules).map(({ name }) => project(projectOf(name), name)),
+    ...(settings.promotion ? [] : modulesOf(catalog, settings.modules)).map(({ name }) =>
+      project(projectOf(name), name),
+    ),
     project(`${group}/${LIBRARY}`),
     ...(topologyProject ? [project(`${group}/${topologyProject}`)] : []),
   ];
@@ -70,7 +75,7 @@ export function projectsOf(
 export interface SourcesRequest {
   readonly environment: string;
   readonly catalog: Catalog;
-  readonly settings: Pick<StackSettings, 'modules' | 'namespacePrefix'>;
+  readonly settings: Pick<StackSettings, 'modules' | 'namespacePrefix' | 'promotion'>;
   /** Only what concerns one module: its project and the ledger, its images, its databases. */
   readonly module?: string;
   /** Start of the time in which a ledger's history counts; Unix seconds. */

@@ -9,7 +9,7 @@ import { FailedRun, type Outcome } from '../outcome';
 import { gitlabOf } from '../outside';
 import { foldersHere } from '../place';
 import { elapsed } from '../progress';
-import { runRebuild } from '../rebuild';
+import { canaryOf, runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';
 import { sendCanary, stamped } from '../rebuild/canary';
 import { Journal, recordFile, stepNames } from '../rebuild/record';
@@ -69,7 +69,7 @@ export async function drill(
   }
   const gitlab = gitlabOf(settings, secretOf(secretSources.gitlabToken));
   const restic = openBackup(settings, secretOf(secretSources.seed));
-  const module = options.canary ?? model.modules.find(({ merge }) => merge === 'automatic')?.name;
+  const module = canaryOf(model, options.canary === undefined ? {} : { canary: options.canary });
   if (!options.yes) {
     terminal.note(terminal.colours.bold(`This DESTROYS ${environment}: ${options.disaster}`));
     const answer = await terminal.ask(`Type the name of the environment to destroy it: `);

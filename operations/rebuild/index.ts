@@ -1,6 +1,6 @@
 import { ROTATING_VARIABLE } from '../../components/inputs';
 import { type Folders, loadModel } from '../../components/load';
-import type { Model } from '../../components/model';
+import { type Model, testedModules } from '../../components/model';
 import { EVERY } from '../../components/shared/rotation';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { assertRules } from '../../rules/assert';
@@ -76,10 +76,23 @@ async function resourcesInState(environment: string, terminal: Terminal): Promis
   }
 }
 
-function canaryOf({ modules }: Model, { canary = true }: RebuildOptions): string | undefined {
+/**
+ * Module that a canary is sent through.
+ * @throws Refusal for one that none can be sent through
+ */
+export function canaryOf(
+  model: Model,
+  { canary = true }: Pick<RebuildOptions, 'canary'>,
+): string | undefined {
+  const { modules, settings } = model;
   if (canary === false) return undefined;
   // Nobody approves or merges a canary.
-  if (canary === true) return modules.find(({ merge }) => merge === 'automatic')?.name;
+  if (canary === true) return testedModules(model).find(({ merge }) => merge === 'automatic')?.name;
+  if (settings.promotion)
+    throw new Refusal(
+      `--canary: merge requests are tested in ${settings.promotion.from}, and reach this environment by a promotion. Leave it out.`,
+      EXIT.badInput,
+    );
   const named = modules.find(({ name }) => name === canary);
   if (named?.merge === 'automatic') return canary;
   throw new Refusal(

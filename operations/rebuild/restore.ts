@@ -5,9 +5,7 @@ import { fetchReleases } from '../../components/ask-gitlab';
 import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import { restrictedPod } from '../../components/shared/kubernetes';
-import { labels, names } from '../../components/shared/naming';
-import { loginPurpose } from '../../components/shared/registry-login';
-import { Secrets } from '../../components/shared/secrets';
+import { labels } from '../../components/shared/naming';
 import { type Place, PodExec } from '../../delivery/backup/exec';
 import { type Database, restoreDatabase } from '../../delivery/backup/kinds/databases';
 import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
@@ -16,7 +14,6 @@ import { restoreRepository } from '../../delivery/backup/kinds/repositories';
 import type { Restic } from '../../delivery/backup/restic';
 import { lfsOf, type Snapshot } from '../../delivery/backup/snapshots';
 import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
-import { Registry } from '../../delivery/registry';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
@@ -32,6 +29,7 @@ import {
   scaleTo,
   type WholeObject,
 } from '../outside';
+import { registryOf } from '../registry';
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
 import { projectsOf, type TargetName, targetOf } from './targets';
@@ -124,20 +122,6 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
   });
 }
 
-function registryOf({ model: { settings }, seed }: Restoring): Registry {
-  const { address, scheme, existing } = settings.registry;
-  const user = existing?.push.user ?? names.pushUser;
-  const password = existing
-    ? (process.env[existing.push.passwordFrom] ?? '')
-    : new Secrets(seed, settings.environment, settings.secrets.versions).secret(loginPurpose(names.pushUser));
-  return new Registry({
-    host: address,
-    below: existing?.path,
-    plainHttp: scheme === 'http',
-    credentials: Buffer.from(`${user}:${password}`).toString('base64'),
-  });
-}
-
 /** References of the images that production runs by the ledger, as `<repository>@<digest>`. */
 export async function releasedImages({ model: { settings }, gitlabToken }: Restoring): Promise<Set<string>> {
   const { environment, gitlab } = settings;
@@ -155,7 +139,7 @@ export async function releasedImages({ model: { settings }, gitlabToken }: Resto
 export async function restoreImages(restoring: Restoring, which: 'released' | 'history'): Promise<void> {
   if (kept(restoring, targetOf.registry)) return;
   const { restic, chosen } = restoring;
-  const registry = registryOf(restoring);
+  const registry = registryOf(restoring.model.settings, 'push', restoring.seed);
   const released = await releasedImages(restoring);
   const stored = ofKind(chosen, 'registry').filter(
     ({ item }) => released.has(item) === (which === 'released'),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Model } from '../../components/model';
+import { type Model, testedModules } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { isOneCluster } from '../../stacks/clusters';
@@ -25,14 +25,16 @@ export interface TopologyProject {
   readonly path: string;
 }
 
-export function projectsOf({ settings, modules }: Model): TopologyProject[] {
+/** Its own projects; those of modules whose releases are promoted are another environment's. */
+export function projectsOf(model: Model): TopologyProject[] {
+  const { settings } = model;
   const { group } = settings.gitlab;
   const own = [
     names.ledgerProject,
     names.libraryProject,
     ...(settings.topologyProject ? [settings.topologyProject.path] : []),
   ].map((path) => `${group}/${path}`);
-  const paths = [...own, ...modules.map(({ name }) => projectPath(settings.gitlab, name))];
+  const paths = [...own, ...testedModules(model).map(({ name }) => projectPath(settings.gitlab, name))];
   return paths.map((path) => ({
     path,
     item: path.startsWith(`${group}/`) ? path.slice(group.length + 1) : path,

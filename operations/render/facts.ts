@@ -158,6 +158,8 @@ export interface Site {
   /** `lab`, or `orders in lab`. */
   readonly title: string;
   readonly environment: string;
+  /** Environment whose releases are promoted into this one; undefined where what is merged is released. */
+  readonly promotedFrom: string | undefined;
   readonly about: readonly string[];
   /** Whether this is one module's render: what all share is not in it. */
   readonly single: boolean;
@@ -450,10 +452,12 @@ function partFacts(model: Model, box: string, boxes: readonly BoxDeclaration[]):
     },
     testing: {
       address: '',
-      lines: [
-        `${counted(testing.parallel, 'test Pod')} of a module at a time, each in its module's namespace.`,
-        `What has expired is removed at ${testing.reaper} UTC.`,
-      ],
+      lines: settings.promotion
+        ? [`What is merged is tested in ${settings.promotion.from}.`]
+        : [
+            `${counted(testing.parallel, 'test Pod')} of a module at a time, each in its module's namespace.`,
+            `What has expired is removed at ${testing.reaper} UTC.`,
+          ],
     },
     production: {
       address: '',
@@ -535,6 +539,7 @@ export function siteOf(
   return {
     title: only === undefined ? settings.environment : `${only} in ${settings.environment}`,
     environment: settings.environment,
+    promotedFrom: settings.promotion?.from,
     about: [
       counted(modules.length, 'module'),
       counted(resources, 'resource'),

@@ -104,11 +104,15 @@ function places(site: Site): Markup {
       ...site.parts.flatMap(({ title, spaces }) =>
         spaces.map(({ name, cluster }) => spaceRow(name, cluster, title)),
       ),
-      spaceRow(
-        namespaces.test('‹module›'),
-        clusters.ci,
-        `up to ${counted(parallel, 'test Pod')} of one module`,
-      ),
+      ...(site.promotedFrom
+        ? []
+        : [
+            spaceRow(
+              namespaces.test('‹module›'),
+              clusters.ci,
+              `up to ${counted(parallel, 'test Pod')} of one module`,
+            ),
+          ]),
       spaceRow(namespaces.production('‹module›'), clusters.production, 'a module with its services'),
     ],
   );

@@ -20,9 +20,10 @@ function box(column: number, title: string, lines: readonly string[]): Markup {
   return html`<g><title>${[title, ...lines].join('\n')}</title><rect class="box" x="${left(column)}" y="${BOX.top}" width="${BOX.width}" height="${BOX.height}" rx="8"/>${words(x, BOX.top + 25, 'name', cut(title, 18))}${lines.map((line, index) => words(x, BOX.top + 47 + index * 17, 'soft', cut(line, 21)))}</g>`;
 }
 
-function arrow(column: number, label: string): Markup {
+/** @param columns that it spans */
+function arrow(column: number, label: string, columns = 1): Markup {
   const from = left(column) + BOX.width + 3;
-  const to = left(column + 1) - 3;
+  const to = left(column + columns) - 3;
   const y = BOX.top + BOX.height / 2;
   return html`<path class="flow" d="M${from} ${y}H${to}" marker-end="url(#Tip)"/>${words((from + to) / 2, y - 8, 'label', label)}`;
 }
@@ -47,13 +48,27 @@ function way(site: Site): Markup {
     0,
   );
   const back = FRAME.bottom + 30;
+  const production = box(4, 'Production', [
+    counted(modules.length, 'module'),
+    counted(pods, 'Pod'),
+    counted(services, 'database'),
+  ]);
+  const registry = box(2, 'Registry', ['every image', 'by its digest', host(site.registry.url)]);
+  if (site.promotedFrom)
+    return html`${frames}
+${box(0, 'GitLab', [`group ${site.gitlab.group}`, 'release ledger', host(site.gitlab.url)])}
+${box(1, 'Jenkins', ['going back', '', host(site.jenkins.url)])}
+${registry}
+${production}
+${arrow(0, 'ledger')}${arrow(2, 'digest', 2)}
+${words(left(2) + BOX.width / 2, back - 7, 'label', `what ${cut(site.promotedFrom, 30)} tested, and people promoted, by its digest and its certificate`)}`;
   const [author, tests] = [left(0) + BOX.width / 2, left(3) + BOX.width / 2];
   return html`${frames}
 ${box(0, 'GitLab', [`group ${site.gitlab.group}`, counted(modules.length, 'project'), host(site.gitlab.url)])}
 ${box(1, 'Jenkins', [`${counted(modules.length, 'job')}, one each`, 'BuildKit builds', host(site.jenkins.url)])}
-${box(2, 'Registry', ['every image', 'by its digest', host(site.registry.url)])}
+${registry}
 ${box(3, 'Test Pods', ['the module,', 'its services,', 'Robot Framework'])}
-${box(4, 'Production', [counted(modules.length, 'module'), counted(pods, 'Pod'), counted(services, 'database')])}
+${production}
 ${arrow(0, 'hook')}${arrow(1, 'build')}${arrow(2, 'digest')}${arrow(3, 'ledger')}
 <path class="flow" d="M${tests} ${BOX.top + BOX.height + 3}V${back}H${author}V${BOX.top + BOX.height + 3}" marker-end="url(#Tip)"/>
 ${words((author + tests) / 2, back - 7, 'label', 'results go back as a status and a note; green is merged by sha')}`;

@@ -2,7 +2,8 @@ import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { typeToken } from '../../components/shared/naming';
 import { needsOf } from '../../components/shared/order';
-import { catalogTexts, modelOf, released } from '../support/model';
+import { parseStack } from '../../stacks/load';
+import { catalogTexts, modelOf, released, stackWith, testModel } from '../support/model';
 import { registeredTopology } from '../support/registered-topology';
 import { modelWith } from '../support/workloads';
 
@@ -17,6 +18,13 @@ const models: Readonly<Record<string, Model>> = {
   'an existing Jenkins': modelOf({ jenkins: 'existing: { namespace: tools, serviceAccount: controller }' }),
   'an existing registry': modelOf({
     registry: 'existing: { pull: { user: a, passwordFrom: PULL }, push: { user: b, passwordFrom: PUSH } }',
+  }),
+  'releases that are promoted': testModel({
+    settings: parseStack(
+      `${stackWith({ clusters: ONE })}  switchyard:promotion: { from: staging }\n`,
+      'stacks/Pulumi.test.yaml',
+      'test',
+    ),
   }),
   'a release whose data is migrated': {
     ...modelWith({ shop: `${catalogTexts.modules['shop.yaml']}production: { migrate: [migrate] }\n` }),

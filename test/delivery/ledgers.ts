@@ -1,6 +1,16 @@
-import { emptyLedger, type Ledger, parseLedger, type Release, stateOf } from '../../catalog/ledger';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  emptyLedger,
+  type Ledger,
+  parseLedger,
+  type Release,
+  serialiseLedger,
+  stateOf,
+  withState,
+} from '../../catalog/ledger';
 import { decideLedger, recordRelease } from '../../delivery/deploy';
-import { GitLabError, type ListedCommit } from '../../delivery/gitlab';
+import { GitLabError, type ListedCommit, type MergeRequest } from '../../delivery/gitlab';
+import type { LedgerPlace } from '../../delivery/ledger';
 import type { PodWords } from '../../delivery/pod-words';
 import { rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
@@ -9,6 +19,10 @@ import type { Context } from '../../delivery/verify';
 // The release ledger as GitLab keeps it, for tests of what is done to it.
 
 export const PLACE = { ledgerProject: 'switchyard/release-ledger', environment: 'production' };
+export const STAGING: LedgerPlace = {
+  ledgerProject: 'switchyard-staging/release-ledger',
+  environment: 'staging',
+};
 export const BUILD = 'https://jenkins.test/job/shop/9/';
 export const commitOf = (digit: string): string => digit.repeat(40);
 export const releaseOf = (digit: string, module = 'shop'): Release => ({
@@ -25,9 +39,17 @@ interface Note {
   readonly system: boolean;
 }
 
+type LedgerCommit = ListedCommit & { readonly text: string };
+
 /** The ledger's project as GitLab keeps it: commits, each with the file that it left. */
 export class Ledgers {
-  readonly commits: (ListedCommit & { readonly text: string })[] = [];
+  readonly commits: LedgerCommit[] = [];
+  /** Branches beside main: what each has, newest first, and main's commit that it began at. */
+  readonly branches = new Map<
+    string,
+    { readonly base: string | undefined; readonly commits: LedgerCommit[] }
+  >();
+  readonly requests: MergeRequest[] = [];
   readonly notes: Note[] = [];
   /** Commits whose status says that they ran. */
   readonly ran: string[] = [];
@@ -36,45 +58,107 @@ export class Ledgers {
   /** Called before each change. */
   change: () => void = () => undefined;
 
+  private made = 0;
+  private opened = 0;
+
+  constructor(readonly place: LedgerPlace = PLACE) {}
+
   get now(): Ledger {
-    const [last] = this.commits;
-    return last ? parseLedger(last.text, 'production.yaml') : emptyLedger;
+    return this.at(this.commits[0]);
   }
 
-  commit(text: string, message: string, author = 'Switchyard'): void {
-    const id = (this.commits.length + 1).toString(16).padStart(40, '0');
+  private at(commit: LedgerCommit | undefined): Ledger {
+    return commit ? parseLedger(commit.text, 'production.yaml') : emptyLedger;
+  }
+
+  commit(
+    text: string,
+    message: string,
+    author = 'Switchyard',
+    commits = this.commits,
+    parent = commits[0]?.id,
+  ): void {
     const [title = ''] = message.split('\n');
-    this.commits.unshift({
-      id,
+    commits.unshift({
+      id: (this.made + 1).toString(16).padStart(40, '0'),
       title,
       message,
       text,
       author_name: author,
       author_email: '',
-      parent_ids: this.commits[0] ? [this.commits[0].id] : [],
-      committed_date: `2026-11-28T10:00:${String(this.commits.length).padStart(2, '0')}Z`,
+      parent_ids: parent ? [parent] : [],
+      committed_date: `2026-11-28T10:00:${String(this.made++).padStart(2, '0')}Z`,
     });
+  }
+
+  /** A person merges a merge request: what both sides changed of one module is a conflict, as its lines stand together. */
+  merge(iid: number): 'merged' | 'conflict' {
+    const request = this.requests.find((one) => one.iid === iid);
+    const branch = this.branches.get(request?.source_branch ?? '');
+    if (!request || !branch) throw new Error(`!${iid} is not open`);
+    const base = this.at(this.commits.find(({ id }) => id === branch.base));
+    const theirs = this.at(branch.commits[0]);
+    let merged = this.now;
+    const names = [base, theirs, merged].flatMap(({ modules, undone = {} }) =>
+      [modules, undone].flatMap(Object.keys),
+    );
+    for (const module of new Set(names)) {
+      const [was, is, wanted] = [base, merged, theirs].map((ledger) => stateOf(ledger, module));
+      if (isDeepStrictEqual(was, wanted) || isDeepStrictEqual(is, wanted)) continue;
+      if (!isDeepStrictEqual(was, is)) return 'conflict';
+      merged = withState(merged, module, wanted ?? {});
+    }
+    this.requests.splice(this.requests.indexOf(request), 1);
+    this.branches.delete(request.source_branch);
+    this.commits.unshift(...branch.commits);
+    this.commit(serialiseLedger(merged), `Merge branch '${request.source_branch}' into 'main'`, 'Ada');
+    return 'merged';
   }
 
   readonly gitlab = {
     file: async (_project: string, _path: string, ref: string) => {
-      const found = ref === 'main' ? this.commits[0] : this.commits.find(({ id }) => id === ref);
+      const found =
+        ref === 'main'
+          ? this.commits[0]
+          : (this.branches.get(ref)?.commits[0] ?? this.commits.find(({ id }) => id === ref));
       return found && { text: found.text, lastCommit: found.id };
     },
     commitsOf: async () => this.commits,
     commitFile: async (
       _project: string,
-      { text, message, lastCommit }: { text: string; message: string; lastCommit?: string },
+      change: { branch: string; text: string; message: string; lastCommit?: string; from?: string },
     ) => {
       this.change();
-      if (lastCommit !== this.commits[0]?.id) throw new GitLabError(400, '', 'has changed');
-      this.commit(text, message);
-      return '';
+      const { branch, text, message, lastCommit, from } = change;
+      const [main] = this.commits;
+      if (branch !== 'main' && from === 'main') this.branches.set(branch, { base: main?.id, commits: [] });
+      const commits = branch === 'main' ? this.commits : this.branches.get(branch)?.commits;
+      const before = commits?.[0]?.id ?? main?.id;
+      if (!commits || lastCommit !== before) throw new GitLabError(400, '', 'has changed');
+      this.commit(text, message, undefined, commits, before);
+      return commits[0]?.id ?? '';
+    },
+    openMergeRequests: async () => this.requests,
+    openMergeRequest: async (
+      _project: string,
+      request: Pick<MergeRequest, 'source_branch' | 'target_branch' | 'title' | 'description'>,
+    ) => {
+      this.change();
+      if (this.requests.some(({ source_branch }) => source_branch === request.source_branch))
+        throw new GitLabError(409, '', 'Another open merge request already exists');
+      const iid = ++this.opened;
+      const opened: MergeRequest = {
+        ...request,
+        ...{ id: iid, iid, state: 'opened', draft: false, sha: null },
+        ...{ source_project_id: 1, target_project_id: 1 },
+      };
+      this.requests.push(opened);
+      return opened;
     },
     ownId: async () => 1,
     statuses: async (_project: string, sha: string) =>
       this.ran.includes(sha)
-        ? [{ status: 'success', description: `shop ${sha.slice(0, 12)} runs in production` }]
+        ? [{ status: 'success', description: `shop ${sha.slice(0, 12)} runs in ${this.place.environment}` }]
         : [],
     notes: async () => this.notes,
     mergeRequest: async () => ({ author: { username: 'ada' } }),
@@ -102,25 +186,30 @@ export class Ledgers {
   /** A deploy, of a history in which each commit has those before it, by their digits, for ancestors. */
   async deploy(digit: string, module = 'shop', ran = false): ReturnType<typeof recordRelease> {
     const next: Release = { ...releaseOf(digit, module), ...(this.migrates ? { migrate: true } : {}) };
-    return recordRelease(this.context, { ...PLACE, module, by: 'ada' }, next, async (current, undone) => {
-      const relation = !current
-        ? 'first'
-        : current.commit === next.commit
-          ? 'same'
-          : current.commit < next.commit
-            ? 'newer'
-            : 'older';
-      const covered = undone && next.commit <= undone.commit;
-      return decideLedger(current, next, relation, {
-        rollback: false,
-        ran,
-        ...(covered ? { undone } : {}),
-      });
-    });
+    return recordRelease(
+      this.context,
+      { ...this.place, module, by: 'ada' },
+      next,
+      async (current, undone) => {
+        const relation = !current
+          ? 'first'
+          : current.commit === next.commit
+            ? 'same'
+            : current.commit < next.commit
+              ? 'newer'
+              : 'older';
+        const covered = undone && next.commit <= undone.commit;
+        return decideLedger(current, next, relation, {
+          rollback: false,
+          ran,
+          ...(covered ? { undone } : {}),
+        });
+      },
+    );
   }
 
   rollBack(to?: string, hold = false, wrote?: string) {
-    return rollBack(this.gitlab, { ...PLACE, module: 'shop', hold, wrote, ...(to ? { to } : {}) });
+    return rollBack(this.gitlab, { ...this.place, module: 'shop', hold, wrote, ...(to ? { to } : {}) });
   }
 
   undo(
@@ -134,10 +223,10 @@ export class Ledgers {
     const { commit, mergeRequest, image } = releaseOf(digit);
     return undo(
       this.context,
-      PLACE.ledgerProject,
+      this.place.ledgerProject,
       {
-        ...{ module: 'shop', project: 'switchyard/shop', environment: 'production', branch: 'main', by },
-        ...{ commit, mergeRequest, image },
+        ...{ module: 'shop', project: 'switchyard/shop', branch: 'main', by },
+        ...{ environment: this.place.environment, commit, mergeRequest, image },
       },
       BUILD,
       words,
@@ -157,8 +246,8 @@ export const runs = (ledgers: Ledgers, module = 'shop') => stateOf(ledgers.now, 
 export class KillableLedgers extends Ledgers {
   private left = Number.POSITIVE_INFINITY;
 
-  constructor() {
-    super();
+  constructor(place?: LedgerPlace) {
+    super(place);
     this.change = () => {
       // For good: nothing is done after it, whoever catches it.
       if (this.left-- <= 0) throw new Error('killed');

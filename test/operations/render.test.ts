@@ -18,6 +18,7 @@ import {
   PICTURE_FILE,
   SCRIPT_FILE,
 } from '../../operations/render/page/generate';
+import { parseStack } from '../../stacks/load';
 import { generatedCatalog, generatedModel } from '../support/catalog';
 import { textsOf } from '../support/markdown';
 import { catalogTexts, modelOf, root, stackText, testModel } from '../support/model';
@@ -183,6 +184,26 @@ test('the picture shows the way of a commit, and of each module what it runs wit
   for (const text of ['shop', 'ada: sells', 'cache 1.0', 'prod-shop', '2 Pods', 'inside the cluster']) {
     expect(svg).toContain(`>${text}</text>`);
   }
+});
+
+test('where releases are promoted, page and picture tell of no pipeline that is not there', () => {
+  const text = `${stackText}  switchyard:promotion: { from: staging }\n`;
+  const settings = parseStack(text, 'stacks/Pulumi.test.yaml', 'test');
+  const rendered = renderTopology(testModel({ settings }));
+  const page = rendered.get('index.html') ?? '';
+  const picture = rendered.get('topology.svg') ?? '';
+  for (const told of [
+    'test-shop',
+    'test-‹module›',
+    '/project/switchyard/shop',
+    'Robot Framework',
+    'BuildKit',
+  ])
+    expect([told, page.includes(told), picture.includes(told)]).toEqual([told, false, false]);
+  for (const said of ['switchyard promote test ‹module›', 'switchyard promote test shop', 'in staging'])
+    expect([said, page.includes(said)]).toEqual([said, true]);
+  expect(picture).toContain('what staging tested, and people promoted');
+  expect(XMLValidator.validate(picture)).toBe(true);
 });
 
 test('one cluster for everything is one frame', () => {

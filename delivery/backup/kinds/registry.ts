@@ -54,7 +54,12 @@ interface Image {
   readonly blobs: ReadonlyMap<string, Descriptor>;
 }
 
-async function describe(registry: Read, repository: string, root: string): Promise<Image> {
+/** All that an image is made of, by digest. @throws Failure 1 for what is gone */
+export async function describeImage(
+  registry: Pick<Registry, 'manifest'>,
+  repository: string,
+  root: string,
+): Promise<Image> {
   const manifests = new Map<string, Manifest>();
   const blobs = new Map<string, Descriptor>();
   const waiting = [root];
@@ -103,7 +108,7 @@ async function addBlob(tar: Pack, registry: Read, repository: string, { digest, 
 }
 
 async function fill(tar: Pack, registry: Read, repository: string, digest: string, tags: readonly string[]) {
-  const { manifests, blobs } = await describe(registry, repository, digest);
+  const { manifests, blobs } = await describeImage(registry, repository, digest);
   const root = manifests.get(digest);
   const about = { mediaType: root?.mediaType, digest, size: root?.bytes.length };
   const index = {

@@ -57,6 +57,14 @@ const MERGED: Readonly<Record<ModuleFacts['merge'], string>> = {
 /** The steps of a commit's way with this module's own names. */
 function way(module: ModuleFacts, site: Site): Markup {
   const { tests } = module;
+  if (site.promotedFrom)
+    return html`<ol class="steps">
+<li>A merge in <a href="${module.projectUrl}">${module.project}</a> is tested and released in ${site.promotedFrom}.</li>
+<li>${code(`switchyard promote ${site.environment} ${module.name}`)} looks at its certificate.</li>
+<li>The image is copied by its digest to ${code(module.repository)}.</li>
+<li>The digest goes into ${code(site.ledger)}, at once or by a merge request.</li>
+<li>It is rolled out in ${code(module.production.name)}.</li>
+</ol>`;
   return html`<ol class="steps">
 <li>A push to <a href="${module.projectUrl}">${module.project}</a>, with a merge request.</li>
 <li>The hook calls ${code(module.hook)}.</li>
@@ -80,7 +88,10 @@ function inside(module: ModuleFacts, site: Site): Markup {
   return html`<div class="inside">
 <div><h4>Where it runs</h4>${facts([
     ['environments', filters('environment', module.environments)],
-    ['tests', html`${code(test.name)} on cluster ${clusters.ci}`],
+    [
+      'tests',
+      site.promotedFrom ? `in ${site.promotedFrom}` : html`${code(test.name)} on cluster ${clusters.ci}`,
+    ],
     ['production', html`${code(production.name)} on cluster ${clusters.production}`],
     [
       'Pods',
@@ -111,11 +122,12 @@ function inside(module: ModuleFacts, site: Site): Markup {
 <div><h4>Resources and quota</h4>${facts([
     ['each Pod', module.resources],
     ['production', `at most ${quotaWords(production.quota)}`],
-    ['tests', `at most ${quotaWords(test.quota)}`],
+    ...(site.promotedFrom ? [] : [['tests', `at most ${quotaWords(test.quota)}`] as const]),
   ])}</div>
 <div class="full"><h4>Services</h4>${services(module)}</div>
 <div><h4>The way of a commit</h4>${way(module, site)}</div>
-<div><h4>Isolation in production</h4>${lines(production.isolation)}<h4>Isolation of tests</h4>${lines(test.isolation)}${
+<div><h4>Isolation in production</h4>${lines(production.isolation)}${!site.promotedFrom && html`<h4>Isolation of tests</h4>${lines(test.isolation)}`}${
+    !site.promotedFrom &&
     tests.egress.length > 0 &&
     html`<p class="soft">Its tests asked for ${tests.egress.map(({ cidr }) => cidr).join(', ')}.</p>`
   }</div>
@@ -141,7 +153,7 @@ export function moduleMarkup(module: ModuleFacts, site: Site): Markup {
   const reached = module.reached.length > 0 ? module.reached.join(', ') : 'inside only';
   const find = [
     module.project,
-    module.test.name,
+    ...(site.promotedFrom ? [] : [module.test.name]),
     module.production.name,
     module.address,
     ...module.services.flatMap(({ image, address }) => [image, address]),

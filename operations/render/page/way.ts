@@ -9,6 +9,35 @@ interface Step {
   readonly where: Part;
 }
 
+/** What happens to a release of any module that another environment tested. */
+const promoted = (site: Site, from: string): Step[] => [
+  {
+    title: from.charAt(0).toUpperCase() + from.slice(1),
+    what: 'What is merged is tested and released there, under a certificate in its merge request.',
+    where: `Environment ${from}`,
+  },
+  {
+    title: 'Promotion',
+    what: html`${code(`switchyard promote ${site.environment} ‹module›`)} takes what runs there, if its certificate covers it.`,
+    where: 'Whoever promotes',
+  },
+  {
+    title: 'Image',
+    what: 'It is copied by its digest: the same bytes.',
+    where: code(site.registry.url),
+  },
+  {
+    title: 'Ledger',
+    what: 'The digest is written down, at once or by a merge request that people look at. A rollback is a revert here.',
+    where: code(site.ledger),
+  },
+  {
+    title: 'Production',
+    what: 'The same digest rolls out: one Pod more, none missing. What does not hold is undone.',
+    where: code(site.namespaces.production('‹module›')),
+  },
+];
+
 /** What happens to a commit of any module, by the places of this environment. */
 function steps(site: Site): Step[] {
   const { gitlab, jenkins, namespaces, modules } = site;
@@ -90,6 +119,6 @@ function steps(site: Site): Step[] {
 }
 
 export const wayOf = (site: Site): Markup =>
-  html`<ol class="way">${steps(site).map(
+  html`<ol class="way">${(site.promotedFrom ? promoted(site, site.promotedFrom) : steps(site)).map(
     ({ title, what, where }) => html`<li><h3>${title}</h3><p>${what}</p><p class="where">${where}</p></li>`,
   )}</ol>`;
