@@ -1,11 +1,22 @@
 import { z } from 'zod';
 import { STATUS_NAME } from '../catalog/status';
-import { wholeOf } from '../clients/pages';
 import { CLOCK, type Clock, isTransient, type Policy, retry, retryAfterMs } from '../clients/retry';
 import { parseJson } from './certificate';
 import { exitCode, Failure } from './failure';
+import { dependencyLines } from './queue/depends';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
+
+/** What is kept of a description, in characters: GitLab takes a million of them, and lists a hundred descriptions at once. */
+const MOST_DESCRIBED = 16_384;
+
+/** The beginning of a long description, and what its other lines say that it depends on. */
+function shortened(text: string): string {
+  if (text.length <= MOST_DESCRIBED) return text;
+  const kept = [text.slice(0, MOST_DESCRIBED), ...dependencyLines(text, MOST_DESCRIBED)].join('\n');
+  // A copy: a part of a text keeps the whole of it in memory.
+  return Buffer.from(kept).toString();
+}
 
 const mergeRequestSchema = z.object({
   id: z.number(),
@@ -15,7 +26,7 @@ const mergeRequestSchema = z.object({
   sha: z.string().nullable(),
   title: z.string(),
   author: z.object({ username: z.string() }).optional(),
-  description: z.string().nullish(),
+  description: z.string().transform(shortened).nullish(),
   created_at: z.string().optional(),
   updated_at: z.string().optional(),
   labels: z.array(z.string()).optional(),
@@ -237,6 +248,33 @@ interface Answer {
 
 const encode = encodeURIComponent;
 
+/**
+ * Bytes of one answer. Whoever asks for all projects' sake has little memory, and what is answered with is text of others: a
+ * description has a million characters at most, a note as many, and each of them takes up to six bytes (`\u003c`).
+ */
+const LARGEST_ANSWER = 8 << 20;
+/** Rows of a page: fewer where so many are too large, one row at last. */
+const PAGE_SIZES = [100, 10, 1] as const;
+
+/** Text as GitLab's database takes it: names of tests and files stand in it, and a status that is refused never ends. */
+const asKept = (text: string): string => text.toWellFormed().replace(/\p{Cc}+/gu, ' ');
+
+/** An answer larger than any that is read. */
+class TooLarge extends Failure {}
+
+/** The text of an answer. @throws TooLarge */
+async function textOf(response: Response, what: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > LARGEST_ANSWER)
+      throw new TooLarge(exitCode.red, `GitLab: ${what} answered with more than ${LARGEST_ANSWER} bytes.`);
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
 /** The one path that is not of the REST interface. */
 const GRAPHQL = '/graphql';
 
@@ -282,8 +320,9 @@ export class GitLab {
         redirect: 'error',
         signal: AbortSignal.timeout(Math.ceil(timeout)),
       });
-      text = await response.text();
+      text = await textOf(response, `${method} ${path.split('?')[0]}`);
     } catch (error) {
+      if (error instanceof TooLarge) throw error;
       const { message, cause } = error as Error & { cause?: { message?: string } };
       const reason = cause?.message || message;
       throw new GitLabError(
@@ -351,30 +390,54 @@ export class GitLab {
     }
   }
 
-  private async all<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
-    const separator = path.includes('?') ? '&' : '?';
-    const body = await wholeOf(`${path}${separator}per_page=100`, async (page) => {
-      const answer = await this.request('GET', page);
-      return { body: answer.body, next: answer.nextPage };
-    });
-    return this.check(z.array(schema), { body, nextPage: undefined }, path);
+  /**
+   * Rows of a list, in its order, page by page.
+   * @param isEnough asked after each page with all so far. @default the list has an end
+   * @param keep which rows are kept. @default all
+   */
+  private async all<T>(
+    path: string,
+    schema: z.ZodType<T>,
+    {
+      isEnough = () => false,
+      keep = () => true,
+    }: {
+      readonly isEnough?: (found: readonly T[], asked: number) => boolean;
+      readonly keep?: (row: T) => boolean | Promise<boolean>;
+    } = {},
+  ): Promise<T[]> {
+    const from = async (size: number): Promise<T[]> => {
+      const route = `${path}${path.includes('?') ? '&' : '?'}per_page=${size}`;
+      const found: T[] = [];
+      for (let page: string | undefined = '', asked = 0; page !== undefined; ) {
+        const answer: Answer = await this.request('GET', `${route}${page && `&page=${page}`}`);
+        for (const row of this.check(z.array(schema), answer, path)) if (await keep(row)) found.push(row);
+        asked += size;
+        page = isEnough(found, asked) ? undefined : answer.nextPage;
+      }
+      return found;
+    };
+    for (const size of PAGE_SIZES) {
+      try {
+        return await from(size);
+      } catch (error) {
+        if (!(error instanceof TooLarge) || size === PAGE_SIZES.at(-1)) throw error;
+      }
+    }
+    throw new Error('a list has pages');
   }
 
-  /** A list page by page, 100 on each, as far as it is wanted. `path` has a query. */
+  /** The beginning of a list, as far as it is wanted; 5,000 rows at most. */
   private async pagesUntil<T>(
     path: string,
     schema: z.ZodType<T>,
     isEnough: (found: readonly T[]) => boolean,
     pages = 50,
   ): Promise<readonly T[]> {
-    const route = `${path}&per_page=100`;
-    const found: T[] = [];
-    for (let page: string | undefined = '1'; page && Number(page) <= pages && !isEnough(found); ) {
-      const answer: Answer = await this.request('GET', `${route}&page=${page}`);
-      found.push(...this.check(z.array(schema), answer, route));
-      page = answer.nextPage;
-    }
-    return found;
+    if (isEnough([])) return [];
+    return this.all(path, schema, {
+      isEnough: (found, asked) => asked >= pages * 100 || isEnough(found),
+    });
   }
 
   /** The bot's own user id. */
@@ -423,8 +486,9 @@ export class GitLab {
   /** Merge requests that were merged into a branch: of the newest twenty changes, oldest merge first. */
   async mergedOfLate(project: string, branch: string): Promise<MergeRequest[]> {
     // `merged_at` as an order is younger than what we take (GitLab 17.2); a merge is a change as well.
-    const path = `/projects/${encode(project)}/merge_requests?state=merged&target_branch=${encode(branch)}&order_by=updated_at&sort=desc&per_page=20`;
-    const found = await this.get(path, z.array(mergeRequestSchema));
+    const path = `/projects/${encode(project)}/merge_requests?state=merged&target_branch=${encode(branch)}&order_by=updated_at&sort=desc`;
+    const found = await this.all(path, mergeRequestSchema, { isEnough: (rows) => rows.length >= 20 });
+    found.length = Math.min(found.length, 20);
     const at = ({ merged_at }: MergeRequest): number => Date.parse(merged_at ?? '') || 0;
     return found.sort((a, b) => at(a) - at(b));
   }
@@ -607,7 +671,7 @@ export class GitLab {
       state: status.state,
       ref: status.ref,
       name: status.name ?? STATUS_NAME,
-      description: status.description.slice(0, 255),
+      description: [...asKept(status.description)].slice(0, 255).join(''),
       // GitLab refuses a longer one (GenericCommitStatus), and a cut one would lead nowhere.
       ...(status.targetUrl && status.targetUrl.length <= 255 ? { target_url: status.targetUrl } : {}),
     };
@@ -623,11 +687,17 @@ export class GitLab {
     }
   }
 
-  notes(project: string, iid: number): Promise<Note[]> {
-    return this.all(
-      `/projects/${encode(project)}/merge_requests/${iid}/notes?sort=asc&order_by=created_at`,
-      noteSchema,
-    );
+  /**
+   * Notes of a merge request, oldest first.
+   * @param wanted whose text is kept: others write as many as they like, of a million characters each
+   */
+  notes(
+    project: string,
+    iid: number,
+    wanted: (note: Note) => boolean | Promise<boolean>,
+  ): Promise<Note[]> {
+    const path = `/projects/${encode(project)}/merge_requests/${iid}/notes?sort=asc&order_by=created_at`;
+    return this.all(path, noteSchema, { keep: wanted });
   }
 
   async createNote(project: string, iid: number, body: string): Promise<void> {

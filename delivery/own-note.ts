@@ -14,8 +14,12 @@ export async function ownNote(
   beginning: string,
 ): Promise<Note | undefined> {
   const own = await gitlab.ownId();
-  const notes = await gitlab.notes(project, iid);
-  return notes.find((note) => note.author.id === own && !note.system && note.body.startsWith(beginning));
+  const [note] = await gitlab.notes(
+    project,
+    iid,
+    ({ author, system, body }) => author.id === own && !system && body.startsWith(beginning),
+  );
+  return note;
 }
 
 /**

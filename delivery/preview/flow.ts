@@ -420,7 +420,9 @@ export async function findPlans(context: Context, request: ApplyRequest): Promis
   await copy.checkOut(request.commit);
 
   const own = await gitlab.ownId();
-  const notes = (await gitlab.notes(request.project, found.iid)).filter(
+  const notes = await gitlab.notes(
+    request.project,
+    found.iid,
     (note) => note.author.id === own && !note.system,
   );
   const planOf = (environment: string): SeenPlan | undefined => {

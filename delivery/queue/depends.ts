@@ -3,8 +3,21 @@ import type { Ref } from './order';
 
 /** Lines that are read: more is no description but a list. */
 const MOST = 20;
+/** Characters of a line: a path in GitLab has fewer. */
+const LONGEST = 2000;
 /** Without the blanks around its text: a pattern that took them would try each of a million of them. */
 const LINE = /^[ \t]*depends-on:(.*)$/gim;
+
+/** Lines of a text that begin at a character or after it, and say what it depends on: one more than are read at most. */
+export const dependencyLines = (text: string, from = 0): string[] => {
+  const lines: string[] = [];
+  for (const { 0: line, index } of text.matchAll(LINE)) {
+    if (index >= from) lines.push(line.slice(0, LONGEST));
+    if (lines.length > MOST) break;
+  }
+  return lines;
+};
+
 /** A group's or project's path segment, as GitLab takes it. */
 const SEGMENT = '[A-Za-z0-9_][A-Za-z0-9_.-]*';
 const SHORT = new RegExp(`^((?:${SEGMENT}/)+${SEGMENT})?!([1-9]\\d{0,8})$`);

@@ -156,10 +156,14 @@ export class Parents {
 
   /** What a bot's note says of one that is merged. */
   private async hintOf(project: string, iid: number): Promise<Certificate | undefined> {
-    for (const { system, body, author } of await this.gitlab.notes(project, iid)) {
-      if (system || !body.startsWith(marker)) continue;
-      if (await this.bots.of(String(author.id), () => this.gitlab.isBot(author.id))) return readHint(body);
-    }
-    return undefined;
+    const [note] = await this.gitlab.notes(
+      project,
+      iid,
+      async ({ system, body, author }) =>
+        !system &&
+        body.startsWith(marker) &&
+        (await this.bots.of(String(author.id), () => this.gitlab.isBot(author.id))),
+    );
+    return note && readHint(note.body);
   }
 }

@@ -227,10 +227,12 @@ class Reading {
     const held = (why: string, untested = false) => ({ ready: { why }, needs: [], untested });
     const none = whyNone(found);
     if (none) return held(none);
-    const notes = await this.gitlab.notes(project, found.iid);
-    const marked = notes.filter(({ system, body }) => !system && body.startsWith(marker));
-    const isOurs = await Promise.all(marked.map(({ author }) => this.isOurs(author.id)));
-    const note = marked.find((_, index) => isOurs[index]);
+    const [note] = await this.gitlab.notes(
+      project,
+      found.iid,
+      async ({ system, body, author }) =>
+        !system && body.startsWith(marker) && (await this.isOurs(author.id)),
+    );
     if (!note) return held('it has no verdict yet', true);
     const certificate = this.certified(note.body);
     if (!certificate) return held('its certificate does not hold', true);

@@ -4,7 +4,7 @@ import { MERGE_LABEL } from '../../catalog/status';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
-import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest } from '../gitlab';
+import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest, type Note } from '../gitlab';
 import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
@@ -631,8 +631,8 @@ export class Reconciler {
   private async ownNotes(project: string, iid: number): Promise<string[]> {
     const { gitlab } = this.options;
     this.own ??= await gitlab.ownId();
-    const notes = await gitlab.notes(project, iid);
-    return notes.filter((note) => note.author.id === this.own && !note.system).map(({ body }) => body);
+    const isOwn = ({ author, system }: Note): boolean => author.id === this.own && !system;
+    return (await gitlab.notes(project, iid, isOwn)).map(({ body }) => body);
   }
 
   private post(

@@ -10,6 +10,7 @@ import {
   runOf,
   withFlaky,
 } from '../../delivery/flaky';
+import type { Note } from '../../delivery/gitlab';
 import { readNote, renderNote } from '../../delivery/note';
 import { entryLine, parseQuarantine } from '../../delivery/quarantine';
 import { character } from '../support/characters';
@@ -162,7 +163,8 @@ describe('what is known', () => {
   });
   const gitlab = (notes: Record<number, ReturnType<typeof note>[]>) => ({
     ownId: async () => 9,
-    notes: async (_project: string, iid: number) => notes[iid] ?? [],
+    notes: async (_project: string, iid: number, wanted: (note: Note) => unknown) =>
+      (notes[iid] ?? []).filter(wanted),
     mergedOfLate: async () => [8, 7, 6].map((iid) => ({ iid }) as never),
   });
 

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
 import type { Clock, Policy } from '../../clients/retry';
 import { GitLab, GitLabError, isUnheard } from '../../delivery/gitlab';
+import { dependsOn } from '../../delivery/queue/depends';
 
 // Delivery's own client of GitLab, driven by a server that answers as a GitLab does which is busy, away or cut off.
 
@@ -128,7 +130,7 @@ describe('a read', () => {
         json(response, 200, [note(Number(page))], { 'x-next-page': { 1: '2', 2: '3' }[page] ?? '' });
       }
     };
-    expect((await gitlab().notes('switchyard/orders', 3)).map(({ id }) => id)).toEqual([1, 2, 3]);
+    expect((await gitlab().notes('switchyard/orders', 3, () => true)).map(({ id }) => id)).toEqual([1, 2, 3]);
     const base =
       '/projects/switchyard%2Forders/merge_requests/3/notes?sort=asc&order_by=created_at&per_page=100';
     expect(asked.map(({ path }) => path)).toEqual([
@@ -137,6 +139,85 @@ describe('a read', () => {
       `${base}&page=2`,
       `${base}&page=3`,
     ]);
+  });
+});
+
+// What authors write into their own merge request is read for all modules by one process of little memory.
+describe('of what people write', () => {
+  const MOST = 8 << 20;
+  /** As many characters as GitLab takes, as it writes them. */
+  const longest = '\\u003c'.repeat(1 << 20);
+  const row = (iid: number, description: string): string =>
+    `{"id":1,"iid":${iid},"state":"opened","sha":"${'b'.repeat(40)}","title":"x","description":"${description}","source_branch":"x","target_branch":"main","source_project_id":1,"target_project_id":1}`;
+  /** A list of rows, each page as GitLab gives it. */
+  const paged =
+    (rows: readonly string[]): typeof answer =>
+    (response, _count, { url: path }) => {
+      const query = new URL(path ?? '', url).searchParams;
+      const [page, size] = [Number(query.get('page') ?? 1), Number(query.get('per_page'))];
+      const next = page * size < rows.length ? String(page + 1) : '';
+      const body = `[${rows.slice((page - 1) * size, page * size).join(',')}]`;
+      response.writeHead(200, { 'x-next-page': next }).end(body);
+    };
+  const sizes = () => [...new Set(asked.map(({ path }) => /per_page=(\d+)/.exec(path)?.[1]))];
+
+  test('no list is too large to be read, and of a description no more is kept than it may depend on', async () => {
+    const rest = `${'x'.repeat(1 << 20)}\ndepends-on: !7\r\n  Depends-On: shop/a!8`;
+    answer = paged([1, 2].map((iid) => row(iid, iid === 2 ? JSON.stringify(rest).slice(1, -1) : 'short')));
+    const [one, two] = await gitlab().openMergeRequests('switchyard/orders', 'main');
+    expect(sizes()).toEqual(['100']);
+    expect(one?.description).toBe('short');
+    expect(two?.description?.length).toBeLessThan(20_000);
+    const where = { gitlabUrl: url, project: 'shop/b', projects: ['shop/a'] };
+    expect(dependsOn(two?.description ?? '', where)).toEqual(dependsOn(rest, where));
+
+    asked = [];
+    answer = paged([1, 2].map((iid) => row(iid, longest)));
+    const all = await gitlab().openMergeRequests('switchyard/orders', 'main');
+    expect(all.map(({ iid }) => iid)).toEqual([1, 2]);
+    expect(sizes()).toEqual(['100', '10', '1']);
+
+    answer = paged(Array.from({ length: 120 }, (_, index) => row(index, 'short')));
+    expect(await gitlab().mergedOfLate('switchyard/orders', 'main')).toHaveLength(20);
+  });
+
+  test('a description says that it depends on the same, however much stands around it', () => {
+    const line = fc.constantFrom('Depends-On: !3', ' depends-on: a/b!4', 'Depends-On: x', 'text', '', '\r');
+    const filler = fc.integer({ min: 0, max: 3 }).map((times) => 'f'.repeat(times * 8000));
+    const where = { gitlabUrl: url, project: 'a/c', projects: ['a/b'] };
+    return fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(line, filler), { maxLength: 60 }), async (lines) => {
+        const whole = lines.join('\n');
+        answer = (response) => response.end(row(1, JSON.stringify(whole).slice(1, -1)));
+        const { description } = await gitlab().mergeRequest('a/c', 1);
+        const [is, was] = [dependsOn(description ?? '', where), dependsOn(whole, where)];
+        expect([is.needs, is.faults.length]).toEqual([was.needs, was.faults.length]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('notes of others are dropped page by page', async () => {
+    const note = (id: number, author: number): string =>
+      `{"id":${id},"body":"${longest}","author":{"id":${author}}}`;
+    answer = paged([note(1, 6), note(2, 5)]);
+    const kept = await gitlab().notes('switchyard/orders', 3, ({ author }) => author.id === 5);
+    expect(kept.map(({ id }) => id)).toEqual([2]);
+    expect(sizes()).toEqual(['100', '10', '1']);
+  });
+
+  test('an answer without an end is left, and not asked for again', async () => {
+    let sent = 0;
+    answer = (response) => {
+      const more = (): void => {
+        sent += 1 << 16;
+        if (!response.destroyed) response.write('x'.repeat(1 << 16), () => setImmediate(more));
+      };
+      more();
+    };
+    await expect(gitlab().ownId()).rejects.toThrow('GitLab: GET /user answered with more than 8388608 bytes.');
+    expect(asked).toHaveLength(1);
+    expect(sent).toBeLessThan(4 * MOST);
   });
 });
 
@@ -152,6 +233,14 @@ describe('a status', () => {
     expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual(
       Array(2).fill(`POST /projects/switchyard%2Forders/statuses/${sha}`),
     );
+  });
+
+  // GitLab's database takes neither (PostgreSQL's text; half a pair is no UTF-8), and a status that is refused never ends.
+  test('says nothing that GitLab cannot keep: no half of a pair, and no NUL', async () => {
+    answer = taken;
+    await post({ description: `${'x'.repeat(254)}😀` });
+    await post({ description: 'a\0b\ud800c\nd' });
+    expect(asked.map(({ body }) => body.description)).toEqual([`${'x'.repeat(254)}😀`, 'a b\ufffdc d']);
   });
 
   test('that is what it is to become already is well; anything else that is refused is told', async () => {

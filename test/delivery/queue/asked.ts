@@ -119,11 +119,12 @@ export function gitlabOf(scene: Scene): {
         const { statuses = [] } = scene;
         return said('statuses', [...('length' in statuses ? statuses : (statuses[Number(head[0])] ?? []))]);
       },
-      notes: (_project, iid) =>
-        said(
-          'notes',
-          (scene.certificates ?? []).filter(({ mergeRequest }) => mergeRequest === iid).map(noteOf),
-        ),
+      notes: async (_project, iid, wanted) => {
+        const notes: Note[] = [];
+        for (const one of scene.certificates ?? [])
+          if (one.mergeRequest === iid && (await wanted(noteOf(one)))) notes.push(noteOf(one));
+        return said('notes', notes);
+      },
       approvals: () =>
         said('approvals', scene.approvedAt ? [{ user: cleo, approved_at: scene.approvedAt }] : []),
       mayPush: () => said('may push', true),

@@ -558,12 +558,14 @@ export class Simulated {
             }
             this.post(commit, ref, state, targetUrl, description, name);
           }),
-        notes: (_project, iid) =>
+        notes: (_project, iid, wanted) =>
           this.answer('GitLab', () => {
             const { note, agents } = this.requests[iid - 1] ?? {};
-            return [note, agents].flatMap((body, at) =>
-              body === undefined ? [] : [{ id: 2 * iid + at, body, system: false, author: { id: BOT } }],
-            );
+            return [note, agents]
+              .flatMap((body, at) =>
+                body === undefined ? [] : [{ id: 2 * iid + at, body, system: false, author: { id: BOT } }],
+              )
+              .filter(wanted);
           }),
         createNote: (_project, iid, body) => this.noteAgents(iid, body),
         editNote: (_project, iid, _note, body) => this.noteAgents(iid, body),
