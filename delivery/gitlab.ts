@@ -690,14 +690,16 @@ export class GitLab {
   /**
    * Notes of a merge request, oldest first.
    * @param wanted whose text is kept: others write as many as they like, of a million characters each
+   * @param most that are wanted: behind them nothing is read
    */
   notes(
     project: string,
     iid: number,
     wanted: (note: Note) => boolean | Promise<boolean>,
+    most = Number.POSITIVE_INFINITY,
   ): Promise<Note[]> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/notes?sort=asc&order_by=created_at`;
-    return this.all(path, noteSchema, { keep: wanted });
+    return this.all(path, noteSchema, { keep: wanted, isEnough: ({ length }) => length >= most });
   }
 
   async createNote(project: string, iid: number, body: string): Promise<void> {

@@ -18,6 +18,7 @@ export async function ownNote(
     project,
     iid,
     ({ author, system, body }) => author.id === own && !system && body.startsWith(beginning),
+    1,
   );
   return note;
 }

@@ -163,6 +163,7 @@ export class Parents {
         !system &&
         body.startsWith(marker) &&
         (await this.bots.of(String(author.id), () => this.gitlab.isBot(author.id))),
+      1,
     );
     return note && readHint(note.body);
   }

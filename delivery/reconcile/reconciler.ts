@@ -4,7 +4,15 @@ import { MERGE_LABEL } from '../../catalog/status';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
-import { type CommitState, type CommitStatus, type GitLab, GitLabError, type MergeRequest, type Note } from '../gitlab';
+import { Failure } from '../failure';
+import {
+  type CommitState,
+  type CommitStatus,
+  type GitLab,
+  GitLabError,
+  type MergeRequest,
+  type Note,
+} from '../gitlab';
 import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
@@ -121,6 +129,8 @@ const SWEPT_MS = 15 * 60_000;
 const HOOKS_EVERY = 10;
 /** Milliseconds before a turn that led to nothing is given once more. */
 const TURN_MS = 5 * 60_000;
+/** Milliseconds in which a look begins with merge requests of one project: whoever opens thousands there delays no other. */
+const MOST_LOOKED_MS = 120_000;
 /** Looks between two tests of one hook: GitLab allows few a minute, and a receiver that is away stays away. */
 const TESTS_EVERY = 5;
 /**
@@ -211,6 +221,8 @@ export class Reconciler {
   private readonly waiting = new Waiting();
   /** Looks for drift that get no agent, and of which people know. */
   private readonly unseen = new Set<string>();
+  /** Project → its merge request for which there was no time any more. */
+  private readonly left = new Map<string, number>();
   /** Whether the look before this one failed. */
   private blind = false;
 
@@ -221,10 +233,12 @@ export class Reconciler {
   }
 
   /**
-   * Looks once at every project. One that fails keeps no other from being looked at.
+   * Looks once at every project. One that fails, or has more merge requests than there is time for, keeps no other from being
+   * looked at.
+   * @param beat called before each project: it goes on
    * @returns milliseconds after which what is too young to be judged now should be looked at; undefined when nothing is
    */
-  async look(): Promise<number | undefined> {
+  async look(beat: () => void = () => undefined): Promise<number | undefined> {
     const full = this.looks++ % HOOKS_EVERY === 0;
     const before = full ? new Set<string>() : this.settled;
     const look = new Look(this.options, (builds) =>
@@ -233,18 +247,22 @@ export class Reconciler {
     const waits: number[] = [];
     /** What was said of one project and is true of all, as that Jenkins is away, is said once. */
     const told = new Set<string>();
+    const tell = (what: string, error: unknown): void => {
+      const [line = ''] = (error as Error).message.split('\n');
+      if (!told.has(line)) this.options.say(`${what}: ${BLIND}: ${line}`);
+      told.add(line);
+    };
     this.settled = new Set();
     if (full) this.swept.clear();
     for (const watched of this.options.watched) {
+      beat();
       try {
-        const { started, waits: more } = await this.lookAt(watched, look, before);
+        const { started, waits: more } = await this.lookAt(watched, look, before, tell);
         waits.push(...more);
         if (full || started) await this.lookAtHook(watched);
         if (watched.drift) await this.lookAtDrift(watched, watched.drift, look);
       } catch (error) {
-        const [line = ''] = (error as Error).message.split('\n');
-        if (!told.has(line)) this.options.say(`${watched.project}: ${BLIND}: ${line}`);
-        told.add(line);
+        tell(watched.project, error);
       }
     }
     if (this.blind && told.size === 0) this.options.say(SEES);
@@ -256,8 +274,10 @@ export class Reconciler {
     watched: Watched,
     look: Look,
     before: ReadonlySet<string>,
+    tell: (what: string, error: unknown) => void,
   ): Promise<{ readonly started: boolean; readonly waits: readonly number[] }> {
     const waits: number[] = [];
+    const faults = new Map<string, unknown>();
     let started = false;
     const judge = async (key: string, read: () => Promise<Subject>): Promise<void> => {
       if (before.has(key)) {
@@ -277,18 +297,45 @@ export class Reconciler {
       if (decision.do === 'give up') await this.giveUp(subject, decision.why);
       if (decision.do === 'tell') await this.tell(subject);
     };
+    // What GitLab says of one may be so by what its author wrote: the others are looked at all the same. The same fault of
+    // two is no fault of theirs.
+    const judgeAlone = async (...[key, read]: Parameters<typeof judge>): Promise<void> => {
+      try {
+        await judge(key, read);
+      } catch (error) {
+        const same = [...faults.values()].some((one) => (one as Error).message === (error as Error).message);
+        if (!(error instanceof Failure) || same) throw error;
+        faults.set(key, error);
+      }
+    };
     const { gitlab } = this.options;
     const { project, branch } = watched;
-    for (const request of await gitlab.openMergeRequests(project, branch)) {
+    const end = this.now() + MOST_LOOKED_MS;
+    const requests = this.fromLeft(project, await gitlab.openMergeRequests(project, branch));
+    this.left.delete(project);
+    for (const [index, request] of requests.entries()) {
+      if (this.now() >= end) {
+        this.left.set(project, request.iid);
+        this.options.say(`${project}: ${requests.length - index} merge requests are left for the next look`);
+        break;
+      }
       const key = `${project}!${request.iid} ${request.sha}${isLetIn(watched, request) ? ` ${MERGE_LABEL}` : ''}`;
-      await judge(key, () => this.readRequest(watched, request, look));
+      await judgeAlone(key, () => this.readRequest(watched, request, look));
     }
     if (watched.heads) {
       const head = await this.headOf(project, branch);
-      if (head) await judge(`${project} ${branch} ${head}`, () => this.readHead(watched, head, look));
+      if (head) await judgeAlone(`${project} ${branch} ${head}`, () => this.readHead(watched, head, look));
     }
+    for (const [key, error] of faults) tell(key.split(' ', 1)[0] ?? key, error);
     waits.push(...(await this.sweep(watched, look)));
     return { started, waits };
+  }
+
+  /** Open merge requests, those first for which there was no time. */
+  private fromLeft(project: string, open: readonly MergeRequest[]): readonly MergeRequest[] {
+    const left = this.left.get(project);
+    const at = open.findIndex(({ iid }) => iid === left);
+    return at < 0 ? open : [...open.slice(at), ...open.slice(0, at)];
   }
 
   /**

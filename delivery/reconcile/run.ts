@@ -15,16 +15,19 @@ export function pauseAfter(took: number, wanted: number | undefined, interval = 
 
 /**
  * Looks again and again until it is told to stop; a look that has begun comes to its end.
- * @param alive file that is written at each look, by which a look that hangs is found
+ * @param alive file that is written at each look, and at each project of one, by which a look that hangs is found
  */
 export async function reconcileForever(
   reconciler: Pick<Reconciler, 'look'>,
   { signal, alive, interval }: { signal: AbortSignal; alive?: string; interval?: number },
 ): Promise<void> {
   while (!signal.aborted) {
-    if (alive) writeFileSync(alive, '');
+    const beat = (): void => {
+      if (alive) writeFileSync(alive, '');
+    };
+    beat();
     const began = performance.now();
-    const wanted = await reconciler.look();
+    const wanted = await reconciler.look(beat);
     await sleep(pauseAfter(performance.now() - began, wanted, interval), undefined, { signal }).catch(
       () => undefined,
     );

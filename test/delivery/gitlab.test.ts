@@ -215,7 +215,9 @@ describe('of what people write', () => {
       };
       more();
     };
-    await expect(gitlab().ownId()).rejects.toThrow('GitLab: GET /user answered with more than 8388608 bytes.');
+    await expect(gitlab().ownId()).rejects.toThrow(
+      'GitLab: GET /user answered with more than 8388608 bytes.',
+    );
     expect(asked).toHaveLength(1);
     expect(sent).toBeLessThan(4 * MOST);
   });

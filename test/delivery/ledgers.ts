@@ -160,7 +160,8 @@ export class Ledgers {
       this.ran.includes(sha)
         ? [{ status: 'success', description: `shop ${sha.slice(0, 12)} runs in ${this.place.environment}` }]
         : [],
-    notes: async (_project: string, _iid: number, wanted: (note: Note) => unknown) => this.notes.filter(wanted),
+    notes: async (_project: string, _iid: number, wanted: (note: Note) => unknown) =>
+      this.notes.filter(wanted),
     mergeRequest: async () => ({ author: { username: 'ada' } }),
     createNote: async (_project: string, _iid: number, body: string) => {
       this.change();

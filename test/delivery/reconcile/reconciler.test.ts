@@ -1,4 +1,5 @@
 import { MERGE_LABEL } from '../../../catalog/status';
+import { Failure } from '../../../delivery/failure';
 import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
 import type { Watched } from '../../../delivery/reconcile/reconciler';
@@ -574,6 +575,76 @@ describe('one look', () => {
     await reconciler.look();
     expect(world.said).toContain(`switchyard/gone: ${BLIND}: no`);
     expect(world.starts.length).toBeGreaterThan(0);
+  });
+});
+
+describe('whatever one author does', () => {
+  /** A reconciler of two projects with the same merge requests, whose statuses are read as told. */
+  const among = (world: Simulated, read: (ref: string) => void, watched: readonly Watched[]) => {
+    const { gitlab } = world.options();
+    const statuses: typeof gitlab.statuses = async (...asked) => {
+      read(asked[2]);
+      return gitlab.statuses(...asked);
+    };
+    // A copy would have no clock.
+    return world.reconciler({ gitlab: Object.assign(Object.create(gitlab), { statuses }), watched });
+  };
+
+  it('a merge request of which nothing can be read keeps no other, and no merge, from being looked at', async () => {
+    const world = new Simulated();
+    const merged = world.open();
+    for (const hook of world.hooks.splice(0)) world.arrive(hook);
+    finish(world);
+    expect(merged.state).toBe('merged');
+    const [first, second] = [world.open(), world.open()];
+    lose(world);
+    world.now += MINUTE;
+    const why = 'GitLab: GET /x answered with more than 8388608 bytes';
+    const refuse = (ref: string): void => {
+      if (ref === first.source_branch) throw new Failure(1, `${why}.`);
+    };
+    await among(world, refuse, [watchedOrders]).look();
+    expect(world.starts.map(({ hook }) => hook.commit).sort()).toEqual([second.sha, world.main].sort());
+    expect(world.said).toContain(`switchyard/orders!${first.iid}: ${BLIND}: ${why}.`);
+    expect(blindness(world.said.join('\n'))).toBe(`switchyard/orders!${first.iid}: ${why}.`);
+  });
+
+  it('what is so of each is said of the project, and not asked of each', async () => {
+    const world = new Simulated();
+    for (let count = 0; count < 5; count++) world.open();
+    lose(world);
+    world.now += MINUTE;
+    let asked = 0;
+    const away = (): void => {
+      asked += 1;
+      throw new Failure(1, 'GitLab: it cannot be reached.');
+    };
+    await among(world, away, [watchedOrders]).look();
+    expect([asked, world.said]).toEqual([2, [`switchyard/orders: ${BLIND}: GitLab: it cannot be reached.`]]);
+  });
+
+  it('more merge requests than there is time for keep no other project from being looked at, and have their turn', async () => {
+    const world = new Simulated();
+    for (let count = 0; count < 9; count++) world.open();
+    lose(world);
+    world.now += MINUTE;
+    const read: string[] = [];
+    const beats: number[] = [];
+    const slow = (ref: string): void => {
+      read.push(ref);
+      if (ref.startsWith('change')) world.now += 30_000;
+    };
+    const other = { ...watchedOrders, job: 'other', project: 'switchyard/other', heads: undefined };
+    const reconciler = among(world, slow, [other, { ...watchedOrders, requests: other.requests }]);
+    const named = (): string[] => [...new Set(read.splice(0))];
+    await reconciler.look(() => beats.push(world.now));
+    const first = named();
+    expect(first.length).toBeLessThan(9);
+    expect(beats).toHaveLength(2);
+    expect(world.said.filter((line) => line.includes('are left for the next look'))).toHaveLength(2);
+    await reconciler.look();
+    await reconciler.look();
+    expect(new Set([...first, ...named()]).size).toBe(10);
   });
 });
 

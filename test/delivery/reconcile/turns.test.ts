@@ -116,9 +116,10 @@ describe('what the bot rebased for its merge', () => {
     );
     const asked: string[] = [];
     const parents = new Parents({
-      notes: async (_project, iid) => {
+      notes: async (_project, iid, wanted) => {
         asked.push(`notes ${iid}`);
-        return [{ id: 1, body, system: false, author: { id: 9 } }];
+        const note = { id: 1, body, system: false, author: { id: 9 } };
+        return (await wanted(note)) ? [note] : [];
       },
       isBot: async () => isBot,
       commit: async (_project, id) => {
