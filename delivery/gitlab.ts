@@ -135,6 +135,29 @@ const PEOPLE = `query($project: ID!, $iid: String!, $after: String) {
   }
 }`;
 
+const labelsSchema = z.object({
+  data: z.object({
+    project: z.object({
+      mergeRequest: z.object({
+        labels: z.object({
+          nodes: z.array(
+            z.object({
+              id: z.string().regex(/^gid:\/\/gitlab\/[A-Za-z]*Label\/\d+$/),
+              updatedAt: z.iso.datetime({ offset: true }),
+            }),
+          ),
+        }),
+      }),
+    }),
+  }),
+});
+/** REST does not say when a label was changed (`lib/api/entities/label.rb`). */
+const LABELS = `query($project: ID!, $iid: String!) {
+  project(fullPath: $project) {
+    mergeRequest(iid: $iid) { labels(first: 100) { nodes { id updatedAt } } }
+  }
+}`;
+
 export type CommitState = 'pending' | 'running' | 'success' | 'failed' | 'canceled';
 
 const statusSchema = z.object({
@@ -166,7 +189,7 @@ const labelEventSchema = z.object({
   id: z.number(),
   action: z.enum(['add', 'remove']),
   /** Null of a label that is gone since. */
-  label: z.object({ name: z.string() }).nullable(),
+  label: z.object({ id: z.number(), name: z.string() }).nullable(),
   user: z.object({ id: z.number(), username: z.string() }).nullish(),
   created_at: z.iso.datetime({ offset: true }).optional(),
 });
@@ -257,7 +280,7 @@ const LARGEST_ANSWER = 8 << 20;
 const PAGE_SIZES = [100, 10, 1] as const;
 
 /** Text as GitLab's database takes it: names of tests and files stand in it, and a status that is refused never ends. */
-const asKept = (text: string): string => text.toWellFormed().replace(/\p{Cc}+/gu, ' ');
+const asKept = (text: string): string => text.replace(/\p{Cc}+/gu, ' ').replace(/\p{Cs}/gu, '\ufffd');
 
 /** An answer larger than any that is read. */
 class TooLarge extends Failure {}
@@ -566,6 +589,17 @@ export class GitLab {
   async labelEvents(project: string, iid: number): Promise<LabelEvent[]> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/resource_label_events`;
     return (await this.all(path, labelEventSchema)).sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * When each label of a merge request, by its number, was changed last: its name among the rest. Milliseconds since 1970, in
+   * whole seconds, as GitLab tells it (`Types::TimeType`).
+   */
+  async labelChanges(project: string, iid: number): Promise<ReadonlyMap<number, number>> {
+    const asked = { query: LABELS, variables: { project, iid: String(iid) } };
+    const answer = await this.request('POST', GRAPHQL, asked, transient);
+    const { nodes } = this.check(labelsSchema, answer, GRAPHQL).data.project.mergeRequest.labels;
+    return new Map(nodes.map(({ id, updatedAt }) => [Number(id.split('/').at(-1)), Date.parse(updatedAt)]));
   }
 
   /** Whether a user is a token's bot. */

@@ -125,6 +125,8 @@ export interface Word {
   readonly labels: readonly string[];
   /** What became of them, oldest first. */
   readonly events: readonly LabelEvent[];
+  /** When labels that it has were changed last, by number: milliseconds since 1970, in whole seconds. */
+  readonly changed: ReadonlyMap<number, number>;
   readonly versions: readonly Version[];
   /** Pushes to the project, newest first; needed with {@link carried} only. */
   readonly pushes: readonly Push[];
@@ -140,10 +142,11 @@ export const lastSet = (events: readonly LabelEvent[], label: string): LabelEven
 
 /**
  * Whether a person said by the label that the newest commit is to be merged, who could do so by hand. It is of the commit that
- * was the newest when it was set, as an approval is.
+ * was the newest when it was set, as an approval is. GitLab knows a label of an event by its number, and whoever is a
+ * Reporter renames any (`ProjectPolicy`, admin_label): what was changed since may have been another word.
  */
 export function decideWord(word: Word): Review {
-  const { head, sourceBranch, labels, events, versions, pushes, mayMerge, bot, carried } = word;
+  const { head, sourceBranch, labels, events, changed, versions, pushes, mayMerge, bot, carried } = word;
   if (!labels.includes(MERGE_LABEL)) return { why: UNSAID };
   const set = lastSet(events, MERGE_LABEL);
   const [newest] = versions;
@@ -151,11 +154,14 @@ export function decideWord(word: Word): Review {
     return {
       why: `GitLab has not taken in ${head.slice(0, 12)} yet; set ${MERGE_LABEL} anew when it shows it`,
     };
-  if (!set?.user || set.created_at === undefined)
+  if (!set?.user || !set.label || set.created_at === undefined)
     return { why: `GitLab does not say who set ${MERGE_LABEL}, or when: set it anew` };
   const { id: user, username: by } = set.user;
   if (!mayMerge) return { why: `${by}, who set ${MERGE_LABEL}, is no person who may merge` };
   const at = Date.parse(set.created_at);
+  const last = changed.get(set.label.id);
+  if (last === undefined || last >= Math.floor(at / 1000) * 1000)
+    return { why: `${MERGE_LABEL} was changed since ${by} set it: take it off and set it anew` };
   const isCarried =
     carried?.user === user &&
     carried.at === at &&
@@ -169,7 +175,15 @@ export function decideWord(word: Word): Review {
 /** What is asked of GitLab about what people say. */
 export type AskedOfPeople = Pick<
   GitLab,
-  'approvals' | 'ownId' | 'mayPush' | 'mayMerge' | 'versions' | 'pushes' | 'people' | 'labelEvents'
+  | 'approvals'
+  | 'ownId'
+  | 'mayPush'
+  | 'mayMerge'
+  | 'versions'
+  | 'pushes'
+  | 'people'
+  | 'labelEvents'
+  | 'labelChanges'
 >;
 
 /** Asks GitLab for approvals, and decides. */
@@ -212,6 +226,7 @@ async function readWord(
   return decideWord({
     ...asked,
     events,
+    changed: await gitlab.labelChanges(project, iid),
     versions: await gitlab.versions(project, iid),
     pushes: carried ? await gitlab.pushes(project, isEnough) : [],
     mayMerge: id !== undefined && (await gitlab.mayMerge(project, branch, id)),

@@ -249,7 +249,7 @@ describe('the label by which a person has the queue merge', () => {
   const event = (action: 'add' | 'remove', user: { id: number; username: string }, at: string, id = 1) => ({
     id,
     action,
-    label: { name: MERGE_LABEL },
+    label: { id: 4, name: MERGE_LABEL },
     user,
     created_at: at,
   });
@@ -258,6 +258,7 @@ describe('the label by which a person has the queue merge', () => {
     sourceBranch: 'feature',
     labels: ['other', MERGE_LABEL],
     events: [event('add', cleo, LATER)],
+    changed: new Map([[4, 0]]),
     versions: testimony().versions,
     pushes: [],
     mayMerge: true,
@@ -296,6 +297,16 @@ describe('the label by which a person has the queue merge', () => {
       'it was set as GitLab took the commit in',
       { events: [event('add', cleo, '2026-11-28T10:00:00Z')] },
       'for an older commit',
+    ],
+    [
+      'it had another name then, and GitLab tells the second in which that changed',
+      { changed: new Map([[4, Math.floor(Date.parse(LATER) / 1000) * 1000]]) },
+      'was changed since cleo set it',
+    ],
+    [
+      'another label of this name was changed, and nothing is known of it',
+      { changed: new Map([[5, 0]]) },
+      'was changed since cleo set it',
     ],
     ['GitLab keeps no event of it', { events: [] }, 'GitLab does not say who set'],
     ['GitLab shows an older head', { versions: testimony().versions.slice(1) }, 'has not taken in'],

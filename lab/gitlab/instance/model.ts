@@ -123,6 +123,9 @@ export interface Label extends Row {
   color: string;
   description: string | null;
   priority: number | null;
+  created_at: string;
+  /** When its name, colour or description changed last. */
+  updated_at: string;
 }
 
 export interface AccessRule {

@@ -44,7 +44,13 @@ export function peopleRoutes(api: Api, app: App): void {
   );
 }
 
-/** The one GraphQL document that is covered, in one line. */
+/** The two GraphQL documents that are covered, each in one line. */
+const LABELS = [
+  'query($project: ID!, $iid: String!) {',
+  'project(fullPath: $project) { mergeRequest(iid: $iid) {',
+  'labels(first: 100) { nodes { id updatedAt } }',
+  '} } }',
+].join(' ');
 const PEOPLE = [
   'query($project: ID!, $iid: String!, $after: String) {',
   'project(fullPath: $project) { mergeRequest(iid: $iid) {',
@@ -77,8 +83,8 @@ export function graphql(server: FastifyInstance, app: App): void {
     const parsed = requestSchema.safeParse(request.body);
     if (!parsed.success) throw new ApiError(400, { errors: [{ message: 'the request is not understood' }] });
     const { query, variables } = parsed.data;
-    if (query.replace(/\s+/g, ' ').trim() !== PEOPLE)
-      return refuse('this document is not covered by the stand-in');
+    const document = query.replace(/\s+/g, ' ').trim();
+    if (![PEOPLE, LABELS].includes(document)) return refuse('this document is not covered by the stand-in');
     const project = app.findProject(variables.project);
     const readable = project && app.projectLevel(user, project) >= LEVEL.reporter;
     if (!readable) return reply.send({ data: { project: null } });
@@ -86,6 +92,17 @@ export function graphql(server: FastifyInstance, app: App): void {
       (row) => row.project_id === project.id && row.iid === Number(variables.iid),
     );
     if (!mr) return reply.send({ data: { project: { mergeRequest: null } } });
+    if (document === LABELS) {
+      const labels = app.tables.labels.filter(
+        (row) => row.project_id === project.id && mr.labels.includes(row.name),
+      );
+      // `Types::TimeType`: ISO 8601 without a fraction of a second.
+      const nodes = labels.map(({ id, updated_at: at }) => ({
+        id: `gid://gitlab/ProjectLabel/${id}`,
+        updatedAt: at.replace(/\.\d+/, ''),
+      }));
+      return reply.send({ data: { project: { mergeRequest: { labels: { nodes } } } } });
+    }
     const commits = await app.repository(project).log([mr.sha, `^${mr.base_sha}`]);
     const of = (email: string) => app.tables.users.find((row) => row.email === email);
     const gid = (id: number) => ({ id: `gid://gitlab/User/${id}` });

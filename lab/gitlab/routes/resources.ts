@@ -312,11 +312,28 @@ function labels(api: Api, app: App): void {
             color: p.color,
             description: p.description ?? null,
             priority: p.priority ?? null,
+            ...{ created_at: now(), updated_at: now() },
           }),
         ),
       );
     },
   );
+  // What has a label, and each event of one, knows it by its number: `label_links`, `resource_label_events`.
+  const rename = (label: Label, name: string): void => {
+    const { mergeRequests, issues, labelEvents } = app.tables;
+    const named = ({ labels: names }: { labels: string[] }): { labels: string[] } => ({
+      labels: names.map((one) => (one === label.name ? name : one)),
+    });
+    app.store.transaction(() => {
+      for (const row of mergeRequests.filter(({ project_id: id }) => id === label.project_id))
+        mergeRequests.update(row, named(row));
+      for (const row of issues.filter(({ project_id: id }) => id === label.project_id))
+        issues.update(row, named(row));
+      for (const row of labelEvents.filter(({ project_id: id }) => id === label.project_id))
+        if (row.label === label.name) labelEvents.update(row, { label: name });
+      table.update(label, { name });
+    });
+  };
   const changes = {
     new_name: nonEmpty.optional(),
     color: color.optional(),
@@ -328,7 +345,8 @@ function labels(api: Api, app: App): void {
     if (name !== undefined && name !== label.name && taken(project, name)) {
       throw messageError(400, { title: ['has already been taken'] });
     }
-    return labelView(table.update(label, { ...rest, ...(name === undefined ? {} : { name }) }));
+    if (name !== undefined) rename(label, name);
+    return labelView(table.update(label, { ...rest, updated_at: now() }));
   };
   api.route('PUT', '/projects/:id/labels/:label_id', changes, (c, p) =>
     change(find(c, LEVEL.reporter), c.project(), p),

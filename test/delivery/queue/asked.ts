@@ -89,7 +89,7 @@ export function gitlabOf(scene: Scene): {
           ...(scene.labelled ?? []).map((event, id) => ({
             id,
             action: event.startsWith('+') ? ('add' as const) : ('remove' as const),
-            label: { name: FIRST_LABEL },
+            label: { id: 1, name: FIRST_LABEL },
             user: { id: 4, username: event.slice(1) },
           })),
           ...(scene.letInAt
@@ -97,13 +97,14 @@ export function gitlabOf(scene: Scene): {
                 {
                   id: 99,
                   action: 'add' as const,
-                  label: { name: MERGE_LABEL },
+                  label: { id: 2, name: MERGE_LABEL },
                   user: cleo,
                   created_at: scene.letInAt,
                 },
               ]
             : []),
         ]),
+      labelChanges: () => said('label changes', new Map([[2, 0]])),
       openMergeRequests: () => said('open', [...(scene.open ?? [])]),
       lockedMergeRequests: () => said('locked', [...(scene.locked ?? [])]),
       mergedOfLate: () => said('merged', [...(scene.merged ?? [])]),

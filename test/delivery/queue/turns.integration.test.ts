@@ -245,13 +245,13 @@ async function mergeThree(iids: readonly number[], more: Partial<Gate>): Promise
 }
 
 /** A developer of the project. @returns what they ask of it */
-async function person(username: string) {
+async function person(username: string, access_level = 30) {
   const base = `/projects/${encodeURIComponent(PROJECT)}`;
   const about = { username, name: username, email: `${username}@example.com`, force_random_password: true };
   const { id } = await world.api('POST', '/users', about);
   const asked = { name: 'test', scopes: ['api'] };
   const { token } = await world.api('POST', `/users/${id}/personal_access_tokens`, asked);
-  await world.api('POST', `${base}/members`, { user_id: id, access_level: 30 });
+  await world.api('POST', `${base}/members`, { user_id: id, access_level });
   return async (method: string, path: string): Promise<void> => {
     const headers = { 'private-token': token };
     const answer = await fetch(`${world.url}/api/v4${base}${path}`, { method, headers });
@@ -1244,6 +1244,20 @@ describe('where the bot rebases what people let through', () => {
     expect(await stateOf(iid)).toBe('merged');
     const green = new Set(tested.map(({ tree }) => tree));
     expect((await mainTrees()).slice(0, 1).filter((tree) => !green.has(tree))).toEqual([]);
+  });
+
+  it('whoever may change labels makes no word of a person out of another label of theirs', async () => {
+    const boss = await person('boss', 40);
+    const dev = await person('forger');
+    const merge = await world.api('POST', `${project}/labels`, { name: MERGE_LABEL, color: '#3f9142' });
+    const other = await world.api('POST', `${project}/labels`, { name: 'needs-work', color: '#d9534f' });
+    const { iid } = await outdated('renamed', letIn);
+    await boss('PUT', `/merge_requests/${iid}?add_labels=needs-work`);
+    await dev('PUT', `/labels/${merge.id}?new_name=old`);
+    await dev('PUT', `/labels/${other.id}?new_name=${MERGE_LABEL}`);
+    expect(await new Build(iid, letIn).run()).toBe(exitCode.nothing);
+    expect((await noteOf(iid))?.body).toContain('was changed since boss set it');
+    expect(await stateOf(iid)).toBe('opened');
   });
 });
 

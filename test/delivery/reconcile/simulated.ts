@@ -604,7 +604,7 @@ export class Simulated {
                   {
                     id: 1,
                     action: 'add' as const,
-                    label: { name: MERGE_LABEL },
+                    label: { id: 1, name: MERGE_LABEL },
                     user: { id: 7, username: 'ben' },
                     created_at: new Date(approved.at).toISOString(),
                   },

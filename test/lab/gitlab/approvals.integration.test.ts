@@ -243,6 +243,27 @@ describe('who did what', () => {
     ]);
   });
 
+  // `app/graphql/types/label_type.rb`, `Types::TimeType`; a label is known by its number (`resource_label_events.label_id`).
+  test('GraphQL says when a label was changed last, and its events go by its name of now', async () => {
+    const { project, mr, base } = await mergeRequest(gitlab, 'relabelled');
+    const asks = new DeliveryGitLab({ url: gitlab.url, token: ROOT_TOKEN });
+    const { id } = await gitlab.ok('POST', `${base}/labels`, { name: 'before', color: '#d9534f' });
+    const path = `${base}/merge_requests/${mr.iid}`;
+    await gitlab.ok('PUT', path, { add_labels: 'before' });
+    const changed = async () => (await asks.labelChanges(project.path_with_namespace, mr.iid)).get(id) ?? 0;
+    const made = await changed();
+    expect(made % 1000).toBe(0);
+    expect(Math.abs(Date.now() - made)).toBeLessThan(60_000);
+    await new Promise((resolve) => setTimeout(resolve, 1001));
+    const reporter = await gitlab.user('relabels', project.id, 20);
+    await gitlab.ok('PUT', `${base}/labels/${id}`, { new_name: 'after' }, reporter.token);
+    expect(await changed()).toBeGreaterThan(made);
+    expect((await gitlab.ok('GET', path)).labels).toEqual(['after']);
+    expect(await gitlab.ok('GET', `${path}/resource_label_events`)).toMatchObject([
+      { action: 'add', label: { id, name: 'after' }, user: { username: 'root' } },
+    ]);
+  });
+
   // lib/api/protected_branches.rb, `MergeRequest#can_be_merged_by?`: by roles.
   test('who may merge into a branch goes by its protection, and without one by the role of a Maintainer', async () => {
     const { project, base, author } = await mergeRequest(gitlab, 'merges');
