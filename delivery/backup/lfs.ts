@@ -10,7 +10,7 @@ import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from '../git';
 export interface LfsObject {
   /** SHA-256 of the contents. */
   readonly oid: string;
-  /** Bytes. */
+  /** Bytes, by the pointer's word: any branch may hold a pointer that names another size of the same contents. */
   readonly size: number;
 }
 
@@ -52,18 +52,22 @@ const batchSchema = z.looseObject({
   ),
 });
 
-/** The stream, which breaks at its end where it was not what the pointer says. */
-async function* proved(body: AsyncIterable<Uint8Array>, { oid, size }: LfsObject, where: string) {
+/** The stream, which breaks at its end where it was not what the pointer names. */
+async function* proved(body: AsyncIterable<Uint8Array>, { oid }: LfsObject, where: string) {
   const sum = createHash('sha256');
-  let bytes = 0;
   for await (const chunk of body) {
     sum.update(chunk);
-    bytes += chunk.length;
     yield chunk;
   }
-  if (bytes !== size || sum.digest('hex') !== oid) {
+  if (sum.digest('hex') !== oid) {
     throw new Failure(exitCode.red, `Git LFS: ${where} gave something else as object ${oid}.`);
   }
+}
+
+async function bytesOf(contents: Readable): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of contents) bytes += (chunk as Buffer).length;
+  return bytes;
 }
 
 /** A stream as fetch takes it, read no faster than it is sent. */
@@ -155,9 +159,15 @@ export class LfsServer {
     return { ...Object.fromEntries(own), authorization: `Basic ${basic}` };
   }
 
-  /** Whether the project keeps objects in Git LFS. */
-  async on(any: LfsObject): Promise<boolean> {
-    return (await this.batch('download', [any])) !== undefined;
+  /** Which of some objects the project has, by oid; undefined: it keeps no Git LFS. */
+  async held(objects: readonly LfsObject[]): Promise<ReadonlySet<string> | undefined> {
+    const held = new Set<string>();
+    for (let first = 0; first < objects.length; first += BATCH) {
+      const actions = await this.batch('download', objects.slice(first, first + BATCH));
+      if (!actions) return undefined;
+      for (const [oid, action] of actions) if (action) held.add(oid);
+    }
+    return held;
   }
 
   /** An object's contents, which break where they are something else. @returns undefined: it is not there */
@@ -201,11 +211,18 @@ export class LfsServer {
       if (!wanted) return undefined;
       for (const object of some) {
         if (!wanted.get(object.oid)) continue;
-        // Asked anew: the first answer's keys may have ended while others were sent.
-        const action = (await this.batch('upload', [object]))?.get(object.oid);
-        if (!action) continue;
-        await this.put(object, action, read(object));
-        uploaded += 1;
+        const give = async (size: number): Promise<boolean> => {
+          // Asked anew: the first answer's keys may have ended while others were sent.
+          const action = (await this.batch('upload', [{ ...object, size }]))?.get(object.oid);
+          if (action) await this.put({ ...object, size }, action, read(object));
+          return action !== undefined;
+        };
+        const given = await give(object.size).catch(async (refused: unknown) => {
+          const size = await bytesOf(read(object));
+          if (size === object.size) throw refused;
+          return give(size);
+        });
+        if (given) uploaded += 1;
       }
     }
     return uploaded;

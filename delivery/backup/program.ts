@@ -36,6 +36,8 @@ export interface Call {
   readonly fault: (ended: Ended) => Error;
   /** Milliseconds after which {@link output} ends the program. @default none */
   readonly timeoutMs?: number;
+  /** Bytes that {@link output} takes; one that prints more is ended. @default no limit */
+  readonly mostBytes?: number;
   /** Milliseconds without a byte that it takes or gives while that is its turn, after which a stream's program is ended. @default none */
   readonly stallMs?: number;
   /** Milliseconds for a stream's program that is ended to put its things in order. @default 10 seconds */
@@ -76,15 +78,20 @@ function watch(
 }
 
 /** Runs a program to its end. @returns what it printed */
-export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Promise<string> {
+export function output({ program, args, env, cwd, fault, timeoutMs, mostBytes }: Call): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     const stderr = collectStderr(child);
     const chunks: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    let given = 0;
+    child.stdout.on('data', (chunk: Buffer) => {
+      given += chunk.length;
+      if (mostBytes === undefined || given <= mostBytes) chunks.push(chunk);
+      else if (late === '') end(`printed more than ${mostBytes} bytes`);
+    });
     let late = '';
-    const end = (): void => {
-      late = `\nfatal: timed out after ${(timeoutMs ?? 0) / 1000} s`;
+    const end = (why: string): void => {
+      late = `\nfatal: ${why}`;
       // Its own helpers may hold what it prints open for longer than it runs itself.
       child.once('exit', () => {
         child.stdout.destroy();
@@ -92,14 +99,17 @@ export function output({ program, args, env, cwd, fault, timeoutMs }: Call): Pro
       });
       child.kill('SIGINT');
     };
-    const timer = timeoutMs === undefined ? undefined : setTimeout(end, timeoutMs);
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => end(`timed out after ${timeoutMs / 1000} s`), timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
       reject(missing(program, error));
     });
     child.on('close', (code) => {
       clearTimeout(timer);
-      if (code === 0) resolve(Buffer.concat(chunks).toString('utf8'));
+      if (code === 0 && late === '') resolve(Buffer.concat(chunks).toString('utf8'));
       else reject(fault({ code: code ?? 1, stderr: stderr() + late }));
     });
   });

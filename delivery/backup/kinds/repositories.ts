@@ -23,6 +23,33 @@ export interface Project {
 const PUSHED = ['refs/heads/*', 'refs/tags/*'] as const;
 const refspecs = PUSHED.map((pattern) => `+${pattern}:${pattern}`);
 
+/**
+ * What git may take for one project. Anybody who pushes to a branch decides what is fetched, and the Pod that backs up all
+ * projects has 1 GiB of memory and 20 GiB of disk (`components/backup`): a project that needs more is told, and no other
+ * misses its backup.
+ */
+export interface GitBounds {
+  /** Bytes of one pack. @default 16 GiB */
+  readonly pack: number;
+  /** Bytes of memory of one program. @default 640 MiB */
+  readonly memory: number;
+  /** Bytes of its refs' names and numbers. @default 32 MiB */
+  readonly refs: number;
+  /** Objects of Git LFS. @default 200,000 */
+  readonly lfs: number;
+}
+export const BOUNDS: GitBounds = { pack: 16 * 2 ** 30, memory: 640 * 2 ** 20, refs: 32 * 2 ** 20, lfs: 200_000 };
+
+/** Of what the memory is left for: large files are streamed, and one at a time. */
+const FRUGAL = {
+  'core.bigFileThreshold': '16m',
+  'core.deltaBaseCacheLimit': '32m',
+  // One file, which has a bound.
+  'fetch.unpackLimit': '1',
+  'pack.threads': '1',
+  'pack.windowMemory': '64m',
+};
+
 async function* linesOf(stream: Readable): AsyncGenerator<Buffer> {
   let left = Buffer.alloc(0);
   for await (const chunk of stream) {
@@ -38,11 +65,25 @@ async function* linesOf(stream: Readable): AsyncGenerator<Buffer> {
 class Bare {
   private readonly folder = mkdtempSync(join(tmpdir(), 'switchyard-bundle-'));
 
-  constructor(private readonly remote: GitRemote) {}
+  constructor(
+    private readonly remote: GitRemote,
+    private readonly bounds: GitBounds = BOUNDS,
+  ) {}
 
   private call(args: readonly string[]): Call {
+    const { pack, memory, refs } = this.bounds;
     const fault = ({ stderr }: Ended) => new GitFailure(args[0], this.remote.url, stderr, 'do this');
-    return { program: 'git', args, cwd: this.folder, env: gitEnvironment(this.remote), fault };
+    const settings = Object.entries(FRUGAL).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+    // A file in blocks of 512 bytes, memory (RLIMIT_DATA: what is mapped from files is not in it) in KiB.
+    const limits = `ulimit -f ${Math.ceil(pack / 512)} && ulimit -d ${Math.ceil(memory / 1024)}`;
+    return {
+      program: 'sh',
+      args: ['-c', `${limits} && exec git "$@"`, 'git', ...settings, ...args],
+      cwd: this.folder,
+      env: gitEnvironment(this.remote),
+      fault,
+      mostBytes: refs,
+    };
   }
 
   file(name: string): string {
@@ -109,7 +150,8 @@ class Bare {
         const end = head + Number(left.toString('latin1', 0, head));
         if (head === 0 || left.length <= end) break;
         const object = pointerOf(left.subarray(head, end));
-        if (object) found.set(object.oid, object);
+        // One more than is asked for says that there are more.
+        if (object && found.size <= this.bounds.lfs) found.set(object.oid, object);
         left = left.subarray(end + 1);
       }
     }
@@ -131,8 +173,12 @@ class Bare {
   }
 }
 
-async function withBare<T>(remote: GitRemote, work: (bare: Bare) => Promise<T>): Promise<T> {
-  const bare = new Bare(remote);
+async function withBare<T>(
+  remote: GitRemote,
+  work: (bare: Bare) => Promise<T>,
+  bounds?: GitBounds,
+): Promise<T> {
+  const bare = new Bare(remote, bounds);
   try {
     await bare.open();
     return await work(bare);
@@ -146,28 +192,81 @@ function contentOf(refs: ReadonlyMap<string, string>): string {
   return createHash('sha256').update(sorted.join('')).digest('hex');
 }
 
-/** Objects of Git LFS as items of their own: each is read once, ever. */
-async function lfsItems({ item, remote }: Project, objects: readonly LfsObject[]): Promise<BackupItem[]> {
+/** Objects that GitLab does not have, and of which each is told by name. */
+const NAMED = 20;
+
+/** Something that is not stored, and why. */
+const untold = (item: string, why: Error): BackupItem => ({
+  kind: 'repositories',
+  item,
+  content: async () => '',
+  open: () => Promise.reject(why),
+});
+
+/**
+ * Objects of Git LFS as items of their own: each is read once, ever. A pointer is a line of text in any branch: of those that
+ * name nothing GitLab is asked by the hundred, and a few are told.
+ */
+async function lfsItems(
+  { item, remote }: Project,
+  objects: readonly LfsObject[],
+  { lfs: most }: GitBounds,
+): Promise<BackupItem[]> {
   const server = new LfsServer(remote);
-  // Where it is off, pointers are files like any other. One that does not answer keeps no commit from the backup.
-  if (!objects[0] || !(await server.on(objects[0]).catch(() => true))) return [];
-  return objects.map((object) => ({
-    kind: 'repositories',
-    item: lfsItem(item, object.oid),
-    content: async () => object.oid,
-    open: async () => {
-      const stream = await server.download(object);
-      if (stream) return { stream };
-      throw new Absent(
-        `GitLab has no such object in Git LFS, though a commit names it; who has it can push it (git lfs push --object-id origin ${object.oid})`,
-      );
-    },
-  }));
+  const asked = objects.slice(0, most);
+  // One that does not answer keeps no commit from the backup.
+  const all = new Set(asked.map(({ oid }) => oid));
+  const held = asked.length === 0 ? undefined : await server.held(asked).catch(() => all);
+  // Where it is off, pointers are files like any other.
+  if (!held) return [];
+  const gone = asked.filter(({ oid }) => !held.has(oid));
+  const absent = (oid: string) =>
+    new Absent(
+      `GitLab has no such object in Git LFS, though a commit names it; who has it can push it (git lfs push --object-id origin ${oid})`,
+    );
+  const more = gone.length - NAMED;
+  return [
+    ...asked
+      .filter(({ oid }) => held.has(oid))
+      .map(
+        (object): BackupItem => ({
+          kind: 'repositories',
+          item: lfsItem(item, object.oid),
+          content: async () => object.oid,
+          open: async () => {
+            const stream = await server.download(object);
+            if (stream) return { stream };
+            throw absent(object.oid);
+          },
+        }),
+      ),
+    ...gone.slice(0, NAMED).map(({ oid }) => untold(lfsItem(item, oid), absent(oid))),
+    ...(more > 0
+      ? [
+          untold(
+            `${item}@more`,
+            new Absent(`${more} further objects that commits name are not in GitLab's Git LFS either`),
+          ),
+        ]
+      : []),
+    ...(objects.length > most
+      ? [
+          untold(
+            `${item}@left`,
+            new Failure(
+              exitCode.red,
+              `commits name more than ${most} objects of Git LFS, and the others were not looked at.`,
+              'Find the branch that brought so many, and delete it.',
+            ),
+          ),
+        ]
+      : []),
+  ];
 }
 
-async function bundle(project: Project): Promise<Source | undefined> {
+async function bundle(project: Project, bounds: GitBounds): Promise<Source | undefined> {
   const { remote } = project;
-  const bare = new Bare(remote);
+  const bare = new Bare(remote, bounds);
   try {
     await bare.open();
     await bare.atRemote('fetch', '--quiet', '--no-tags', remote.url, ...refspecs);
@@ -176,7 +275,7 @@ async function bundle(project: Project): Promise<Source | undefined> {
       bare.close();
       return undefined;
     }
-    const parts = await lfsItems(project, await bare.lfsObjects());
+    const parts = await lfsItems(project, await bare.lfsObjects(), bounds);
     return {
       stream: bare.stream('bundle', 'create', '--quiet', '-', '--all'),
       // Somebody may have pushed since it was asked: this is what was fetched.
@@ -194,12 +293,12 @@ async function bundle(project: Project): Promise<Source | undefined> {
  * Branches and tags of projects, one bundle each, and what they name of Git LFS, one object each; what `git ls-remote`
  * gives tells whether a bundle has changed.
  */
-export function repositoryItems(projects: readonly Project[]): BackupItem[] {
+export function repositoryItems(projects: readonly Project[], bounds = BOUNDS): BackupItem[] {
   return projects.map((project) => ({
     kind: 'repositories',
     item: project.item,
-    content: () => withBare(project.remote, async (bare) => contentOf(await bare.refs('there'))),
-    open: () => bundle(project),
+    content: () => withBare(project.remote, async (bare) => contentOf(await bare.refs('there')), bounds),
+    open: () => bundle(project, bounds),
   }));
 }
 

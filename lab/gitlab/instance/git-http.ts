@@ -261,6 +261,8 @@ async function backend(
       if (advertises && !second) response.write(`${packet(`# service=${service}\n`)}0000`);
     }
     if (advertises) said.push(chunk);
+    // Whoever asked is gone: git comes to its end.
+    if (response.destroyed) return;
     if (!response.write(chunk)) {
       child.stdout.pause();
       response.once('drain', () => child.stdout.resume());

@@ -6,7 +6,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { repositoryItems, restoreRepository } from '../../../delivery/backup/kinds/repositories';
+import {
+  BOUNDS,
+  type GitBounds,
+  repositoryItems,
+  restoreRepository,
+} from '../../../delivery/backup/kinds/repositories';
 import { LfsServer, pointerOf } from '../../../delivery/backup/lfs';
 import type { Restic } from '../../../delivery/backup/restic';
 import { backUp, outcomeLine } from '../../../delivery/backup/run';
@@ -56,12 +61,18 @@ afterAll(async () => {
 });
 
 const remote = (name: string) => ({ url: `${gitlab.url}/switchyard/${name}.git`, token: ROOT_TOKEN });
-const run = async (memory: Memory, name: string): Promise<string[]> => {
+const run = async (memory: Memory, name: string, bounds: Partial<GitBounds> = {}): Promise<string[]> => {
   const projects = [{ item: `legacy/${name}`, remote: remote(name) }];
   const outcomes = await backUp({
     restic: memory.restic,
     say: () => undefined,
-    sources: [{ kind: 'repositories', whole: true, items: async () => repositoryItems(projects) }],
+    sources: [
+      {
+        kind: 'repositories',
+        whole: true,
+        items: async () => repositoryItems(projects, { ...BOUNDS, ...bounds }),
+      },
+    ],
   });
   expect(JSON.stringify(outcomes)).not.toContain(ROOT_TOKEN);
   return outcomes.map((outcome) => outcomeLine(outcome).replace(/, .*/, ''));
@@ -186,8 +197,83 @@ test('contents that are something else are not stored', async () => {
   const broken = await new LfsServer(remote('orders')).download({ oid: sha(bytes), size: 1 });
   expect(broken).toBeUndefined();
   await give('orders', bytes);
-  const shorter = await new LfsServer(remote('orders')).download({ oid: sha(bytes), size: bytes.length - 1 });
-  await expect(buffer(shorter as Readable)).rejects.toThrow(`gave something else as object ${sha(bytes)}`);
+  writeFileSync(join(gitlab.dataDir, 'lfs-objects', sha(bytes)), 'what it was');
+  const other = await new LfsServer(remote('orders')).download({ oid: sha(bytes), size: bytes.length });
+  await expect(buffer(other as Readable)).rejects.toThrow(`gave something else as object ${sha(bytes)}`);
+});
+
+// A pointer is a line of text that anybody commits to a branch of their own.
+describe('whatever branches name', () => {
+  const many = (count: number, from = 0): Record<string, string> =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [
+        `${from + index}.bin`,
+        pointer(sha(Buffer.from(`nothing ${from + index}`)), 5),
+      ]),
+    );
+
+  test('a pointer that names another size of an object takes it out of no backup, and stops no restore', async () => {
+    for (const name of ['shadowed', 'again']) await make(name);
+    const bytes = Buffer.from('what everybody needs');
+    await give('shadowed', bytes);
+    await commit('shadowed', 'main', { 'a.bin': pointer(sha(bytes), bytes.length) });
+    await commit('shadowed', 'shadow', { 'a.bin': pointer(sha(bytes), 999_999_999_999_999) });
+    await commit('shadowed', 'shorter', { 'a.bin': pointer(sha(bytes), 1) });
+    const memory = new Memory();
+    expect(await run(memory, 'shadowed')).toEqual([
+      'repositories legacy/shadowed: stored',
+      `repositories legacy/shadowed@sha256:${sha(bytes)}: stored`,
+    ]);
+    expect(await restore(memory, 'again')).toBe('restored');
+    expect(await has('again', bytes)).toBe(true);
+  }, 60_000);
+
+  test('of pointers that name nothing a few are told, and GitLab is asked by the hundred', async () => {
+    await make('flooded', false);
+    await commit('flooded', 'flood', many(230));
+    const { id } = await gitlab.ok('GET', '/projects/switchyard%2Fflooded');
+    await gitlab.ok('PUT', `/projects/${id}`, { lfs_enabled: true });
+    const asked = jest.spyOn(globalThis, 'fetch');
+    const lines = await run(new Memory(), 'flooded');
+    expect(asked.mock.calls.filter(([url]) => String(url).endsWith('/batch'))).toHaveLength(3);
+    asked.mockRestore();
+    expect(lines).toHaveLength(22);
+    expect(lines.at(-1)).toContain('legacy/flooded@more: absent: 210 further objects that commits name');
+    const few = await run(new Memory(), 'flooded', { lfs: 100 });
+    expect(few.at(-1)).toContain(
+      'legacy/flooded@left: failed: commits name more than 100 objects of Git LFS',
+    );
+  }, 60_000);
+
+  test.each<[string, Record<string, Buffer>, Partial<GitBounds>, string]>([
+    ['more than the disk holds', { 'big.bin': randomBytes(3 << 20) }, { pack: 1 << 20 }, 'index-pack'],
+    [
+      'what takes more memory than there is',
+      { 'a.txt': Buffer.alloc(15 << 20, 'ab'), 'b.txt': Buffer.alloc(15 << 20, 'abc') },
+      { memory: 12 << 20 },
+      'ut of memory',
+    ],
+    [
+      'more branches than can be read',
+      { 'a.txt': Buffer.from('a') },
+      { refs: 10 },
+      'printed more than 10 bytes',
+    ],
+  ])(
+    '%s is told of its project, and keeps no other from its backup',
+    async (what, files, bounds, why) => {
+      const [name, other] = [`bomb-${what.length}`, `beside-${what.length}`];
+      for (const one of [name, other]) await make(one);
+      await commit(name, 'main', files as Record<string, Buffer>);
+      await commit(other, 'main', { 'a.txt': 'a' });
+      const memory = new Memory();
+      const lines = [...(await run(memory, name, bounds)), ...(await run(memory, other))];
+      expect(lines[0]).toMatch(new RegExp(`legacy/${name}: failed: git .* failed: .*`));
+      expect(lines[0]).toContain(why);
+      expect(lines[1]).toBe(`repositories legacy/${other}: stored`);
+    },
+    60_000,
+  );
 });
 
 test('what a pointer is: docs/spec.md of git-lfs', () => {
