@@ -13,6 +13,7 @@ import {
   type Tests,
 } from './certificate';
 import type { PodWords } from './pod-words';
+import { hide } from './preview/hide';
 import { entryLine } from './quarantine';
 import { rerunLines } from './rerun';
 
@@ -71,12 +72,9 @@ export type Progress =
 /** Text of others as part of a line of a note, cut where it is longer than an excerpt. */
 export const inert = (text: string, limit = EXCERPT): string => markdownText(text, limit);
 
-/** Replaces secret values, and whatever looks like a GitLab token, by `[hidden]`. */
+/** Replaces secret values, in the forms that {@link hide} knows, and whatever looks like a GitLab token, by `[hidden]`. */
 export function redact(text: string, secrets: readonly string[]): string {
-  const hidden = secrets
-    .filter((secret) => secret.length >= 4)
-    .reduce((all, secret) => all.replaceAll(secret, '[hidden]'), text);
-  return hidden.replace(/\bgl[a-z]{2,6}-[\w-]{16,}/g, '[hidden]');
+  return hide(text, secrets, 4).text.replace(/\bgl[a-z]{2,6}-[\w-]{16,}/g, '[hidden]');
 }
 
 const failedInQuarantine = ({ quarantine }: Tests): number =>

@@ -477,7 +477,7 @@ export const addFailing = (tests: Tests, failing: Tests['failing']): Tests => ({
 export const testsAsKept = (tests: Tests, shown: (text: string) => string): Tests => {
   const named = <T extends { name: string; message: string }>(test: T): T => ({
     ...test,
-    name: shown(test.name.slice(0, NAME)),
+    name: shown(test.name).slice(0, NAME),
     message: shown(test.message),
   });
   return {

@@ -6,6 +6,7 @@ import type { KubeConfig, V1ContainerStatus, V1Status } from '@kubernetes/client
 import { answered, whyNot, within } from '../../clients/kubernetes';
 import { isTransient, type Policy, retry } from '../../clients/retry';
 import { exitCode, Failure } from '../failure';
+import { redact } from '../note';
 
 /** One container of one Pod. */
 export interface Place {
@@ -191,9 +192,11 @@ export class PodExec {
     place: Place,
     argv: readonly string[],
     end: { code: number; stderr: string },
+    secrets: readonly string[] = [],
   ): Failure {
-    // The last line is where programs say why; their environment, which holds the password, is in none.
-    const said = end.stderr.trim().split('\n').at(-1)?.slice(0, 300);
+    // The last line is where programs say why; their environment, which holds the password, is in none. Before it is cut: half a
+    // secret is one too.
+    const said = redact(end.stderr.trim().split('\n').at(-1) ?? '', secrets).slice(0, 300);
     return new Failure(
       exitCode.red,
       `exec: ${argv[0]} in ${nameOf(place)} ended with ${end.code}${said ? ` (${said})` : ''}.`,
@@ -214,14 +217,22 @@ export class PodExec {
     return out;
   }
 
-  /** Feeds a stream to a command and waits until it ends with 0. */
-  async write(place: Place, argv: readonly string[], input: Readable): Promise<void> {
+  /**
+   * Feeds a stream to a command and waits until it ends with 0.
+   * @param secrets that a fault of the command may quote
+   */
+  async write(
+    place: Place,
+    argv: readonly string[],
+    input: Readable,
+    secrets: readonly string[] = [],
+  ): Promise<void> {
     const said = new PassThrough();
     said.resume();
     try {
       const { ended } = await this.start(place, argv, said, { input });
       const end = await ended;
-      if (end.code !== 0) throw PodExec.fault(place, argv, end);
+      if (end.code !== 0) throw PodExec.fault(place, argv, end, secrets);
     } finally {
       input.destroy();
     }

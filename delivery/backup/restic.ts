@@ -186,7 +186,7 @@ export class Restic {
       said.findLast((line) => /error/i.test(line)) ??
       said.at(-1) ??
       `exit code ${ended.code}`;
-    const because = redact(withoutUser(telling.replace(/^Fatal: /, '')).slice(0, 300), this.secrets);
+    const because = redact(withoutUser(telling.replace(/^Fatal: /, '')), this.secrets).slice(0, 300);
     const at = `backup: the repository ${this.place}`;
     switch (reason) {
       case 'absent':

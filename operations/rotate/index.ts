@@ -86,7 +86,7 @@ export function databaseHolder(
   /** What a server says of a command that it refuses may quote it. */
   const feed = async (argv: readonly string[], secret: string): Promise<void> => {
     try {
-      await exec.write(place, argv, Readable.from([Buffer.from(secret)]));
+      await exec.write(place, argv, Readable.from([Buffer.from(secret)]), [...known, secret]);
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
       throw new Refusal(`${purpose}: ${redact(said, [...known, secret])}`, EXIT.failed);

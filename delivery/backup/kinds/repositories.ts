@@ -38,7 +38,12 @@ export interface GitBounds {
   /** Objects of Git LFS. @default 200,000 */
   readonly lfs: number;
 }
-export const BOUNDS: GitBounds = { pack: 16 * 2 ** 30, memory: 640 * 2 ** 20, refs: 32 * 2 ** 20, lfs: 200_000 };
+export const BOUNDS: GitBounds = {
+  pack: 16 * 2 ** 30,
+  memory: 640 * 2 ** 20,
+  refs: 32 * 2 ** 20,
+  lfs: 200_000,
+};
 
 /** Of what the memory is left for: large files are streamed, and one at a time. */
 const FRUGAL = {

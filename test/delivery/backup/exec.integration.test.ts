@@ -54,6 +54,28 @@ test('a dump that ends badly breaks the stream, though bytes came, and says why'
   );
 });
 
+test('what a command quotes of a secret is hidden before its words are cut: no half of it is left', async () => {
+  const secret = 'the-password-of-a-database';
+  const refuse = shell(`printf '%0290d%s' 0 "$0" >&2; exit 1`, secret);
+  const refused = exec.write(place, refuse, streamOf('x'), [secret]);
+  await expect(refused).rejects.toThrow(`(${'0'.repeat(290)}[hidden])`);
+});
+
+test('a repository’s fault that quotes a secret is hidden before it is cut', async () => {
+  const secret = 'the-password-of-a-repository';
+  const bin = join(root, 'bin');
+  mkdirSync(bin);
+  writeFileSync(
+    join(bin, 'restic'),
+    `#!/bin/sh\nprintf 'Fatal: %0290d%s' 0 "$RESTIC_PASSWORD" >&2; exit 1\n`,
+    { mode: 0o755 },
+  );
+  const PATH = `${bin}:${process.env.PATH}`;
+  const refused = vault('/nowhere', root, { env: { PATH, RESTIC_PASSWORD: secret } }).holdings();
+  await expect(refused).rejects.toThrow('[hidden]');
+  await expect(refused).rejects.not.toThrow(/the-pass/);
+});
+
 test('why a command ended is told whole, though a character came in two frames', async () => {
   pods.behaviour = (socket) => {
     const [begin, end] = [Buffer.from('é').subarray(0, 1), Buffer.from('é').subarray(1)];
