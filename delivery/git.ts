@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { retry } from '../clients/retry';
 import { exitCode, Failure } from './failure';
@@ -141,6 +141,14 @@ function isLfsPointer(file: string): boolean {
   return LFS_POINTER.test(readFileSync(file, 'latin1'));
 }
 
+/**
+ * Attributes that count above those of a commit: its files are what is committed, which is what people review. Text that a
+ * commit has turned into another encoding is not, and the C library would turn it by modules of its own.
+ */
+const ATTRIBUTES = '* !working-tree-encoding !ident\n';
+/** What a commit's `.gitmodules` says of differences is not asked: git ends where it is wrong. */
+const ALL_MODULES = '--ignore-submodules=none';
+
 /** A working copy of one project. */
 export class WorkingCopy {
   private readonly environment: Record<string, string>;
@@ -202,6 +210,8 @@ export class WorkingCopy {
     const known = existsSync(join(this.folder, '.git'));
     mkdirSync(this.folder, { recursive: true });
     await this.git('init', '--quiet', '--initial-branch=switchyard');
+    mkdirSync(join(this.folder, '.git', 'info'), { recursive: true });
+    writeFileSync(join(this.folder, '.git', 'info', 'attributes'), ATTRIBUTES);
     const has = known && (await this.git('remote')).split('\n').includes('origin');
     await this.git('remote', has ? 'set-url' : 'add', 'origin', this.remote.url);
   }
@@ -302,6 +312,7 @@ export class WorkingCopy {
     return this.git(
       'log',
       '--patch',
+      ALL_MODULES,
       '--format=',
       '-m',
       `--since=@${since}`,
@@ -316,7 +327,7 @@ export class WorkingCopy {
 
   /** Paths that differ between two commits; a rename is both its paths. */
   async changedPaths(from: string, to: string): Promise<string[]> {
-    const listed = await this.git('diff', '--name-only', '--no-renames', '-z', from, to);
+    const listed = await this.git('diff', '--name-only', '--no-renames', ALL_MODULES, '-z', from, to);
     return listed.split('\0').filter(Boolean);
   }
 
@@ -377,7 +388,8 @@ export class WorkingCopy {
       const [commit = '', tree = ''] = (await this.git('rev-parse', 'HEAD', 'HEAD^{tree}')).split('\n');
       return { commit, tree };
     }
-    const conflicts = (await this.git('diff', '--name-only', '--diff-filter=U')).split('\n').filter(Boolean);
+    const unmerged = await this.git('diff', '--name-only', '--diff-filter=U', ALL_MODULES);
+    const conflicts = unmerged.split('\n').filter(Boolean);
     if (conflicts.length === 0) {
       throw new Failure(
         exitCode.red,
