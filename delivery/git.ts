@@ -36,6 +36,11 @@ export function gitEnvironment(
     // Where it is sent on, git would send the header there with its second request.
     ['http.followRedirects', 'false'],
     ['safe.directory', '*'],
+    // A commit's .gitmodules would be read at each fetch, and what is wrong there would end it.
+    ['fetch.recurseSubmodules', 'false'],
+    // GitLab, and what a backup holds.
+    ['protocol.allow', 'never'],
+    ...['http', 'https', 'file'].map((protocol) => [`protocol.${protocol}.allow`, 'always']),
     // What it works in is thrown away: nothing is to be tidied up after every fetch and merge.
     ['maintenance.auto', 'false'],
     // Where git-lfs is installed, pointers would be fetched and files made pointers: here all is as it was committed.
