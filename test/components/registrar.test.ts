@@ -152,6 +152,95 @@ test('however data is nested, plain text stays what it is, and a secret arrives 
 });
 
 // kubernetes/kubernetes#108008: what the API server makes of `stringData` has no owner, so that it would stay.
+const file = fc.stringMatching(/^[a-z]{1,8}$/);
+/** What Pulumi takes among plain data, beside what the engine must see of it. */
+const pulumis: fc.Arbitrary<{ given: unknown; wanted: unknown }> = fc.letrec<{
+  asset: { given: pulumi.asset.Asset | pulumi.asset.Archive; wanted: unknown };
+}>((tie) => ({
+  asset: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    // The SDK itself reads an empty one back as none.
+    plainText
+      .filter((one) => one !== '')
+      .map((one) => ({ given: new pulumi.asset.StringAsset(one), wanted: { text: one } })),
+    file.map((one) => ({ given: new pulumi.asset.FileAsset(one), wanted: { path: one } })),
+    file.map((one) => ({
+      given: new pulumi.asset.RemoteAsset(`https://${one}.test/a`),
+      wanted: { uri: `https://${one}.test/a` },
+    })),
+    file.map((one) => ({ given: new pulumi.asset.FileArchive(one), wanted: { path: one } })),
+    file.map((one) => ({
+      given: new pulumi.asset.RemoteArchive(`https://${one}.test/a.zip`),
+      wanted: { uri: `https://${one}.test/a.zip` },
+    })),
+    fc.dictionary(file, tie('asset'), { maxKeys: 2 }).map((all) => ({
+      given: new pulumi.asset.AssetArchive(
+        Object.fromEntries(Object.entries(all).map(([name, { given }]) => [name, given])),
+      ),
+      wanted: {
+        assets: Object.fromEntries(Object.entries(all).map(([name, { wanted }]) => [name, wanted])),
+      },
+    })),
+  ),
+})).asset;
+/** The same as a value that comes later, in however many wraps. */
+const later = fc
+  .record({
+    one: fc.oneof(
+      pulumis,
+      plainText.map((given) => ({ given: given as unknown, wanted: given as unknown })),
+    ),
+    wraps: fc.array(fc.constantFrom('output', 'promise'), { maxLength: 3 }),
+  })
+  .map(({ one: { given, wanted }, wraps }) => ({
+    given: wraps.reduce<unknown>(
+      (inner, wrap) => (wrap === 'output' ? pulumi.output(inner) : Promise.resolve(inner)),
+      given,
+    ),
+    wanted,
+  }));
+
+/** What of assets and archives the engine is told. */
+async function shown(value: unknown): Promise<unknown> {
+  if (Array.isArray(value)) return Promise.all(value.map(shown));
+  if (value === null || typeof value !== 'object') return value;
+  const isOne = pulumi.asset.Asset.isInstance(value) || pulumi.asset.Archive.isInstance(value);
+  const known = isOne ? ['text', 'path', 'uri', 'assets'] : Object.keys(value);
+  const all: [string, unknown][] = [];
+  for (const [key, inner] of Object.entries(value))
+    if (known.includes(key)) all.push([key, await shown(await inner)]);
+  return Object.fromEntries(all);
+}
+
+test('assets, archives, promises and outputs reach the engine whole, however deep in plain data and in each other they stand', async () => {
+  const nestedLater = fc.letrec<{ value: { given: unknown; wanted: unknown } }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      later,
+      fc.array(tie('value'), { maxLength: 3 }).map((all) => ({
+        given: all.map(({ given }) => given),
+        wanted: all.map(({ wanted }) => wanted),
+      })),
+      fc.dictionary(file, tie('value'), { maxKeys: 3 }).map((all) => ({
+        given: Object.fromEntries(Object.entries(all).map(([key, { given }]) => [key, given])),
+        wanted: Object.fromEntries(Object.entries(all).map(([key, { wanted }]) => [key, wanted])),
+      })),
+    ),
+  })).value;
+  await fc.assert(
+    fc.asyncProperty(nestedLater, async ({ given, wanted }) => {
+      expect(await shown(await dataOf({ given }))).toEqual({ given: wanted });
+    }),
+    { numRuns: 60 },
+  );
+  // A secret among them makes the whole argument one.
+  const archive = new pulumi.asset.AssetArchive({ a: new pulumi.asset.StringAsset('text') });
+  const hidden = await dataOf({ archive, deep: [{ value: pulumi.secret('hidden') }] });
+  expect(await shown(hidden)).toEqual(
+    secret({ archive: { assets: { a: { text: 'text' } } }, deep: [{ value: 'hidden' }] }),
+  );
+});
+
 test("a Secret's texts reach the engine as its data, beside what is data already, and stay secret", async () => {
   const made = await registered([
     {
