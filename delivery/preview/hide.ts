@@ -45,11 +45,15 @@ export function disguises(value: string): string[] {
   return [...new Set(forms)].filter((text) => text.length >= SHORTEST);
 }
 
+/** What everybody may read of a value that has a key beside it. */
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
 /** A value, and what of it is printed alone where others print line by line. */
 const partsOf = (secret: string): string[] => [
   secret,
   ...(secret.includes('\n')
     ? secret
+        .replace(CERTIFICATES, '')
         .split(/\r?\n/)
         .map((line) => line.trim())
         .filter((line) => line.length >= LONG_LINE && !/\s|^-----/.test(line))
@@ -75,6 +79,20 @@ function formsOf(secrets: readonly string[]): ReadonlyMap<string, readonly Form[
           if (known) known.push({ text, secret });
           else forms.set(key, [{ text, secret }]);
         }
+  return forms;
+}
+
+/** Forms of lists that were asked for: a state has thousands of texts, and one list of secrets. */
+const known = new WeakMap<
+  readonly string[],
+  { readonly count: number; readonly forms: ReturnType<typeof formsOf> }
+>();
+
+function knownForms(secrets: readonly string[]): ReturnType<typeof formsOf> {
+  const found = known.get(secrets);
+  if (found?.count === secrets.length) return found.forms;
+  const forms = formsOf([...new Set(secrets)].filter(({ length }) => length >= SHORTEST));
+  known.set(secrets, { count: secrets.length, forms });
   return forms;
 }
 
@@ -110,10 +128,9 @@ export function hide(
   secrets: readonly string[],
   shortest = SHORTEST,
 ): { text: string; found: number } {
-  const values = [...new Set(secrets)].filter((secret) => secret.length >= shortest);
   const found = new Set<string>();
   const spans: Span[] = [];
-  const forms = formsOf(values);
+  const forms = knownForms(secrets);
   const look = (within: string, place: (start: number, end: number) => Span): void => {
     for (let start = 0; start + SHORTEST <= within.length; start++)
       for (const form of forms.get(within.slice(start, start + SHORTEST)) ?? []) {
@@ -130,11 +147,13 @@ export function hide(
       look(whole, (start, end) => [at[start] ?? 0, (at[end - 1] ?? 0) + 1]);
     }
   }
-  for (const secret of values.filter(({ length }) => length < SHORTEST))
-    for (let at = text.indexOf(secret); secret !== '' && at >= 0; at = text.indexOf(secret, at + 1)) {
+  for (const secret of new Set(secrets)) {
+    if (secret === '' || secret.length < shortest || secret.length >= SHORTEST) continue;
+    for (let at = text.indexOf(secret); at >= 0; at = text.indexOf(secret, at + 1)) {
       found.add(secret);
       spans.push([at, at + secret.length]);
     }
+  }
   if (spans.length === 0) return { text, found: 0 };
   // All of them are looked for before one is taken out: none leaves a rest of another that it overlaps.
   spans.sort(([a], [b]) => a - b);

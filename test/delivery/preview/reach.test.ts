@@ -122,6 +122,8 @@ test('a key of several lines is hidden where one of its lines is told alone; wha
   const key = `-----BEGIN PRIVATE KEY-----\n${first}\n${second}\n-----END PRIVATE KEY-----\n`;
   expect(hide(`12:00 ${second}.`, [key])).toEqual({ text: '12:00 [hidden].', found: 1 });
   expect(hide('-----BEGIN PRIVATE KEY-----', [key]).found).toBe(0);
+  const certificate = `-----BEGIN CERTIFICATE-----\n${first}\n-----END CERTIFICATE-----\n`;
+  expect(hide(first, [`${certificate}${key.replace(first, second)}`]).found).toBe(0);
 });
 
 test('a log as large as one may be takes as long for a thousand values as for one', () => {
