@@ -41,7 +41,7 @@ export function rerunLines({
   const options = /\b(?:robot|pabot)\b/.test(command) && only ? shellWord(only) : '';
   const fits = command.length <= LONGEST && !/[\r\n]/.test(command);
   return [
-    `git fetch origin ${shellWord(targetBranch)} ${refs.map((iid) => `refs/merge-requests/${iid}/head`).join(' ')}`,
+    `git fetch origin ${shellWord(`refs/heads/${targetBranch}`)} ${refs.map((iid) => `refs/merge-requests/${iid}/head`).join(' ')}`,
     `git checkout --detach ${ahead?.onto ?? baseSha} ${heads.map((head) => `&& git merge --no-edit ${head}`).join(' ')}`,
     // Exported, since a command may be several.
     `export BASE_URL=${shellWord(baseUrl)}`,

@@ -26,7 +26,7 @@ const failing = (
 
 test('the merge result is made again, and what failed is run by its name', () => {
   expect(rerunLines(failing(['Tests.Orders.Stock is kept', "Tests.It's [odd]*"]))).toEqual([
-    "git fetch origin 'main' refs/merge-requests/7/head",
+    "git fetch origin 'refs/heads/main' refs/merge-requests/7/head",
     `git checkout --detach ${sha('a')} && git merge --no-edit ${sha('b')}`,
     "export BASE_URL='http://127.0.0.1:8080'",
     `export ROBOT_OPTIONS='--test '\\''Tests.Orders.Stock is kept'\\'' --test '\\''Tests.It'\\''"'\\''"'\\''s [[]odd][*]'\\'''`,
@@ -43,7 +43,7 @@ test('with those that were tested before it, in their order', () => {
     ],
   };
   expect(rerunLines(failing(['A.a'], COMMAND, { ahead })).slice(0, 2)).toEqual([
-    "git fetch origin 'main' refs/merge-requests/4/head refs/merge-requests/2/head refs/merge-requests/7/head",
+    "git fetch origin 'refs/heads/main' refs/merge-requests/4/head refs/merge-requests/2/head refs/merge-requests/7/head",
     `git checkout --detach ${sha('0')} && git merge --no-edit ${sha('4')} && git merge --no-edit ${sha('2')} && git merge --no-edit ${sha('b')}`,
   ]);
 });
@@ -107,3 +107,12 @@ test('whatever tests are called, a shell runs nothing of it, and the note lets n
     { numRuns: 60 },
   );
 });
+
+test.each(['--upload-pack=touch /tmp/x', '-x', "a'; touch /tmp/x; '"])(
+  'a branch is a branch to the git of whoever pastes the lines, whatever it is called: %s',
+  (targetBranch) => {
+    const [line = ''] = rerunLines({ ...failing(['one']), targetBranch });
+    const words = execFileSync('sh', ['-c', `git() { printf '%s\\n' "$@"; }; ${line}`], { encoding: 'utf8' });
+    expect(words.split('\n').slice(0, 3)).toEqual(['fetch', 'origin', `refs/heads/${targetBranch}`]);
+  },
+);
