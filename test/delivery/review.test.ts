@@ -137,6 +137,16 @@ describe('a review', () => {
       { approvals: [{ user: cleo, approved_at: '2026-11-28T10:00:00Z' }] },
       'an older commit',
     ],
+    [
+      'it was of the same commit, which went to another branch then: GitLab has a version of each target',
+      {
+        versions: [
+          { id: 9, head_commit_sha: HEAD, created_at: '2026-11-28T11:00:00.000Z' },
+          ...testimony().versions,
+        ],
+      },
+      'an older commit',
+    ],
     ['nobody knows when', { approvals: [{ user: cleo }] }, 'does not say when'],
     [
       'GitLab shows an older head',

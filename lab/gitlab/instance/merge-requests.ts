@@ -455,6 +455,7 @@ export function createMergeRequests(app: Instance): MergeRequests {
     mergeability,
     branchChanged,
     catchUp,
+    reloadDiff: (project, mr) => newHead(project, mr, mr.sha),
     create,
     merge,
     rebase,

@@ -71,6 +71,8 @@ export interface MergeRequests {
   branchChanged(project: Project, user: User, branch: string, before: string, after: string): Promise<void>;
   /** Brings open merge requests up to date with the repository (after a crash between push and bookkeeping). */
   catchUp(project: Project): Promise<void>;
+  /** Makes a version of what it is now: `MergeRequest#reload_diff`. */
+  reloadDiff(project: Project, mr: MergeRequest): Promise<void>;
   create(project: Project, user: User, data: NewMergeRequest): Promise<MergeRequest>;
   /** @throws ApiError 400, 401, 405, 409 or 422 as GitLab's accept-merge-request does */
   merge(project: Project, user: User, mr: MergeRequest, options: MergeOptions): Promise<MergeRequest>;

@@ -281,6 +281,9 @@ export function mergeRequestRoutes(api: Api, app: App): void {
           draft: isDraft(mr.title),
         };
         labelled(mr, c.user, before.labels);
+        // MergeRequest#reload_diff_if_branch_changed; what is closed has its version when it is opened again.
+        if (mr.target_branch !== before.target_branch && mr.state === 'opened')
+          await app.mergeRequests.reloadDiff(project, mr);
         const changes: Record<string, unknown> = {};
         for (const key of Object.keys(after) as (keyof typeof after)[]) {
           if (JSON.stringify(before[key]) !== JSON.stringify(after[key]))
@@ -294,6 +297,8 @@ export function mergeRequestRoutes(api: Api, app: App): void {
         } else if (p.state_event === 'reopen' && mr.state === 'closed') {
           mergeRequests.update(mr, { state: 'opened', closed_at: null, closed_by_id: null });
           await app.mergeRequests.catchUp(project);
+          // MergeRequests::ReopenService
+          await app.mergeRequests.reloadDiff(project, mr);
           await app.mergeRequests.emit(project, c.user, mr, 'reopen');
         }
         return mergeRequestView(app, project, mr, c.user, true);

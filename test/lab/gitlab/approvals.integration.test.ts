@@ -243,6 +243,28 @@ describe('who did what', () => {
     ]);
   });
 
+  // `MergeRequest#reload_diff_if_branch_changed`, and `MergeRequests::ReopenService`, which `UpdateService` lets a closed one be
+  // retargeted before: whoever approved saw another difference.
+  test('a merge request that gets another target, or is opened again, has a newer version of the same head', async () => {
+    const { project, base, path, mr } = await mergeRequest(gitlab, 'retargeted');
+    await gitlab.commitFile(project.id, 'stable', 'c.txt', 'c');
+    const versions = async () =>
+      (await gitlab.ok('GET', `${path}/versions`)) as { head_commit_sha: string }[];
+    expect(await versions()).toHaveLength(1);
+    await gitlab.ok('PUT', path, { title: 'Another title' });
+    await gitlab.ok('PUT', path, { target_branch: 'main' });
+    expect(await versions()).toHaveLength(1);
+    await gitlab.ok('PUT', path, { target_branch: 'stable' });
+    expect(await versions()).toHaveLength(2);
+    await gitlab.ok('PUT', path, { state_event: 'close' });
+    await gitlab.ok('PUT', path, { target_branch: 'main' });
+    expect(await versions()).toHaveLength(2);
+    await gitlab.ok('PUT', path, { state_event: 'reopen' });
+    expect(new Set((await versions()).map((one) => one.head_commit_sha))).toEqual(new Set([mr.sha]));
+    expect(await versions()).toHaveLength(3);
+    expect(await gitlab.ok('GET', `${base}/merge_requests/${mr.iid}`)).toMatchObject({ state: 'opened' });
+  });
+
   // `app/graphql/types/label_type.rb`, `Types::TimeType`; a label is known by its number (`resource_label_events.label_id`).
   test('GraphQL says when a label was changed last, and its events go by its name of now', async () => {
     const { project, mr, base } = await mergeRequest(gitlab, 'relabelled');
