@@ -68,6 +68,7 @@ const issueSchema = z.object({
   state: z.enum(['opened', 'closed']),
   title: z.string(),
   description: z.string().nullable(),
+  author: z.object({ id: z.number() }),
 });
 export type Issue = z.infer<typeof issueSchema>;
 
@@ -745,9 +746,17 @@ export class GitLab {
     await this.request('PUT', path, { body }, transient);
   }
 
-  /** Issues of a project with a label, open and closed. */
-  issues(project: string, label: string): Promise<Issue[]> {
-    return this.all(`/projects/${encode(project)}/issues?labels=${encode(label)}&state=all`, issueSchema);
+  /**
+   * Issues of a project with a label, open and closed.
+   * @param wanted whose text is kept: others write as many as they like, of a million characters each
+   */
+  issues(
+    project: string,
+    label: string,
+    wanted: (issue: Issue) => boolean | Promise<boolean>,
+  ): Promise<Issue[]> {
+    const path = `/projects/${encode(project)}/issues?labels=${encode(label)}&state=all`;
+    return this.all(path, issueSchema, { keep: wanted });
   }
 
   /** @returns the new issue's number in the project; labels that the project does not have come into being */

@@ -77,14 +77,19 @@ export function decide(issue: Pick<Issue, 'state' | 'description'> | undefined, 
   return { do: 'edit', description: describe(found) };
 }
 
-/** The issue of ours that a marker stands in; the oldest, should somebody have copied it. */
+/** The issue of ours that a marker stands in, the oldest: a bot opened it. By one of a person nothing is known. */
 export async function markedIssue(
-  gitlab: Pick<GitLab, 'issues'>,
+  gitlab: Pick<GitLab, 'issues' | 'isBot'>,
   project: string,
   mark: string,
 ): Promise<Issue | undefined> {
-  const all = await gitlab.issues(project, DRIFT_LABEL);
-  return all.filter(({ description }) => description?.includes(mark)).sort((a, b) => a.iid - b.iid)[0];
+  const all = await gitlab.issues(
+    project,
+    DRIFT_LABEL,
+    async ({ description, author }) =>
+      (description?.includes(mark) ?? false) && (await gitlab.isBot(author.id)),
+  );
+  return all.sort((a, b) => a.iid - b.iid)[0];
 }
 
 /**
@@ -93,7 +98,7 @@ export async function markedIssue(
  * @param project path of the project that holds the issue
  */
 export async function keepIssue(
-  gitlab: Pick<GitLab, 'issues' | 'openIssue' | 'editIssue' | 'commentOnIssue'>,
+  gitlab: Pick<GitLab, 'issues' | 'isBot' | 'openIssue' | 'editIssue' | 'commentOnIssue'>,
   project: string,
   found: Found,
 ): Promise<{ readonly did: Decision['do']; readonly iid?: number }> {

@@ -23,7 +23,7 @@ const describe = ({ environment, build, start }: Unseen): string =>
     ...(start ? podLines(start) : []),
   ].join('\n');
 
-type Client = Pick<GitLab, 'issues' | 'openIssue' | 'editIssue' | 'commentOnIssue'>;
+type Client = Pick<GitLab, 'issues' | 'isBot' | 'openIssue' | 'editIssue' | 'commentOnIssue'>;
 
 /** Opens the issue, or edits it in place. */
 export async function keepUnseen(

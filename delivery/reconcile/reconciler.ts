@@ -92,6 +92,7 @@ export interface ReconcilerOptions {
     | 'labelEvents'
     | 'versions'
     | 'issues'
+    | 'isBot'
     | 'openIssue'
     | 'editIssue'
     | 'commentOnIssue'

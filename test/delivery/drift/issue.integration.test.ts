@@ -135,6 +135,16 @@ describe('in GitLab', () => {
   const keep = (...resources: Drift['resources']) =>
     keepIssue(world.context.gitlab, project, found(resources));
 
+  test('an issue that a person opened beforehand hides no drift, whatever it says', async () => {
+    const other = 'switchyard/release-ledger';
+    const drift = found([resource('hidden')]);
+    const path = `/projects/${encodeURIComponent(other)}/issues`;
+    const body = { title: 'Drift in test', description: describeIssue(drift), labels: 'switchyard-drift' };
+    await world.api('POST', path, body);
+    expect(await keepIssue(world.context.gitlab, other, drift)).toEqual({ did: 'open', iid: 2 });
+    expect(await keepIssue(world.context.gitlab, other, drift)).toEqual({ did: 'nothing', iid: 2 });
+  });
+
   test('one issue lives through opening, the same again, an edit, closing and coming back', async () => {
     expect(await keep()).toEqual({ did: 'nothing' });
     expect(await issues()).toEqual([]);

@@ -620,6 +620,7 @@ export class Simulated {
           }),
         hooks: () => this.answer('GitLab', () => this.hookState),
         issues: () => this.answer('GitLab', () => []),
+        isBot: (user) => this.answer('GitLab', () => user === BOT),
         openIssue: (_project, { title, description }) =>
           this.heard('GitLab', () => {
             this.issues.push(title, description);
