@@ -115,7 +115,7 @@ const peopleSchema = z.object({
         author: userGid,
         committers: z.object({
           nodes: z.array(userGid),
-          pageInfo: z.object({ hasNextPage: z.literal(false) }),
+          pageInfo: z.object({ hasNextPage: z.boolean() }),
         }),
         commits: z.object({
           nodes: z.array(z.object({ author: userGid.nullable() })),
@@ -125,6 +125,8 @@ const peopleSchema = z.object({
     }),
   }),
 });
+/** Pages of 100 commits whose authors are asked for. */
+const MOST_COMMIT_PAGES = 20;
 /** REST has no user for a commit's author: GitLab finds one by the e-mail addresses that users have confirmed. */
 const PEOPLE = `query($project: ID!, $iid: String!, $after: String) {
   project(fullPath: $project) {
@@ -634,10 +636,14 @@ export class GitLab {
     return this.pagesUntil(path, pushSchema, isEnough, pages);
   }
 
-  /** Ids of those who opened a merge request, and of whom GitLab takes for authors and committers of its commits. */
-  async people(project: string, iid: number): Promise<ReadonlySet<number>> {
+  /**
+   * Ids of those who opened a merge request, and of whom GitLab takes for authors and committers of its commits; undefined of one
+   * that has more than anybody reads.
+   */
+  async people(project: string, iid: number): Promise<ReadonlySet<number> | undefined> {
     const ids = new Set<number>();
-    for (let after: string | null | undefined = null; after !== undefined; ) {
+    let after: string | null = null;
+    for (let page = 0; page < MOST_COMMIT_PAGES; page++) {
       const answer: Answer = await this.request(
         'POST',
         GRAPHQL,
@@ -646,11 +652,13 @@ export class GitLab {
       );
       const { author, committers, commits } = this.check(peopleSchema, answer, GRAPHQL).data.project
         .mergeRequest;
+      if (committers.pageInfo.hasNextPage) return undefined;
       for (const id of [author, ...committers.nodes, ...commits.nodes.map((commit) => commit.author)])
         if (id !== null) ids.add(id);
-      after = commits.pageInfo.hasNextPage ? commits.pageInfo.endCursor : undefined;
+      if (!commits.pageInfo.hasNextPage) return ids;
+      after = commits.pageInfo.endCursor;
     }
-    return ids;
+    return undefined;
   }
 
   /** Whether a user is a person who may push to the project: active, no token's bot, Developer or above. */

@@ -12,8 +12,8 @@ export interface Testimony {
   readonly versions: readonly Version[];
   /** Pushes to the project, newest first. */
   readonly pushes: readonly Push[];
-  /** Ids of those who opened it, and of whom GitLab takes for authors and committers. */
-  readonly people: ReadonlySet<number>;
+  /** Ids of those who opened it, and of whom GitLab takes for authors and committers; undefined where they are too many to be read. */
+  readonly people: ReadonlySet<number> | undefined;
   /** Of those who approved, the people who may push. */
   readonly mayPush: ReadonlySet<number>;
   /** The bot's own id. */
@@ -95,6 +95,7 @@ export function decideReview(testimony: Testimony): Review {
       why: `GitLab does not say who pushed ${head.slice(0, 12)} to ${sourceBranch}: push it to a new branch, and nothing else with it`,
     };
   }
+  if (!people) return { why: 'it has more commits or committers than are read: nobody knows who made it' };
   const whyNot = ({ user, approved_at: at }: Approval): string | undefined => {
     if (user.id === bot || !mayPush.has(user.id)) return 'is no person who may push';
     if (pushers.has(user.id)) return 'pushed it';

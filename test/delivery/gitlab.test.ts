@@ -197,6 +197,23 @@ describe('of what people write', () => {
     );
   });
 
+  test.each([
+    ['committers', true, false, 1],
+    ['commits', false, true, 20],
+  ])(
+    'of more %s than are read nobody says who they are, and the queue goes on',
+    async (_what, committers, commits, most) => {
+      const mergeRequest = {
+        author: { id: 'gid://gitlab/User/1' },
+        committers: { nodes: [], pageInfo: { hasNextPage: committers } },
+        commits: { nodes: [], pageInfo: { hasNextPage: commits, endCursor: 'x' } },
+      };
+      answer = (response) => json(response, 200, { data: { project: { mergeRequest } } });
+      expect(await gitlab().people('a/b', 1)).toBeUndefined();
+      expect(asked).toHaveLength(most);
+    },
+  );
+
   test('notes of others are dropped page by page', async () => {
     const note = (id: number, author: number): string =>
       `{"id":${id},"body":"${longest}","author":{"id":${author}}}`;

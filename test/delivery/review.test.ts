@@ -153,6 +153,7 @@ describe('a review', () => {
       { versions: testimony().versions.slice(1) },
       'has not taken in bbbbbbbbbbbb yet',
     ],
+    ['too many made it to be read', { people: undefined }, 'more commits or committers than are read'],
     ['GitLab shows none', { versions: [] }, 'has not taken in bbbbbbbbbbbb yet'],
   ])('does not hold where %s', (_what, more, why) => {
     expect(whyNot(more)).toContain(why);
