@@ -5,8 +5,11 @@ const SHORTEST = 8;
 /** Characters without a blank from which a line of a value of several lines, a key say, is one itself. */
 const LONG_LINE = 32;
 
-/** Where programs break what is long, with what may stand before the next line, as they print it and in JSON. */
-const BREAKS = [/[ \t]*\r?\n[ \t]*/g, /[ \t]*\r?\n[ \t]*[+~|>-][ \t]+/g, /[ \t]*(?:\\+r)?\\+n[ \t]*/g];
+/**
+ * Where programs break what is long, with what may stand before the next line, as they print it and in JSON. Blanks before a
+ * break belong to it, and are in none of these: a pattern that took them would try each of a million.
+ */
+const BREAKS = [/\r?\n[ \t]*/g, /\r?\n[ \t]*[+~|>-][ \t]+/g, /(?<!\\)(?:\\+r)?\\+n[ \t]*/g];
 
 /** As Go's JSON has it, and so Kubernetes and Pulumi. */
 const inGo = (json: string): string =>
@@ -72,7 +75,7 @@ function formsOf(secrets: readonly string[]): ReadonlyMap<string, readonly Form[
   for (const secret of secrets)
     for (const part of partsOf(secret))
       for (const whole of disguises(part))
-        for (const text of new Set([whole, ...BREAKS.map((at) => whole.replace(at, ''))])) {
+        for (const text of new Set([whole, ...BREAKS.map((at) => joined(whole, at).text)])) {
           if (text.length < SHORTEST) continue;
           const key = text.slice(0, SHORTEST);
           const known = forms.get(key);
@@ -109,7 +112,9 @@ function joined(text: string, breaks: RegExp): { readonly text: string; readonly
   };
   let last = 0;
   for (const { 0: gap, index } of text.matchAll(breaks)) {
-    keep(last, index);
+    let end = index;
+    while (end > last && /[ \t]/.test(text[end - 1] ?? '')) end -= 1;
+    keep(last, end);
     last = index + gap.length;
   }
   keep(last, text.length);
