@@ -123,9 +123,8 @@ export interface Label extends Row {
   color: string;
   description: string | null;
   priority: number | null;
-  created_at: string;
-  /** When its name, colour or description changed last. */
-  updated_at: string;
+  /** When its name, colour or description changed last. @default before the stand-in kept it */
+  updated_at?: string;
 }
 
 export interface AccessRule {

@@ -269,7 +269,7 @@ export function variableView(variable: Variable): View {
 }
 
 export function labelView(label: Label): View {
-  const { project_id: _, created_at: __, updated_at: ___, ...rest } = label;
+  const { project_id: _, updated_at: __, ...rest } = label;
   return {
     ...rest,
     description_html: label.description ?? '',

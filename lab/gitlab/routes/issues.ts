@@ -64,7 +64,7 @@ export function issueRoutes(api: Api, app: App): void {
         color: NEW_LABEL,
         description: null,
         priority: null,
-        ...{ created_at: now(), updated_at: now() },
+        updated_at: now(),
       });
     }
     return [...new Set(names)].sort();

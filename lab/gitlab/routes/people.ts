@@ -97,7 +97,7 @@ export function graphql(server: FastifyInstance, app: App): void {
         (row) => row.project_id === project.id && mr.labels.includes(row.name),
       );
       // `Types::TimeType`: ISO 8601 without a fraction of a second.
-      const nodes = labels.map(({ id, updated_at: at }) => ({
+      const nodes = labels.map(({ id, updated_at: at = '1970-01-01T00:00:00Z' }) => ({
         id: `gid://gitlab/ProjectLabel/${id}`,
         updatedAt: at.replace(/\.\d+/, ''),
       }));

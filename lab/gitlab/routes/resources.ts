@@ -312,7 +312,7 @@ function labels(api: Api, app: App): void {
             color: p.color,
             description: p.description ?? null,
             priority: p.priority ?? null,
-            ...{ created_at: now(), updated_at: now() },
+            updated_at: now(),
           }),
         ),
       );
