@@ -16,7 +16,7 @@ import { exitCode, Failure } from './failure';
 import type { GitLab } from './gitlab';
 import { repositoryOf } from './image';
 import { currentLedger, type LedgerPlace, proposeChanges, short } from './ledger';
-import { type NoteReading, readNote } from './note';
+import { marker, type NoteReading, readNote } from './note';
 import { COMMIT } from './releases';
 import { whyOtherImage } from './state';
 import type { Context } from './verify';
@@ -136,9 +136,12 @@ async function certificateIn(
   { mergeRequest, image }: Release,
   key: string,
 ): Promise<NoteReading> {
-  const readings = (await gitlab.notes(project, mergeRequest))
-    .filter(({ system }) => !system)
-    .map(({ body }) => readNote(body, key));
+  const marked = await gitlab.notes(
+    project,
+    mergeRequest,
+    ({ system, body }) => !system && body.startsWith(marker),
+  );
+  const readings = marked.map(({ body }) => readNote(body, key));
   return (
     readings.find(
       (reading) => 'certificate' in reading && image.endsWith(`@${reading.certificate.image?.digest}`),
