@@ -28,7 +28,7 @@ function gitlabWith(...notes: readonly (Note | string)[]) {
   const gitlab = {
     time: NOW,
     ownId: async () => 42,
-    notes: async () => kept,
+    notes: async (_project: string, _iid: number, wanted: (note: Note) => unknown) => kept.filter(wanted),
     mergeRequestsOf: async () =>
       [{ iid: 7, state: 'merged', target_branch: 'main', merge_commit_sha: COMMIT }] as MergeRequest[],
     editNote: async (_project: string, iid: number, id: number, body: string) => {
