@@ -119,8 +119,10 @@ const merged = async (branch: string, change: Change): Promise<void> => {
 const SUITE = join('tests', 'sleeps.robot');
 const SLEEPS = `*** Test Cases ***
 It Takes Its Time
+    [Documentation]    of the run ${RUN}
     Sleep    ${TEST_SECONDS}s
 `;
+const OVERCOMMIT = join(__dirname, 'overcommit.yaml');
 
 describe('the merge queue', () => {
   beforeAll(async () => {
@@ -137,12 +139,14 @@ describe('the merge queue', () => {
     set('gitlab', { queue: { window: AT_ONCE } });
     set('testing', { parallel: AT_ONCE });
     writeFileSync(path, stringify(stack));
+    kubectl('apply', '--filename', OVERCOMMIT);
     await up(stacks);
     await merged(`sleeps-${RUN}`, (checkout) => writeFileSync(join(checkout, SUITE), SLEEPS));
   });
   afterAll(async () => {
     await merged(`wakes-${RUN}`, (checkout) => rmSync(join(checkout, SUITE), { force: true }));
     await up();
+    kubectl('delete', '--ignore-not-found', '--filename', OVERCOMMIT);
     rmSync(folder, { recursive: true, force: true });
   });
 
