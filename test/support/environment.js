@@ -1,6 +1,9 @@
 const { appendFileSync, readFileSync } = require('node:fs');
 const { TestEnvironment } = require('jest-environment-node');
 
+// Where jest is killed its worker would go on by itself, and change the lab behind everybody's back.
+process.once('disconnect', () => process.exit(1));
+
 /** Processor seconds of this process and of its children that have ended (`proc_pid_stat(5)`), in ticks of 10 ms. */
 function spent() {
   const text = readFileSync('/proc/self/stat', 'utf8');
