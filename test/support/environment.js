@@ -1,8 +1,11 @@
 const { appendFileSync, readFileSync } = require('node:fs');
 const { TestEnvironment } = require('jest-environment-node');
 
-// Where jest is killed its worker would go on by itself, and change the lab behind everybody's back.
-process.once('disconnect', () => process.exit(1));
+// Where jest is killed its worker would go on by itself, and change the lab behind everybody's back. (A listener of `disconnect`
+// would keep it when it is done.)
+setInterval(() => {
+  if (process.connected === false) process.exit(1);
+}, 1000).unref();
 
 /** Processor seconds of this process and of its children that have ended (`proc_pid_stat(5)`), in ticks of 10 ms. */
 function spent() {
