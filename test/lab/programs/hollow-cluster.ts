@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   AppsV1Api,
@@ -38,12 +38,19 @@ function createKeys(folder: string, name: string, host: string): void {
   openssl(folder, 'genrsa', '-out', 'sa.key', '2048');
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 240; tries++) {
+/** @param ended what is said where it cannot happen any more */
+async function until(
+  what: string,
+  holds: () => Promise<boolean>,
+  ended: () => string | undefined,
+): Promise<void> {
+  // Beside the lab's own suites a program starts slowly.
+  for (const end = Date.now() + 180_000; Date.now() < end; await sleep(250)) {
     if (await holds().catch(() => false)) return;
-    await sleep(250);
+    const why = ended();
+    if (why !== undefined) throw new Error(`${what}: ${why}`);
   }
-  throw new Error(`${what} did not happen within a minute`);
+  throw new Error(`${what} did not happen within three minutes`);
 }
 
 const readyStatus = ({ spec, metadata }: V1Pod) => {
@@ -127,12 +134,7 @@ export async function startHollowCluster(
   mkdirSync(folder);
   createKeys(folder, name, host);
   const inFolder = (file: string) => path.join(folder, file);
-  const [client, peer, api, manager] = [
-    await freePort(),
-    await freePort(),
-    port ?? (await freePort(host)),
-    await freePort(),
-  ];
+  const [client, peer, api] = [await freePort(), await freePort(), port ?? (await freePort(host))];
   const server = `https://${host}:${api}`;
   const token = `${name}-administrator`;
   const users = [`${token},administrator,1,system:masters`, `${name}-reader,${READER},2`];
@@ -152,6 +154,17 @@ export async function startHollowCluster(
     const child = spawn(command, args, { cwd: folder, stdio: ['ignore', log, log] });
     closeSync(log);
     children.push(child);
+  };
+  /** The first one that has ended, with the end of what it said. */
+  const ended = (): string | undefined => {
+    const child = children.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null);
+    if (!child) return undefined;
+    const name = path.basename(child.spawnfile);
+    const said = readFileSync(inFolder(`${name}.log`), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(-5);
+    return `${name} ended with ${child.exitCode ?? child.signalCode}\n${said.join('\n')}`;
   };
   const etcd = `http://127.0.0.1:${client}`;
   const between = `http://127.0.0.1:${peer}`;
@@ -183,17 +196,18 @@ export async function startHollowCluster(
     }
   };
   try {
-    await until(`the API server of ${name}`, async () => (await core.listNamespace()).items.length >= 4);
+    const asked = async () => (await core.listNamespace()).items.length >= 4;
+    await until(`the API server of ${name}`, asked, ended);
     start(toolPath('kube-controller-manager'), [
-      ...['--kubeconfig=kubeconfig', '--bind-address=127.0.0.1', `--secure-port=${manager}`],
+      // Nobody asks it for anything, and a port that was free may be another's by now.
+      ...['--kubeconfig=kubeconfig', '--secure-port=0'],
       ...['--service-account-private-key-file=sa.key', '--root-ca-file=ca.crt', '--leader-elect=false'],
       '--controllers=*,-node-lifecycle-controller,-persistentvolume-binder-controller',
     ]);
     await core.createNode({ body: { metadata: { name: 'hollow' } } });
-    await until(`the controllers of ${name}`, async () => {
-      await core.readNamespacedServiceAccount({ namespace: 'default', name: 'default' });
-      return true;
-    });
+    const account = { namespace: 'default', name: 'default' };
+    const made = async () => (await core.readNamespacedServiceAccount(account)).metadata !== undefined;
+    await until(`the controllers of ${name}`, made, ended);
   } catch (error) {
     await stop();
     throw error;
