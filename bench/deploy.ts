@@ -35,6 +35,7 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 
 interface Estate {
   readonly modules: number;
+  readonly registry: string;
   readonly folder: string;
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -71,6 +72,7 @@ function estate(work: string, bin: string, registry: string, modules: number): E
   writeFileSync(inFolder('Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
   return {
     modules,
+    registry,
     folder,
     environment: {
       PATH: [bin, process.env.PATH].join(delimiter),
@@ -131,9 +133,9 @@ function asDeploy(where: Estate, module = MODULE): Estate {
 }
 
 /** The ledger as merges leave it: the next image of each module. */
-function release({ folder }: Estate, number: number, modules: readonly string[] = [MODULE]): void {
+function release({ folder, registry }: Estate, number: number, modules: readonly string[] = [MODULE]): void {
   const entry = (module: string) => ({
-    image: `registry.test:5000/modules/${module}@sha256:${String(number).padStart(64, '0')}`,
+    image: `${registry}/modules/${module}@sha256:${String(number).padStart(64, '0')}`,
     commit: String(number).padStart(40, '0'),
     mergeRequest: 1,
     build: 'https://jenkins.test/1',
