@@ -337,7 +337,7 @@ export function earlierInLedger(workspace: string): string | undefined {
 }
 
 /** The certificate in the bot's own note; notes of others count for nothing. */
-export async function findCertificate(
+async function findCertificate(
   context: Context,
   project: string,
   iid: number,

@@ -418,6 +418,7 @@ export class GitLab {
 
   /**
    * Rows of a list, in its order, page by page.
+   * @param most rows that are asked for. @default all
    * @param isEnough asked after each page with all so far. @default the list has an end
    * @param keep which rows are kept. @default all
    */
@@ -425,10 +426,12 @@ export class GitLab {
     path: string,
     schema: z.ZodType<T>,
     {
+      most = Number.POSITIVE_INFINITY,
       isEnough = () => false,
       keep = () => true,
     }: {
-      readonly isEnough?: (found: readonly T[], asked: number) => boolean;
+      readonly most?: number;
+      readonly isEnough?: (found: readonly T[]) => boolean;
       readonly keep?: (row: T) => boolean | Promise<boolean>;
     } = {},
   ): Promise<T[]> {
@@ -439,13 +442,13 @@ export class GitLab {
         const answer: Answer = await this.request('GET', `${route}${page && `&page=${page}`}`);
         for (const row of this.check(z.array(schema), answer, path)) if (await keep(row)) found.push(row);
         asked += size;
-        page = isEnough(found, asked) ? undefined : answer.nextPage;
+        page = asked >= most || isEnough(found) ? undefined : answer.nextPage;
       }
       return found;
     };
     for (const size of PAGE_SIZES) {
       try {
-        return await from(size);
+        return await from(Math.min(size, most));
       } catch (error) {
         if (!(error instanceof TooLarge) || size === PAGE_SIZES.at(-1)) throw error;
       }
@@ -461,9 +464,7 @@ export class GitLab {
     pages = 50,
   ): Promise<readonly T[]> {
     if (isEnough([])) return [];
-    return this.all(path, schema, {
-      isEnough: (found, asked) => asked >= pages * 100 || isEnough(found),
-    });
+    return this.all(path, schema, { most: pages * 100, isEnough });
   }
 
   /** The bot's own user id. */
@@ -513,8 +514,7 @@ export class GitLab {
   async mergedOfLate(project: string, branch: string): Promise<MergeRequest[]> {
     // `merged_at` as an order is younger than what we take (GitLab 17.2); a merge is a change as well.
     const path = `/projects/${encode(project)}/merge_requests?state=merged&target_branch=${encode(branch)}&order_by=updated_at&sort=desc`;
-    const found = await this.all(path, mergeRequestSchema, { isEnough: (rows) => rows.length >= 20 });
-    found.length = Math.min(found.length, 20);
+    const found = await this.all(path, mergeRequestSchema, { most: 20 });
     const at = ({ merged_at }: MergeRequest): number => Date.parse(merged_at ?? '') || 0;
     return found.sort((a, b) => at(a) - at(b));
   }

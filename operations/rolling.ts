@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { z } from 'zod';
 import type { Module } from '../catalog/load';
-import { MIGRATION } from '../components/production/migration';
+import { migrationPods } from '../components/production/migration';
 import { modulePods } from '../components/production/workload';
 import {
   ROLLING_FILE,
@@ -15,7 +14,7 @@ import { namespacesOf } from '../stacks/namespaces';
 import type { StackSettings } from '../stacks/schema';
 import { isOfOneModule, secretSources } from '../stacks/secrets';
 import { migrationStage } from './judge/migration';
-import { podsOf } from './judge/verdict';
+import { deploymentSchema, podsOf } from './judge/verdict';
 import { listObjects, readObject } from './outside';
 
 // How far the rollout of a deploy is, for its merge request: looked at beside what does it, which never waits for that.
@@ -49,15 +48,6 @@ export async function readRollout(settings: StackSettings, module: Module) {
   ]);
   return { deployment, pods };
 }
-
-const deploymentSchema = z.looseObject({
-  spec: z.looseObject({
-    replicas: z.number().default(1),
-    template: z.looseObject({
-      spec: z.looseObject({ containers: z.array(z.looseObject({ image: z.string() })).min(1) }),
-    }),
-  }),
-});
 
 /** What is seen of a rollout at a moment. */
 export interface Seen {
@@ -124,7 +114,7 @@ export const followModule = (
               'production',
               'batch/v1',
               'Job',
-              `app.kubernetes.io/component=${MIGRATION}`,
+              selectorOf(migrationPods(module)),
               namespacesOf(settings).production(module.name),
             )
           : [],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { eventSchema, MOST, reasonWord } from '../../delivery/pod-words';
 import type { Clock } from '../clock';
+import { conditionsSchema } from '../conditions';
 import type { PodFacts } from './verdict';
 
 // What became of a release's migration: pure, of what the API server tells of its Job and of that one's Pods.
@@ -9,9 +10,7 @@ const jobSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), uid: z.string().default('') }),
   status: z
     .looseObject({
-      conditions: z
-        .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string().default('') }))
-        .nullish(),
+      conditions: conditionsSchema,
     })
     .prefault({}),
 });

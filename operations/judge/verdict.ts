@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { endedAs, reasonWord } from '../../delivery/pod-words';
 import type { Clock } from '../clock';
+import { conditionsSchema } from '../conditions';
 
 // Whether a rollout holds: pure, of what the API server tells of a Deployment and its Pods. How a rollout is done is
 // Kubernetes' own reckoning (kubectl, polymorphichelpers/rollout_status.go; docs, "Deployment status").
 
-const deploymentSchema = z.looseObject({
+/** A Deployment as the API server tells it. */
+export const deploymentSchema = z.looseObject({
   metadata: z.looseObject({ generation: z.number().default(0) }),
   spec: z.looseObject({
     replicas: z.number().default(1),
@@ -19,9 +21,7 @@ const deploymentSchema = z.looseObject({
       replicas: z.number().default(0),
       updatedReplicas: z.number().default(0),
       availableReplicas: z.number().default(0),
-      conditions: z
-        .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string().default('') }))
-        .nullish(),
+      conditions: conditionsSchema,
     })
     .prefault({}),
 });
@@ -70,9 +70,7 @@ const podSchema = z.looseObject({
   spec: z.looseObject({ containers: z.array(z.looseObject({ name: z.string(), image: z.string() })).min(1) }),
   status: z
     .looseObject({
-      conditions: z
-        .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string().default('') }))
-        .nullish(),
+      conditions: conditionsSchema,
       /** Sidecars, the proxy of a module that scales among them. */
       initContainerStatuses: z.array(containerSchema).nullish(),
       containerStatuses: z.array(containerSchema).nullish(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { quantity } from '../../catalog/quantity';
 import { METRIC } from '../../components/autoscaling/module';
+import { conditionsSchema } from '../conditions';
 
 /** What an autoscaler says of one module. */
 export interface AutoscalerFacts {
@@ -42,16 +43,7 @@ const autoscalerSchema = z.looseObject({
       currentReplicas: z.number().optional(),
       desiredReplicas: z.number().optional(),
       currentMetrics: z.array(metricSchema).nullish(),
-      conditions: z
-        .array(
-          z.looseObject({
-            type: z.string(),
-            status: z.string(),
-            reason: z.string().default(''),
-            message: z.string().default(''),
-          }),
-        )
-        .nullish(),
+      conditions: conditionsSchema,
     })
     .prefault({}),
 });

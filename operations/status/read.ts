@@ -7,6 +7,7 @@ import type { LedgerEvent } from '../../delivery/ledger';
 import { blindness } from '../../delivery/reconcile/words';
 import { jobFolder } from '../../stacks/gitlab';
 import { mayReconcile } from '../../stacks/merge-queue';
+import { conditionsSchema } from '../conditions';
 import { scaledBy } from '../drift/authors';
 import { autoscalerOf } from './autoscalers';
 import { backupFacts, runOf } from './backups';
@@ -28,16 +29,7 @@ const workloadSchema = z.looseObject({
     .looseObject({
       readyReplicas: z.number().default(0),
       updatedReplicas: z.number().default(0),
-      conditions: z
-        .array(
-          z.looseObject({
-            type: z.string(),
-            status: z.string(),
-            reason: z.string().default(''),
-            message: z.string().default(''),
-          }),
-        )
-        .nullish(),
+      conditions: conditionsSchema,
     })
     .prefault({}),
 });

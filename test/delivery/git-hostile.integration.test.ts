@@ -1,6 +1,6 @@
 // What a repository holds, against the git that has a token of GitLab's: Git's own server serves it, and whoever else is asked is heard.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -14,8 +14,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { gitEnvironment, WorkingCopy } from '../../delivery/git';
+import { answerAsGit } from '../support/git-backend';
 
 const TOKEN = 'a-token-of-the-bot';
 const root = mkdtempSync(join(tmpdir(), 'switchyard-git-hostile-'));
@@ -38,28 +38,9 @@ const git = (...args: string[]): string =>
 /** Git's own server, which says whom it hears. */
 async function serve(who: keyof typeof heard): Promise<string> {
   const server = createServer((request, response) => {
-    const { pathname, search } = new URL(request.url ?? '', 'http://here');
+    const { pathname } = new URL(request.url ?? '', 'http://here');
     heard[who].push({ path: pathname, authorization: request.headers.authorization ?? '' });
-    const child = spawn('git', ['http-backend'], {
-      env: {
-        PATH: process.env.PATH,
-        GIT_PROJECT_ROOT: root,
-        GIT_HTTP_EXPORT_ALL: '1',
-        REQUEST_METHOD: request.method,
-        PATH_INFO: pathname,
-        QUERY_STRING: search.slice(1),
-        CONTENT_TYPE: request.headers['content-type'],
-        HTTP_CONTENT_ENCODING: request.headers['content-encoding'] as string | undefined,
-        GIT_PROTOCOL: request.headers['git-protocol'] as string | undefined,
-      },
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    request.pipe(child.stdin);
-    void buffer(child.stdout).then((bytes) => {
-      const end = bytes.indexOf('\r\n\r\n');
-      const type = /^Content-Type: (.*)$/im.exec(bytes.toString('latin1', 0, end))?.[1]?.trim() ?? '';
-      response.writeHead(200, { 'content-type': type }).end(bytes.subarray(end + 4));
-    });
+    answerAsGit(root, request, response);
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

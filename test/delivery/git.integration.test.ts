@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { repositoryItems } from '../../delivery/backup/kinds/repositories';
 import { GitFailure, gitEnvironment, WorkingCopy } from '../../delivery/git';
+import { answerAsGit } from '../support/git-backend';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -49,29 +50,7 @@ const cutShort: Answer = (request, response) => {
 };
 
 /** What Git's own server answers. */
-const repository: Answer = (request, response) => {
-  const { pathname, search } = new URL(request.url ?? '', 'http://here');
-  const child = spawn('git', ['http-backend'], {
-    env: {
-      PATH: process.env.PATH,
-      GIT_PROJECT_ROOT: root,
-      GIT_HTTP_EXPORT_ALL: '1',
-      REQUEST_METHOD: request.method,
-      PATH_INFO: pathname,
-      QUERY_STRING: search.slice(1),
-      CONTENT_TYPE: request.headers['content-type'],
-      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] as string | undefined,
-      GIT_PROTOCOL: request.headers['git-protocol'] as string | undefined,
-    },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  request.pipe(child.stdin);
-  void buffer(child.stdout).then((bytes) => {
-    const end = bytes.indexOf('\r\n\r\n');
-    const type = /^Content-Type: (.*)$/im.exec(bytes.toString('latin1', 0, end))?.[1]?.trim() ?? '';
-    response.writeHead(200, { 'content-type': type }).end(bytes.subarray(end + 4));
-  });
-};
+const repository: Answer = (request, response) => answerAsGit(root, request, response);
 
 beforeAll(async () => {
   const source = join(root, 'source');

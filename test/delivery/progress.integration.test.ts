@@ -6,10 +6,9 @@ import { exitCode } from '../../delivery/failure';
 import { readNote } from '../../delivery/note';
 import { ROLLING_FILE } from '../../delivery/rolling';
 import { writeCertificate } from '../../delivery/state';
-import { takeSource } from '../../delivery/verify';
 import { freePort } from '../support/port';
 import { KEY } from './certificates';
-import { buildEnvironment, makeWorld, PROJECT, type World } from './world';
+import { buildEnvironment, greenCertificate, makeWorld, PROJECT, type World } from './world';
 
 // `delivery progress` as the pipeline runs it, over the note of a merge request that was merged.
 jest.setTimeout(120_000);
@@ -41,24 +40,12 @@ beforeAll(async () => {
   jest.spyOn(process.stderr, 'write').mockReturnValue(true);
   await world.push('change', { 'change.txt': 'x\n' }, 'origin/main');
   iid = await world.open('change');
-  const certificate = await takeSource(world.context, {
-    module: 'orders',
-    project: PROJECT,
-    mergeRequest: iid,
-    build: BUILD,
-    policy: 'automatic',
-    declared: '0'.repeat(64),
-    folder: join(workspace, 'source'),
-  });
+  const certificate = await greenCertificate(world, { iid, build: BUILD, workspace, registry: REGISTRY });
   Object.assign(
     process.env,
     buildEnvironment(world, { iid, build: BUILD, workspace, registry: REGISTRY, key: KEY }),
   );
-  writeCertificate(workspace, {
-    ...certificate,
-    image: { repository: `${REGISTRY}/modules/orders`, tag: 'x', digest: `sha256:${'0'.repeat(64)}` },
-    tests: { total: 1, passed: 1, failed: 0, skipped: 0, failing: [] },
-  });
+  writeCertificate(workspace, certificate);
   expect(await delivery('report', '--module', 'orders')).toBe(exitCode.done);
   expect(await delivery('merge')).toBe(exitCode.done);
   commit = await world.context.gitlab.branchHead(PROJECT, 'main');

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { Certificate } from '../../delivery/certificate';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLab } from '../../delivery/gitlab';
-import type { Context } from '../../delivery/verify';
+import { type Context, takeSource } from '../../delivery/verify';
 import { startGitLabApart } from '../support/gitlab-apart';
 
 export const ROOT_TOKEN = 'glpat-root-token-of-the-tests';
@@ -250,3 +251,29 @@ export const buildEnvironment = (
   SWITCHYARD_STATE: join(of.workspace, 'state'),
   gitlabMergeRequestIid: String(of.iid),
 });
+
+/** A certificate of a merge request of `orders`, as its build has it: tested and green. */
+export async function greenCertificate(
+  world: World,
+  of: {
+    readonly iid: number;
+    readonly build: string;
+    readonly workspace: string;
+    readonly registry: string;
+  },
+): Promise<Certificate> {
+  const certificate = await takeSource(world.context, {
+    module: 'orders',
+    project: PROJECT,
+    mergeRequest: of.iid,
+    build: of.build,
+    policy: 'automatic',
+    declared: '0'.repeat(64),
+    folder: join(of.workspace, 'source'),
+  });
+  return {
+    ...certificate,
+    image: { repository: `${of.registry}/modules/orders`, tag: 'x', digest: `sha256:${'0'.repeat(64)}` },
+    tests: { total: 1, passed: 1, failed: 0, skipped: 0, failing: [] },
+  };
+}
