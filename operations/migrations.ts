@@ -3,6 +3,7 @@ import type { Model } from '../components/model';
 import { MIGRATION, migrationSeconds } from '../components/production/migration';
 import { rolloutOf } from '../components/production/workload';
 import { namespacesOf } from '../stacks/namespaces';
+import type { StackSettings } from '../stacks/schema';
 import { type Clock, realClock } from './clock';
 import { migrationStage } from './judge/migration';
 import { listObjects } from './outside';
@@ -40,13 +41,23 @@ export async function untilNoneMigrates(
   }
 }
 
+/** Jobs of a module's migrations. */
+export const listMigrations = (settings: StackSettings, { name }: Pick<Module, 'name'>) =>
+  listObjects(
+    settings,
+    'production',
+    'batch/v1',
+    'Job',
+    `app.kubernetes.io/component=${MIGRATION}`,
+    namespacesOf(settings).production(name),
+  );
+
 /** See {@link untilNoneMigrates}, in the environment's cluster. @param only of these modules. @default all */
 export async function untilMigrationsEnd(
   { modules, settings }: Pick<Model, 'modules' | 'settings'>,
   only: readonly string[] | undefined,
   note: (text: string) => void,
 ): Promise<void> {
-  const namespaces = namespacesOf(settings);
   await untilNoneMigrates(
     modules
       .filter(({ name, production }) => production.migrate && (only?.includes(name) ?? true))
@@ -54,15 +65,7 @@ export async function untilMigrationsEnd(
         const { readySeconds } = rolloutOf(settings.production, module);
         return { module, seconds: migrationSeconds(module, readySeconds).whole };
       }),
-    ({ name }) =>
-      listObjects(
-        settings,
-        'production',
-        'batch/v1',
-        'Job',
-        `app.kubernetes.io/component=${MIGRATION}`,
-        namespaces.production(name),
-      ),
+    (module) => listMigrations(settings, module),
     note,
   );
 }

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
-import { migrationPods } from '../components/production/migration';
 import { modulePods } from '../components/production/workload';
 import {
   ROLLING_FILE,
@@ -15,6 +14,7 @@ import type { StackSettings } from '../stacks/schema';
 import { isOfOneModule, secretSources } from '../stacks/secrets';
 import { migrationStage } from './judge/migration';
 import { deploymentSchema, podsOf } from './judge/verdict';
+import { listMigrations } from './migrations';
 import { listObjects, readObject } from './outside';
 
 // How far the rollout of a deploy is, for its merge request: looked at beside what does it, which never waits for that.
@@ -108,16 +108,7 @@ export const followModule = (
     async () => {
       const [rollout, jobs] = await Promise.all([
         readRollout(settings, module),
-        module.production.migrate
-          ? listObjects(
-              settings,
-              'production',
-              'batch/v1',
-              'Job',
-              selectorOf(migrationPods(module)),
-              namespacesOf(settings).production(module.name),
-            )
-          : [],
+        module.production.migrate ? listMigrations(settings, module) : [],
       ]);
       return { ...rollout, jobs };
     },
