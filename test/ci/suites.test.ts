@@ -64,8 +64,10 @@ test('the commands run in .ci/run, and what needs no lab in test:all as well', (
     expect(scripts['test:all']).toContain(part);
 });
 
-/** What starts a server of somebody else's, the lab's GitLab or restic, and is shared by suites. */
+/** What starts a server of somebody else's, the lab's GitLab or restic, or the programs of a Pod as they run there. */
 const STARTERS = [
+  'test/catalog/kafka.integration.test.ts',
+  'test/delivery/preview/sides.ts',
   'lab/gitlab/server.ts',
   'test/support/gitlab-apart.ts',
   'test/support/haproxy.ts',
@@ -88,7 +90,7 @@ function startsServer(path: string, seen = new Set<string>()): boolean {
   });
 }
 
-test('integration suites are those that start GitLab, a git server, restic, docker-registry, HAProxy or nginx', () => {
+test('integration suites are those that start GitLab, a git server, restic, docker-registry, HAProxy, nginx or a Pod’s programs', () => {
   expect(STARTERS.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   const withoutLab = suites.filter((path) => !/^test\/(browser|lab\/(e2e|programs))\//.test(path));
   expect(withoutLab.filter((path) => startsServer(path))).toEqual(withoutLab.filter(isIntegration));
