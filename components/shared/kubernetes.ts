@@ -9,6 +9,12 @@ import { dockerConfig, type RegistryEndpoint } from './registry-login';
 
 type Cluster = 'ci' | 'production';
 
+/**
+ * Services that nobody waits for: the official provider waits ten seconds for stragglers among a Service's endpoints
+ * (pulumi-kubernetes, provider/pkg/await/service.go), and each of ours comes after its workload, which was waited for.
+ */
+const NOT_AWAITED = { 'pulumi.com/skipAwait': 'true' };
+
 /** A Kubernetes object with the metadata that all of ours have. */
 export function object<T extends KubernetesType>(
   type: T,
@@ -28,11 +34,12 @@ export function object<T extends KubernetesType>(
     readonly ignoreChanges?: readonly string[];
   } = {},
 ): Extract<Declaration, { readonly type: T }> {
+  const annotations = type === 'kubernetes:core/v1:Service' ? NOT_AWAITED : undefined;
   const metadata = {
     name: where.name,
     ...(where.namespace ? { namespace: where.namespace } : {}),
     labels: where.labels,
-    ...(where.annotations ? { annotations: where.annotations } : {}),
+    ...(where.annotations || annotations ? { annotations: { ...where.annotations, ...annotations } } : {}),
   };
   // The union of `Declaration` cannot be narrowed by a type parameter; `ArgsByType[T]` has checked the arguments.
   return {

@@ -2,6 +2,7 @@ import { topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { typeToken } from '../../components/shared/naming';
 import { needsOf } from '../../components/shared/order';
+import { shown } from '../../components/shared/references';
 import { parseStack } from '../../stacks/load';
 import { catalogTexts, modelOf, released, stackWith, testModel } from '../support/model';
 import { registeredTopology } from '../support/registered-topology';
@@ -62,5 +63,35 @@ test.each(Object.entries(models))(
       ({ type }) => type.startsWith('switchyard:') && !type.includes(':index:'),
     );
     expect(components.map(({ name }) => name).sort()).toEqual(boxes.map(({ name }) => name).sort());
+  },
+);
+
+type Labels = Record<string, string>;
+interface Service {
+  readonly metadata: { readonly annotations?: Record<string, string> };
+  readonly spec: { readonly selector: Labels };
+}
+interface Workload {
+  readonly spec: { readonly template: { readonly metadata: { readonly labels: Labels } } };
+}
+
+const WORKLOADS = ['kubernetes:apps/v1:StatefulSet', 'kubernetes:apps/v1:Deployment'];
+const scaled = modelWith({
+  shop: `${catalogTexts.modules['shop.yaml']}production: { scaling: { qps: 50, min: 2, max: 4 } }\n`,
+});
+
+test.each(Object.entries({ ...models, 'modules that scale': scaled }))(
+  'with %s, each Service is there after Pods that it selects were waited for, and is not waited for itself',
+  (_what, model) => {
+    const all = topologyBoxes(model).flatMap(({ declarations }) => declarations);
+    for (const { type, name, args, dependsOn = [] } of all) {
+      if (type !== 'kubernetes:core/v1:Service') continue;
+      const { metadata, spec } = shown(args) as unknown as Service;
+      expect([name, metadata.annotations]).toEqual([name, { 'pulumi.com/skipAwait': 'true' }]);
+      const labels = all
+        .filter((one) => WORKLOADS.includes(one.type) && dependsOn.includes(one.name))
+        .map((one) => (shown(one.args) as unknown as Workload).spec.template.metadata.labels);
+      expect([name, labels]).toEqual([name, [expect.objectContaining(spec.selector)]]);
+    }
   },
 );

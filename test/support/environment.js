@@ -1,4 +1,5 @@
 const { appendFileSync, readFileSync } = require('node:fs');
+const { setPriority } = require('node:os');
 const { TestEnvironment } = require('jest-environment-node');
 
 // Where jest is killed its worker would go on by itself, and change the lab behind everybody's back. (A listener of `disconnect`
@@ -24,6 +25,9 @@ function spent() {
  */
 const CALLS = 25;
 
+/** The niceness of suites that need the lab's programs only, and of what they start: what `.ci/run` gives to all beside the lab. */
+const BESIDE = 5;
+
 /** Who makes an error for its stack alone: Pulumi, for its report of leaks and to tell the engine of a program's lines. */
 const UNREAD = new Set(['debuggablePromise', 'callsites']);
 
@@ -38,6 +42,8 @@ module.exports = class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
     this.suite = context.testPath;
+    // What runs beside the lab's suites leaves the cores to them first: theirs are the minutes that others wait for.
+    if (context.testPath.includes('/test/lab/programs/')) setPriority(BESIDE);
     this.global.Error.stackTraceLimit = CALLS;
     if (process.env.SWITCHYARD_TEST_CPU) this.before = spent();
   }
