@@ -1,6 +1,6 @@
 import { defaultFolders } from './components/load';
 import program from './index';
-import { beforePlainPulumi } from './operations/plain';
+import { beforePlainPulumi } from './operations/program/plain';
 
 /**
  * What plain `pulumi up` runs: the program of `index.ts`, after what the `switchyard` CLI does before it, so that the

@@ -6,7 +6,7 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { stringify } from 'yaml';
 import { Secrets } from '../components/shared/secrets';
-import { buildDeliveryImage } from '../operations/build';
+import { buildDeliveryImage } from '../operations/build/bundles';
 import { acceptingProviders } from '../test/lab/programs/accepting';
 import { generatedCatalog } from '../test/support/catalog';
 

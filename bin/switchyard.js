@@ -10,7 +10,7 @@ const { enableCompileCache } = require('node:module');
 const { dirname, join } = require('node:path');
 
 const root = join(__dirname, '..');
-const sources = join(root, 'operations', 'bundle.ts');
+const sources = join(root, 'operations', 'build', 'run.ts');
 const isCheckout = existsSync(sources);
 const bundle = isCheckout
   ? join(root, 'dist', 'switchyard.js')
@@ -23,7 +23,7 @@ function installedAround(folder) {
   return dirname(folder) === folder ? undefined : installedAround(dirname(folder));
 }
 
-/** Is the bundle made of exactly what the checkout has now? `operations/bundle.ts` noted of what. */
+/** Is the bundle made of exactly what the checkout has now? `operations/build/run.ts` noted of what. */
 function stands() {
   try {
     const files = JSON.parse(readFileSync(`${bundle}.json`, 'utf8'));

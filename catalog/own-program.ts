@@ -29,10 +29,14 @@ export const sourceOf = (root: string, name: string): string =>
 export const ownProgram = (product: string, project: string): Plugin => ({
   name: 'own-program',
   setup(builder) {
-    const operations = join(product, 'operations');
-    builder.onResolve({ filter: /^\.\/own-(?:program|transform)$/ }, ({ path, resolveDir }) => {
-      const own = join(project, path === './own-program' ? OWN_PROGRAM : OWN_TRANSFORM);
-      return resolveDir === operations && existsSync(own) ? { path: own } : undefined;
+    const places = new Map([
+      [join(product, 'operations/program/own-program'), OWN_PROGRAM],
+      [join(product, 'operations/program/own-transform'), OWN_TRANSFORM],
+    ]);
+    builder.onResolve({ filter: /^\..*\/own-(?:program|transform)$/ }, ({ path, resolveDir }) => {
+      const source = places.get(join(resolveDir, path));
+      const own = source && join(project, source);
+      return own && existsSync(own) ? { path: own } : undefined;
     });
     builder.onResolve({ filter: /^switchyard(?:\/|$)/ }, ({ path }) => {
       const source = entryOf(LIBRARY, path);

@@ -1,4 +1,4 @@
-// Entry of the bundle that the delivery image carries (operations/build.ts).
+// Entry of the bundle that the delivery image carries (operations/build/bundles.ts).
 import { goOnWithoutReader } from '../text/arguments';
 import { run } from './commands';
 

@@ -1,4 +1,4 @@
-import '../operations/node';
+import '../operations/cli/node';
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';

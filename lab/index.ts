@@ -1,4 +1,4 @@
-import '../operations/node';
+import '../operations/cli/node';
 
 import { Command } from 'commander';
 import { kubeconfigPath } from './cluster';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { keepNoLogs } from '../delivery/pulumi-home';
-import { type LockHolder, lockHolders } from '../operations/lock';
+import { type LockHolder, lockHolders } from '../operations/engine/lock';
 import { dockerSocket, kubeconfigPath } from './cluster';
 import { secret } from './cluster/daemons';
 import { GITLAB_URL, rootTokenFile } from './gitlab';

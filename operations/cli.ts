@@ -1,7 +1,8 @@
-import './node';
+import './cli/node';
 
 import { Command, CommanderError } from 'commander';
 import { goOnWithoutReader } from '../text/arguments';
+import { EXIT, exitCodes } from './cli/refusal';
 import { cancel } from './commands/cancel';
 import { check } from './commands/check';
 import { completion } from './commands/completion';
@@ -27,7 +28,6 @@ import { scrub } from './commands/scrub';
 import { serve } from './commands/serve';
 import { status } from './commands/status';
 import { up } from './commands/up';
-import { EXIT, exitCodes } from './refusal';
 
 /** The `switchyard` command line: one file a command in `commands/`. */
 export function cli(): Command {

@@ -2,8 +2,8 @@ import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders } from '../components/load';
 import program from '../index';
 import { checkAll } from './check';
-import { beforePlainPulumi } from './plain';
-import { transformOf } from './transform';
+import { beforePlainPulumi } from './program/plain';
+import { transformOf } from './program/transform';
 
 // What a repository of one's own imports from the package `switchyard`.
 

@@ -4,8 +4,8 @@ import { type Place, placeOf } from '../catalog/place';
 import { defaultFolders, type Folders } from '../components/load';
 import { backendFault } from '../stacks/backend';
 import type { StackSettings } from '../stacks/schema';
-import { EXIT, Refusal } from './refusal';
-import { transformOf } from './transform';
+import { EXIT, Refusal } from './cli/refusal';
+import { transformOf } from './program/transform';
 
 /** What comes with Switchyard. */
 export const { product } = placeOf(__dirname);

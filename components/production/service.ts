@@ -184,7 +184,7 @@ export function statefulService(prefix: string, spec: ModuleProductionSpec, use:
               ],
             },
           },
-          // As it was made: Kubernetes forbids any later change. `operations/growth.ts` lets the volume grow; a new class
+          // As it was made: Kubernetes forbids any later change. `operations/volumes/growth.ts` lets the volume grow; a new class
           // needs a new volume and a restored backup.
           volumeClaimTemplates: [
             {

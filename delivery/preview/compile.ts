@@ -7,7 +7,7 @@ import { OWN_PROGRAM } from '../../catalog/place';
 import { PROGRAM_FILE, programOf } from '../../catalog/program';
 import { exitCode, Failure } from '../failure';
 
-/** What the delivery image has to compile a merge request with (`operations/build.ts`). */
+/** What the delivery image has to compile a merge request with (`operations/build/bundles.ts`). */
 export interface Compiler {
   /** The bundle of all packages that programs of the repository import. */
   readonly packages: string;

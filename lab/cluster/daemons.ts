@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { PROJECT } from '../../operations/urns';
+import { PROJECT } from '../../operations/engine/urns';
 import {
   BACKUP_BUCKET,
   BACKUP_ENDPOINT,

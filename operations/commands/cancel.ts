@@ -1,4 +1,4 @@
-import type { CommonOptions } from '../outcome';
+import type { CommonOptions } from '../cli/outcome';
 import { type AddCommand, environmentCommand, yes } from './command';
 
 export const cancel: AddCommand = (program) => {
@@ -8,7 +8,7 @@ export const cancel: AddCommand = (program) => {
       'cancel',
       'break the lock of a run that is gone; its half-done work is settled by the next one',
       async (environment, options, terminal) => {
-        const { nothingDone, withSession } = await import('../operate');
+        const { nothingDone, withSession } = await import('../engine/operate');
         return withSession(
           environment,
           'cancel',

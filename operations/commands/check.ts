@@ -1,5 +1,5 @@
 import { checkAll } from '../check';
-import { type CommonOptions, toItsEnd, withJson } from '../outcome';
+import { type CommonOptions, toItsEnd, withJson } from '../cli/outcome';
 import { foldersHere } from '../place';
 import type { AddCommand } from './command';
 

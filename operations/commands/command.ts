@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { wholeNumber } from '../../text/arguments';
-import { type CommonOptions, ended, type Outcome, toItsEnd, withJson } from '../outcome';
-import { Terminal } from '../terminal';
+import { type CommonOptions, ended, type Outcome, toItsEnd, withJson } from '../cli/outcome';
+import { Terminal } from '../cli/terminal';
 
 /** Adds a command to the program. One file each, so that a command is found by its name. */
 export type AddCommand = (program: Command) => void;
@@ -44,7 +44,7 @@ export function operationCommand(
       description,
       async (environment, options, terminal) => {
         // Loaded here: Pulumi takes a second to load, and the other commands need none of it.
-        const { operate } = await import('../operate');
+        const { operate } = await import('../engine/operate');
         return operate(operation, environment, options, terminal);
       },
     ),

@@ -1,5 +1,5 @@
 import { Argument } from 'commander';
-import { bashCompletion, completionTree, zshCompletion } from '../completion';
+import { bashCompletion, completionTree, zshCompletion } from '../cli/completion';
 import type { AddCommand } from './command';
 
 export const completion: AddCommand = (program) => {

@@ -6,7 +6,7 @@ export const cut: AddCommand = (program) => {
     'cut',
     'cut the state for the deploys of single modules, as `up` does: after a plain `pulumi up`',
     async (environment, _options, terminal) => {
-      const { withSession } = await import('../operate');
+      const { withSession } = await import('../engine/operate');
       // Whoever opens an environment gathers what deploys did, and cuts it anew.
       return withSession(
         environment,

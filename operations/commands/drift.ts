@@ -1,5 +1,5 @@
+import type { CommonOptions } from '../cli/outcome';
 import type { DriftOptions } from '../drift';
-import type { CommonOptions } from '../outcome';
 import { type AddCommand, environmentCommand, lockTimeout, yes } from './command';
 
 export const drift: AddCommand = (program) => {

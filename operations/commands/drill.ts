@@ -1,5 +1,5 @@
+import type { CommonOptions } from '../cli/outcome';
 import type { DrillOptions } from '../drill';
-import type { CommonOptions } from '../outcome';
 import { type AddCommand, environmentCommand, yes } from './command';
 
 export const drill: AddCommand = (program) => {

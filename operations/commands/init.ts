@@ -1,7 +1,7 @@
+import { type CommonOptions, toItsEnd, withJson } from '../cli/outcome';
+import { EXIT, Refusal } from '../cli/refusal';
 import { init } from '../init';
-import { type CommonOptions, toItsEnd, withJson } from '../outcome';
 import { packageRoot } from '../place';
-import { EXIT, Refusal } from '../refusal';
 import type { AddCommand } from './command';
 
 interface Flags extends CommonOptions {

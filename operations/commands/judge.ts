@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { UNSTEADY_FILE } from '../../delivery/unsteady';
-import { type CommonOptions, toItsEnd, withJson } from '../outcome';
+import { type CommonOptions, toItsEnd, withJson } from '../cli/outcome';
 import type { AddCommand } from './command';
 
 export const judge: AddCommand = (program) => {

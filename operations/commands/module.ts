@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
+import { type CommonOptions, toItsEnd, withJson } from '../cli/outcome';
 import { newModule } from '../module/new';
 import { DEFAULT_BASE, DEFAULT_PORT } from '../module/skeleton';
-import { type CommonOptions, toItsEnd, withJson } from '../outcome';
 import { foldersHere, here } from '../place';
 import type { AddCommand } from './command';
 

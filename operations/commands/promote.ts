@@ -1,5 +1,5 @@
-import { toItsEnd, withJson } from '../outcome';
-import type { PromoteOptions } from '../promotion';
+import { toItsEnd, withJson } from '../cli/outcome';
+import type { PromoteOptions } from '../releases/promotion';
 import { type AddCommand, yes } from './command';
 
 export const promote: AddCommand = (program) => {
@@ -16,7 +16,7 @@ export const promote: AddCommand = (program) => {
     .option('--force', 'also where a newer one is here, another is held, or this one was taken back')
     .action((environment: string, module: string, options: PromoteOptions) =>
       toItsEnd('Promote', environment, options, async (terminal) => {
-        const { promotion: run } = await import('../promotion');
+        const { promotion: run } = await import('../releases/promotion');
         return run(environment, module, options, terminal);
       }),
     );

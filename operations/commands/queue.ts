@@ -1,4 +1,4 @@
-import type { CommonOptions } from '../outcome';
+import type { CommonOptions } from '../cli/outcome';
 import { type AddCommand, watchedCommand } from './command';
 
 interface QueueOptions extends CommonOptions {

@@ -1,4 +1,4 @@
-import type { CommonOptions } from '../outcome';
+import type { CommonOptions } from '../cli/outcome';
 import type { RebuildOptions } from '../rebuild';
 import { type AddCommand, environmentCommand, yes } from './command';
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { CommonOptions } from '../outcome';
+import type { CommonOptions } from '../cli/outcome';
 import { type AddCommand, environmentCommand, lockTimeout } from './command';
 
 export const redact: AddCommand = (program) => {

@@ -1,4 +1,4 @@
-import { toItsEnd, withJson } from '../outcome';
+import { toItsEnd, withJson } from '../cli/outcome';
 import type { ReplayOptions } from '../replay';
 import type { AddCommand } from './command';
 

@@ -1,5 +1,5 @@
-import { toItsEnd, withJson } from '../outcome';
-import type { RollbackOptions } from '../releases';
+import { toItsEnd, withJson } from '../cli/outcome';
+import type { RollbackOptions } from '../releases/releases';
 import { type AddCommand, yes } from './command';
 
 export const rollback: AddCommand = (program) => {
@@ -9,7 +9,7 @@ export const rollback: AddCommand = (program) => {
     .option('--hold', 'keep it until a rollback without --hold: nothing merged takes its place')
     .action((environment: string, module: string, options: RollbackOptions) =>
       toItsEnd('Rollback', environment, options, async (terminal) => {
-        const { rollback: run } = await import('../releases');
+        const { rollback: run } = await import('../releases/releases');
         return run(environment, module, options, terminal);
       }),
     );

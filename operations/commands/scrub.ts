@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type CommonOptions, toItsEnd, withJson } from '../outcome';
+import { type CommonOptions, toItsEnd, withJson } from '../cli/outcome';
 import type { AddCommand } from './command';
 
 export const scrub: AddCommand = (program) => {

@@ -1,4 +1,4 @@
-import { toItsEnd } from '../outcome';
+import { toItsEnd } from '../cli/outcome';
 import type { AddCommand } from './command';
 
 export const serve: AddCommand = (program) => {
@@ -9,7 +9,7 @@ export const serve: AddCommand = (program) => {
     .requiredOption('--rules <file>', 'where to write the broken rules')
     .action((environment: string, options: { readonly socket: string; readonly rules: string }) =>
       toItsEnd('Serve', environment, {}, async () => {
-        const { serve: run } = await import('../serve');
+        const { serve: run } = await import('../program/serve');
         return run(environment, options);
       }),
     );

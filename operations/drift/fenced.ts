@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { providerName } from '../../delivery/preview/actions';
-import { isRealResource, parseUrn } from '../urns';
+import { isRealResource, parseUrn } from '../engine/urns';
 
 /** Resources of a kind that were not looked at. */
 export interface Unseen {

@@ -4,8 +4,8 @@ import { entryOf } from '../../catalog/entry';
 import type { Releases } from '../../components/model';
 import { MIGRATION } from '../../components/production/migration';
 import { providerName } from '../../delivery/preview/actions';
-import { type Difference, differences, isSecret, pathText } from '../differences';
-import { isRealResource, parseUrn, type ResourceName } from '../urns';
+import { type Difference, differences, isSecret, pathText } from '../engine/differences';
+import { isRealResource, parseUrn, type ResourceName } from '../engine/urns';
 import { sameToKubernetes } from './spelling';
 
 /** What a refresh saw of one resource that is not as the state says. */

@@ -1,5 +1,5 @@
 import { quantity } from '../../catalog/quantity';
-import type { Difference } from '../differences';
+import type { Difference } from '../engine/differences';
 
 /** Keys below which amounts stand: of containers, claims, quotas and limits. */
 const AMOUNTS = new Set([

@@ -4,7 +4,7 @@ import type { Model } from '../../components/model';
 import { PodExec } from '../../delivery/backup/exec';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
 import { namespacesOf } from '../../stacks/namespaces';
-import { type Gitlab, kubeConfigOf, readObject } from '../outside';
+import { type Gitlab, kubeConfigOf, readObject } from '../outside/clients';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
 

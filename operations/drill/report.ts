@@ -1,6 +1,6 @@
 import type { Kind } from '../../delivery/backup/snapshots';
 import { markdownText } from '../../text/markdown';
-import { elapsed } from '../progress';
+import { elapsed } from '../cli/progress';
 import { ago } from '../rebuild/tell';
 import { escapeText } from '../render/markup';
 import type { FingerprintDifference } from './fingerprint';

@@ -1,5 +1,5 @@
+import { PROJECT } from '../engine/urns';
 import { PACKAGE_SCHEMAS, schemaLine } from '../schemas/line';
-import { PROJECT } from '../urns';
 
 /** What a repository of one's own is made of. */
 export interface OwnRepository {

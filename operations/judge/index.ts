@@ -18,13 +18,13 @@ import type { TellRolling } from '../../delivery/rolling';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';
-import { realClock } from '../clock';
-import type { Outcome } from '../outcome';
-import { listObjects, readLog, readObject } from '../outside';
+import type { Outcome } from '../cli/outcome';
+import { EXIT, Refusal } from '../cli/refusal';
+import { listObjects, readLog, readObject } from '../outside/clients';
 import { foldersHere } from '../place';
-import { EXIT, Refusal } from '../refusal';
-import { laterTeller, readRollout, readyOf, selectorOf } from '../rolling';
+import { realClock } from './clock';
 import { failedMigration, migrationStage, untilMigrated } from './migration';
+import { laterTeller, readRollout, readyOf, selectorOf } from './rolling';
 import { judge as judgeBy, type Look, podsOf, stageOf } from './verdict';
 import { type WordSources, wordsOf } from './words';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { eventSchema, MOST, reasonWord } from '../../delivery/pod-words';
-import type { Clock } from '../clock';
-import { conditionsSchema } from '../conditions';
+import { conditionsSchema } from '../outside/conditions';
+import type { Clock } from './clock';
 import type { PodFacts } from './verdict';
 
 // What became of a release's migration: pure, of what the API server tells of its Job and of that one's Pods.

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { endedAs, reasonWord } from '../../delivery/pod-words';
-import type { Clock } from '../clock';
-import { conditionsSchema } from '../conditions';
+import { conditionsSchema } from '../outside/conditions';
+import type { Clock } from './clock';
 
 // Whether a rollout holds: pure, of what the API server tells of a Deployment and its Pods. How a rollout is done is
 // Kubernetes' own reckoning (kubectl, polymorphichelpers/rollout_status.go; docs, "Deployment status").

@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writ
 import { join, relative } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { PROGRAM_FILE, programOf } from '../../catalog/program';
-import { bundleProgram } from '../build';
+import { bundleProgram } from '../build/bundles';
 
 /** Folder of a checkout, and of the package that is packed from it, with all that the program reads of its own. */
 export const PACKAGE_FOLDER = 'dist/package';

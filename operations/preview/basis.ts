@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { State } from '../pulumi';
+import type { State } from '../engine/pulumi';
 import { canonical, isRecord, withoutPassing } from './withhold';
 
 /**

@@ -7,13 +7,13 @@ import type { Asked } from '../../delivery/queue/read';
 import { projectPath, projectsOf } from '../../stacks/gitlab';
 import { keepsQueue, whyNoQueue } from '../../stacks/merge-queue';
 import { secretSources } from '../../stacks/secrets';
-import type { CommonOptions, Outcome } from '../outcome';
+import type { CommonOptions, Outcome } from '../cli/outcome';
+import { EXIT, Refusal } from '../cli/refusal';
+import type { Terminal } from '../cli/terminal';
+import { type Shown, untilInterrupted, watchUntilEnded } from '../cli/watch';
 import { foldersHere } from '../place';
-import { EXIT, Refusal } from '../refusal';
 import { renderQueues, renderTopology, rewrite, writeRendered } from '../render';
 import { otherEnvironments } from '../render/others';
-import type { Terminal } from '../terminal';
-import { type Shown, untilInterrupted, watchUntilEnded } from '../watch';
 import { type ModuleQueue, readQueue } from './read';
 import { type QueueFacts, queueOutcome } from './tell';
 

@@ -1,8 +1,8 @@
 import { plainText } from '../../text/terminal';
-import { ago } from '../ago';
-import type { Outcome } from '../outcome';
-import { EXIT } from '../refusal';
-import { columns } from '../table';
+import { ago } from '../cli/ago';
+import type { Outcome } from '../cli/outcome';
+import { EXIT } from '../cli/refusal';
+import { columns } from '../cli/table';
 import type { ModuleQueue } from './read';
 
 export interface QueueFacts {

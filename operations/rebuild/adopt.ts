@@ -1,9 +1,9 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
 import { providerName } from '../../delivery/preview/actions';
-import { isSecret } from '../differences';
-import { type Existing, type PendingCreate, takenOutputs } from '../repair';
-import { isRealResource } from '../urns';
+import { isSecret } from '../engine/differences';
+import { type Existing, type PendingCreate, takenOutputs } from '../engine/repair';
+import { isRealResource } from '../engine/urns';
 
 /** A resource that the program would make. */
 export interface PlannedCreate {

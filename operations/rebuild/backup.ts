@@ -5,7 +5,7 @@ import { type Kind, kinds, type Snapshot, snapshotsAt } from '../../delivery/bac
 import { openVault } from '../../delivery/backup/vault';
 import { backupRepository } from '../../stacks/backup';
 import type { StackSettings } from '../../stacks/schema';
-import { EXIT, Refusal } from '../refusal';
+import { EXIT, Refusal } from '../cli/refusal';
 
 /** What a rebuild starts from. */
 export interface Chosen {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { ownFolder } from '../states';
+import { ownFolder } from '../engine/states';
 
 /** The steps of a rebuild, in their order. */
 export const stepNames = [

@@ -28,8 +28,8 @@ import {
   removeObject,
   scaleTo,
   type WholeObject,
-} from '../outside';
-import { registryOf } from '../registry';
+} from '../outside/clients';
+import { registryOf } from '../outside/registry';
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
 import { projectsOf, type TargetName, targetOf } from './targets';

@@ -2,7 +2,7 @@ import { type BoxDeclaration, topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import type { Declaration } from '../../components/shared/declaration';
 import { needsOf } from '../../components/shared/order';
-import { urnOf, withReleases } from '../urns';
+import { urnOf, withReleases } from '../engine/urns';
 
 /** What a rebuild makes only when its data is there, because it would act on what is missing or stand in its way. */
 function comesAfterData(

@@ -1,10 +1,10 @@
 import { providerName } from '../../delivery/preview/actions';
-import { type Session, watch } from '../operate';
-import { EXIT, Refusal } from '../refusal';
-import { type Existing, settle, type World, worldOf } from '../repair';
-import { losing } from '../steps';
-import type { Terminal } from '../terminal';
-import { allUrns } from '../urns';
+import { EXIT, Refusal } from '../cli/refusal';
+import type { Terminal } from '../cli/terminal';
+import { type Session, watch } from '../engine/operate';
+import { type Existing, settle, type World, worldOf } from '../engine/repair';
+import { losing } from '../engine/steps';
+import { allUrns } from '../engine/urns';
 import {
   adoptedDeployment,
   asPending,

@@ -4,8 +4,8 @@ import { names } from '../../components/shared/naming';
 import type { Kind } from '../../delivery/backup/snapshots';
 import { isOneCluster } from '../../stacks/clusters';
 import { projectPath } from '../../stacks/gitlab';
-import type { ClusterRole, Gitlab } from '../outside';
-import { EXIT, Refusal } from '../refusal';
+import { EXIT, Refusal } from '../cli/refusal';
+import type { ClusterRole, Gitlab } from '../outside/clients';
 
 /** What a rebuild fills. */
 export const targetNames = ['gitlab', 'ci', 'production'] as const;

@@ -1,6 +1,6 @@
 import { mebibytes } from '../../delivery/backup/run';
 import type { Kind } from '../../delivery/backup/snapshots';
-import { elapsed } from '../progress';
+import { elapsed } from '../cli/progress';
 import { type Chosen, newestByKind } from './backup';
 import { type RebuildRecord, stepNames } from './record';
 import type { Alive, TargetName } from './targets';

@@ -1,7 +1,7 @@
 import type { Standing } from '../../delivery/queue/decide';
 import { moment } from '../../text/moment';
 import { plainText } from '../../text/terminal';
-import { ago } from '../ago';
+import { ago } from '../cli/ago';
 import type { ModuleQueue, QueuedRequest } from '../queue/read';
 import type { QueueFacts } from '../queue/tell';
 import { counted, type Site } from './facts';

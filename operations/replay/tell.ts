@@ -1,5 +1,5 @@
 import { scalingTimes } from '../../catalog/scaling';
-import { columns } from '../table';
+import { columns } from '../cli/table';
 import type { Plan, Run, World } from './simulate';
 import type { Trace } from './trace';
 

@@ -18,14 +18,14 @@ import { stackFile } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import { type SecretSettings, withSecrets } from '../../stacks/rotation';
 import { secretSources } from '../../stacks/secrets';
-import { questionFor } from '../confirm';
-import { nothingDone, operate, requireSecrets, withSession } from '../operate';
-import type { Outcome } from '../outcome';
-import { kubeConfigOf, listObjects, readObject } from '../outside';
+import { questionFor } from '../cli/confirm';
+import type { Outcome } from '../cli/outcome';
+import { EXIT, Refusal } from '../cli/refusal';
+import type { Terminal } from '../cli/terminal';
+import { nothingDone, operate, requireSecrets, withSession } from '../engine/operate';
+import { kubeConfigOf, listObjects, readObject } from '../outside/clients';
 import { foldersHere } from '../place';
 import { openBackupWith } from '../rebuild/backup';
-import { EXIT, Refusal } from '../refusal';
-import type { Terminal } from '../terminal';
 import {
   begun,
   databasesOf,

@@ -20,7 +20,7 @@ import { moduleProductionSpec } from '../../components/specs';
 import type { Place } from '../../delivery/backup/exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import type { SecretSettings } from '../../stacks/rotation';
-import { EXIT, Refusal } from '../refusal';
+import { EXIT, Refusal } from '../cli/refusal';
 
 export interface Selection {
   readonly module?: string;

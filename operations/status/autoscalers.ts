@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { quantity } from '../../catalog/quantity';
 import { METRIC } from '../../components/autoscaling/module';
-import { conditionsSchema } from '../conditions';
+import { conditionsSchema } from '../outside/conditions';
 
 /** What an autoscaler says of one module. */
 export interface AutoscalerFacts {

@@ -10,12 +10,12 @@ import { ledgerEvents } from '../../delivery/ledger';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import { secretSources } from '../../stacks/secrets';
-import type { CommonOptions, Outcome } from '../outcome';
-import { listObjects, readLog } from '../outside';
+import type { CommonOptions, Outcome } from '../cli/outcome';
+import type { Terminal } from '../cli/terminal';
+import { kept, untilInterrupted, watchUntilEnded } from '../cli/watch';
+import { listObjects, readLog } from '../outside/clients';
 import { foldersHere } from '../place';
 import { openBackup } from '../rebuild/backup';
-import type { Terminal } from '../terminal';
-import { kept, untilInterrupted, watchUntilEnded } from '../watch';
 import { lastBuildUrl, readStatus, type Sources } from './read';
 import { changeTeller, statusOutcome, statusScreen } from './tell';
 

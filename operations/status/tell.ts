@@ -1,8 +1,8 @@
 import { plainText } from '../../text/terminal';
-import { ago } from '../ago';
-import type { Outcome } from '../outcome';
-import { EXIT } from '../refusal';
-import { columns, columnsWithin } from '../table';
+import { ago } from '../cli/ago';
+import type { Outcome } from '../cli/outcome';
+import { EXIT } from '../cli/refusal';
+import { columns, columnsWithin } from '../cli/table';
 import { alertsOf } from './alerts';
 import type { BackupFacts } from './backups';
 import { type LastJob, type ModuleFacts, type StatusFacts, verdict } from './facts';

@@ -18,7 +18,8 @@ const GIT = ['delivery/git.ts'];
 
 /** Files that ask a cluster by its client library, and how each call has its limits. */
 const CLUSTER: Readonly<Record<string, string>> = {
-  'operations/outside.ts': 'each call goes through `asked`, which is `answered()` of clients/kubernetes.ts',
+  'operations/outside/clients.ts':
+    'each call goes through `asked`, which is `answered()` of clients/kubernetes.ts',
   'operations/preview/gather.ts': 'the same',
   'delivery/backup/exec.ts': 'has the policy by retry(), and ends what stands still',
 };

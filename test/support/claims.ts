@@ -1,4 +1,4 @@
-import type { ClaimPlaces } from '../../operations/claims';
+import type { ClaimPlaces } from '../../operations/parts/claims';
 
 /** Claims as a backend keeps them, in memory: each a stack of its own, with one tag. */
 export class ClaimStore {

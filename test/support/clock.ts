@@ -1,4 +1,4 @@
-import type { Clock } from '../../operations/clock';
+import type { Clock } from '../../operations/judge/clock';
 
 /** A clock from 0 on, which a sleep moves and nothing else does. */
 export function noTime(): Clock {

@@ -28,7 +28,7 @@ const MAY: Readonly<Record<string, string>> = {
   'components/jenkins/topology.ts: /\\/.*$/': 'the type of a declaration',
   'components/neighbours.ts: /\\/+$/': SETTING,
   'operations/init/index.ts: /^-+|-+$/g': 'the name of a folder',
-  'operations/lock.ts: /created by (\\S*)@(\\S+) \\(pid (\\d+)\\) at (\\S+)/g': 'what Pulumi says',
+  'operations/engine/lock.ts: /created by (\\S*)@(\\S+) \\(pid (\\d+)\\) at (\\S+)/g': 'what Pulumi says',
   'operations/render/page/browser/script.ts: /#.*$/': 'the page’s own address',
   'operations/render/queue.ts: /\\/+$/': SETTING,
   'operations/schemas/comments.ts: /^\\/\\*\\*|\\*\\/$|^\\s*\\* ?/gm': 'comments of this repository',

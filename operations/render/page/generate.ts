@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { transformSync } from 'esbuild';
 import { defaultFolders, loadModel } from '../../../components/load';
-import { renderTopology } from '../../render';
+import { renderTopology } from '../index';
 
 /** Where the compiled script and the README's picture stand, below the checkout. */
 export const SCRIPT_FILE = 'operations/render/page/script.generated.ts';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { LIBRARY } from '../../../catalog/own-program';
 import { PROGRAM_FILE, programOf } from '../../../catalog/program';
 import { compileMerged, imageCompiler, requireSameSwitchyard } from '../../../delivery/preview/compile';
-import { buildDeliveryImage } from '../../../operations/build';
+import { buildDeliveryImage } from '../../../operations/build/bundles';
 import { root } from '../../support/model';
 
 // The image of a repository that installs Switchyard, and a merge request that it compiles: Switchyard is a small one here,
@@ -16,12 +16,12 @@ type Files = Readonly<Record<string, string>>;
 const PRODUCT: Files = {
   [PROGRAM_FILE]: `${'a'.repeat(64)}\n`,
   'index.js': `module.exports = (place) => 'topology of ' + place;\n`,
-  'operations/own-program.js': `exports.default = require('../index');\n`,
-  'operations/own-transform.js': 'exports.default = undefined;\n',
+  'operations/program/own-program.js': `exports.default = require('../../index');\n`,
+  'operations/program/own-transform.js': 'exports.default = undefined;\n',
   'operations/library.js': `const program = require('../index');\nexports.topology = (place) => program(place);\n`,
   'operations/cli.js': `const asModule = (module) => module.__esModule || 'default' in module ? module : { default: module };
-const program = asModule(require('./own-program')).default;
-const transform = asModule(require('./own-transform')).default;
+const program = asModule(require('./program/own-program')).default;
+const transform = asModule(require('./program/own-transform')).default;
 const sdk = require('../sdks/gitlab');
 const shared = require('shared-package');
 if (require.main === module) console.log(JSON.stringify({ ran: program(), transform: transform && transform(), sdk, shared }));

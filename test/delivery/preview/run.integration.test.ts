@@ -5,7 +5,7 @@ import { topologyBoxes } from '../../../components/boxes';
 import { digestEvents } from '../../../delivery/preview/events';
 import { appliedGitlab, withoutSecureValues } from '../../../delivery/preview/isolated';
 import { previewPaths } from '../../../delivery/preview/session';
-import { bundleProgram } from '../../../operations/build';
+import { bundleProgram } from '../../../operations/build/bundles';
 import { scrub, writePreviewInputs } from '../../../operations/preview/prepare';
 import { withhold } from '../../../operations/preview/withhold';
 import { root, testModel } from '../../support/model';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { PatchStrategy, StorageV1Api, setHeaderOptions } from '@kubernetes/client-node';
 import type { Model } from '../../../components/model';
 import { sleep } from '../../../lab/machine/process';
-import { grown, type growthOf, type Wanted, wantedClaims } from '../../../operations/growth';
-import { patchObject } from '../../../operations/outside';
+import { patchObject } from '../../../operations/outside/clients';
 import { growingVolumes } from '../../../operations/volumes';
+import { grown, type growthOf, type Wanted, wantedClaims } from '../../../operations/volumes/growth';
 import { modelOf } from '../../support/model';
 import { type HollowCluster, startHollowCluster } from './hollow-cluster';
 

@@ -23,7 +23,7 @@ import { defaultFolders, loadModel } from '../../../components/load';
 import { digestEvents } from '../../../delivery/preview/events';
 import { keepNoLogs } from '../../../delivery/pulumi-home';
 import { cacheHome } from '../../../lab/steps';
-import { buildDeliveryImage } from '../../../operations/build';
+import { buildDeliveryImage } from '../../../operations/build/bundles';
 import { rules } from '../../../rules';
 import { previewBySides } from '../../delivery/preview/sides';
 import { root, stackText } from '../../support/model';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { programOf } from '../../../catalog/program';
 import { compileMerged, imageCompiler } from '../../../delivery/preview/compile';
-import { buildDeliveryImage, bundlePackages } from '../../../operations/build';
+import { buildDeliveryImage, bundlePackages } from '../../../operations/build/bundles';
 import { makeWorld, PROJECT } from '../../delivery/world';
 import { root } from '../../support/model';
 

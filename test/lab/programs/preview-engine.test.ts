@@ -5,7 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { topologyBoxes } from '../../../components/boxes';
 import { digestEvents } from '../../../delivery/preview/events';
 import { stepsOf } from '../../../delivery/preview/plan';
-import { buildDeliveryImage } from '../../../operations/build';
+import { buildDeliveryImage } from '../../../operations/build/bundles';
 import { previewBySides } from '../../delivery/preview/sides';
 import { catalogTexts, root, stackText, testModel } from '../../support/model';
 import { acceptingProviders } from './accepting';

@@ -9,7 +9,7 @@ import { topologyBoxes } from '../../../components/boxes';
 import type { Model } from '../../../components/model';
 import { Topology } from '../../../components/topology';
 import { toolPath } from '../../../lab/toolchain';
-import { productionUrns } from '../../../operations/urns';
+import { productionUrns } from '../../../operations/engine/urns';
 import { modelOf, released } from '../../support/model';
 import { kubernetesOutcome, type Outcome } from '../e2e/answers';
 import { IDENTITIES } from '../e2e/identities-data';

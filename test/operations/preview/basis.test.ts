@@ -1,7 +1,7 @@
 import { MOVED } from '../../../delivery/preview/commands';
-import { assertBasis } from '../../../operations/operate';
+import { EXIT } from '../../../operations/cli/refusal';
+import { assertBasis } from '../../../operations/engine/operate';
 import { basisOf } from '../../../operations/preview/basis';
-import { EXIT } from '../../../operations/refusal';
 import { testModel } from '../../support/model';
 
 const LEDGER = 'modules: {}\n';

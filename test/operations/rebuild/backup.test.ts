@@ -1,7 +1,7 @@
 import { type Refused, ResticFailure } from '../../../delivery/backup/restic';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
+import { EXIT, Refusal } from '../../../operations/cli/refusal';
 import { chooseBackup, momentOf, newestByKind } from '../../../operations/rebuild/backup';
-import { EXIT, Refusal } from '../../../operations/refusal';
 
 const snapshot = (kind: Snapshot['kind'], item: string, time: number): Snapshot => ({
   id: `${kind}-${item}-${time}`,

@@ -1,7 +1,7 @@
 import { topologyBoxes } from '../../../components/boxes';
 import { needsOf } from '../../../components/shared/order';
+import { parseUrn, urnOf, withReleases } from '../../../operations/engine/urns';
 import { afterDataUrns } from '../../../operations/rebuild/stages';
-import { parseUrn, urnOf, withReleases } from '../../../operations/urns';
 import { testModel } from '../../support/model';
 
 const model = testModel({ releases: {} });

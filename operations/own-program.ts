@@ -1,4 +1,0 @@
-import program from '../index';
-
-/** What the engine runs here. The delivery image of somebody's own repository has its `index.ts` in this place (`build.ts`). */
-export default program;

@@ -1,6 +1,0 @@
-import type { Transform } from '../components/shared/transform';
-
-/** Nothing is changed here. The delivery image of somebody's own repository has its `transform.ts` in this place (`build.ts`). */
-const transform: Transform | undefined = undefined;
-
-export default transform;
