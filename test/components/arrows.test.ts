@@ -87,3 +87,15 @@ test('what all boxes share reads none of them', () => {
   const reads = [...(readsOf(imports).get('shared') ?? [])];
   expect(reads).toEqual([]);
 });
+
+test('operations is folders, each of which docs/architecture.md names, and what others know by its path', () => {
+  const entries = readdirSync(join(root, 'operations'), { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  expect(files.sort()).toEqual(['cli.ts', 'library.ts', 'place.ts']);
+  const [, table = ''] = readFileSync(join(root, 'docs/architecture.md'), 'utf8').split(
+    '## Where a file of `operations/` goes',
+  );
+  const named = [...(table.split('\n## ')[0] ?? '').matchAll(/^\| `([a-z]+)\/`/gm)].map(([, name]) => name);
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  expect(named.sort()).toEqual(folders.sort());
+});
