@@ -1,4 +1,5 @@
 import '../operations/cli/node';
+import './installed';
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';

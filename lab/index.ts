@@ -1,4 +1,5 @@
 import '../operations/cli/node';
+import './installed';
 
 import { Command } from 'commander';
 import { kubeconfigPath } from './cluster';

@@ -52,16 +52,23 @@ async function audit(env: Readonly<Record<string, string>>) {
   return { status, said: stdout.trimEnd(), counts, lines: summary.stdout.trimEnd().split('\n') };
 }
 
+const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+  packages: Record<string, { version: string }>;
+};
+
 /** A package as npm looks it up when an advisory names it. */
-const { name, version } = JSON.parse(readFileSync(join(root, 'node_modules/commander/package.json'), 'utf8'));
-const PACKUMENT = { name, 'dist-tags': { latest: version }, versions: { [version]: { name, version } } };
+function packument(name: string) {
+  const version = packages[`node_modules/${name}`]?.version ?? 'none';
+  return { name, 'dist-tags': { latest: version }, versions: { [version]: { name, version } } };
+}
 
 /** With npm itself, and a registry that answers its question with this. */
 async function answering(status: number, answer: unknown) {
   const asked: string[] = [];
   const server = http.createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
-    const [code, said] = request.method === 'POST' ? [status, answer] : [200, PACKUMENT];
+    const [code, said] =
+      request.method === 'POST' ? [status, answer] : [200, packument(request.url?.slice(1) ?? '')];
     request.resume().once('end', () => {
       response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(said));
     });
@@ -85,8 +92,8 @@ function told(stdout: string) {
 }
 
 /** An advisory as the registry sends it, of every version. */
-const flaw = (severity: string) => ({
-  commander: [
+const flaw = (name: string, severity: string) => ({
+  [name]: [
     {
       id: 1,
       url: 'https://github.com/advisories/GHSA-0000-0000-0000',
@@ -106,14 +113,17 @@ test('a registry that knows of no flaw: one test passed', async () => {
   expect(said).toBe('npm audit passed: no package that people install has a high or critical flaw');
 });
 
-test('a package with a high flaw fails it, and the end names it', async () => {
-  const { status, said, counts, lines } = await answering(200, flaw('high'));
+test.each([
+  ['the product', 'commander'],
+  ['the lab alone', 'fastify'],
+])('a package of %s with a high flaw fails it, and the end names it: %s', async (_, name) => {
+  const { status, said, counts, lines } = await answering(200, flaw(name, 'high'));
   expect([status, counts]).toEqual([1, [0, 1, 0]]);
-  expect(said).toBe('npm audit failed: commander (high): see npm audit');
+  expect(said).toBe(`npm audit failed: ${name} (high): see npm audit`);
   expect(lines.slice(-4)).toEqual([
     '== what failed',
     '.ci/audit.js › npm audit knows of no high or critical flaw',
-    '    commander (high): see npm audit',
+    `    ${name} (high): see npm audit`,
     '0 passed, 1 failed',
   ]);
 });

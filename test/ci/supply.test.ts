@@ -19,7 +19,10 @@ interface Locked {
 }
 
 test.each([
-  [['package-lock.json'], ['', 'node_modules/@pulumi/gitlab', 'sdks/gitlab']],
+  [
+    ['package-lock.json'],
+    ['', 'lab', 'node_modules/@pulumi/gitlab', 'node_modules/@switchyard/lab', 'sdks/gitlab'],
+  ],
   [['test', 'lab', 'programs', 'mongosh', 'package-lock.json'], ['']],
 ])('every package of npm in %j is locked by its SHA-512, but for those of this repository', (path, own) => {
   const { packages } = JSON.parse(text(...path)) as { packages: Record<string, Locked> };
