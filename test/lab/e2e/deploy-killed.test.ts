@@ -1,7 +1,5 @@
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLedger } from '../../../catalog/ledger';
-import { GITLAB_URL } from '../../../lab/gitlab';
 import {
   deliver,
   finalStatus,
@@ -11,8 +9,8 @@ import {
 } from '../../../lab/journey';
 import { STATE_BUCKET } from '../../../lab/machine/addresses';
 import { labHome, openLog } from '../../../lab/steps';
-import { ENVIRONMENT, labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
-import { kubectl, servedImage, until } from './running';
+import { ENVIRONMENT, labEnvironment, REPOSITORY, switchyard } from '../../../lab/topology';
+import { kubectl, ledgerRelease, servedImage, until } from './running';
 
 // A running lab, in which the Pod of a deploy goes away in the middle of its rollout: told to end, as by a drained node, and
 // killed, as with the node itself. Who comes next goes through, and finds no lock. For nights: it waits for a lease to lapse.
@@ -70,13 +68,6 @@ async function killed(version: string, ...how: string[]): Promise<{ said: string
   return { said: await (await fetch(`${build}consoleText`)).text(), image };
 }
 
-async function ledgerImage(): Promise<string | undefined> {
-  const project = encodeURIComponent('switchyard/release-ledger');
-  const address = `${GITLAB_URL}/api/v4/projects/${project}/repository/files/${ENVIRONMENT}.yaml/raw?ref=main`;
-  const answer = await fetch(address, { headers: { 'private-token': rootToken() } });
-  return parseLedger(await answer.text(), 'release-ledger').modules[MODULE]?.image;
-}
-
 /** Whoever is claimed by a process that is gone is watched for more than a minute first. */
 const TAKEN_AWAY = 'its claim is taken away';
 
@@ -87,23 +78,23 @@ test('a deploy whose Pod is told to end, or killed, is in nobody’s way: the ne
   const version = (by: number): string => `${major}.${minor}.${Number(patch) + by}`;
 
   const told = await killed(version(1));
-  expect(await ledgerImage()).toBe(told.image);
+  expect((await ledgerRelease(MODULE))?.image).toBe(told.image);
 
   // Told, it has given back what it claimed: the next one has nothing to wait for, until it is killed itself.
   const forced = await killed(version(2), '--force', '--grace-period=0');
   expect(forced.said).not.toContain(TAKEN_AWAY);
-  expect(await ledgerImage()).toBe(forced.image);
+  expect((await ledgerRelease(MODULE))?.image).toBe(forced.image);
 
   await deliver(log, MODULE, 'after-kills', `${MODULE} ${version(3)}`, versioned(version(3), false));
   expect(await productionVersion(MODULE)).toBe(version(3));
-  expect(await ledgerImage()).toBe(servedImage(MODULE));
+  expect((await ledgerRelease(MODULE))?.image).toBe(servedImage(MODULE));
 
   const [command, args] = switchyard(['up', ENVIRONMENT, '--yes']);
   const where = { cwd: REPOSITORY, env: labEnvironment(), timeoutSeconds: 300 };
   const { stdout, stderr } = await log.exec(command, args, where);
   expect(stdout.trim().split('\n').at(-1)).toBe('up of lab: no change');
   expect(stderr).not.toMatch(/is locked|its claim is taken away/);
-  expect(await ledgerImage()).toBe(servedImage(MODULE));
+  expect((await ledgerRelease(MODULE))?.image).toBe(servedImage(MODULE));
   const locks = join(labHome(), 's3', STATE_BUCKET, '.pulumi', 'locks');
   const left = existsSync(locks) ? readdirSync(locks, { recursive: true, encoding: 'utf8' }) : [];
   expect(left.filter((name) => name.endsWith('.json'))).toEqual([]);

@@ -1,12 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { parseLedger, type Release } from '../../../catalog/ledger';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
 import { notesOf } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { runSteps } from '../../../lab/run';
 import { labSteps } from '../../../lab/sequence';
 import { lockLab, type StepLog } from '../../../lab/steps';
 import { toolPath } from '../../../lab/toolchain';
-import { ENVIRONMENT, REPOSITORY, switchyard } from '../../../lab/topology';
+import { ENVIRONMENT, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 import { killSession } from '../session';
 
 /** The running lab's cluster, as root asks it. */
@@ -26,6 +28,14 @@ export const servedImage = (module: string): string =>
     '-o',
     'jsonpath={.spec.template.spec.containers[0].image}',
   );
+
+/** What the ledger has of a module in the lab. */
+export async function ledgerRelease(module: string): Promise<Release | undefined> {
+  const project = encodeURIComponent('switchyard/release-ledger');
+  const address = `${GITLAB_URL}/api/v4/projects/${project}/repository/files/${ENVIRONMENT}.yaml/raw?ref=main`;
+  const answer = await fetch(address, { headers: { 'private-token': rootToken() } });
+  return parseLedger(await answer.text(), 'release-ledger').modules[module];
+}
 
 /**
  * A job made from a CronJob now, to its end. @returns what it said
