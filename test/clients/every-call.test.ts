@@ -33,6 +33,7 @@ const START: Readonly<Record<string, string>> = {
   'delivery/preview/program.ts': 'the program of a merge request: as long as its Pod may',
   'delivery/preview/isolated.ts': 'the same',
   'operations/drill/index.ts': 'what the person who calls the drill names: as long as it takes',
+  'operations/engine/pulumi.ts': 'ends pulumi when its time is over',
   'operations/package/build.ts': 'the compiler of a package that is made',
 };
 
@@ -41,7 +42,8 @@ const SENDS =
 
 const ASKS_CLUSTER =
   /makeApiClient\(|new (?:Exec|Log|Watch|Attach|PortForward|Cp|WebSocketHandler|Informer)\(/;
-const STARTS = /(?<![\w$.])(?:spawn|execFile|exec|fork)(?:Sync)?\(/;
+const STARTS =
+  /(?<![\w$.])(?:(?:spawn|execFile|exec|fork)(?:Sync)?\(|promisify\((?:\w+\.)?(?:execFile|exec)\))/;
 
 const files = PRODUCT_FOLDERS.flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -57,6 +57,20 @@ test("a module's project merges by choice, only what is green, and nothing of it
   });
 });
 
+test('no project of ours has Auto DevOps', () => {
+  const topology = modelOf({ topologyProject: 'path: topology' });
+  const projects = topologyBoxes(topology)
+    .flatMap(({ declarations }) => declarations)
+    .filter(({ type }) => type === 'gitlab:index/project:Project');
+  expect(projects.map(({ name }) => name).sort()).toEqual([
+    'gitlab-ledger',
+    'gitlab-library',
+    'gitlab-shop',
+    'gitlab-topology',
+  ]);
+  for (const { args } of projects) expect(args).toMatchObject({ autoDevopsEnabled: false });
+});
+
 test('every project is removed for good, unless GitLab allows it to none; a group at the top level never is', () => {
   for (const [keys, permanentlyDeleteOnDestroy] of [
     ['', true],

@@ -107,3 +107,9 @@ describe('GitLab compares names without case', () => {
     expect(two('projects: { shop: { existing: Switchyard/Store } }')).toEqual(shared('shop', 'store'));
   });
 });
+
+test('a file beside those that are read is told, of every command', () => {
+  expect(faults('', undefined, undefined, { 'shop2.yml': catalogTexts.modules['shop.yaml'] ?? '' })).toEqual([
+    'catalog/modules/shop2.yml:1: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+  ]);
+});

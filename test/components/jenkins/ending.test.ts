@@ -38,7 +38,11 @@ test('the Pods that change an environment, and no others, are told when they end
   expect(told.map(({ name }) => name).sort()).toEqual(['apply', 'deploy', 'state']);
 });
 
-test('`switchyard` is told and waited for, and nothing beside it is touched', async () => {
+test.each([
+  ['of a deploy', '/opt/switchyard/lib/switchyard.js'],
+  // `delivery apply-run` and `as-applied` compile the program of another commit (delivery/preview/compile.ts).
+  ['of another commit', '/tmp/compiled-x/lib/switchyard.js'],
+])('`switchyard` %s is told and waited for, and nothing beside it is touched', async (_of, path) => {
   const folder = mkdtempSync(join(tmpdir(), 'ending-'));
   const proc = join(folder, 'proc');
   const program = (seconds: number) =>
@@ -49,7 +53,7 @@ test('`switchyard` is told and waited for, and nothing beside it is touched', as
     mkdirSync(join(proc, String(pid)), { recursive: true });
     writeFileSync(join(proc, String(pid), 'cmdline'), `${line.join('\0')}\0`);
   };
-  list(changing.pid, ['node', '/opt/switchyard/lib/switchyard.js', 'up', 'lab']);
+  list(changing.pid, ['node', path, 'up', 'lab']);
   list(plugin.pid, ['node', '/usr/local/bin/pulumi-resource-gitlab', '1234']);
   const [command = '', ...args] = waitForSteps(proc);
   const first = spawn(command, args, { stdio: 'ignore' });

@@ -71,6 +71,22 @@ test('check holds every stack against every rule, and says who has no merge queu
   });
 });
 
+test('check ends with 2 where a file lies beside those that are read', () => {
+  declare('');
+  writeFileSync(join(folder, 'catalog', 'modules', 'billing.yml'), 'description: bills\n');
+  const stacks = join(folder, 'stacks');
+  cpSync(join(root, 'stacks'), stacks, { recursive: true, filter: (path) => !path.endsWith('.ts') });
+  writeFileSync(join(stacks, 'Pulumi.test.yml'), 'config: {}\n');
+  expect(switchyardWith({ SWITCHYARD_STACKS: stacks }, 'check')).toEqual({
+    out: [''],
+    err: [
+      'stacks/Pulumi.test.yml: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+      'catalog/modules/billing.yml:1: is not read: its name does not end in ".yaml". Rename it, or move it elsewhere.',
+    ],
+    status: 2,
+  });
+});
+
 test('check ends with 2 and one line a violation', () => {
   declareFaulty();
   expect(switchyard('check', 'production')).toEqual({ out: [''], err: faults, status: 2 });

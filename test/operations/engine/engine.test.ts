@@ -9,6 +9,8 @@ import type { Claims } from '../../../operations/parts/claims';
 // Starts a program dozens of times, which takes its time on a busy machine.
 jest.setTimeout(30_000);
 
+/** The claim of another process, where a test lets there be one. */
+const OTHER = 'test.0123456789abcdef';
 /** Stands in for Pulumi's command line: writes down how it is called, and holds a lock where the test says so. */
 const pulumi = `#!/bin/sh
 echo "$PULUMI_BACKEND_URL $*" >> "$CALLS"
@@ -24,11 +26,14 @@ case "$*" in
   *"stack init"*) echo 'encryptionsalt: salt' > "Pulumi.$3.yaml"; echo "$3" > "$CALLS.claim" ;;
   *"stack rm"*) rm -f "$CALLS.claim" ;;
   *"stack ls"*) case "$PWD" in
-      */claims) [ ! -f "$CALLS.claim" ] || { echo "[{\\"name\\":\\"$(cat "$CALLS.claim")\\"}]"; exit 0; } ;;
+      */claims) for file in "$CALLS.claim" "$CALLS.other"; do
+          [ ! -f "$file" ] || names="\${names:+$names, }{\\"name\\":\\"$(cat "$file")\\"}"
+        done ;;
     esac
-    echo '[]' ;;
+    echo "[$names]" ;;
   *"tag get switchyard:cut-for"*) [ -z "$CUT_FOR" ] || { echo "$CUT_FOR"; exit 0; }
     echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
+  *"tag get switchyard:claim --stack ${OTHER} "*) echo 'created by ada@there (pid 12) at 2026-11-24T11:00:00Z' ;;
   *"tag get"*) echo "error: stack tag '$4' not found for stack 'test'" >&2; exit 255 ;;
   refresh*--target*) [ -z "$AWAY" ] || { echo 'error: no answer' >&2; exit 255; } ;;
   up*) [ -z "$FAILED" ] || {
@@ -106,6 +111,28 @@ test('after an up the plain outputs are asked for, and no secret', async () => {
   expect(after.filter((call) => call.includes('stack output'))).toEqual([
     'file:///one stack output --json --stack test --non-interactive',
   ]);
+});
+
+test('a deploy that meets an up waits for its turn, an up that meets another is refused', async () => {
+  const other = join(folder, 'calls.other');
+  writeFileSync(other, OTHER);
+  const up = await open();
+  await expect(up.run('up', { onEvent: () => {} })).rejects.toMatchObject({ code: EXIT.locked });
+  await up.close();
+  notes.length = 0;
+  let opened = false;
+  const deploy = open({ part: 'shop' }).finally(() => {
+    opened = true;
+  });
+  deploy.catch(() => undefined);
+  while (notes.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(notes).toEqual([
+    'test is locked, created by ada@there (pid 12) at 2026-11-24T11:00:00Z: waiting for its end.',
+  ]);
+  expect(opened).toBe(false);
+  rmSync(other);
+  // Its turn has come: it looks for its part, of which there is none here.
+  await expect(deploy).rejects.toMatchObject({ code: EXIT.uncut });
 });
 
 test('what comes before a change comes when it is claimed, and may end it', async () => {
