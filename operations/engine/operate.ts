@@ -37,7 +37,7 @@ import { explain } from './explain';
 import { FaultGatherer } from './faults';
 import { lockHolders } from './lock';
 import { settle, untilEnded, worldOf } from './repair';
-import { losing, type Step, StepGatherer } from './steps';
+import { keptByGitLab, losing, type Step, StepGatherer } from './steps';
 import { imageUrns, productionUrns, replaceUrns } from './urns';
 
 export interface OperateOptions {
@@ -370,6 +370,8 @@ export async function operate(
           throw new FailedRun(faults.join('\n'), EXIT.failed, { ...result.document, errors });
         }
       }
+      if (operation === 'destroy')
+        for (const line of keptByGitLab(result.steps, model.settings.gitlab)) terminal.note(line);
       const listed = operation === 'preview' ? result.steps.map(stepLine) : [];
       const data = losing(result.steps).filter((step) => step.data !== undefined).length;
       const warned = operation === 'preview' && data > 0 ? [`${data} of them take data with them`] : [];

@@ -1,6 +1,7 @@
 import type { EngineEvent, StepEventMetadata } from '@pulumi/pulumi/automation';
 import { type Action, actionOf } from '../../delivery/preview/actions';
 import { dataHeld } from '../../delivery/preview/data';
+import type { GitLabSettings } from '../../stacks/gitlab';
 import { differingPaths } from './differences';
 import { isRealResource, parseUrn, type ResourceName } from './urns';
 
@@ -66,3 +67,27 @@ export class StepGatherer {
 /** The steps by which data goes, or would go. */
 export const losing = (steps: readonly Step[]): Step[] =>
   steps.filter(({ operation }) => operation === 'replace' || operation === 'delete');
+
+/**
+ * What a run took away and GitLab keeps for its days, as people are told it: a group at the top level always, projects where
+ * the stack says so (docs/components/gitlab.md).
+ */
+export function keptByGitLab(
+  steps: readonly Step[],
+  { group, deletion }: Pick<GitLabSettings, 'group' | 'deletion'>,
+): string[] {
+  const isGone = (type: string): boolean =>
+    steps.some((step) => step.type === type && step.operation === 'delete' && step.state === 'done');
+  return [
+    ...(isGone('gitlab:index/group:Group') && !group.includes('/')
+      ? [
+          `GitLab keeps the group ${group} as ${group}-deletion_scheduled-<id> for its days. The next up makes a new one.`,
+        ]
+      : []),
+    ...(isGone('gitlab:index/project:Project') && deletion === 'scheduled'
+      ? [
+          `GitLab keeps the projects of ${group} as <path>-deletion_scheduled-<id> for its days. The next up makes new ones.`,
+        ]
+      : []),
+  ];
+}

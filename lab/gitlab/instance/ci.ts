@@ -38,8 +38,18 @@ async function ownFile(app: Instance, project: Project, sha: string): Promise<st
 }
 
 /**
+ * Whether Auto DevOps makes a pipeline of a push: by the file that its template looks for first. What else it builds by,
+ * such as go.mod, is not covered.
+ * Sources: lib/gitlab/ci/project_config/auto_devops.rb, lib/gitlab/ci/templates/Auto-DevOps.gitlab-ci.yml (workflow)
+ */
+const buildsByItself = async (app: Instance, project: Project, sha: string): Promise<boolean> =>
+  project.settings.auto_devops_enabled === true &&
+  (await app.repository(project).entry(sha, 'Dockerfile'))?.type === 'blob';
+
+/**
  * The pipeline that GitLab makes by a file of the project itself: of a push, or of a merge request where the file's rules
- * name its event. No runner takes its jobs here, so that it waits, as it would in a project without runners.
+ * name its event; without one, by Auto DevOps, of a push alone. No runner takes its jobs here, so that it waits, as it would
+ * in a project without runners.
  * Source: Gitlab::Ci::Pipeline::Chain, lib/gitlab/ci/project_config/repository.rb
  */
 export async function ownPipeline(
@@ -49,8 +59,11 @@ export async function ownPipeline(
   { sha, ref, source }: Pick<Pipeline, 'sha' | 'ref' | 'source'>,
 ): Promise<void> {
   const text = await ownFile(app, project, sha);
-  if (text === undefined || (source === 'merge_request_event') !== text.includes('merge_request_event'))
-    return;
+  const isMade =
+    text === undefined
+      ? source === 'push' && (await buildsByItself(app, project, sha))
+      : (source === 'merge_request_event') === text.includes('merge_request_event');
+  if (!isMade) return;
   const pipeline = createPipeline(app, project, user, { sha, ref, source });
   app.tables.statuses.insert({
     project_id: project.id,

@@ -474,15 +474,16 @@ describe('what GitLab does in the background', () => {
   });
 });
 
-// Sources: PipelinesForMergeRequestFinder#sort, Ci::CreateCommitStatusService#first_matching_pipeline.
+// Sources: PipelinesForMergeRequestFinder#sort, Ci::CreateCommitStatusService#first_matching_pipeline; of Auto DevOps:
+// lib/gitlab/ci/project_config/auto_devops.rb, lib/gitlab/ci/templates/Auto-DevOps.gitlab-ci.yml.
 describe('a project with a file for pipelines of its own', () => {
-  const withFile = async (text: string, settings: Record<string, unknown> = {}) => {
+  const withFile = async (text: string, settings: Record<string, unknown> = {}, path = '.gitlab-ci.yml') => {
     serial += 1;
     const { id } = await gitlab.project(`ci-${serial}`, {
       only_allow_merge_if_pipeline_succeeds: true,
       ...settings,
     });
-    const sha = await gitlab.commitFile(id, 'feature', '.gitlab-ci.yml', text);
+    const sha = await gitlab.commitFile(id, 'feature', path, text);
     const branches = { source_branch: 'feature', target_branch: 'main' };
     await gitlab.ok('POST', `/projects/${id}/merge_requests`, { title: 'Feature', ...branches });
     await gitlab.ok('POST', `/projects/${id}/statuses/${sha}`, {
@@ -506,6 +507,27 @@ describe('a project with a file for pipelines of its own', () => {
       detailed_merge_status: 'ci_still_running',
       head_pipeline: { source: 'merge_request_event', status: 'pending' },
     });
+  });
+
+  it('has one of Auto DevOps without that file, which is on by default and goes by a Dockerfile', async () => {
+    const docker = 'FROM scratch\n';
+    expect(await withFile(docker, {}, 'Dockerfile')).toMatchObject({
+      detailed_merge_status: 'ci_still_running',
+      head_pipeline: { source: 'push', status: 'running' },
+    });
+    expect(
+      await withFile(docker, { ci_config_path: '.switchyard/gitlab-ci.yml' }, 'Dockerfile'),
+    ).toMatchObject({
+      head_pipeline: { source: 'push' },
+    });
+    for (const [settings, path] of [
+      [{ auto_devops_enabled: false }, 'Dockerfile'],
+      [{}, 'image/Dockerfile'],
+    ] as const)
+      expect(await withFile(docker, settings, path)).toMatchObject({
+        detailed_merge_status: 'mergeable',
+        head_pipeline: { source: 'external' },
+      });
   });
 
   it('has none where the project looks for that file elsewhere', async () => {

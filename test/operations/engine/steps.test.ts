@@ -1,5 +1,5 @@
 import { dataHeld } from '../../../delivery/preview/data';
-import { losing, StepGatherer } from '../../../operations/engine/steps';
+import { keptByGitLab, losing, StepGatherer } from '../../../operations/engine/steps';
 import { parseUrn } from '../../../operations/engine/urns';
 import { begins, ends, fails, type StepOf, urnOf } from '../../support/events';
 
@@ -119,4 +119,30 @@ test.each([
   ['docker:index/image:Image', {}],
 ])('%s can be made again from the program', (type, inputs) => {
   expect(dataHeld(type, inputs)).toBeUndefined();
+});
+
+test('a destroy says what GitLab keeps for its days: the group at the top level, and projects where none goes at once', () => {
+  const gone = (type: string, name: string): StepOf => ({
+    ...{ op: 'delete', box: 'gitlab', boxName: 'gitlab', name, before: {} },
+    type: `gitlab:index/${type}`,
+  });
+  const group = gone('group:Group', 'gitlab-group');
+  const project = gone('project:Project', 'gitlab-shop');
+  const told = (settings: Parameters<typeof keptByGitLab>[1], ...events: Parameters<typeof gather>) =>
+    keptByGitLab(gather(...events), settings);
+  const ofGroup =
+    'GitLab keeps the group shop as shop-deletion_scheduled-<id> for its days. The next up makes a new one.';
+  const ofProjects =
+    'GitLab keeps the projects of shop as <path>-deletion_scheduled-<id> for its days. The next up makes new ones.';
+  const at = (group: string, deletion: 'immediate' | 'scheduled' = 'immediate') => ({ group, deletion });
+  const both = [ends(group), ends(project)];
+  expect(told(at('shop'), ...both)).toEqual([ofGroup]);
+  expect(told(at('shop', 'scheduled'), ...both)).toEqual([ofGroup, ofProjects]);
+  expect(told(at('company/shop', 'scheduled'), ...both)).toEqual([
+    ofProjects.replace('of shop', 'of company/shop'),
+  ]);
+  expect(told(at('company/shop'), ...both)).toEqual([]);
+  // What is only planned, or did not go, is not kept.
+  expect(told(at('shop'), ends(group, true))).toEqual([]);
+  expect(told(at('shop'), begins(group), fails(group))).toEqual([]);
 });
