@@ -74,6 +74,7 @@ export async function makeWorld(): Promise<World> {
       namespace_id: group.id,
       only_allow_merge_if_pipeline_succeeds: path === 'orders',
       lfs_enabled: false,
+      auto_devops_enabled: false,
       default_branch: 'main',
     });
   }
