@@ -1,5 +1,6 @@
 import type { Module } from '../catalog/load';
 import { MERGE_LABEL } from '../catalog/status';
+import { moment } from '../text/moment';
 import type { Given } from './certificate';
 import type { Approval, GitLab, LabelEvent, MergeRequest, Push, Version } from './gitlab';
 
@@ -161,8 +162,12 @@ export function decideWord(word: Word): Review {
   if (!mayMerge) return { why: `${by}, who set ${MERGE_LABEL}, is no person who may merge` };
   const at = Date.parse(set.created_at);
   const last = changed.get(set.label.id);
-  if (last === undefined || last >= Math.floor(at / 1000) * 1000)
-    return { why: `${MERGE_LABEL} was changed since ${by} set it: take it off and set it anew` };
+  if (last === undefined)
+    return { why: `GitLab does not say when ${MERGE_LABEL} was changed last: set it anew` };
+  if (last >= Math.floor(at / 1000) * 1000)
+    return {
+      why: `${MERGE_LABEL} was changed since ${by} set it (${moment(last)} and ${moment(at)}): take it off and set it anew`,
+    };
   const isCarried =
     carried?.user === user &&
     carried.at === at &&

@@ -9,6 +9,7 @@ import {
   type Testimony,
   type Word,
 } from '../../delivery/review';
+import { moment } from '../../text/moment';
 import { sha } from './certificates';
 
 const push = (author_id: number, from: string | null, to: string | null, ref = 'feature'): Push => ({
@@ -312,12 +313,12 @@ describe('the label by which a person has the queue merge', () => {
     [
       'it had another name then, and GitLab tells the second in which that changed',
       { changed: new Map([[4, Math.floor(Date.parse(LATER) / 1000) * 1000]]) },
-      'was changed since cleo set it',
+      `was changed since cleo set it (${moment(LATER)} and ${moment(LATER)})`,
     ],
     [
       'another label of this name was changed, and nothing is known of it',
       { changed: new Map([[5, 0]]) },
-      'was changed since cleo set it',
+      `GitLab does not say when ${MERGE_LABEL} was changed last`,
     ],
     ['GitLab keeps no event of it', { events: [] }, 'GitLab does not say who set'],
     ['GitLab shows an older head', { versions: testimony().versions.slice(1) }, 'has not taken in'],
