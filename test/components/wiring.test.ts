@@ -84,8 +84,9 @@ test.each(Object.entries({ ...models, 'modules that scale': scaled }))(
   'with %s, each Service is there after Pods that it selects were waited for, and is not waited for itself',
   (_what, model) => {
     const all = topologyBoxes(model).flatMap(({ declarations }) => declarations);
-    for (const { type, name, args, dependsOn = [] } of all) {
-      if (type !== 'kubernetes:core/v1:Service') continue;
+    const services = all.filter(({ type }) => type === 'kubernetes:core/v1:Service');
+    expect(services.length).toBeGreaterThan(0);
+    for (const { name, args, dependsOn = [] } of services) {
       const { metadata, spec } = shown(args) as unknown as Service;
       expect([name, metadata.annotations]).toEqual([name, { 'pulumi.com/skipAwait': 'true' }]);
       const labels = all
