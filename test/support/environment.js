@@ -1,5 +1,6 @@
-const { appendFileSync, readFileSync } = require('node:fs');
-const { setPriority } = require('node:os');
+const { appendFileSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
+const { setPriority, tmpdir } = require('node:os');
+const { join } = require('node:path');
 const { TestEnvironment } = require('jest-environment-node');
 
 // Where jest is killed its worker would go on by itself, and change the lab behind everybody's back. (A listener of `disconnect`
@@ -28,6 +29,9 @@ const CALLS = 25;
 /** The niceness of suites that need the lab's programs only, and of what they start: what `.ci/run` gives to all beside the lab. */
 const BESIDE = 5;
 
+/** Where this process and what it starts has its temporary files, but for suites that have a folder of their own. */
+const { TMPDIR } = process.env;
+
 /** Who makes an error for its stack alone: Pulumi, for its report of leaks and to tell the engine of a program's lines. */
 const UNREAD = new Set(['debuggablePromise', 'callsites']);
 
@@ -40,10 +44,15 @@ const UNREAD = new Set(['debuggablePromise', 'callsites']);
  */
 module.exports = class extends TestEnvironment {
   constructor(config, context) {
+    const program = context.testPath.includes('/test/lab/programs/');
+    // Temporary files of its own: it may count them, whatever runs beside it makes. Before `super`, which copies the variables.
+    const temporary = program ? mkdtempSync(join(TMPDIR ?? tmpdir(), 'switchyard-suite-')) : undefined;
+    if (temporary) process.env.TMPDIR = temporary;
     super(config, context);
+    this.temporary = temporary;
     this.suite = context.testPath;
     // What runs beside the lab's suites leaves the cores to them first: theirs are the minutes that others wait for.
-    if (context.testPath.includes('/test/lab/programs/')) setPriority(BESIDE);
+    if (program) setPriority(BESIDE);
     this.global.Error.stackTraceLimit = CALLS;
     if (process.env.SWITCHYARD_TEST_CPU) this.before = spent();
   }
@@ -58,6 +67,11 @@ module.exports = class extends TestEnvironment {
 
   async teardown() {
     await super.teardown();
+    if (this.temporary) {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+      rmSync(this.temporary, { recursive: true, force: true });
+    }
     if (!this.before) return;
     const { own, children } = spent();
     const started = children - this.before.children;
