@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Work } from '../../../lab/estimate';
 import { openLog, type StepLog } from '../../../lab/steps';
-import { buildPart, fetchPart, mended, toolchainSteps, toolPath } from '../../../lab/toolchain';
+import { buildPart, collecting, fetchPart, mended, toolchainSteps, toolPath } from '../../../lab/toolchain';
 import { PARTS } from '../../../lab/toolchain/parts';
 
 /** A `go` that says what it was called with, and "compiles" three packages for each program. */
@@ -11,6 +11,7 @@ const GO = `#!/bin/sh
 [ "$1" = env ] && { echo go1.26.8; exit; }
 case "$*" in *' html/template') echo "$*" >>"$CALLS.common"; exit ;; esac
 echo "nice $(nice) in $(basename "$PWD"): $*" >>"$CALLS"
+echo "$GOGC $GOMEMLIMIT" >>"$CALLS.collecting"
 if [ "$1" = list ]; then
   [ -z "$LIST_FAILS" ] || exit 1
   printf 'a/one\\n\\na/two\\n\\na/main\\na/other\\n'
@@ -75,6 +76,25 @@ test('it is asked for with the same flags as it is built with, at a low priority
   expect(nice[0]).toBeGreaterThan(0);
   expect(nice[2]).toBeGreaterThan(nice[0] ?? 0);
   expect(nice.every((value) => value <= 19)).toBe(true);
+});
+
+test.each([
+  ['24 GiB and two cores: two builds of two compilers', 24, 2, { GOGC: 'off', GOMEMLIMIT: '1536MiB' }],
+  ['64 GiB and sixteen cores: four of sixteen', 64, 16, {}],
+  ['8 GiB and two cores', 8, 2, { GOGC: 'off', GOMEMLIMIT: '512MiB' }],
+  ['4 GiB and two cores: one build', 4, 2, { GOGC: 'off', GOMEMLIMIT: '512MiB' }],
+  ['2 GiB and two cores: as Go does it', 2, 2, {}],
+])('compilers collect garbage above what there is of memory for each: %s', (_, gibi, cores, expected) => {
+  expect(collecting(gibi * 1024 ** 3, cores)).toEqual(expected);
+});
+
+test('that is what they are run with', async () => {
+  delete process.env.GOGC;
+  delete process.env.GOMEMLIMIT;
+  await buildPart(part('coredns'), log);
+  const { GOGC = '', GOMEMLIMIT = '' } = collecting();
+  const said = new Set(readFileSync(join(folder, 'calls.collecting'), 'utf8').trim().split('\n'));
+  expect([...said]).toEqual([`${GOGC} ${GOMEMLIMIT}`.trim()]);
 });
 
 test('what all parts are made of is compiled once, before parts that are built side by side', async () => {
