@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Blob, ownProgramId, programId, programOf } from '../catalog/program';
-import { Ended, exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from './git';
 import { imageCompiler } from './preview/compile';
 import { runCompiled } from './preview/run';
@@ -19,6 +19,13 @@ const stale = (why: string): Failure =>
     `this image's program is not the one that was applied last, and ${why}.`,
     'Run `switchyard up` where there is Docker: it brings the image up to date.',
   );
+
+/** Ends `delivery` with the exit code of a program that it ran in its own place, and that has said itself what was wrong. */
+export class Ended extends Error {
+  constructor(readonly code: number) {
+    super(`ended with ${code}`);
+  }
+}
 
 /** Tells which program a commit of the topology's project has, by what this image compiles it with. */
 function programWith(product: string | undefined): (files: readonly Blob[]) => string {

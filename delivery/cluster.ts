@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { askText, type Unanswered } from '../clients/ask';
 import type { Policy } from '../clients/retry';
-import { parseJson } from './certificate';
-import { exitCode, Failure } from './failure';
+import { parseJson } from '../text/json';
+import { exitCode, Failure } from '../clients/failure';
 
 const metadataSchema = z.object({
   name: z.string(),

@@ -12,7 +12,7 @@ import { projectsOf } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import { wholeNumber } from '../text/arguments';
 import { readAgentStart } from './agent-start';
-import { addAppliedCommand } from './applied';
+import { addAppliedCommand, Ended } from './applied';
 import { addBackupCommands } from './backup/commands';
 import { type Certificate, declaredAs, isQueued } from './certificate';
 import { Cluster, podToken } from './cluster';
@@ -25,7 +25,7 @@ import {
   writeDeployment,
 } from './deploy';
 import { addDriftCommands } from './drift/commands';
-import { Ended, exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { asksOthers, noHistory, readHistory, readOthers, withFlaky, withHistory } from './flaky';
 import { openGate } from './gate';
 import { WorkingCopy } from './git';
@@ -40,7 +40,8 @@ import {
   writeBuildFolder,
 } from './image';
 import { LEDGER_BRANCH, short } from './ledger';
-import { redact, verdictLine } from './note';
+import { verdictLine } from './note';
+import { redact } from '../text/hide';
 import { packParcel, unpackParcel } from './parcel';
 import { patienceOf, RUN_FILE, runOf, watchTestPod } from './pod-start';
 import { addPreviewCommands } from './preview/commands';

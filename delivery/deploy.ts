@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { migrationSchema, type Release, type TakenBack } from '../catalog/ledger';
 import { STATUS_NAME } from '../catalog/status';
 import { type Certificate, isGreen } from './certificate';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from './git';
 import type { CommitState, GitLab, MergeRequest } from './gitlab';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GATE_PORT } from '../stacks/builds';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { CONFIG_BYTES, whyNoConfig } from './image-config';
 import { countLayer, Full, gibibytes, LayerFault, mostOf, Tally } from './layer';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';

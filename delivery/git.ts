@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { retry } from '../clients/retry';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 
 export interface GitRemote {
   /** URL without credentials. */

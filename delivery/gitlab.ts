@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { STATUS_NAME } from '../catalog/status';
 import { CLOCK, type Clock, isTransient, type Policy, retry, retryAfterMs } from '../clients/retry';
-import { parseJson } from './certificate';
-import { exitCode, Failure } from './failure';
+import { parseJson } from '../text/json';
+import { exitCode, Failure } from '../clients/failure';
 import { dependencyLines } from './queue/depends';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);

@@ -6,7 +6,7 @@ import type { Module } from '../catalog/load';
 import { GATE_PORT } from '../stacks/builds';
 import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
 import { RegistryAway } from './registry';
 import { packSource } from './source';

@@ -2,18 +2,10 @@ import { fitsQuarantine, QUARANTINE_FILE } from '../catalog/quarantine';
 import { FIRST_LABEL } from '../catalog/status';
 import { markdownCode, markdownText } from '../text/markdown';
 import { moment } from '../text/moment';
-import {
-  type Certificate,
-  certificateSchema,
-  isGreen,
-  isRemoved,
-  isSignedBy,
-  parseJson,
-  sign,
-  type Tests,
-} from './certificate';
+import { type Certificate, certificateSchema, isGreen, isRemoved, isSignedBy, sign, type Tests } from './certificate';
+import { parseJson } from '../text/json';
 import type { PodWords } from './pod-words';
-import { hide } from './preview/hide';
+import { redact } from '../text/hide';
 import { entryLine } from './quarantine';
 import { rerunLines } from './rerun';
 
@@ -71,11 +63,6 @@ export type Progress =
 
 /** Text of others as part of a line of a note, cut where it is longer than an excerpt. */
 export const inert = (text: string, limit = EXCERPT): string => markdownText(text, limit);
-
-/** Replaces secret values, in the forms that {@link hide} knows, and whatever looks like a GitLab token, by `[hidden]`. */
-export function redact(text: string, secrets: readonly string[]): string {
-  return hide(text, secrets, 4).text.replace(/\bgl[a-z]{2,6}-[\w-]{16,}/g, '[hidden]');
-}
 
 const failedInQuarantine = ({ quarantine }: Tests): number =>
   (quarantine?.failed ?? []).reduce((sum, { times }) => sum + times, 0);

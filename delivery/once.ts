@@ -1,4 +1,4 @@
-import { parseJson } from './certificate';
+import { parseJson } from '../text/json';
 
 /** Members of all objects in a value that JSON gave. */
 function membersOf(value: unknown): number {

@@ -12,7 +12,7 @@ import {
   settled,
   whyNotCovered,
 } from './deploy';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import type { GitLab } from './gitlab';
 import { repositoryOf } from './image';
 import { currentLedger, type LedgerPlace, proposeChanges, short } from './ledger';

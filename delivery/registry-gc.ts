@@ -1,6 +1,6 @@
 import { parseLedger } from '../catalog/ledger';
 import type { Cluster } from './cluster';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from './git';
 import { type GitLab, GitLabError } from './gitlab';
 import type { Registry } from './registry';

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ask, type Unanswered } from '../clients/ask';
 import { isTransient, type Policy, retry } from '../clients/retry';
-import { parseJson } from './certificate';
-import { exitCode, Failure } from './failure';
+import { parseJson } from '../text/json';
+import { exitCode, Failure } from '../clients/failure';
 import type { StoredImage } from './retention';
 
 const configSchema = z.looseObject({

@@ -1,5 +1,5 @@
 import { type Ledger, type ModuleState, type Release, stateOf, type TakenBack } from '../catalog/ledger';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import type { GitLab } from './gitlab';
 import {
   changeLedger,

@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { parseJson } from './certificate';
+import { parseJson } from '../text/json';
 
 // How far a deploy is, as the Pod of its rollout leaves it for whoever tells the merge request: a file that the pipeline carries
 // as text. It is told, and decides nothing.

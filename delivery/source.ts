@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 
 /**
  * Packs a checkout into one archive, for a Pod that may run it. Jenkins' own stash follows the links of a checkout, out of

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { redact } from './note';
+import { redact } from '../text/hide';
 import { linesOf, type PodWords, podWordsText } from './pod-words';
 import { readPodWords } from './unsteady';
 

@@ -11,8 +11,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type Certificate, canonical, certificateSchema, parseJson } from './certificate';
-import { exitCode, Failure } from './failure';
+import { type Certificate, canonical, certificateSchema } from './certificate';
+import { parseJson } from '../text/json';
+import { exitCode, Failure } from '../clients/failure';
 import { repositoryOf } from './image';
 import { readSettings } from './settings';
 

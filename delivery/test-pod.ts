@@ -34,7 +34,7 @@ import {
   SHOWN_FILES,
 } from './carried';
 import type { Certificate } from './certificate';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { RUN_LABEL, runOf } from './pod-start';
 
 export interface TestPodInput {

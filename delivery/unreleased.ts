@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from './certificate';
+import { parseJson } from '../text/json';
 import type { Registry } from './registry';
 import { requestOfTag } from './retention';
 

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from 'node:fs';
-import { parseJson } from './certificate';
+import { parseJson } from '../text/json';
 import { type PodWords, podWordsSchema } from './pod-words';
 
 // What `switchyard judge` says of a rollout that does not hold, for `delivery undo`, and `delivery test-pod-watch` of a test Pod

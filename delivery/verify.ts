@@ -5,7 +5,7 @@ import type { Module } from '../catalog/load';
 import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
 import { type Certificate, type Given, isGreen, isInfrastructure, isQueued, isRemoved } from './certificate';
-import { exitCode, Failure } from './failure';
+import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from './git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, readNote, renderNote, verdictLine } from './note';

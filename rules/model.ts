@@ -5,7 +5,7 @@ import type { Model, Releases } from '../components/model';
 import type { Declaration, ProviderRole } from '../components/shared/declaration';
 import { names } from '../components/shared/naming';
 import { referencesIn } from '../components/shared/references';
-import { Failure } from '../delivery/failure';
+import { Failure } from '../clients/failure';
 import { repositoryOf } from '../delivery/image';
 import { testPod } from '../delivery/test-pod';
 import { namespacesOf } from '../stacks/namespaces';

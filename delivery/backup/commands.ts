@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
 import { wholeNumber } from '../../text/arguments';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { kubeconfigFor } from '../kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';
 import { openRegistry } from '../registry';

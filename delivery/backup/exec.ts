@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig, V1ContainerStatus, V1Status } from '@kubernetes/client-node';
 import { answered, whyNot, within } from '../../clients/kubernetes';
 import { isTransient, type Policy, retry } from '../../clients/retry';
-import { exitCode, Failure } from '../failure';
-import { redact } from '../note';
+import { exitCode, Failure } from '../../clients/failure';
+import { redact } from '../../text/hide';
 
 /** One container of one Pod. */
 export interface Place {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { ask, type Unanswered } from '../../clients/ask';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { parseJson } from '../../text/json';
+import { exitCode, Failure } from '../../clients/failure';
 import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from '../git';
 
 /** A file of Git LFS, as its pointer in git names it. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { finished, PassThrough, pipeline, type Readable } from 'node:stream';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

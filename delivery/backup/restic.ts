@@ -5,9 +5,9 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Policy, retry } from '../../clients/retry';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
-import { redact } from '../note';
+import { parseJson } from '../../text/json';
+import { exitCode, Failure } from '../../clients/failure';
+import { redact } from '../../text/hide';
 import { type Call, type Ended, type Environment, feed, output, outputStream } from './program';
 import { type Holdings, isKind, type Kind, type Snapshot, type Success } from './snapshots';
 

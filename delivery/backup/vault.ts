@@ -1,4 +1,4 @@
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { readSettings } from '../settings';
 import { Restic } from './restic';
 

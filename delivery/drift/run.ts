@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { isolatedStack, run } from '../preview/isolated';
 import type { driftPaths } from './files';
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { isOwnSource } from '../../catalog/program';
 import { heldFiles } from '../../stacks/files';
 import { loadStack, readableStack } from '../../stacks/load';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { readSettings, type Settings } from '../settings';
 import { packSource } from '../source';
 import { startWords } from '../start-words';

@@ -5,7 +5,7 @@ import type { Plugin } from 'esbuild';
 import { ownProgram, sourceOf, switchyardIn, VERSION_FILE } from '../../catalog/own-program';
 import { OWN_PROGRAM } from '../../catalog/place';
 import { PROGRAM_FILE, programOf } from '../../catalog/program';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 
 /** What the delivery image has to compile a merge request with (`operations/build/bundles.ts`). */
 export interface Compiler {

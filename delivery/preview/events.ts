@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from '../certificate';
+import { parseJson } from '../../text/json';
 import { type Action, actionOf, providerName } from './actions';
 import { dataHeld } from './data';
 

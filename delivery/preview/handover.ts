@@ -2,8 +2,8 @@ import { cpSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } 
 import { join } from 'node:path';
 import { z } from 'zod';
 import { stackFile } from '../../stacks/load';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { parseJson } from '../../text/json';
+import { exitCode, Failure } from '../../clients/failure';
 import { readUntrusted } from './session';
 
 // The preview Pod's two containers share two folders and no other file: `given` is written by the one that has the

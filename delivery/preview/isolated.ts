@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { stackFile, stackNames } from '../../stacks/load';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { parseJson } from '../../text/json';
+import { exitCode, Failure } from '../../clients/failure';
 import { keepNoLogs } from '../pulumi-home';
 import type { AppliedGitlab } from './permitted';
 

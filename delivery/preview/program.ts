@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { compileMerged, imageCompiler, requireSameSwitchyard } from './compile';
 import { type HandoverPaths, LONGEST_LOG, type Order, readOrder, writeEnded } from './handover';
 import { KILLED, variablesOf } from './isolated';

@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { imageContext } from '../../catalog/program';
 import { stackFile } from '../../stacks/load';
 import { yamlText } from '../../text/yaml';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { type Compiled, compileMerged, requireSameSwitchyard } from './compile';
 import {
   copyStacks,

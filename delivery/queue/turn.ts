@@ -1,5 +1,5 @@
 import { type Certificate, isGreen, isQueued } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { WorkingCopy } from '../git';
 import type { MergeRequest } from '../gitlab';
 import { marker, readNote } from '../note';

@@ -1,6 +1,6 @@
 import { STATUS_NAME } from '../../catalog/status';
 import type { Certificate } from '../certificate';
-import { exitCode } from '../failure';
+import { exitCode } from '../../clients/failure';
 import type { MergeRequest } from '../gitlab';
 import { GOES_ON, isOpenState } from '../status';
 import type { Context } from '../verify';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { emptyLedger, LEDGER_PROJECT, parseLedger } from '../../catalog/ledger';
 import { readAgentStart } from '../agent-start';
 import { Cluster, podToken } from '../cluster';
-import { exitCode, Failure } from '../failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { LEDGER_BRANCH, ledgerFile } from '../ledger';
 import { readSettings } from '../settings';
 import type { Context } from '../verify';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { askText, type Unanswered } from '../../clients/ask';
 import type { Policy } from '../../clients/retry';
-import { parseJson } from '../certificate';
-import { exitCode, Failure } from '../failure';
+import { parseJson } from '../../text/json';
+import { exitCode, Failure } from '../../clients/failure';
 
 export interface JenkinsOptions {
   /** Jenkins' address inside the cluster. */

@@ -4,7 +4,7 @@ import { MERGE_LABEL } from '../../catalog/status';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
-import { Failure } from '../failure';
+import { Failure } from '../../clients/failure';
 import {
   type CommitState,
   type CommitStatus,

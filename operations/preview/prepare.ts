@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BoxDeclaration } from '../../components/boxes';
-import { hide } from '../../delivery/preview/hide';
+import { hide } from '../../text/hide';
 import { placeholders, type RootSecrets, withhold } from './withhold';
 
 export interface PrepareInputs {

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { isSecret, isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
 import { Secrets, type Versions } from '../../components/shared/secrets';
-import { hide } from '../../delivery/preview/hide';
+import { hide } from '../../text/hide';
 import { subKeysIn, writtenKey } from '../../stacks/secrets';
 
 /** The secrets that a topology starts from. */

@@ -2,7 +2,7 @@ import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { didYouMean } from '../../catalog/problems';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { GitLab } from '../../delivery/gitlab';
 import { dataStays, listReleases, type ReleaseRow, rollBack } from '../../delivery/releases';
 import { secretSources } from '../../stacks/secrets';

@@ -11,7 +11,7 @@ import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import { Secrets, versionOf } from '../../components/shared/secrets';
 import { PodExec } from '../../delivery/backup/exec';
-import { redact } from '../../delivery/note';
+import { redact } from '../../text/hide';
 import { assertRules } from '../../rules/assert';
 import { isOneCluster } from '../../stacks/clusters';
 import { stackFile } from '../../stacks/load';

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { BASES_AWAY, buildScript, waitForBuild } from '../../delivery/image';
 import { RegistryAway } from '../../delivery/registry';
 

@@ -1,4 +1,4 @@
-import { Failure } from '../../delivery/failure';
+import { Failure } from '../../clients/failure';
 
 /** The failure by which something ended. @throws whatever else it ended by */
 export async function ended(work: Promise<unknown>): Promise<Failure> {

@@ -13,7 +13,7 @@ import {
   reportRollout,
   reportUnstarted,
 } from '../../delivery/deploy';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';

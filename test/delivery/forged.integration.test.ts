@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Certificate } from '../../delivery/certificate';
 import { run } from '../../delivery/commands';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { certificateFile, writeCertificate } from '../../delivery/state';
 import { report } from '../../delivery/verify';
 import { KEY } from './certificates';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
 import { RegistryAway } from '../../delivery/registry';

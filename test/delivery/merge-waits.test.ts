@@ -1,5 +1,5 @@
 import type { Certificate } from '../../delivery/certificate';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { type GitLab, GitLabError } from '../../delivery/gitlab';
 import { type Context, merge } from '../../delivery/verify';
 import { green, KEY } from './certificates';

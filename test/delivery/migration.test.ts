@@ -1,5 +1,5 @@
 import { type Release, serialiseLedger, stateOf } from '../../catalog/ledger';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import type { PodWords } from '../../delivery/pod-words';
 import { dataStays, listReleases } from '../../delivery/releases';
 import { ended } from './ended';

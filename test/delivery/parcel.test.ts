@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { packParcel, unpackParcel } from '../../delivery/parcel';
 
 let root: string;

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { Cluster } from '../../delivery/cluster';
 import { run } from '../../delivery/commands';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { readNote, renderNote } from '../../delivery/note';
 import {
   ENDED_FILE,

@@ -7,7 +7,7 @@ import { describeProblem } from '../../catalog/problems';
 import { QUARANTINE_FILE, type QuarantineEntry } from '../../catalog/quarantine';
 import { type Certificate, isGreen } from '../../delivery/certificate';
 import { run } from '../../delivery/commands';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { gitEnvironment, WorkingCopy } from '../../delivery/git';
 import { readNote, renderNote, verdictLine } from '../../delivery/note';
 import { applyQuarantine, parseQuarantine, type Quarantines } from '../../delivery/quarantine';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { serialiseLedger, stateOf } from '../../catalog/ledger';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import type { ListedCommit } from '../../delivery/gitlab';
 import { eventOf } from '../../delivery/ledger';
 import { assertImage, listReleases, rollBack } from '../../delivery/releases';

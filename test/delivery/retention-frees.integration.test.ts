@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exitCode } from '../../delivery/failure';
+import { exitCode } from '../../clients/failure';
 import { cacheTag, openGate } from '../../delivery/gate';
 import { PATIENT, Registry } from '../../delivery/registry';
 import { collectRegistry } from '../../delivery/registry-gc';

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { canonical, sign } from '../../delivery/certificate';
-import { exitCode, Failure } from '../../delivery/failure';
+import { exitCode, Failure } from '../../clients/failure';
 import { certificateFile, readCertificate, readSealed, writeCertificate } from '../../delivery/state';
 import { green, KEY } from './certificates';
 

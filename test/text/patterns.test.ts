@@ -17,7 +17,7 @@ const MAY: Readonly<Record<string, string>> = {
   'delivery/gitlab.ts: /\\/+$/': SETTING,
   'delivery/layer.ts: /^ *[0-7]*[ \\0]*$/': 'a field of a tar’s header: twelve bytes',
   'delivery/metrics.ts: /\\/+$/': SETTING,
-  'delivery/preview/hide.ts: /=+$/': 'base64, which has two of them at its end and none before',
+  'text/hide.ts: /=+$/': 'base64, which has two of them at its end and none before',
   'delivery/queue/depends.ts: /\\/+$/': SETTING,
   'delivery/reconcile/commands.ts: /\\/+$/': SETTING,
   'delivery/reconcile/jenkins.ts: /\\/+$/': SETTING,

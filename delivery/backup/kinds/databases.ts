@@ -1,5 +1,5 @@
 import { type NamespaceSettings, namespacesOf } from '../../../stacks/namespaces';
-import { exitCode, Failure } from '../../failure';
+import { exitCode, Failure } from '../../../clients/failure';
 import type { Place, PodExec } from '../exec';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';

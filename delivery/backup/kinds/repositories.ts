@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { exitCode, Failure } from '../../failure';
+import { exitCode, Failure } from '../../../clients/failure';
 import { GIT_MS, GitFailure, type GitRemote, gitEnvironment, persistently } from '../../git';
 import { type LfsObject, LfsServer, POINTER_BYTES, pointerOf } from '../lfs';
 import { type Call, type Ended, output, outputStream } from '../program';

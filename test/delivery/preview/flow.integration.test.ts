@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exitCode } from '../../../delivery/failure';
+import { exitCode } from '../../../clients/failure';
 import { GitLabError } from '../../../delivery/gitlab';
 import {
   type ApplyRequest,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
-import { exitCode, Failure } from '../../../delivery/failure';
+import { exitCode, Failure } from '../../../clients/failure';
 import { GitLabError } from '../../../delivery/gitlab';
 import { marker, readNote, renderNote } from '../../../delivery/note';
 import { REMOVED } from '../../../delivery/pod-start';

@@ -1,4 +1,4 @@
-import { exitCode } from '../../../delivery/failure';
+import { exitCode } from '../../../clients/failure';
 import { QueueWatch, type Useless, type Watching, watchQueue } from '../../../delivery/queue/watch';
 import type { Context } from '../../../delivery/verify';
 import { green } from '../certificates';

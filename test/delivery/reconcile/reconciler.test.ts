@@ -1,5 +1,5 @@
 import { MERGE_LABEL } from '../../../catalog/status';
-import { Failure } from '../../../delivery/failure';
+import { Failure } from '../../../clients/failure';
 import { renderNote } from '../../../delivery/note';
 import { decide, type Head, type OpenRequest, type Posted } from '../../../delivery/reconcile/decide';
 import type { Watched } from '../../../delivery/reconcile/reconciler';

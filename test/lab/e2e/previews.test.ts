@@ -1,4 +1,4 @@
-import { disguises } from '../../../delivery/preview/hide';
+import { disguises } from '../../../text/hide';
 import type { Change } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { ENVIRONMENT, labEnvironment } from '../../../lab/topology';

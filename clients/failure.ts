@@ -41,10 +41,3 @@ export class Failure extends Error {
     this.name = 'Failure';
   }
 }
-
-/** Ends `delivery` with the exit code of a program that it ran in its own place, and that has said itself what was wrong. */
-export class Ended extends Error {
-  constructor(readonly code: number) {
-    super(`ended with ${code}`);
-  }
-}
