@@ -52,7 +52,8 @@ import { type Gate, isInQueue, mayQueue, tellTesting, turnOf, waitInQueue } from
 import { COPY, ENDED_FILE, endStatus, QueueWatch, watchQueue } from './queue/watch';
 import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
-import { openRegistry, PATIENT, RegistryAway } from './registry';
+import { PATIENT, RegistryAway } from '../clients/registry';
+import { openRegistry } from './open-registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { assertImage, dataStays, rollBack } from './releases';
 import { ROLLING_FILE, readRolling, rollingText } from './rolling';

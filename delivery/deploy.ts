@@ -20,7 +20,7 @@ import {
 import { marker, type NoteReading, type Progress, readNote } from './note';
 import { ownNote } from './own-note';
 import type { PodWords } from './pod-words';
-import type { Registry } from './registry';
+import type { Registry } from '../clients/registry';
 import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
 import { postRunning } from './status';

@@ -9,7 +9,7 @@ import { exitCode, Failure } from '../clients/failure';
 import { CONFIG_BYTES, whyNoConfig } from './image-config';
 import { countLayer, Full, gibibytes, LayerFault, mostOf, Tally } from './layer';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
-import { type Manifest, type Registry, RegistryAway } from './registry';
+import { type Manifest, type Registry, RegistryAway } from '../clients/registry';
 import { unreleasedBlobs } from './unreleased';
 
 /** User of the gate: its password is made for one build. */

@@ -8,7 +8,7 @@ import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
 import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
-import { RegistryAway } from './registry';
+import { RegistryAway } from '../clients/registry';
 import { packSource } from './source';
 
 export interface ImagePlan {

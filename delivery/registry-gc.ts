@@ -3,7 +3,7 @@ import type { Cluster } from './cluster';
 import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from './git';
 import { type GitLab, GitLabError } from './gitlab';
-import type { Registry } from './registry';
+import type { Registry } from '../clients/registry';
 import { decideImages, digestsIn, type ImageDecision, type RequestState, requestOfTag } from './retention';
 
 const LEDGER_BRANCH = 'main';

@@ -11,7 +11,7 @@ import {
   short,
   stateAt,
 } from './ledger';
-import type { Registry } from './registry';
+import type { Registry } from '../clients/registry';
 import { whyOtherImage } from './state';
 
 // What was released, and going back to it. A rollback is one commit of the ledger, so that `up`, drift and everybody's next

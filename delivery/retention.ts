@@ -1,11 +1,4 @@
-/** One image of a repository, by its digest. */
-export interface StoredImage {
-  readonly digest: string;
-  /** Every tag that names it. Deleting the digest deletes them all. */
-  readonly tags: readonly string[];
-  /** Digests that an index is made of. */
-  readonly parts: readonly string[];
-}
+import type { StoredImage } from '../clients/registry';
 
 /** How a merge request stands: still open, or ended at a time (Unix seconds), or not to be found out. */
 export type RequestState =

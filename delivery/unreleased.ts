@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseJson } from '../text/json';
-import type { Registry } from './registry';
+import type { Registry } from '../clients/registry';
 import { requestOfTag } from './retention';
 
 const part = z.looseObject({ digest: z.string(), size: z.number() });

@@ -5,7 +5,7 @@ import { wholeNumber } from '../../text/arguments';
 import { exitCode, Failure } from '../../clients/failure';
 import { kubeconfigFor } from '../kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';
-import { openRegistry } from '../registry';
+import { openRegistry } from '../open-registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';
 import { PodExec } from './exec';

@@ -6,7 +6,7 @@ import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { type Catalog, type Module, modulesOf } from '../../catalog/load';
 import type { NamespaceSettings } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
-import type { Registry } from '../registry';
+import type { Registry } from '../../clients/registry';
 import { readLedgers } from '../registry-gc';
 import { cloneUrl } from '../verify';
 import type { PodExec } from './exec';

@@ -11,7 +11,7 @@ import { copyImage } from '../../delivery/copy-image';
 import { type Deployment, reportPromotion } from '../../delivery/deploy';
 import { LEDGER_BRANCH } from '../../delivery/ledger';
 import { type Promoted, type PromotionRequest, promote, prove } from '../../delivery/promotion';
-import type { Registry } from '../../delivery/registry';
+import type { Registry } from '../../clients/registry';
 import { dataStays } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import type { Undone } from '../../delivery/undo-note';

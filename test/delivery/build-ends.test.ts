@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCode } from '../../clients/failure';
 import { BASES_AWAY, buildScript, waitForBuild } from '../../delivery/image';
-import { RegistryAway } from '../../delivery/registry';
+import { RegistryAway } from '../../clients/registry';
 
 describe('what ends a build', () => {
   let folder: string;

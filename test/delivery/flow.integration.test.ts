@@ -17,7 +17,7 @@ import { exitCode, Failure } from '../../clients/failure';
 import { gitEnvironment } from '../../delivery/git';
 import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';
-import { Registry } from '../../delivery/registry';
+import { Registry } from '../../clients/registry';
 import { listReleases, rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';

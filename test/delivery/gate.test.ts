@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { exitCode, Failure } from '../../clients/failure';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
-import { RegistryAway } from '../../delivery/registry';
+import { RegistryAway } from '../../clients/registry';
 import { tarOf } from '../support/tar';
 
 const TYPE = 'application/vnd.oci.image.manifest.v1+json';

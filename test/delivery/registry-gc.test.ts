@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { serialiseLedger } from '../../catalog/ledger';
 import type { Kind, Metadata } from '../../delivery/cluster';
 import { GitLabError, type MergeRequest } from '../../delivery/gitlab';
-import { Registry } from '../../delivery/registry';
+import { Registry } from '../../clients/registry';
 import { type CollectRequest, collectRegistry, readLedgers, requestState } from '../../delivery/registry-gc';
 
 const DAY = 86_400;

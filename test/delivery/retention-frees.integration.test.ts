@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCode } from '../../clients/failure';
 import { cacheTag, openGate } from '../../delivery/gate';
-import { PATIENT, Registry } from '../../delivery/registry';
+import { PATIENT, Registry } from '../../clients/registry';
 import { collectRegistry } from '../../delivery/registry-gc';
 import { type RealRegistry, startRegistry } from '../support/registry';
 import { tarOf } from '../support/tar';

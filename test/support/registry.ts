@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Registry } from '../../delivery/registry';
+import { Registry } from '../../clients/registry';
 import { freePort } from './port';
 
 export interface RealRegistry {

@@ -5,7 +5,7 @@ import { extract, type Pack, pack } from 'tar-stream';
 import { z } from 'zod';
 import { parseJson } from '../../../text/json';
 import { exitCode, Failure } from '../../../clients/failure';
-import type { Manifest, Registry } from '../../registry';
+import type { Manifest, Registry } from '../../../clients/registry';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';
 import type { Snapshot } from '../snapshots';

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { imageItems, imageOf, restoreImage } from '../../../delivery/backup/kinds/registry';
 import { backUp } from '../../../delivery/backup/run';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
-import type { Registry } from '../../../delivery/registry';
+import type { Registry } from '../../../clients/registry';
 import { type RealRegistry, startRegistry as startRealRegistry } from '../../support/registry';
 import { Folders, vault } from './support';
 

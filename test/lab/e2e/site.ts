@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { stringify } from 'yaml';
-import { Registry } from '../../../delivery/registry';
+import { Registry } from '../../../clients/registry';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { NODE_IP, REGISTRY } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';

@@ -1,49 +1,12 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { ask, type Unanswered } from '../clients/ask';
-import { isTransient, type Policy, retry } from '../clients/retry';
+import { ask, type Unanswered } from './ask';
+import { isTransient, type Policy, retry } from './retry';
 import { parseJson } from '../text/json';
-import { exitCode, Failure } from '../clients/failure';
-import type { StoredImage } from './retention';
-
-const configSchema = z.looseObject({
-  auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).default({}),
-});
-
-/**
- * The `user:password` (base64) that docker's config.json keeps for a registry, or undefined.
- * @throws Failure (exit 2) when the file is not one
- */
-export function credentialsFor(text: string, host: string, file: string): string | undefined {
-  const parsed = configSchema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    throw new Failure(
-      exitCode.input,
-      `${file}: is not a docker config.`,
-      'Write {"auths": {"host:port": {"auth": "…"}}}.',
-    );
-  }
-  for (const [key, entry] of Object.entries(parsed.data.auths)) {
-    if (key.replace(/^https?:\/\//, '').replace(/\/.*$/, '') === host && entry.auth) return entry.auth;
-  }
-  return undefined;
-}
-
-export function readDockerConfig(folder: string | undefined, host: string): string | undefined {
-  if (!folder) return undefined;
-  const file = join(folder, 'config.json');
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-  return credentialsFor(text, host, file);
-}
+import { exitCode, Failure } from './failure';
 
 const faultsSchema = z.looseObject({ errors: z.array(z.looseObject({ code: z.string() })) });
 /** A manifest names what is not there, or not there any more. */
@@ -78,6 +41,15 @@ export function bearerChallenge(header: string | null): Record<string, string> |
   return Object.fromEntries(
     [...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = '', value = '']) => [key, value]),
   );
+}
+
+/** One image of a repository, by its digest. */
+export interface StoredImage {
+  readonly digest: string;
+  /** Every tag that names it. Deleting the digest deletes them all. */
+  readonly tags: readonly string[];
+  /** Digests that an index is made of. */
+  readonly parts: readonly string[];
 }
 
 interface Request {
@@ -434,28 +406,4 @@ export class Registry {
       this.putBlob(path, digest, size, Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>);
     await retry(put, { again: (error) => error instanceof RegistryAway, policy: this.options.policy });
   }
-}
-
-/** The login that the pipeline binds around a command, for one module's repository. */
-function boundLogin({ REGISTRY_USER, REGISTRY_PASSWORD }: NodeJS.ProcessEnv): string | undefined {
-  if (!REGISTRY_USER || !REGISTRY_PASSWORD) return undefined;
-  return Buffer.from(`${REGISTRY_USER}:${REGISTRY_PASSWORD}`).toString('base64');
-}
-
-/** The registry that a command's settings name, with the login that is bound, or else the one of `DOCKER_CONFIG`. */
-export function openRegistry(
-  settings: {
-    readonly REGISTRY: string;
-    readonly REGISTRY_PLAIN_HTTP: boolean;
-  },
-  policy?: Partial<Policy>,
-): Registry {
-  const [host = '', ...below] = settings.REGISTRY.split('/');
-  return new Registry({
-    host,
-    below: below.join('/'),
-    plainHttp: settings.REGISTRY_PLAIN_HTTP,
-    credentials: boundLogin(process.env) ?? readDockerConfig(process.env.DOCKER_CONFIG, host),
-    policy,
-  });
 }

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { openRegistry, Registry, RegistryAway } from '../../delivery/registry';
+import { Registry, RegistryAway } from '../../clients/registry';
+import { openRegistry } from '../../delivery/open-registry';
 
 // A registry that notes what it is asked for, and has one repository below a path and one beside it.
 let server: Server;
