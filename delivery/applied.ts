@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Blob, ownProgramId, programId, programOf } from '../catalog/program';
 import { exitCode, Failure } from '../clients/failure';
-import { WorkingCopy } from './git';
+import { WorkingCopy } from '../clients/git';
 import { imageCompiler } from './preview/compile';
 import { runCompiled } from './preview/run';
 import { type Context, cloneUrl } from './verify';

@@ -28,7 +28,7 @@ import { addDriftCommands } from './drift/commands';
 import { exitCode, Failure } from '../clients/failure';
 import { asksOthers, noHistory, readHistory, readOthers, withFlaky, withHistory } from './flaky';
 import { openGate } from './gate';
-import { WorkingCopy } from './git';
+import { WorkingCopy } from '../clients/git';
 import { GitLab } from './gitlab';
 import {
   imageTag,

@@ -7,7 +7,7 @@ import { STATUS_NAME } from '../catalog/status';
 import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag } from './gate';
-import { WorkingCopy } from './git';
+import { WorkingCopy } from '../clients/git';
 import type { CommitState, GitLab, MergeRequest } from './gitlab';
 import {
   changeLedger,

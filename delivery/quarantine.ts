@@ -7,7 +7,7 @@ import {
 } from '../catalog/quarantine';
 import { unicodeEscape } from '../text/unicode';
 import type { Certificate, Tests } from './certificate';
-import type { WorkingCopy } from './git';
+import type { WorkingCopy } from '../clients/git';
 import type { GitLab } from './gitlab';
 import type { Found, Seen } from './verdict';
 

@@ -1,7 +1,7 @@
 import { parseLedger } from '../catalog/ledger';
 import type { Cluster } from './cluster';
 import { exitCode, Failure } from '../clients/failure';
-import { WorkingCopy } from './git';
+import { WorkingCopy } from '../clients/git';
 import { type GitLab, GitLabError } from './gitlab';
 import type { Registry } from '../clients/registry';
 import { decideImages, digestsIn, type ImageDecision, type RequestState, requestOfTag } from './retention';

@@ -6,7 +6,7 @@ import { NO_CI_CONFIG, STATUS_NAME } from '../catalog/status';
 import type { Policy } from '../clients/retry';
 import { type Certificate, type Given, isGreen, isInfrastructure, isQueued, isRemoved } from './certificate';
 import { exitCode, Failure } from '../clients/failure';
-import { WorkingCopy } from './git';
+import { WorkingCopy } from '../clients/git';
 import { type CommitState, type GitLab, GitLabError, type MergeRequest } from './gitlab';
 import { marker, type Progress, readNote, renderNote, verdictLine } from './note';
 import { ownNote, putOwnNote } from './own-note';

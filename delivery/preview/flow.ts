@@ -6,7 +6,7 @@ import { stackFile } from '../../stacks/load';
 import { parseJson } from '../../text/json';
 import { openMerged } from '../deploy';
 import { exitCode, Failure } from '../../clients/failure';
-import { WorkingCopy } from '../git';
+import { WorkingCopy } from '../../clients/git';
 import type { CommitState, MergeRequest } from '../gitlab';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';

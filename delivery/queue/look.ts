@@ -1,5 +1,5 @@
 import type { Certificate } from '../certificate';
-import type { WorkingCopy } from '../git';
+import type { WorkingCopy } from '../../clients/git';
 import type { MergeRequest } from '../gitlab';
 import {
   type Action,

@@ -1,6 +1,6 @@
 import { type Certificate, isGreen, isQueued } from '../certificate';
 import { exitCode, Failure } from '../../clients/failure';
-import { WorkingCopy } from '../git';
+import { WorkingCopy } from '../../clients/git';
 import type { MergeRequest } from '../gitlab';
 import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';

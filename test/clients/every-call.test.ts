@@ -14,7 +14,7 @@ const MAY: Readonly<Record<string, string>> = {
 };
 
 /** The file whose `fetch` is git's. */
-const GIT = ['delivery/git.ts'];
+const GIT = ['clients/git.ts'];
 
 /** Files that ask a cluster by its client library, and how each call has its limits. */
 const CLUSTER: Readonly<Record<string, string>> = {
@@ -27,7 +27,7 @@ const CLUSTER: Readonly<Record<string, string>> = {
 /** Files that start a program, and what ends it. */
 const START: Readonly<Record<string, string>> = {
   'delivery/source.ts': 'tar, over files on this disk',
-  'delivery/git.ts': 'has the policy by retry(), and ends git when its time is over',
+  'clients/git.ts': 'has the policy by retry(), and ends git when its time is over',
   'delivery/backup/program.ts': 'ends what stands still, or takes longer than it may in all',
   'delivery/preview/run.ts': 'the engine: as long as it takes, within its Pod',
   'delivery/preview/program.ts': 'the program of a merge request: as long as its Pod may',

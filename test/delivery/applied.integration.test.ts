@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PROGRAM_FILE, programOf } from '../../catalog/program';
 import { checkOutProgram } from '../../delivery/applied';
 import { run } from '../../delivery/commands';
-import { WorkingCopy } from '../../delivery/git';
+import { WorkingCopy } from '../../clients/git';
 import { cloneUrl } from '../../delivery/verify';
 import { root } from '../support/model';
 import { makeWorld, PROJECT, type World } from './world';

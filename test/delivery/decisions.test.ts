@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import type { Release } from '../../catalog/ledger';
 import { findModule, loadCatalog } from '../../catalog/load';
 import { decideLedger, type Relation } from '../../delivery/deploy';
-import { gitEnvironment } from '../../delivery/git';
+import { gitEnvironment } from '../../clients/git';
 import type { MergeRequest } from '../../delivery/gitlab';
 import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../../delivery/image';
 import { bearerChallenge } from '../../clients/registry';

@@ -14,7 +14,7 @@ import {
   reportUnstarted,
 } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../clients/failure';
-import { gitEnvironment } from '../../delivery/git';
+import { gitEnvironment } from '../../clients/git';
 import { GitLabError } from '../../delivery/gitlab';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../clients/registry';

@@ -8,7 +8,7 @@ import { QUARANTINE_FILE, type QuarantineEntry } from '../../catalog/quarantine'
 import { type Certificate, isGreen } from '../../delivery/certificate';
 import { run } from '../../delivery/commands';
 import { exitCode } from '../../clients/failure';
-import { gitEnvironment, WorkingCopy } from '../../delivery/git';
+import { gitEnvironment, WorkingCopy } from '../../clients/git';
 import { readNote, renderNote, verdictLine } from '../../delivery/note';
 import { applyQuarantine, parseQuarantine, type Quarantines } from '../../delivery/quarantine';
 import { readCertificate, writeCertificate } from '../../delivery/state';

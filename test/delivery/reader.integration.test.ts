@@ -7,7 +7,7 @@ import { topologyBoxes } from '../../components/boxes';
 import { lookUp } from '../../components/lookups';
 import { checkOutProgram } from '../../delivery/applied';
 import { repositoryItems } from '../../delivery/backup/kinds/repositories';
-import { gitEnvironment } from '../../delivery/git';
+import { gitEnvironment } from '../../clients/git';
 import { GitLab } from '../../delivery/gitlab';
 import { checkCurrent } from '../../delivery/preview/flow';
 import { readLedgers } from '../../delivery/registry-gc';

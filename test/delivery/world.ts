@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Certificate } from '../../delivery/certificate';
-import { gitEnvironment } from '../../delivery/git';
+import { gitEnvironment } from '../../clients/git';
 import { GitLab } from '../../delivery/gitlab';
 import { type Context, takeSource } from '../../delivery/verify';
 import { startGitLabApart } from '../support/gitlab-apart';

@@ -12,11 +12,11 @@ import {
   repositoryItems,
   restoreRepository,
 } from '../../../delivery/backup/kinds/repositories';
-import { LfsServer, pointerOf } from '../../../delivery/backup/lfs';
+import { LfsServer, pointerOf } from '../../../clients/git-lfs';
 import type { Restic } from '../../../delivery/backup/restic';
 import { backUp, outcomeLine } from '../../../delivery/backup/run';
 import { lfsOf, type Snapshot, snapshotsAt } from '../../../delivery/backup/snapshots';
-import { gitEnvironment } from '../../../delivery/git';
+import { gitEnvironment } from '../../../clients/git';
 import { git, ROOT_TOKEN, startTestGitLab, stopAll, type TestGitLab } from '../../lab/gitlab/support';
 import { Folders } from './support';
 

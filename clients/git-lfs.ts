@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { ask, type Unanswered } from '../../clients/ask';
-import { parseJson } from '../../text/json';
-import { exitCode, Failure } from '../../clients/failure';
-import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from '../git';
+import { ask, type Unanswered } from './ask';
+import { parseJson } from '../text/json';
+import { exitCode, Failure } from './failure';
+import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from './git';
 
 /** A file of Git LFS, as its pointer in git names it. */
 export interface LfsObject {

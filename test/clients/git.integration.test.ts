@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { repositoryItems } from '../../delivery/backup/kinds/repositories';
-import { GitFailure, gitEnvironment, WorkingCopy } from '../../delivery/git';
+import { GitFailure, gitEnvironment, WorkingCopy } from '../../clients/git';
 import { answerAsGit } from '../support/git-backend';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;

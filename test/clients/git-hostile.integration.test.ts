@@ -14,7 +14,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { gitEnvironment, WorkingCopy } from '../../delivery/git';
+import { gitEnvironment, WorkingCopy } from '../../clients/git';
 import { answerAsGit } from '../support/git-backend';
 
 const TOKEN = 'a-token-of-the-bot';
