@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
 import { folded } from '../catalog/shapes';
 import { askText, type Unanswered } from '../clients/ask';
+import { kubeconfigTexts, serverOf } from '../clients/kubeconfig';
 import type { Policy } from '../clients/retry';
 import { projectPath } from '../stacks/gitlab';
 import type { BoxDeclaration } from './boxes';
@@ -206,32 +203,6 @@ async function findUser(ask: Ask, file: string, name: string, model: Model): Pro
   };
 }
 
-const kubeconfigShape = z.looseObject({
-  contexts: z.array(z.looseObject({ name: z.string(), context: z.looseObject({ cluster: z.string() }) })),
-  clusters: z.array(z.looseObject({ name: z.string(), cluster: z.looseObject({ server: z.string() }) })),
-});
-
-/** The API server that a context of these kubeconfigs names; the first file that knows it wins, as for kubectl. */
-export function serverOf(context: string, texts: readonly string[]): string | undefined {
-  const files = texts.map((text) => kubeconfigShape.safeParse(parse(text)).data);
-  const cluster = files.flatMap((file) => file?.contexts ?? []).find(({ name }) => name === context)
-    ?.context.cluster;
-  return files.flatMap((file) => file?.clusters ?? []).find(({ name }) => name === cluster)?.cluster.server;
-}
-
-function kubeconfigTexts(variable: string | undefined): string[] {
-  const text = variable === undefined ? undefined : process.env[variable];
-  if (text) return [text];
-  const paths = process.env.KUBECONFIG?.split(delimiter).filter((path) => path !== '');
-  return (paths ?? [join(homedir(), '.kube', 'config')]).flatMap((path) => {
-    try {
-      return [readFileSync(path, 'utf8')];
-    } catch {
-      return [];
-    }
-  });
-}
-
 function findServer(file: string, { settings }: Model, texts: readonly string[]): Finding {
   const { context } = settings.clusters.production;
   const server = serverOf(context, texts);
@@ -360,8 +331,10 @@ export async function lookUp(
         return findProject(ask, file, key, model);
       case 'user':
         return findUser(ask, file, key, model);
-      case 'server':
-        return findServer(file, model, kubeconfigTexts(settings.clusters.production.kubeconfig));
+      case 'server': {
+        const { kubeconfig } = settings.clusters.production;
+        return findServer(file, model, kubeconfigTexts(kubeconfig && process.env[kubeconfig]));
+      }
     }
   };
   const found: Record<string, string> = {};

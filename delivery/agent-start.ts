@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Cluster } from './cluster';
+import type { Cluster } from '../clients/kubernetes-in-pod';
 import { eventSchema, eventsOf, eventTime, MOST, type PodWords, reasonWord } from './pod-words';
 
 // Why no agent of a build's second kind started. Pods of agents are not read: each shows the secret by which its agent connects.

@@ -15,7 +15,7 @@ import { readAgentStart } from './agent-start';
 import { addAppliedCommand, Ended } from './applied';
 import { addBackupCommands } from './backup/commands';
 import { type Certificate, declaredAs, isQueued } from './certificate';
-import { Cluster, podToken } from './cluster';
+import { Cluster, podToken } from '../clients/kubernetes-in-pod';
 import {
   deploy,
   earlierInLedger,

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Certificate } from './certificate';
-import type { Cluster } from './cluster';
+import type { Cluster } from '../clients/kubernetes-in-pod';
 import { endedAs, eventsOf, linesOf, MOST, type PodWords, reasonWord } from './pod-words';
 import { leaveStartWords } from './start-words';
 

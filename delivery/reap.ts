@@ -1,4 +1,4 @@
-import type { Cluster, Kind, Metadata } from './cluster';
+import type { Cluster, Kind, Metadata } from '../clients/kubernetes-in-pod';
 
 /** Kinds that a test may leave behind. No Secrets: nothing makes any there, and who may list them reads the registry's login. */
 export const reapedKinds = ['pods', 'persistentvolumeclaims'] as const satisfies readonly Kind[];

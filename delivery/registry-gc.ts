@@ -1,5 +1,5 @@
 import { parseLedger } from '../catalog/ledger';
-import type { Cluster } from './cluster';
+import type { Cluster } from '../clients/kubernetes-in-pod';
 import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from '../clients/git';
 import { type GitLab, GitLabError } from './gitlab';

@@ -3,12 +3,12 @@ import { loadCatalog } from '../../catalog/load';
 import { loadStack } from '../../stacks/load';
 import { wholeNumber } from '../../text/arguments';
 import { exitCode, Failure } from '../../clients/failure';
-import { kubeconfigFor } from '../kubeconfig';
+import { kubeconfigHere } from '../../clients/kubeconfig';
 import { type KindResult, pushBackup } from '../metrics';
 import { openRegistry } from '../open-registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';
-import { PodExec } from './exec';
+import { PodExec } from '../../clients/pod-exec';
 import { backUp, type Outcome } from './run';
 import { type Kind, kinds } from './snapshots';
 import { type GitLabPlace, sourcesOf } from './sources';
@@ -31,15 +31,6 @@ function kindResults(
     const failed = outcomes.some((outcome) => outcome.kind === kind && outcome.result === 'failed');
     return { kind, failed, ...(whole && !failed ? { at: now } : {}) };
   });
-}
-
-/** By KUBECONFIG where it is set, otherwise as the Pod's own account. */
-async function podExec(): Promise<PodExec> {
-  if (process.env.KUBECONFIG) return new PodExec(await kubeconfigFor());
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  config.loadFromCluster();
-  return new PodExec(config);
 }
 
 const environmentOf = (): string => readSettings(['SWITCHYARD_ENVIRONMENT']).SWITCHYARD_ENVIRONMENT;
@@ -90,7 +81,7 @@ export function addBackupCommands(top: Command, shell: Shell): void {
               topologyProject: process.env.SWITCHYARD_TOPOLOGY_PROJECT || undefined,
             }),
             registry: () => openRegistry(readSettings(['REGISTRY', 'REGISTRY_PLAIN_HTTP'])),
-            exec: podExec,
+            exec: async () => new PodExec(await kubeconfigHere()),
             env: process.env,
           },
           wanted,

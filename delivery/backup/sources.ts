@@ -9,7 +9,7 @@ import type { StackSettings } from '../../stacks/schema';
 import type { Registry } from '../../clients/registry';
 import { readLedgers } from '../registry-gc';
 import { cloneUrl } from '../verify';
-import type { PodExec } from './exec';
+import type { PodExec } from '../../clients/pod-exec';
 import { type Database, databaseItems, databasePlace } from './kinds/databases';
 import { jenkinsItems, jenkinsPlace } from './kinds/jenkins';
 import { imageItems } from './kinds/registry';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { emptyLedger, LEDGER_PROJECT, parseLedger } from '../../catalog/ledger';
 import { readAgentStart } from '../agent-start';
-import { Cluster, podToken } from '../cluster';
+import { Cluster, podToken } from '../../clients/kubernetes-in-pod';
 import { exitCode, Failure } from '../../clients/failure';
 import { LEDGER_BRANCH, ledgerFile } from '../ledger';
 import { readSettings } from '../settings';

@@ -60,11 +60,3 @@ export function outOfSight(
     unseen: [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => ({ kind, count })),
   };
 }
-
-/** Contexts of the kubeconfig at hand. */
-export async function contexts(): Promise<ReadonlySet<string>> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  config.loadFromDefault();
-  return new Set(config.getContexts().map(({ name }) => name));
-}

@@ -9,9 +9,11 @@ import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../engine/operate';
 import { StepGatherer } from '../engine/steps';
-import { gitlabOf, readObject } from '../outside/clients';
+import { contextsHere } from '../../clients/kubeconfig';
+import { clusterOf } from '../outside/clusters';
+import { gitlabOf } from '../outside/gitlab';
 import { type Witnesses, withAuthors } from './authors';
-import { contexts, outOfSight } from './fenced';
+import { outOfSight } from './fenced';
 import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
 import { type DriftReport, driftLines, driftNote, driftSamples } from './tell';
 import { withUnfixed } from './unfixed';
@@ -33,7 +35,7 @@ function witnessesOf({ model }: Session, token: string): Witnesses {
   const { settings } = model;
   const gitlab = gitlabOf(settings, token);
   return {
-    object: (cluster, object) => readObject(settings, cluster, object),
+    object: (cluster, object) => clusterOf(settings, cluster).read(object),
     // An edition without audit events, or a token that may not read them, answers 403.
     gitlab: (path) => gitlab.page(path).catch(() => undefined),
   };
@@ -43,7 +45,7 @@ function witnessesOf({ model }: Session, token: string): Witnesses {
 async function look(session: Session, fenced: boolean, terminal: Terminal): Promise<DriftReport> {
   const { environment, gitlab } = session.model.settings;
   const gathered = new SeenGatherer();
-  const hidden = fenced ? outOfSight((await session.engine.state()).deployment, await contexts()) : undefined;
+  const hidden = fenced ? outOfSight((await session.engine.state()).deployment, await contextsHere()) : undefined;
   await watch(session, 'previewRefresh', terminal, {
     title: `drift of ${environment}`,
     exclude: hidden?.exclude,

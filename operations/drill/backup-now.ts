@@ -4,7 +4,7 @@ import { names } from '../../components/shared/naming';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
-import { type ClusterRole, createObject, readObject } from '../outside/clients';
+import { type ClusterRole, clusterOf } from '../outside/clusters';
 
 const cronJob = z.looseObject({
   // Not a record: the client's objects are instances of classes, which zod takes for none.
@@ -23,7 +23,7 @@ const PATIENCE_MS = 3_600_000;
 
 async function backUpCluster(settings: StackSettings, role: ClusterRole, name: string): Promise<void> {
   const namespace = namespacesOf(settings).backup;
-  const found = await readObject(settings, role, {
+  const found = await clusterOf(settings, role).read({
     apiVersion: 'batch/v1',
     kind: 'CronJob',
     metadata: { name: names.backup, namespace },
@@ -31,10 +31,10 @@ async function backUpCluster(settings: StackSettings, role: ClusterRole, name: s
   if (found === undefined) throw new Error(`there is no CronJob ${namespace}/${names.backup}`);
   const { spec } = cronJob.parse(found).spec.jobTemplate;
   const made = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace } };
-  await createObject(settings, role, { ...made, spec });
+  await clusterOf(settings, role).create({ ...made, spec });
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
-    const { status } = job.parse(await readObject(settings, role, made));
+    const { status } = job.parse(await clusterOf(settings, role).read(made));
     // Not its count of failed Pods: a job tries again.
     const is = (type: string) =>
       status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Model } from '../../components/model';
-import { PodExec } from '../../delivery/backup/exec';
+import { PodExec } from '../../clients/pod-exec';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
 import { namespacesOf } from '../../stacks/namespaces';
-import { type Gitlab, kubeConfigOf, readObject } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
+import type { Gitlab } from '../outside/gitlab';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
 
@@ -58,7 +59,7 @@ const workload = z.looseObject({
 async function imagesOf({ settings, modules }: Model): Promise<Record<string, string>> {
   const images: Record<string, string> = {};
   for (const { name } of modules) {
-    const found = await readObject(settings, 'production', {
+    const found = await clusterOf(settings, 'production').read({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name, namespace: namespacesOf(settings).production(name) },
@@ -72,7 +73,7 @@ async function imagesOf({ settings, modules }: Model): Promise<Record<string, st
 }
 
 async function rowsOf(model: Model): Promise<Record<string, string>> {
-  const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
+  const exec = new PodExec(await clusterOf(model.settings, 'production').config());
   const rows = [...databasesOf(model)].map(async ([item, { place, backup }]) => {
     if (!backup.fingerprint) return [];
     const printed = await exec.run(place, backup.fingerprint);
@@ -97,7 +98,7 @@ export function buildsIn(paths: string): Record<string, string> {
 
 async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
   if (settings.jenkins.existing) return {};
-  const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
+  const exec = new PodExec(await clusterOf(settings, 'ci').config());
   const printed = await exec.run(jenkinsPlace(settings), [
     'find',
     `${JENKINS_HOME}/jobs`,

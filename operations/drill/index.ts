@@ -9,7 +9,7 @@ import { elapsed } from '../cli/progress';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone } from '../engine/operate';
-import { gitlabOf } from '../outside/clients';
+import { gitlabOf } from '../outside/gitlab';
 import { foldersHere } from '../place';
 import { canaryOf, runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';

@@ -26,7 +26,7 @@ import type { Terminal } from '../cli/terminal';
 import { untilMigrationsEnd } from '../judge/migration-jobs';
 import { deployTeller, followModule } from '../judge/rolling';
 import { anonymousPushes } from '../outside/anonymous';
-import { patchObject } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { backendOf, foldersHere } from '../place';
 import { basisOf } from '../preview/basis';
 import { programHere } from '../program/program';
@@ -349,7 +349,7 @@ export async function operate(
         if (options.basis !== undefined) await assertBasis(session, options.basis);
         await untilMigrationsEnd(session.model, only, (text) => terminal.note(text));
         for (const one of growing.filter(({ byEngine }) => !byEngine))
-          await patchObject(session.model.settings, one.role, { ...grown(one) });
+          await clusterOf(session.model.settings, one.role).patch({ ...grown(one) });
       };
       const over = new AbortController();
       const { model } = session;

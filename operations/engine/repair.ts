@@ -2,7 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { providerName } from '../../delivery/preview/actions';
 import type { StackSettings } from '../../stacks/schema';
-import { gitlabOf, type ObjectName, readObject } from '../outside/clients';
+import type { ObjectName } from '../../clients/kubernetes';
+import { clusterOf } from '../outside/clusters';
+import { gitlabOf } from '../outside/gitlab';
 
 /** A resource whose creation began in a run that was killed before it could say how it ended. */
 export interface PendingCreate {
@@ -295,7 +297,7 @@ export async function settle(create: PendingCreate, world: World): Promise<Exist
 export function worldOf(settings: StackSettings, token: string): World {
   const gitlab = gitlabOf(settings, token);
   return {
-    object: (cluster, object) => readObject(settings, cluster, object),
+    object: (cluster, object) => clusterOf(settings, cluster).read(object),
     gitlab: gitlab.get,
     removeFromGitlab: gitlab.remove,
   };

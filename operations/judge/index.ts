@@ -20,7 +20,7 @@ import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';
 import type { Outcome } from '../cli/outcome';
 import { EXIT, Refusal } from '../cli/refusal';
-import { listObjects, readLog, readObject } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { foldersHere } from '../place';
 import { realClock } from './clock';
 import { failedMigration, migrationStage, untilMigrated } from './migration';
@@ -54,7 +54,7 @@ function looksAt(
 /** @param containers whose log is told: that of the first one that said something */
 function wordSources({ settings }: Model, module: Module, ...containers: string[]): WordSources {
   const namespace = namespacesOf(settings).production(module.name);
-  const list = (kind: string) => () => listObjects(settings, 'production', 'v1', kind, '', namespace);
+  const list = (kind: string) => () => clusterOf(settings, 'production').list('v1', kind, '', namespace);
   return {
     events: list('Event'),
     secrets: list('Secret'),
@@ -62,7 +62,7 @@ function wordSources({ settings }: Model, module: Module, ...containers: string[
       const of = async (previous: boolean): Promise<string | undefined> => {
         for (const container of containers) {
           const about = { namespace, name, container };
-          const said = await readLog(settings, 'production', about, { lines: 30, previous });
+          const said = await clusterOf(settings, 'production').log(about, { lines: 30, previous });
           if (said) return said;
         }
         return undefined;
@@ -88,7 +88,7 @@ async function migrationOf(
   const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace } };
   const ended = await untilMigrated(
     async () => {
-      const seen = migrationStage(await readObject(settings, 'production', job));
+      const seen = migrationStage(await clusterOf(settings, 'production').read(job));
       if (seen.stage === 'running') tell?.({ step: 'migration' });
       return seen;
     },
@@ -98,7 +98,7 @@ async function migrationOf(
   if (ended.stage !== 'failed') return { is: ended.stage === 'ran' ? 'ran' : 'none' };
   const sources = wordSources(model, module, MIGRATION_CONTAINER, WAITING_CONTAINER);
   const selector = selectorOf({ ...migrationPods(module), 'batch.kubernetes.io/job-name': name });
-  const pods = await listObjects(settings, 'production', 'v1', 'Pod', selector, namespace);
+  const pods = await clusterOf(settings, 'production').list('v1', 'Pod', selector, namespace);
   const events = await sources.events().catch(() => []);
   const failed = failedMigration(ended, podsOf(pods, image), events);
   return { is: 'failed', words: { ...(await wordsOf(failed, sources)), migration: 'failed' } };

@@ -4,7 +4,7 @@ import { MIGRATION, migrationSeconds } from '../../components/production/migrati
 import { rolloutOf } from '../../components/production/workload';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
-import { listObjects } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { type Clock, realClock } from './clock';
 import { migrationStage } from './migration';
 
@@ -43,10 +43,7 @@ export async function untilNoneMigrates(
 
 /** Jobs of a module's migrations. */
 export const listMigrations = (settings: StackSettings, { name }: Pick<Module, 'name'>) =>
-  listObjects(
-    settings,
-    'production',
-    'batch/v1',
+  clusterOf(settings, 'production').list('batch/v1',
     'Job',
     `app.kubernetes.io/component=${MIGRATION}`,
     namespacesOf(settings).production(name),

@@ -12,7 +12,7 @@ import {
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { isOfOneModule, secretSources } from '../../stacks/secrets';
-import { listObjects, readObject } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { migrationStage } from './migration';
 import { listMigrations } from './migration-jobs';
 import { deploymentSchema, podsOf } from './verdict';
@@ -39,12 +39,12 @@ export const selectorOf = (labels: Readonly<Record<string, string>>): string =>
 export async function readRollout(settings: StackSettings, module: Module) {
   const namespace = namespacesOf(settings).production(module.name);
   const [deployment, pods] = await Promise.all([
-    readObject(settings, 'production', {
+    clusterOf(settings, 'production').read({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name: module.name, namespace },
     }),
-    listObjects(settings, 'production', 'v1', 'Pod', selectorOf(modulePods(module)), namespace),
+    clusterOf(settings, 'production').list('v1', 'Pod', selectorOf(modulePods(module)), namespace),
   ]);
   return { deployment, pods };
 }

@@ -1,10 +1,9 @@
 import { parseLedger } from '../../catalog/ledger';
 import { ProblemsError } from '../../catalog/problems';
-import { answered, whyNot } from '../../clients/kubernetes';
+import { Kubernetes, whyNot } from '../../clients/kubernetes';
 import { fetchLedger } from '../../components/ask-gitlab';
 import { topologyBoxes } from '../../components/boxes';
 import { lookUp } from '../../components/lookups';
-import { kubeconfigFor } from '../../delivery/kubeconfig';
 import { missingSecrets, neededSecrets, secretSources, stackVariables } from '../../stacks/secrets';
 import type { Terminal } from '../cli/terminal';
 import { type Session, withSession } from '../engine/operate';
@@ -14,10 +13,9 @@ import { recordedValues } from './recorded';
 
 /** Kubernetes' list of a cluster's nodes, or why it could not be asked, which the note then says. */
 async function nodeList(context: string): Promise<unknown> {
-  const { CoreV1Api } = await import('@kubernetes/client-node');
+  const cluster = new Kubernetes({ context, policy: { attempts: 3 } });
   try {
-    const api = (await kubeconfigFor(context)).makeApiClient(CoreV1Api);
-    const { items } = await answered(() => api.listNode(), { policy: { attempts: 3 } });
+    const items = await cluster.nodes();
     return {
       items: items.map(({ metadata, spec, status }) => ({
         metadata: { name: metadata?.name ?? '' },

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { STATUS_NAME } from '../../catalog/status';
 import { projectPath } from '../../stacks/gitlab';
 import type { StackSettings } from '../../stacks/schema';
-import type { Gitlab } from '../outside/clients';
+import type { Gitlab } from '../outside/gitlab';
 
 /** The file that a canary changes: nothing reads it. */
 export const CANARY_FILE = '.switchyard-canary';

@@ -13,7 +13,8 @@ import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone, requireSecrets, type Session, withSession } from '../engine/operate';
 import { isRealResource } from '../engine/urns';
-import { gitlabOf, listObjects } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
+import { gitlabOf } from '../outside/gitlab';
 import { foldersHere } from '../place';
 import { type Chosen, chooseBackup, momentOf, openBackup } from './backup';
 import { sendCanary, stamped } from './canary';
@@ -149,10 +150,7 @@ async function prepare(environment: string, options: RebuildOptions, terminal: T
     gitlab: gitlabOf(settings, secrets.gitlabToken),
     namespaces: async (role) =>
       namespaceNames(
-        await listObjects(
-          settings,
-          role,
-          'v1',
+        await clusterOf(settings, role).list('v1',
           'Namespace',
           `app.kubernetes.io/part-of=switchyard,switchyard.dev/environment=${environment}`,
         ),

@@ -6,7 +6,7 @@ import { JENKINS_USER } from '../../components/jenkins/names';
 import type { Model } from '../../components/model';
 import { restrictedPod } from '../../components/shared/kubernetes';
 import { labels } from '../../components/shared/naming';
-import { type Place, PodExec } from '../../delivery/backup/exec';
+import { type Place, PodExec } from '../../clients/pod-exec';
 import { type Database, restoreDatabase } from '../../delivery/backup/kinds/databases';
 import { restoreJenkinsHome } from '../../delivery/backup/kinds/jenkins';
 import { imageOf, restoreImage } from '../../delivery/backup/kinds/registry';
@@ -17,18 +17,9 @@ import { databasesOf as everyDatabase } from '../../delivery/backup/sources';
 import { imageFor } from '../../stacks/load';
 import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
-import {
-  type ClusterRole,
-  createObject,
-  type Gitlab,
-  gitlabOf,
-  kubeConfigOf,
-  type ObjectName,
-  readObject,
-  removeObject,
-  scaleTo,
-  type WholeObject,
-} from '../outside/clients';
+import type { ObjectName, WholeObject } from '../../clients/kubernetes';
+import { type ClusterRole, clusterOf } from '../outside/clusters';
+import { type Gitlab, gitlabOf } from '../outside/gitlab';
 import { registryOf } from '../outside/registry';
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
@@ -169,10 +160,10 @@ export const databasesOf = ({ modules, catalog, settings }: Model): Map<string, 
 
 /** Tells a workload to have no Pods; with `pod`, waits until that one is gone. */
 async function stop(model: Model, role: ClusterRole, workload: ObjectName, pod?: string): Promise<void> {
-  await scaleTo(model.settings, role, workload, 0);
+  await clusterOf(model.settings, role).scale(workload, 0);
   if (!pod) return;
   const { namespace } = workload.metadata;
-  await removeObject(model.settings, role, {
+  await clusterOf(model.settings, role).remove({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: pod, namespace },
@@ -196,7 +187,7 @@ export async function wake(
 export async function restoreDatabases(restoring: Restoring): Promise<void> {
   if (kept(restoring, targetOf.databases)) return;
   const { model, restic, chosen, journal, note } = restoring;
-  const exec = new PodExec(await kubeConfigOf(model.settings, 'production'));
+  const exec = new PodExec(await clusterOf(model.settings, 'production').config());
   const databases = databasesOf(model);
   const ofModules = new Map<string, (readonly [Snapshot, Database])[]>();
   for (const snapshot of ofKind(chosen, 'databases')) {
@@ -230,8 +221,8 @@ export async function restoreDatabases(restoring: Restoring): Promise<void> {
     // Also where a rebuild that was killed had filled them.
     if (over && declared)
       await wake(declared, {
-        read: () => readObject(model.settings, 'production', workload),
-        scale: (pods) => scaleTo(model.settings, 'production', workload, pods),
+        read: () => clusterOf(model.settings, 'production').read(workload),
+        scale: (pods) => clusterOf(model.settings, 'production').scale(workload, pods),
       });
   });
 }
@@ -293,16 +284,16 @@ export async function restoreJenkins(restoring: Restoring): Promise<void> {
       kind: 'StatefulSet',
       metadata: { name: 'jenkins', namespace: namespacesOf(model.settings).ci },
     };
-    if ((await readObject(settings, 'ci', controller)) !== undefined) {
+    if ((await clusterOf(settings, 'ci').read(controller)) !== undefined) {
       await stop(model, 'ci', controller, 'jenkins-0');
     }
     const { pod, place } = homePod(model);
     try {
-      await createObject(settings, 'ci', pod);
-      const exec = new PodExec(await kubeConfigOf(settings, 'ci'));
+      await clusterOf(settings, 'ci').create(pod);
+      const exec = new PodExec(await clusterOf(settings, 'ci').config());
       await restoreJenkinsHome(restic, snapshot, exec, place, HOME);
     } finally {
-      await removeObject(settings, 'ci', pod);
+      await clusterOf(settings, 'ci').remove(pod);
     }
     return 'restored';
   });

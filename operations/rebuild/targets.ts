@@ -5,7 +5,8 @@ import type { Kind } from '../../delivery/backup/snapshots';
 import { isOneCluster } from '../../stacks/clusters';
 import { projectPath } from '../../stacks/gitlab';
 import { EXIT, Refusal } from '../cli/refusal';
-import type { ClusterRole, Gitlab } from '../outside/clients';
+import type { ClusterRole } from '../outside/clusters';
+import type { Gitlab } from '../outside/gitlab';
 
 /** What a rebuild fills. */
 export const targetNames = ['gitlab', 'ci', 'production'] as const;

@@ -10,7 +10,7 @@ import { type Folders, loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import { Secrets, versionOf } from '../../components/shared/secrets';
-import { PodExec } from '../../delivery/backup/exec';
+import { PodExec } from '../../clients/pod-exec';
 import { redact } from '../../text/hide';
 import { assertRules } from '../../rules/assert';
 import { isOneCluster } from '../../stacks/clusters';
@@ -23,7 +23,7 @@ import type { Outcome } from '../cli/outcome';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone, operate, requireSecrets, withSession } from '../engine/operate';
-import { kubeConfigOf, listObjects, readObject } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { foldersHere } from '../place';
 import { openBackupWith } from '../rebuild/backup';
 import {
@@ -121,7 +121,7 @@ const activeJob = z.looseObject({ status: z.looseObject({ active: z.number().def
 
 /** The password that the backups' own jobs have now. */
 async function keyInUse({ settings }: Model): Promise<string | undefined> {
-  const found = await readObject(settings, 'ci', {
+  const found = await clusterOf(settings, 'ci').read({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { name: names.backup, namespace: namespacesOf(settings).backup },
@@ -156,7 +156,7 @@ function backupHolder(model: Model): Holder {
       await until('a backup still runs with the old key', BACKUP_MS, async () => {
         const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
         const jobs = await Promise.all(
-          roles.map((role) => listObjects(settings, role, 'batch/v1', 'Job', selector)),
+          roles.map((role) => clusterOf(settings, role).list('batch/v1', 'Job', selector)),
         );
         return !jobs.flat().some((job) => activeJob.parse(job).status.active > 0);
       });
@@ -168,7 +168,7 @@ function backupHolder(model: Model): Holder {
 async function holdersOf(model: Model, purposes: readonly string[]): Promise<Holder[]> {
   const { databases } = databasesOf(model, purposes);
   const exec =
-    databases.length > 0 ? new PodExec(await kubeConfigOf(model.settings, 'production')) : undefined;
+    databases.length > 0 ? new PodExec(await clusterOf(model.settings, 'production').config()) : undefined;
   return [
     ...databases.flatMap((database) => (exec ? [databaseHolder(database, exec)] : [])),
     ...(purposes.includes(KEY_PURPOSE) ? [backupHolder(model)] : []),

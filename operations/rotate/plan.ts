@@ -17,7 +17,7 @@ import { loginPurpose } from '../../components/shared/registry-login';
 import { isWithin } from '../../components/shared/rotation';
 import { versionOf } from '../../components/shared/secrets';
 import { moduleProductionSpec } from '../../components/specs';
-import type { Place } from '../../delivery/backup/exec';
+import type { Place } from '../../clients/pod-exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import type { SecretSettings } from '../../stacks/rotation';
 import { EXIT, Refusal } from '../cli/refusal';

@@ -13,7 +13,7 @@ import { secretSources } from '../../stacks/secrets';
 import type { CommonOptions, Outcome } from '../cli/outcome';
 import type { Terminal } from '../cli/terminal';
 import { kept, untilInterrupted, watchUntilEnded } from '../cli/watch';
-import { listObjects, readLog } from '../outside/clients';
+import { clusterOf } from '../outside/clusters';
 import { foldersHere } from '../place';
 import { openBackup } from '../rebuild/backup';
 import { lastBuildUrl, readStatus, type Sources } from './read';
@@ -51,34 +51,22 @@ function sourcesOf({ settings }: Model): Sources {
         (events) => modules.every((name) => events.some(({ module }) => module === name)),
       ),
     workloads: (kind) =>
-      listObjects(
-        settings,
-        'production',
-        'apps/v1',
+      clusterOf(settings, 'production').list('apps/v1',
         kind,
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
     autoscalers: () =>
-      listObjects(
-        settings,
-        'production',
-        'autoscaling/v2',
+      clusterOf(settings, 'production').list('autoscaling/v2',
         'HorizontalPodAutoscaler',
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
     reload: () =>
-      readLog(
-        settings,
-        'ci',
-        { namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
+      clusterOf(settings, 'ci').log({ namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
         { lines: 1, previous: false },
       ),
     reconciler: async () => {
       const { reconciler: namespace } = namespacesOf(settings);
-      const pods = await listObjects(
-        settings,
-        'ci',
-        'v1',
+      const pods = await clusterOf(settings, 'ci').list('v1',
         'Pod',
         `app.kubernetes.io/name=${names.reconciler}`,
         namespace,
@@ -87,16 +75,13 @@ function sourcesOf({ settings }: Model): Sources {
       const name = pod?.metadata?.name;
       if (name === undefined) return undefined;
       const container = 'delivery';
-      return readLog(settings, 'ci', { namespace, name, container }, { lines: 200, previous: false });
+      return clusterOf(settings, 'ci').log({ namespace, name, container }, { lines: 200, previous: false });
     },
     backups: () => openRepository(settings).holdings(),
     backupJobs: async () => {
       const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
       const jobs = roles.map((role) =>
-        listObjects(
-          settings,
-          role,
-          'batch/v1',
+        clusterOf(settings, role).list('batch/v1',
           'Job',
           `app.kubernetes.io/component=backup,switchyard.dev/environment=${environment}`,
         ),

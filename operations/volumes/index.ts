@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Model } from '../../components/model';
 import type { StackSettings } from '../../stacks/schema';
-import { type ClusterRole, listObjects, readObject } from '../outside/clients';
+import { type ClusterRole, clusterOf } from '../outside/clusters';
 import { type Growth, growthFault, growthOf, type Progress, progressOf, wantedClaims } from './growth';
 
 const SERVICES = 'app.kubernetes.io/component=service';
@@ -35,11 +35,11 @@ export async function growingVolumes(model: Model, note: (text: string) => void)
       const kind = 'PersistentVolumeClaim';
       found.set(
         keyOf(role, namespace, name),
-        await readObject(settings, role, { apiVersion: 'v1', kind, metadata: { namespace, name } }),
+        await clusterOf(settings, role).read({ apiVersion: 'v1', kind, metadata: { namespace, name } }),
       );
     }
     if (mine.every(({ declared }) => declared)) return;
-    for (const claim of await listObjects(settings, role, 'v1', 'PersistentVolumeClaim', SERVICES)) {
+    for (const claim of await clusterOf(settings, role).list('v1', 'PersistentVolumeClaim', SERVICES)) {
       const { metadata } = claim as { metadata?: { namespace?: string; name?: string } };
       found.set(keyOf(role, metadata?.namespace, metadata?.name), claim);
     }
@@ -52,7 +52,7 @@ export async function growingVolumes(model: Model, note: (text: string) => void)
       const metadata = { name };
       const kind = 'StorageClass';
       try {
-        const it = await readObject(settings, role, { apiVersion: 'storage.k8s.io/v1', kind, metadata });
+        const it = await clusterOf(settings, role).read({ apiVersion: 'storage.k8s.io/v1', kind, metadata });
         return (it as { allowVolumeExpansion?: boolean } | undefined)?.allowVolumeExpansion === true;
       } catch (error) {
         unseen(`Class ${name} of the cluster ${role}`)(error);
@@ -75,7 +75,7 @@ export async function untilGrown(
   const one = async (growth: Growth): Promise<string[]> => {
     const { role, namespace, claim: name, to } = growth;
     for (;;) {
-      const progress: Progress = await readObject(settings, role, {
+      const progress: Progress = await clusterOf(settings, role).read({
         ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name } },
       }).then(
         (there) => progressOf(there, to),

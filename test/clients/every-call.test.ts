@@ -18,10 +18,8 @@ const GIT = ['clients/git.ts'];
 
 /** Files that ask a cluster by its client library, and how each call has its limits. */
 const CLUSTER: Readonly<Record<string, string>> = {
-  'operations/outside/clients.ts':
-    'each call goes through `asked`, which is `answered()` of clients/kubernetes.ts',
-  'operations/preview/gather.ts': 'the same',
-  'delivery/backup/exec.ts': 'has the policy by retry(), and ends what stands still',
+  'clients/kubernetes.ts': 'each call goes through `answered()`',
+  'clients/pod-exec.ts': 'has the policy by retry(), and ends what stands still',
 };
 
 /** Files that start a program, and what ends it. */

@@ -1,6 +1,7 @@
 import { ProblemsError } from '../../catalog/problems';
 import { wantedBoxes } from '../../components/boxes';
-import { type Ask, lookUp, serverOf } from '../../components/lookups';
+import { serverOf } from '../../clients/kubeconfig';
+import { type Ask, lookUp } from '../../components/lookups';
 import type { Model } from '../../components/model';
 import { modelOf } from '../support/model';
 

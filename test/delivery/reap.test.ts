@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import type { Kind, Metadata } from '../../delivery/cluster';
-import { Cluster } from '../../delivery/cluster';
+import type { Kind, Metadata } from '../../clients/kubernetes-in-pod';
+import { Cluster } from '../../clients/kubernetes-in-pod';
 import { decideReap, reap, reapSelector } from '../../delivery/reap';
 
 const NOW = 1_800_000_000;

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialiseLedger } from '../../catalog/ledger';
-import type { Kind, Metadata } from '../../delivery/cluster';
+import type { Kind, Metadata } from '../../clients/kubernetes-in-pod';
 import { GitLabError, type MergeRequest } from '../../delivery/gitlab';
 import { Registry } from '../../clients/registry';
 import { type CollectRequest, collectRegistry, readLedgers, requestState } from '../../delivery/registry-gc';

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { PodExec } from '../../../delivery/backup/exec';
+import { PodExec } from '../../../clients/pod-exec';
 import {
   type Database,
   databaseItems,

@@ -5,7 +5,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { LEDGER_PROJECT } from '../../../catalog/ledger';
 import { loadCatalog } from '../../../catalog/load';
 import { Secrets } from '../../../components/shared/secrets';
-import { PodExec } from '../../../delivery/backup/exec';
+import { PodExec } from '../../../clients/pod-exec';
 import { databasePlace, restoreDatabase } from '../../../delivery/backup/kinds/databases';
 import { Restic } from '../../../delivery/backup/restic';
 import { snapshotsAt } from '../../../delivery/backup/snapshots';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PatchStrategy, StorageV1Api, setHeaderOptions } from '@kubernetes/client-node';
 import type { Model } from '../../../components/model';
 import { sleep } from '../../../lab/machine/process';
-import { patchObject } from '../../../operations/outside/clients';
+import { clusterOf } from '../../../operations/outside/clusters';
 import { growingVolumes } from '../../../operations/volumes';
 import { grown, type growthOf, type Wanted, wantedClaims } from '../../../operations/volumes/growth';
 import { modelOf } from '../../support/model';
@@ -127,7 +127,7 @@ test('a service’s volume grows by what `up` sends, and one that is declared by
   ];
   expect({ growing, notes }).toEqual({ growing: both, notes: [] });
   for (const one of growing as Awaited<ReturnType<typeof growthOf>>)
-    if (!one.byEngine) await patchObject(model.settings, one.role, { ...grown(one) });
+    if (!one.byEngine) await clusterOf(model.settings, one.role).patch({ ...grown(one) });
   expect(await sizeOf(service)).toBe('20Gi');
   await sized(registry, registry.storage);
   expect(await sizeOf(registry)).toBe('30Gi');
@@ -144,7 +144,7 @@ test('what no driver gave is taken back to more than there is, and no further', 
   await expect(sized(service, '1Gi')).rejects.toMatchObject({ code: 422 });
   const { growing } = await looked(model);
   for (const one of growing as Awaited<ReturnType<typeof growthOf>>)
-    if (!one.byEngine) await patchObject(model.settings, one.role, { ...grown(one) });
+    if (!one.byEngine) await clusterOf(model.settings, one.role).patch({ ...grown(one) });
   expect(await sizeOf(service)).toBe('2Gi');
   await given(service, '2Gi');
   await given(found(model, CLAIMS.registry), '30Gi');

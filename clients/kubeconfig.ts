@@ -52,3 +52,46 @@ export async function kubeconfigFor(context?: string, text?: string): Promise<Ku
   }
   return config;
 }
+
+/** The kubeconfig that `KUBECONFIG` names; without that variable, the Pod's own account. */
+export async function kubeconfigHere(): Promise<KubeConfig> {
+  if (process.env.KUBECONFIG) return kubeconfigFor();
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  config.loadFromCluster();
+  return config;
+}
+
+/** Contexts of the kubeconfig at hand. */
+export async function contextsHere(): Promise<ReadonlySet<string>> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  config.loadFromDefault();
+  return new Set(config.getContexts().map(({ name }) => name));
+}
+
+const kubeconfigShape = z.looseObject({
+  contexts: z.array(z.looseObject({ name: z.string(), context: z.looseObject({ cluster: z.string() }) })),
+  clusters: z.array(z.looseObject({ name: z.string(), cluster: z.looseObject({ server: z.string() }) })),
+});
+
+/** The API server that a context of these kubeconfigs names; the first file that knows it wins, as for kubectl. */
+export function serverOf(context: string, texts: readonly string[]): string | undefined {
+  const files = texts.map((text) => kubeconfigShape.safeParse(parse(text)).data);
+  const cluster = files.flatMap((file) => file?.contexts ?? []).find(({ name }) => name === context)
+    ?.context.cluster;
+  return files.flatMap((file) => file?.clusters ?? []).find(({ name }) => name === cluster)?.cluster.server;
+}
+
+/** The kubeconfigs that are read where no text is given: the files of `KUBECONFIG`, else `~/.kube/config`, as far as they are there. */
+export function kubeconfigTexts(text: string | undefined): string[] {
+  if (text) return [text];
+  const paths = process.env.KUBECONFIG?.split(delimiter).filter((path) => path !== '');
+  return (paths ?? [join(homedir(), '.kube', 'config')]).flatMap((path) => {
+    try {
+      return [readFileSync(path, 'utf8')];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { askText, type Unanswered } from '../clients/ask';
-import type { Policy } from '../clients/retry';
+import { askText, type Unanswered } from './ask';
+import type { Policy } from './retry';
 import { parseJson } from '../text/json';
-import { exitCode, Failure } from '../clients/failure';
+import { exitCode, Failure } from './failure';
 
 const metadataSchema = z.object({
   name: z.string(),
@@ -51,7 +51,10 @@ export function podToken(file = '/var/run/secrets/kubernetes.io/serviceaccount/t
   }
 }
 
-/** The few requests to the Kubernetes API that clean-up and builds make, over fetch: no client library, no kubectl. */
+/**
+ * The few requests to the Kubernetes API that clean-up and builds make from their Pods, over fetch: no kubectl, and not
+ * Kubernetes' own client (`kubernetes.ts`), which is large to load for one request and cannot ask for metadata alone.
+ */
 export class Cluster {
   constructor(private readonly options: ClusterOptions) {}
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kubeconfigFor } from '../../delivery/kubeconfig';
+import { kubeconfigFor } from '../../clients/kubeconfig';
 
 const text = (user: string) => `apiVersion: v1
 kind: Config

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gitlabOf, readLog } from '../../../operations/outside/clients';
+import { clusterOf } from '../../../operations/outside/clusters';
+import { gitlabOf } from '../../../operations/outside/gitlab';
 import { modelOf } from '../../support/model';
 
 const pod = { namespace: 'prod-orders', name: 'orders-1', container: 'orders' };
@@ -48,12 +49,12 @@ const { settings } = modelOf({ clusters: 'ci: { context: one }, production: { co
 
 test('a log is asked for again when the API server is busy, and once when there is none', async () => {
   statuses = [503, 429];
-  expect(await readLog(settings, 'production', pod, which)).toBe('its last line');
+  expect(await clusterOf(settings, 'production').log(pod, which)).toBe('its last line');
   expect(asked).toBe(3);
   statuses = [400];
-  expect(await readLog(settings, 'production', pod, which)).toBeUndefined();
+  expect(await clusterOf(settings, 'production').log(pod, which)).toBeUndefined();
   statuses = [403];
-  await expect(readLog(settings, 'production', pod, which)).rejects.toThrow('403');
+  await expect(clusterOf(settings, 'production').log(pod, which)).rejects.toThrow('403');
   expect(asked).toBe(5);
 });
 
