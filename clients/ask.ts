@@ -3,6 +3,10 @@ import { type Clock, isTransient, type Policy, retry, retryAfterMs } from './ret
 export interface Asking {
   /** Whether a second time changes nothing more. @default GET, HEAD, PUT and DELETE, unless the body is a stream */
   readonly repeatable?: boolean;
+  /** Statuses beyond those of {@link isTransient} that a later try may mend. @default none */
+  readonly mendable?: readonly number[];
+  /** Bytes of an answer that are read as text. @default all */
+  readonly most?: number;
   /** @default that of `retry.ts`, for each key that is missing */
   readonly policy?: Partial<Policy>;
   readonly clock?: Clock;
@@ -63,6 +67,22 @@ export class Unanswered extends Error {
   }
 }
 
+/** An answer is larger than any that is read. */
+export class TooLarge extends Error {}
+
+/** @throws TooLarge */
+async function textOf(response: Response, most: number | undefined): Promise<string> {
+  if (most === undefined) return response.text();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > most) throw new TooLarge(`it is larger than ${most} bytes`);
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
 /**
  * Asks over HTTP under the one policy: each try has its time-out, the body's last byte included, and what is repeatable
  * is tried again when no answer came, or one that passes.
@@ -70,7 +90,7 @@ export class Unanswered extends Error {
  *   hear what stands in no `Authorization`: for storages that a registry or Git LFS sends on to
  * @param read gets the body, within the same time-out
  * @returns the last answer, whatever its status, and what `read` gave of it
- * @throws {@link Unanswered} with the reason of the last try
+ * @throws {@link Unanswered} with the reason of the last try; {@link TooLarge}
  */
 export async function ask<T>(
   url: string,
@@ -81,22 +101,21 @@ export async function ask<T>(
   const { body, method = 'GET' } = init;
   const repeatable =
     asking.repeatable ?? (/^(GET|HEAD|PUT|DELETE)$/.test(method) && !(body instanceof ReadableStream));
-  const clock = asking.clock;
+  const { clock, mendable = [], most } = asking;
   const once = async (timeoutMs: number) => {
     const response = await fetchThere(url, {
       ...init,
       signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
     });
-    if (isTransient(response.status)) {
-      throw new Passing(response, await response.text());
-    }
+    if (isTransient(response.status) || mendable.includes(response.status))
+      throw new Passing(response, await textOf(response, most));
     return { response, body: await read(response) };
   };
   try {
     return await retry(once, {
       // Of too many requests none was carried out.
       again: (error) =>
-        !(error instanceof SentOn) &&
+        !(error instanceof SentOn || error instanceof TooLarge) &&
         (repeatable ||
           (error instanceof Passing && error.response.status === 429 && !(body instanceof ReadableStream))),
       after: (error) =>
@@ -112,10 +131,11 @@ export async function ask<T>(
       const last = new Response(error.said, { status, headers });
       return { response: last, body: await read(last) };
     }
+    if (error instanceof TooLarge) throw error;
     throw new Unanswered(reasonOf(error));
   }
 }
 
 /** The same, with the body as text. */
 export const askText = (url: string, init: RequestInit = {}, asking: Asking = {}) =>
-  ask(url, init, (response) => response.text(), asking);
+  ask(url, init, (response) => textOf(response, asking.most), asking);

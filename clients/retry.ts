@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The one policy of retries and time-outs: of HTTP by `ask.ts` and `delivery/gitlab.ts` (GitLab, the registry, Jenkins, what
- * receives metrics), of Kubernetes by `kubernetes.ts` where its client asks and by `ask.ts` elsewhere, of git by
+ * The one policy of retries and time-outs: of HTTP by `ask.ts` (GitLab, the registry, Jenkins, what receives
+ * metrics), of Kubernetes by `kubernetes.ts` where its client asks and by `ask.ts` elsewhere, of git by
  * `git.ts`, of opening restic's repository. Two programs try an S3 storage again by themselves, so that theirs is
  * only limited: Pulumi's commands on a state in all, restic by how long it stands still. `up`, `preview` and `destroy` take
  * as long as the engine takes.

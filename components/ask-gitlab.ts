@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Ledger, parseLedger } from '../catalog/ledger';
 import { ProblemsError } from '../catalog/problems';
-import { askText, type Unanswered } from '../clients/ask';
+import { GitLabApi, GitLabError } from '../clients/gitlab-api';
 import { secretSources } from '../stacks/secrets';
 import { type BoxDeclaration, wantedBoxes } from './boxes';
 import { lookUp } from './lookups';
@@ -49,27 +49,26 @@ export async function fetchLedger(
 ): Promise<string> {
   const project = encodeURIComponent(`${group}/${names.ledgerProject}`);
   const file = `${environment}.yaml`;
-  const address = `${url}/api/v4/projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
-  const unreachable = (what: string, remedy: string) =>
+  const fault = (what: string, remedy: string) =>
     new ProblemsError([{ file: `${names.ledgerProject}/${file}`, what, remedy }]);
-  const headers = { 'PRIVATE-TOKEN': token };
-  const { response, body } = await askText(address, { headers }, { policy: { attempts: 4 } }).catch(
-    (error: Unanswered) => {
-      throw unreachable(
-        `GitLab at ${url} does not answer (${error.reason}).`,
+  const api = new GitLabApi({ url, token, policy: { attempts: 4 } });
+  const path = `projects/${project}/repository/files/${encodeURIComponent(file)}/raw?ref=main`;
+  const text = await api.text(path).catch((error: unknown) => {
+    if (!(error instanceof GitLabError)) throw error;
+    const { status, detail } = error;
+    if (status === 0)
+      throw fault(
+        `GitLab at ${url} does not answer (${detail}).`,
         'Check gitlab.url and that GitLab runs.',
       );
-    },
-  );
-  if (response.status === 404) return '';
-  if (response.status === 401 || response.status === 403) {
-    throw unreachable(
-      `GitLab refuses the token (${response.status}).`,
-      `Give a token with the api scope in ${secretSources.gitlabToken}.`,
-    );
-  }
-  if (!response.ok) throw unreachable(`GitLab answers ${response.status}.`, 'Look at its log.');
-  return body;
+    if (status === 401 || status === 403)
+      throw fault(
+        `GitLab refuses the token (${status}).`,
+        `Give a token with the api scope in ${secretSources.gitlabToken}.`,
+      );
+    throw fault(`GitLab answers ${status}.`, 'Look at its log.');
+  });
+  return text ?? '';
 }
 
 /**

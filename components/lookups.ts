@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../catalog/problems';
 import { folded } from '../catalog/shapes';
-import { askText, type Unanswered } from '../clients/ask';
+import { GitLabApi, GitLabError, NO_JSON } from '../clients/gitlab-api';
 import { kubeconfigTexts, serverOf } from '../clients/kubeconfig';
 import type { Policy } from '../clients/retry';
 import { projectPath } from '../stacks/gitlab';
@@ -21,31 +21,27 @@ export function gitlabOf(
   file: string,
   policy: Partial<Policy> = { attempts: 4 },
 ): Ask {
-  return async (path) => {
-    const trouble = (what: string, remedy: string) =>
-      new ProblemsError([{ file, key: 'config.gitlab.url', what, remedy }]);
-    const headers = { 'PRIVATE-TOKEN': token };
-    const { response, body } = await askText(`${url}/api/v4/${path}`, { headers }, { policy }).catch(
-      (error: Unanswered) => {
+  const api = new GitLabApi({ url, token, policy });
+  const trouble = (what: string, remedy: string) =>
+    new ProblemsError([{ file, key: 'config.gitlab.url', what, remedy }]);
+  return (path) =>
+    api.page(path).catch((error: unknown) => {
+      if (!(error instanceof GitLabError)) throw error;
+      const { status, detail } = error;
+      const asked = `GET ${path.split('?')[0]}`;
+      if (status === 403) return undefined;
+      if (status === 0)
         throw trouble(
-          `GitLab at ${url} does not answer (${error.reason}).`,
+          `GitLab at ${url} does not answer (${detail}).`,
           'Check the address and that GitLab runs.',
         );
-      },
-    );
-    if (response.ok) {
-      try {
-        return JSON.parse(body);
-      } catch {
+      if (status === NO_JSON)
         throw trouble(
-          `what answers at ${url} is no GitLab: GET ${path.split('?')[0]} gives no JSON.`,
+          `what answers at ${url} is no GitLab: ${asked} gives no JSON.`,
           'Check the address, and what stands between.',
         );
-      }
-    }
-    if (response.status === 404 || response.status === 403) return undefined;
-    throw trouble(`GitLab answers ${response.status} to GET ${path.split('?')[0]}.`, 'Check the token.');
-  };
+      throw trouble(`GitLab answers ${status} to ${asked}.`, 'Check the token.');
+    });
 }
 
 const identified = z.looseObject({ id: z.number() });

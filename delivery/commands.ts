@@ -29,7 +29,7 @@ import { exitCode, Failure } from '../clients/failure';
 import { asksOthers, noHistory, readHistory, readOthers, withFlaky, withHistory } from './flaky';
 import { openGate } from './gate';
 import { WorkingCopy } from '../clients/git';
-import { GitLab } from './gitlab';
+import { GitLab } from '../clients/gitlab';
 import {
   imageTag,
   readGateToken,

@@ -8,7 +8,7 @@ import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from '../clients/git';
-import type { CommitState, GitLab, MergeRequest } from './gitlab';
+import type { CommitState, GitLab, MergeRequest } from '../clients/gitlab';
 import {
   changeLedger,
   type LedgerChange,

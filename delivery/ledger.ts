@@ -9,7 +9,8 @@ import {
   stateOf,
   withState,
 } from '../catalog/ledger';
-import { type GitLab, GitLabError, isUnheard, isUsername, type ListedCommit } from './gitlab';
+import { type GitLab, isUsername, type ListedCommit } from '../clients/gitlab';
+import { GitLabError, isUnheard } from '../clients/gitlab-api';
 
 // The release ledger as GitLab has it: what it says now, what it said before, and the one way of changing it. What was
 // released stands in the file; the commits' messages only tell where to look, and who and why.

@@ -13,7 +13,7 @@ import {
   whyNotCovered,
 } from './deploy';
 import { exitCode, Failure } from '../clients/failure';
-import type { GitLab } from './gitlab';
+import type { GitLab } from '../clients/gitlab';
 import { repositoryOf } from './image';
 import { currentLedger, type LedgerPlace, proposeChanges, short } from './ledger';
 import { marker, type NoteReading, readNote } from './note';

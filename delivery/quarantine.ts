@@ -8,7 +8,7 @@ import {
 import { unicodeEscape } from '../text/unicode';
 import type { Certificate, Tests } from './certificate';
 import type { WorkingCopy } from '../clients/git';
-import type { GitLab } from './gitlab';
+import type { GitLab } from '../clients/gitlab';
 import type { Found, Seen } from './verdict';
 
 // Tests that a module's repository says may fail. What a merge request brings is its author's word until it is merged, so the

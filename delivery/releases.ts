@@ -1,6 +1,6 @@
 import { type Ledger, type ModuleState, type Release, stateOf, type TakenBack } from '../catalog/ledger';
 import { exitCode, Failure } from '../clients/failure';
-import type { GitLab } from './gitlab';
+import type { GitLab } from '../clients/gitlab';
 import {
   changeLedger,
   currentLedger,

@@ -1,5 +1,5 @@
 import { STATUS_NAME } from '../catalog/status';
-import type { CommitStatus, GitLab } from './gitlab';
+import type { CommitStatus, GitLab } from '../clients/gitlab';
 
 // What our statuses say first, where that is read again: a status is the only memory of what became of a build.
 

@@ -1,6 +1,6 @@
 import type { Migration } from '../catalog/ledger';
 import type { Deployment } from './deploy';
-import { isUsername } from './gitlab';
+import { isUsername } from '../clients/gitlab';
 import { short } from './ledger';
 import { inert, podLines } from './note';
 import { redact } from '../text/hide';

@@ -52,6 +52,8 @@ const sources = (): Promise<string> =>
       'components',
       'delivery',
       'operations',
+      'rules',
+      'text',
       'package-lock.json',
     ].map((path) => join(REPOSITORY, path)),
   );

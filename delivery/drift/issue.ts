@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { GitLab, Issue } from '../gitlab';
+import type { GitLab, Issue } from '../../clients/gitlab';
 
 /** Label of the issues about drift, by which they are found. */
 export const DRIFT_LABEL = 'switchyard-drift';

@@ -1,4 +1,4 @@
-import type { GitLab } from '../gitlab';
+import type { GitLab } from '../../clients/gitlab';
 import { inert, podLines } from '../note';
 import type { PodWords } from '../pod-words';
 import { DRIFT_LABEL, markedIssue } from './issue';

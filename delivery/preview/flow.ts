@@ -7,7 +7,7 @@ import { parseJson } from '../../text/json';
 import { openMerged } from '../deploy';
 import { exitCode, Failure } from '../../clients/failure';
 import { WorkingCopy } from '../../clients/git';
-import type { CommitState, MergeRequest } from '../gitlab';
+import type { CommitState, MergeRequest } from '../../clients/gitlab';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';
 import { eachStep, into, isOpenState, postRunning } from '../status';

@@ -1,4 +1,4 @@
-import type { CommitState } from '../gitlab';
+import type { CommitState } from '../../clients/gitlab';
 import { isOpenState, MOST_TRIED, pauseAfter } from '../status';
 
 // What is missing, and what is stale: pure, and a function of one look at GitLab, Jenkins and the ledger. Nothing is

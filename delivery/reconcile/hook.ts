@@ -1,4 +1,4 @@
-import type { CommitDetails, MergeRequest, ProjectDetails } from '../gitlab';
+import type { CommitDetails, MergeRequest, ProjectDetails } from '../../clients/gitlab';
 
 // A lost hook, made again from what GitLab says now: the job starts by its own trigger, with the same variables as by
 // GitLab's, so that no second way into a pipeline has to be kept. What the plugin refuses to be without was read in

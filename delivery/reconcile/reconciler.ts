@@ -5,14 +5,8 @@ import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
 import { Failure } from '../../clients/failure';
-import {
-  type CommitState,
-  type CommitStatus,
-  type GitLab,
-  GitLabError,
-  type MergeRequest,
-  type Note,
-} from '../gitlab';
+import { type CommitState, type CommitStatus, type GitLab, type MergeRequest, type Note } from '../../clients/gitlab';
+import { GitLabError } from '../../clients/gitlab-api';
 import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';

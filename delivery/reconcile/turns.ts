@@ -1,4 +1,4 @@
-import type { GitLab } from '../gitlab';
+import type { GitLab } from '../../clients/gitlab';
 import { decideByNames, Parents, type Step } from '../queue/names';
 import { type Asked, readWorld, type Seen, type Where } from '../queue/read';
 

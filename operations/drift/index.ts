@@ -11,7 +11,7 @@ import { confirmed, nothingDone, requireSecrets, type Session, watch, withSessio
 import { StepGatherer } from '../engine/steps';
 import { contextsHere } from '../../clients/kubeconfig';
 import { clusterOf } from '../outside/clusters';
-import { gitlabOf } from '../outside/gitlab';
+import { gitlabApiOf } from '../outside/gitlab';
 import { type Witnesses, withAuthors } from './authors';
 import { outOfSight } from './fenced';
 import { autoscaledWorkloads, findDrift, SeenGatherer } from './find';
@@ -33,7 +33,7 @@ export interface DriftOptions {
 
 function witnessesOf({ model }: Session, token: string): Witnesses {
   const { settings } = model;
-  const gitlab = gitlabOf(settings, token);
+  const gitlab = gitlabApiOf(settings, token);
   return {
     object: (cluster, object) => clusterOf(settings, cluster).read(object),
     // An edition without audit events, or a token that may not read them, answers 403.

@@ -5,7 +5,7 @@ import { PodExec } from '../../clients/pod-exec';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
 import { namespacesOf } from '../../stacks/namespaces';
 import { clusterOf } from '../outside/clusters';
-import type { Gitlab } from '../outside/gitlab';
+import type { GitLabApi } from '../../clients/gitlab-api';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
 
@@ -25,7 +25,7 @@ export const fingerprintKinds = ['repositories', 'images', 'databases', 'builds'
 
 const branches = z.array(z.looseObject({ name: z.string(), commit: z.looseObject({ id: z.string() }) }));
 
-async function refsOf(model: Model, gitlab: Pick<Gitlab, 'get'>): Promise<Record<string, string>> {
+async function refsOf(model: Model, gitlab: Pick<GitLabApi, 'get'>): Promise<Record<string, string>> {
   const refs: Record<string, string> = {};
   for (const { item, path } of projectsOf(model)) {
     for (const [folder, prefix] of [
@@ -108,7 +108,7 @@ async function buildsOf({ settings }: Model): Promise<Record<string, string>> {
 }
 
 /** Looks at everything that a rebuild must bring back. */
-export async function takeFingerprint(model: Model, gitlab: Pick<Gitlab, 'get'>): Promise<Fingerprint> {
+export async function takeFingerprint(model: Model, gitlab: Pick<GitLabApi, 'get'>): Promise<Fingerprint> {
   const [repositories, images, databases, builds] = await Promise.all([
     refsOf(model, gitlab),
     imagesOf(model),

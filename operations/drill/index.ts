@@ -9,7 +9,7 @@ import { elapsed } from '../cli/progress';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone } from '../engine/operate';
-import { gitlabOf } from '../outside/gitlab';
+import { gitlabApiOf } from '../outside/gitlab';
 import { foldersHere } from '../place';
 import { canaryOf, runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';
@@ -67,7 +67,7 @@ export async function drill(
       EXIT.badInput,
     );
   }
-  const gitlab = gitlabOf(settings, secretOf(secretSources.gitlabToken));
+  const gitlab = gitlabApiOf(settings, secretOf(secretSources.gitlabToken));
   const restic = openBackup(settings, secretOf(secretSources.seed));
   const module = canaryOf(model, options.canary === undefined ? {} : { canary: options.canary });
   if (!options.yes) {

@@ -4,7 +4,7 @@ import { providerName } from '../../delivery/preview/actions';
 import type { StackSettings } from '../../stacks/schema';
 import type { ObjectName } from '../../clients/kubernetes';
 import { clusterOf } from '../outside/clusters';
-import { gitlabOf } from '../outside/gitlab';
+import { gitlabApiOf } from '../outside/gitlab';
 
 /** A resource whose creation began in a run that was killed before it could say how it ended. */
 export interface PendingCreate {
@@ -295,10 +295,10 @@ export async function settle(create: PendingCreate, world: World): Promise<Exist
 
 /** The world of an environment: its clusters by their contexts, its GitLab by its token. */
 export function worldOf(settings: StackSettings, token: string): World {
-  const gitlab = gitlabOf(settings, token);
+  const gitlab = gitlabApiOf(settings, token);
   return {
     object: (cluster, object) => clusterOf(settings, cluster).read(object),
-    gitlab: gitlab.get,
-    removeFromGitlab: gitlab.remove,
+    gitlab: (path) => gitlab.get(path),
+    removeFromGitlab: (path) => gitlab.remove(path),
   };
 }

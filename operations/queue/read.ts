@@ -1,5 +1,5 @@
 import { STATUS_NAME } from '../../catalog/status';
-import type { GitLab } from '../../delivery/gitlab';
+import type { GitLab } from '../../clients/gitlab';
 import type { Place, Standing } from '../../delivery/queue/decide';
 import { decideByNames, Parents } from '../../delivery/queue/names';
 import { placeText } from '../../delivery/queue/place';

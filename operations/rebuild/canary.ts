@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { STATUS_NAME } from '../../catalog/status';
 import { projectPath } from '../../stacks/gitlab';
 import type { StackSettings } from '../../stacks/schema';
-import type { Gitlab } from '../outside/gitlab';
+import type { GitLabApi } from '../../clients/gitlab-api';
 
 /** The file that a canary changes: nothing reads it. */
 export const CANARY_FILE = '.switchyard-canary';
@@ -28,7 +28,7 @@ export const stamped = (what: string, at = new Date()): string =>
 
 export interface CanaryInputs {
   readonly settings: StackSettings;
-  readonly gitlab: Pick<Gitlab, 'get' | 'post'>;
+  readonly gitlab: Pick<GitLabApi, 'get' | 'post'>;
   readonly module: string;
   /** Unique in the project, as in `rebuild-20261124-0312`. */
   readonly name: string;

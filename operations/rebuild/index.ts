@@ -14,7 +14,7 @@ import type { Terminal } from '../cli/terminal';
 import { nothingDone, requireSecrets, type Session, withSession } from '../engine/operate';
 import { isRealResource } from '../engine/urns';
 import { clusterOf } from '../outside/clusters';
-import { gitlabOf } from '../outside/gitlab';
+import { gitlabApiOf } from '../outside/gitlab';
 import { foldersHere } from '../place';
 import { type Chosen, chooseBackup, momentOf, openBackup } from './backup';
 import { sendCanary, stamped } from './canary';
@@ -147,7 +147,7 @@ async function prepare(environment: string, options: RebuildOptions, terminal: T
   const looked = Date.now();
   terminal.note('Looking at what lives');
   const alive = await lookAround(model, {
-    gitlab: gitlabOf(settings, secrets.gitlabToken),
+    gitlab: gitlabApiOf(settings, secrets.gitlabToken),
     namespaces: async (role) =>
       namespaceNames(
         await clusterOf(settings, role).list('v1',
@@ -264,7 +264,7 @@ async function carryOut(
     await step('canary', async () => {
       canary = await sendCanary({
         settings: model.settings,
-        gitlab: gitlabOf(model.settings, secrets.gitlabToken),
+        gitlab: gitlabApiOf(model.settings, secrets.gitlabToken),
         module,
         name: stamped('rebuild'),
         note: (text) => terminal.note(text),

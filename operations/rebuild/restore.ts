@@ -19,7 +19,8 @@ import { namespacesOf } from '../../stacks/namespaces';
 import { repositoryRoot } from '../../stacks/registry';
 import type { ObjectName, WholeObject } from '../../clients/kubernetes';
 import { type ClusterRole, clusterOf } from '../outside/clusters';
-import { type Gitlab, gitlabOf } from '../outside/gitlab';
+import type { GitLabApi } from '../../clients/gitlab-api';
+import { gitlabApiOf } from '../outside/gitlab';
 import { registryOf } from '../outside/registry';
 import { type Chosen, ofKind } from './backup';
 import type { Journal } from './record';
@@ -64,7 +65,7 @@ const listed = z.array(
  * lives. The whole `up` that follows puts them back.
  */
 export async function makeWay(
-  gitlab: Pick<Gitlab, 'get' | 'remove'>,
+  gitlab: Pick<GitLabApi, 'get' | 'remove'>,
   path: string,
   jenkins: string,
 ): Promise<void> {
@@ -91,7 +92,7 @@ export async function restoreRepositories(restoring: Restoring): Promise<void> {
   if (kept(restoring, targetOf.repositories)) return;
   const { model, restic, chosen, gitlabToken, note } = restoring;
   const { settings } = model;
-  const gitlab = gitlabOf(settings, gitlabToken);
+  const gitlab = gitlabApiOf(settings, gitlabToken);
   const projects = new Map(projectsOf(model).map((project) => [project.item, project.path]));
   const stored = ofKind(chosen, 'repositories');
   const bundles = stored.filter((snapshot) => lfsOf(snapshot) === undefined);

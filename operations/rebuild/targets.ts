@@ -6,7 +6,7 @@ import { isOneCluster } from '../../stacks/clusters';
 import { projectPath } from '../../stacks/gitlab';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { ClusterRole } from '../outside/clusters';
-import type { Gitlab } from '../outside/gitlab';
+import type { GitLabApi } from '../../clients/gitlab-api';
 
 /** What a rebuild fills. */
 export const targetNames = ['gitlab', 'ci', 'production'] as const;
@@ -43,7 +43,7 @@ export function projectsOf(model: Model): TopologyProject[] {
 }
 
 export interface Looking {
-  readonly gitlab: Pick<Gitlab, 'get'>;
+  readonly gitlab: Pick<GitLabApi, 'get'>;
   /** Names of the namespaces of this environment in a cluster. */
   readonly namespaces: (role: ClusterRole) => Promise<readonly string[]>;
 }

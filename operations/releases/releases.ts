@@ -3,7 +3,7 @@ import { didYouMean } from '../../catalog/problems';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { exitCode, Failure } from '../../clients/failure';
-import { GitLab } from '../../delivery/gitlab';
+import { GitLab } from '../../clients/gitlab';
 import { dataStays, listReleases, type ReleaseRow, rollBack } from '../../delivery/releases';
 import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';

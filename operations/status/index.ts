@@ -5,7 +5,7 @@ import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import type { Restic } from '../../delivery/backup/restic';
-import { GitLab } from '../../delivery/gitlab';
+import { GitLab } from '../../clients/gitlab';
 import { ledgerEvents } from '../../delivery/ledger';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';

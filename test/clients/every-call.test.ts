@@ -9,7 +9,6 @@ import { PRODUCT_FOLDERS } from '../support/product';
  */
 const MAY: Readonly<Record<string, string>> = {
   'clients/ask.ts': 'is the one place',
-  'delivery/gitlab.ts': 'has the policy by retry(): what may be sent twice is a matter of each request',
   'components/shared/reachable.ts': 'waits for an address that does not answer yet, for three minutes in all',
 };
 

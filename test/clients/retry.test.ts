@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { wholeOf } from '../../clients/pages';
 import { type Clock, POLICY, retry, retryAfterMs } from '../../clients/retry';
 
 /** A clock whose pauses take no time, and what they were. */
@@ -76,15 +75,3 @@ test.each([
   ['soon', undefined],
   [null, undefined],
 ])('Retry-After %s', (header, ms) => expect(retryAfterMs(header, 1000)).toBe(ms));
-
-test('a list is read to its end; what is no list, and what is not there, comes as it is', async () => {
-  const asked: string[] = [];
-  const rows = await wholeOf('hooks?x=1', async (path) => {
-    asked.push(path);
-    return path.endsWith('page=2') ? { body: [3], next: '' } : { body: [1, 2], next: '2' };
-  });
-  expect(rows).toEqual([1, 2, 3]);
-  expect(asked).toEqual(['hooks?x=1', 'hooks?x=1&page=2']);
-  expect(await wholeOf('group', async () => ({ body: { id: 1 }, next: null }))).toEqual({ id: 1 });
-  expect(await wholeOf('hooks', async () => undefined)).toBeUndefined();
-});

@@ -8,7 +8,7 @@ import type { Release } from '../../catalog/ledger';
 import { findModule, loadCatalog } from '../../catalog/load';
 import { decideLedger, type Relation } from '../../delivery/deploy';
 import { gitEnvironment } from '../../clients/git';
-import type { MergeRequest } from '../../delivery/gitlab';
+import type { MergeRequest } from '../../clients/gitlab';
 import { buildctlArguments, buildScript, gateAddress, waitForBuild } from '../../delivery/image';
 import { bearerChallenge } from '../../clients/registry';
 import { credentialsFor } from '../../delivery/open-registry';

@@ -10,7 +10,7 @@ import {
   runOf,
   withFlaky,
 } from '../../delivery/flaky';
-import type { Note } from '../../delivery/gitlab';
+import type { Note } from '../../clients/gitlab';
 import { readNote, renderNote } from '../../delivery/note';
 import { entryLine, parseQuarantine } from '../../delivery/quarantine';
 import { character } from '../support/characters';

@@ -15,7 +15,7 @@ import {
 } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../clients/failure';
 import { gitEnvironment } from '../../clients/git';
-import { GitLabError } from '../../delivery/gitlab';
+import { GitLabError } from '../../clients/gitlab-api';
 import { readNote } from '../../delivery/note';
 import { Registry } from '../../clients/registry';
 import { listReleases, rollBack } from '../../delivery/releases';

@@ -9,7 +9,8 @@ import {
   withState,
 } from '../../catalog/ledger';
 import { decideLedger, recordRelease } from '../../delivery/deploy';
-import { GitLabError, type ListedCommit, type MergeRequest } from '../../delivery/gitlab';
+import { type ListedCommit, type MergeRequest } from '../../clients/gitlab';
+import { GitLabError } from '../../clients/gitlab-api';
 import type { LedgerPlace } from '../../delivery/ledger';
 import type { PodWords } from '../../delivery/pod-words';
 import { rollBack } from '../../delivery/releases';

@@ -8,7 +8,7 @@ import { lookUp } from '../../components/lookups';
 import { checkOutProgram } from '../../delivery/applied';
 import { repositoryItems } from '../../delivery/backup/kinds/repositories';
 import { gitEnvironment } from '../../clients/git';
-import { GitLab } from '../../delivery/gitlab';
+import { GitLab } from '../../clients/gitlab';
 import { checkCurrent } from '../../delivery/preview/flow';
 import { readLedgers } from '../../delivery/registry-gc';
 import { cloneUrl } from '../../delivery/verify';

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialiseLedger } from '../../catalog/ledger';
 import type { Kind, Metadata } from '../../clients/kubernetes-in-pod';
-import { GitLabError, type MergeRequest } from '../../delivery/gitlab';
+import { type MergeRequest } from '../../clients/gitlab';
+import { GitLabError } from '../../clients/gitlab-api';
 import { Registry } from '../../clients/registry';
 import { type CollectRequest, collectRegistry, readLedgers, requestState } from '../../delivery/registry-gc';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { serialiseLedger, stateOf } from '../../catalog/ledger';
 import { exitCode, Failure } from '../../clients/failure';
-import type { ListedCommit } from '../../delivery/gitlab';
+import type { ListedCommit } from '../../clients/gitlab';
 import { eventOf } from '../../delivery/ledger';
 import { assertImage, listReleases, rollBack } from '../../delivery/releases';
 import { tellUndone } from '../../delivery/undo-note';

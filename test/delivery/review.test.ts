@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { MERGE_LABEL } from '../../catalog/status';
-import type { Push } from '../../delivery/gitlab';
+import type { Push } from '../../clients/gitlab';
 import {
   decideReview,
   decideWord,

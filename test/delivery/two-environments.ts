@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Release } from '../../catalog/ledger';
 import { deploy, reportRollout } from '../../delivery/deploy';
-import { GitLab } from '../../delivery/gitlab';
+import { GitLab } from '../../clients/gitlab';
 import { type Context, merge, report, takeSource } from '../../delivery/verify';
 import { type RealRegistry, startRegistry } from '../support/registry';
 import { LEDGER, makeWorld, PROJECT, ROOT_TOKEN, type World } from './world';

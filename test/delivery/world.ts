@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Certificate } from '../../delivery/certificate';
 import { gitEnvironment } from '../../clients/git';
-import { GitLab } from '../../delivery/gitlab';
+import { GitLab } from '../../clients/gitlab';
 import { type Context, takeSource } from '../../delivery/verify';
 import { startGitLabApart } from '../support/gitlab-apart';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { analyse } from 'scslre';
 import ts from 'typescript';
 import { quantity } from '../../catalog/quantity';
-import { dependsOn } from '../../delivery/queue/depends';
+import { dependsOn } from '../../catalog/depends-on';
 import { root } from '../support/model';
 import { PRODUCT_FOLDERS } from '../support/product';
 
@@ -14,11 +14,11 @@ const SETTING = 'an address of the stack file or of the environment';
 /** Patterns that may, since what they read is ours or short. */
 const MAY: Readonly<Record<string, string>> = {
   'catalog/addresses.ts: /[0-9]+(?:\\.[0-9]+){3}$/': 'an address that Node takes for one of IPv6',
-  'delivery/gitlab.ts: /\\/+$/': SETTING,
+  'clients/gitlab-api.ts: /\\/+$/': SETTING,
   'delivery/layer.ts: /^ *[0-7]*[ \\0]*$/': 'a field of a tar’s header: twelve bytes',
   'delivery/metrics.ts: /\\/+$/': SETTING,
   'text/hide.ts: /=+$/': 'base64, which has two of them at its end and none before',
-  'delivery/queue/depends.ts: /\\/+$/': SETTING,
+  'catalog/depends-on.ts: /\\/+$/': SETTING,
   'delivery/reconcile/commands.ts: /\\/+$/': SETTING,
   'delivery/reconcile/jenkins.ts: /\\/+$/': SETTING,
   'clients/registry.ts: /(\\w+)="([^"]*)"/g': 'a header, of which Node takes 16 KiB',

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode } from '../../../clients/failure';
-import { GitLabError } from '../../../delivery/gitlab';
+import { GitLabError } from '../../../clients/gitlab-api';
 import {
   type ApplyRequest,
   cancelPreview,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { dependsOn } from '../../../delivery/queue/depends';
+import { dependsOn } from '../../../catalog/depends-on';
 import { inOrder, joined, nameOf, PASSED_BY, type Queued } from '../../../delivery/queue/order';
 import { windowAfter } from '../../../delivery/queue/window';
 

@@ -5,7 +5,7 @@ import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
 import type { Certificate } from '../../../delivery/certificate';
 import { isQueued } from '../../../delivery/certificate';
 import { exitCode, Failure } from '../../../clients/failure';
-import { GitLabError } from '../../../delivery/gitlab';
+import { GitLabError } from '../../../clients/gitlab-api';
 import { marker, readNote, renderNote } from '../../../delivery/note';
 import { REMOVED } from '../../../delivery/pod-start';
 import { mergeInTurn } from '../../../delivery/queue/merge';

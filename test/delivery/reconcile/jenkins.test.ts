@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { CommitDetails, MergeRequest, ProjectDetails } from '../../../delivery/gitlab';
+import type { CommitDetails, MergeRequest, ProjectDetails } from '../../../clients/gitlab';
 import { mergeRequestHook, pushHook } from '../../../delivery/reconcile/hook';
 import { Jenkins } from '../../../delivery/reconcile/jenkins';
 

@@ -9,7 +9,7 @@ import { PodExec } from '../../../clients/pod-exec';
 import { databasePlace, restoreDatabase } from '../../../delivery/backup/kinds/databases';
 import { Restic } from '../../../delivery/backup/restic';
 import { snapshotsAt } from '../../../delivery/backup/snapshots';
-import { GitLab } from '../../../delivery/gitlab';
+import { GitLab } from '../../../clients/gitlab';
 import { changeLedger } from '../../../delivery/ledger';
 import { kubeconfigPath } from '../../../lab/cluster';
 import { GITLAB_URL } from '../../../lab/gitlab';

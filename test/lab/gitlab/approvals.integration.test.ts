@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Gitlab } from '@gitbeaker/rest';
-import { GitLab as DeliveryGitLab } from '../../../delivery/gitlab';
+import { GitLab as DeliveryGitLab } from '../../../clients/gitlab';
 import { git, ROOT_TOKEN, startReceiver, startTestGitLab, stopAll, type TestGitLab } from './support';
 
 afterAll(stopAll);

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterOf } from '../../../operations/outside/clusters';
-import { gitlabOf } from '../../../operations/outside/gitlab';
 import { modelOf } from '../../support/model';
 
 const pod = { namespace: 'prod-orders', name: 'orders-1', container: 'orders' };
@@ -56,59 +55,4 @@ test('a log is asked for again when the API server is busy, and once when there 
   statuses = [403];
   await expect(clusterOf(settings, 'production').log(pod, which)).rejects.toThrow('403');
   expect(asked).toBe(5);
-});
-
-describe('the environment’s GitLab', () => {
-  let gitlab: Server;
-  let answers: { status: number; next?: string }[];
-  let heard: string[];
-  let ask: ReturnType<typeof gitlabOf>;
-
-  beforeAll(async () => {
-    gitlab = createServer((request, response) => {
-      heard.push(`${request.method} ${request.url}`);
-      const { status, next } = answers.shift() ?? { status: 200 };
-      response.writeHead(status, {
-        'content-type': 'application/json',
-        'retry-after': '0',
-        ...(next ? { 'x-next-page': next } : {}),
-      });
-      response.end(status === 204 ? undefined : JSON.stringify([heard.length]));
-    });
-    await new Promise<void>((resolve) => gitlab.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(gitlab.address() as AddressInfo).port}`;
-    ask = gitlabOf({ ...settings, gitlab: { ...settings.gitlab, url } }, 'token');
-  });
-  afterAll(async () => {
-    gitlab.closeAllConnections();
-    await new Promise((resolve) => gitlab.close(resolve));
-  });
-  beforeEach(() => {
-    heard = [];
-    answers = [];
-  });
-
-  test('is asked for one page of a list where one is enough, and else for all', async () => {
-    answers = [{ status: 200, next: '2' }];
-    expect(await ask.page('projects/1/repository/commits?per_page=1')).toEqual([1]);
-    expect(heard).toHaveLength(1);
-    heard = [];
-    answers = [{ status: 200, next: '2' }];
-    expect(await ask.get('projects/1/hooks')).toEqual([1, 2]);
-  });
-  test('carries out what it had too many requests for, and is not asked twice for what it may have done', async () => {
-    answers = [{ status: 429 }, { status: 201 }];
-    expect(await ask.post('projects/1/issues', { title: 'x' })).toEqual([2]);
-    heard = [];
-    answers = [{ status: 502 }];
-    await expect(ask.post('projects/1/issues', { title: 'x' })).rejects.toThrow('GitLab answers 502 to POST');
-    expect(heard).toHaveLength(1);
-  });
-  test('is asked again for what reads or removes', async () => {
-    answers = [{ status: 502 }, { status: 204 }];
-    await ask.remove('projects/1/hooks/2');
-    answers = [{ status: 503 }, { status: 404 }];
-    expect(await ask.get('projects/2')).toBeUndefined();
-    expect(heard).toHaveLength(4);
-  });
 });

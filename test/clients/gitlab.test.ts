@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import type { Clock, Policy } from '../../clients/retry';
-import { GitLab, GitLabError, isUnheard } from '../../delivery/gitlab';
-import { dependsOn } from '../../delivery/queue/depends';
+import { GitLab } from '../../clients/gitlab';
+import { GitLabError, isUnheard } from '../../clients/gitlab-api';
+import { dependsOn } from '../../catalog/depends-on';
 
-// Delivery's own client of GitLab, driven by a server that answers as a GitLab does which is busy, away or cut off.
+// The named requests of GitLab, driven by a server that answers as a GitLab does which is busy, away or cut off.
 
 interface Asked {
   readonly method: string;

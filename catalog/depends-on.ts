@@ -1,5 +1,10 @@
-import { folded } from '../../catalog/shapes';
-import type { Ref } from './order';
+import { folded } from './shapes';
+
+/** A merge request by the full path of its project and its number there. */
+interface Named {
+  readonly project: string;
+  readonly iid: number;
+}
 
 /** Lines that are read: more is no description but a list. */
 const MOST = 20;
@@ -38,8 +43,8 @@ export function dependsOn(
     project,
     projects,
   }: { readonly gitlabUrl: string; readonly project: string; readonly projects: readonly string[] },
-): { readonly needs: readonly Ref[]; readonly faults: readonly string[] } {
-  const needs = new Map<string, Ref>();
+): { readonly needs: readonly Named[]; readonly faults: readonly string[] } {
+  const needs = new Map<string, Named>();
   const faults: string[] = [];
   const known = new Map([...projects, project].map((path) => [folded(path), path]));
   const root = gitlabUrl.replace(/\/+$/, '');

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { STATUS_NAME } from '../catalog/status';
-import { CLOCK, type Clock, isTransient, type Policy, retry, retryAfterMs } from '../clients/retry';
 import { parseJson } from '../text/json';
-import { exitCode, Failure } from '../clients/failure';
-import { dependencyLines } from './queue/depends';
+import { exitCode, Failure } from './failure';
+import { type GitLabOptions, GitLabApi, GitLabError, GRAPHQL, type How, TooLargeAnswer } from './gitlab-api';
+import { dependencyLines } from '../catalog/depends-on';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 
@@ -236,159 +236,50 @@ const hookSchema = z.object({
 });
 export type ProjectHook = z.infer<typeof hookSchema>;
 
-/** An answer of GitLab that is not a success. `status` 0: it could not be reached. */
-export class GitLabError extends Failure {
-  constructor(
-    readonly status: number,
-    readonly detail: string,
-    what: string,
-    remedy = '',
-    /** Milliseconds that the answer asked to wait. */
-    readonly after?: number,
-  ) {
-    super(exitCode.red, what, remedy);
-    this.name = 'GitLabError';
-  }
-}
-
-/** Whether GitLab may have done what it was told without our hearing of it. */
-export const isUnheard = (error: unknown): error is GitLabError =>
-  error instanceof GitLabError && (error.status === 0 || isTransient(error.status));
-
 /** A user's name as GitLab allows it: a line of ours stays one, and a mention is one. */
 export const isUsername = (text: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(text);
 
-export interface GitLabOptions {
-  /** Without `/api/v4`. */
-  readonly url: string;
-  readonly token: string;
-  /** @default that of `clients/retry.ts` */
-  readonly policy?: Partial<Policy>;
-  readonly clock?: Clock;
-}
-
 interface Answer {
+  /** Undefined where it is no JSON. */
   readonly body: unknown;
   readonly nextPage: string | undefined;
 }
 
 const encode = encodeURIComponent;
 
-/**
- * Bytes of one answer. Whoever asks for all projects' sake has little memory, and what is answered with is text of others: a
- * description has a million characters at most, a note as many, and each of them takes up to six bytes (`\u003c`).
- */
-const LARGEST_ANSWER = 8 << 20;
+/** What a second time changes nothing more of. */
+const REPEATABLE = { repeatable: true };
 /** Rows of a page: fewer where so many are too large, one row at last. */
 const PAGE_SIZES = [100, 10, 1] as const;
 
 /** Text as GitLab's database takes it: names of tests and files stand in it, and a status that is refused never ends. */
 const asKept = (text: string): string => text.replace(/\p{Cc}+/gu, ' ').replace(/\p{Cs}/gu, '\ufffd');
 
-/** An answer larger than any that is read. */
-class TooLarge extends Failure {}
-
-/** The text of an answer. @throws TooLarge */
-async function textOf(response: Response, what: string): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > LARGEST_ANSWER)
-      throw new TooLarge(exitCode.red, `GitLab: ${what} answered with more than ${LARGEST_ANSWER} bytes.`);
-    chunks.push(chunk);
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
-/** The one path that is not of the REST interface. */
-const GRAPHQL = '/graphql';
-
-/** GitLab's `message` is a string, a list, or a record of lists; `error` appears too. */
-function detailOf(body: unknown): string {
-  if (typeof body === 'string') return body.split('\n')[0]?.slice(0, 200) ?? '';
-  if (body === null || typeof body !== 'object') return '';
-  const { message, error } = body as { message?: unknown; error?: unknown };
-  const said = message ?? error;
-  return (typeof said === 'string' ? said : JSON.stringify(said ?? '')).slice(0, 300);
-}
-
-const transient = [0, 429, 500, 502, 503, 504];
-
-/** The few requests that delivery makes, each answer checked. The token travels only in a header. */
+/**
+ * GitLab as delivery works with it, and as operations do the same by hand: each request by name, each answer checked. What it is
+ * told of a project is that project's: an answer that sends on, as where another has its path now, is a fault.
+ */
 export class GitLab {
-  private answeredAt: number | undefined;
+  private readonly api: GitLabApi;
 
-  constructor(private readonly options: GitLabOptions) {}
+  constructor(options: GitLabOptions) {
+    this.api = new GitLabApi(options, 'error');
+  }
 
   /** GitLab's own clock at its last answer, in milliseconds since 1970; ours before the first. */
   get time(): number {
-    return this.answeredAt ?? (this.options.clock ?? CLOCK).now();
+    return this.api.time;
   }
 
-  private async once(
-    method: string,
-    path: string,
-    body: Record<string, unknown> | undefined,
-    timeout: number,
-  ): Promise<Answer> {
-    let response: Response;
-    let text: string;
-    try {
-      const api = path === GRAPHQL ? '/api' : '/api/v4';
-      response = await fetch(`${this.options.url.replace(/\/+$/, '')}${api}${path}`, {
-        method,
-        headers: {
-          'private-token': this.options.token,
-          ...(body ? { 'content-type': 'application/json' } : {}),
-        },
-        body: body ? JSON.stringify(body) : undefined,
-        redirect: 'error',
-        signal: AbortSignal.timeout(Math.ceil(timeout)),
-      });
-      text = await textOf(response, `${method} ${path.split('?')[0]}`);
-    } catch (error) {
-      if (error instanceof TooLarge) throw error;
-      const { message, cause } = error as Error & { cause?: { message?: string } };
-      const reason = cause?.message || message;
-      throw new GitLabError(
-        0,
-        reason,
-        `GitLab: ${this.options.url} cannot be reached (${reason}).`,
-        'Check GITLAB_URL and the network.',
-      );
-    }
-    const date = Date.parse(response.headers.get('date') ?? '');
-    if (!Number.isNaN(date)) this.answeredAt = date;
-    const parsed = parseJson(text);
-    if (!response.ok) {
-      const detail = detailOf(parsed ?? text);
-      throw new GitLabError(
-        response.status,
-        detail,
-        `GitLab: ${method} ${path.split('?')[0]} answered ${response.status}${detail ? ` (${detail})` : ''}.`,
-        response.status === 401 || response.status === 403
-          ? 'Check that GITLAB_TOKEN is valid, has the api scope and may do this in the project.'
-          : '',
-        retryAfterMs(response.headers.get('retry-after'), (this.options.clock ?? CLOCK).now()),
-      );
-    }
-    return { body: parsed, nextPage: response.headers.get('x-next-page') || undefined };
-  }
-
-  /** Repeats what a second try can mend: reads after transient faults, writes only after what the caller names. */
+  /** Writes are tried again after a fault only where the caller says so: of too many requests none was carried out. */
   private async request(
     method: string,
     path: string,
     body?: Record<string, unknown>,
-    mendable: readonly number[] = method === 'GET' ? transient : [429],
+    how: Omit<How, 'body'> = {},
   ): Promise<Answer> {
-    return retry((timeout) => this.once(method, path, body, timeout), {
-      again: (error) => error instanceof GitLabError && mendable.includes(error.status),
-      after: (error) => (error instanceof GitLabError ? error.after : undefined),
-      policy: this.options.policy,
-      clock: this.options.clock,
-    });
+    const { text, nextPage } = await this.api.request(method, path, { body, ...how });
+    return { body: parseJson(text), nextPage };
   }
 
   private check<T>(schema: z.ZodType<T>, answer: Answer, path: string): T {
@@ -450,7 +341,7 @@ export class GitLab {
       try {
         return await from(Math.min(size, most));
       } catch (error) {
-        if (!(error instanceof TooLarge) || size === PAGE_SIZES.at(-1)) throw error;
+        if (!(error instanceof TooLargeAnswer) || size === PAGE_SIZES.at(-1)) throw error;
       }
     }
     throw new Error('a list has pages');
@@ -600,7 +491,7 @@ export class GitLab {
    */
   async labelChanges(project: string, iid: number): Promise<ReadonlyMap<number, number>> {
     const asked = { query: LABELS, variables: { project, iid: String(iid) } };
-    const answer = await this.request('POST', GRAPHQL, asked, transient);
+    const answer = await this.request('POST', GRAPHQL, asked, REPEATABLE);
     const { nodes } = this.check(labelsSchema, answer, GRAPHQL).data.project.mergeRequest.labels;
     return new Map(nodes.map(({ id, updatedAt }) => [Number(id.split('/').at(-1)), Date.parse(updatedAt)]));
   }
@@ -648,7 +539,7 @@ export class GitLab {
         'POST',
         GRAPHQL,
         { query: PEOPLE, variables: { project, iid: String(iid), after } },
-        transient,
+        REPEATABLE,
       );
       const { author, committers, commits } = this.check(peopleSchema, answer, GRAPHQL).data.project
         .mergeRequest;
@@ -719,7 +610,7 @@ export class GitLab {
       ...(status.targetUrl && status.targetUrl.length <= 255 ? { target_url: status.targetUrl } : {}),
     };
     try {
-      await this.request('POST', path, body, [409, ...transient]);
+      await this.request('POST', path, body, { repeatable: true, mendable: [409] });
     } catch (error) {
       // GitLab answers 400 when a status already is what it is asked to become.
       const same =
@@ -751,7 +642,7 @@ export class GitLab {
 
   async editNote(project: string, iid: number, note: number, body: string): Promise<void> {
     const path = `/projects/${encode(project)}/merge_requests/${iid}/notes/${note}`;
-    await this.request('PUT', path, { body }, transient);
+    await this.request('PUT', path, { body }, REPEATABLE);
   }
 
   /**
@@ -781,7 +672,7 @@ export class GitLab {
     iid: number,
     change: { readonly description?: string; readonly state_event?: 'close' | 'reopen' },
   ): Promise<void> {
-    await this.request('PUT', `/projects/${encode(project)}/issues/${iid}`, change, transient);
+    await this.request('PUT', `/projects/${encode(project)}/issues/${iid}`, change, REPEATABLE);
   }
 
   async commentOnIssue(project: string, iid: number, body: string): Promise<void> {
