@@ -1,4 +1,4 @@
-import type { Action } from './actions';
+import type { Action } from '../../clients/engine-steps';
 import type { Change } from './events';
 import { countActions } from './events';
 

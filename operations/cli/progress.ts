@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import type { Colors } from 'picocolors/types';
-import { actionOf } from '../../delivery/preview/actions';
+import { actionOf } from '../../clients/engine-steps';
 import { isRealResource, parseUrn } from '../engine/urns';
 import { cut } from './table';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { providerName } from '../../delivery/preview/actions';
+import { providerName } from '../../clients/engine-steps';
 import { isRealResource, parseUrn } from '../engine/urns';
 
 /** Resources of a kind that were not looked at. */

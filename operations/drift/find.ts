@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { entryOf } from '../../catalog/entry';
 import type { Releases } from '../../components/model';
 import { MIGRATION } from '../../components/production/migration';
-import { providerName } from '../../delivery/preview/actions';
+import { providerName } from '../../clients/engine-steps';
 import { type Difference, differences, isSecret, pathText } from '../engine/differences';
 import { isRealResource, parseUrn, type ResourceName } from '../engine/urns';
 import { sameToKubernetes } from './spelling';

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
-import { providerName } from '../../delivery/preview/actions';
+import { providerName } from '../../clients/engine-steps';
 import type { StackSettings } from '../../stacks/schema';
 import type { ObjectName } from '../../clients/kubernetes';
 import { clusterOf } from '../outside/clusters';

@@ -1,6 +1,5 @@
 import type { EngineEvent, StepEventMetadata } from '@pulumi/pulumi/automation';
-import { type Action, actionOf } from '../../delivery/preview/actions';
-import { dataHeld } from '../../delivery/preview/data';
+import { type Action, actionOf, dataHeld } from '../../clients/engine-steps';
 import type { GitLabSettings } from '../../stacks/gitlab';
 import { differingPaths } from './differences';
 import { isRealResource, parseUrn, type ResourceName } from './urns';

@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
-import { providerName } from '../../delivery/preview/actions';
+import { providerName } from '../../clients/engine-steps';
 import { isSecret } from '../engine/differences';
 import { type Existing, type PendingCreate, takenOutputs } from '../engine/repair';
 import { isRealResource } from '../engine/urns';

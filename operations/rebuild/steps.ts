@@ -1,4 +1,4 @@
-import { providerName } from '../../delivery/preview/actions';
+import { providerName } from '../../clients/engine-steps';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { type Session, watch } from '../engine/operate';

@@ -1,4 +1,4 @@
-import { dataHeld } from '../../../delivery/preview/data';
+import { dataHeld } from '../../../clients/engine-steps';
 import { keptByGitLab, losing, StepGatherer } from '../../../operations/engine/steps';
 import { parseUrn } from '../../../operations/engine/urns';
 import { begins, ends, fails, type StepOf, urnOf } from '../../support/events';
