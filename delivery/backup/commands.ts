@@ -4,7 +4,7 @@ import { loadStack } from '../../stacks/load';
 import { wholeNumber } from '../../text/arguments';
 import { exitCode, Failure } from '../../clients/failure';
 import { kubeconfigHere } from '../../clients/kubeconfig';
-import { type KindResult, pushBackup } from '../metrics';
+import { type KindResult, pushBackup } from '../../clients/pushgateway';
 import { openRegistry } from '../open-registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';

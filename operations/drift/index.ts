@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { fetchReleases } from '../../components/ask-gitlab';
-import { metricsText, pushDrift } from '../../delivery/metrics';
+import { metricsText, pushDrift } from '../../clients/pushgateway';
 import { assertRules } from '../../rules/assert';
 import { layOutImages } from '../build/lay-out';
 import type { Outcome } from '../cli/outcome';

@@ -1,4 +1,4 @@
-import type { Sample } from '../../delivery/metrics';
+import type { Sample } from '../../clients/pushgateway';
 import { markdownCode } from '../../text/markdown';
 import type { Unseen } from './fenced';
 import type { Author, DriftedResource } from './find';

@@ -16,7 +16,7 @@ const MAY: Readonly<Record<string, string>> = {
   'catalog/addresses.ts: /[0-9]+(?:\\.[0-9]+){3}$/': 'an address that Node takes for one of IPv6',
   'clients/gitlab-api.ts: /\\/+$/': SETTING,
   'delivery/layer.ts: /^ *[0-7]*[ \\0]*$/': 'a field of a tar’s header: twelve bytes',
-  'delivery/metrics.ts: /\\/+$/': SETTING,
+  'clients/pushgateway.ts: /\\/+$/': SETTING,
   'text/hide.ts: /=+$/': 'base64, which has two of them at its end and none before',
   'catalog/depends-on.ts: /\\/+$/': SETTING,
   'delivery/reconcile/commands.ts: /\\/+$/': SETTING,

@@ -1,4 +1,4 @@
-import { askText } from '../clients/ask';
+import { askText } from './ask';
 
 /** One value of a metric, with the labels that tell it from others. */
 export interface Sample {

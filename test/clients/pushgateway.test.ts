@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { metricsText, pushBackup, pushDrift, type Sample } from '../../delivery/metrics';
+import { metricsText, pushBackup, pushDrift, type Sample } from '../../clients/pushgateway';
 
 const drifted = (value: number): Sample => ({
   name: 'switchyard_drift_resources',
