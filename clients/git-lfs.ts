@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { ask, type Unanswered } from './ask';
 import { parseJson } from '../text/json';
+import { ask, type Unanswered } from './ask';
 import { exitCode, Failure } from './failure';
 import { type GitRemote, LFS_POINTER, LFS_POINTER_BYTES } from './git';
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { retry } from './retry';
 import { exitCode, Failure } from './failure';
+import { retry } from './retry';
 
 export interface GitRemote {
   /** URL without credentials. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { dependencyLines } from '../catalog/depends-on';
 import { STATUS_NAME } from '../catalog/status';
 import { parseJson } from '../text/json';
 import { exitCode, Failure } from './failure';
-import { type GitLabOptions, GitLabApi, GitLabError, GRAPHQL, type How, TooLargeAnswer } from './gitlab-api';
-import { dependencyLines } from '../catalog/depends-on';
+import { GitLabApi, GitLabError, type GitLabOptions, GRAPHQL, type How, TooLargeAnswer } from './gitlab-api';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
 

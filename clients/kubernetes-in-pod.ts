@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { askText, type Unanswered } from './ask';
-import type { Policy } from './retry';
 import { parseJson } from '../text/json';
+import { askText, type Unanswered } from './ask';
 import { exitCode, Failure } from './failure';
+import type { Policy } from './retry';
 
 const metadataSchema = z.object({
   name: z.string(),

@@ -3,10 +3,10 @@ import { buffer } from 'node:stream/consumers';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig, V1ContainerStatus, V1Status } from '@kubernetes/client-node';
+import { redact } from '../text/hide';
+import { exitCode, Failure } from './failure';
 import { answered, whyNot, within } from './kubernetes';
 import { isTransient, type Policy, retry } from './retry';
-import { exitCode, Failure } from './failure';
-import { redact } from '../text/hide';
 
 /** One container of one Pod. */
 export interface Place {

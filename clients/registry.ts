@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { ask, type Unanswered } from './ask';
-import { isTransient, type Policy, retry } from './retry';
 import { parseJson } from '../text/json';
+import { ask, type Unanswered } from './ask';
 import { exitCode, Failure } from './failure';
+import { isTransient, type Policy, retry } from './retry';
 
 const faultsSchema = z.looseObject({ errors: z.array(z.looseObject({ code: z.string() })) });
 /** A manifest names what is not there, or not there any more. */

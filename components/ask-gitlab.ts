@@ -57,10 +57,7 @@ export async function fetchLedger(
     if (!(error instanceof GitLabError)) throw error;
     const { status, detail } = error;
     if (status === 0)
-      throw fault(
-        `GitLab at ${url} does not answer (${detail}).`,
-        'Check gitlab.url and that GitLab runs.',
-      );
+      throw fault(`GitLab at ${url} does not answer (${detail}).`, 'Check gitlab.url and that GitLab runs.');
     if (status === 401 || status === 403)
       throw fault(
         `GitLab refuses the token (${status}).`,

@@ -7,15 +7,20 @@ import { TEST_CONTAINERS } from '../catalog/containers';
 import { LEDGER_PROJECT } from '../catalog/ledger';
 import { findModule, loadCatalog, type Module } from '../catalog/load';
 import { ProblemsError } from '../catalog/problems';
+import { exitCode, Failure } from '../clients/failure';
+import { WorkingCopy } from '../clients/git';
+import { GitLab } from '../clients/gitlab';
+import { Cluster, podToken } from '../clients/kubernetes-in-pod';
+import { PATIENT, RegistryAway } from '../clients/registry';
 import type { Policy } from '../clients/retry';
 import { projectsOf } from '../stacks/gitlab';
 import { loadStack } from '../stacks/load';
 import { wholeNumber } from '../text/arguments';
+import { redact } from '../text/hide';
 import { readAgentStart } from './agent-start';
 import { addAppliedCommand, Ended } from './applied';
 import { addBackupCommands } from './backup/commands';
 import { type Certificate, declaredAs, isQueued } from './certificate';
-import { Cluster, podToken } from '../clients/kubernetes-in-pod';
 import {
   deploy,
   earlierInLedger,
@@ -25,11 +30,8 @@ import {
   writeDeployment,
 } from './deploy';
 import { addDriftCommands } from './drift/commands';
-import { exitCode, Failure } from '../clients/failure';
 import { asksOthers, noHistory, readHistory, readOthers, withFlaky, withHistory } from './flaky';
 import { openGate } from './gate';
-import { WorkingCopy } from '../clients/git';
-import { GitLab } from '../clients/gitlab';
 import {
   imageTag,
   readGateToken,
@@ -41,7 +43,7 @@ import {
 } from './image';
 import { LEDGER_BRANCH, short } from './ledger';
 import { verdictLine } from './note';
-import { redact } from '../text/hide';
+import { openRegistry } from './open-registry';
 import { packParcel, unpackParcel } from './parcel';
 import { patienceOf, RUN_FILE, runOf, watchTestPod } from './pod-start';
 import { addPreviewCommands } from './preview/commands';
@@ -52,8 +54,6 @@ import { type Gate, isInQueue, mayQueue, tellTesting, turnOf, waitInQueue } from
 import { COPY, ENDED_FILE, endStatus, QueueWatch, watchQueue } from './queue/watch';
 import { reap } from './reap';
 import { addReconcileCommand } from './reconcile/commands';
-import { PATIENT, RegistryAway } from '../clients/registry';
-import { openRegistry } from './open-registry';
 import { collectRegistry, historyStart, readLedgers } from './registry-gc';
 import { assertImage, dataStays, rollBack } from './releases';
 import { ROLLING_FILE, readRolling, rollingText } from './rolling';

@@ -1,5 +1,5 @@
-import { describeImage } from './backup/kinds/registry';
 import type { Registry } from '../clients/registry';
+import { describeImage } from './backup/kinds/registry';
 
 /**
  * Copies an image, or an index with all of its parts, from one registry into another, under its digest and a tag. What is there

@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { migrationSchema, type Release, type TakenBack } from '../catalog/ledger';
 import { STATUS_NAME } from '../catalog/status';
-import { type Certificate, isGreen } from './certificate';
 import { exitCode, Failure } from '../clients/failure';
-import { CACHE_TAG, cacheTag } from './gate';
 import { WorkingCopy } from '../clients/git';
 import type { CommitState, GitLab, MergeRequest } from '../clients/gitlab';
+import type { Registry } from '../clients/registry';
+import { type Certificate, isGreen } from './certificate';
+import { CACHE_TAG, cacheTag } from './gate';
 import {
   changeLedger,
   type LedgerChange,
@@ -20,7 +21,6 @@ import {
 import { marker, type NoteReading, type Progress, readNote } from './note';
 import { ownNote } from './own-note';
 import type { PodWords } from './pod-words';
-import type { Registry } from '../clients/registry';
 import { readSettings } from './settings';
 import { readSealed, stateFolder, whyOtherImage, writeSealed } from './state';
 import { postRunning } from './status';

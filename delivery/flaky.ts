@@ -1,6 +1,6 @@
 import { QUARANTINE_FILE } from '../catalog/quarantine';
-import type { Certificate, Tests } from './certificate';
 import type { GitLab } from '../clients/gitlab';
+import type { Certificate, Tests } from './certificate';
 import { marker, readNote } from './note';
 import { ownNote } from './own-note';
 import { RESULTS, type Seen, saysSuiteFailed } from './verdict';

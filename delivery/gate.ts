@@ -4,12 +4,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { GATE_PORT } from '../stacks/builds';
 import { exitCode, Failure } from '../clients/failure';
+import { type Manifest, type Registry, RegistryAway } from '../clients/registry';
+import { GATE_PORT } from '../stacks/builds';
 import { CONFIG_BYTES, whyNoConfig } from './image-config';
 import { countLayer, Full, gibibytes, LayerFault, mostOf, Tally } from './layer';
 import { type Built, type Content, DIGEST, MANIFEST_BYTES, readManifest } from './manifest';
-import { type Manifest, type Registry, RegistryAway } from '../clients/registry';
 import { unreleasedBlobs } from './unreleased';
 
 /** User of the gate: its password is made for one build. */

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
+import { exitCode, Failure } from '../clients/failure';
+import { RegistryAway } from '../clients/registry';
 import { GATE_PORT } from '../stacks/builds';
 import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
-import { exitCode, Failure } from '../clients/failure';
 import { CACHE_TAG, cacheTag, GATE_USER } from './gate';
-import { RegistryAway } from '../clients/registry';
 import { packSource } from './source';
 
 export interface ImagePlan {

@@ -1,11 +1,19 @@
 import { fitsQuarantine, QUARANTINE_FILE } from '../catalog/quarantine';
 import { FIRST_LABEL } from '../catalog/status';
+import { redact } from '../text/hide';
+import { parseJson } from '../text/json';
 import { markdownCode, markdownText } from '../text/markdown';
 import { moment } from '../text/moment';
-import { type Certificate, certificateSchema, isGreen, isRemoved, isSignedBy, sign, type Tests } from './certificate';
-import { parseJson } from '../text/json';
+import {
+  type Certificate,
+  certificateSchema,
+  isGreen,
+  isRemoved,
+  isSignedBy,
+  sign,
+  type Tests,
+} from './certificate';
 import type { PodWords } from './pod-words';
-import { redact } from '../text/hide';
 import { entryLine } from './quarantine';
 import { rerunLines } from './rerun';
 

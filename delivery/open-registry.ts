@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { exitCode, Failure } from '../clients/failure';
+import { Registry } from '../clients/registry';
 import type { Policy } from '../clients/retry';
 import { parseJson } from '../text/json';
-import { Registry } from '../clients/registry';
 
 const configSchema = z.looseObject({
   auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).default({}),

@@ -1,6 +1,6 @@
-import { type Policy, retry } from '../clients/retry';
-import { type GitLab, type Note } from '../clients/gitlab';
+import type { GitLab, Note } from '../clients/gitlab';
 import { isUnheard } from '../clients/gitlab-api';
+import { type Policy, retry } from '../clients/retry';
 
 // The bot's own notes in a merge request, each found by how it begins. Notes of others count for nothing and stay untouched.
 

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { z } from 'zod';
-import { parseJson } from '../text/json';
 import { exitCode, Failure } from '../clients/failure';
+import { parseJson } from '../text/json';
 
 // How files come out of a Pod that foreign code ran in. The pipeline carries one text from there to here, and here it
 // becomes plain files of one new folder and nothing else: a format that has no links, no paths, no modes and no kinds

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Certificate } from './certificate';
 import type { Cluster } from '../clients/kubernetes-in-pod';
+import type { Certificate } from './certificate';
 import { endedAs, eventsOf, linesOf, MOST, type PodWords, reasonWord } from './pod-words';
 import { leaveStartWords } from './start-words';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { unicodeEscape } from '../text/unicode';
 import { hide } from '../text/hide';
+import { unicodeEscape } from '../text/unicode';
 
 // What a Pod that does not start, or does not stay up, said: its events and the last lines of its log.
 

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type ModuleState, type Release, stateOf, type TakenBack } from '../catalog/ledger';
+import { exitCode, Failure } from '../clients/failure';
+import type { GitLab } from '../clients/gitlab';
 import {
   isWithin,
   openMerged,
@@ -12,8 +14,6 @@ import {
   settled,
   whyNotCovered,
 } from './deploy';
-import { exitCode, Failure } from '../clients/failure';
-import type { GitLab } from '../clients/gitlab';
 import { repositoryOf } from './image';
 import { currentLedger, type LedgerPlace, proposeChanges, short } from './ledger';
 import { marker, type NoteReading, readNote } from './note';

@@ -5,10 +5,10 @@ import {
   type QuarantineEntry,
   quarantineSchema,
 } from '../catalog/quarantine';
-import { unicodeEscape } from '../text/unicode';
-import type { Certificate, Tests } from './certificate';
 import type { WorkingCopy } from '../clients/git';
 import type { GitLab } from '../clients/gitlab';
+import { unicodeEscape } from '../text/unicode';
+import type { Certificate, Tests } from './certificate';
 import type { Found, Seen } from './verdict';
 
 // Tests that a module's repository says may fail. What a merge request brings is its author's word until it is merged, so the

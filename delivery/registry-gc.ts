@@ -1,9 +1,9 @@
 import { parseLedger } from '../catalog/ledger';
-import type { Cluster } from '../clients/kubernetes-in-pod';
 import { exitCode, Failure } from '../clients/failure';
 import { WorkingCopy } from '../clients/git';
-import { type GitLab } from '../clients/gitlab';
+import type { GitLab } from '../clients/gitlab';
 import { GitLabError } from '../clients/gitlab-api';
+import type { Cluster } from '../clients/kubernetes-in-pod';
 import type { Registry } from '../clients/registry';
 import { decideImages, digestsIn, type ImageDecision, type RequestState, requestOfTag } from './retention';
 

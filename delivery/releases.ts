@@ -1,6 +1,7 @@
 import { type Ledger, type ModuleState, type Release, stateOf, type TakenBack } from '../catalog/ledger';
 import { exitCode, Failure } from '../clients/failure';
 import type { GitLab } from '../clients/gitlab';
+import type { Registry } from '../clients/registry';
 import {
   changeLedger,
   currentLedger,
@@ -11,7 +12,6 @@ import {
   short,
   stateAt,
 } from './ledger';
-import type { Registry } from '../clients/registry';
 import { whyOtherImage } from './state';
 
 // What was released, and going back to it. A rollback is one commit of the ledger, so that `up`, drift and everybody's next

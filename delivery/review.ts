@@ -1,8 +1,8 @@
 import type { Module } from '../catalog/load';
 import { MERGE_LABEL } from '../catalog/status';
+import type { Approval, GitLab, LabelEvent, MergeRequest, Push, Version } from '../clients/gitlab';
 import { moment } from '../text/moment';
 import type { Given } from './certificate';
-import type { Approval, GitLab, LabelEvent, MergeRequest, Push, Version } from '../clients/gitlab';
 
 /** What GitLab says of who made a merge request's newest commit and who approved it. */
 export interface Testimony {

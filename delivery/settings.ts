@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { bytesOf, storage } from '../catalog/shapes';
-import { parseJson } from '../text/json';
 import { exitCode, Failure } from '../clients/failure';
+import { parseJson } from '../text/json';
 
 const required = (text: string) => z.string(`is not set | ${text}`).min(1, `is empty | ${text}`);
 const flag = z

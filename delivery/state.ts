@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type Certificate, canonical, certificateSchema } from './certificate';
-import { parseJson } from '../text/json';
 import { exitCode, Failure } from '../clients/failure';
+import { parseJson } from '../text/json';
+import { type Certificate, canonical, certificateSchema } from './certificate';
 import { repositoryOf } from './image';
 import { readSettings } from './settings';
 

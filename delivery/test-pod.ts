@@ -18,6 +18,7 @@ import {
 import { entryOf } from '../catalog/entry';
 import type { Catalog, Module } from '../catalog/load';
 import type { Resources } from '../catalog/schema';
+import { exitCode, Failure } from '../clients/failure';
 import { imageFor, resolveImage } from '../stacks/load';
 import type { StackSettings } from '../stacks/schema';
 import { containerText } from '../text/kubernetes';
@@ -34,7 +35,6 @@ import {
   SHOWN_FILES,
 } from './carried';
 import type { Certificate } from './certificate';
-import { exitCode, Failure } from '../clients/failure';
 import { RUN_LABEL, runOf } from './pod-start';
 
 export interface TestPodInput {

@@ -1,9 +1,9 @@
 import type { Migration } from '../catalog/ledger';
-import type { Deployment } from './deploy';
 import { isUsername } from '../clients/gitlab';
+import { redact } from '../text/hide';
+import type { Deployment } from './deploy';
 import { short } from './ledger';
 import { inert, podLines } from './note';
-import { redact } from '../text/hide';
 import { ownNote, untilNoted } from './own-note';
 import type { PodWords } from './pod-words';
 import type { Context } from './verify';

@@ -1,6 +1,6 @@
 import type { Migration, ModuleState, TakenBack } from '../catalog/ledger';
-import { type Deployment, ranBefore } from './deploy';
 import { exitCode, Failure } from '../clients/failure';
+import { type Deployment, ranBefore } from './deploy';
 import { changeLedger, type LedgerPlace, ledgerEvents, ledgerMessage, short, stateAt } from './ledger';
 import type { PodWords } from './pod-words';
 import { tellUndone, type Undone } from './undo-note';

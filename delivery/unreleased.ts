@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { parseJson } from '../text/json';
 import type { Registry } from '../clients/registry';
+import { parseJson } from '../text/json';
 import { requestOfTag } from './retention';
 
 const part = z.looseObject({ digest: z.string(), size: z.number() });

@@ -1,11 +1,11 @@
 import { entryOf } from '../catalog/entry';
 import type { Module } from '../catalog/load';
+import { Failure } from '../clients/failure';
 import { topologyBoxes } from '../components/boxes';
 import type { Model, Releases } from '../components/model';
 import type { Declaration, ProviderRole } from '../components/shared/declaration';
 import { names } from '../components/shared/naming';
 import { referencesIn } from '../components/shared/references';
-import { Failure } from '../clients/failure';
 import { repositoryOf } from '../delivery/image';
 import { testPod } from '../delivery/test-pod';
 import { namespacesOf } from '../stacks/namespaces';

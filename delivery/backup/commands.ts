@@ -1,14 +1,14 @@
 import { type Command, Option } from 'commander';
 import { loadCatalog } from '../../catalog/load';
-import { loadStack } from '../../stacks/load';
-import { wholeNumber } from '../../text/arguments';
 import { exitCode, Failure } from '../../clients/failure';
 import { kubeconfigHere } from '../../clients/kubeconfig';
+import { PodExec } from '../../clients/pod-exec';
 import { type KindResult, pushBackup } from '../../clients/pushgateway';
+import { loadStack } from '../../stacks/load';
+import { wholeNumber } from '../../text/arguments';
 import { openRegistry } from '../open-registry';
 import { historyStart } from '../registry-gc';
 import { readSettings } from '../settings';
-import { PodExec } from '../../clients/pod-exec';
 import { backUp, type Outcome } from './run';
 import { type Kind, kinds } from './snapshots';
 import { type GitLabPlace, sourcesOf } from './sources';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { type Policy, retry } from '../../clients/retry';
-import { parseJson } from '../../text/json';
 import { exitCode, Failure } from '../../clients/failure';
+import { type Policy, retry } from '../../clients/retry';
 import { redact } from '../../text/hide';
+import { parseJson } from '../../text/json';
 import { type Call, type Ended, type Environment, feed, output, outputStream } from './program';
 import { type Holdings, isKind, type Kind, type Snapshot, type Success } from './snapshots';
 

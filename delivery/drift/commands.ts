@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { parseJson } from '../../text/json';
 import { exitCode, Failure } from '../../clients/failure';
+import { parseJson } from '../../text/json';
 import type { Shell } from '../preview/commands';
 import { readUntrusted } from '../preview/session';
 import { readSettings } from '../settings';

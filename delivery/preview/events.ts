@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { type Action, actionOf, dataHeld, providerName } from '../../clients/engine-steps';
 import { parseJson } from '../../text/json';
-import { type Action, actionOf, providerName, dataHeld } from '../../clients/engine-steps';
 
 /** One resource that a merge would touch. All texts come from the merge request's own program: never trust them. */
 export interface Change {

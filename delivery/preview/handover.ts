@@ -1,9 +1,9 @@
 import { cpSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { exitCode, Failure } from '../../clients/failure';
 import { stackFile } from '../../stacks/load';
 import { parseJson } from '../../text/json';
-import { exitCode, Failure } from '../../clients/failure';
 import { readUntrusted } from './session';
 
 // The preview Pod's two containers share two folders and no other file: `given` is written by the one that has the

@@ -3,9 +3,9 @@ import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSy
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { exitCode, Failure } from '../../clients/failure';
 import { stackFile, stackNames } from '../../stacks/load';
 import { parseJson } from '../../text/json';
-import { exitCode, Failure } from '../../clients/failure';
 import { keepNoLogs } from '../pulumi-home';
 import type { AppliedGitlab } from './permitted';
 

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { canonical } from '../certificate';
 import { parseJson } from '../../text/json';
+import { canonical } from '../certificate';
 import type { Change } from './events';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);

@@ -15,9 +15,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { imageContext } from '../../catalog/program';
+import { exitCode, Failure } from '../../clients/failure';
 import { stackFile } from '../../stacks/load';
 import { yamlText } from '../../text/yaml';
-import { exitCode, Failure } from '../../clients/failure';
 import { type Compiled, compileMerged, requireSameSwitchyard } from './compile';
 import {
   copyStacks,

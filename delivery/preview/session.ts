@@ -1,8 +1,8 @@
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJson } from '../../text/json';
 import { exitCode, Failure } from '../../clients/failure';
+import { parseJson } from '../../text/json';
 import { readSettings } from '../settings';
 import { type Binding, readSealed, writeSealed } from '../state';
 

@@ -1,6 +1,6 @@
-import type { Certificate } from '../certificate';
 import type { WorkingCopy } from '../../clients/git';
 import type { MergeRequest } from '../../clients/gitlab';
+import type { Certificate } from '../certificate';
 import {
   type Action,
   askKey,

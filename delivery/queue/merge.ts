@@ -1,6 +1,6 @@
 import { STATUS_NAME } from '../../catalog/status';
-import type { Certificate } from '../certificate';
 import { exitCode, Failure } from '../../clients/failure';
+import type { Certificate } from '../certificate';
 import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';
 import { AGAIN, eachStep, postRunning, QUEUED } from '../status';

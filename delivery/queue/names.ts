@@ -1,5 +1,5 @@
-import type { Certificate } from '../certificate';
 import type { CommitDetails, GitLab, MergeRequest } from '../../clients/gitlab';
+import type { Certificate } from '../certificate';
 import { marker, readHint } from '../note';
 import { askKey, type Decided, decide, type Merged } from './decide';
 import { testOf } from './look';

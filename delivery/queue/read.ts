@@ -1,14 +1,14 @@
+import { dependsOn } from '../../catalog/depends-on';
 import type { Module } from '../../catalog/load';
 import { folded } from '../../catalog/shapes';
 import { FIRST_LABEL, STATUS_NAME } from '../../catalog/status';
-import { type Certificate, isGreen, isQueued } from '../certificate';
 import { type CommitStatus, type GitLab, isUsername, type MergeRequest } from '../../clients/gitlab';
+import { type Certificate, isGreen, isQueued } from '../certificate';
 import { isConcluded, marker, readHint, readNote, verdictLine } from '../note';
 import { type AskedOfPeople, lastSet, readConsent } from '../review';
 import { whyOtherImage } from '../state';
 import { brokeOff, isOpenState, QUEUED } from '../status';
 import type { Request, Target } from './decide';
-import { dependsOn } from '../../catalog/depends-on';
 import { type Need, nameOf, type Ref } from './order';
 
 // The world of one project as GitLab tells it. Merge requests come first and the branch's head last: one that is merged in

@@ -1,7 +1,7 @@
-import { type Certificate, isGreen, isQueued } from '../certificate';
 import { exitCode, Failure } from '../../clients/failure';
 import { WorkingCopy } from '../../clients/git';
 import type { MergeRequest } from '../../clients/gitlab';
+import { type Certificate, isGreen, isQueued } from '../certificate';
 import { marker, readNote } from '../note';
 import { ownNote } from '../own-note';
 import { readConsent } from '../review';

@@ -1,7 +1,7 @@
 import { STATUS_NAME } from '../../catalog/status';
-import type { Certificate } from '../certificate';
 import { exitCode } from '../../clients/failure';
 import type { MergeRequest } from '../../clients/gitlab';
+import type { Certificate } from '../certificate';
 import { GOES_ON, isOpenState } from '../status';
 import type { Context } from '../verify';
 import type { Decided } from './decide';

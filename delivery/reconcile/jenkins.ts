@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { askText, type Unanswered } from '../../clients/ask';
+import { exitCode, Failure } from '../../clients/failure';
 import type { Policy } from '../../clients/retry';
 import { parseJson } from '../../text/json';
-import { exitCode, Failure } from '../../clients/failure';
 
 export interface JenkinsOptions {
   /** Jenkins' address inside the cluster. */

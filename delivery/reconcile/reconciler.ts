@@ -1,12 +1,12 @@
 import { entryOf } from '../../catalog/entry';
 import type { Ledger } from '../../catalog/ledger';
 import { MERGE_LABEL } from '../../catalog/status';
+import { Failure } from '../../clients/failure';
+import type { CommitState, CommitStatus, GitLab, MergeRequest, Note } from '../../clients/gitlab';
+import { GitLabError } from '../../clients/gitlab-api';
 import { agentWords } from '../agent-start';
 import { pickMergeRequest } from '../deploy';
 import { keepUnseen } from '../drift/unseen';
-import { Failure } from '../../clients/failure';
-import { type CommitState, type CommitStatus, type GitLab, type MergeRequest, type Note } from '../../clients/gitlab';
-import { GitLabError } from '../../clients/gitlab-api';
 import { isConcluded, isLeftForPast, readHint, saysQueued } from '../note';
 import { putOwnNote } from '../own-note';
 import type { PodWords } from '../pod-words';

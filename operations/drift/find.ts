@@ -1,9 +1,9 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { z } from 'zod';
 import { entryOf } from '../../catalog/entry';
+import { providerName } from '../../clients/engine-steps';
 import type { Releases } from '../../components/model';
 import { MIGRATION } from '../../components/production/migration';
-import { providerName } from '../../clients/engine-steps';
 import { type Difference, differences, isSecret, pathText } from '../engine/differences';
 import { isRealResource, parseUrn, type ResourceName } from '../engine/urns';
 import { sameToKubernetes } from './spelling';

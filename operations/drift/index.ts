@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '@pulumi/pulumi/automation';
-import { fetchReleases } from '../../components/ask-gitlab';
+import { contextsHere } from '../../clients/kubeconfig';
 import { metricsText, pushDrift } from '../../clients/pushgateway';
+import { fetchReleases } from '../../components/ask-gitlab';
 import { assertRules } from '../../rules/assert';
 import { layOutImages } from '../build/lay-out';
 import type { Outcome } from '../cli/outcome';
@@ -9,7 +10,6 @@ import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { confirmed, nothingDone, requireSecrets, type Session, watch, withSession } from '../engine/operate';
 import { StepGatherer } from '../engine/steps';
-import { contextsHere } from '../../clients/kubeconfig';
 import { clusterOf } from '../outside/clusters';
 import { gitlabApiOf } from '../outside/gitlab';
 import { type Witnesses, withAuthors } from './authors';
@@ -45,7 +45,9 @@ function witnessesOf({ model }: Session, token: string): Witnesses {
 async function look(session: Session, fenced: boolean, terminal: Terminal): Promise<DriftReport> {
   const { environment, gitlab } = session.model.settings;
   const gathered = new SeenGatherer();
-  const hidden = fenced ? outOfSight((await session.engine.state()).deployment, await contextsHere()) : undefined;
+  const hidden = fenced
+    ? outOfSight((await session.engine.state()).deployment, await contextsHere())
+    : undefined;
   await watch(session, 'previewRefresh', terminal, {
     title: `drift of ${environment}`,
     exclude: hidden?.exclude,

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Model } from '../../components/model';
+import type { GitLabApi } from '../../clients/gitlab-api';
 import { PodExec } from '../../clients/pod-exec';
+import type { Model } from '../../components/model';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
 import { namespacesOf } from '../../stacks/namespaces';
 import { clusterOf } from '../outside/clusters';
-import type { GitLabApi } from '../../clients/gitlab-api';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
 

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { providerName } from '../../clients/engine-steps';
-import type { StackSettings } from '../../stacks/schema';
 import type { ObjectName } from '../../clients/kubernetes';
+import type { StackSettings } from '../../stacks/schema';
 import { clusterOf } from '../outside/clusters';
 import { gitlabApiOf } from '../outside/gitlab';
 

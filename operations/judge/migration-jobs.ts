@@ -43,7 +43,8 @@ export async function untilNoneMigrates(
 
 /** Jobs of a module's migrations. */
 export const listMigrations = (settings: StackSettings, { name }: Pick<Module, 'name'>) =>
-  clusterOf(settings, 'production').list('batch/v1',
+  clusterOf(settings, 'production').list(
+    'batch/v1',
     'Job',
     `app.kubernetes.io/component=${MIGRATION}`,
     namespacesOf(settings).production(name),

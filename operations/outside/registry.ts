@@ -1,7 +1,7 @@
+import { Registry } from '../../clients/registry';
 import { names } from '../../components/shared/naming';
 import { loginPurpose } from '../../components/shared/registry-login';
 import { Secrets } from '../../components/shared/secrets';
-import { Registry } from '../../clients/registry';
 import type { StackSettings } from '../../stacks/schema';
 
 /** What one may do in a registry. */

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
 import { isSecret, isTemplate, type Piece, piecesOf, textsIn } from '../../components/shared/references';
 import { Secrets, type Versions } from '../../components/shared/secrets';
-import { hide } from '../../text/hide';
 import { subKeysIn, writtenKey } from '../../stacks/secrets';
+import { hide } from '../../text/hide';
 
 /** The secrets that a topology starts from. */
 export interface RootSecrets {

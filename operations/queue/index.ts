@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { GitLab } from '../../clients/gitlab';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
-import { GitLab } from '../../clients/gitlab';
 import type { Asked } from '../../delivery/queue/read';
 import { projectPath, projectsOf } from '../../stacks/gitlab';
 import { keepsQueue, whyNoQueue } from '../../stacks/merge-queue';

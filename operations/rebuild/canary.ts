@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { STATUS_NAME } from '../../catalog/status';
+import type { GitLabApi } from '../../clients/gitlab-api';
 import { projectPath } from '../../stacks/gitlab';
 import type { StackSettings } from '../../stacks/schema';
-import type { GitLabApi } from '../../clients/gitlab-api';
 
 /** The file that a canary changes: nothing reads it. */
 export const CANARY_FILE = '.switchyard-canary';

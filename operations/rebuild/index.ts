@@ -150,7 +150,8 @@ async function prepare(environment: string, options: RebuildOptions, terminal: T
     gitlab: gitlabApiOf(settings, secrets.gitlabToken),
     namespaces: async (role) =>
       namespaceNames(
-        await clusterOf(settings, role).list('v1',
+        await clusterOf(settings, role).list(
+          'v1',
           'Namespace',
           `app.kubernetes.io/part-of=switchyard,switchyard.dev/environment=${environment}`,
         ),

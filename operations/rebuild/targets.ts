@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { GitLabApi } from '../../clients/gitlab-api';
 import { type Model, testedModules } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import type { Kind } from '../../delivery/backup/snapshots';
@@ -6,7 +7,6 @@ import { isOneCluster } from '../../stacks/clusters';
 import { projectPath } from '../../stacks/gitlab';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { ClusterRole } from '../outside/clusters';
-import type { GitLabApi } from '../../clients/gitlab-api';
 
 /** What a rebuild fills. */
 export const targetNames = ['gitlab', 'ci', 'production'] as const;

@@ -1,9 +1,9 @@
 import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { didYouMean } from '../../catalog/problems';
-import { loadModel } from '../../components/load';
-import type { Model } from '../../components/model';
 import { exitCode, Failure } from '../../clients/failure';
 import { GitLab } from '../../clients/gitlab';
+import { loadModel } from '../../components/load';
+import type { Model } from '../../components/model';
 import { dataStays, listReleases, type ReleaseRow, rollBack } from '../../delivery/releases';
 import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';

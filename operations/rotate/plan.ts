@@ -1,5 +1,6 @@
 import { asksForPassword } from '../../catalog/containers';
 import { serviceOf } from '../../catalog/services';
+import type { Place } from '../../clients/pod-exec';
 import { KEY_PURPOSE } from '../../components/backup/environment';
 import { topologyBoxes } from '../../components/boxes';
 import { hookTokenPurpose } from '../../components/gitlab/hooks';
@@ -17,7 +18,6 @@ import { loginPurpose } from '../../components/shared/registry-login';
 import { isWithin } from '../../components/shared/rotation';
 import { versionOf } from '../../components/shared/secrets';
 import { moduleProductionSpec } from '../../components/specs';
-import type { Place } from '../../clients/pod-exec';
 import { databasePlace } from '../../delivery/backup/kinds/databases';
 import type { SecretSettings } from '../../stacks/rotation';
 import { EXIT, Refusal } from '../cli/refusal';

@@ -1,11 +1,11 @@
 import { LEDGER_PROJECT } from '../../catalog/ledger';
 import { askText } from '../../clients/ask';
+import { GitLab } from '../../clients/gitlab';
 import { readReleaseLedger } from '../../components/ask-gitlab';
 import { loadModel } from '../../components/load';
 import type { Model } from '../../components/model';
 import { names } from '../../components/shared/naming';
 import type { Restic } from '../../delivery/backup/restic';
-import { GitLab } from '../../clients/gitlab';
 import { ledgerEvents } from '../../delivery/ledger';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
@@ -51,22 +51,26 @@ function sourcesOf({ settings }: Model): Sources {
         (events) => modules.every((name) => events.some(({ module }) => module === name)),
       ),
     workloads: (kind) =>
-      clusterOf(settings, 'production').list('apps/v1',
+      clusterOf(settings, 'production').list(
+        'apps/v1',
         kind,
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
     autoscalers: () =>
-      clusterOf(settings, 'production').list('autoscaling/v2',
+      clusterOf(settings, 'production').list(
+        'autoscaling/v2',
         'HorizontalPodAutoscaler',
         `app.kubernetes.io/part-of=switchyard,switchyard.dev/purpose=production,switchyard.dev/environment=${environment}`,
       ),
     reload: () =>
-      clusterOf(settings, 'ci').log({ namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
+      clusterOf(settings, 'ci').log(
+        { namespace: namespacesOf(settings).ci, name: 'jenkins-0', container: 'reload' },
         { lines: 1, previous: false },
       ),
     reconciler: async () => {
       const { reconciler: namespace } = namespacesOf(settings);
-      const pods = await clusterOf(settings, 'ci').list('v1',
+      const pods = await clusterOf(settings, 'ci').list(
+        'v1',
         'Pod',
         `app.kubernetes.io/name=${names.reconciler}`,
         namespace,
@@ -81,7 +85,8 @@ function sourcesOf({ settings }: Model): Sources {
     backupJobs: async () => {
       const roles = isOneCluster(settings.clusters) ? (['ci'] as const) : (['ci', 'production'] as const);
       const jobs = roles.map((role) =>
-        clusterOf(settings, role).list('batch/v1',
+        clusterOf(settings, role).list(
+          'batch/v1',
           'Job',
           `app.kubernetes.io/component=backup,switchyard.dev/environment=${environment}`,
         ),

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { type Problem, ProblemsError } from '../../catalog/problems';
 import { quantity } from '../../catalog/quantity';
+import type { ObjectName } from '../../clients/kubernetes';
 import { type BoxDeclaration, topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { ObjectName } from '../../clients/kubernetes';
 import type { ClusterRole } from '../outside/clusters';
 
 // Kubernetes forbids changing a StatefulSet's volume, so that the size of a service's volume is changed at the claim itself,

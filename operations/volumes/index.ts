@@ -75,12 +75,14 @@ export async function untilGrown(
   const one = async (growth: Growth): Promise<string[]> => {
     const { role, namespace, claim: name, to } = growth;
     for (;;) {
-      const progress: Progress = await clusterOf(settings, role).read({
-        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name } },
-      }).then(
-        (there) => progressOf(there, to),
-        (error: unknown) => ({ has: 'an unknown size', done: false, said: String(error), refused: false }),
-      );
+      const progress: Progress = await clusterOf(settings, role)
+        .read({
+          ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name } },
+        })
+        .then(
+          (there) => progressOf(there, to),
+          (error: unknown) => ({ has: 'an unknown size', done: false, said: String(error), refused: false }),
+        );
       if (progress.done) return [];
       if (progress.refused || Date.now() >= end) return [growthFault(growth, progress, seconds)];
       await sleep(pollMs);

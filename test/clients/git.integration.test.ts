@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { repositoryItems } from '../../delivery/backup/kinds/repositories';
 import { GitFailure, gitEnvironment, WorkingCopy } from '../../clients/git';
+import { repositoryItems } from '../../delivery/backup/kinds/repositories';
 import { answerAsGit } from '../support/git-backend';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;

@@ -59,10 +59,7 @@ test('one page of a list is read where one is enough, and else all, whatever the
 });
 
 test('a list whose next page is none is a fault; what is no list comes as it is', async () => {
-  answers = [
-    { status: 200, next: '2' },
-    { status: 404 },
-  ];
+  answers = [{ status: 200, next: '2' }, { status: 404 }];
   await expect(api().get('projects/1/hooks')).rejects.toThrow('page 2 of projects/1/hooks is not a list');
   answers = [{ status: 200, body: '{"id":7}' }];
   expect(await api().get('groups/1')).toEqual({ id: 7 });

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import type { Clock, Policy } from '../../clients/retry';
+import { dependsOn } from '../../catalog/depends-on';
 import { GitLab } from '../../clients/gitlab';
 import { GitLabError, isUnheard } from '../../clients/gitlab-api';
-import { dependsOn } from '../../catalog/depends-on';
+import type { Clock, Policy } from '../../clients/retry';
 
 // The named requests of GitLab, driven by a server that answers as a GitLab does which is busy, away or cut off.
 

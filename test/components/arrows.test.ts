@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { root } from '../support/model';
+import { PRODUCT_FOLDERS } from '../support/product';
 
 // What docs/architecture.md says of the folders: a box may be read, changed and used without the others, and rules and the
 // GitLab stand-in are read from the bottom up.
@@ -10,10 +11,16 @@ interface Import {
   readonly to: string;
 }
 
-/** Imports of one file below a folder by another, types too; paths below that folder. */
-const importsIn = (folder: string): readonly Import[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
+const filesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
+
+/**
+ * Imports of one file below a folder by another, types too; paths below that folder.
+ * @param of folders in it whose files import. @default all
+ */
+const importsIn = (folder: string, of: readonly string[] = ['.']): readonly Import[] =>
+  of
+    .flatMap((part) => filesIn(join(folder, part)).map((path) => join(part, path)))
     .flatMap((from) =>
       [...readFileSync(join(folder, from), 'utf8').matchAll(/ from '(\.[^']+)'/g)].flatMap(
         ([, path = '']) => {
@@ -88,14 +95,51 @@ test('what all boxes share reads none of them', () => {
   expect(reads).toEqual([]);
 });
 
+/** Imports of files of some folders by their paths from the root. */
+const importsOf = (folders: readonly string[]): readonly Import[] => {
+  const all = importsIn(root, folders);
+  return all.map(({ from, to }) => ({ from, to: to.replace(/\.ts$/, '') }));
+};
+const architecture = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+/** A section of docs/architecture.md. */
+const section = (title: string): string => architecture.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+
+test('clients read what everybody reads, and nobody else has the library that asks a cluster', () => {
+  const reads = new Set(importsOf(['clients']).map(({ to }) => to.split('/')[0]));
+  expect([...reads].sort()).toEqual(['catalog', 'clients', 'text']);
+  const asking = PRODUCT_FOLDERS.flatMap((folder) =>
+    filesIn(join(root, folder))
+      .filter((file) =>
+        /(?:from|import\() ?'@kubernetes\/client-node/.test(readFileSync(join(root, folder, file), 'utf8')),
+      )
+      .map(() => folder),
+  );
+  expect([...new Set(asking)]).toEqual(['clients']);
+});
+
+test('what operations and rules read of delivery is in the table of docs/architecture.md, and nothing else is', () => {
+  const read = new Set(
+    importsOf(['operations', 'rules']).flatMap(({ to }) =>
+      to.startsWith('delivery/') ? [to.slice('delivery/'.length)] : [],
+    ),
+  );
+  const rows = section('What `operations/` and `rules/` read of `delivery/`').matchAll(/^\| (`[^|]+`) +\|/gm);
+  const named = [...rows].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+  );
+  const covers = (name: string, file: string): boolean =>
+    name.endsWith('/') ? file.startsWith(name) : file === name;
+  expect([...read].filter((file) => !named.some((name) => covers(name, file)))).toEqual([]);
+  expect(named.filter((name) => ![...read].some((file) => covers(name, file)))).toEqual([]);
+  expect(importsOf(['delivery']).filter(({ to }) => /^(operations|rules|components)\//.test(to))).toEqual([]);
+});
+
 test('operations is folders, each of which docs/architecture.md names, and what others know by its path', () => {
   const entries = readdirSync(join(root, 'operations'), { withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
   expect(files.sort()).toEqual(['cli.ts', 'library.ts', 'place.ts']);
-  const [, table = ''] = readFileSync(join(root, 'docs/architecture.md'), 'utf8').split(
-    '## Where a file of `operations/` goes',
-  );
-  const named = [...(table.split('\n## ')[0] ?? '').matchAll(/^\| `([a-z]+)\/`/gm)].map(([, name]) => name);
+  const table = section('Where a file of `operations/` goes');
+  const named = [...table.matchAll(/^\| `([a-z]+)\/`/gm)].map(([, name]) => name);
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   expect(named.sort()).toEqual(folders.sort());
 });

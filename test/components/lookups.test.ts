@@ -1,6 +1,6 @@
 import { ProblemsError } from '../../catalog/problems';
-import { wantedBoxes } from '../../components/boxes';
 import { serverOf } from '../../clients/kubeconfig';
+import { wantedBoxes } from '../../components/boxes';
 import { type Ask, lookUp } from '../../components/lookups';
 import type { Model } from '../../components/model';
 import { modelOf } from '../support/model';

@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROGRAM_FILE, programOf } from '../../catalog/program';
+import { WorkingCopy } from '../../clients/git';
 import { checkOutProgram } from '../../delivery/applied';
 import { run } from '../../delivery/commands';
-import { WorkingCopy } from '../../clients/git';
 import { cloneUrl } from '../../delivery/verify';
 import { root } from '../support/model';
 import { makeWorld, PROJECT, type World } from './world';

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCode } from '../../clients/failure';
-import { BASES_AWAY, buildScript, waitForBuild } from '../../delivery/image';
 import { RegistryAway } from '../../clients/registry';
+import { BASES_AWAY, buildScript, waitForBuild } from '../../delivery/image';
 
 describe('what ends a build', () => {
   let folder: string;

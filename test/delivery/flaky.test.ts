@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { parseFragment } from 'parse5';
+import type { Note } from '../../clients/gitlab';
 import type { Certificate } from '../../delivery/certificate';
 import {
   asksOthers,
@@ -10,7 +11,6 @@ import {
   runOf,
   withFlaky,
 } from '../../delivery/flaky';
-import type { Note } from '../../clients/gitlab';
 import { readNote, renderNote } from '../../delivery/note';
 import { entryLine, parseQuarantine } from '../../delivery/quarantine';
 import { character } from '../support/characters';

@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseLedger, type Release, serialiseLedger } from '../../catalog/ledger';
+import { exitCode, Failure } from '../../clients/failure';
+import { gitEnvironment } from '../../clients/git';
+import { GitLabError } from '../../clients/gitlab-api';
+import { Registry } from '../../clients/registry';
 import type { Certificate } from '../../delivery/certificate';
 import {
   type Deployment,
@@ -13,11 +17,7 @@ import {
   reportRollout,
   reportUnstarted,
 } from '../../delivery/deploy';
-import { exitCode, Failure } from '../../clients/failure';
-import { gitEnvironment } from '../../clients/git';
-import { GitLabError } from '../../clients/gitlab-api';
 import { readNote } from '../../delivery/note';
-import { Registry } from '../../clients/registry';
 import { listReleases, rollBack } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';
 import { merge, putNote, report, takeSource, testedBefore } from '../../delivery/verify';

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { exitCode } from '../../clients/failure';
 import type { Certificate } from '../../delivery/certificate';
 import { run } from '../../delivery/commands';
-import { exitCode } from '../../clients/failure';
 import { certificateFile, writeCertificate } from '../../delivery/state';
 import { report } from '../../delivery/verify';
 import { KEY } from './certificates';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { exitCode, Failure } from '../../clients/failure';
+import { RegistryAway } from '../../clients/registry';
 import { CACHE_TAG, cacheTag, type Gate, openGate, replacedTag } from '../../delivery/gate';
 import { readManifest } from '../../delivery/manifest';
-import { RegistryAway } from '../../clients/registry';
 import { tarOf } from '../support/tar';
 
 const TYPE = 'application/vnd.oci.image.manifest.v1+json';

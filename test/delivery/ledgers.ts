@@ -8,9 +8,9 @@ import {
   stateOf,
   withState,
 } from '../../catalog/ledger';
-import { decideLedger, recordRelease } from '../../delivery/deploy';
-import { type ListedCommit, type MergeRequest } from '../../clients/gitlab';
+import type { ListedCommit, MergeRequest } from '../../clients/gitlab';
 import { GitLabError } from '../../clients/gitlab-api';
+import { decideLedger, recordRelease } from '../../delivery/deploy';
 import type { LedgerPlace } from '../../delivery/ledger';
 import type { PodWords } from '../../delivery/pod-words';
 import { rollBack } from '../../delivery/releases';

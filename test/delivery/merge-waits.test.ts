@@ -1,7 +1,7 @@
-import type { Certificate } from '../../delivery/certificate';
 import { exitCode, Failure } from '../../clients/failure';
-import { type GitLab } from '../../clients/gitlab';
+import type { GitLab } from '../../clients/gitlab';
 import { GitLabError } from '../../clients/gitlab-api';
+import type { Certificate } from '../../delivery/certificate';
 import { type Context, merge } from '../../delivery/verify';
 import { green, KEY } from './certificates';
 

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
+import { exitCode } from '../../clients/failure';
 import { Cluster } from '../../clients/kubernetes-in-pod';
 import { run } from '../../delivery/commands';
-import { exitCode } from '../../clients/failure';
 import { readNote, renderNote } from '../../delivery/note';
 import {
   ENDED_FILE,

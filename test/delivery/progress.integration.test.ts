@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { exitCode } from '../../clients/failure';
 import { run } from '../../delivery/commands';
 import { writeDeployment } from '../../delivery/deploy';
-import { exitCode } from '../../clients/failure';
 import { readNote } from '../../delivery/note';
 import { ROLLING_FILE } from '../../delivery/rolling';
 import { writeCertificate } from '../../delivery/state';

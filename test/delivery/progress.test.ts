@@ -1,5 +1,5 @@
-import type { Deployment } from '../../delivery/deploy';
 import type { GitLab, MergeRequest, Note } from '../../clients/gitlab';
+import type { Deployment } from '../../delivery/deploy';
 import { isConcluded, type Progress, readNote, renderNote } from '../../delivery/note';
 import { tellComing, tellNotComing, tellRolling } from '../../delivery/progress';
 import { green, KEY, sha } from './certificates';

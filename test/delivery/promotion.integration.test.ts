@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ledger, parseLedger, type Release, serialiseLedger, withState } from '../../catalog/ledger';
+import { exitCode } from '../../clients/failure';
 import { copyImage } from '../../delivery/copy-image';
 import { type Deployment, reportPromotion } from '../../delivery/deploy';
-import { exitCode } from '../../clients/failure';
 import { type PromotionRequest, promote, prove } from '../../delivery/promotion';
 import { listReleases } from '../../delivery/releases';
 import { undo } from '../../delivery/undo';

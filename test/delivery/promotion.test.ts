@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { type Release, serialiseLedger, stateOf, withState } from '../../catalog/ledger';
-import type { Relation } from '../../delivery/deploy';
 import { exitCode, Failure } from '../../clients/failure';
+import type { Relation } from '../../delivery/deploy';
 import { type Promoted, type PromotionRequest, promote, whyNotTaken } from '../../delivery/promotion';
 import { listReleases } from '../../delivery/releases';
 import { scaled } from '../support/scale';

@@ -6,9 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialiseLedger } from '../../catalog/ledger';
-import type { Kind, Metadata } from '../../clients/kubernetes-in-pod';
-import { type MergeRequest } from '../../clients/gitlab';
+import type { MergeRequest } from '../../clients/gitlab';
 import { GitLabError } from '../../clients/gitlab-api';
+import type { Kind, Metadata } from '../../clients/kubernetes-in-pod';
 import { Registry } from '../../clients/registry';
 import { type CollectRequest, collectRegistry, readLedgers, requestState } from '../../delivery/registry-gc';
 

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCode } from '../../clients/failure';
-import { cacheTag, openGate } from '../../delivery/gate';
 import { PATIENT, Registry } from '../../clients/registry';
+import { cacheTag, openGate } from '../../delivery/gate';
 import { collectRegistry } from '../../delivery/registry-gc';
 import { type RealRegistry, startRegistry } from '../support/registry';
 import { tarOf } from '../support/tar';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
+import type { StoredImage } from '../../clients/registry';
 import { cacheTag, replacedTag } from '../../delivery/gate';
 import { decideImages, digestsIn, type RequestState } from '../../delivery/retention';
-import { type StoredImage } from '../../clients/registry';
 import { scaled } from '../support/scale';
 
 const DAY = 86_400;

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonical, sign } from '../../delivery/certificate';
 import { exitCode, Failure } from '../../clients/failure';
+import { canonical, sign } from '../../delivery/certificate';
 import { certificateFile, readCertificate, readSealed, writeCertificate } from '../../delivery/state';
 import { green, KEY } from './certificates';
 

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Certificate } from '../../delivery/certificate';
 import { gitEnvironment } from '../../clients/git';
 import { GitLab } from '../../clients/gitlab';
+import type { Certificate } from '../../delivery/certificate';
 import { type Context, takeSource } from '../../delivery/verify';
 import { startGitLabApart } from '../support/gitlab-apart';
 

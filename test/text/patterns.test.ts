@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { analyse } from 'scslre';
 import ts from 'typescript';
-import { quantity } from '../../catalog/quantity';
 import { dependsOn } from '../../catalog/depends-on';
+import { quantity } from '../../catalog/quantity';
 import { root } from '../support/model';
 import { PRODUCT_FOLDERS } from '../support/product';
 

@@ -1,5 +1,5 @@
-import { type NamespaceSettings, namespacesOf } from '../../../stacks/namespaces';
 import type { Place, PodExec } from '../../../clients/pod-exec';
+import { type NamespaceSettings, namespacesOf } from '../../../stacks/namespaces';
 import type { Restic } from '../restic';
 import type { BackupItem } from '../run';
 import type { Snapshot } from '../snapshots';

@@ -6,17 +6,17 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { gitEnvironment } from '../../../clients/git';
+import { LfsServer, pointerOf } from '../../../clients/git-lfs';
 import {
   BOUNDS,
   type GitBounds,
   repositoryItems,
   restoreRepository,
 } from '../../../delivery/backup/kinds/repositories';
-import { LfsServer, pointerOf } from '../../../clients/git-lfs';
 import type { Restic } from '../../../delivery/backup/restic';
 import { backUp, outcomeLine } from '../../../delivery/backup/run';
 import { lfsOf, type Snapshot, snapshotsAt } from '../../../delivery/backup/snapshots';
-import { gitEnvironment } from '../../../clients/git';
 import { git, ROOT_TOKEN, startTestGitLab, stopAll, type TestGitLab } from '../../lab/gitlab/support';
 import { Folders } from './support';
 

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import type { Registry } from '../../../clients/registry';
 import { imageItems, imageOf, restoreImage } from '../../../delivery/backup/kinds/registry';
 import { backUp } from '../../../delivery/backup/run';
 import type { Snapshot } from '../../../delivery/backup/snapshots';
-import type { Registry } from '../../../clients/registry';
 import { type RealRegistry, startRegistry as startRealRegistry } from '../../support/registry';
 import { Folders, vault } from './support';
 

@@ -1,6 +1,6 @@
 import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
-import type { Certificate } from '../../../delivery/certificate';
 import type { CommitDetails, CommitStatus, GitLab, MergeRequest, Note } from '../../../clients/gitlab';
+import type { Certificate } from '../../../delivery/certificate';
 import { renderNote } from '../../../delivery/note';
 import type { Asked, Proof } from '../../../delivery/queue/read';
 import { green, KEY, sha } from '../certificates';

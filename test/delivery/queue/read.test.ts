@@ -1,6 +1,6 @@
 import { FIRST_LABEL, MERGE_LABEL } from '../../../catalog/status';
-import type { Certificate } from '../../../delivery/certificate';
 import type { CommitStatus, MergeRequest } from '../../../clients/gitlab';
+import type { Certificate } from '../../../delivery/certificate';
 import { inOrder } from '../../../delivery/queue/order';
 import { type Proof, readWorld } from '../../../delivery/queue/read';
 import { askTurns } from '../../../delivery/reconcile/turns';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { emptyLedger, type Ledger } from '../../../catalog/ledger';
 import { MERGE_LABEL } from '../../../catalog/status';
-import { agentWords } from '../../../delivery/agent-start';
 import type { CommitDetails, CommitStatus, MergeRequest, ProjectHook } from '../../../clients/gitlab';
 import { GitLabError } from '../../../clients/gitlab-api';
+import { agentWords } from '../../../delivery/agent-start';
 import { isConcluded, marker } from '../../../delivery/note';
 import type { Build as JenkinsBuild, Run } from '../../../delivery/reconcile/jenkins';
 import { Reconciler, type ReconcilerOptions, type Watched } from '../../../delivery/reconcile/reconciler';

@@ -1,5 +1,5 @@
-import type { Certificate } from '../../../delivery/certificate';
 import type { MergeRequest } from '../../../clients/gitlab';
+import type { Certificate } from '../../../delivery/certificate';
 import { renderNote } from '../../../delivery/note';
 import { Parents, type Step, stepsOf } from '../../../delivery/queue/names';
 import type { Seen } from '../../../delivery/queue/read';

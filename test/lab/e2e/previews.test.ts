@@ -1,7 +1,7 @@
-import { disguises } from '../../../text/hide';
 import type { Change } from '../../../lab/journey';
 import { sleep } from '../../../lab/machine/process';
 import { ENVIRONMENT, labEnvironment } from '../../../lab/topology';
+import { disguises } from '../../../text/hide';
 import { kubectl } from './running';
 import {
   close,
