@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ObjectName } from '../../clients/kubernetes';
-import type { ClusterRole } from '../outside/clusters';
+import type { ClusterRole } from '../outside/clients';
 import { type Author, type DriftedResource, drifted, type Found, type Seen } from './find';
 
 /** One entry of `metadata.managedFields` (https://kubernetes.io/docs/reference/using-api/server-side-apply). */

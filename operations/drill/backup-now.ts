@@ -4,7 +4,7 @@ import { names } from '../../components/shared/naming';
 import { isOneCluster } from '../../stacks/clusters';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
-import { type ClusterRole, clusterOf } from '../outside/clusters';
+import { type ClusterRole, clusterOf } from '../outside/clients';
 
 const cronJob = z.looseObject({
   // Not a record: the client's objects are instances of classes, which zod takes for none.

@@ -5,7 +5,7 @@ import { PodExec } from '../../clients/pod-exec';
 import type { Model } from '../../components/model';
 import { JENKINS_HOME, jenkinsPlace } from '../../delivery/backup/kinds/jenkins';
 import { namespacesOf } from '../../stacks/namespaces';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { databasesOf } from '../rebuild/restore';
 import { projectsOf } from '../rebuild/targets';
 

@@ -9,7 +9,7 @@ import { elapsed } from '../cli/progress';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone } from '../engine/operate';
-import { gitlabApiOf } from '../outside/gitlab';
+import { gitlabApiOf } from '../outside/clients';
 import { foldersHere } from '../place';
 import { canaryOf, runRebuild } from '../rebuild';
 import { openBackup } from '../rebuild/backup';

@@ -26,7 +26,7 @@ import type { Terminal } from '../cli/terminal';
 import { untilMigrationsEnd } from '../judge/migration-jobs';
 import { deployTeller, followModule } from '../judge/rolling';
 import { anonymousPushes } from '../outside/anonymous';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { backendOf, foldersHere } from '../place';
 import { basisOf } from '../preview/basis';
 import { programHere } from '../program/program';

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { providerName } from '../../clients/engine-steps';
 import type { ObjectName } from '../../clients/kubernetes';
 import type { StackSettings } from '../../stacks/schema';
-import { clusterOf } from '../outside/clusters';
-import { gitlabApiOf } from '../outside/gitlab';
+import { clusterOf, gitlabApiOf } from '../outside/clients';
 
 /** A resource whose creation began in a run that was killed before it could say how it ended. */
 export interface PendingCreate {

@@ -20,7 +20,7 @@ import { secretSources } from '../../stacks/secrets';
 import { plainText } from '../../text/terminal';
 import type { Outcome } from '../cli/outcome';
 import { EXIT, Refusal } from '../cli/refusal';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { foldersHere } from '../place';
 import { realClock } from './clock';
 import { failedMigration, migrationStage, untilMigrated } from './migration';

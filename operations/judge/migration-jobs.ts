@@ -4,7 +4,7 @@ import { MIGRATION, migrationSeconds } from '../../components/production/migrati
 import { rolloutOf } from '../../components/production/workload';
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { type Clock, realClock } from './clock';
 import { migrationStage } from './migration';
 

@@ -12,7 +12,7 @@ import {
 import { namespacesOf } from '../../stacks/namespaces';
 import type { StackSettings } from '../../stacks/schema';
 import { isOfOneModule, secretSources } from '../../stacks/secrets';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { migrationStage } from './migration';
 import { listMigrations } from './migration-jobs';
 import { deploymentSchema, podsOf } from './verdict';

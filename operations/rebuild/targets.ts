@@ -6,7 +6,7 @@ import type { Kind } from '../../delivery/backup/snapshots';
 import { isOneCluster } from '../../stacks/clusters';
 import { projectPath } from '../../stacks/gitlab';
 import { EXIT, Refusal } from '../cli/refusal';
-import type { ClusterRole } from '../outside/clusters';
+import type { ClusterRole } from '../outside/clients';
 
 /** What a rebuild fills. */
 export const targetNames = ['gitlab', 'ci', 'production'] as const;

@@ -27,7 +27,7 @@ import { questionFor } from '../cli/confirm';
 import type { CommonOptions, Outcome } from '../cli/outcome';
 import { EXIT } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
-import { passwordVariable, registryOf } from '../outside/registry';
+import { passwordVariable, registryOf } from '../outside/clients';
 import { foldersHere } from '../place';
 import { asked, gitlabOf, known, placeOf } from './releases';
 import { rollOut } from './roll-out';

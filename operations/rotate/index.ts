@@ -23,7 +23,7 @@ import type { Outcome } from '../cli/outcome';
 import { EXIT, Refusal } from '../cli/refusal';
 import type { Terminal } from '../cli/terminal';
 import { nothingDone, operate, requireSecrets, withSession } from '../engine/operate';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { foldersHere } from '../place';
 import { openBackupWith } from '../rebuild/backup';
 import {

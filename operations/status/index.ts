@@ -13,7 +13,7 @@ import { secretSources } from '../../stacks/secrets';
 import type { CommonOptions, Outcome } from '../cli/outcome';
 import type { Terminal } from '../cli/terminal';
 import { kept, untilInterrupted, watchUntilEnded } from '../cli/watch';
-import { clusterOf } from '../outside/clusters';
+import { clusterOf } from '../outside/clients';
 import { foldersHere } from '../place';
 import { openBackup } from '../rebuild/backup';
 import { lastBuildUrl, readStatus, type Sources } from './read';

@@ -5,7 +5,7 @@ import type { ObjectName } from '../../clients/kubernetes';
 import { type BoxDeclaration, topologyBoxes } from '../../components/boxes';
 import type { Model } from '../../components/model';
 import { namespacesOf } from '../../stacks/namespaces';
-import type { ClusterRole } from '../outside/clusters';
+import type { ClusterRole } from '../outside/clients';
 
 // Kubernetes forbids changing a StatefulSet's volume, so that the size of a service's volume is changed at the claim itself,
 // which its class must allow (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims).

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Model } from '../../components/model';
 import type { StackSettings } from '../../stacks/schema';
-import { type ClusterRole, clusterOf } from '../outside/clusters';
+import { type ClusterRole, clusterOf } from '../outside/clients';
 import { type Growth, growthFault, growthOf, type Progress, progressOf, wantedClaims } from './growth';
 
 const SERVICES = 'app.kubernetes.io/component=service';

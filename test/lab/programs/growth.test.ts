@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PatchStrategy, StorageV1Api, setHeaderOptions } from '@kubernetes/client-node';
 import type { Model } from '../../../components/model';
 import { sleep } from '../../../lab/machine/process';
-import { clusterOf } from '../../../operations/outside/clusters';
+import { clusterOf } from '../../../operations/outside/clients';
 import { growingVolumes } from '../../../operations/volumes';
 import { grown, type growthOf, type Wanted, wantedClaims } from '../../../operations/volumes/growth';
 import { modelOf } from '../../support/model';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ReleaseRow } from '../../../delivery/releases';
 import { Terminal } from '../../../operations/cli/terminal';
-import { registryOf } from '../../../operations/outside/registry';
+import { registryOf } from '../../../operations/outside/clients';
 import { canaryOf } from '../../../operations/rebuild';
 import { projectsOf } from '../../../operations/rebuild/targets';
 import { promotion } from '../../../operations/releases/promotion';

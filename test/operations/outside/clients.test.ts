@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clusterOf } from '../../../operations/outside/clusters';
+import { clusterOf } from '../../../operations/outside/clients';
 import { modelOf } from '../../support/model';
 
 const pod = { namespace: 'prod-orders', name: 'orders-1', container: 'orders' };

@@ -1,8 +1,26 @@
+import { GitLabApi } from '../../clients/gitlab-api';
+import { Kubernetes } from '../../clients/kubernetes';
 import { Registry } from '../../clients/registry';
 import { names } from '../../components/shared/naming';
 import { loginPurpose } from '../../components/shared/registry-login';
 import { Secrets } from '../../components/shared/secrets';
 import type { StackSettings } from '../../stacks/schema';
+
+export type ClusterRole = 'ci' | 'production';
+
+/** One of an environment's clusters, by the context and the kubeconfig that the stack names. People wait for its answers. */
+export function clusterOf({ clusters }: Pick<StackSettings, 'clusters'>, role: ClusterRole): Kubernetes {
+  const { context, kubeconfig } = clusters[role];
+  return new Kubernetes({
+    context,
+    kubeconfig: kubeconfig && process.env[kubeconfig],
+    policy: { attempts: 3 },
+  });
+}
+
+/** The environment's GitLab. People wait for its answers. */
+export const gitlabApiOf = ({ gitlab }: Pick<StackSettings, 'gitlab'>, token: string): GitLabApi =>
+  new GitLabApi({ url: gitlab.url, token, policy: { attempts: 4 } });
 
 /** What one may do in a registry. */
 export type RegistryRight = 'pull' | 'push';
