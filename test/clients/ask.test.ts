@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ask, askText, Unanswered } from '../../clients/ask';
+import { ask, askText, TooLarge, Unanswered } from '../../clients/ask';
 
 let server: Server;
 let url: string;
@@ -68,6 +68,27 @@ test('an answer that says no is an answer', async () => {
   const { response, body } = await askText(url, {}, { policy });
   expect([response.status, body, asked.length]).toEqual([404, 'none', 1]);
 });
+
+test('an answer that the caller says a later try may mend is asked again, and the last one is the answer', async () => {
+  after(1, (response) => response.writeHead(409).end('met another'));
+  const how = { repeatable: true, mendable: [409], policy };
+  expect((await askText(url, { method: 'POST', body: '{}' }, how)).body).toBe('whole');
+  after(9, (response) => response.writeHead(409).end('met another'));
+  asked = [];
+  const { response, body } = await askText(url, { method: 'POST', body: '{}' }, how);
+  expect([response.status, body, asked.length]).toEqual([409, 'met another', 3]);
+});
+
+test.each([200, 503])(
+  'an answer of %d that is larger than any that is read is a fault, and not asked for again',
+  async (status) => {
+    answer = (_request, response) => response.writeHead(status).end('x'.repeat(1001));
+    await expect(askText(url, {}, { most: 1000, policy })).rejects.toThrow(TooLarge);
+    expect(asked).toHaveLength(1);
+    answer = (_request, response) => response.end('é'.repeat(500));
+    expect((await askText(url, {}, { most: 1000, policy })).body).toBe('é'.repeat(500));
+  },
+);
 
 test('a server that says nothing, and a body that never ends, are given up', async () => {
   answer = () => undefined;
