@@ -206,8 +206,16 @@ test.each<[string, string]>([
         `'/x break; } location /b { return 200 "b";'`,
         'ends what nginx reads as the value',
       ],
-      ['nginx.ingress.kubernetes.io/proxy-cookie-path', `'/ "/; Secure'`, 'ends what nginx reads as the value'],
-      ['nginx.ingress.kubernetes.io/connection-proxy-header', "'close #'", 'ends what nginx reads as the value'],
+      [
+        'nginx.ingress.kubernetes.io/proxy-cookie-path',
+        `'/ "/; Secure'`,
+        'ends what nginx reads as the value',
+      ],
+      [
+        'nginx.ingress.kubernetes.io/connection-proxy-header',
+        "'close #'",
+        'ends what nginx reads as the value',
+      ],
       ['nginx.ingress.kubernetes.io/proxy-redirect-to', "'/x\\'", 'ends what nginx reads as the value'],
       ['nginx.ingress.kubernetes.io/auth-realm', `'a"; return 200'`, 'ends what nginx reads as the value'],
       ['nginx.ingress.kubernetes.io/auth-tls-match-cn', "'CN=a {'", 'ends what nginx reads as the value'],
