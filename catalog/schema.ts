@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isNginxWords } from '../text/nginx';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -228,6 +229,35 @@ const ADDRESS =
   /\/(?:app-root|auth-signin|auth-tls-error-page|auth-url|mirror-host|mirror-target|permanent-redirect|temporal-redirect)$/i;
 const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
 
+/**
+ * Annotations that ingress-nginx writes between the words of a directive, or between quotes (its
+ * rootfs/etc/nginx/template/nginx.tmpl, and `buildProxyPass` of its template.go). It looks at their values itself since 1.12,
+ * unless it is told not to (`--enable-annotation-validation`).
+ */
+const WORDS = [
+  ...['auth-cache-duration', 'auth-cache-key', 'auth-method', 'auth-realm', 'auth-request-redirect'],
+  ...['auth-response-headers', 'auth-signin-redirect-param', 'auth-tls-match-cn', 'auth-tls-verify-client'],
+  ...['client-body-buffer-size', 'connection-proxy-header', 'cors-allow-headers', 'cors-allow-methods'],
+  ...['cors-allow-origin', 'cors-expose-headers', 'fastcgi-index', 'mirror-request-body'],
+  ...['modsecurity-transaction-id', 'opentelemetry-operation-name', 'proxy-body-size', 'proxy-buffer-size'],
+  ...['proxy-buffering', 'proxy-buffers-number', 'proxy-busy-buffers-size', 'proxy-cookie-domain'],
+  ...['proxy-cookie-path', 'proxy-http-version', 'proxy-max-temp-file-size', 'proxy-next-upstream'],
+  ...['proxy-redirect-from', 'proxy-redirect-to', 'proxy-request-buffering', 'proxy-ssl-ciphers'],
+  ...['proxy-ssl-name', 'proxy-ssl-protocols', 'proxy-ssl-server-name', 'proxy-ssl-verify', 'rewrite-target'],
+  ...['satisfy', 'server-alias', 'ssl-ciphers', 'upstream-hash-by', 'upstream-vhost', 'x-forwarded-prefix'],
+];
+/** Those of them whose values are several words, of which people put some into quotes. */
+const QUOTED = /\/proxy-(?:cookie-(?:domain|path)|redirect-(?:from|to))$/i;
+/** Those that are patterns, which may count: "{2,3}" behind what is counted. ingress-nginx puts them into quotes. */
+const PATTERN = /\/(?:auth-tls-match-cn|server-alias)$/i;
+const COUNT = /(?<=[^\s$])\{\d+(?:,\d*)?\}/g;
+
+function endsItsValue(key: string, value: string): boolean {
+  if (!WORDS.includes(key.slice(key.lastIndexOf('/') + 1).toLowerCase())) return false;
+  const words = PATTERN.test(key) ? value.replace(COUNT, '+') : value;
+  return !isNginxWords(words) || (!QUOTED.test(key) && /["'`]/.test(words));
+}
+
 /** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
 function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
   for (const [key, value] of Object.entries(given)) {
@@ -245,6 +275,11 @@ function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.Refineme
       );
     else if (ADDRESS.test(key) && NO_ADDRESS.test(value))
       fault('has a character that no address has', 'Write it as "%" and its two digits.');
+    else if (endsItsValue(key, value))
+      fault(
+        'ends what nginx reads as the value',
+        'Leave out ";", "{", "}", "#" and quotes; `proxy-cookie-path` may have words in whole quotes.',
+      );
   }
 }
 

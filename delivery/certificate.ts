@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { podWordsSchema } from './pod-words';
 
 const commitId = z.string().regex(/^[0-9a-f]{40}$/);
+const imageDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 
 const testsSchema = z.strictObject({
   total: z.number().int().min(0),
@@ -103,7 +104,9 @@ export const certificateSchema = z.strictObject({
       /** `host[:port]/path`, without tag or digest. */
       repository: z.string().min(1),
       tag: z.string().min(1),
-      digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+      digest: imageDigest,
+      /** What its build left for the next ones, where it left something: a manifest of the same repository. */
+      cache: imageDigest.optional(),
     })
     .optional(),
   tests: testsSchema.optional(),

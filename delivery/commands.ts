@@ -328,10 +328,10 @@ export function program(): Command {
             throw gate.blame(ended);
           });
           await Promise.all([gate.ready, built]);
-          const digest = await gate.publish();
-          const image = { repository: repositoryOf(settings.REGISTRY, module.name), tag, digest };
+          const published = await gate.publish();
+          const image = { repository: repositoryOf(settings.REGISTRY, module.name), tag, ...published };
           writeCertificate(workspace, { ...certificate, image });
-          result(image, `image ${image.repository}@${digest}`);
+          result(image, `image ${image.repository}@${image.digest}`);
         } finally {
           await gate.close();
         }

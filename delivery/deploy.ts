@@ -9,7 +9,7 @@ import { WorkingCopy } from '../clients/git';
 import type { CommitState, GitLab, MergeRequest } from '../clients/gitlab';
 import type { Registry } from '../clients/registry';
 import { type Certificate, isGreen } from './certificate';
-import { CACHE_TAG, cacheTag } from './gate';
+import { CACHE_TAG } from './gate';
 import {
   changeLedger,
   type LedgerChange,
@@ -379,7 +379,10 @@ export async function deploy(
   }
 }
 
-/** Lets the next builds of the module read the cache of this one. Without one they are slower, and no more. */
+/**
+ * Lets the next builds of the module read the cache of the build that was tested: by its digest, since its tag may name what
+ * another build of the same head left, which nobody merged. Without one they are slower, and no more.
+ */
 async function promoteCache(
   registry: Registry,
   path: string,
@@ -387,7 +390,7 @@ async function promoteCache(
   say: Context['say'],
 ): Promise<void> {
   try {
-    const cache = image && (await registry.resolve(path, cacheTag(image.tag)));
+    const cache = image?.cache && (await registry.manifest(path, image.cache));
     if (cache) await registry.putManifest(path, CACHE_TAG, cache);
   } catch (error) {
     // The release stands in the ledger already.

@@ -23,10 +23,10 @@ export const CACHE_TAG = 'buildcache';
 export const cacheTag = (imageTag: string): string => `${imageTag}-cache`;
 /**
  * The tag under which what a tag named before can still be found: a registry never frees a manifest that has none, and
- * nobody could tell it to.
+ * nobody could tell it to. With all of the digest: whoever builds chooses how two of them begin.
  */
 export const replacedTag = (tag: string, digest: string): string =>
-  `${tag}-was-${digest.slice('sha256:'.length, 'sha256:'.length + 8)}`;
+  `${tag}-was-${digest.slice('sha256:'.length)}`;
 
 export interface GateOptions {
   /** With a login for this module's repository, and for no other one's. */
@@ -53,16 +53,23 @@ export interface GateOptions {
   readonly say: (line: string) => void;
 }
 
+/** Digests of what a build handed over, as the gate computed them. */
+export interface Published {
+  /** The image. */
+  readonly digest: string;
+  /** What it leaves for the next builds; absent where it left nothing. */
+  readonly cache?: string;
+}
+
 export interface Gate {
   readonly port: number;
   /** Settles when the registry has answered; what a build asks before, waits. */
   readonly ready: Promise<void>;
   /**
-   * @returns the digest of the image that was published
    * @throws Failure (exit 10) where the registry lost what the build handed over, or did not take it: building again mends that;
    *   (exit 1) where it is no image that may run, or there is no room for it among what is not released
    */
-  publish(): Promise<string>;
+  publish(): Promise<Published>;
   /** What ended the build: the fault that it ended with, unless the registry failed it before. */
   blame(ended: unknown): unknown;
   close(): Promise<void>;
@@ -369,7 +376,7 @@ class BuildGate {
   }
 
   /** Looks at what came, and gives it to the registry under its tags. */
-  async publish(): Promise<string> {
+  async publish(): Promise<Published> {
     const { imageTag, repository, say } = this.options;
     const digest = this.tags.get(imageTag);
     const image = digest === undefined ? undefined : this.received.get(digest);
@@ -388,7 +395,7 @@ class BuildGate {
     await this.move(imageTag, digest);
     if (cache) await this.move(cacheTag(imageTag), cache);
     say(`published ${repository}@${digest}`);
-    return digest;
+    return { digest, ...(cache ? { cache } : {}) };
   }
 
   private imagesOf(built: Built): readonly Parts[] {

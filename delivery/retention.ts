@@ -26,7 +26,7 @@ export interface ImageDecision {
 
 const DAY = 86_400;
 /** Tags that delivery gives: see `imageTag`, `cacheTag`, `replacedTag` and `deploy`. The cache of main has one that is none of them. */
-const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}(?:-cache)?(?:-was-[0-9a-f]{8})?$/;
+const requestTag = /^mr-([1-9]\d*)-[0-9a-f]{8}(?:-cache)?(?:-was-(?:[0-9a-f]{8}|[0-9a-f]{64}))?$/;
 const releaseTag = /^release-[0-9a-f]{12}$/;
 
 /** The merge request that a tag was built for. */

@@ -52,6 +52,9 @@ const isPulumis = (value: object): boolean =>
   pulumi.asset.Archive.isInstance(value) ||
   pulumi.Resource.isInstance(value);
 
+const base64 = (text: string | undefined): string | undefined =>
+  text === undefined ? text : Buffer.from(text).toString('base64');
+
 /**
  * A Secret's texts as its `data`. The API server turns `stringData` into that, but nobody owns what it made there: of a
  * Secret that is changed in place a key that is no longer written would stay (kubernetes/kubernetes#108008). Without any
@@ -60,11 +63,20 @@ const isPulumis = (value: object): boolean =>
 function inData(args: { readonly data?: object; readonly stringData?: object }): object {
   const { stringData, data, ...rest } = args;
   if (stringData === undefined) return args;
+  // Each may be known only as a whole.
+  if ([stringData, data].some((one) => one !== undefined && isPulumis(one)))
+    return {
+      ...rest,
+      data: pulumi
+        .all([pulumi.output(data), pulumi.output(stringData as pulumi.Input<Record<string, string>>)])
+        .apply(([known, texts]) => {
+          const encoded = Object.entries(texts ?? {}).map(([key, text]) => [key, base64(text)]);
+          return { ...known, ...Object.fromEntries(encoded) };
+        }),
+    };
   const encoded = Object.entries(stringData).map(([key, text]): [string, unknown] => [
     key,
-    pulumi
-      .output(text as pulumi.Input<string | undefined>)
-      .apply((known) => (known === undefined ? known : Buffer.from(known).toString('base64'))),
+    pulumi.output(text as pulumi.Input<string | undefined>).apply(base64),
   ]);
   const all = { ...data, ...Object.fromEntries(encoded) };
   return Object.keys(all).length === 0 ? rest : { ...rest, data: all };

@@ -1,5 +1,6 @@
 import type { Sample } from '../../clients/pushgateway';
 import { markdownCode } from '../../text/markdown';
+import { plainText } from '../../text/terminal';
 import type { Unseen } from './fenced';
 import type { Author, DriftedResource } from './find';
 
@@ -31,7 +32,7 @@ function unseenLines({ unseen }: DriftReport): string[] {
   return [`Not looked at: ${unseen.map(({ kind, count: number }) => `${number} ${kind}`).join(', ')}.`];
 }
 
-/** The report for a terminal: boxes, their resources, their fields. */
+/** The report for a terminal: boxes, their resources, their fields. Live values, and who wrote them, are text of others. */
 export function driftLines(report: DriftReport): string[] {
   const lines = byBox(report).flatMap(([box, resources]) =>
     resources.length === 0
@@ -52,7 +53,7 @@ export function driftLines(report: DriftReport): string[] {
     resources.length === 0
       ? 'no drift'
       : `${count(resources.length, 'resource')} drifted from what was applied`;
-  return [...lines, ...unseenLines(report), `drift of ${environment}: ${last}`];
+  return [...lines, ...unseenLines(report), `drift of ${environment}: ${last}`].map(plainText);
 }
 
 /** First line of the note, by which the next one finds it and edits it in place. */

@@ -1,4 +1,5 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
+import { plainText } from '../../text/terminal';
 import { isRealResource, parseUrn } from './urns';
 
 /** One fault of a run: a line of its own. */
@@ -31,7 +32,8 @@ export class FaultGatherer {
     const real = resource && isRealResource(resource.type) ? resource : undefined;
     const lines = plain(diagnostic.message)
       .split('\n')
-      .map((line) => line.trim())
+      // A provider passes on what containers said.
+      .map((line) => plainText(line.replaceAll('\t', ' ').trim()))
       .filter((line) => line !== '');
     // A program's own faults come one a line; a provider's message is one fault, however it is laid out.
     for (const message of real ? [lines.join(' ')] : lines) {

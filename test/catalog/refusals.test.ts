@@ -200,6 +200,26 @@ test.each<[string, string]>([
         'has a character that no address',
       ],
       ['nginx.ingress.kubernetes.io/auth-signin', '"https://a.test/}"', 'has a character that no address'],
+      // What ingress-nginx writes between the words of a directive (its rootfs/etc/nginx/template/nginx.tmpl).
+      [
+        'nginx.ingress.kubernetes.io/rewrite-target',
+        `'/x break; } location /b { return 200 "b";'`,
+        'ends what nginx reads as the value',
+      ],
+      [
+        'nginx.ingress.kubernetes.io/proxy-cookie-path',
+        `'/ "/; Secure'`,
+        'ends what nginx reads as the value',
+      ],
+      [
+        'nginx.ingress.kubernetes.io/connection-proxy-header',
+        "'close #'",
+        'ends what nginx reads as the value',
+      ],
+      ['nginx.ingress.kubernetes.io/proxy-redirect-to', "'/x\\'", 'ends what nginx reads as the value'],
+      ['nginx.ingress.kubernetes.io/auth-realm', `'a"; return 200'`, 'ends what nginx reads as the value'],
+      ['nginx.ingress.kubernetes.io/auth-tls-match-cn', "'CN=a {'", 'ends what nginx reads as the value'],
+      ['site.test/server-alias', "'~^a$; x y'", 'ends what nginx reads as the value'],
       ['haproxy-ingress.github.io/config-backend', 'x', "is text of the ingress controller's configuration"],
       ['haproxy.org/backend-config-snippet', 'x', "is text of the ingress controller's configuration"],
     ] as const
@@ -255,6 +275,9 @@ test.each([
   'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/auth-url: "https://$host/auth?a=${request_uri}", nginx.ingress.kubernetes.io/auth-signin: "https://a.test/start?rd=$scheme://$host$escaped_request_uri" } } }',
   'production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/proxy-cookie-path: "/ \\"/; Secure\\"", nginx.ingress.kubernetes.io/rewrite-target: /$2 } } }',
   `production: { ingress: { host: a.b, annotations: { alb.ingress.kubernetes.io/actions.a: '{"Type":"redirect"}' } } }`,
+  `production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/auth-tls-match-cn: 'CN=(a|b[0-9]{2,3})', nginx.ingress.kubernetes.io/server-alias: '~^www\\d{1}\\.a\\.b$' } } }`,
+  "production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/auth-realm: 'Who, and why', nginx.ingress.kubernetes.io/upstream-hash-by: '${request_uri}-text' } } }",
+  "production: { ingress: { host: a.b, annotations: { nginx.org/rewrites: 'serviceName=a rewrite=/;serviceName=b rewrite=/b/', nginx.ingress.kubernetes.io/cors-allow-headers: 'A, B-C' } } }",
   'environment: { discovery.type: single-node, constructor: x, toString: y, _: z }',
   'resources: { cpu: "0.001", memory: 1024Ti, cpuLimit: 1m, memoryLimit: 1024Ti }',
   'image: { dockerfile: docker/Dockerfile.release }',

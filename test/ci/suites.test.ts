@@ -74,7 +74,7 @@ const STARTERS = [
   'test/support/registry.ts',
   'test/delivery/backup/support.ts',
 ];
-const STARTS = /spawn\(\s*'(nginx|haproxy|docker-registry|restic|git)'/;
+const STARTS = /spawn(?:Sync)?\(\s*'(nginx|haproxy|docker-registry|restic|git)'/;
 
 /** Whether a file, or what it loads of the tests, starts one of them. */
 function startsServer(path: string, seen = new Set<string>()): boolean {

@@ -281,3 +281,24 @@ test('a Secret without any text has no data', async () => {
   ]);
   expect(made.get('empty')).toEqual({ apiVersion: 'v1', kind: 'Secret', metadata });
 });
+
+test.each([
+  ['an output', (texts: object) => pulumi.secret(texts)],
+  ['a promise', (texts: object) => Promise.resolve(texts)],
+  ['an output of texts that are outputs', ({ a }: { a: string }) => pulumi.output({ a: pulumi.secret(a) })],
+])("a Secret's texts may come as a whole: %s", async (_what, whole) => {
+  const metadata = { name: 'whole' };
+  const secretOf = (name: string, args: object) => ({
+    type: 'kubernetes:core/v1:Secret',
+    name,
+    provider: 'ci',
+    args: { metadata, ...args },
+  });
+  const made = await registered([
+    secretOf('texts', { stringData: whole({ a: 'hidden' }) }),
+    secretOf('both', { data: whole({ a: 'b3RoZXI=' }), stringData: { b: 'text' } }),
+  ]);
+  const of = (data: object) => ({ apiVersion: 'v1', kind: 'Secret', metadata, data: secret(data) });
+  expect(made.get('texts')).toEqual(of({ a: Buffer.from('hidden').toString('base64') }));
+  expect(made.get('both')).toEqual(of({ a: 'b3RoZXI=', b: Buffer.from('text').toString('base64') }));
+});

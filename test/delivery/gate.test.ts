@@ -150,7 +150,7 @@ describe('a build', () => {
     for (const text of [IMAGE, TAR, config]) await upload(text);
     await putManifest(TAG, manifest());
     await putManifest(cacheTag(TAG), manifest({ config: part(config, CACHE_CONFIG) }));
-    const digest = await gate.publish();
+    const { digest } = await gate.publish();
     const at = (tag: string) => repository.manifests.get(tag)?.bytes.toString();
     expect(digestOf(at(TAG) ?? '')).toBe(digest);
     expect(at(replacedTag(TAG, digestOf(before.bytes)))).toBe(before.bytes.toString());
@@ -166,8 +166,7 @@ describe('a build', () => {
     expect((await putManifest(TAG, manifest())).status).toBe(201);
     // Nobody can pull it before somebody has looked at it.
     expect(repository.manifests.size).toBe(0);
-    const digest = await gate.publish();
-    expect(digest).toBe(digestOf(manifest()));
+    expect(await gate.publish()).toEqual({ digest: digestOf(manifest()) });
     expect(repository.manifests.get(TAG)?.bytes.toString()).toBe(manifest());
   });
 
@@ -187,7 +186,7 @@ describe('a build', () => {
       ],
     });
     expect((await putManifest(TAG, index, INDEX)).status).toBe(201);
-    expect(await gate.publish()).toBe(digestOf(index));
+    expect(await gate.publish()).toEqual({ digest: digestOf(index) });
     expect([...repository.manifests.keys()].sort()).toEqual(
       [digestOf(manifest()), digestOf(statement), TAG].sort(),
     );
@@ -210,7 +209,8 @@ describe('a build', () => {
     await upload(IMAGE);
     expect((await putManifest(TAG, manifest({ layers: [part(known)] }))).status).toBe(201);
     expect((await putManifest(`${TAG}-cache`, cache)).status).toBe(201);
-    await gate.publish();
+    const image = digestOf(manifest({ layers: [part(known)] }));
+    expect(await gate.publish()).toEqual({ digest: image, cache: digestOf(cache) });
     expect(repository.manifests.get(`${TAG}-cache`)?.bytes.toString()).toBe(cache);
   });
 
@@ -241,7 +241,7 @@ async function handOver({
     layers: layers.map(([layer, type]) => part(layer, type)),
   });
   expect((await putManifest(TAG, text)).status).toBe(201);
-  return gate.publish();
+  return (await gate.publish()).digest;
 }
 
 describe('an image', () => {
@@ -388,7 +388,7 @@ describe('an image', () => {
         new ReadableStream({ pull: (controller) => controller.error(new TypeError('terminated')) });
       await expect(gate.publish()).rejects.toBeInstanceOf(RegistryAway);
       repository.blob = blob;
-      await expect(gate.publish()).resolves.toMatch(/^sha256:/);
+      await expect(gate.publish()).resolves.toMatchObject({ digest: expect.stringMatching(/^sha256:/) });
     });
 
     test('that is another than its digest says is not published', async () => {
@@ -628,7 +628,7 @@ describe('the room in the registry', () => {
     lies(CACHE_TAG, 'two', 900);
     lies('mr-3-aaaaaaaa', TAR, TAR.length);
     await handOver(TAR);
-    expect(await gate.publish()).toMatch(/^sha256:/);
+    expect(await gate.publish()).toMatchObject({ digest: expect.stringMatching(/^sha256:/) });
   });
 
   test('an index is measured by what its images are made of', async () => {

@@ -132,7 +132,7 @@ async function build(
     );
     await put(cacheTag(tag), { config: list, layers: [await layer()] });
     await meanwhile();
-    return await gate.publish();
+    return (await gate.publish()).digest;
   } finally {
     await gate.close();
   }

@@ -105,13 +105,24 @@ test('the parts of an index go with it, but for those that something else needs'
   });
 });
 
+test('what a rebuild replaced has a tag of its own, however alike the digests of two are that somebody chose', () => {
+  const alike = [1, 2].map((n) => `sha256:${'0123abcd'.padEnd(63, '0')}${n}`);
+  const tags = alike.map((one) => replacedTag(cacheTag('mr-2147483647-0123abcd'), one));
+  expect(new Set(tags).size).toBe(2);
+  // What a registry takes as a tag.
+  for (const one of tags) expect(one).toMatch(/^\w[\w.-]{0,127}$/);
+});
+
 test('what a rebuild replaced goes as its image and its cache do', () => {
   const replaced = [
     image(1, [replacedTag('mr-1-0123abcd', digest(1))]),
     image(2, [replacedTag(cacheTag('mr-1-0123abcd'), digest(2))]),
+    // As they were called before December 2026.
+    image(3, ['mr-1-0123abcd-cache-was-00000000']),
   ];
-  expect(Object.values(decide(replaced))).toEqual(['go', 'go']);
-  expect(Object.values(decide(replaced, { 1: { state: 'open' } }))).toEqual(['!1 is open', '!1 is open']);
+  const open = '!1 is open';
+  expect(Object.values(decide(replaced))).toEqual(['go', 'go', 'go']);
+  expect(Object.values(decide(replaced, { 1: { state: 'open' } }))).toEqual([open, open, open]);
 });
 
 const state = fc.oneof(

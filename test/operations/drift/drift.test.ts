@@ -362,6 +362,14 @@ describe('how it is told', () => {
     expect(driftLines(clean)).toEqual(['drift of lab: no drift']);
   });
 
+  test('lines: what others wrote there moves no cursor and ends no line', () => {
+    const by = { who: 'Mallory\u001b[2J\u001b]0;title\u0007' };
+    const field = { path: 'content', declared: 'a', live: 'b\u001b[1A\r\u009b2K', by };
+    const lines = driftLines({ ...report, resources: [{ ...resource, fields: [field] }] });
+    expect(lines.join('')).not.toMatch(/\p{Cc}/u);
+    expect(lines[2]).toBe('    content: a → b?[1A??2K (Mallory?[2J?]0;title?)');
+  });
+
   test('the note is found again by its first line, and a live value breaks no table', () => {
     const note = driftNote(report).split('\n');
     expect(note[0]).toBe(driftMarker('lab'));

@@ -19,6 +19,12 @@ test("a provider's message is one line with its resource, without colours", () =
   ]);
 });
 
+// The provider passes on what a container left as its termination message (pkg/kubernetes/pod/check.go of cloud-ready-checks 1.3).
+test("what a container said in a provider's message moves no cursor", () => {
+  const { errors } = gather(says('error', 'exit code 1\n\u001b[2J\u001b]0;x\u0007done\u009b1A', workload));
+  expect(errors.map(({ message }) => message)).toEqual(['exit code 1 ?[2J?]0;x?done?1A']);
+});
+
 test("the program's faults are one line each, and each stands once", () => {
   const lines = 'stacks/a.yaml:1: x: is missing. Add it.\nstacks/a.yaml:2: y: is missing. Add it.\n';
   const { errors } = gather(says('error', lines, stack), says('error', lines));
