@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PASSWORD_FOLDER } from './containers';
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -13,15 +14,20 @@ import {
   FEW,
   fewEntries,
   fewPorts,
+  filledArgument,
+  filledVariables,
   hostName,
   httpPath,
   imageName,
   ingressHost,
   ingressPath,
+  LONGEST_FILLED,
+  LONGEST_WORD,
   limitsHold,
   MOST_EACH,
   MOST_WAYS,
   memory,
+  mountPath,
   newPath,
   portName,
   reason,
@@ -59,6 +65,9 @@ export const projectName = dnsLabel
     say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
   );
 
+/** What stands before a build argument on the command line of `buildctl`. */
+export const BUILD_ARGUMENT = '--opt=build-arg:';
+
 /** Build argument: a word of a Dockerfile. */
 const argumentName = z
   .string()
@@ -93,6 +102,11 @@ export const resourcesSchema = z
   })
   .superRefine(limitsHold);
 
+const LONGEST_NAME_OF_SERVICE = [
+  LONGEST_FILLED,
+  say(`is longer than ${LONGEST_FILLED} characters`, 'Write the name that the service knows.'),
+] as const;
+
 export const serviceUseSchema = z.strictObject({
   /** A service of `catalog/services`. */
   kind: dnsLabel,
@@ -121,9 +135,9 @@ export const serviceUseSchema = z.strictObject({
       /** @default the service's usual port */
       port: port.optional(),
       /** @default the module's name, "-" written as "_" */
-      user: title.optional(),
+      user: title.max(...LONGEST_NAME_OF_SERVICE).optional(),
       /** @default module */
-      database: title.optional(),
+      database: title.max(...LONGEST_NAME_OF_SERVICE).optional(),
       /**
        * Environment variable that holds the password; also one of the stack's `deployEnvironment`, and none that the
        * topology or another service has for itself.
@@ -226,6 +240,8 @@ const CONFIGURATION = /-snippets?$|\/config-[a-z-]+$/i;
  */
 const ADDRESS =
   /\/(?:app-root|auth-signin|auth-tls-error-page|auth-url|mirror-host|mirror-target|permanent-redirect|temporal-redirect)$/i;
+/** Annotations of ingress controllers that are nginx: ingress-nginx, and F5's. */
+const OF_NGINX = /^nginx\.(?:ingress\.kubernetes\.io|org|com)\//i;
 const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
 
 /** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
@@ -242,6 +258,11 @@ function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.Refineme
       fault(
         'has a line break or another control character, behind which a controller may read what is not the value',
         'Write it in one line; in YAML ">-" makes one of several.',
+      );
+    else if (OF_NGINX.test(key) && value.length > LONGEST_WORD)
+      fault(
+        `is longer than ${LONGEST_WORD} characters: nginx reads no such word, and nothing of its configuration with it`,
+        'Shorten it.',
       );
     else if (ADDRESS.test(key) && NO_ADDRESS.test(value))
       fault('has a character that no address has', 'Write it as "%" and its two digits.');
@@ -283,7 +304,7 @@ export const moduleSchema = z.strictObject({
       /** Path of the Dockerfile in the module's repository. */
       dockerfile: checkoutPath('docker/Dockerfile').default('Dockerfile'),
       /** Build arguments by name. */
-      args: variables(argumentName).default({}),
+      args: variables(argumentName, { beside: BUILD_ARGUMENT }).default({}),
     })
     .prefault({}),
   /** Port that the module listens on. */
@@ -420,7 +441,7 @@ const probeSchema = z.union(
     z.strictObject({
       /** Program inside the container; exit code 0 is a good answer. */
       exec: z
-        .array(z.string())
+        .array(filledArgument)
         .min(1)
         .max(...entries())
         .superRefine(namesProgram),
@@ -437,14 +458,10 @@ const probeSchema = z.union(
   say('is none of the probes', 'Write { tcp: true }, { exec: [program, …] } or { http: /path }.'),
 );
 
-/** Where something is mounted, and not over all else. */
-const mountPath = z
-  .string()
-  .regex(/^\/./, say('is not a folder below "/"', 'Write an absolute path, such as "/data".'));
-
-const absolutePath = z
-  .string()
-  .regex(/^\/[^{}]*[^/{}]$/, say('is not an absolute path', 'Start it with "/", without one at the end.'));
+const absolutePath = mountPath.refine(
+  (path) => !/[{}]/.test(path),
+  say('has "{" or "}" in it, in which nothing is filled in', 'Leave it out.'),
+);
 
 const pinnedImage = imageName.regex(
   /^[^\s@]+(:(?=[^:]*[0-9])[\w.-]+|@sha256:[0-9a-f]{64})$/,
@@ -454,7 +471,7 @@ const pinnedImage = imageName.regex(
 const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
 const argv = z
-  .array(z.string().min(1))
+  .array(filledArgument.min(1))
   .min(1, say('is empty', 'Name a program and its arguments.'))
   .max(...entries())
   .superRefine(namesProgram);
@@ -481,6 +498,9 @@ const backupOfService = z.union(
     'Write { dump: [program, …], restore: [program, …] } or { none: reason }.',
   ),
 );
+
+/** What is mounted: its place in the file, and where. */
+type Mounted = [place: (string | number)[], path: string];
 
 /**
  * A service that modules use, as data. Texts may name `{user}`, `{password}`, `{database}`, `{host}` and `{port}`;
@@ -509,19 +529,19 @@ export const serviceSchema = z
     ports: z.record(portName, port).superRefine(fewEntries).meta(FEW).default({}),
     /** Command in place of the image's own. @default the image's */
     command: z
-      .array(z.string())
+      .array(filledArgument)
       .max(...entries())
       .superRefine(namesProgram)
       .optional(),
     /** Arguments in place of the image's own. @default the image's */
     args: z
-      .array(z.string())
+      .array(filledArgument)
       .max(...entries())
       .optional(),
     /** Environment of the service's own container. */
-    environment: variables(variableOfContainer).default({}),
+    environment: filledVariables(variableOfContainer).default({}),
     /** What the module sees. */
-    moduleEnvironment: variables(variableOfContainer),
+    moduleEnvironment: filledVariables(variableOfContainer),
     /**
      * Initialisation files: absolute path → text, readable and executable by all. They travel in an annotation of the
      * Pod, so that a test Pod needs no object beside it, and hold no secrets.
@@ -583,16 +603,22 @@ export const serviceSchema = z
       if (other) fault(['ports', name], `is the same as ${other}`, 'Name each port once.');
       numbers.set(number, `ports.${name}`);
     }
-    // A Pod takes each path once.
-    const mounted = new Set([service.dataPath]);
+    // A Pod takes each path once; below a file, and below the password's folder, which is read-only, there is no room.
+    const files = Object.keys(service.files);
+    const mounted = new Set<string>();
     for (const [place, path] of [
-      ...service.scratchPaths.map((path, index): [(string | number)[], string] => [
-        ['scratchPaths', index],
-        path,
-      ]),
-      ...Object.keys(service.files).map((path): [(string | number)[], string] => [['files', path], path]),
+      [['dataPath'], service.dataPath] satisfies Mounted,
+      ...service.scratchPaths.map((path, index): Mounted => [['scratchPaths', index], path]),
+      ...files.map((path): Mounted => [['files', path], path]),
     ]) {
+      const closed = [PASSWORD_FOLDER, ...files].find((above) => path.startsWith(`${above}/`));
       if (mounted.has(path)) fault(place, `"${path}" is mounted already`, 'Name each path once.');
+      else if (path === PASSWORD_FOLDER || closed !== undefined)
+        fault(
+          place,
+          `"${path}" is ${path === PASSWORD_FOLDER ? 'where its password lies' : `below ${closed}, where nothing can be mounted`}`,
+          'Choose another path.',
+        );
       mounted.add(path);
     }
     if ('http' in service.probe && service.probe.port && !Object.hasOwn(service.ports, service.probe.port)) {

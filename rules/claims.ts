@@ -4,6 +4,7 @@ import {
   type Item,
   isKubernetes,
   kindOf,
+  labelOf,
   moduleOf,
   nameOf,
   namespaceOf,
@@ -15,6 +16,8 @@ import type { Rule } from './rule';
 
 interface Claim {
   readonly item: Item;
+  /** Key of the stack's setting that it comes from, where it is no module's. */
+  readonly at?: string;
   /** Says what inside the resource claims it. */
   readonly part?: string;
   readonly module?: string;
@@ -38,7 +41,7 @@ function clashes(
             part: other.part,
             modules,
             file: renamed && `catalog/modules/${renamed}.yaml`,
-            at: renamed && at,
+            at: renamed ? at : other.at,
           });
         }),
   );
@@ -106,6 +109,14 @@ export const namesUnique: Rule = {
   },
 };
 
+/** Where the stack says what Jenkins or the registry claims. */
+function settingOf(item: Item, key: string): string | undefined {
+  const box = labelOf(item, 'app.kubernetes.io/component');
+  return moduleOf(item) === undefined && (box === 'jenkins' || box === 'registry')
+    ? `config.${box}.${key}`
+    : undefined;
+}
+
 function nodePortClaims(facts: Facts): Map<string, Claim[]> {
   const claims = new Map<string, Claim[]>();
   for (const item of facts.byType.get('kubernetes:core/v1:Service') ?? []) {
@@ -113,7 +124,10 @@ function nodePortClaims(facts: Facts): Map<string, Claim[]> {
       const nodePort = number(port, 'nodePort');
       // UDP and TCP have ports of their own.
       if (nodePort !== undefined)
-        push(claims, `${item.cluster ?? ''}\n${text(port, 'protocol') ?? 'TCP'} ${nodePort}`, { item });
+        push(claims, `${item.cluster ?? ''}\n${text(port, 'protocol') ?? 'TCP'} ${nodePort}`, {
+          item,
+          at: settingOf(item, 'nodePort'),
+        });
     }
   }
   return claims;
@@ -156,6 +170,7 @@ function hostClaims(facts: Facts): Map<string, HostClaim[]> {
         push(claims, `${item.cluster ?? ''}\n${host ?? '*'}`, {
           item,
           part: `host "${host ?? '*'}"${module === undefined ? '' : `, path "${pathOf(path)}"`}`,
+          at: settingOf(item, 'ingress'),
           owner: module ?? `${namespaceOf(item)}/${nameOf(item)}`,
           ...(module === undefined ? {} : { path: pathOf(path) }),
         });
