@@ -597,6 +597,16 @@ test.each<[string, (text: string) => string, string]>([
   expect(faults[0]).toContain(`: ${key}: ${LOGIN}`);
 });
 
+test.each(['$(SWITCHYARD_SERVICE_PASSWORD)', '${password}', '$$(SWITCHYARD_SERVICE_PASSWORD)'])(
+  'a service that is started with %s, in which nothing is filled in, asks nobody for a login, and is told so',
+  (word) => {
+    const services = { 'cache.yaml': cache.replace('"{password}"', JSON.stringify(word)) };
+    const catalog = parseCatalog({ ...catalogTexts, services });
+    const model = testModel({ catalog, modules: catalog.modules });
+    expect(check(modelFacts(model)).map(({ rule }) => rule)).toEqual(['databases-ask-login']);
+  },
+);
+
 test('a module with a name that GitLab keeps is refused', () => {
   expect(linesOf(() => parseCatalog({ ...catalogTexts, modules: { 'blob.yaml': shop } }))).toEqual([
     'catalog/modules/blob.yaml:1: GitLab keeps "blob" for addresses of its own, and takes no project of that name. Rename the module.',
