@@ -244,6 +244,10 @@ const ADDRESS =
 const OF_NGINX = /^nginx\.(?:ingress\.kubernetes\.io|org|com)\//i;
 const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
 
+/** Hosts by a pattern, of HAProxy Ingress and nginx: whose they are nobody can tell. */
+const HOST_PATTERN = /\/(?:server-alias|redirect-from)-regex$/i;
+const HOSTS = /\/server-alias$/i;
+
 /** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
 function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
   for (const [key, value] of Object.entries(given)) {
@@ -254,6 +258,8 @@ function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.Refineme
         "is text of the ingress controller's configuration, which is not the module's own",
         'Set it in the controller, or use an annotation that does one thing.',
       );
+    else if (HOST_PATTERN.test(key) || (HOSTS.test(key) && value.includes('~')))
+      fault("claims hosts by a pattern, others' among them", 'Name each host.');
     else if (/\p{Cc}/u.test(value))
       fault(
         'has a line break or another control character, behind which a controller may read what is not the value',

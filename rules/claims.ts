@@ -10,7 +10,7 @@ import {
   namespaceOf,
   violation,
 } from './facts/item';
-import { list, number, push, text, UNKNOWN } from './facts/read';
+import { fields, list, number, push, text, UNKNOWN } from './facts/read';
 import type { Violation } from './facts/violation';
 import type { Rule } from './rule';
 
@@ -156,11 +156,38 @@ interface HostClaim extends Claim {
 /** "/a" and "/a/" lead to the same. */
 const pathOf = (path: string | undefined): string => `/${(path ?? '').replace(/^\/+|(?<!\/)\/+$/g, '')}`;
 
+/**
+ * Annotations by which an Ingress answers at further hosts, all that is behind them: of ingress-nginx
+ * (https://github.com/kubernetes/ingress-nginx/blob/main/docs/user-guide/nginx-configuration/annotations.md#server-alias), of
+ * HAProxy Ingress (https://haproxy-ingress.github.io/docs/configuration/keys/), and of what writes into the DNS for it
+ * (https://kubernetes-sigs.github.io/external-dns/latest/docs/annotations/annotations/).
+ */
+const FURTHER = /\/(?:server-alias|redirect-from)$|^external-dns\.alpha\.kubernetes\.io\/hostname$/i;
+
+const furtherHosts = (item: Item): [annotation: string, host: string][] =>
+  Object.entries(fields(item.args, 'metadata', 'annotations')).flatMap(([key, value]) =>
+    FURTHER.test(key) && typeof value === 'string' && value !== UNKNOWN
+      ? value
+          .toLowerCase()
+          .split(/[\s,]+/)
+          .flatMap((host): [string, string][] => (host === '' ? [] : [[key, host]]))
+      : [],
+  );
+
 /** Claims by cluster and host. */
 function hostClaims(facts: Facts): Map<string, HostClaim[]> {
   const claims = new Map<string, HostClaim[]>();
   for (const item of facts.byType.get('kubernetes:networking.k8s.io/v1:Ingress') ?? []) {
     const module = moduleOf(item);
+    const owner = module ?? `${namespaceOf(item)}/${nameOf(item)}`;
+    for (const [annotation, host] of furtherHosts(item)) {
+      push(claims, `${item.cluster ?? ''}\n${host}`, {
+        item,
+        part: `host "${host}" of the annotation "${annotation}"`,
+        at: settingOf(item, 'ingress'),
+        owner,
+      });
+    }
     for (const rule of list(item.args, 'spec', 'rules')) {
       const host = text(rule, 'host');
       if (host === UNKNOWN) continue;
@@ -171,7 +198,7 @@ function hostClaims(facts: Facts): Map<string, HostClaim[]> {
           item,
           part: `host "${host ?? '*'}"${module === undefined ? '' : `, path "${pathOf(path)}"`}`,
           at: settingOf(item, 'ingress'),
-          owner: module ?? `${namespaceOf(item)}/${nameOf(item)}`,
+          owner,
           ...(module === undefined ? {} : { path: pathOf(path) }),
         });
       }

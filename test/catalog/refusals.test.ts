@@ -247,6 +247,14 @@ test.each<[string, string]>([
     'production: { ingress: { host: a.b, annotations: { nginx.org/location-snippets: x } } }',
     "production.ingress.annotations.nginx.org/location-snippets: is text of the ingress controller's",
   ],
+  ...[
+    ['nginx.ingress.kubernetes.io/server-alias', '"a.test, ~^.*$"'],
+    ['haproxy-ingress.github.io/server-alias-regex', '".*"'],
+    ['haproxy-ingress.github.io/redirect-from-regex', '".*"'],
+  ].map(([key, value]): [string, string] => [
+    `production: { ingress: { host: a.b, annotations: { ${key}: ${value} } } }`,
+    `production.ingress.annotations.${key}: claims hosts by a pattern, others' among them.`,
+  ]),
   [
     'production: { scaling: { qps: 1, min: 1, max: 2, metric: { name: x, path: "/x\\u2028  - job_name: y" } } }',
     'production.scaling.metric.path: has a character that no request has.',
@@ -604,6 +612,37 @@ test.each(['$(SWITCHYARD_SERVICE_PASSWORD)', '${password}', '$$(SWITCHYARD_SERVI
     const catalog = parseCatalog({ ...catalogTexts, services });
     const model = testModel({ catalog, modules: catalog.modules });
     expect(check(modelFacts(model)).map(({ rule }) => rule)).toEqual(['databases-ask-login']);
+  },
+);
+
+test.each([
+  ['nginx.ingress.kubernetes.io/server-alias', 'other.test shop.test', 'till.test, Shop.test'],
+  ['haproxy-ingress.github.io/redirect-from', 'shop.test', 'shop.test'],
+  ['external-dns.alpha.kubernetes.io/hostname', 'x.test,shop.test', 'shop.test'],
+])(
+  'a module that takes another one’s host by the annotation %s is told in its file',
+  (key, alone, taking) => {
+    const written = (host: string, more = '') => `production: { ingress: { host: ${host}${more} } }\n`;
+    const of = (value: string) => written('till.test', `, annotations: { ${key}: "${value}" }`);
+    const told = (till: string, desk = written('desk.test')) => {
+      const modules = {
+        'desk.yaml': `${shop}${desk}`,
+        'shop.yaml': `${shop}${written('shop.test')}`,
+        'till.yaml': `${shop}${till}`,
+      };
+      const catalog = parseCatalog({ ...catalogTexts, modules });
+      return check(modelFacts(testModel({ catalog, modules: catalog.modules, releases: {} }))).map(
+        ({ rule, file, at, where }) => [rule, file, at, where.includes(`the annotation "${key}"`)],
+      );
+    };
+    const fault = ['hosts-unique', 'catalog/modules/till.yaml', 'production.ingress.host', true];
+    expect(told(of('free.test'))).toEqual([]);
+    expect(told(of(alone))).toEqual([fault]);
+    expect(told(of(taking))).toEqual([fault]);
+    // Whoever comes second is told: each such host once.
+    expect(told(of('free.test'), written('desk.test', `, annotations: { ${key}: free.test }`))).toEqual([
+      fault,
+    ]);
   },
 );
 
