@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+
 /**
  * Where machines of clouds tell whoever asks who they are, and hand out what they may do: all that is link-local, and
  * the addresses beside it. Nothing that the topology runs has a way there.
@@ -67,6 +69,18 @@ export const closedWithin = (cidr: string, except: readonly string[] = []): stri
 
 /** Whether all of a range, or of an address, is closed. */
 export const isClosed = (cidr: string): boolean => closedOf(cidr).some((closed) => holds(closed, cidr));
+
+/** The same of a host as an address of it has it: a name, an IPv4 address, or an IPv6 address in brackets. */
+export function isClosedHost(host: string): boolean {
+  const v6 = /^\[(.*)\]$/.exec(host)?.[1];
+  return v6 === undefined ? isIPv4(host) && isClosed(host) : isClosed(v6);
+}
+
+/** Addresses that no other machine has: of whoever asks, of many at once, and of none. */
+const NO_HOST = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'] as const;
+
+/** Whether an IPv4 address is one that nothing else answers at. */
+export const isNoHost = (address: string): boolean => NO_HOST.some((range) => holds(range, address));
 
 // Of at most 63 characters: without a bound, a hostile text is read again from each of its characters.
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';

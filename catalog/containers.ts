@@ -107,7 +107,7 @@ export const usersOfTurn = (name: string, version: number): readonly [next: stri
 
 /** Whether a service asks for a password: a template of its own container names it. */
 export const asksForPassword = ({ command, args, environment }: Service): boolean =>
-  JSON.stringify([command, args, environment]).includes('{password}');
+  /(?<!\$)\{password\}/.test(JSON.stringify([command, args, environment]));
 
 /** Service account of test Pods: it may do nothing, and no token of it is mounted. */
 export const TEST_ACCOUNT = 'tests';

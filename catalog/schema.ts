@@ -1,5 +1,9 @@
 import { z } from 'zod';
+<<<<<<< HEAD
 import { isNginxWords } from '../text/nginx';
+=======
+import { PASSWORD_FOLDER } from './containers';
+>>>>>>> d57
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -14,15 +18,20 @@ import {
   FEW,
   fewEntries,
   fewPorts,
+  filledArgument,
+  filledVariables,
   hostName,
   httpPath,
   imageName,
   ingressHost,
   ingressPath,
+  LONGEST_FILLED,
+  LONGEST_WORD,
   limitsHold,
   MOST_EACH,
   MOST_WAYS,
   memory,
+  mountPath,
   newPath,
   portName,
   reason,
@@ -60,6 +69,9 @@ export const projectName = dnsLabel
     say('is what GitLab keeps for addresses of its own', 'Choose another name.'),
   );
 
+/** What stands before a build argument on the command line of `buildctl`. */
+export const BUILD_ARGUMENT = '--opt=build-arg:';
+
 /** Build argument: a word of a Dockerfile. */
 const argumentName = z
   .string()
@@ -94,6 +106,11 @@ export const resourcesSchema = z
   })
   .superRefine(limitsHold);
 
+const LONGEST_NAME_OF_SERVICE = [
+  LONGEST_FILLED,
+  say(`is longer than ${LONGEST_FILLED} characters`, 'Write the name that the service knows.'),
+] as const;
+
 export const serviceUseSchema = z.strictObject({
   /** A service of `catalog/services`. */
   kind: dnsLabel,
@@ -122,9 +139,9 @@ export const serviceUseSchema = z.strictObject({
       /** @default the service's usual port */
       port: port.optional(),
       /** @default the module's name, "-" written as "_" */
-      user: title.optional(),
+      user: title.max(...LONGEST_NAME_OF_SERVICE).optional(),
       /** @default module */
-      database: title.optional(),
+      database: title.max(...LONGEST_NAME_OF_SERVICE).optional(),
       /**
        * Environment variable that holds the password; also one of the stack's `deployEnvironment`, and none that the
        * topology or another service has for itself.
@@ -227,8 +244,11 @@ const CONFIGURATION = /-snippets?$|\/config-[a-z-]+$/i;
  */
 const ADDRESS =
   /\/(?:app-root|auth-signin|auth-tls-error-page|auth-url|mirror-host|mirror-target|permanent-redirect|temporal-redirect)$/i;
+/** Annotations of ingress controllers that are nginx: ingress-nginx, and F5's. */
+const OF_NGINX = /^nginx\.(?:ingress\.kubernetes\.io|org|com)\//i;
 const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
 
+<<<<<<< HEAD
 /**
  * Annotations that ingress-nginx writes between the words of a directive, or between quotes (its
  * rootfs/etc/nginx/template/nginx.tmpl, and `buildProxyPass` of its template.go). It looks at their values itself since 1.12,
@@ -257,6 +277,11 @@ function endsItsValue(key: string, value: string): boolean {
   const words = PATTERN.test(key) ? value.replace(COUNT, '+') : value;
   return !isNginxWords(words) || (!QUOTED.test(key) && /["'`]/.test(words));
 }
+=======
+/** Hosts by a pattern, of HAProxy Ingress and nginx: whose they are nobody can tell. */
+const HOST_PATTERN = /\/(?:server-alias|redirect-from)-regex$/i;
+const HOSTS = /\/server-alias$/i;
+>>>>>>> d57
 
 /** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
 function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {
@@ -268,10 +293,17 @@ function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.Refineme
         "is text of the ingress controller's configuration, which is not the module's own",
         'Set it in the controller, or use an annotation that does one thing.',
       );
+    else if (HOST_PATTERN.test(key) || (HOSTS.test(key) && value.includes('~')))
+      fault("claims hosts by a pattern, others' among them", 'Name each host.');
     else if (/\p{Cc}/u.test(value))
       fault(
         'has a line break or another control character, behind which a controller may read what is not the value',
         'Write it in one line; in YAML ">-" makes one of several.',
+      );
+    else if (OF_NGINX.test(key) && value.length > LONGEST_WORD)
+      fault(
+        `is longer than ${LONGEST_WORD} characters: nginx reads no such word, and nothing of its configuration with it`,
+        'Shorten it.',
       );
     else if (ADDRESS.test(key) && NO_ADDRESS.test(value))
       fault('has a character that no address has', 'Write it as "%" and its two digits.');
@@ -318,7 +350,7 @@ export const moduleSchema = z.strictObject({
       /** Path of the Dockerfile in the module's repository. */
       dockerfile: checkoutPath('docker/Dockerfile').default('Dockerfile'),
       /** Build arguments by name. */
-      args: variables(argumentName).default({}),
+      args: variables(argumentName, { beside: BUILD_ARGUMENT }).default({}),
     })
     .prefault({}),
   /** Port that the module listens on. */
@@ -455,7 +487,7 @@ const probeSchema = z.union(
     z.strictObject({
       /** Program inside the container; exit code 0 is a good answer. */
       exec: z
-        .array(z.string())
+        .array(filledArgument)
         .min(1)
         .max(...entries())
         .superRefine(namesProgram),
@@ -472,14 +504,10 @@ const probeSchema = z.union(
   say('is none of the probes', 'Write { tcp: true }, { exec: [program, …] } or { http: /path }.'),
 );
 
-/** Where something is mounted, and not over all else. */
-const mountPath = z
-  .string()
-  .regex(/^\/./, say('is not a folder below "/"', 'Write an absolute path, such as "/data".'));
-
-const absolutePath = z
-  .string()
-  .regex(/^\/[^{}]*[^/{}]$/, say('is not an absolute path', 'Start it with "/", without one at the end.'));
+const absolutePath = mountPath.refine(
+  (path) => !/[{}]/.test(path),
+  say('has "{" or "}" in it, in which nothing is filled in', 'Leave it out.'),
+);
 
 const pinnedImage = imageName.regex(
   /^[^\s@]+(:(?=[^:]*[0-9])[\w.-]+|@sha256:[0-9a-f]{64})$/,
@@ -489,7 +517,7 @@ const pinnedImage = imageName.regex(
 const placeholders = ['host', 'port', 'user', 'password', 'database'] as const;
 
 const argv = z
-  .array(z.string().min(1))
+  .array(filledArgument.min(1))
   .min(1, say('is empty', 'Name a program and its arguments.'))
   .max(...entries())
   .superRefine(namesProgram);
@@ -516,6 +544,9 @@ const backupOfService = z.union(
     'Write { dump: [program, …], restore: [program, …] } or { none: reason }.',
   ),
 );
+
+/** What is mounted: its place in the file, and where. */
+type Mounted = [place: (string | number)[], path: string];
 
 /**
  * A service that modules use, as data. Texts may name `{user}`, `{password}`, `{database}`, `{host}` and `{port}`;
@@ -544,19 +575,19 @@ export const serviceSchema = z
     ports: z.record(portName, port).superRefine(fewEntries).meta(FEW).default({}),
     /** Command in place of the image's own. @default the image's */
     command: z
-      .array(z.string())
+      .array(filledArgument)
       .max(...entries())
       .superRefine(namesProgram)
       .optional(),
     /** Arguments in place of the image's own. @default the image's */
     args: z
-      .array(z.string())
+      .array(filledArgument)
       .max(...entries())
       .optional(),
     /** Environment of the service's own container. */
-    environment: variables(variableOfContainer).default({}),
+    environment: filledVariables(variableOfContainer).default({}),
     /** What the module sees. */
-    moduleEnvironment: variables(variableOfContainer),
+    moduleEnvironment: filledVariables(variableOfContainer),
     /**
      * Initialisation files: absolute path → text, readable and executable by all. They travel in an annotation of the
      * Pod, so that a test Pod needs no object beside it, and hold no secrets.
@@ -618,16 +649,22 @@ export const serviceSchema = z
       if (other) fault(['ports', name], `is the same as ${other}`, 'Name each port once.');
       numbers.set(number, `ports.${name}`);
     }
-    // A Pod takes each path once.
-    const mounted = new Set([service.dataPath]);
+    // A Pod takes each path once; below a file, and below the password's folder, which is read-only, there is no room.
+    const files = Object.keys(service.files);
+    const mounted = new Set<string>();
     for (const [place, path] of [
-      ...service.scratchPaths.map((path, index): [(string | number)[], string] => [
-        ['scratchPaths', index],
-        path,
-      ]),
-      ...Object.keys(service.files).map((path): [(string | number)[], string] => [['files', path], path]),
+      [['dataPath'], service.dataPath] satisfies Mounted,
+      ...service.scratchPaths.map((path, index): Mounted => [['scratchPaths', index], path]),
+      ...files.map((path): Mounted => [['files', path], path]),
     ]) {
+      const closed = [PASSWORD_FOLDER, ...files].find((above) => path.startsWith(`${above}/`));
       if (mounted.has(path)) fault(place, `"${path}" is mounted already`, 'Name each path once.');
+      else if (path === PASSWORD_FOLDER || closed !== undefined)
+        fault(
+          place,
+          `"${path}" is ${path === PASSWORD_FOLDER ? 'where its password lies' : `below ${closed}, where nothing can be mounted`}`,
+          'Choose another path.',
+        );
       mounted.add(path);
     }
     if ('http' in service.probe && service.probe.port && !Object.hasOwn(service.ports, service.probe.port)) {

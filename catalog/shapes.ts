@@ -1,5 +1,6 @@
+import { isIPv4 } from 'node:net';
 import { z } from 'zod';
-import { isClosed } from './addresses';
+import { isClosed, isNoHost } from './addresses';
 import { holdsLogin, LOGIN } from './logins';
 
 // Shapes that files of the catalog and of the stacks share. What Kubernetes has a rule for follows that rule, no
@@ -78,7 +79,22 @@ export const namespaceName = z
 
 export const isAddress = (host: string): boolean => /^\d+(\.\d+){3}$/.test(host);
 
-/** Name or IPv4 address of a host. Resolvers take at most 63 characters between two dots. */
+/** Whether resolvers take a name: at most 63 characters between two dots, and 253 in all; one dot may end it. */
+export const isResolvable = (host: string): boolean =>
+  host.length <= 253 &&
+  host
+    .replace(/\.$/, '')
+    .split('.')
+    .every((part) => part !== '' && part.length <= 63);
+
+/**
+ * Whether a host is read as an address, and is none, or another one than it says: its last part is a number
+ * (https://url.spec.whatwg.org/#ends-in-a-number-checker; resolvers take "10.1" and "012.0.0.1" as their C library does).
+ */
+export const isNoAddress = (host: string): boolean =>
+  /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i.test(host) && !isIPv4(host);
+
+/** Name or IPv4 address of a host other than whoever asks. Resolvers take at most 63 characters between two dots. */
 export const hostName = z
   .string()
   .max(253, first('is longer than 253 characters', 'Write a host name.'))
@@ -91,8 +107,16 @@ export const hostName = z
     say('has more than 63 characters between two dots', 'Shorten that part.'),
   )
   .refine(
-    (host) => !isAddress(host) || !isClosed(host),
+    (host) => !isNoAddress(host),
+    first('is neither a name nor an IPv4 address', 'Write "orders.example.com" or "10.0.0.7".'),
+  )
+  .refine(
+    (host) => !isIPv4(host) || !isClosed(host),
     say('is link-local, or a metadata service', 'Write another address: no way leads there.'),
+  )
+  .refine(
+    (host) => host !== 'localhost' && !(isIPv4(host) && isNoHost(host)),
+    say('is no other machine', 'Write the name or the address that Pods reach it by.'),
   );
 
 /** A range of IPv4 addresses by its first one: Kubernetes from 1.36 takes no other (`StrictIPCIDRValidation`). */
@@ -204,12 +228,16 @@ export const reservedGroups: readonly string[] = [
   ...['sitemap', 'snippets', 'u', 'unsubscribes', 'uploads', 'users', 'v2'],
 ];
 
+/** Longest word that nginx reads in its configuration, with room for what stands beside it: NGX_CONF_BUFFER is 4096. */
+export const LONGEST_WORD = 4032;
+
 /**
  * Path of a request. Kubernetes takes any text; what no request has, a proxy's configuration may take for its own: nginx
  * ends a word at a blank, and a block at a brace.
  */
 export const httpPath = z
   .string()
+  .max(LONGEST_WORD, first(`is longer than ${LONGEST_WORD} characters`, 'Shorten it: proxies read no more.'))
   .regex(/^\//, first('is not an HTTP path', 'Start it with "/".'))
   .regex(
     /^[^\s\p{C}"'`\\{}<>^|#]*$/u,
@@ -312,20 +340,35 @@ export const about = z.string().refine((text) => text.trim() !== '', say('is bla
 /** Longest text that Linux takes as one variable or argument: MAX_ARG_STRLEN, with its end. */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
 
+/** Most characters of what a service file leaves to be filled in: a host, a user, a database, a password. */
+export const LONGEST_FILLED = 253;
+/** Bytes of a template as a program sees it at most, once all that it names is filled in. */
+const filledSize = (template: string): number =>
+  Buffer.byteLength(template) + (template.match(/(?<!\$)\{[a-z]+\}/g)?.length ?? 0) * LONGEST_FILLED;
+
+const tooLong = first(
+  `is longer than the ${LONGEST_ARGUMENT} bytes that a program takes as one argument`,
+  'Put the text into a file of the image.',
+);
+
+/** Program, or an argument. */
+export const filledArgument = z.string().refine((text) => filledSize(text) <= LONGEST_ARGUMENT, tooLong);
+
 /** Program or argument of a command, as it is passed on: whoever may look at Pods reads it. */
 export const argumentOfProgram = z
   .string()
-  .refine(
-    (text) => Buffer.byteLength(text) <= LONGEST_ARGUMENT,
-    first(
-      `is longer than the ${LONGEST_ARGUMENT} bytes that a program takes as one argument`,
-      'Put the text into a file of the image.',
-    ),
-  )
+  .refine((text) => Buffer.byteLength(text) <= LONGEST_ARGUMENT, tooLong)
   .refine((text) => !holdsLogin(text), say(LOGIN.what, LOGIN.remedy));
 
-/** Variables by name; Linux starts no program with a longer one. */
-export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
+/**
+ * Variables by name; Linux starts no program with a longer one.
+ * @param beside what stands before each where it is passed on
+ * @param sizeOf bytes of a value as the program sees it. @default those that are written
+ */
+export const variables = <Key extends z.ZodType<string, string>>(
+  name: Key,
+  { beside = '', sizeOf = (value: string) => Buffer.byteLength(value) } = {},
+) =>
   z
     .record(name, z.string())
     .superRefine(fewEntries)
@@ -333,7 +376,7 @@ export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
     .superRefine((given, context) => {
       for (const [key, value] of Object.entries(given)) {
         loginFault(key, value, context);
-        const size = Buffer.byteLength(`${key}=${value}`);
+        const size = Buffer.byteLength(`${beside}${key}=`) + sizeOf(value);
         if (size <= LONGEST_ARGUMENT) continue;
         context.addIssue({
           code: 'custom',
@@ -346,11 +389,50 @@ export const variables = <Key extends z.ZodType<string, string>>(name: Key) =>
       }
     });
 
+/** Variables of a service file, with names of what is filled in. */
+export const filledVariables = <Key extends z.ZodType<string, string>>(name: Key) =>
+  variables(name, { sizeOf: filledSize });
+
+/** Longest name of a file that Linux takes (NAME_MAX), in bytes, and longest path, with room for where it lies (PATH_MAX: 4096). */
+const LONGEST_NAME = 255;
+const LONGEST_PATH = 1024;
+/** A refinement: a file may lie there. */
+const fitsPath = (path: string): boolean =>
+  Buffer.byteLength(path) <= LONGEST_PATH &&
+  path.split('/').every((part) => Buffer.byteLength(part) <= LONGEST_NAME);
+const NO_ROOM = first(
+  `is longer than a path may be: ${LONGEST_NAME} bytes between two "/", and ${LONGEST_PATH} in all`,
+  'Shorten it.',
+);
+
+/**
+ * Where something is mounted in a container: as it is written is where it lies, so that no two of a Pod are one. runc
+ * mounts nothing below /proc.
+ */
+export const mountPath = z
+  .string()
+  .regex(/^\/./, first('is not a folder below "/"', 'Write an absolute path, such as "/data".'))
+  .refine(fitsPath, NO_ROOM)
+  .refine(
+    (path) =>
+      path
+        .slice(1)
+        .split('/')
+        .every((part) => !['', '.', '..'].includes(part)),
+    first('has an empty part, or "." or ".."', 'Write where it is: "/data", without "/" at the end.'),
+  )
+  .refine(
+    (path) => !/[:\p{Cc}]/u.test(path),
+    first('has ":" or a control character in it', 'Leave it out: no place of a mount has it.'),
+  )
+  .refine((path) => !/^\/proc(?:\/|$)/.test(path), say('is where the kernel is', 'Mount it elsewhere.'));
+
 /** A path inside a checkout: where it leads cannot leave the checkout, nor get into what git and delivery keep there. */
 export const checkoutPath = (example: string) =>
   z
     .string()
     .min(1, first('is empty', `Write "${example}".`))
+    .refine(fitsPath, NO_ROOM)
     .refine(
       (path) => path.split('/').every((part) => !['', '.', '..'].includes(part)),
       say('does not lead to something inside the repository', `Write "${example}", without "." and "..".`),

@@ -476,7 +476,14 @@ export function loadModel(
     problems.push(...sharedProjects(settings, modulesOf(catalog, settings.modules)));
     // A deploy of one module makes nothing that a neighbour could have.
     if (!only) {
-      problems.push(...neighbourFaults(settings, catalog, neighboursOf(folders.stacks, environment)));
+      problems.push(
+        ...neighbourFaults(
+          settings,
+          catalog,
+          neighboursOf(folders.stacks, environment),
+          folders.transform !== undefined,
+        ),
+      );
       problems.push(...promotionOf(settings, catalog, folders.stacks));
     }
     problems.push(...topologyFaults(settings, catalog.modules, folders.stacks));

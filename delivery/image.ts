@@ -3,8 +3,12 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
+<<<<<<< HEAD
 import { exitCode, Failure } from '../clients/failure';
 import { RegistryAway } from '../clients/registry';
+=======
+import { BUILD_ARGUMENT } from '../catalog/schema';
+>>>>>>> d57
 import { GATE_PORT } from '../stacks/builds';
 import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';
@@ -58,7 +62,7 @@ export function buildctlArguments(plan: ImagePlan): string[] {
     `--opt=filename=${module.image.dockerfile.split('/').at(-1)}`,
     ...Object.keys(buildArguments)
       .sort()
-      .map((name) => `--opt=build-arg:${name}=${buildArguments[name]}`),
+      .map((name) => `${BUILD_ARGUMENT}${name}=${buildArguments[name]}`),
     `--opt=label:org.opencontainers.image.revision=${certificate.headSha}`,
     `--opt=label:dev.switchyard.module=${module.name}`,
     `--opt=label:dev.switchyard.tree=${certificate.treeSha ?? ''}`,

@@ -4,17 +4,20 @@ import {
   type Item,
   isKubernetes,
   kindOf,
+  labelOf,
   moduleOf,
   nameOf,
   namespaceOf,
   violation,
 } from './facts/item';
-import { list, number, push, text, UNKNOWN } from './facts/read';
+import { fields, list, number, push, text, UNKNOWN } from './facts/read';
 import type { Violation } from './facts/violation';
 import type { Rule } from './rule';
 
 interface Claim {
   readonly item: Item;
+  /** Key of the stack's setting that it comes from, where it is no module's. */
+  readonly at?: string;
   /** Says what inside the resource claims it. */
   readonly part?: string;
   readonly module?: string;
@@ -38,7 +41,7 @@ function clashes(
             part: other.part,
             modules,
             file: renamed && `catalog/modules/${renamed}.yaml`,
-            at: renamed && at,
+            at: renamed ? at : other.at,
           });
         }),
   );
@@ -106,6 +109,14 @@ export const namesUnique: Rule = {
   },
 };
 
+/** Where the stack says what Jenkins or the registry claims. */
+function settingOf(item: Item, key: string): string | undefined {
+  const box = labelOf(item, 'app.kubernetes.io/component');
+  return moduleOf(item) === undefined && (box === 'jenkins' || box === 'registry')
+    ? `config.${box}.${key}`
+    : undefined;
+}
+
 function nodePortClaims(facts: Facts): Map<string, Claim[]> {
   const claims = new Map<string, Claim[]>();
   for (const item of facts.byType.get('kubernetes:core/v1:Service') ?? []) {
@@ -113,7 +124,10 @@ function nodePortClaims(facts: Facts): Map<string, Claim[]> {
       const nodePort = number(port, 'nodePort');
       // UDP and TCP have ports of their own.
       if (nodePort !== undefined)
-        push(claims, `${item.cluster ?? ''}\n${text(port, 'protocol') ?? 'TCP'} ${nodePort}`, { item });
+        push(claims, `${item.cluster ?? ''}\n${text(port, 'protocol') ?? 'TCP'} ${nodePort}`, {
+          item,
+          at: settingOf(item, 'nodePort'),
+        });
     }
   }
   return claims;
@@ -142,11 +156,38 @@ interface HostClaim extends Claim {
 /** "/a" and "/a/" lead to the same. */
 const pathOf = (path: string | undefined): string => `/${(path ?? '').replace(/^\/+|(?<!\/)\/+$/g, '')}`;
 
+/**
+ * Annotations by which an Ingress answers at further hosts, all that is behind them: of ingress-nginx
+ * (https://github.com/kubernetes/ingress-nginx/blob/main/docs/user-guide/nginx-configuration/annotations.md#server-alias), of
+ * HAProxy Ingress (https://haproxy-ingress.github.io/docs/configuration/keys/), and of what writes into the DNS for it
+ * (https://kubernetes-sigs.github.io/external-dns/latest/docs/annotations/annotations/).
+ */
+const FURTHER = /\/(?:server-alias|redirect-from)$|^external-dns\.alpha\.kubernetes\.io\/hostname$/i;
+
+const furtherHosts = (item: Item): [annotation: string, host: string][] =>
+  Object.entries(fields(item.args, 'metadata', 'annotations')).flatMap(([key, value]) =>
+    FURTHER.test(key) && typeof value === 'string' && value !== UNKNOWN
+      ? value
+          .toLowerCase()
+          .split(/[\s,]+/)
+          .flatMap((host): [string, string][] => (host === '' ? [] : [[key, host]]))
+      : [],
+  );
+
 /** Claims by cluster and host. */
 function hostClaims(facts: Facts): Map<string, HostClaim[]> {
   const claims = new Map<string, HostClaim[]>();
   for (const item of facts.byType.get('kubernetes:networking.k8s.io/v1:Ingress') ?? []) {
     const module = moduleOf(item);
+    const owner = module ?? `${namespaceOf(item)}/${nameOf(item)}`;
+    for (const [annotation, host] of furtherHosts(item)) {
+      push(claims, `${item.cluster ?? ''}\n${host}`, {
+        item,
+        part: `host "${host}" of the annotation "${annotation}"`,
+        at: settingOf(item, 'ingress'),
+        owner,
+      });
+    }
     for (const rule of list(item.args, 'spec', 'rules')) {
       const host = text(rule, 'host');
       if (host === UNKNOWN) continue;
@@ -156,7 +197,8 @@ function hostClaims(facts: Facts): Map<string, HostClaim[]> {
         push(claims, `${item.cluster ?? ''}\n${host ?? '*'}`, {
           item,
           part: `host "${host ?? '*'}"${module === undefined ? '' : `, path "${pathOf(path)}"`}`,
-          owner: module ?? `${namespaceOf(item)}/${nameOf(item)}`,
+          at: settingOf(item, 'ingress'),
+          owner,
           ...(module === undefined ? {} : { path: pathOf(path) }),
         });
       }

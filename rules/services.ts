@@ -216,6 +216,9 @@ export const backupsApart: Rule = {
   },
 };
 
+/** Where Kubernetes fills the password in: behind an even number of `$`, since `$$` is one that stands for itself. */
+const FILLED_PASSWORD = new RegExp(`(?<!\\$)(?:\\$\\$)*\\$\\(${PASSWORD_VARIABLE}\\)`);
+
 /** A network policy is enforced by a plug-in, and not by every one. */
 export const databasesAskLogin: Rule = {
   id: 'databases-ask-login',
@@ -223,13 +226,12 @@ export const databasesAskLogin: Rule = {
   why: 'Where the network does not fence it, whoever is in the cluster reads and changes its data.',
   check: (facts) =>
     databases(facts).flatMap(({ pod }) => {
-      const given = `$(${PASSWORD_VARIABLE})`;
       const asks = containersOf(pod.spec).some(({ container }) =>
         [
           ...list(container, 'command'),
           ...list(container, 'args'),
           ...list(container, 'env').map((entry) => at(entry, 'value')),
-        ].some((word) => typeof word === 'string' && word.includes(given)),
+        ].some((word) => typeof word === 'string' && FILLED_PASSWORD.test(word)),
       );
       return asks || text(pod.item.args, 'metadata', 'annotations', LOGIN_NOTE) !== undefined
         ? []

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { namespaceName, subdomain } from '../catalog/shapes';
-import { cronSchedule, httpUrl, quantity, say, secretVariable } from './shapes';
+import { cronSchedule, longestPause } from './schedule';
+import { httpUrl, quantity, say, secretVariable, urlFault } from './shapes';
 
 /** Where the volume of `backup.claim` is mounted in the Pods that back up. */
 export const BACKUP_FOLDER = '/backup';
@@ -51,7 +52,7 @@ export const backupSchema = z
         monthly: kept.default(12),
       })
       .prefault({}),
-    /** Hours after the last success at which a kind counts as late. */
+    /** Hours after the last success at which a kind counts as late: at least what `schedule` leaves between two. */
     maximumAgeHours: z.number().int().min(1).max(8760).default(3),
     /** A volume for a `repository` that is a folder: one that other machines keep, such as NFS. @default none */
     claim: z
@@ -70,19 +71,30 @@ export const backupSchema = z
     /** What a drill must stay below. */
     targets: targets.prefault({}),
   })
-  .superRefine(({ repository, claim, credentialsFrom }, context) => {
+  .superRefine(({ repository, claim, credentialsFrom, maximumAgeHours, schedule }, context) => {
     const folder = repository.startsWith('/');
     // No shape at all was told already.
     const address = /^s3:(https?:.*)$/.exec(repository)?.[1];
     const fault = (key: string, what: string, remedy: string): void =>
       context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
-    if (address !== undefined && !URL.canParse(address)) {
-      fault('repository', 'is no address', 'Write "s3:https://host/bucket/path".');
-    }
+    const wrong =
+      address === undefined
+        ? undefined
+        : URL.canParse(address)
+          ? urlFault(address)
+          : (['is no address', 'Write "s3:https://host/bucket/path".'] as const);
+    if (wrong) fault('repository', ...wrong);
     if (folder && !claim) {
       fault('repository', 'is a folder without a volume', 'Add claim: { storage: 100Gi }, or name a bucket.');
     }
     if (!folder && claim) fault('claim', 'is unused: repository is a bucket', 'Leave it out.');
+    const pause = longestPause(schedule);
+    if (pause > maximumAgeHours * 60)
+      fault(
+        'maximumAgeHours',
+        `is ${maximumAgeHours}, and schedule leaves up to ${Math.ceil(pause / 60)} hours between two backups: each would be late before the next`,
+        `Write ${Math.min(8760, Math.ceil(pause / 60) + 1)} or more, or back up more often.`,
+      );
     if (folder && credentialsFrom)
       fault('credentialsFrom', 'is unused: repository is a folder', 'Leave it out.');
   });

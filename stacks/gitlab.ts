@@ -237,6 +237,20 @@ function faults(given: Written, context: z.RefinementCtx): void {
       else fault([kind, index, key], `"${value}" is too like "${first}"`, 'Change a letter or a digit.');
     });
   };
+  // What is behind the key itself is a comment.
+  const keys = new Map<string, string>();
+  given.deployKeys.forEach(({ key, title }, index) => {
+    const bare = key.split(' ', 2).join(' ');
+    const first = keys.get(bare);
+    if (first === undefined) keys.set(bare, title);
+    // lib/api/deploy_keys.rb: a key that the project has is answered as it is, one that another has is joined.
+    else
+      fault(
+        ['deployKeys', index, 'key'],
+        `is that of "${first}" again, and GitLab knows a key once, by its first title`,
+        'Give each a key of its own, or name all modules in one of the two.',
+      );
+  });
   given.labels.forEach(({ name }, index) => {
     const own = [FIRST_LABEL, MERGE_LABEL].find((label) => slug(label) === slug(name));
     if (own !== undefined)

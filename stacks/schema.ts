@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isClosedHost } from '../catalog/addresses';
 import { didYouMean } from '../catalog/problems';
 import { dnsLabel, projectName, readySeconds, watchSeconds, waysOut } from '../catalog/schema';
 import {
@@ -12,6 +13,8 @@ import {
   imageName,
   ingressHost,
   isAddress,
+  isNoAddress,
+  isResolvable,
   limitsHold,
   MOST_EACH,
   MOST_WAYS,
@@ -26,8 +29,9 @@ import { backupSchema, metricsSchema } from './backup';
 import { clusterSchemas, isOneCluster } from './clusters';
 import { gitlabSchema } from './gitlab';
 import { isJenkinsOwn, loginSchema } from './login';
+import { cronSchedule } from './schedule';
 import { secretSources } from './secrets';
-import { cronSchedule, httpUrl, quantity, say, secretVariable, variableName } from './shapes';
+import { httpUrl, quantity, say, secretVariable, variableName, withoutSlashes } from './shapes';
 
 /** What a derived secret is for: `service/orders/mysql`, `backup/key`, … */
 const purpose = z
@@ -36,19 +40,67 @@ const purpose = z
 
 const registryAddress = z
   .string()
-  .regex(
-    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]+)?$/,
-    say('is not a registry address', 'Write host or host:port, without a scheme.'),
+  .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]+)?$/, {
+    error: say('is not a registry address', 'Write host or host:port, without a scheme.'),
+    abort: true,
+  })
+  .refine(
+    (address) => {
+      const [host = '', port = '443'] = address.split(':');
+      return isResolvable(host) && !isNoAddress(host) && Number(port) >= 1 && Number(port) <= 65_535;
+    },
+    {
+      error: say('is not a registry address', 'Write host or host:port, with a port of 1 to 65535.'),
+      abort: true,
+    },
   )
   .refine(
-    (address) => URL.canParse(`https://${address}`),
-    say('is not a registry address', 'Write host or host:port, with a port up to 65535.'),
+    (address) => !isClosedHost(address.split(':', 1)[0] ?? ''),
+    say('is link-local, or a metadata service', 'Write another address: no way leads there.'),
   )
   // splitDockerDomain of distribution/reference, by which Docker, containerd and the Docker provider go.
   .refine(
     (address) => /[.:]/.test(address) || address === 'localhost',
     say('is taken for a name on Docker Hub', 'Write it with its domain or its port: "registry:443".'),
   );
+
+// Buckets as any store has them: Amazon's own names are shorter, and have less in them, than those of before 2018 and of others.
+const bucketName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/, {
+  error: say('is not the name of a bucket', 'Use letters, digits, "-" and ".", 3 at least.'),
+  abort: true,
+});
+const regionName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, {
+  error: say('is not the name of a region', 'Write "eu-central-1".'),
+  abort: true,
+});
+
+/**
+ * A refinement: without an address of its own the bucket is Amazon's. The registry ends at its start where the region is
+ * none of Amazon's (`FromParameters` of distribution's s3-aws driver); for names of buckets see
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
+ */
+function ofAmazon(
+  { bucket, endpoint, region }: { bucket: string; endpoint?: string | undefined; region: string },
+  context: z.RefinementCtx,
+): void {
+  if (endpoint !== undefined) return;
+  const fault = (key: string, what: string, remedy: string): void =>
+    context.addIssue({ code: 'custom', path: [key], message: say(what, remedy) });
+  if (!/^[a-z]{2,3}(?:-[a-z]+)+-[0-9]$/.test(region))
+    fault('region', "is no region of Amazon's", 'Write "eu-central-1", or the endpoint of another store.');
+  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(bucket) || bucket.length > 63)
+    fault(
+      'bucket',
+      "is no name of a bucket of Amazon's",
+      'Use at most 63 lower-case letters, digits, "-" and ".".',
+    );
+}
+
+/** A backend as two that are one are written alike. */
+const sameBackend = (url: string): string => {
+  const [place = '', query = ''] = url.split('?', 2);
+  return `${withoutSlashes(place)}?${query.split('&').sort().join('&')}`;
+};
 
 /** What becomes of data when what holds it leaves the topology. */
 const onDelete = z
@@ -155,7 +207,7 @@ export const stackSchema = z
     /** Pulumi's state backend, as `pulumi login` takes it: `file://`, `s3://`, `gs://`, `azblob://` or `https://`. */
     backend: backendUrl,
     /**
-     * A second backend, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
+     * A second backend, another than the first, to which the state as it was is copied before each `up`, `destroy` and `refresh`. Best in another
      * account or region. @default a folder of whoever runs it, see docs/environments.md
      */
     stateCopies: backendUrl.optional(),
@@ -332,9 +384,9 @@ export const stackSchema = z
         s3: z
           .strictObject({
             /** Name of the bucket. */
-            bucket: title.min(3),
-            /** Region of the bucket. */
-            region: title,
+            bucket: bucketName,
+            /** Region of the bucket; of Amazon's one of its own, unless `endpoint` is given. */
+            region: regionName,
             /** Address of a store that is not Amazon's. */
             endpoint: httpUrl.optional(),
             /** Folder in the bucket. @default its root */
@@ -347,6 +399,7 @@ export const stackSchema = z
               .strictObject({ accessKey: secretVariable, secretKey: secretVariable })
               .optional(),
           })
+          .superRefine(ofAmazon)
           .optional(),
         /** What image builds may bring into it: whoever opens merge requests decides what they hand over. */
         builds: z
@@ -611,6 +664,14 @@ export const stackSchema = z
           .default({}),
       })
       .prefault({}),
+  })
+  .superRefine(({ backend, stateCopies }, context) => {
+    if (stateCopies === undefined || sameBackend(stateCopies) !== sameBackend(backend)) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['stateCopies'],
+      message: say('is backend itself', 'Name another folder or bucket: a copy there is the state itself.'),
+    });
   })
   .superRefine(({ backup, deployEnvironment }, context) => {
     for (const [key, variable] of Object.entries(backup?.credentialsFrom ?? {})) {

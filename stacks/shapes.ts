@@ -1,29 +1,70 @@
+import { isIPv4 } from 'node:net';
 import { z } from 'zod';
-import { say, storage } from '../catalog/shapes';
+import { isClosedHost } from '../catalog/addresses';
+import { isResolvable, say, storage } from '../catalog/shapes';
 import { isOwnVariable } from '../catalog/variables';
 
 export { say, storage as quantity };
 
-/** An address of a service: pictures, ConfigMaps and logs show it, so that no login may stand in it. */
+/** What no address has, and readers of addresses drop, or take for another character. */
+const NO_ADDRESS = /[\s\p{C}"'`\\{}<>^|]/u;
+/** As long as an address of ours gets that others go on from: GitLab, Jenkins and proxies take some 2,000 characters. */
+const LONGEST_URL = 1024;
+
+/** A text without the slashes at its end. */
+export function withoutSlashes(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '/') end -= 1;
+  return text.slice(0, end);
+}
+
+/** A part of a path that leads nowhere, or back. */
+const NO_PART = /\/(?=\/)|\/(?:\.|%2e){1,2}(?=\/|$)/i;
+
+/** What is wrong with an http address that a reader of URLs takes; undefined where nothing is. */
+export function urlFault(given: string): readonly [what: string, remedy: string] | undefined {
+  if (given.length > LONGEST_URL)
+    return [`is longer than ${LONGEST_URL} characters`, 'Shorten it: others go on from it.'];
+  const { username, password, hostname, port } = new URL(given);
+  const [, written = '', path = ''] = /^[a-z]+:\/\/(?:[^/?#]*@)?([^/?#]*)([^?#]*)/i.exec(given) ?? [];
+  if (username !== '' || password !== '')
+    return ['holds credentials', 'Leave out what stands before "@": everyone sees this address.'];
+  if (NO_ADDRESS.test(given))
+    return ['has a character that no address has', 'Leave it out, or write it as "%" and its two digits.'];
+  // GitLab asks as much of a hook's (lib/gitlab/url_blocker.rb, `validate_hostname`).
+  if (!/^[\p{L}\p{N}[]/u.test(hostname))
+    return ['has a host that begins with neither a letter nor a digit', 'Write the host.'];
+  if (isIPv4(hostname) && written.split(':', 1)[0] !== hostname)
+    return [`has a host that is read as ${hostname}`, 'Write that, or the name that is meant.'];
+  if (isClosedHost(hostname))
+    return ['is link-local, or a metadata service', 'Write another address: no way leads there.'];
+  if (!isIPv4(hostname) && !hostname.startsWith('[') && !isResolvable(hostname))
+    return [
+      'has a host that no resolver takes',
+      'Write 1 to 63 characters between two dots, and 253 in all.',
+    ];
+  if (port === '0') return ['names port 0', 'Write the port, or leave it out.'];
+  if (/[?#]/.test(given)) return ['has a part after "?" or "#"', 'Leave it out.'];
+  if (NO_PART.test(withoutSlashes(path)))
+    return ['has an empty part, or "." or "..", in its path', 'Write the path that requests have.'];
+  return undefined;
+}
+
+/**
+ * An address of a service: pictures, ConfigMaps and logs show it, so that no login may stand in it. Paths of its go on
+ * behind it, so that a slash at its end is left out.
+ */
 export const httpUrl = z
   .url({
     protocol: /^https?$/,
     error: say('is not an http(s) URL', 'Write it whole, e.g. "https://gitlab.example.com".'),
+    abort: true,
   })
   .superRefine((given, context) => {
-    // What is no address at all was told already.
-    if (!URL.canParse(given)) return;
-    const { username, password, hostname, search, hash } = new URL(given);
-    const fault = (what: string, remedy: string): void =>
-      context.addIssue({ code: 'custom', message: say(what, remedy) });
-    if (username !== '' || password !== '') {
-      fault('holds credentials', 'Leave out what stands before "@": everyone sees this address.');
-    }
-    // GitLab asks as much of a hook's (lib/gitlab/url_blocker.rb, `validate_hostname`).
-    if (!/^[\p{L}\p{N}[]/u.test(hostname))
-      fault('has a host that begins with neither a letter nor a digit', 'Write the host.');
-    if (search !== '' || hash !== '') fault('has a part after "?" or "#"', 'Leave it out.');
-  });
+    const fault = urlFault(given);
+    if (fault) context.addIssue({ code: 'custom', message: say(...fault), continue: false });
+  })
+  .overwrite(withoutSlashes);
 
 /** Name of an environment variable, through which a secret comes in. */
 export const variableName = z
@@ -46,46 +87,3 @@ export const oneOf =
       message: say(`needs one of ${keys.join(' and ')}`, 'Write the one that is meant, and only that.'),
     });
   };
-
-const CRON_SHAPE = /^([0-9*,/-]+ ){4}[0-9*,/-]+$/;
-
-/** What each of the five fields may hold, as Kubernetes' CronJobs and Jenkins both take it. */
-const CRON_FIELDS: readonly (readonly [name: string, from: number, to: number])[] = [
-  ['minute', 0, 59],
-  ['hour', 0, 23],
-  ['day of the month', 1, 31],
-  ['month', 1, 12],
-  ['day of the week', 0, 6],
-];
-
-/** `*`, `7`, `1-5`, and steps of what is more than one. */
-const CRON_PART = /^(?:\*|\d+-\d+)(?:\/\d+)?$|^\d+$/;
-
-function cronFault(part: string, name: string, from: number, to: number): string | undefined {
-  const [first = 0, last = first] = (/^\d+(?:-\d+)?/.exec(part)?.[0] ?? `${from}-${to}`)
-    .split('-')
-    .map(Number);
-  const step = Number(/\/(\d+)$/.exec(part)?.[1] ?? 1);
-  const fits = CRON_PART.test(part) && from <= first && first <= last && last <= to && step >= 1;
-  return fits ? undefined : `has "${part}" for the ${name}, which is from ${from} to ${to}`;
-}
-
-/** Five cron fields in numbers. Names, `@daily` and Jenkins' `H` mean nothing, or something else, in the other of the two. */
-export const cronSchedule = z
-  .string()
-  .regex(CRON_SHAPE, say('is not a schedule', 'Write five cron fields in UTC, e.g. "15 3 * * *".'))
-  .superRefine((schedule, context) => {
-    // What is no schedule at all was told already.
-    if (!CRON_SHAPE.test(schedule)) return;
-    const fields = schedule.split(' ');
-    for (const [index, [name, from, to]] of CRON_FIELDS.entries()) {
-      for (const part of (fields[index] ?? '').split(',')) {
-        const fault = cronFault(part, name, from, to);
-        if (fault === undefined) continue;
-        context.addIssue({
-          code: 'custom',
-          message: say(fault, 'Write e.g. "15 3 * * *" or "*/20 8-18 * * 1-5".'),
-        });
-      }
-    }
-  });

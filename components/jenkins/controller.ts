@@ -91,6 +91,9 @@ function state(spec: FullSpec): Declaration[] {
       {
         stringData: {
           ...(hasAdmin(spec) ? { [cascSecrets.adminPassword]: secretRef('jenkins/admin') } : {}),
+          ...(spec.login?.openIdConnect
+            ? { [cascSecrets.emergencyGroup]: secretRef('jenkins/emergency-group') }
+            : {}),
           ...(reconcilerLogsIn(spec)
             ? { [cascSecrets.reconcilerPassword]: secretRef(RECONCILER_PURPOSE) }
             : {}),

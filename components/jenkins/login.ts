@@ -7,8 +7,11 @@ import { cascSecrets, reconcilerLogsIn } from './names';
 /** The one user of Jenkins' own. */
 const ADMIN = 'admin';
 
-/** Whom the emergency login belongs to; no provider's group is called so, for `stacks/login.ts` refuses ":" in names. */
-const EMERGENCY = 'switchyard:emergency';
+/**
+ * Whom the emergency login belongs to. What a provider says of a person's groups is taken as it comes, and at some of them
+ * people make groups of their own: so this one has a name that nobody can guess.
+ */
+const EMERGENCY = jcascVariable(cascSecrets.emergencyGroup);
 
 const READ = ['Job/Discover', 'Job/Read', 'Overall/Read', 'View/Read'];
 /** Permissions of matrix-auth by role, in its words (`PermissionDefinition`: title of the group, name). */
@@ -94,12 +97,12 @@ export function authorizationStrategy({ login, anonymousRead, reader }: FullSpec
     permissions.set(name, new Set([...(permissions.get(name) ?? []), ...names]));
   for (const role of ['admin', 'operator', 'reader'] as const)
     for (const name of login.roles[role]) grant(name, PERMISSIONS[role]);
-  if (login.openIdConnect) grant(EMERGENCY, PERMISSIONS.admin);
   const groups = [...permissions].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     globalMatrix: {
       entries: [
         ...groups.map(([name, all]) => ({ group: { name, permissions: [...all].sort() } })),
+        ...(login.openIdConnect ? [{ group: { name: EMERGENCY, permissions: PERMISSIONS.admin } }] : []),
         // By name: of groups a request with an API token has only those of the last login, or none.
         ...(reader ? [{ user: { name: reader.user, permissions: READ } }] : []),
         ...(anonymousRead ? [{ user: { name: 'anonymous', permissions: READ } }] : []),

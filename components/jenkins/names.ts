@@ -10,6 +10,8 @@ import type { JenkinsSpec } from './jenkins';
 /** File names below JCasC's secrets folder. */
 export const cascSecrets = {
   adminPassword: 'ADMIN_PASSWORD',
+  /** Whom the emergency login belongs to. */
+  emergencyGroup: 'EMERGENCY_GROUP',
   /** Of Jenkins as a client of whoever says who people are. */
   clientSecret: 'LOGIN_CLIENT_SECRET',
   reconcilerPassword: 'RECONCILER_PASSWORD',

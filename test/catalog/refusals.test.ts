@@ -151,6 +151,38 @@ test.each<[string, string]>([
   ['test: { results: ../.. }', 'test.results: does not lead'],
   ['test: { results: a/../b }', 'test.results: does not lead'],
   ['test: { results: .git/x }', 'test.results: is where git and delivery keep what is theirs.'],
+  [`test: { results: ${'x'.repeat(256)} }`, 'test.results: is longer than a path may be: 255 bytes between'],
+  [`image: { dockerfile: "${'a/'.repeat(512)}b" }`, 'image.dockerfile: is longer than a path may be'],
+  // With what stands before it for buildctl.
+  [`image: { args: { A: ${'x'.repeat(131_060)} } }`, 'image.args.A: has 131078 bytes with its name'],
+  // nginx ends at a word of 4096 bytes, and all that it serves with it.
+  [`probes: { ready: "/${'x'.repeat(4032)}" }`, 'probes.ready: is longer than 4032 characters.'],
+  [
+    `production: { ingress: { host: a.b, path: "/${'x'.repeat(4032)}" } }`,
+    'production.ingress.path: is longer than 4032 characters.',
+  ],
+  [
+    `production: { ingress: { host: a.b, annotations: { nginx.ingress.kubernetes.io/rewrite-target: "/${'x'.repeat(4032)}" } } }`,
+    'production.ingress.annotations.nginx.ingress.kubernetes.io/rewrite-target: is longer than 4032 characters',
+  ],
+  ...[
+    ['999.1.1.1', 'is neither a name nor an IPv4 address.'],
+    ['1.2.3.04', 'is neither a name nor an IPv4 address.'],
+    ['10.1.0', 'is neither a name nor an IPv4 address.'],
+    ['db.0x1', 'is neither a name nor an IPv4 address.'],
+    ['169.254.169.254', 'is link-local, or a metadata service.'],
+    ...['localhost', '127.0.0.1', '0.0.0.0', '255.255.255.255', '224.0.0.9'].map((host) => [
+      host,
+      'is no other machine.',
+    ]),
+  ].map(([host, says]): [string, string] => [
+    `services: [{ kind: cache, version: "1.0", existing: { host: ${host}, credentialsFrom: SHOP_CACHE } }]`,
+    `services.0.existing.host: ${says}`,
+  ]),
+  [
+    `services: [{ kind: cache, version: "1.0", existing: { host: a.b, user: ${'x'.repeat(254)}, credentialsFrom: SHOP_CACHE } }]`,
+    'services.0.existing.user: is longer than 253 characters.',
+  ],
   ['test: { results: "a,b" }', 'test.results: has a character that means something else'],
   ['image: { dockerfile: ../../x }', 'image.dockerfile: does not lead'],
   ['image: { dockerfile: /etc/passwd }', 'image.dockerfile: does not lead'],
@@ -235,6 +267,14 @@ test.each<[string, string]>([
     'production: { ingress: { host: a.b, annotations: { nginx.org/location-snippets: x } } }',
     "production.ingress.annotations.nginx.org/location-snippets: is text of the ingress controller's",
   ],
+  ...[
+    ['nginx.ingress.kubernetes.io/server-alias', '"a.test, ~^.*$"'],
+    ['haproxy-ingress.github.io/server-alias-regex', '".*"'],
+    ['haproxy-ingress.github.io/redirect-from-regex', '".*"'],
+  ].map(([key, value]): [string, string] => [
+    `production: { ingress: { host: a.b, annotations: { ${key}: ${value} } } }`,
+    `production.ingress.annotations.${key}: claims hosts by a pattern, others' among them.`,
+  ]),
   [
     'production: { scaling: { qps: 1, min: 1, max: 2, metric: { name: x, path: "/x\\u2028  - job_name: y" } } }',
     'production.scaling.metric.path: has a character that no request has.',
@@ -284,6 +324,11 @@ test.each([
   'test: { results: out/robot results }',
   'test: { egress: [{ cidr: 10.0.0.7/32, ports: [80] }, { cidr: 0.0.0.0/0, ports: [443] }] }',
   'owners: [Ada_L, x.y-z, "7"]',
+  'services: [{ kind: cache, version: "1.0", existing: { host: 10.0.0.7, credentialsFrom: SHOP_CACHE } }]',
+  'services: [{ kind: cache, version: "1.0", existing: { host: db.local, credentialsFrom: SHOP_CACHE } }]',
+  `test: { results: ${'x'.repeat(255)} }`,
+  `image: { args: { A: ${'x'.repeat(131_053)} } }`,
+  `environment: { A: "${'{host}'.repeat(20_000)}" }`,
 ])('a module with %s is taken: Kubernetes and GitLab take it', (extra) => {
   const from = shop.replace(new RegExp(`^${extra.split(':')[0]}:.*\n`, 'm'), '');
   expect(moduleFaults(`${extra}\n`, from)).toEqual([]);
@@ -319,6 +364,52 @@ test.each<[string, (text: string) => string, string]>([
   ['a user beyond all', (text) => text.replace('999', '2147483648'), 'runAsUser: '],
   ['its root as data', (text) => text.replace('/data', '/'), 'dataPath: is not a folder below "/".'],
   ['one path twice', (text) => `${text}scratchPaths: [/tmp, /data]\n`, 'scratchPaths.1: "/data" is mounted'],
+  // What names one place twice for the kernel, and not for Kubernetes, hides the first one's data.
+  ...['/data/', '//data', '/tmp/../data', '/./data'].map(
+    (path): [string, (text: string) => string, string] => [
+      `${path} beside /data`,
+      (text) => `${text}scratchPaths: ["${path}"]\n`,
+      'scratchPaths.0: has an empty part, or "." or "..".',
+    ],
+  ),
+  ['data in /proc', (text) => text.replace('/data', '/proc/x'), 'dataPath: is where the kernel is.'],
+  ['":" in a path', (text) => text.replace('/data', '"/a:b"'), 'dataPath: has ":" or a control character'],
+  ['a long name', (text) => text.replace('/data', `/${'é'.repeat(128)}`), 'dataPath: is longer than a path'],
+  [
+    'a folder where its password lies',
+    (text) => `${text}scratchPaths: [/run/switchyard]\n`,
+    'scratchPaths.0: "/run/switchyard" is where its password lies.',
+  ],
+  [
+    'a file below that',
+    (text) => `${text}files: { /run/switchyard/user: a }\n`,
+    'files./run/switchyard/user: "/run/switchyard/user" is below /run/switchyard, where nothing can be mounted.',
+  ],
+  [
+    'a folder below a file',
+    (text) => `${text}scratchPaths: [/a/b]\nfiles: { /a: x }\n`,
+    'scratchPaths.0: "/a/b" is below /a, where nothing can be mounted.',
+  ],
+  // A host, a user, a database and a password may have 253 characters each.
+  ...['environment', 'moduleEnvironment'].map((key): [string, (text: string) => string, string] => [
+    `a variable of ${key} that is too long once it is filled in`,
+    (text) =>
+      `${text.replace(/^moduleEnvironment:.*\n/m, '')}${key}: { A: "${'{password}'.repeat(512)}" }\n${key === 'environment' ? 'moduleEnvironment: {}\n' : ''}`,
+    `${key}.A: has 134658 bytes with its name`,
+  ]),
+  ...(
+    [
+      ['args.1', (text, long) => text.replace('[serve,', `[serve, "${long}",`)],
+      ['command.0', (text, long) => `${text}command: ["${long}"]\n`],
+      ['probe.exec.1', (text, long) => `${text}probe: { exec: [sh, "${long}"] }\n`],
+      ['backup.dump.1', (text, long) => text.replace('[save]', `[sh, "${long}"]`)],
+      ['rotate.admit.0', (text, long) => `${text}rotate: { admit: ["${long}"], retire: [b] }\n`],
+    ] satisfies [string, (text: string, long: string) => string][]
+  ).map(([key, change]): [string, (text: string) => string, string] => [
+    `${key} that no program is started with`,
+    (text) => change(text, 'x'.repeat(131_072)),
+    `${key}: is longer than the 131071 bytes that a program takes as one argument.`,
+  ]),
   [
     'capitals in an image',
     (text) => text.replace('cache:1.0', 'Cache:1.0'),
@@ -349,6 +440,68 @@ test.each<[string, string, string]>([
     stackText.replace('https://two', 'https://ada:pw@two'),
     'clusters.production.server: holds a credential in an address.',
   ],
+  ...(
+    [
+      ['https://gitlab.test/a b', 'has a character that no address has.'],
+      ["https://gitlab.test/a'b", 'has a character that no address has.'],
+      ['https://gitlab.test/${x}', 'has a character that no address has.'],
+      ['https://gitlab.test/?', 'has a part after "?" or "#".'],
+      ['https://gitlab.test:0', 'names port 0.'],
+      ['https://gitlab.test/../x', 'has an empty part, or "." or "..", in its path.'],
+      ['https://gitlab.test/%2E./x', 'has an empty part, or "." or "..", in its path.'],
+      ['https://gitlab.test//x', 'has an empty part, or "." or "..", in its path.'],
+      ['https://a..test', 'has a host that no resolver takes.'],
+      [`https://${'a'.repeat(64)}.test`, 'has a host that no resolver takes.'],
+      [`https://gitlab.test/${'a'.repeat(1010)}`, 'is longer than 1024 characters.'],
+      // What readers take for an address without its saying so.
+      ['https://2852039166', 'has a host that is read as 169.254.169.254.'],
+      ['https://0xA9.254.1', 'has a host that is read as 169.254.0.1.'],
+      ['https://10.0.0.07', 'has a host that is read as 10.0.0.7.'],
+      ['https://169.254.169.254', 'is link-local, or a metadata service.'],
+      ['https://[fe80::1]:8443', 'is link-local, or a metadata service.'],
+      ['https://[fd00:ec2::254]', 'is link-local, or a metadata service.'],
+    ] satisfies [string, string][]
+  ).map(([address, says]): [string, string, string] => [
+    `${address.slice(0, 60)} as GitLab`,
+    stackText.replace('https://gitlab.test', address),
+    `gitlab.url: ${says}`,
+  ]),
+  ...(
+    [
+      ['10.0.0.07:5000', 'is not a registry address.'],
+      ['2852039166:5000', 'is not a registry address.'],
+      ['registry.test:0', 'is not a registry address.'],
+      ['registry.test:65536', 'is not a registry address.'],
+      [`${'a'.repeat(64)}.test`, 'is not a registry address.'],
+      ['169.254.169.254:5000', 'is link-local, or a metadata service.'],
+    ] satisfies [string, string][]
+  ).flatMap(([address, says]): [string, string, string][] => [
+    [`${address} as registry`, stackText.replace('registry.test:5000', address), `registry.address: ${says}`],
+    [
+      `${address} as mirror`,
+      `${stackText}  switchyard:images: { mirror: "${address}" }\n`,
+      `images.mirror: ${says}`,
+    ],
+  ]),
+  ...(
+    [
+      ['bucket: a/b, region: eu-central-1', 'bucket: is not the name of a bucket.'],
+      ['bucket: ABC, region: eu-central-1', "bucket: is no name of a bucket of Amazon's."],
+      [`bucket: ${'a'.repeat(64)}, region: eu-central-1`, "bucket: is no name of a bucket of Amazon's."],
+      ['bucket: abc, region: "Frankfurt am Main"', 'region: is not the name of a region.'],
+      // distribution's driver ends at its start: "invalid region provided".
+      ['bucket: abc, region: Frankfurt', "region: is no region of Amazon's."],
+    ] satisfies [string, string][]
+  ).map(([s3, says]): [string, string, string] => [
+    s3.slice(0, 60),
+    stackWith({ registry: `s3: { ${s3} }` }),
+    `registry.s3.${says}`,
+  ]),
+  ...['file:///state', 'file:///state/'].map((copies): [string, string, string] => [
+    `${copies} as copies of itself`,
+    `${stackText}  switchyard:stateCopies: ${copies}\n`,
+    'stateCopies: is backend itself.',
+  ]),
   [
     'lots of memory',
     stackWith({ jenkins: 'resources: { cpu: "1", memory: lots, memoryLimit: 1Gi }' }),
@@ -390,9 +543,33 @@ test.each<[string, string, string]>([
     'registry.storageClass: is not a name',
   ],
 ])('a stack with %s is refused', (_what, text, fault) => {
-  const [first = ''] = stackFaults(text);
+  const [first = '', ...others] = stackFaults(text);
+  expect(others).toEqual([]);
   expect(first).toMatch(/^stacks\/Pulumi\.test\.yaml:\d+: config\./);
   expect(first).toContain(`config.${fault}`);
+});
+
+test.each([
+  stackWith({ registry: 's3: { bucket: Old_Bucket, region: any, endpoint: "https://s3.test" }' }),
+  stackWith({ registry: 's3: { bucket: abc.def, region: us-gov-west-1 }' }),
+  `${stackText.replace('file:///state', '"s3://a?region=eu&prefix=x"')}  switchyard:stateCopies: "s3://a?region=eu&prefix=y"\n`,
+  stackText.replace('https://gitlab.test', 'https://[::1]:8443/gitlab'),
+  stackText.replace('https://gitlab.test', 'https://gitlab_1.test.'),
+  stackText.replace('registry.test:5000', '10.0.0.7:5000'),
+])('what a store, a resolver and a registry take is taken', (text) => {
+  expect(stackFaults(text)).toEqual([]);
+});
+
+test('an address with a slash at its end is the one without it', () => {
+  const text = stackText
+    .replace('jenkins.test"', 'jenkins.test/ci/"')
+    .replace('gitlab.test"', 'gitlab.test//"');
+  const settings = parseStack(text, 'stacks/Pulumi.test.yaml', 'test');
+  expect([settings.jenkins.url, settings.gitlab.url]).toEqual([
+    'https://jenkins.test/ci',
+    'https://gitlab.test',
+  ]);
+  expect(check(modelFacts(testModel({ settings })))).toEqual([]);
 });
 
 test('annotations of a stack are the site’s own: lines, but nothing that nobody sees', () => {
@@ -450,6 +627,47 @@ test.each<[string, (text: string) => string, string]>([
   expect(faults).toEqual([expect.stringMatching(/^catalog\/services\/cache\.yaml:\d+: /)]);
   expect(faults[0]).toContain(`: ${key}: ${LOGIN}`);
 });
+
+test.each(['$(SWITCHYARD_SERVICE_PASSWORD)', '${password}', '$$(SWITCHYARD_SERVICE_PASSWORD)'])(
+  'a service that is started with %s, in which nothing is filled in, asks nobody for a login, and is told so',
+  (word) => {
+    const services = { 'cache.yaml': cache.replace('"{password}"', JSON.stringify(word)) };
+    const catalog = parseCatalog({ ...catalogTexts, services });
+    const model = testModel({ catalog, modules: catalog.modules });
+    expect(check(modelFacts(model)).map(({ rule }) => rule)).toEqual(['databases-ask-login']);
+  },
+);
+
+test.each([
+  ['nginx.ingress.kubernetes.io/server-alias', 'other.test shop.test', 'till.test, Shop.test'],
+  ['haproxy-ingress.github.io/redirect-from', 'shop.test', 'shop.test'],
+  ['external-dns.alpha.kubernetes.io/hostname', 'x.test,shop.test', 'shop.test'],
+])(
+  'a module that takes another one’s host by the annotation %s is told in its file',
+  (key, alone, taking) => {
+    const written = (host: string, more = '') => `production: { ingress: { host: ${host}${more} } }\n`;
+    const of = (value: string) => written('till.test', `, annotations: { ${key}: "${value}" }`);
+    const told = (till: string, desk = written('desk.test')) => {
+      const modules = {
+        'desk.yaml': `${shop}${desk}`,
+        'shop.yaml': `${shop}${written('shop.test')}`,
+        'till.yaml': `${shop}${till}`,
+      };
+      const catalog = parseCatalog({ ...catalogTexts, modules });
+      return check(modelFacts(testModel({ catalog, modules: catalog.modules, releases: {} }))).map(
+        ({ rule, file, at, where }) => [rule, file, at, where.includes(`the annotation "${key}"`)],
+      );
+    };
+    const fault = ['hosts-unique', 'catalog/modules/till.yaml', 'production.ingress.host', true];
+    expect(told(of('free.test'))).toEqual([]);
+    expect(told(of(alone))).toEqual([fault]);
+    expect(told(of(taking))).toEqual([fault]);
+    // Whoever comes second is told: each such host once.
+    expect(told(of('free.test'), written('desk.test', `, annotations: { ${key}: free.test }`))).toEqual([
+      fault,
+    ]);
+  },
+);
 
 test('a module with a name that GitLab keeps is refused', () => {
   expect(linesOf(() => parseCatalog({ ...catalogTexts, modules: { 'blob.yaml': shop } }))).toEqual([

@@ -93,6 +93,43 @@ test('a node has a port once', () => {
   ]);
 });
 
+test('a cluster has a host once, unless a transform may tell them apart', () => {
+  const plain = (name: string) => settingsOf(name, { prefix: name });
+  const ingress = (more: string) => shop(`production: { ingress: { host: shop.test${more} } }\n`);
+  const told =
+    'catalog/modules/shop.yaml: production.ingress.host: "shop.test" is a host of environment "b" in the same cluster.';
+  expect(faults(plain('a'), plain('b'), ingress(''))).toEqual([told]);
+  const onlyA = settingsOf('b', { prefix: 'b' }, '  switchyard:modules: []\n');
+  expect(faults(plain('a'), onlyA, ingress(''))).toEqual([]);
+  const elsewhere = settingsOf('b', { clusters: 'ci: { context: two }, production: { context: two }' });
+  expect(faults(plain('a'), elsewhere, ingress(''))).toEqual([]);
+  const catalog = parseCatalog({ ...catalogTexts, modules: { 'shop.yaml': ingress('') } });
+  expect(neighbourFaults(plain('a'), catalog, [plain('b')], true)).toEqual([]);
+  // Jenkins and the registry have theirs alone, whatever stands behind it.
+  const jenkins = (name: string) =>
+    settingsOf(name, { prefix: name, jenkins: 'ingress: { host: jenkins.test }' });
+  expect(faults(jenkins('a'), jenkins('b'))).toEqual([
+    'stacks/Pulumi.a.yaml: config.jenkins.ingress.host: "jenkins.test" is a host of environment "b" in the same cluster.',
+  ]);
+  const registry = (name: string) => settingsOf(name, { prefix: name, registry: 'ingress: {}' });
+  expect(faults(registry('a'), registry('b'))).toEqual([
+    'stacks/Pulumi.a.yaml: config.registry.address: "registry.test" is a host of environment "b" in the same cluster.',
+  ]);
+  expect(
+    faults(
+      settingsOf(
+        'a',
+        { prefix: 'a', jenkins: 'ingress: { host: jenkins.test }' },
+        '  switchyard:modules: []\n',
+      ),
+      plain('b'),
+      shop('production: { ingress: { host: jenkins.test, path: /x } }\n'),
+    ),
+  ).toEqual([
+    'stacks/Pulumi.a.yaml: config.jenkins.ingress.host: "jenkins.test" is a host of environment "b" in the same cluster.',
+  ]);
+});
+
 test('a GitLab has a group once, unless one of the two takes it as it is', () => {
   const own = (name: string, gitlab: string) => settingsOf(name, { prefix: name, gitlab });
   expect(faults(own('a', 'group: team'), own('b', 'group: { create: team }'))).toEqual([

@@ -134,6 +134,24 @@ test('a token that has ended is told at its line of the stack file', () => {
   );
 });
 
+test.each([
+  [
+    { jenkins: 'nodePort: 30001', registry: 'nodePort: 30001' },
+    'config.jenkins.nodePort: rule node-ports-unique',
+  ],
+  [
+    { jenkins: 'ingress: { host: jenkins.test }', registry: 'ingress: {}' },
+    'config.jenkins.ingress: rule hosts-unique',
+  ],
+])('what Jenkins and the registry both claim is told at its key: %j', (keys, told) => {
+  const stack = stackWith(keys).replace('registry.test:5000', 'jenkins.test');
+  const model = testModel({
+    settings: parseStack(stack, 'stacks/Pulumi.test.yaml', 'test'),
+    files: { ...catalogTexts, stacks: { 'Pulumi.test.yaml': stack } },
+  });
+  expect(() => assertRules(model)).toThrow(`stacks/Pulumi.test.yaml:6: ${told}`);
+});
+
 test('a module whose name meets one of ours, or another module’s parts, is told in its file', () => {
   const text = catalogTexts.modules['shop.yaml'] ?? '';
   const modules = { 'shop.yaml': text, 'shop-cache.yaml': text, 'pipeline-library.yaml': text };

@@ -775,6 +775,20 @@ const cases: readonly Case[] = [
     modules: [['shop']],
   },
   {
+    rule: 'databases-ask-login',
+    when: 'its arguments only look as if they named it: "$$" is a "$" that nothing is filled in behind',
+    items: changed(
+      whole,
+      'production-shop-cache-workload',
+      ['spec', 'template', 'spec', 'containers', 0, 'args'],
+      ['serve', '--password', '$$(SWITCHYARD_SERVICE_PASSWORD)', '$$$$(SWITCHYARD_SERVICE_PASSWORD)'],
+    ),
+    says: [
+      'production-shop-cache-workload (StatefulSet prod-shop/cache): is started without its password: it asks nobody for a login. Name {password} in its file of catalog/services, or write login: { none: reason }.',
+    ],
+    modules: [['shop']],
+  },
+  {
     rule: 'backups-apart',
     when: "a deploy Pod's Secret holds a key of the backups, under whatever name",
     items: changed(

@@ -6,6 +6,7 @@ import { parseStack } from '../../stacks/load';
 import { deployVariables, stackVariables } from '../../stacks/secrets';
 import { stackWith } from '../support/model';
 
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjyd5AEq/fcQpVO46dXWPKitUBaUFedCmKGwzViz8bI';
 const parse = (text: string) => parseStack(text, 'stacks/Pulumi.test.yaml', 'test');
 const gitlab = (extra: string) => parse(stackWith({ gitlab: extra })).gitlab;
 const faults = (extra: string): string[] => {
@@ -91,6 +92,11 @@ test.each([
   [
     'deployKeys: [{ title: mirror, key: "-----BEGIN OPENSSH PRIVATE KEY-----" }]',
     'gitlab.deployKeys.0.key: is not a public SSH key. Give the content of the .pub file, in one line.',
+  ],
+  [
+    // lib/api/deploy_keys.rb answers the key that is there, by its first title, whatever is asked for; a comment is no part of it.
+    `deployKeys: [{ title: a, key: "${KEY} one" }, { title: b, key: "${KEY} two", modules: [shop] }]`,
+    'gitlab.deployKeys.1.key: is that of "a" again, and GitLab knows a key once, by its first title. Give each a key of its own, or name all modules in one of the two.',
   ],
   [
     'labels: [{ name: "a::b", color: "#000000" }, { name: A b, color: "#ffffff" }]',

@@ -33,7 +33,7 @@ test('by OpenID Connect people are who the provider says; admin is the escape ha
       disableSslVerification: false,
       properties: [
         'pkce',
-        { escapeHatch: { username: 'admin', group: 'switchyard:emergency', secret: '${ADMIN_PASSWORD}' } },
+        { escapeHatch: { username: 'admin', group: '${EMERGENCY_GROUP}', secret: '${ADMIN_PASSWORD}' } },
       ],
     },
   });
@@ -72,13 +72,28 @@ test('groups are roles: of two the wider, sorted, and who is in none may do noth
     ]),
     group('shop/orders', READ),
   ];
-  const emergency = group('switchyard:emergency', ['Overall/Administer']);
+  const emergency = group('${EMERGENCY_GROUP}', ['Overall/Administer']);
   expect(security(modelWith(OIDC)).strategy).toEqual({ globalMatrix: { entries: [...entries, emergency] } });
-  // No group of the provider's opens the emergency's door, and nobody "authenticated" anything.
+  // Nobody "authenticated" may do anything.
   expect(security(modelWith(OAUTH)).strategy).toEqual({ globalMatrix: { entries } });
   expect(security(modelWith(`anonymousRead: true, ${OAUTH}`)).strategy).toEqual({
     globalMatrix: { entries: [...entries, { user: { name: 'anonymous', permissions: READ } }] },
   });
+});
+
+// oic-auth takes a person's groups from the claim as they come: whoever may make a group at the provider names it as they like.
+test('no group that somebody makes at the provider opens the emergency’s door: its name is derived, and stands in a Secret', () => {
+  const model = modelWith(OIDC);
+  const { realm, strategy } = security(model);
+  const { entries } = (
+    strategy as { globalMatrix: { entries: { group: { name: string; permissions: string[] } }[] } }
+  ).globalMatrix;
+  const administer = entries.filter(({ group }) => group.permissions.includes('Overall/Administer'));
+  expect(administer.map(({ group }) => group.name)).toEqual(['platform', '${EMERGENCY_GROUP}']);
+  expect(JSON.stringify(realm)).toContain('"group":"${EMERGENCY_GROUP}"');
+  const { stringData } = argsOf('kubernetes:core/v1:Secret', model, 'jenkins-casc-secrets');
+  expect(stringData).toMatchObject({ EMERGENCY_GROUP: '«secret:jenkins/emergency-group»' });
+  for (const other of [OAUTH, '']) expect(cascYaml(modelWith(other))).not.toContain('EMERGENCY_GROUP');
 });
 
 test("the client's secret is a variable that a whole `up` needs, and stands in one Secret only", () => {
