@@ -1,9 +1,6 @@
 import { z } from 'zod';
-<<<<<<< HEAD
 import { isNginxWords } from '../text/nginx';
-=======
 import { PASSWORD_FOLDER } from './containers';
->>>>>>> d57
 import { didYouMean } from './problems';
 import { MOST_PODS } from './scaling';
 import {
@@ -248,7 +245,6 @@ const ADDRESS =
 const OF_NGINX = /^nginx\.(?:ingress\.kubernetes\.io|org|com)\//i;
 const NO_ADDRESS = /[\s;"'`\\<>|^]|[{}](?<!\$\{(?:\w*\})?)/;
 
-<<<<<<< HEAD
 /**
  * Annotations that ingress-nginx writes between the words of a directive, or between quotes (its
  * rootfs/etc/nginx/template/nginx.tmpl, and `buildProxyPass` of its template.go). It looks at their values itself since 1.12,
@@ -277,11 +273,10 @@ function endsItsValue(key: string, value: string): boolean {
   const words = PATTERN.test(key) ? value.replace(COUNT, '+') : value;
   return !isNginxWords(words) || (!QUOTED.test(key) && /["'`]/.test(words));
 }
-=======
+
 /** Hosts by a pattern, of HAProxy Ingress and nginx: whose they are nobody can tell. */
 const HOST_PATTERN = /\/(?:server-alias|redirect-from)-regex$/i;
 const HOSTS = /\/server-alias$/i;
->>>>>>> d57
 
 /** A refinement: what a module says to an ingress controller changes nothing of what the controller does for others. */
 function onlyItsOwn(given: Readonly<Record<string, string>>, context: z.RefinementCtx): void {

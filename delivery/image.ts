@@ -3,12 +3,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Module } from '../catalog/load';
-<<<<<<< HEAD
+import { BUILD_ARGUMENT } from '../catalog/schema';
 import { exitCode, Failure } from '../clients/failure';
 import { RegistryAway } from '../clients/registry';
-=======
-import { BUILD_ARGUMENT } from '../catalog/schema';
->>>>>>> d57
 import { GATE_PORT } from '../stacks/builds';
 import { shellWord } from '../text/shell';
 import type { Certificate } from './certificate';

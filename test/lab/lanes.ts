@@ -21,7 +21,7 @@ export const STAGES: readonly Stage[] = [
     why: 'what leaves images, catalog and cluster-wide objects of the lab as they are',
     lanes: [
       ['e2e/backup', 'e2e/rotate', 'e2e/previews', 'e2e/drift'],
-      ['e2e/existing', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
+      ['e2e/existing', 'e2e/own-repository', 'e2e/render', 'e2e/registry', 'e2e/identities', 'e2e/cleanup'],
     ],
   },
   {

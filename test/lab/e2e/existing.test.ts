@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
 import { GITLAB_URL } from '../../../lab/gitlab';
 import { deliver } from '../../../lab/journey';
 import { MIRROR, REGISTRY } from '../../../lab/machine/addresses';
 import { openLog } from '../../../lab/steps';
 import { labEnvironment, REPOSITORY, rootToken, switchyard } from '../../../lab/topology';
 import { kubectl } from './running';
-import { READER, SITE, SITE_JENKINS, type Site, startSite } from './site';
+import { guestStack, READER, SITE_JENKINS, type Site, startSite } from './site';
 
 // A second environment on the lab's cluster that makes neither Jenkins nor registry: it adopts those of a site, which
 // must have them back as they were.
@@ -23,40 +22,6 @@ let site: Site;
 let before: Record<string, string>;
 let env: Record<string, string>;
 
-/** The lab's stack, with what differs for a guest. */
-function stackFile(): string {
-  const lab = parse(readFileSync(join(REPOSITORY, 'stacks', 'Pulumi.lab.yaml'), 'utf8')) as {
-    config: Record<string, unknown>;
-  };
-  const same = ['backend', 'clusters', 'production', 'deployEnvironment', 'images'];
-  const kept = same.map((key) => [`switchyard:${key}`, lab.config[`switchyard:${key}`]]);
-  return stringify({
-    config: {
-      ...Object.fromEntries(kept),
-      'switchyard:environment': GUEST,
-      'switchyard:namespacePrefix': GUEST,
-      // The site's registry is the other environment's: a Pod of this cluster behind a port of its nodes.
-      'switchyard:egress': [{ namespace: 'registry', ports: [5000] }],
-      'switchyard:gitlab': { url: GITLAB_URL, group: GUEST, botTokenExpires: '2027-10-31' },
-      'switchyard:jenkins': {
-        url: SITE_JENKINS,
-        existing: { namespace: SITE, serviceAccount: 'site-jenkins' },
-        reader: { user: READER, tokenFrom: 'JENKINS_READER_TOKEN' },
-        buildCache: '1Gi',
-      },
-      'switchyard:registry': {
-        address: REGISTRY,
-        scheme: 'http',
-        existing: {
-          path: GUEST,
-          pull: { user: 'pull', passwordFrom: 'REGISTRY_PULL_PASSWORD' },
-          push: { user: 'push', passwordFrom: 'REGISTRY_PUSH_PASSWORD' },
-        },
-      },
-    },
-  });
-}
-
 const run = async (...args: string[]): Promise<string> => {
   const [command, all] = switchyard(args);
   return (await log.exec(command, all, { cwd: REPOSITORY, env })).stdout.trim().split('\n').at(-1) ?? '';
@@ -67,7 +32,7 @@ beforeAll(async () => {
   const [catalog, stacks] = [join(folder, 'catalog'), join(folder, 'stacks')];
   for (const path of [join(catalog, 'modules'), stacks]) mkdirSync(path, { recursive: true });
   cpSync(join(REPOSITORY, 'catalog', 'services'), join(catalog, 'services'), { recursive: true });
-  writeFileSync(join(stacks, `Pulumi.${GUEST}.yaml`), stackFile());
+  writeFileSync(join(stacks, `Pulumi.${GUEST}.yaml`), guestStack(GUEST));
   site = await startSite();
   env = {
     ...labEnvironment(),

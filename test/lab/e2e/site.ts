@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { stringify } from 'yaml';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { Registry } from '../../../clients/registry';
 import { kubeconfigPath } from '../../../lab/cluster';
+import { GITLAB_URL } from '../../../lab/gitlab';
 import { NODE_IP, REGISTRY } from '../../../lab/machine/addresses';
 import { sleep } from '../../../lab/machine/process';
 import { toolPath } from '../../../lab/toolchain';
+import { REPOSITORY } from '../../../lab/topology';
 import { kubectl } from './running';
 
 // What a site has before Switchyard comes: a Jenkins with a job and builds of its own in a namespace of its own, and a
@@ -19,6 +23,40 @@ export const READER = 'switchyard';
 const OWN_JOB = `${SITE_JENKINS}/job/site/job/report`;
 /** Where the registry that the site lends keeps its own things. */
 const LENT = 'registry';
+
+/** Stack file of an environment on the lab's cluster that adopts the site's Jenkins and registry; its name is its prefix, too. */
+export function guestStack(environment: string): string {
+  const lab = parse(readFileSync(join(REPOSITORY, 'stacks', 'Pulumi.lab.yaml'), 'utf8')) as {
+    config: Record<string, unknown>;
+  };
+  const same = ['backend', 'clusters', 'production', 'deployEnvironment', 'images'];
+  const kept = same.map((key) => [`switchyard:${key}`, lab.config[`switchyard:${key}`]]);
+  return stringify({
+    config: {
+      ...Object.fromEntries(kept),
+      'switchyard:environment': environment,
+      'switchyard:namespacePrefix': environment,
+      // The site's registry is the other environment's: a Pod of this cluster behind a port of its nodes.
+      'switchyard:egress': [{ namespace: 'registry', ports: [5000] }],
+      'switchyard:gitlab': { url: GITLAB_URL, group: environment, botTokenExpires: '2027-10-31' },
+      'switchyard:jenkins': {
+        url: SITE_JENKINS,
+        existing: { namespace: SITE, serviceAccount: 'site-jenkins' },
+        reader: { user: READER, tokenFrom: 'JENKINS_READER_TOKEN' },
+        buildCache: '1Gi',
+      },
+      'switchyard:registry': {
+        address: REGISTRY,
+        scheme: 'http',
+        existing: {
+          path: environment,
+          pull: { user: 'pull', passwordFrom: 'REGISTRY_PULL_PASSWORD' },
+          push: { user: 'push', passwordFrom: 'REGISTRY_PUSH_PASSWORD' },
+        },
+      },
+    },
+  });
+}
 
 const apply = (...objects: object[]): void => {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
@@ -249,6 +287,8 @@ export async function startSite(): Promise<Site> {
     ...['get', 'pod', 'jenkins-0', '--namespace=ci', '--output=jsonpath={.spec.containers[0].image}'],
   );
   const [pull, push] = [passwordIn('ci', 'registry-pull'), passwordIn('registry', 'registry-retention')];
+  // Of the suite before, or of a run that was killed.
+  kubectl('delete', 'namespace', SITE, '--ignore-not-found', '--wait=true', '--timeout=180s');
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: SITE } });
   apply(...controller(image, reloadToken, { admin: adminPassword, reader: readerPassword }, pull.config));
   await until("the site's Jenkins", 180, async () => (await statusOf(`${SITE_JENKINS}/login`)) === 200);
