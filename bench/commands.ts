@@ -11,8 +11,9 @@ import {
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { cacheHome } from '../lab/steps';
 import { acceptingProviders } from '../test/lab/programs/accepting';
 import {
   type Estate,
@@ -164,6 +165,8 @@ function plainProject({ folder, environment }: Estate, resources: string): Estat
     folder: plain,
     environment: {
       ...environment,
+      // Pulumi's host of Node stands beside the toolchain's command line.
+      PATH: [environment.PATH, join(cacheHome(), 'bin')].join(delimiter),
       PULUMI_BACKEND_URL: `file://${join(plain, 'state')}`,
       BENCH_RESOURCES: resources,
     },
