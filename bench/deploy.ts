@@ -1,14 +1,24 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cpus, tmpdir, totalmem } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { stringify } from 'yaml';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Secrets } from '../components/shared/secrets';
 import { buildDeliveryImage } from '../operations/build/bundles';
 import { acceptingProviders } from '../test/lab/programs/accepting';
-import { generatedCatalog } from '../test/support/catalog';
+import {
+  type Estate,
+  estate,
+  machine,
+  median,
+  moduleName,
+  print,
+  release,
+  root,
+  run,
+  SEED,
+  seconds,
+} from './estate';
 
 // What preview and deploy of one module take in a large estate, against an estate of one, and what deploys of several modules
 // take at once, against one after the other: the programs of the delivery image, the real engine, its state in files, and
@@ -18,104 +28,11 @@ const MODULES = 200;
 const ROUNDS = 5;
 /** What a large estate may cost, as a multiple of what an estate of one costs. */
 const RATIO = 1.2;
-const moduleName = (index: number): string => `module-${String(index).padStart(3, '0')}`;
 const MODULE = moduleName(0);
 /** Modules that are released at once, what each rollout waits for its Pods, and what that must be worth. */
 const AT_ONCE = 8;
 const ROLLOUT_MS = 20_000;
 const FASTER = 3;
-const SEED = 'a seed for benches, long enough to be one';
-const root = join(__dirname, '..');
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
-const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
-const print = (line: string) => process.stdout.write(`${line}\n`);
-
-interface Estate {
-  readonly modules: number;
-  readonly registry: string;
-  readonly folder: string;
-  readonly environment: NodeJS.ProcessEnv;
-}
-
-function estate(work: string, bin: string, registry: string, modules: number): Estate {
-  const folder = join(work, `estate-${modules}`);
-  const inFolder = (...names: string[]) => join(folder, ...names);
-  for (const name of ['state', 'stacks', 'home', 'catalog/modules', 'catalog/services'])
-    mkdirSync(inFolder(name), { recursive: true });
-  const texts = generatedCatalog(modules);
-  for (const part of ['modules', 'services'] as const) {
-    for (const [file, text] of Object.entries(texts[part]))
-      writeFileSync(inFolder('catalog', part, file), text);
-  }
-  writeFileSync(
-    inFolder('stacks', 'Pulumi.bench.yaml'),
-    stringify({
-      config: {
-        'switchyard:environment': 'bench',
-        'switchyard:backend': `file://${inFolder('state')}`,
-        'switchyard:clusters': { ci: { context: 'one' }, production: { context: 'one' } },
-        'switchyard:gitlab': {
-          url: 'https://gitlab.test',
-          botTokenExpires: new Date(Date.now() + 200 * 86_400_000).toISOString().slice(0, 10),
-        },
-        'switchyard:jenkins': { url: 'https://jenkins.test' },
-        'switchyard:registry': { address: registry, scheme: 'http', onDelete: 'delete' },
-        'switchyard:production': { onDelete: 'delete' },
-      },
-    }),
-  );
-  writeFileSync(inFolder('found.json'), '{}');
-  // What Pulumi's own commands ask for beside a stack.
-  writeFileSync(inFolder('Pulumi.yaml'), 'name: switchyard\nruntime: nodejs\n');
-  return {
-    modules,
-    registry,
-    folder,
-    environment: {
-      PATH: [bin, process.env.PATH].join(delimiter),
-      HOME: process.env.HOME,
-      PULUMI_HOME: inFolder('home'),
-      PULUMI_BACKEND_URL: `file://${inFolder('state')}`,
-      PULUMI_CONFIG_PASSPHRASE: 'only for this bench',
-      PULUMI_SKIP_UPDATE_CHECK: 'true',
-      SWITCHYARD_CATALOG: inFolder('catalog'),
-      SWITCHYARD_STACKS: inFolder('stacks'),
-      SWITCHYARD_LIBRARY: join(root, 'delivery', 'library'),
-      SWITCHYARD_LEDGER_FILE: inFolder('ledger.yaml'),
-      SWITCHYARD_FOUND_FILE: inFolder('found.json'),
-      SWITCHYARD_SEED: SEED,
-      GITLAB_TOKEN: 'of a bench',
-    },
-  };
-}
-
-/** @returns milliseconds, and what was printed */
-function run(
-  { folder, environment }: Estate,
-  command: string,
-  args: readonly string[],
-): Promise<{ readonly milliseconds: number; readonly stdout: string }> {
-  const begun = performance.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    child.on('close', (code) =>
-      code === 0
-        ? resolve({ milliseconds: performance.now() - begun, stdout })
-        : reject(new Error(`${command} ${args.join(' ')}: ${code}\n${stdout}\n${stderr}`)),
-    );
-  });
-}
 
 type Switchyard = (where: Estate, ...args: string[]) => ReturnType<typeof run>;
 
@@ -130,18 +47,6 @@ function asDeploy(where: Estate, module = MODULE): Estate {
       PULUMI_CONFIG_PASSPHRASE: secrets.secret(`part/${module}`),
     },
   };
-}
-
-/** The ledger as merges leave it: the next image of each module. */
-function release({ folder, registry }: Estate, number: number, modules: readonly string[] = [MODULE]): void {
-  const entry = (module: string) => ({
-    image: `${registry}/modules/${module}@sha256:${String(number).padStart(64, '0')}`,
-    commit: String(number).padStart(40, '0'),
-    mergeRequest: 1,
-    build: 'https://jenkins.test/1',
-  });
-  const entries = Object.fromEntries(modules.map((module) => [module, entry(module)]));
-  writeFileSync(join(folder, 'ledger.yaml'), stringify({ modules: entries }));
 }
 
 interface State {
@@ -171,7 +76,7 @@ async function main(work: string): Promise<void> {
 
   const one = estate(work, bin, address, 1);
   const many = estate(work, bin, address, MODULES);
-  for (const where of [one, many]) release(where, 0);
+  for (const where of [one, many]) release(where, 0, [MODULE]);
   await switchyard(one, 'up', 'bench', '--yes');
   const exported = await run(one, 'pulumi', ['stack', 'export', '--stack', 'organization/switchyard/bench']);
   const state = JSON.parse(exported.stdout) as State;
@@ -198,7 +103,7 @@ async function main(work: string): Promise<void> {
       ['many', many],
       ['one', one],
     ] as const) {
-      release(where, round + 1);
+      release(where, round + 1, [MODULE]);
       const preview = await switchyard(asDeploy(where), 'preview', 'bench', '--only', MODULE);
       const up = await switchyard(asDeploy(where), 'up', 'bench', '--only', MODULE, '--yes');
       if (!up.stdout.includes('up of bench: 1 update')) throw new Error(`not one update: ${up.stdout}`);
@@ -262,9 +167,7 @@ async function atOnce(where: Estate, switchyard: Switchyard): Promise<void> {
 }
 
 const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
-print(
-  `Machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
-);
+print(machine());
 print(`Method: ${ROUNDS} rounds after a warm-up, both sizes in turn, each command a process; medians.`);
 main(work).then(
   () => (process.env.KEEP ? print(work) : rmSync(work, { recursive: true, force: true })),

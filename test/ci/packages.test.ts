@@ -15,6 +15,7 @@ const manifest = (...folder: string[]) =>
   JSON.parse(readFileSync(join(root, ...folder, 'package.json'), 'utf8')) as Manifest;
 const product = manifest();
 const lab = manifest('lab');
+const bench = manifest('bench');
 const named = (dependencies: Readonly<Record<string, string>>): string[] => Object.keys(dependencies).sort();
 
 /** Of the product's sources, what is asked for by `devDependencies` all the same. */
@@ -74,8 +75,9 @@ function importersIn(files: readonly string[]): Map<string, string> {
 const all = [...sourcesBelow('')];
 const below = (folder: string) => all.filter((file) => file.startsWith(`${folder}/`));
 const byLab = importersIn(below('lab'));
+const byBench = importersIn(below('bench'));
 const byTests = importersIn(below('test'));
-const byProduct = importersIn(all.filter((file) => !/^(?:lab|test)\//.test(file)));
+const byProduct = importersIn(all.filter((file) => !/^(?:bench|lab|test)\//.test(file)));
 
 /** What is imported, but for these packages, with a file that does. */
 const further = (importers: ReadonlyMap<string, string>, ...asked: readonly (readonly string[])[]) =>
@@ -97,13 +99,22 @@ test('the lab imports what lab/package.json asks for, and what the product does,
   expect(further(byLab, named(lab.dependencies), named(product.dependencies))).toEqual([]);
 });
 
+test('benches import what bench/package.json asks for, which are peers, and what the product and its tests do', () => {
+  const asked = [bench.dependencies, product.dependencies, product.devDependencies].map(named);
+  expect(further(byBench, ...asked)).toEqual([]);
+  // What cdk8s is made of.
+  expect(named(bench.dependencies).filter((name) => !byBench.has(name))).toEqual(['constructs']);
+});
+
 test('tests import what either asks for', () => {
   const asked = [product.dependencies, product.devDependencies, lab.dependencies].map(named);
   expect(further(byTests, ...asked)).toEqual([]);
 });
 
-test('no package is asked for twice: the lab and the product have one copy of each', () => {
-  const names = [lab.dependencies, product.dependencies, product.devDependencies].flatMap(named);
+test('no package is asked for twice: benches, the lab and the product have one copy of each', () => {
+  const names = [bench.dependencies, lab.dependencies, product.dependencies, product.devDependencies].flatMap(
+    named,
+  );
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });
 
