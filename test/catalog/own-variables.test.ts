@@ -88,7 +88,12 @@ test('what reads a variable is found, however it does', () => {
 
 /** Words of that look that are no variable of whoever runs `up`, by what they are instead. */
 const NONE: Readonly<Record<string, readonly string[]>> = {
-  'a file in the Secret of our own Jenkins': ['ADMIN_PASSWORD', 'LOGIN_CLIENT_SECRET', 'RECONCILER_PASSWORD'],
+  'a file in the Secret of our own Jenkins': [
+    'ADMIN_PASSWORD',
+    'EMERGENCY_GROUP',
+    'LOGIN_CLIENT_SECRET',
+    'RECONCILER_PASSWORD',
+  ],
   'what a test Pod tells its Robot': ['BASE_URL'],
   'an error of a registry': [
     ...['BLOB_UNKNOWN', 'BLOB_UPLOAD_UNKNOWN', 'DIGEST_INVALID', 'MANIFEST_BLOB_UNKNOWN', 'MANIFEST_INVALID'],

@@ -125,7 +125,7 @@ test('images are kept unless the stack says delete, and an S3 registry has nothi
   const gone = modelWith({ stack: registryLine('onDelete: delete') });
   expect(declarationOf(gone, 'registry-storage').protect).toBeUndefined();
   expect(declarationOf(gone, 'registry-namespace').protect).toBeUndefined();
-  const s3 = modelWith({ stack: registryLine('s3: { bucket: images, region: r }') });
+  const s3 = modelWith({ stack: registryLine('s3: { bucket: images, region: eu-central-1 }') });
   expect(declarationOf(s3, 'registry-namespace').protect).toBeUndefined();
 });
 

@@ -73,7 +73,7 @@ test.each([
     'registry.s3.credentialsFrom.accessKey',
     {
       registry:
-        's3: { bucket: abc, region: r, credentialsFrom: { accessKey: SWITCHYARD_SEED, secretKey: S } }',
+        's3: { bucket: abc, region: eu-central-1, credentialsFrom: { accessKey: SWITCHYARD_SEED, secretKey: S } }',
     },
     OWN,
   ],
@@ -81,7 +81,7 @@ test.each([
     'registry.s3.credentialsFrom.secretKey',
     {
       registry:
-        's3: { bucket: abc, region: r, credentialsFrom: { accessKey: A, secretKey: RESTIC_PASSWORD } }',
+        's3: { bucket: abc, region: eu-central-1, credentialsFrom: { accessKey: A, secretKey: RESTIC_PASSWORD } }',
     },
     OWN,
   ],
@@ -143,7 +143,7 @@ describe('beside a stack and other modules', () => {
       mkdirSync(path, { recursive: true });
     const stack = stackWith({
       registry:
-        's3: { bucket: images, region: eu, credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET } }',
+        's3: { bucket: images, region: eu-central-1, credentialsFrom: { accessKey: COPY_ID, secretKey: COPY_SECRET } }',
     });
     writeFileSync(
       join(stacks, 'Pulumi.test.yaml'),
