@@ -264,8 +264,8 @@ const WORDS = [
 ];
 /** Those of them whose values are several words, of which people put some into quotes. */
 const QUOTED = /\/proxy-(?:cookie-(?:domain|path)|redirect-(?:from|to))$/i;
-/** Those that are patterns, which may count: "{2,3}" behind what is counted. ingress-nginx puts them into quotes. */
-const PATTERN = /\/(?:auth-tls-match-cn|server-alias)$/i;
+/** A pattern, which may count: "{2,3}" behind what is counted. ingress-nginx puts it into quotes. */
+const PATTERN = /\/auth-tls-match-cn$/i;
 const COUNT = /(?<=[^\s$])\{\d+(?:,\d*)?\}/g;
 
 function endsItsValue(key: string, value: string): boolean {
