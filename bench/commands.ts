@@ -1,26 +1,14 @@
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { cacheHome } from '../lab/steps';
 import { acceptingProviders } from '../test/lab/programs/accepting';
 import {
+  benchIn,
   type Estate,
   estate,
-  machine,
   median,
-  moduleName,
+  moduleNames,
   print,
   release,
   root,
@@ -33,7 +21,7 @@ import {
 // same resources, engine, providers and state. Both sides in turn, each command a process of its own; medians.
 
 const ROUNDS = 5;
-/** Modules of an estate about as large as the lab's, some 280 resources. */
+/** Modules of an estate about as large as the lab's, some 350 resources. */
 const SMALL = 4;
 const LARGE = 200;
 const LARGEST = 1000;
@@ -61,14 +49,14 @@ function told(what: string, measured: number, wanted: number, unit = ' s'): void
 
 /** Some commands in turn, as many rounds as there are, after one that warms up; medians in seconds. */
 async function inTurn<Name extends string>(
-  commands: Readonly<Record<Name, (round: number) => Promise<number>>>,
+  commands: Readonly<Record<Name, () => Promise<number>>>,
   rounds = ROUNDS,
 ): Promise<Record<Name, number>> {
   const names = Object.keys(commands) as Name[];
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
   for (let round = 0; round <= rounds; round++) {
     for (const name of names) {
-      const took = await commands[name](round);
+      const took = await commands[name]();
       if (round > 0) times[name].push(took / 1000);
     }
   }
@@ -103,11 +91,7 @@ function objectsIn(out: string): unknown[] {
 
 async function renders(where: Estate, work: string): Promise<number> {
   const { modules } = where;
-  release(
-    where,
-    0,
-    Array.from({ length: modules }, (_, index) => moduleName(index)),
-  );
+  release(where, 0, moduleNames(modules));
   const usage = join(work, 'usage.json');
   const measured: Estate = { ...where, environment: { ...where.environment, BENCH_USAGE: usage } };
   const out = join(where.folder, 'rendered');
@@ -174,7 +158,6 @@ function plainProject({ folder, environment }: Estate, resources: string): Estat
 }
 
 async function engine(where: Estate): Promise<void> {
-  const modules = () => Array.from({ length: count }, (_, index) => moduleName(index));
   let count = where.modules;
   const resources = join(where.folder, 'resources.json');
   const plain = plainProject(where, resources);
@@ -188,7 +171,7 @@ async function engine(where: Estate): Promise<void> {
     writeFileSync(resources, JSON.stringify(all));
     return all.length;
   };
-  release(where, 0, modules());
+  release(where, 0, moduleNames(count));
   await ours('up', 'bench', '--yes');
   const before = await exported();
   await theirs('stack', 'init');
@@ -206,7 +189,7 @@ async function engine(where: Estate): Promise<void> {
     switchyard: async () => {
       count++;
       writeCatalog(where.folder, count);
-      release(where, 0, modules());
+      release(where, 0, moduleNames(count));
       return ours('up', 'bench', '--yes');
     },
     plain: async () => {
@@ -218,13 +201,9 @@ async function engine(where: Estate): Promise<void> {
   told('switchyard up of one module more', up.switchyard, WANTED.up);
 }
 
-async function main(work: string): Promise<void> {
-  const registry = createServer((_request, response) => response.end());
-  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
-  registry.unref();
-  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+async function main(work: string, registry: string): Promise<void> {
   const bin = await acceptingProviders(work);
-  const of = (modules: number) => estate(work, bin, address, modules);
+  const of = (modules: number) => estate(work, bin, registry, modules);
   const small = of(SMALL);
   await starts(small);
   print('');
@@ -232,22 +211,12 @@ async function main(work: string): Promise<void> {
   const largest = await renders(of(LARGEST), work);
   told(`a module of ${LARGEST} costs, of one of ${LARGE}`, largest / large, 1, ' times');
   await engine(small);
-  registry.close();
   if (failed.length === 0) return;
   print(`\nNot as wanted: ${failed.join('; ')}.`);
   process.exitCode = 1;
 }
 
-const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
-print(machine());
-print(
+void benchIn(
   `Method: ${ROUNDS} rounds (3 of renders) after a warm-up, sides in turn, each command a process; medians.\n`,
-);
-main(work).then(
-  () => rmSync(work, { recursive: true, force: true }),
-  (error: unknown) => {
-    rmSync(work, { recursive: true, force: true });
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  },
+  main,
 );

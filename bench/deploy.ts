@@ -1,17 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Secrets } from '../components/shared/secrets';
 import { buildDeliveryImage } from '../operations/build/bundles';
 import { acceptingProviders } from '../test/lab/programs/accepting';
 import {
+  benchIn,
   type Estate,
   estate,
-  machine,
   median,
   moduleName,
+  moduleNames,
   print,
   release,
   root,
@@ -63,11 +61,7 @@ function multiplied(state: State, modules: number): State {
   return { ...state, deployment: { ...state.deployment, resources: [...resources, ...others.flat()] } };
 }
 
-async function main(work: string): Promise<void> {
-  const registry = createServer((_request, response) => response.end());
-  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
-  registry.unref();
-  const address = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+async function main(work: string, address: string): Promise<void> {
   const bin = await acceptingProviders(work);
   const image = join(work, 'image');
   await buildDeliveryImage(root, { out: image });
@@ -126,13 +120,12 @@ async function main(work: string): Promise<void> {
     if (ratio > RATIO) process.exitCode = 1;
   }
   await atOnce(estate(work, bin, address, AT_ONCE), switchyard);
-  registry.close();
   if (process.exitCode) print('A ratio does not hold.');
 }
 
 /** Deploys of several modules, as many builds do them: one after the other, then side by side. */
 async function atOnce(where: Estate, switchyard: Switchyard): Promise<void> {
-  const modules = Array.from({ length: AT_ONCE }, (_, index) => moduleName(index));
+  const modules = moduleNames(AT_ONCE);
   release(where, 0, modules);
   await switchyard(where, 'up', 'bench', '--yes');
   const slow = { ...where.environment, SWITCHYARD_ACCEPTING_ROLLOUT: String(ROLLOUT_MS) };
@@ -166,14 +159,7 @@ async function atOnce(where: Estate, switchyard: Switchyard): Promise<void> {
   if (serial / beside < FASTER) process.exitCode = 1;
 }
 
-const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
-print(machine());
-print(`Method: ${ROUNDS} rounds after a warm-up, both sizes in turn, each command a process; medians.`);
-main(work).then(
-  () => (process.env.KEEP ? print(work) : rmSync(work, { recursive: true, force: true })),
-  (error: unknown) => {
-    rmSync(work, { recursive: true, force: true });
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  },
+void benchIn(
+  `Method: ${ROUNDS} rounds after a warm-up, both sizes in turn, each command a process; medians.`,
+  main,
 );

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { stringify } from 'yaml';
 import { generatedCatalog } from '../test/support/catalog';
@@ -9,6 +12,9 @@ import { generatedCatalog } from '../test/support/catalog';
 
 export const moduleName = (index: number): string => `module-${String(index).padStart(3, '0')}`;
 export const root = join(__dirname, '..');
+/** The first so many modules. */
+export const moduleNames = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => moduleName(index));
 export const SEED = 'a seed for benches, long enough to be one';
 
 export const median = (values: readonly number[]): number =>
@@ -121,3 +127,29 @@ export function run(
 /** A line that says on which machine figures were measured. */
 export const machine = (): string =>
   `Machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+
+/**
+ * Runs a bench in a folder that goes with it (KEEP leaves it and says where it is), beside a registry that answers, after the
+ * machine and the method.
+ */
+export async function benchIn(
+  method: string,
+  run: (work: string, registry: string) => Promise<void>,
+): Promise<void> {
+  print(machine());
+  print(method);
+  const work = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
+  const registry = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  try {
+    await once(registry, 'listening');
+    await run(work, `127.0.0.1:${(registry.address() as AddressInfo).port}`);
+    if (process.env.KEEP) print(work);
+    else rmSync(work, { recursive: true, force: true });
+  } catch (error) {
+    rmSync(work, { recursive: true, force: true });
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  } finally {
+    registry.close();
+  }
+}
